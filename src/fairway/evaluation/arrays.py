@@ -1,0 +1,209 @@
+"""Turns what people hold (lists, Series, tensors, frames) into checked numpy arrays.
+
+The one place that imports numpy, when its first attribute is used. It must not know what the arrays are for:
+messages name them as the caller does.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, cast
+
+from fairway.spec.errors import FairwayError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.floating]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+    Column = NDArray[np.bool_] | NDArray[np.int64] | NDArray[np.float64] | NDArray[np.object_]
+else:
+
+    class _Numpy:
+        """numpy, imported when its first attribute is used."""
+
+        def __getattr__(self, name: str) -> object:
+            try:
+                module = importlib.import_module("numpy")
+            except ModuleNotFoundError as error:
+                raise FairwayError(
+                    "evaluating needs numpy, which is not installed", hint="`pip install numpy`"
+                ) from error
+            return getattr(module, name)
+
+    np = _Numpy()
+
+_INTEGER_LIMIT = 2**63
+
+
+def column(values: object, name: str) -> Column:
+    """One value per row, shape (n,), n ≥ 1: bool, int64, finite float64, or object holding only str.
+
+    A second dimension of size one is dropped. Raises FairwayError for anything else, naming `name` and, for
+    missing or infinite values, the first row (counted from 0).
+    """
+    array = _flat(_array(values, name), name)
+    if array.dtype.kind == "O":
+        array = _plain_objects(array, name)
+    if array.dtype.kind == "u" and array.size and int(array.max()) >= _INTEGER_LIMIT:
+        raise FairwayError(
+            f"{name} holds whole numbers beyond 64 bits", hint=f"make {name} text, or smaller numbers"
+        )
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    if array.dtype.kind == "f":
+        return cast("Column", finite(array.astype(np.float64), name))
+    if array.dtype.kind in "bO":
+        return cast("Column", array)
+    raise FairwayError(
+        f"{name} holds values of type {array.dtype}, which cannot be compared as classes or numbers",
+        hint=f"make {name} numbers, text or booleans",
+    )
+
+
+def numbers(values: object, name: str) -> NDArray[np.float64]:
+    """One finite number per row, shape (n,), as float64; booleans become 0 and 1."""
+    array = column(values, name)
+    if array.dtype.kind == "O":
+        raise FairwayError(f"{name} holds text where numbers are needed", hint=f"pass the numbers of {name}")
+    return array.astype(np.float64)
+
+
+def matrix(values: object, name: str) -> Floats:
+    """Finite numbers of shape (n,) or (n, k), n ≥ 1; float32 stays float32, other types become float64."""
+    array = _array(values, name)
+    if array.dtype.kind == "O":
+        try:
+            array = (
+                array.astype(np.float64)
+                if array.ndim > 1
+                else np.array([list(row) for row in array], np.float64)
+            )
+        except (TypeError, ValueError):
+            array = numbers(values, name) if array.ndim == 1 else array
+    if array.dtype.kind not in "biuf":
+        raise FairwayError(
+            f"{name} is not a table of numbers", hint=f"pass {name} as numbers of shape (rows, columns)"
+        )
+    if array.ndim not in (1, 2) or not array.size:
+        raise FairwayError(
+            f"{name} is empty" if not array.size else f"{name} has {array.ndim} dimensions, not one or two",
+            hint=f"pass {name} with shape (rows,) or (rows, columns)",
+        )
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    return finite(cast("Floats", array) if array.dtype == np.float32 else array.astype(np.float64), name)
+
+
+def finite(array: Floats, name: str) -> Floats:
+    """The array itself; raises when one of its numbers is NaN or infinite."""
+    good = np.isfinite(array)
+    if not good.all():
+        row = int(np.argwhere(~good)[0][0])
+        missing = bool(np.isnan(array[row]).any())
+        _refuse_missing(name, row) if missing else _refuse_infinite(name, row)
+    return array
+
+
+def same_length(first: tuple[str, int], *others: tuple[str, int]) -> None:
+    """Raises unless all the (name, rows) pairs have the same number of rows."""
+    for name, rows in others:
+        if rows != first[1]:
+            raise FairwayError(
+                f"{first[0]} has {first[1]:,} rows and {name} has {rows:,}",
+                hint="pass one value for each row of the same data, in the same order",
+            )
+
+
+def _refuse_missing(name: str, row: int) -> None:
+    raise FairwayError(f"{name} holds a missing value in row {row}", hint="drop or fill missing values first")
+
+
+def _refuse_infinite(name: str, row: int) -> None:
+    raise FairwayError(f"{name} holds an infinite number in row {row}", hint="look for a division by zero")
+
+
+def _array(values: object, name: str) -> NDArray[np.generic]:
+    hint = f"pass {name} as a list, an array or a Series with one value per row"
+    if isinstance(values, (str, bytes, dict, set, frozenset)) or values is None:
+        raise FairwayError(f"{name} is a {type(values).__name__}, not one value per row", hint=hint)
+    if isinstance(values, np.ma.MaskedArray):
+        hidden = np.ma.getmaskarray(cast("np.ma.MaskedArray[tuple[int, ...], np.dtype[np.generic]]", values))
+        if hidden.any():
+            _refuse_missing(name, int(np.argwhere(hidden)[0][0]))
+    if hasattr(values, "__array__"):
+        try:
+            return np.asarray(cast("list[object]", values))
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise FairwayError(f"{name} cannot be read as an array: {error}", hint=hint) from error
+    if not isinstance(values, Iterable):
+        raise FairwayError(f"{name} is a {type(values).__name__}, not one value per row", hint=hint)
+    items = list(cast("Iterable[object]", values))
+    array = np.empty(len(items), dtype=np.object_)
+    for row, item in enumerate(items):
+        array[row] = item
+    return array
+
+
+def _flat(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        hint = f"pass one column; for one column per class, pass {name}.argmax(axis=1)"
+        raise FairwayError(f"{name} has shape {array.shape}, not one value per row", hint=hint)
+    if not array.size:
+        raise FairwayError(f"{name} is empty", hint="pass at least one row")
+    if array.dtype.kind in "UT":
+        return array.astype(np.object_)
+    return array
+
+
+def _plain_objects(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+    items = cast("list[object]", array.tolist())
+    for row, item in enumerate(items):
+        if _is_missing(item):
+            _refuse_missing(name, row)
+    if all(isinstance(item, str) for item in items):
+        return _text(items, name)
+    if all(isinstance(item, (bool, np.bool_)) for item in items):
+        return np.array(items, dtype=np.bool_)
+    try:
+        if all(isinstance(item, (Integral, np.bool_)) for item in items):
+            return np.array([int(cast("int", item)) for item in items], dtype=np.int64)
+        if all(isinstance(item, (Real, Decimal, np.bool_)) for item in items):
+            return np.array([float(cast("float", item)) for item in items], dtype=np.float64)
+    except OverflowError as error:
+        raise FairwayError(f"{name} holds numbers that are too large", hint=f"make {name} text") from error
+    kinds = sorted({type(item).__name__ for item in items})
+    if len(kinds) > 1:
+        raise FairwayError(
+            f"{name} mixes {' and '.join(kinds)}", hint=f"make all values of {name} of one type"
+        )
+    hint = f"make {name} one number, text or boolean per row"
+    raise FairwayError(f"{name} holds values of type {kinds[0]}, not one class or number per row", hint=hint)
+
+
+def _text(items: list[object], name: str) -> NDArray[np.generic]:
+    array = np.empty(len(items), dtype=np.object_)
+    known: dict[str, str] = {}
+    for row, item in enumerate(items):
+        text = str(item)
+        array[row] = known.setdefault(text, text)
+    try:
+        "".join(known).encode()
+    except UnicodeEncodeError as error:
+        raise FairwayError(
+            f"{name} holds text that is not valid Unicode", hint=f"decode {name} again"
+        ) from error
+    return array
+
+
+def _is_missing(item: object) -> bool:
+    if item is None or type(item).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(item, (Real, Decimal)) and item != item

@@ -1,0 +1,237 @@
+"""The few strokes every picture is made of: a scaled frame with axes, lines, marks, text and a legend, as
+SVG.
+
+Pictures are self-contained and may be put into any page: no scripts, styles, ids, fonts or links; all text is
+escaped. Text and axes take the colour of the page (`currentColor`), series take colours that read on light
+and dark. It must not know what is drawn, and needs no numpy.
+"""
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+COLOURS = ("#3b82d0", "#e07b2e", "#2f9e6e", "#c0519b", "#8a6fd6", "#a88a1c", "#2aa3b5", "#d0504a")
+"""Series colours of middle lightness, told apart also with the common colour blindnesses by their order."""
+
+FONT = 'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"'
+_CHAR = 0.56
+_ELLIPSIS = "…"
+_MINUS = "\N{MINUS SIGN}"
+
+Point = tuple[float, float]
+
+
+class Frame(msgspec.Struct, frozen=True, kw_only=True):
+    """The area of data within a picture: limits in units of the data, sizes and margins in pixels.
+
+    `x_step` and `y_step` are the smallest distances of ticks that make sense, such as 1 for counts.
+    """
+
+    x_low: float
+    x_high: float
+    y_low: float
+    y_high: float
+    width: int = 400
+    height: int = 300
+    left: int = 56
+    right: int = 18
+    top: int = 38
+    bottom: int = 46
+    x_step: float = 0
+    y_step: float = 0
+
+    def x(self, value: float) -> float:
+        """Pixels from the left for a value."""
+        return self.left + (value - self.x_low) / (self.x_high - self.x_low) * (
+            self.width - self.left - self.right
+        )
+
+    def y(self, value: float) -> float:
+        """Pixels from the top for a value."""
+        span = self.height - self.top - self.bottom
+        return self.height - self.bottom - (value - self.y_low) / (self.y_high - self.y_low) * span
+
+
+def picture(title: str, description: str, parts: Iterable[str], size: tuple[float, float]) -> str:
+    """A whole SVG document, width and height in pixels, named and described for screen readers."""
+    width, height = size
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'width="{width:.0f}" height="{height:.0f}" {FONT} font-size="11" fill="currentColor">'
+    )
+    named = f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
+    return (
+        head + named + text((14, 20), title, anchor="start", size=13, bold=True) + "".join(parts) + "</svg>"
+    )
+
+
+def escape(value: str) -> str:
+    """Text as it may stand anywhere in HTML or SVG; characters that XML forbids become a replacement mark."""
+    printable = "".join(
+        char if char.isprintable() or char == " " else "\N{REPLACEMENT CHARACTER}" for char in value
+    )
+    return html.escape(printable, quote=True)
+
+
+def text(
+    at: Point, value: str, *, anchor: str = "middle", size: int = 11, bold: bool = False, turned: float = 0
+) -> str:
+    """One line of text; `anchor` is start, middle or end; `turned` is in degrees, clockwise."""
+    x, y = at
+    turn = f' transform="rotate({turned:g} {x:.1f} {y:.1f})"' if turned else ""
+    weight = ' font-weight="600"' if bold else ""
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-size="{size}"'
+    return f"<text {place}{weight}{turn}>{escape(value)}</text>"
+
+
+def text_width(value: str, size: int = 11) -> float:
+    """About how many pixels a text is wide; wide East Asian characters count double."""
+    return sum(1.8 if ord(char) > 0x2E7F else 1.0 for char in value) * _CHAR * size
+
+
+def shortened(value: str, limit: int) -> str:
+    """The text, cut to `limit` characters."""
+    return value if len(value) <= limit else value[: limit - 1] + _ELLIPSIS
+
+
+def segment(start: Point, end: Point, *, faint: bool = False, dashed: bool = False) -> str:
+    """A straight thin line in the colour of the page."""
+    dash = ' stroke-dasharray="4 4"' if dashed else ""
+    return (
+        f'<line x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}" '
+        f'stroke="currentColor" stroke-opacity="{0.13 if faint else 0.5}"{dash}/>'
+    )
+
+
+def polyline(frame: Frame, points: Sequence[Point], colour: str, *, dashed: bool = False) -> str:
+    """A line through points of the data, broken where one is not finite; a lone point becomes a mark."""
+    dash = ' stroke-dasharray="6 3"' if dashed else ""
+    parts: list[str] = []
+    for run in _runs(points):
+        if len(run) == 1:
+            parts.append(mark(frame, run[0], colour))
+            continue
+        path = " ".join(f"{frame.x(x):.1f},{frame.y(y):.1f}" for x, y in run)
+        parts.append(
+            f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2" '
+            f'stroke-linejoin="round"{dash}/>'
+        )
+    return "".join(parts)
+
+
+def mark(frame: Frame, point: Point, colour: str, *, radius: float = 3, opacity: float = 1) -> str:
+    """A dot at a point of the data."""
+    see = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
+    x, y = frame.x(point[0]), frame.y(point[1])
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{colour}"{see}/>'
+
+
+def box(corner: Point, size: Point, colour: str, *, opacity: float = 1, hint: str = "") -> str:
+    """A filled rectangle in pixels; `hint` shows on hovering."""
+    see = f' fill-opacity="{opacity:.2f}"' if opacity < 1 else ""
+    x, y, width, height = *corner, max(size[0], 0), max(size[1], 0)
+    shape = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
+    if not hint:
+        return f'<rect {shape} fill="{colour}"{see}/>'
+    return f'<rect {shape} fill="{colour}"{see}><title>{escape(hint)}</title></rect>'
+
+
+def axes(frame: Frame, x_name: str, y_name: str) -> str:
+    """Grid, ticks with numbers, the two axes and their names."""
+    bottom, right = frame.height - frame.bottom, frame.width - frame.right
+    parts: list[str] = []
+    marks = ticks(frame.y_low, frame.y_high, smallest=frame.y_step)
+    for value, label in zip(marks, tick_labels(marks), strict=True):
+        y = frame.y(value)
+        parts.append(segment((frame.left, y), (right, y), faint=True))
+        parts.append(text((frame.left - 7, y + 3.8), label, anchor="end"))
+    marks = ticks(frame.x_low, frame.x_high, count=6, smallest=frame.x_step)
+    for value, label in zip(marks, tick_labels(marks), strict=True):
+        x = frame.x(value)
+        parts.append(segment((x, bottom), (x, bottom + 4)))
+        parts.append(text((x, bottom + 16), label))
+    parts.append(segment((frame.left, bottom), (right, bottom)))
+    parts.append(segment((frame.left, frame.top), (frame.left, bottom)))
+    parts.append(text(((frame.left + right) / 2, bottom + 34), x_name))
+    parts.append(text((14, (frame.top + bottom) / 2), y_name, turned=-90))
+    return "".join(parts)
+
+
+def ticks(low: float, high: float, count: int = 5, smallest: float = 0) -> list[float]:
+    """Round numbers (1, 2 or 5 times a power of ten, and `smallest` apart) within limits, about `count`."""
+    rough = (high - low) / count
+    if not (rough > 0 and math.isfinite(rough)):
+        return [low]
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next((factor * power for factor in (1, 2, 5) if factor * power >= rough * 0.95), 10 * power)
+    step = max(step, smallest)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [i * step for i in range(first, min(last, first + 4 * count) + 1)]
+
+
+def tick_labels(values: Sequence[float]) -> list[str]:
+    """Numbers of one axis, all with the same decimals, short for large and small amounts."""
+    if not values:
+        return []
+    largest = max(abs(value) for value in values)
+    step = abs(values[1] - values[0]) if len(values) > 1 else largest
+    if largest >= 1e15 or (0 < largest < 1e-3):
+        return [f"{value:.3g}".replace("-", _MINUS) for value in values]
+    scale, unit = next(
+        ((s, u) for s, u in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k")) if largest >= s), (1, "")
+    )
+    scale = 1e3 if unit == "k" else scale
+    decimals = min(6, max(0, -math.floor(math.log10(step / scale) + 1e-9))) if step else 2
+    labels = [f"{value / scale + 0.0:.{decimals}f}{unit if value else ''}" for value in values]
+    return [label.replace("-", _MINUS) for label in labels]
+
+
+def margin(frame: Frame) -> int:
+    """Pixels that the numbers and the name of the upright axis need."""
+    labels = tick_labels(ticks(frame.y_low, frame.y_high, smallest=frame.y_step))
+    return math.ceil(max(46.0, 30 + max((text_width(label) for label in labels), default=0)))
+
+
+def limits(values: Iterable[float], *, pad: float = 0.05, include: Sequence[float] = ()) -> Point:
+    """Limits that hold all finite values with some room; a single value gets room on both sides."""
+    kept = [value for value in values if math.isfinite(value)]
+    kept.extend(include)
+    if not kept:
+        return (0.0, 1.0)
+    low, high = min(kept), max(kept)
+    room = (high - low) * pad
+    if not math.isfinite(room):
+        return (low / 4, high / 4)
+    if high - low <= abs(high) * 1e-12:
+        room = abs(high) * 0.1 or 1.0
+    return (low - (0 if low in include else room), high + (0 if high in include and high > low else room))
+
+
+def legend(entries: Sequence[tuple[str, str, bool]], width: float, top: float) -> tuple[str, float]:
+    """Names with their colours (and whether dashed), in rows under a picture; also the height they take."""
+    parts: list[str] = []
+    x, y = 20.0, top + 10
+    for name, colour, dashed in entries:
+        wide = 26 + text_width(name) + 14
+        if x > 20 and x + wide > width:
+            x, y = 20.0, y + 17
+        dash = ' stroke-dasharray="6 3"' if dashed else ""
+        parts.append(
+            f'<line x1="{x:.1f}" y1="{y - 4:.1f}" x2="{x + 18:.1f}" y2="{y - 4:.1f}" stroke="{colour}" '
+            f'stroke-width="3"{dash}/>'
+        )
+        parts.append(text((x + 24, y), name, anchor="start"))
+        x += wide
+    return "".join(parts), (y - top + 12 if entries else 0)
+
+
+def _runs(points: Sequence[Point]) -> list[list[Point]]:
+    runs: list[list[Point]] = [[]]
+    for point in points:
+        if all(map(math.isfinite, point)):
+            runs[-1].append(point)
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]

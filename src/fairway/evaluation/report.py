@@ -1,0 +1,185 @@
+"""`fw.evaluate`: takes what people have at hand, finds out what it is, and puts the evaluation together.
+
+It knows which metric needs what and why one cannot be had; how a metric is computed is known by the modules
+named after them, how it looks by the pictures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import get_args
+
+import msgspec
+
+from fairway.evaluation.arrays import column, matrix
+from fairway.evaluation.classes import judge_classes
+from fairway.evaluation.judging import judge_clusters, judge_episodes, judge_quantities
+from fairway.evaluation.targets import looks_like_classes, targets
+from fairway.spec.errors import FairwayError
+from fairway.spec.evaluation import METRICS, Evaluation, Kind
+
+_TAKES: dict[Kind, tuple[str, ...]] = {
+    "classification": ("truth", "predicted", "scores", "labels", "positive"),
+    "regression": ("truth", "predicted"),
+    "clustering": ("truth", "clusters", "data"),
+    "episodes": ("returns", "lengths"),
+}
+
+_DOUBTFUL = 20
+
+
+def evaluate(
+    truth: object = None,
+    predicted: object = None,
+    *,
+    scores: object = None,
+    kind: Kind | None = None,
+    labels: object = None,
+    positive: object = None,
+    data: object = None,
+    clusters: object = None,
+    returns: object = None,
+    lengths: object = None,
+    extra: Mapping[str, float] | None = None,
+) -> Evaluation:
+    """Judge predictions, clusters or episodes; the values equal scikit-learn's.
+
+    ```python
+    fw.evaluate(truth, predicted)                          # classification or regression
+    fw.evaluate(truth, scores=model.predict_proba(rows))   # classification with ROC AUC, log loss, …
+    fw.evaluate(data=rows, clusters=labels)                # clustering; with truth=, also ARI and NMI
+    fw.evaluate(returns=returns, lengths=lengths)          # episodes of an agent
+    ```
+
+    Columns are lists, numpy arrays, pandas or polars Series, or anything with `__array__`, of shape (n,).
+
+    `kind` is found so: `returns` means episodes; `clusters` means clustering; `scores`, `labels` or
+    `positive` mean classification. Otherwise text and booleans are classes; numbers are classes when all of
+    them, true and predicted, are whole and at most 50 are distinct, and are quantities (regression) if not.
+    Pass `kind` where that rule is wrong.
+
+    Args:
+        truth: the true class or quantity of each row.
+        predicted: the predicted one. May be left out when `scores` are given: then it is the class with the
+            highest score, and for two classes the positive one above 0.5 (above 0 if scores are no
+            probabilities).
+        scores: for two classes, shape (n,): the score of the positive class; or shape (n, k): one column per
+            class in the order of `labels`. Log loss, Brier score and calibration need probabilities.
+        kind: "classification", "regression", "clustering" or "episodes".
+        labels: all classes, in the order of the columns of `scores` (a model's `classes_`); without it, the
+            sorted classes found in truth and predicted.
+        positive: with two classes, the one that precision, recall, F1 and ROC AUC are about; without it, the
+            last one of the classes: 1 of 0 and 1, True of False and True, "yes" of "no" and "yes".
+        data: the clustered rows, shape (n, d).
+        clusters: the cluster of each row; −1 counts as a cluster like any other.
+        returns: the sum of rewards of each episode.
+        lengths: the number of steps of each episode.
+        extra: metrics of your own, by name; gates can use them.
+
+    Raises:
+        FairwayError: for empty input, unequal lengths, missing or infinite values, types that cannot be
+            compared, or arguments that do not go together.
+    """
+    given: dict[str, object] = {
+        "truth": truth, "predicted": predicted, "scores": scores, "labels": labels, "positive": positive,
+        "data": data, "clusters": clusters, "returns": returns, "lengths": lengths,
+    }  # fmt: skip
+    given = {name: value for name, value in given.items() if value is not None}
+    if kind == "clustering" and "clusters" not in given and "predicted" in given:
+        given["clusters"] = given.pop("predicted")
+    found = _inferred(given) if kind is None else _known(kind)
+    _check(found, given)
+    judged = _judged(found, given)
+    return _finished(judged, extra or {}, _doubt(judged) if kind is None else ())
+
+
+def _inferred(given: dict[str, object]) -> Kind:
+    if "returns" in given or "lengths" in given:
+        return "episodes"
+    if "clusters" in given or "data" in given:
+        return "clustering"
+    if given.keys() & {"scores", "labels", "positive"}:
+        return "classification"
+    if "truth" not in given or "predicted" not in given:
+        what = (
+            "there is nothing to evaluate"
+            if not given
+            else f"there is {next(iter(given))} and nothing to compare it to"
+        )
+        raise FairwayError(what, hint="pass truth and predicted, or data and clusters, or returns")
+    classes = looks_like_classes(column(given["truth"], "truth"), column(given["predicted"], "predicted"))
+    return "classification" if classes else "regression"
+
+
+def _known(kind: Kind) -> Kind:
+    if kind not in get_args(Kind):
+        raise FairwayError(f"there is no kind {kind!r}", hint=f"kinds are {', '.join(get_args(Kind))}")
+    return kind
+
+
+def _check(kind: Kind, given: dict[str, object]) -> None:
+    for name in given:
+        if name not in _TAKES[kind]:
+            raise FairwayError(
+                f"{name} has no meaning for {kind}", hint=f"{kind} takes {', '.join(_TAKES[kind])}"
+            )
+    needed = {
+        "classification": [{"truth"}, {"predicted", "scores"}],
+        "regression": [{"truth"}, {"predicted"}],
+        "clustering": [{"clusters"}, {"data", "truth"}],
+        "episodes": [{"returns"}],
+    }[kind]
+    for names in needed:
+        if not names & given.keys():
+            raise FairwayError(
+                f"{kind} needs {' or '.join(sorted(names))}", hint=f"it takes {', '.join(_TAKES[kind])}"
+            )
+
+
+def _judged(kind: Kind, given: dict[str, object]) -> Evaluation:
+    if kind == "episodes":
+        return judge_episodes(given["returns"], given.get("lengths"))
+    columns = {
+        name: column(given[name], name) for name in ("truth", "predicted", "clusters") if name in given
+    }
+    if kind == "regression":
+        return judge_quantities(columns["truth"], columns["predicted"])
+    if kind == "clustering":
+        data = matrix(given["data"], "data") if "data" in given else None
+        return judge_clusters(columns["clusters"], data, columns.get("truth"))
+    scores = matrix(given["scores"], "scores") if "scores" in given else None
+    rows = targets(columns["truth"], columns.get("predicted"), given.get("labels"), given.get("positive"))
+    return judge_classes(rows, scores)
+
+
+def _doubt(judged: Evaluation) -> tuple[str, ...]:
+    classes = judged.classes
+    if len(classes) <= _DOUBTFUL or isinstance(classes[0], str):
+        return ()
+    return (f'{len(classes)} whole numbers were taken for classes; for quantities pass `kind="regression"`',)
+
+
+def _finished(judged: Evaluation, extra: Mapping[str, float], notes: tuple[str, ...]) -> Evaluation:
+    metrics = {name: value for name, value in judged.metrics.items() if math.isfinite(value)}
+    absent = {name: "its value is not a finite number" for name in judged.metrics if name not in metrics}
+    for name, value in extra.items():
+        if name in METRICS or not name.isidentifier():
+            hint = "choose a name of letters, digits and underscores that Fairway does not use"
+            raise FairwayError(f"{name!r} cannot be the name of a metric of your own", hint=hint)
+        metrics[name] = _own(name, value)
+    return msgspec.structs.replace(
+        judged, metrics=metrics, absent={**absent, **judged.absent}, notes=(*judged.notes, *notes)
+    )
+
+
+def _own(name: str, value: float) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise FairwayError(
+            f"the metric {name} is {value!r}, not a finite number", hint="leave it out of extra"
+        )
+    return number

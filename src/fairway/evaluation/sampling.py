@@ -1,0 +1,76 @@
+"""Picks few of many points so that an evaluation stays small and its pictures keep their shape.
+
+Every function is deterministic and returns some of the points it was given. It must not know what they mean.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fairway.evaluation.arrays import np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fairway.evaluation.arrays import Floats
+
+MAX_POINTS = 200
+_DIGITS = 6
+
+Points = tuple[tuple[float, float], ...]
+
+
+def along(x: Floats, y: Floats, limit: int = MAX_POINTS) -> Points:
+    """At most `limit` points of a line, spaced evenly along its length, always with both ends.
+
+    x and y have shape (n,). The length is measured on the unit square of the line's own extent.
+    """
+    if len(x) > limit:
+        way = np.concatenate([np.zeros(1), np.cumsum(_scaled(x) + _scaled(y))])
+        found = np.searchsorted(way, np.linspace(0, way[-1], limit))
+        kept = np.unique(np.concatenate([[0], np.minimum(found[1:-1], len(x) - 1), [len(x) - 1]]))
+        x, y = x[kept], y[kept]
+    return points(x, y)
+
+
+def spread(x: Floats, y: Floats, limit: int = MAX_POINTS) -> Points:
+    """At most `limit` points of a cloud: a tenth farthest from y = x, the others evenly over sorted x."""
+    if len(x) > limit:
+        far = np.argsort(-abs(y - x), kind="stable")[: limit // 10]
+        rest = np.setdiff1d(np.arange(len(x)), far)
+        rest = rest[np.argsort(x[rest], kind="stable")]
+        rest = rest[np.linspace(0, len(rest) - 1, limit - len(far)).round().astype(np.int64)]
+        kept = np.sort(np.concatenate([far, rest]))
+        x, y = x[kept], y[kept]
+    return points(x, y)
+
+
+def stratified(clusters: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
+    """About `limit` row numbers, every cluster with its share of the rows and at least two if it has them."""
+    order = np.argsort(clusters, kind="stable")
+    sizes = np.bincount(clusters)
+    ends = np.cumsum(sizes)
+    mixed = np.random.default_rng(0)
+    kept: list[NDArray[np.int64]] = []
+    for size, end in zip(sizes.tolist(), ends.tolist(), strict=True):
+        wanted = min(size, max(2, round(limit * size / len(clusters))))
+        kept.append(mixed.choice(order[end - size : end], wanted, replace=False))
+    return np.sort(np.concatenate(kept))
+
+
+def most_frequent(counts: NDArray[np.int64], limit: int) -> list[int]:
+    """The numbers of the `limit` largest counts, in ascending order; the first of equals wins."""
+    largest: list[int] = np.argsort(-counts, kind="stable")[:limit].tolist()
+    return sorted(largest)
+
+
+def points(x: Floats, y: Floats) -> Points:
+    """Pairs of plain floats with six significant digits."""
+    rounded = ([float(f"{value:.{_DIGITS}g}") for value in each.tolist()] for each in (x, y))
+    return tuple(zip(*rounded, strict=True))
+
+
+def _scaled(values: Floats) -> Floats:
+    steps = abs(np.diff(values))
+    extent = float(values.max() - values.min())
+    return steps / extent if extent > 0 else steps
