@@ -1,0 +1,39 @@
+"""A user's own files and folders, stored as they are.
+
+They are recognised by two attributes, so that this floor need not know the class the user's file uses.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from fairway.formats.encoded import Content, Encoded, kind_of
+from fairway.spec.errors import SerializationError
+
+
+def encode(value: Any) -> Encoded | None:
+    """A value with `__fairway_path__`; None for anything else.
+
+    Raises:
+        SerializationError: the file or folder does not exist, or is of the other sort.
+    """
+    kind = getattr(value, "__fairway_kind__", None)
+    path = getattr(value, "__fairway_path__", None)
+    if kind not in ("file", "folder") or not isinstance(path, os.PathLike):
+        return None
+    path = Path(path)
+    if not path.exists():
+        raise SerializationError(
+            f"the {kind} {path} does not exist", hint="write it before the task returns it"
+        )
+    if path.is_dir() != (kind == "folder"):
+        other, name = ("folder", "fw.Folder") if path.is_dir() else ("file", "fw.File")
+        raise SerializationError(f"{path} is a {other}, not a {kind}", hint=f"return `{name}(path)`")
+    return Encoded(format=kind, kind=kind_of(value), note=path.name, source=path)
+
+
+def decode(content: Content, kind: str = "") -> object:
+    """The path of the stored file or folder, which must not be written to."""
+    if not isinstance(content, Path):
+        raise SerializationError("a stored file was given as bytes instead of a path")
+    return content

@@ -1,0 +1,37 @@
+"""The one door through which a framework is imported: inside a function, when one of its values is met.
+
+Frameworks come without usable types, so what comes through the door is `Any`. Knows no framework by name but those
+whose distribution is called otherwise than their package.
+"""
+
+import importlib
+import sys
+from typing import Any
+
+_NAMES = {
+    "sklearn": "scikit-learn",
+    "xgboost": "XGBoost",
+    "lightgbm": "LightGBM",
+    "torch": "PyTorch",
+    "keras": "Keras",
+    "onnx": "ONNX",
+}
+_INSTALL = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
+
+
+def load(name: str) -> Any:
+    """A module of a framework. Raises ImportError when it is not installed."""
+    return sys.modules.get(name) or importlib.import_module(name)
+
+
+def install_hint(name: str) -> str:
+    """The command that installs the package with that module."""
+    root = name.partition(".")[0]
+    return f"`pip install {_INSTALL.get(root, root)}`"
+
+
+def framework_name(root: str) -> str:
+    """Name and version of a loaded framework for people, "scikit-learn 1.9.1"; empty when it is not known."""
+    if root not in _NAMES or root not in sys.modules:
+        return ""
+    return f"{_NAMES[root]} {getattr(sys.modules[root], '__version__', '')}".strip()

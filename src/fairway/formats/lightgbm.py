@@ -1,0 +1,65 @@
+"""LightGBM models in LightGBM's own text format, which is data only.
+
+Knows nothing of other boosters.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from fairway.formats import estimators
+from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
+from fairway.formats.frameworks import load
+
+_FILE = "model.txt"
+
+
+def encode(value: Any) -> Encoded | None:
+    """A Booster, or one of the scikit-learn wrappers; None for subclasses, other objects and callable objectives."""
+    lightgbm = load("lightgbm")
+
+    if type(value) is lightgbm.Booster:
+        return Encoded(
+            format="lightgbm-text",
+            kind=kind_of(value),
+            note=f"{value.current_iteration()} rounds, {value.num_feature()} features",
+            data=_text(value).encode(),
+        )
+    if not isinstance(value, lightgbm.LGBMModel) or not type(value).__module__.startswith("lightgbm."):
+        return None
+    state = dict(vars(value))
+    booster = state.pop("_Booster", None)
+    labels = state.pop("_le", None)
+    if labels is not None:
+        state["_le"] = labels.classes_
+
+    def save(root: Path) -> None:
+        if booster is not None:
+            (root / _FILE).write_text(_text(booster), encoding="utf-8")
+
+    return estimators.encode(value, "lightgbm", state, save)
+
+
+def decode(content: Content, kind: str = "") -> object:
+    """The Booster."""
+    lightgbm = load("lightgbm")
+
+    return lightgbm.Booster(model_str=as_bytes(content).decode())
+
+
+def decode_wrapper(content: Content, kind: str = "") -> object:
+    """The scikit-learn wrapper, of the class it was, with its parameters and classes."""
+    lightgbm = load("lightgbm")
+
+    value, root = estimators.decode(content, lightgbm, lightgbm.LGBMModel)
+    state = vars(value)
+    if "_le" in state:
+        labels = load("sklearn.preprocessing").LabelEncoder()
+        labels.classes_ = state["_le"]
+        state["_le"] = labels
+    if (root / _FILE).exists():
+        state["_Booster"] = decode(root / _FILE)
+    return value
+
+
+def _text(booster: Any) -> str:
+    return booster.model_to_string(num_iteration=-1)

@@ -1,0 +1,72 @@
+"""numpy arrays as .npy files, which are read by memory mapping.
+
+An array read back is writable, as it was when it was made: pages that are written to are copied, the stored file is
+never changed. Arrays of Python objects are not written here; they never need unpickling.
+"""
+
+import io
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fairway.formats.encoded import SMALL, Content, Encoded
+from fairway.formats.frameworks import load
+
+_PIECE = 2**20
+
+
+def encode(value: Any) -> Encoded | None:
+    """An array of any shape and order; None for subclasses with further state and for arrays of objects."""
+    if (
+        type(value).__name__ not in ("ndarray", "memmap")
+        or type(value).__module__.partition(".")[0] != "numpy"
+    ):
+        return None
+    if value.dtype.hasobject:
+        return None
+    encoded = Encoded(
+        format="npy",
+        kind="numpy.ndarray",
+        note=f"{value.dtype} {value.shape}",
+        write=lambda stream: write_array(stream, value),
+    )
+    if value.nbytes <= SMALL:
+        return Encoded(format="npy", kind=encoded.kind, note=encoded.note, data=encoded.to_bytes())
+    return encoded
+
+
+def write_array(stream: BinaryIO, array: Any) -> None:
+    """Write an array in the .npy format, without a copy of its data where it is contiguous."""
+    np = load("numpy")
+    npy = load("numpy.lib.format")
+
+    plain = np.asarray(array)
+    if not (plain.flags.c_contiguous or plain.flags.f_contiguous):
+        plain = np.ascontiguousarray(plain)
+    if plain.dtype.itemsize == 0 or plain.size == 0 or plain.dtype.names:
+        npy.write_array(stream, plain, allow_pickle=False)
+        return
+    npy.write_array_header_1_0(stream, npy.header_data_from_array_1_0(plain))
+    flat = (plain if plain.flags.c_contiguous else plain.T).reshape(-1).view(np.uint8)
+    data = memoryview(flat)
+    for start in range(0, len(data), _PIECE):
+        stream.write(data[start : start + _PIECE])
+
+
+def decode(content: Content, kind: str = "") -> object:
+    """The array: mapped from a path, copied from bytes, seen through a memory view. Raises ValueError for objects."""
+    np = load("numpy")
+    npy = load("numpy.lib.format")
+
+    if isinstance(content, Path):
+        return np.asarray(npy.open_memmap(content, mode="c"))
+    if isinstance(content, bytes):
+        return npy.read_array(io.BytesIO(content), allow_pickle=False)
+    head = io.BytesIO(content[: 2**16])
+    version = npy.read_magic(head)
+    read_header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran, dtype = read_header(head)
+    count = int(np.prod(shape, dtype=np.int64))
+    if dtype.hasobject or dtype.itemsize == 0 or count == 0 or version not in ((1, 0), (2, 0)):
+        return npy.read_array(io.BytesIO(content), allow_pickle=False)
+    flat = np.frombuffer(content, dtype=dtype, count=count, offset=head.tell())
+    return flat.reshape(shape[::-1]).T if fortran else flat.reshape(shape)

@@ -1,0 +1,54 @@
+"""The last resort: whatever cloudpickle can write. Reading it runs code, so only a trusting caller may.
+
+Everything stored this way is visible as format "pickle". Knows no framework.
+"""
+
+import pickle
+from typing import Any
+
+from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
+from fairway.formats.frameworks import load
+from fairway.spec.errors import SerializationError
+
+_HINT = (
+    "return plain values, arrays, tables or models; or write a file and return `fw.File(path)`, "
+    "and open connections inside the task that uses them"
+)
+
+
+def encode(value: Any) -> Encoded:
+    """Any value. Raises SerializationError naming the type when it cannot be pickled."""
+    cloudpickle = load("cloudpickle")
+
+    try:
+        data = cloudpickle.dumps(value, protocol=5)
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise SerializationError(
+            f"a value of type {kind_of(value)} cannot be stored: {reason}", hint=_HINT
+        ) from error
+    return Encoded(format="pickle", kind=kind_of(value), note="pickled", data=data)
+
+
+def refuse(value: Any) -> SerializationError:
+    """The error for a value that only pickle can hold where pickle is not allowed."""
+    return SerializationError(
+        f"a value of type {kind_of(value)} can only be stored as a pickle, which is not allowed here",
+        hint="use a type with a format of its own: plain values, arrays, tables, models, `fw.File`",
+    )
+
+
+def decode(content: Content, kind: str = "") -> object:
+    """The value. Runs code in the content: the caller has decided to trust it."""
+    try:
+        return pickle.loads(as_bytes(content))
+    except (ImportError, AttributeError) as error:
+        raise SerializationError(
+            f"a stored value of type {kind or 'unknown'} cannot be read: {error}",
+            hint="keep the code that defines its class where it was, or run the step that made the value again",
+        ) from error
+    except Exception as error:
+        raise SerializationError(
+            f"a stored value of type {kind or 'unknown'} cannot be read: {type(error).__name__}: {error}",
+            hint="run the step that made it again with the packages installed now",
+        ) from error

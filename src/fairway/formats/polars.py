@@ -1,0 +1,44 @@
+"""polars tables and series in Arrow's IPC file format, written and read by polars itself.
+
+Knows no other table library.
+"""
+
+import io
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fairway.formats.encoded import SMALL, Content, Encoded
+from fairway.formats.frameworks import load
+
+
+def encode(value: Any) -> Encoded | None:
+    """A DataFrame or Series; None for lazy frames and for columns of Python objects."""
+    pl = load("polars")
+
+    if type(value) is pl.DataFrame:
+        kind, frame, note = "polars.DataFrame", value, f"{value.height} × {value.width}"
+    elif type(value) is pl.Series:
+        kind, frame, note = "polars.Series", value.to_frame(), f"{value.dtype} ({len(value)},)"
+    else:
+        return None
+    if any(dtype == pl.Object for dtype in frame.dtypes):
+        return None
+
+    def write(stream: BinaryIO) -> None:
+        frame.write_ipc(stream, compression="uncompressed")
+
+    encoded = Encoded(format="arrow", kind=kind, note=note, write=write)
+    if frame.estimated_size() <= SMALL:
+        return Encoded(format="arrow", kind=kind, note=note, data=encoded.to_bytes())
+    return encoded
+
+
+def decode(content: Content, kind: str = "") -> object:
+    """The frame, or the series when `kind` says so."""
+    pl = load("polars")
+
+    if isinstance(content, Path):
+        frame = pl.read_ipc(content, memory_map=True)
+    else:
+        frame = pl.read_ipc(io.BytesIO(content))
+    return frame.to_series() if kind == "polars.Series" else frame

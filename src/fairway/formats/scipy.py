@@ -1,0 +1,51 @@
+"""scipy's sparse matrices and arrays: their parts as arrays, so that they are read by memory mapping.
+
+Knows nothing of dense arrays but that their codec exists.
+"""
+
+from typing import Any
+
+import msgspec
+
+from fairway.formats import bundle, numpy
+from fairway.formats.encoded import Content, Encoded, kind_of
+from fairway.formats.frameworks import load
+
+_PARTS = {
+    "csr": ("data", "indices", "indptr"),
+    "csc": ("data", "indices", "indptr"),
+    "bsr": ("data", "indices", "indptr"),
+    "coo": ("data", "coords"),
+    "dia": ("data", "offsets"),
+}
+
+
+def encode(value: Any) -> Encoded | None:
+    """A sparse matrix or array of any layout; None for anything else."""
+    sparse = load("scipy.sparse")
+
+    if not sparse.issparse(value) or not type(value).__module__.startswith("scipy.sparse"):
+        return None
+    stored = value if value.format in _PARTS else value.tocoo()
+    parts = {name: getattr(stored, name) for name in _PARTS[stored.format]}
+    content = {"class": type(value).__name__, "layout": stored.format, "shape": list(value.shape), **parts}
+    note = f"{value.dtype} {value.shape}, {value.nnz} stored"
+    return msgspec.structs.replace(
+        bundle.encode(content, numpy.encode), format="sparse", kind=kind_of(value), note=note
+    )
+
+
+def decode(content: Content, kind: str = "") -> object:
+    """The sparse matrix or array, of the class it was."""
+    sparse = load("scipy.sparse")
+
+    stored: Any = bundle.decode(content, lambda _, data, kind: numpy.decode(data), importing=False)
+    name, layout = stored["class"], stored["layout"]
+    if layout not in _PARTS or name not in {
+        f"{key}_{end}" for key in (*_PARTS, "lil", "dok") for end in ("matrix", "array")
+    }:
+        raise ValueError(f"unknown sparse layout {name!r}")
+    ending = name.rpartition("_")[2]
+    parts = tuple(stored[part] for part in _PARTS[layout])
+    value = getattr(sparse, f"{layout}_{ending}")(parts, shape=tuple(stored["shape"]))
+    return value if name.startswith(layout) else getattr(sparse, name)(value)

@@ -1,0 +1,128 @@
+"""scikit-learn estimators through skops, which stores them as data: no code is in the file and none runs.
+
+Every type in a file must be known: skops' own safe list, or one reviewed here. Types whose content native code uses
+without checking it (trees with raw indices) need the caller's trust in the file's origin besides. The bytes are made
+the same for the same model. Knows no other framework but the names of the types that go into pipelines.
+"""
+
+import importlib
+import io
+import json
+import sys
+import zipfile
+from typing import Any
+
+from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
+from fairway.formats.frameworks import load
+from fairway.spec.errors import SerializationError
+
+_CLASSES = ("sklearn.", "scipy.sparse.", "xgboost.sklearn.", "lightgbm.sklearn.", "numpy.dtypes.")
+_FUNCTIONS = ("sklearn.metrics.", "sklearn.feature_selection.")
+_NEVER = ("sklearn.datasets.", "sklearn.utils._testing.", "sklearn.externals.", "sklearn.tests.")
+_EXACT = frozenset(
+    {
+        "collections.OrderedDict",
+        "collections.defaultdict",
+        "numpy.dtype",
+        "xgboost.core.Booster",
+        "lightgbm.basic.Booster",
+        "lightgbm.compat._LGBMLabelEncoder",
+    }
+)
+_UNCHECKED = (
+    "sklearn.tree._tree.",
+    "sklearn.neighbors._kd_tree.",
+    "sklearn.neighbors._ball_tree.",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.",
+    "xgboost.core.",
+    "lightgbm.basic.",
+)
+_DATE = (1980, 1, 1, 0, 0, 0)
+
+
+def encode(value: Any) -> Encoded | None:
+    """An estimator or other scikit-learn object; None when skops is absent or a type in it is not reviewed."""
+    try:
+        skops = load("skops.io")
+    except ImportError:
+        return None
+    try:
+        data = _canonical(skops.dumps(value))
+        if unreviewed(skops.get_untrusted_types(data=data), trusted=True):
+            return None
+    except Exception:
+        return None
+    return Encoded(format="skops", kind=kind_of(value), note=_note(value), data=data)
+
+
+def decode(content: Content, kind: str = "", *, trusted: bool = False) -> object:
+    """The estimator.
+
+    Args:
+        trusted: whether the content comes from a run of this project, so that indices in it need no check.
+
+    Raises:
+        SerializationError: a type in it is not reviewed, or needs trust.
+    """
+    skops = load("skops.io")
+
+    data = as_bytes(content)
+    types = skops.get_untrusted_types(data=data)
+    if strange := unreviewed(types, trusted=trusted):
+        raise SerializationError(
+            f"a stored {kind or 'estimator'} holds types that are not allowed: {', '.join(strange)}",
+            hint="make the model in a run of this project, or deploy its ONNX form",
+        )
+    return skops.loads(data, trusted=types)
+
+
+def unreviewed(types: list[str], *, trusted: bool) -> list[str]:
+    """Those of the types that may not be loaded."""
+    return [name for name in types if not _reviewed(name) or (name.startswith(_UNCHECKED) and not trusted)]
+
+
+def _reviewed(name: str) -> bool:
+    """Whether a type is one of the reviewed names, or a class or function of a reviewed package."""
+    if name in _EXACT:
+        return True
+    if name.startswith(_NEVER) or not name.startswith(_CLASSES):
+        return False
+    module, _, attribute = name.rpartition(".")
+    try:
+        found = getattr(sys.modules.get(module) or importlib.import_module(module), attribute)
+    except (ImportError, AttributeError):
+        return False
+    return isinstance(found, type) or (callable(found) and name.startswith(_FUNCTIONS))
+
+
+def _canonical(data: bytes) -> bytes:
+    """The same content with object ids counted from 1 and without times, so that equal models have equal bytes."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        schema = json.loads(archive.read("schema.json"))
+        ids: dict[object, int] = {}
+        names: dict[str, str] = {}
+        stack: list[Any] = [schema]
+        while stack:
+            node = stack.pop()
+            if isinstance(node, dict):
+                if "__id__" in node:
+                    node["__id__"] = ids.setdefault(node["__id__"], len(ids) + 1)
+                file = node.get("file")
+                if isinstance(file, str):
+                    node["file"] = names.setdefault(file, f"{len(names) + 1}.{file.partition('.')[2]}")
+                stack.extend(item for item in reversed(node.values()) if isinstance(item, (dict, list)))
+            elif isinstance(node, list):
+                stack.extend(item for item in reversed(node) if isinstance(item, (dict, list)))
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as target:
+            for old, new in names.items():
+                target.writestr(zipfile.ZipInfo(new, _DATE), archive.read(old))
+            target.writestr(zipfile.ZipInfo("schema.json", _DATE), json.dumps(schema, separators=(",", ":")))
+    return out.getvalue()
+
+
+def _note(value: Any) -> str:
+    steps = getattr(value, "steps", None)
+    if isinstance(steps, list):
+        return " + ".join(type(step[1]).__name__ for step in steps)
+    return f"scikit-learn {sys.modules['sklearn'].__version__}"

@@ -1,0 +1,167 @@
+"""PyTorch tensors and state dicts as safetensors, which is data only and is read by memory mapping.
+
+A module itself is code and data in one: it is stored by pickle (or as TorchScript), between steps of one project, and
+gets its safe form when it is registered and compiled to ONNX. Knows nothing of other frameworks.
+"""
+
+import io
+import json
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fairway.formats.encoded import SMALL, Content, Encoded, as_bytes, kind_of
+from fairway.formats.frameworks import load
+
+_PIECE = 2**20
+_SINGLE = "tensor"
+_DTYPES = {
+    "float64": "F64",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "float8_e4m3fn": "F8_E4M3",
+    "float8_e5m2": "F8_E5M2",
+    "int64": "I64",
+    "int32": "I32",
+    "int16": "I16",
+    "int8": "I8",
+    "uint64": "U64",
+    "uint32": "U32",
+    "uint16": "U16",
+    "uint8": "U8",
+    "bool": "BOOL",
+}
+
+
+def encode(value: Any) -> Encoded | None:
+    """A dense tensor, or a TorchScript module; None for anything else, such as modules and sparse tensors."""
+    torch = load("torch")
+
+    if type(value) in (torch.Tensor, torch.nn.Parameter) and _dense(value):
+        kind = "torch.Tensor" if type(value) is torch.Tensor else "torch.Parameter"
+        return _safetensors({_SINGLE: value}, kind, f"{_dtype(value)} {tuple(value.shape)}")
+    if isinstance(value, torch.jit.ScriptModule):
+        buffer = io.BytesIO()
+        torch.jit.save(value, buffer)
+        return Encoded(format="torchscript", kind=kind_of(value), data=buffer.getvalue())
+    return None
+
+
+def is_state_dict(value: Any) -> bool:
+    """Whether it is a dict from text to tensors only, by the types' names."""
+    return (
+        type(value) in (dict, OrderedDict)
+        and len(value) > 0
+        and all(type(key) is str and type(item).__module__.startswith("torch") for key, item in value.items())
+    )
+
+
+def encode_state_dict(value: Any) -> Encoded | None:
+    """A dict of dense tensors; None when something else is in it."""
+    torch = load("torch")
+
+    if not all(type(item) in (torch.Tensor, torch.nn.Parameter) and _dense(item) for item in value.values()):
+        return None
+    if "__metadata__" in value:
+        return None
+    size = sum(item.numel() for item in value.values())
+    kind = "torch.StateDict" if type(value) is OrderedDict else "dict"
+    return _safetensors(dict(value), kind, f"{len(value)} tensors, {size} numbers")
+
+
+def decode(content: Content, kind: str = "") -> object:
+    """The tensor or state dict, on the CPU, in its old order."""
+    torch = load("torch")
+    safetensors = load("safetensors.torch")
+
+    metadata: dict[str, str] = {}
+    if isinstance(content, Path):
+        with load("safetensors").safe_open(str(content), framework="pt") as stored:
+            metadata = stored.metadata() or {}
+            tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+    else:
+        data = as_bytes(content)
+        tensors = safetensors.load(data)
+        size = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + size]).get("__metadata__", {})
+    order = json.loads(metadata.get("order", "null")) or list(tensors)
+    learned = set(json.loads(metadata.get("learned", "[]")))
+    parameters = set(json.loads(metadata.get("parameters", "[]")))
+    values = {
+        name: torch.nn.Parameter(tensors[name], requires_grad=name in learned)
+        if name in parameters
+        else tensors[name].requires_grad_(name in learned)
+        for name in order
+    }
+    if kind in ("torch.Tensor", "torch.Parameter"):
+        return values[_SINGLE]
+    return OrderedDict(values) if kind == "torch.StateDict" else values
+
+
+def decode_script(content: Content, kind: str = "") -> object:
+    """The TorchScript module. It can run code: the caller has decided to trust it."""
+    torch = load("torch")
+
+    return torch.jit.load(io.BytesIO(as_bytes(content)), map_location="cpu")
+
+
+def _dense(value: Any) -> bool:
+    torch = load("torch")
+
+    return (
+        value.layout == torch.strided
+        and not value.is_quantized
+        and not value.is_meta
+        and _dtype(value) in _DTYPES
+    )
+
+
+def _dtype(value: Any) -> str:
+    return str(value.dtype).removeprefix("torch.")
+
+
+def _safetensors(tensors: dict[str, Any], kind: str, note: str) -> Encoded:
+    def write(stream: BinaryIO) -> None:
+        _write(stream, tensors)
+
+    encoded = Encoded(format="safetensors", kind=kind, note=note, write=write)
+    if sum(tensor.numel() * tensor.element_size() for tensor in tensors.values()) <= SMALL:
+        return Encoded(format="safetensors", kind=kind, note=note, data=encoded.to_bytes())
+    return encoded
+
+
+def _write(stream: BinaryIO, tensors: dict[str, Any]) -> None:
+    """Write the safetensors format, one tensor at a time: header length, JSON header, then the data, larger types first."""
+    torch = load("torch")
+
+    places = sorted(
+        tensors, key=lambda name: (-tensors[name].element_size(), _DTYPES[_dtype(tensors[name])], name)
+    )
+    metadata = {
+        "order": json.dumps(list(tensors)),
+        "learned": json.dumps([name for name, tensor in tensors.items() if tensor.requires_grad]),
+        "parameters": json.dumps(
+            [name for name, tensor in tensors.items() if type(tensor) is torch.nn.Parameter]
+        ),
+    }
+    header: dict[str, Any] = {"__metadata__": metadata}
+    offset = 0
+    for name in places:
+        tensor = tensors[name]
+        size = tensor.numel() * tensor.element_size()
+        shape = list(tensor.shape)
+        header[name] = {
+            "dtype": _DTYPES[_dtype(tensor)],
+            "shape": shape,
+            "data_offsets": [offset, offset + size],
+        }
+        offset += size
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    stream.write(len(text).to_bytes(8, "little") + text)
+    for name in places:
+        flat = tensors[name].detach().cpu().contiguous().resolve_conj().resolve_neg().reshape(-1)
+        data = memoryview(flat.view(torch.uint8).numpy()) if flat.numel() else memoryview(b"")
+        for start in range(0, len(data), _PIECE):
+            stream.write(data[start : start + _PIECE])
