@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Iterable
 from decimal import Decimal
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NoReturn, cast
 
 from fairway.spec.errors import FairwayError
 
@@ -77,24 +77,15 @@ def numbers(values: object, name: str) -> NDArray[np.float64]:
 def matrix(values: object, name: str) -> Floats:
     """Finite numbers of shape (n,) or (n, k), n ≥ 1; float32 stays float32, other types become float64."""
     array = _array(values, name)
+    hint = f"pass {name} with shape (rows,) or (rows, columns)"
+    if not array.size:
+        raise FairwayError(f"{name} is empty", hint=hint)
     if array.dtype.kind == "O":
-        try:
-            array = (
-                array.astype(np.float64)
-                if array.ndim > 1
-                else np.array([list(row) for row in array], np.float64)
-            )
-        except (TypeError, ValueError):
-            array = numbers(values, name) if array.ndim == 1 else array
+        array = _plain_rows(array, name)
     if array.dtype.kind not in "biuf":
-        raise FairwayError(
-            f"{name} is not a table of numbers", hint=f"pass {name} as numbers of shape (rows, columns)"
-        )
-    if array.ndim not in (1, 2) or not array.size:
-        raise FairwayError(
-            f"{name} is empty" if not array.size else f"{name} has {array.ndim} dimensions, not one or two",
-            hint=f"pass {name} with shape (rows,) or (rows, columns)",
-        )
+        _refuse_table(name)
+    if array.ndim not in (1, 2):
+        raise FairwayError(f"{name} has {array.ndim} dimensions, not one or two", hint=hint)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     return finite(cast("Floats", array) if array.dtype == np.float32 else array.astype(np.float64), name)
@@ -128,21 +119,31 @@ def _refuse_infinite(name: str, row: int) -> None:
     raise FairwayError(f"{name} holds an infinite number in row {row}", hint="look for a division by zero")
 
 
-def _array(values: object, name: str) -> NDArray[np.generic]:
-    hint = f"pass {name} as a list, an array or a Series with one value per row"
-    if isinstance(values, (str, bytes, dict, set, frozenset)) or values is None:
-        raise FairwayError(f"{name} is a {type(values).__name__}, not one value per row", hint=hint)
+def _refuse_table(name: str) -> NoReturn:
+    hint = f"pass {name} as numbers of shape (rows, columns)"
+    raise FairwayError(f"{name} is not a table of numbers", hint=hint)
+
+
+def _refuse_masked(values: object, name: str) -> None:
     if isinstance(values, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(cast("np.ma.MaskedArray[tuple[int, ...], np.dtype[np.generic]]", values))
         if hidden.any():
             _refuse_missing(name, int(np.argwhere(hidden)[0][0]))
+
+
+def _array(values: object, name: str) -> NDArray[np.generic]:
+    kind = type(values).__name__
+    hint = f"pass {name} as a list, an array or a Series with one value per row"
+    if values is None or isinstance(values, (str, bytes, dict, set, frozenset)):
+        raise FairwayError(f"{name} is a {kind}, not one value per row", hint=hint)
+    _refuse_masked(values, name)
     if hasattr(values, "__array__"):
         try:
             return np.asarray(cast("list[object]", values))
         except (TypeError, ValueError, RuntimeError) as error:
             raise FairwayError(f"{name} cannot be read as an array: {error}", hint=hint) from error
     if not isinstance(values, Iterable):
-        raise FairwayError(f"{name} is a {type(values).__name__}, not one value per row", hint=hint)
+        raise FairwayError(f"{name} is a {kind}, not one value per row", hint=hint)
     items = list(cast("Iterable[object]", values))
     array = np.empty(len(items), dtype=np.object_)
     for row, item in enumerate(items):
@@ -161,6 +162,16 @@ def _flat(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
     if array.dtype.kind in "UT":
         return array.astype(np.object_)
     return array
+
+
+def _plain_rows(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+    rows = cast("list[object]", array.tolist())
+    if not any(isinstance(row, Iterable) and not isinstance(row, str) for row in rows):
+        return numbers(array, name)
+    try:
+        return np.array([list(cast("Iterable[float]", row)) for row in rows], dtype=np.float64)
+    except (TypeError, ValueError):
+        _refuse_table(name)
 
 
 def _plain_objects(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:

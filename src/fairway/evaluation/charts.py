@@ -3,7 +3,6 @@
 It must not know where the numbers come from.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
@@ -15,6 +14,7 @@ from fairway.evaluation.drawing import (
     Point,
     axes,
     box,
+    drawable,
     legend,
     limits,
     margin,
@@ -58,7 +58,7 @@ def line_chart(
     """Lines of (x, y) points by name as SVG, such as metrics over steps; x should not decrease within a line.
 
     At most 12 lines are drawn; the legend says how many are not. A line of more than 200 points is thinned
-    in a way that keeps its peaks. Points that are not finite leave a gap.
+    in a way that keeps its peaks. NaN and infinity leave a gap.
     """
     return chart(series, title, Look(x_name=x_name, y_name=y_name))
 
@@ -66,7 +66,7 @@ def line_chart(
 def chart(series: Mapping[str, Sequence[Point]], title: str, look: Look) -> str:
     """Lines or clouds of points by name as SVG; an empty name stays out of the legend."""
     drawn = {name: thinned(points) for name, points in list(series.items())[:MAX_LINES]}
-    every = [point for points in drawn.values() for point in points if all(map(math.isfinite, point))]
+    every = [point for points in drawn.values() for point in points if all(map(drawable, point))]
     if not every:
         return _nothing(title)
     frame = _frame(every, look)
@@ -145,7 +145,7 @@ def thinned(points: Sequence[Point]) -> list[Point]:
     kept: list[Point] = [points[0]]
     for i in range(stretches):
         stretch = range(len(inner) * i // stretches, len(inner) * (i + 1) // stretches)
-        finite = [j for j in stretch if math.isfinite(inner[j][1])] or list(stretch)[:1]
+        finite = [j for j in stretch if drawable(inner[j][1])] or list(stretch)[:1]
         ends = {min(finite, key=lambda j: inner[j][1]), max(finite, key=lambda j: inner[j][1])}
         kept.extend(inner[j] for j in sorted(ends))
     return [*kept, points[-1]]
@@ -171,7 +171,7 @@ def _frame(points: Sequence[Point], look: Look) -> Frame:
 
 def _line(frame: Frame, points: Sequence[Point], colour: str, dashed: bool, look: Look) -> list[str]:
     if look.marks == "only":
-        finite = (point for point in points if all(map(math.isfinite, point)))
+        finite = (point for point in points if all(map(drawable, point)))
         return [mark(frame, point, colour, opacity=0.55) for point in finite]
     parts = [polyline(frame, points, colour, dashed=dashed)]
     if look.marks == "on line":

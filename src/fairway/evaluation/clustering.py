@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 BLOCK = 4_000_000
 """Distances held in memory at once: 32 MB."""
 
+_ROUNDING = 1e-14
+
 
 def silhouettes(data: NDArray[np.float64], clusters: Ints) -> NDArray[np.float64]:
     """Silhouette of each row, shape (n,), from data (n, d) and cluster numbers 0…k−1 (n,), all of them in
@@ -58,9 +60,14 @@ def _silhouettes_of(sums: NDArray[np.float64], own: Ints, sizes: Ints) -> NDArra
 
 
 def distances_between(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Euclidean distances of all rows of (m, d) to all of (n, d), shape (m, n)."""
-    squares = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1) - 2 * (left @ right.T)
-    return np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
+    """Euclidean distances of all rows of (m, d) to all of (n, d), (m, n); 0 where only rounding differs.
+
+    Fast by |x − y|² = |x|² + |y|² − 2xy, so the data should be centred.
+    """
+    scale = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)
+    squares = scale - 2 * (left @ right.T)
+    squares[squares < scale * _ROUNDING] = 0
+    return np.sqrt(squares, out=squares)
 
 
 def calinski_harabasz(data: NDArray[np.float64], clusters: Ints) -> float:

@@ -17,6 +17,7 @@ COLOURS = ("#3b82d0", "#e07b2e", "#2f9e6e", "#c0519b", "#8a6fd6", "#a88a1c", "#2
 
 FONT = 'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"'
 _CHAR = 0.56
+_LARGEST = 1e300
 _ELLIPSIS = "…"
 _MINUS = "\N{MINUS SIGN}"
 
@@ -106,7 +107,7 @@ def segment(start: Point, end: Point, *, faint: bool = False, dashed: bool = Fal
 
 
 def polyline(frame: Frame, points: Sequence[Point], colour: str, *, dashed: bool = False) -> str:
-    """A line through points of the data, broken where one is not finite; a lone point becomes a mark."""
+    """A line through points of the data, broken where one cannot be drawn; a lone point becomes a mark."""
     dash = ' stroke-dasharray="6 3"' if dashed else ""
     parts: list[str] = []
     for run in _runs(points):
@@ -194,17 +195,20 @@ def margin(frame: Frame) -> int:
     return math.ceil(max(46.0, 30 + max((text_width(label) for label in labels), default=0)))
 
 
+def drawable(value: float) -> bool:
+    """Whether a picture can show this number: not NaN, infinite or close to the end of the floats."""
+    return abs(value) <= _LARGEST
+
+
 def limits(values: Iterable[float], *, pad: float = 0.05, include: Sequence[float] = ()) -> Point:
-    """Limits that hold all finite values with some room; a single value gets room on both sides."""
-    kept = [value for value in values if math.isfinite(value)]
+    """Limits that hold all drawable values with some room; a single value gets room on both sides."""
+    kept = [value for value in values if drawable(value)]
     kept.extend(include)
     if not kept:
         return (0.0, 1.0)
     low, high = min(kept), max(kept)
     room = (high - low) * pad
-    if not math.isfinite(room):
-        return (low / 4, high / 4)
-    if high - low <= abs(high) * 1e-12:
+    if high - low <= max(abs(high) * 1e-12, 1 / _LARGEST):
         room = abs(high) * 0.1 or 1.0
     return (low - (0 if low in include else room), high + (0 if high in include and high > low else room))
 
@@ -230,7 +234,7 @@ def legend(entries: Sequence[tuple[str, str, bool]], width: float, top: float) -
 def _runs(points: Sequence[Point]) -> list[list[Point]]:
     runs: list[list[Point]] = [[]]
     for point in points:
-        if all(map(math.isfinite, point)):
+        if all(map(drawable, point)):
             runs[-1].append(point)
         elif runs[-1]:
             runs.append([])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import msgspec
 
@@ -19,6 +19,9 @@ from fairway.evaluation.targets import looks_like_classes, targets
 from fairway.spec.errors import FairwayError
 from fairway.spec.evaluation import METRICS, Evaluation, Kind
 
+if TYPE_CHECKING:
+    from fairway.evaluation.arrays import Column
+
 _TAKES: dict[Kind, tuple[str, ...]] = {
     "classification": ("truth", "predicted", "scores", "labels", "positive"),
     "regression": ("truth", "predicted"),
@@ -26,6 +29,7 @@ _TAKES: dict[Kind, tuple[str, ...]] = {
     "episodes": ("returns", "lengths"),
 }
 
+_COLUMNS = ("truth", "predicted", "clusters")
 _DOUBTFUL = 20
 
 
@@ -88,28 +92,26 @@ def evaluate(
     given = {name: value for name, value in given.items() if value is not None}
     if kind == "clustering" and "clusters" not in given and "predicted" in given:
         given["clusters"] = given.pop("predicted")
-    found = _inferred(given) if kind is None else _known(kind)
+    columns = {name: column(given[name], name) for name in _COLUMNS if name in given}
+    found = _inferred(given, columns) if kind is None else _known(kind)
     _check(found, given)
-    judged = _judged(found, given)
+    judged = _judged(found, given, columns)
     return _finished(judged, extra or {}, _doubt(judged) if kind is None else ())
 
 
-def _inferred(given: dict[str, object]) -> Kind:
+def _inferred(given: dict[str, object], columns: dict[str, Column]) -> Kind:
     if "returns" in given or "lengths" in given:
         return "episodes"
     if "clusters" in given or "data" in given:
         return "clustering"
     if given.keys() & {"scores", "labels", "positive"}:
         return "classification"
-    if "truth" not in given or "predicted" not in given:
-        what = (
-            "there is nothing to evaluate"
-            if not given
-            else f"there is {next(iter(given))} and nothing to compare it to"
-        )
-        raise FairwayError(what, hint="pass truth and predicted, or data and clusters, or returns")
-    classes = looks_like_classes(column(given["truth"], "truth"), column(given["predicted"], "predicted"))
-    return "classification" if classes else "regression"
+    hint = "pass truth and predicted, or data and clusters, or returns"
+    if not given:
+        raise FairwayError("there is nothing to evaluate", hint=hint)
+    if len(columns) < 2:
+        raise FairwayError(f"there is {next(iter(given))} and nothing to compare it to", hint=hint)
+    return "classification" if looks_like_classes(columns["truth"], columns["predicted"]) else "regression"
 
 
 def _known(kind: Kind) -> Kind:
@@ -137,12 +139,9 @@ def _check(kind: Kind, given: dict[str, object]) -> None:
             )
 
 
-def _judged(kind: Kind, given: dict[str, object]) -> Evaluation:
+def _judged(kind: Kind, given: dict[str, object], columns: dict[str, Column]) -> Evaluation:
     if kind == "episodes":
         return judge_episodes(given["returns"], given.get("lengths"))
-    columns = {
-        name: column(given[name], name) for name in ("truth", "predicted", "clusters") if name in given
-    }
     if kind == "regression":
         return judge_quantities(columns["truth"], columns["predicted"])
     if kind == "clustering":

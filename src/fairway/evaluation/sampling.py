@@ -27,7 +27,8 @@ def along(x: Floats, y: Floats, limit: int = MAX_POINTS) -> Points:
     """
     if len(x) > limit:
         way = np.concatenate([np.zeros(1), np.cumsum(_scaled(x) + _scaled(y))])
-        found = np.searchsorted(way, np.linspace(0, way[-1], limit))
+        marks = np.linspace(0, float(way[-1]), limit)
+        found: NDArray[np.int64] = np.searchsorted(way, marks)
         kept = np.unique(np.concatenate([[0], np.minimum(found[1:-1], len(x) - 1), [len(x) - 1]]))
         x, y = x[kept], y[kept]
     return points(x, y)

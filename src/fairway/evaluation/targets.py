@@ -43,9 +43,9 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True):
         return codes == self.classes.index(self.positive)
 
 
-def looks_like_classes(truth: Column, predicted: Column | None) -> bool:
+def looks_like_classes(truth: Column, predicted: Column) -> bool:
     """Text and booleans are classes. Numbers are classes when all are whole and at most 50 are distinct."""
-    columns = [truth] if predicted is None else [truth, predicted]
+    columns = [truth, predicted]
     if any(each.dtype.kind in "bO" for each in columns):
         return True
     if any(bool((each % 1 != 0).any()) for each in columns):
