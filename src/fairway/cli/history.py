@@ -1,0 +1,160 @@
+"""Commands that look at what happened: runs, their steps, their output, two side by side."""
+
+import sys
+import time
+
+import click
+import msgspec
+
+from fairway import wiring
+from fairway.cli import views
+from fairway.spec.errors import EXIT_DONE, NotFound
+from fairway.spec.run import RunStatus, StepStatus
+
+_POLL = 0.2
+
+
+@click.command("runs")
+@click.option("--limit", default=20, show_default=True, help="How many, newest first.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def runs_command(limit: int, as_json: bool) -> int:
+    """List runs, newest first.
+
+    \b
+    Example:
+      fairway runs --limit 5
+    """
+    stores = wiring.LocalStores(wiring.store_root())
+    found = [
+        msgspec.structs.replace(run, alive=not run.phase.ended and wiring.engine_of(stores, run.name) != 0)
+        for run in stores.metadata.runs(limit)
+    ]
+    if as_json:
+        click.echo(views.as_json(found))
+    elif not found:
+        click.echo("no runs yet", err=True)
+        click.echo("hint: `fairway run FILE`", err=True)
+    else:
+        click.echo(views.runs(found))
+    return EXIT_DONE
+
+
+@click.command("show")
+@click.argument("run", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.option("--save", default="", help="Write the pictures and tables that were shown to this folder.")
+def show_command(run: str | None, as_json: bool, save: str) -> int:
+    """Show RUN step by step, or one step of it by RUN/STEP; the newest run when none is named.
+
+    \b
+    Example:
+      fairway show k7m2/train-2
+    """
+    stores = wiring.LocalStores(wiring.store_root())
+    name, _, step_name = (run or "").partition("/")
+    name = wiring.find_run(stores, name)
+    status = stores.metadata.run(name)
+    alive = wiring.engine_of(stores, name) != 0
+    status = msgspec.structs.replace(status, alive=alive)
+    if save:
+        click.echo(f"{wiring.save_shown(stores, status, save)} files written to {save}", err=True)
+    if step_name:
+        step = _step(status, step_name)
+        click.echo(views.as_json(step) if as_json else views.step(step))
+        return EXIT_DONE
+    click.echo(views.as_json(status) if as_json else views.run(status, alive=alive))
+    return EXIT_DONE
+
+
+@click.command("logs")
+@click.argument("run", required=False)
+@click.option("--follow", "-f", is_flag=True, help="Go on printing until the run is over.")
+@click.option("--times", is_flag=True, help="Print when each line was printed.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
+def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> int:
+    """Print what the steps of RUN printed, or one of them by RUN/STEP; the newest run when none is named.
+
+    \b
+    Example:
+      fairway logs k7m2/train-2 --follow
+    """
+    stores = wiring.LocalStores(wiring.store_root())
+    name, _, step = (run or "").partition("/")
+    name = wiring.find_run(stores, name)
+    if step and step not in {status.spec.name for status in stores.metadata.run(name).steps} | {"pipeline"}:
+        raise NotFound(f"run {name} has no step {step!r}", hint=f"`fairway show {name}` lists them")
+    logs = stores.logs
+    offsets: dict[tuple[str, int], int] = {}
+    while True:
+        over = not follow or wiring.engine_of(stores, name) == 0
+        for where in logs.attempts(name):
+            if step and where[0] != step:
+                continue
+            lines, offsets[where] = logs.read(name, where[0], where[1], offsets.get(where, 0))
+            for at, text in lines:
+                _print_line((where[0], where[1]), at, text, as_json=as_json, times=times, single=bool(step))
+        sys.stdout.flush()
+        if over:
+            return EXIT_DONE
+        time.sleep(_POLL)
+
+
+@click.command("compare")
+@click.argument("run")
+@click.argument("other")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def compare_command(run: str, other: str, as_json: bool) -> int:
+    """Compare two runs: parameters, metrics, code and environment; only what differs is listed.
+
+    \b
+    Example:
+      fairway compare k7m2 p3x8
+    """
+    stores = wiring.LocalStores(wiring.store_root())
+    first, second = (_facts(stores, wiring.find_run(stores, name)) for name in (run, other))
+    differing = {
+        key: (first.get(key, ""), second.get(key, ""))
+        for key in dict.fromkeys([*first, *second])
+        if first.get(key, "") != second.get(key, "")
+    }
+    if as_json:
+        click.echo(views.as_json({"runs": [run, other], "differences": differing}))
+    elif not differing:
+        click.echo("no differences in parameters, metrics, code or environment")
+    else:
+        click.echo(views.table(("", run, other), [(key, *pair) for key, pair in differing.items()]))
+    return EXIT_DONE
+
+
+def _facts(stores: wiring.LocalStores, name: str) -> dict[str, str]:
+    status = stores.metadata.run(name)
+    facts = {"pipeline": status.spec.pipeline, "phase": status.phase.value, "code": status.spec.source[:12]}
+    facts["environment"] = status.spec.environment[:12]
+    facts |= {f"parameter {key}": value for key, value in status.spec.shown.items()}
+    for step in status.steps:
+        for point in step.metrics:
+            facts[f"metric {step.spec.name}/{point.name}"] = f"{point.value:.6g}"
+    for key, evaluation in wiring.evaluations_of(stores, status).items():
+        facts |= {f"metric {key}/{metric}": f"{value:.6g}" for metric, value in evaluation.metrics.items()}
+    facts["took"] = f"{max(0.0, status.ended - status.started):.1f} s"
+    return facts
+
+
+def _step(status: RunStatus, name: str) -> StepStatus:
+    for step in status.steps:
+        if step.spec.name == name:
+            return step
+    raise NotFound(
+        f"run {status.spec.name} has no step {name!r}", hint=f"`fairway show {status.spec.name}` lists them"
+    )
+
+
+def _print_line(
+    where: tuple[str, int], at: float, text: str, *, as_json: bool, times: bool, single: bool
+) -> None:
+    if as_json:
+        line = msgspec.json.encode({"step": where[0], "attempt": where[1], "time": at, "text": text}).decode()
+    else:
+        stamp = time.strftime("%H:%M:%S ", time.localtime(at)) if times else ""
+        line = f"{stamp}{text}" if single else f"{stamp}{where[0]} | {text}"
+    click.echo(line)

@@ -1,0 +1,109 @@
+"""`fairway`: finds the command, loads only what it needs, and turns errors into a sentence, a hint and an exit code."""
+
+import importlib
+import sys
+
+import click
+
+from fairway.spec.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FairwayError
+
+COMMANDS = {
+    "init": ("fairway.cli.projects", "Write a project to start from."),
+    "run": ("fairway.cli.running", "Run a pipeline."),
+    "plan": ("fairway.cli.running", "Say what a run would do and what is cached."),
+    "resume": ("fairway.cli.running", "Go on with an interrupted or failed run."),
+    "cancel": ("fairway.cli.running", "Stop a run."),
+    "runs": ("fairway.cli.history", "List runs."),
+    "show": ("fairway.cli.history", "Show a run, step by step."),
+    "logs": ("fairway.cli.history", "Print what a run's steps printed."),
+    "compare": ("fairway.cli.history", "Compare two runs: parameters, metrics, code."),
+    "models": ("fairway.cli.registry", "List, show, compare and alias registered models."),
+    "deploy": ("fairway.cli.serving", "Serve a model or a file's endpoints."),
+    "rollback": ("fairway.cli.serving", "Return an endpoint to its previous revision."),
+    "undeploy": ("fairway.cli.serving", "Take an endpoint away."),
+    "endpoints": ("fairway.cli.serving", "List endpoints."),
+    "up": ("fairway.cli.serving", "Start the platform process on this machine."),
+    "down": ("fairway.cli.serving", "Stop the platform process and its endpoints."),
+    "gc": ("fairway.cli.storage", "Remove stored content that nothing refers to."),
+    "backup": ("fairway.cli.storage", "Copy the store to a folder, while it is in use."),
+    "restore": ("fairway.cli.storage", "Make a store from a backup."),
+    "doctor": ("fairway.cli.storage", "Check this machine and the store."),
+    "completion": ("fairway.cli.projects", "Print the completion script of a shell."),
+}
+
+
+class Commands(click.Group):
+    """A group that imports a command's module only when that command is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order a project meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(COMMANDS[cmd_name][0])
+        found: click.Command = getattr(module, f"{cmd_name}_command")
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list for `--help`, from the table, so that it imports nothing."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like the base, with a guess when the name is unknown."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = [name for name in COMMANDS if name[:2] == args[0][:2]]
+            hint = f"did you mean `fairway {close[0]}`?" if close else "`fairway --help` lists the commands"
+            raise click.UsageError(f"there is no command {args[0]!r}; {hint}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="fairway", prog_name="fairway")
+def cli() -> None:
+    """From data to a model that answers requests, on this machine or any Kubernetes cluster.
+
+    \b
+    Example:
+      fairway init && fairway run project.py && fairway deploy
+    """
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        outcome = cli.main(args=arguments, prog_name="fairway", standalone_mode=False)
+    except FairwayError as error:
+        _complain(error.message, error.hint)
+        return error.exit_code
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx else "fairway"
+        _complain(
+            error.format_message()[:1].lower() + error.format_message()[1:].rstrip("."), f"`{where} --help`"
+        )
+        return EXIT_USAGE
+    except click.ClickException as error:
+        _complain(error.format_message(), "")
+        return EXIT_FAILED
+    except (click.Abort, KeyboardInterrupt):
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        sys.stderr.close()
+        return EXIT_FAILED
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _complain(message: str, hint: str) -> None:
+    try:
+        click.echo(f"error: {message}", err=True)
+        if hint:
+            click.echo(f"hint: {hint}", err=True)
+    except OSError:
+        return

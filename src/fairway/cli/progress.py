@@ -1,0 +1,187 @@
+"""Follows a run on the terminal: one line per step as it ends, and a live line of what is under way."""
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from typing import TextIO
+
+from fairway.engine.run import Listener
+from fairway.spec.event import AttemptEnded, AttemptStarted, Event, StepCalled, StepEnded
+from fairway.spec.quantities import format_duration, format_memory
+from fairway.spec.run import Phase, Reason, StepSpec, Usage
+from fairway.spec.wire import DRIVER
+
+_WORDS = {Phase.SUCCEEDED: "done", Phase.FAILED: "failed", Phase.CANCELLED: "cancelled"}
+_MANY = 12
+_REDRAW = 0.1
+
+
+class Progress(Listener):
+    """Prints a run as it happens. `explain` adds why each step ran; `quiet` leaves out what steps print."""
+
+    def __init__(self, stream: TextIO, *, explain: bool = False, quiet: bool = False) -> None:
+        self._stream = stream
+        self._explain = explain
+        self._quiet = quiet
+        self._live = stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+        self._calls: dict[str, StepSpec] = {}
+        self._open: dict[str, int] = {}
+        self._counts: dict[str, int] = {}
+        self._held: dict[str, list[tuple[StepSpec, StepEnded]]] = {}
+        self._usage: dict[str, Usage] = {}
+        self._begun: dict[str, float] = {}
+        self._running: dict[str, None] = {}
+        self._ended = 0
+        self._drawn = 0.0
+        self._partial: dict[tuple[str, int], bytes] = {}
+        self.models: list[str] = []
+
+    def event(self, event: Event) -> None:
+        """Take note of a fact and print what follows from it."""
+        body = event.body
+        if isinstance(body, StepCalled):
+            self._calls[event.step] = body.spec
+            self._open[body.spec.task] = self._open.get(body.spec.task, 0) + 1
+            self._counts[body.spec.task] = self._counts.get(body.spec.task, 0) + 1
+        elif isinstance(body, AttemptStarted):
+            self._running[event.step] = None
+            self._begun.setdefault(event.step, time.monotonic())
+        elif isinstance(body, AttemptEnded):
+            self._attempt(event.step, body)
+        elif isinstance(body, StepEnded):
+            self._running.pop(event.step, None)
+            self._ended += 1
+            self._settled(event.step, body)
+        self._draw()
+
+    def output(self, step: str, attempt: int, data: bytes) -> None:
+        """Print complete lines of a step's output behind its name."""
+        if self._quiet:
+            return
+        data = self._partial.pop((step, attempt), b"") + data
+        lines = data.split(b"\n")
+        if lines[-1]:
+            self._partial[step, attempt] = lines[-1][-65536:]
+        name = "" if step == DRIVER else self._title(step)
+        for line in lines[:-1]:
+            text = line.decode("utf-8", "replace").rstrip("\r")
+            self._print(f"  {name} | {text}" if name else f"  | {text}")
+
+    def finish(self) -> None:
+        """Print what was held back, and take the live line away."""
+        for task in list(self._held):
+            self._release(task)
+        for (step, _), rest in self._partial.items():
+            self._print(
+                f"  {self._title(step) if step != DRIVER else ''} | {rest.decode('utf-8', 'replace')}"
+            )
+        self._partial.clear()
+        self._clear()
+
+    def _attempt(self, step: str, body: AttemptEnded) -> None:
+        self._usage[step] = body.result.usage
+        self._running.pop(step, None)
+        failure = body.result.failure
+        spec = self._calls.get(step)
+        if failure is not None and spec is not None and spec.retries and body.number <= spec.retries:
+            self._print(
+                f"  {self._title(step):<24} attempt {body.number} failed: {failure.message}; trying again"
+            )
+        elif failure is not None and failure.reason is Reason.HOST:
+            self._print(f"  {self._title(step):<24} {failure.message}; trying again")
+
+    def _settled(self, step: str, body: StepEnded) -> None:
+        spec = self._calls.get(step)
+        if spec is None:
+            return
+        self._open[spec.task] -= 1
+        grouped = not spec.label or self._counts[spec.task] > _MANY
+        if grouped and body.phase is Phase.SUCCEEDED and not self._explain:
+            self._held.setdefault(spec.task, []).append((spec, body))
+            if not self._open[spec.task]:
+                self._release(spec.task)
+            return
+        self._line(self._title(step), body, self._cost([step]))
+
+    def _release(self, task: str) -> None:
+        held = self._held.pop(task, [])
+        if not held:
+            return
+        spec, body = held[-1]
+        names = [held_spec.name for held_spec, _ in held]
+        title = f"{task} ×{len(held)}" if len(held) > 1 else self._title(spec.name)
+        if len({item.cached for _, item in held}) > 1:
+            cached = sum(item.cached for _, item in held)
+            self._print(f"  {title:<24} done      {self._cost(names)}   {cached} of them cached")
+            return
+        self._line(title, body, self._cost(names))
+
+    def _line(self, title: str, body: StepEnded, cost: str) -> None:
+        word = "cached" if body.cached else _WORDS.get(body.phase, str(body.phase))
+        text = f"  {title:<24} {word:<9} {cost}"
+        if body.failure is not None:
+            text = f"  {title:<24} {word:<9} {body.failure.message}"
+        elif self._explain and body.why:
+            text = f"{text}   {body.why}"
+        if body.phase is Phase.SUCCEEDED and body.outputs and body.outputs[0].kind.endswith("ModelVersion"):
+            text = f"  {title:<24} {body.outputs[0].note or 'registered'}"
+        self._print(text.rstrip())
+
+    def _cost(self, steps: list[str]) -> str:
+        begun = [self._begun[step] for step in steps if step in self._begun]
+        wall = (
+            time.monotonic() - min(begun)
+            if len(begun) > 1
+            else sum(self._usage[s].wall for s in steps if s in self._usage)
+        )
+        peak = max((self._usage[step].memory for step in steps if step in self._usage), default=0)
+        return f"{format_duration(wall)}" + (f"   {format_memory(peak)}" if peak else "")
+
+    def _title(self, step: str) -> str:
+        spec = self._calls.get(step)
+        if spec is None:
+            return step
+        if spec.label and self._counts.get(spec.task, 0) > 1:
+            return f"{spec.task} {spec.label}"
+        return spec.name
+
+    def _print(self, text: str) -> None:
+        self._clear()
+        try:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._live = False
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if not self._live or now - self._drawn < _REDRAW:
+            return
+        self._drawn = now
+        running = ", ".join(_first(self._running, 3, self._title))
+        more = f" and {len(self._running) - 3} more" if len(self._running) > 3 else ""
+        width = int(os.environ.get("COLUMNS") or os.get_terminal_size(self._stream.fileno()).columns)
+        text = f"  {self._ended}/{len(self._calls)} steps   {running}{more}"[: max(10, width - 1)]
+        self._stream.write(f"\r\x1b[K{text}")
+        self._stream.flush()
+
+    def _clear(self) -> None:
+        if self._live and self._drawn:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._drawn = 0.0
+
+
+def _first(names: Iterable[str], count: int, title: "object") -> list[str]:
+    chosen: list[str] = []
+    for name in names:
+        if len(chosen) == count:
+            break
+        chosen.append(title(name))  # type: ignore[operator]
+    return chosen
+
+
+def story() -> TextIO:
+    """Where the story goes."""
+    return sys.stderr

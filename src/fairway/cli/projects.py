@@ -1,0 +1,59 @@
+"""Commands that set a project or a shell up."""
+
+from pathlib import Path
+
+import click
+from click.shell_completion import get_completion_class
+
+from fairway.cli import templates
+from fairway.spec.errors import EXIT_DONE, UsageError
+
+
+@click.command("init")
+@click.option(
+    "--template",
+    type=click.Choice(list(templates.TEMPLATES)),
+    default="supervised",
+    show_default=True,
+    help="What to start from.",
+)
+@click.option("--force", is_flag=True, help="Write over files that exist.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def init_command(template: str, force: bool, as_json: bool) -> int:
+    """Write a project file to start from into this folder.
+
+    \b
+    Example:
+      fairway init --template reinforcement
+    """
+    name, needs = templates.TEMPLATES[template]
+    target = Path(name)
+    if target.exists() and not force:
+        raise UsageError(f"{name} exists already", hint="`fairway init --force` writes over it")
+    target.write_text(templates.read(template), encoding="utf-8")
+    if as_json:
+        click.echo(f'{{"template": "{template}", "file": "{name}"}}')
+        return EXIT_DONE
+    click.echo(f"{name} written", err=True)
+    if needs:
+        click.echo(f"it needs: pip install {needs}", err=True)
+    click.echo(f"hint: `fairway run {name}`", err=True)
+    return EXIT_DONE
+
+
+@click.command("completion")
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion_command(shell: str) -> int:
+    """Print the completion script for SHELL.
+
+    \b
+    Example:
+      eval "$(fairway completion bash)"
+    """
+    from fairway.cli.main import cli
+
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise UsageError(f"no completion for {shell}")
+    click.echo(kind(cli, {}, "fairway", "_FAIRWAY_COMPLETE").source())
+    return EXIT_DONE

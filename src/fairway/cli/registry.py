@@ -1,0 +1,186 @@
+"""Commands on registered models."""
+
+import click
+
+from fairway import wiring
+from fairway.cli import views
+from fairway.spec.errors import EXIT_DONE
+from fairway.spec.event import AliasMoved, Event
+from fairway.spec.model import ModelVersion
+
+
+@click.group("models", invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+@click.pass_context
+def models_command(ctx: click.Context, as_json: bool) -> int:
+    """List registered models; show, alias and compare them.
+
+    \b
+    Example:
+      fairway models show churn
+    """
+    if ctx.invoked_subcommand is not None:
+        return EXIT_DONE
+    found = wiring.LocalStores(wiring.store_root()).metadata.models()
+    if as_json:
+        click.echo(views.as_json(found))
+    elif not found:
+        click.echo("no models yet", err=True)
+        click.echo("hint: a pipeline registers one with `fw.register(…)`", err=True)
+    else:
+        rows = [
+            (
+                model.name,
+                str(model.newest.version),
+                " ".join(f"{alias}={version}" for alias, version in sorted(model.aliases.items())),
+                headline(model.newest),
+                model.newest.candidate.framework,
+                views.when(model.newest.created),
+            )
+            for model in found
+        ]
+        click.echo(views.table(("model", "newest", "aliases", "evaluation", "framework", "registered"), rows))
+    return EXIT_DONE
+
+
+@models_command.command("show")
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def show_command(model: str, as_json: bool) -> int:
+    """Show all versions of MODEL, or one by MODEL:VERSION or MODEL@ALIAS in full.
+
+    \b
+    Example:
+      fairway models show churn@champion
+    """
+    metadata = wiring.LocalStores(wiring.store_root()).metadata
+    if ":" in model or "@" in model:
+        version = metadata.resolve(model)
+        click.echo(views.as_json(version) if as_json else _version(version))
+        return EXIT_DONE
+    versions = metadata.versions(model)
+    if as_json:
+        click.echo(views.as_json(versions))
+        return EXIT_DONE
+    aliases = metadata.aliases(model)
+    rows = [
+        (
+            str(version.version),
+            " ".join(
+                sorted(
+                    name.partition("@")[2] for name, number in aliases.items() if number == version.version
+                )
+            ),
+            headline(version),
+            "onnx" if version.candidate.compiled else version.candidate.artifact.format,
+            version.lineage.run,
+            views.when(version.created),
+        )
+        for version in versions
+    ]
+    click.echo(views.table(("version", "aliases", "evaluation", "served as", "run", "registered"), rows))
+    return EXIT_DONE
+
+
+@models_command.command("alias")
+@click.argument("model")
+@click.argument("alias")
+@click.argument("version", type=int)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
+    """Let ALIAS name VERSION of MODEL; version 0 removes the alias.
+
+    \b
+    Example:
+      fairway models alias churn champion 4
+    """
+    stores = wiring.LocalStores(wiring.store_root())
+    if version:
+        stores.metadata.resolve(f"{model}:{version}")
+    else:
+        stores.metadata.resolve(f"{model}@{alias}")
+    stores.metadata.append([Event(body=AliasMoved(model, alias, version), time=wiring.SystemClock().now())])
+    stores.close()
+    if as_json:
+        click.echo(views.as_json({"model": model, "alias": alias, "version": version}))
+    else:
+        click.echo(
+            f"{model}@{alias} is version {version}" if version else f"{model}@{alias} is gone", err=True
+        )
+    return EXIT_DONE
+
+
+@models_command.command("compare")
+@click.argument("model")
+@click.argument("other")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def compare_command(model: str, other: str, as_json: bool) -> int:
+    """Compare two versions: metrics, parameters, code, environment and data; only what differs is listed.
+
+    \b
+    Example:
+      fairway models compare churn:3 churn:4
+    """
+    metadata = wiring.LocalStores(wiring.store_root()).metadata
+    first, second = (_facts(metadata.resolve(name)) for name in (model, other))
+    keys = [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
+    differing = {key: (first.get(key, ""), second.get(key, "")) for key in keys}
+    if as_json:
+        click.echo(views.as_json({"models": [model, other], "differences": differing}))
+    elif not differing:
+        click.echo("no differences in metrics, parameters, code, environment or data")
+    else:
+        click.echo(views.table(("", model, other), [(key, *pair) for key, pair in differing.items()]))
+    return EXIT_DONE
+
+
+def headline(version: ModelVersion) -> str:
+    """The one metric that says most, such as "accuracy 0.912"."""
+    if version.evaluation is None or not version.evaluation.metrics:
+        return ""
+    metrics = version.evaluation.metrics
+    gates = version.candidate.gates
+    chosen = next(
+        (name for name in (gates.metric, *gates.at_least, *gates.at_most) if name in metrics),
+        next(iter(metrics)),
+    )
+    return f"{chosen} {metrics[chosen]:.4g}"
+
+
+def _facts(version: ModelVersion) -> dict[str, str]:
+    lineage = version.lineage
+    facts = {"run": lineage.run, "code": lineage.code[:12], "environment": lineage.environment[:12]}
+    facts["framework"] = version.candidate.framework
+    facts |= {f"parameter {key}": value for key, value in lineage.parameters.items()}
+    facts |= {f"data {key}": value[:24] for key, value in lineage.data.items()}
+    if version.evaluation is not None:
+        facts |= {f"metric {key}": f"{value:.6g}" for key, value in version.evaluation.metrics.items()}
+    return facts
+
+
+def _version(version: ModelVersion) -> str:
+    candidate, lineage = version.candidate, version.lineage
+    lines = [f"{version.name} version {version.version}  {candidate.framework}".rstrip()]
+    if candidate.description:
+        lines.append(f"  {candidate.description}")
+    lines.append(
+        f"  registered  {views.when(version.created)} by run {lineage.run}, step {lineage.producer or lineage.step}"
+    )
+    lines.append(f"  model       {candidate.artifact.format}, sha256 {candidate.artifact.digest[:16]}")
+    served = "onnx" if candidate.compiled else candidate.artifact.format
+    lines.append(
+        f"  served as   {served}" + (f" ({candidate.compile_note})" if candidate.compile_note else "")
+    )
+    if candidate.sample_rows:
+        lines.append(f"  samples     {candidate.sample_rows} rows that every server must reproduce")
+    if candidate.signature is not None:
+        for tensor in candidate.signature.inputs[:40]:
+            lines.append(f"  input       {tensor.name}  {tensor.datatype} {list(tensor.shape)}")
+        for tensor in candidate.signature.outputs:
+            lines.append(f"  output      {tensor.name}  {tensor.datatype} {list(tensor.shape)}")
+    lines.append(f"  code        sha256 {lineage.code[:16]}")
+    lines.append(f"  environment sha256 {lineage.environment[:16]}")
+    lines += [f"  data        {name} {digest[:30]}" for name, digest in lineage.data.items()]
+    if version.evaluation is not None:
+        lines += ["", str(version.evaluation)]
+    return "\n".join(lines)

@@ -1,0 +1,266 @@
+"""Commands that start, plan, take up and stop runs."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fairway import wiring
+from fairway.cli import flags
+from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
+
+if TYPE_CHECKING:
+    from fairway.cli.progress import Progress
+    from fairway.engine.run import Listener
+    from fairway.spec.event import RunEnded
+    from fairway.spec.project import PipelineSpec, ProjectSpec
+    from fairway.spec.run import RunSpec
+
+_WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": True}
+
+
+class Following(wiring.Follower):
+    """Follows a run for a person: reads the flags, prints the headline, then the progress."""
+
+    def __init__(self, words: list[str], *, explain: bool, quiet: bool, silent: bool, helping: bool) -> None:
+        self._words = words
+        self._explain = explain
+        self._quiet = quiet
+        self._silent = silent
+        self._helping = helping
+        self.progress: Progress | None = None
+
+    def arguments(self, project: "ProjectSpec", request: wiring.RunRequest) -> wiring.RunRequest:
+        """Read the words behind the file by the pipeline's parameters."""
+        if request.resume:
+            return request
+        name = wiring.choose_pipeline(project, request.pipeline)
+        pipeline = next(item for item in project.pipelines if item.name == name)
+        if self._helping:
+            _print_flags(pipeline, project)
+            raise click.exceptions.Exit(EXIT_DONE)
+        request.pipeline = name
+        request.texts = flags.read(pipeline, self._words)
+        return request
+
+    def begin(self, spec: "RunSpec", project: "ProjectSpec") -> "Listener":
+        """Print the headline."""
+        from fairway.cli.progress import Progress
+        from fairway.engine.run import Listener
+
+        if self._silent:
+            return Listener()
+        click.echo(f"{spec.pipeline}  run {spec.name}  on this machine", err=True)
+        self.progress = Progress(sys.stderr, explain=self._explain, quiet=self._quiet)
+        return self.progress
+
+    def note(self, text: str) -> None:
+        """Something happened outside any step."""
+        if not self._silent:
+            click.echo(f"  {text}", err=True)
+
+
+@click.command("run", context_settings=_WORDS, add_help_option=False)
+@click.argument("file", required=False)
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.option("--config", default="", help="JSON or TOML file with parameters; flags win over it.")
+@click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
+@click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
+@click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
+@click.option("-h", "--help", "helping", is_flag=True, help="Show the flags of the pipeline in FILE.")
+@click.pass_context
+def run_command(
+    ctx: click.Context,
+    file: str | None,
+    words: tuple[str, ...],
+    config: str,
+    explain: bool,
+    quiet: bool,
+    as_json: bool,
+    helping: bool,
+) -> int:
+    """Run the pipeline in FILE, or one of several by FILE:PIPELINE, with its parameters as flags.
+
+    \b
+    Example:
+      fairway run churn.py --depths 2 4
+    """
+    if file is None:
+        if helping:
+            click.echo(ctx.get_help())
+            return EXIT_DONE
+        raise UsageError("which file?", hint="`fairway run FILE`, or `fairway init` for one to start from")
+    path, _, pipeline = file.partition(":")
+    begun = time.monotonic()
+    stores = wiring.LocalStores(wiring.store_root())
+    request = wiring.RunRequest(file=str(Path(path).absolute()), pipeline=pipeline, config=config)
+    follower = Following(list(words), explain=explain, quiet=quiet, silent=as_json, helping=helping)
+    return _carry_out(request, stores, follower, begun, as_json=as_json)
+
+
+@click.command("resume")
+@click.argument("run")
+@click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
+@click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
+@click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
+def resume_command(run: str, explain: bool, quiet: bool, as_json: bool) -> int:
+    """Go on with RUN where it stopped; steps that are done do not run again.
+
+    \b
+    Example:
+      fairway resume k7m2
+    """
+    begun = time.monotonic()
+    stores = wiring.LocalStores(wiring.store_root())
+    status = stores.metadata.run(wiring.find_run(stores, run))
+    if status.phase == "Succeeded":
+        click.echo(f"run {status.spec.name} has succeeded; nothing is left to do", err=True)
+        return EXIT_DONE
+    request = wiring.RunRequest(
+        file=status.spec.project, pipeline=status.spec.pipeline, resume=status.spec.name
+    )
+    follower = Following([], explain=explain, quiet=quiet, silent=as_json, helping=False)
+    return _carry_out(request, stores, follower, begun, as_json=as_json)
+
+
+@click.command("cancel")
+@click.argument("run")
+@click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
+def cancel_command(run: str, as_json: bool) -> int:
+    """Stop RUN: its steps get ten seconds to end by themselves.
+
+    \b
+    Example:
+      fairway cancel k7m2
+    """
+    stores = wiring.LocalStores(wiring.store_root())
+    name = wiring.find_run(stores, run)
+    pid = wiring.engine_of(stores, name)
+    if pid > 0:
+        os.kill(pid, signal.SIGTERM)
+        said = f"run {name} is being cancelled"
+    elif stores.metadata.run(name).phase.ended:
+        raise UsageError(f"run {name} is over already", hint=f"`fairway show {name}`")
+    else:
+        wiring.record_cancelled(stores, name)
+        said = f"run {name} was interrupted before; it is cancelled now"
+    stores.close()
+    click.echo(json.dumps({"run": name, "cancelled": True}) if as_json else said, err=not as_json)
+    return EXIT_DONE
+
+
+@click.command("plan", context_settings=_WORDS)
+@click.argument("file")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.option("--config", default="", help="JSON or TOML file with parameters; flags win over it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) -> int:
+    """Say which steps a run of FILE would start and which are cached, as far as that can be known without running.
+
+    \b
+    Example:
+      fairway plan churn.py --depths 2 4
+    """
+    path, _, pipeline = file.partition(":")
+    stores = wiring.LocalStores(wiring.store_root()).prepare()
+    request = wiring.RunRequest(file=str(Path(path).absolute()), pipeline=pipeline, config=config)
+    follower = Following(list(words), explain=False, quiet=True, silent=True, helping=False)
+    launched = wiring.launch_host(request.file, stores.root)
+    steps = asyncio.run(wiring.foresee(request, stores, launched, follower))
+    stores.close()
+    if as_json:
+        click.echo(
+            json.dumps([{"step": step, "will": will, "why": why} for step, will, why in steps], indent=2)
+        )
+        return EXIT_DONE
+    for step, will, why in steps:
+        click.echo(f"  {step:<28} {will:<8} {why}".rstrip())
+    return EXIT_DONE
+
+
+def _carry_out(
+    request: wiring.RunRequest,
+    stores: wiring.LocalStores,
+    follower: Following,
+    begun: float,
+    *,
+    as_json: bool,
+) -> int:
+    stores.prepare()
+    launched = wiring.launch_host(request.file, stores.root)
+    try:
+        name, ended = asyncio.run(wiring.execute(request, stores, launched, follower))
+        if follower.progress is not None:
+            follower.progress.finish()
+        if as_json:
+            from fairway.cli import views
+
+            click.echo(views.as_json(stores.metadata.run(name)))
+        else:
+            _say_end(name, ended, time.monotonic() - begun, stores)
+    finally:
+        stores.close()
+    return _exit_code(ended)
+
+
+def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalStores) -> None:
+    from fairway.spec.quantities import format_duration
+    from fairway.spec.run import Phase
+
+    spent = format_duration(seconds)
+    if ended.phase is Phase.SUCCEEDED:
+        models = wiring.models_of(stores, name)
+        hint = f" To serve it: fairway deploy {models[-1]}" if models else ""
+        click.echo(f"Done in {spent}.{hint}", err=True)
+        return
+    if ended.phase is Phase.CANCELLED:
+        click.echo(f"Cancelled after {spent}. To go on: fairway resume {name}", err=True)
+        return
+    failure = ended.failure
+    if failure is not None:
+        if failure.details:
+            click.echo(f"\n{failure.details}\n", err=True)
+        where = (
+            f"{failure.cause}: " if failure.cause and not failure.message.startswith(failure.cause) else ""
+        )
+        click.echo(f"error: {where}{failure.message}", err=True)
+        click.echo(f"hint: {failure.hint or f'mend it, then `fairway resume {name}`'}", err=True)
+    click.echo(f"Failed after {spent}. Its record: fairway show {name}", err=True)
+
+
+def _exit_code(ended: "RunEnded") -> int:
+    from fairway.spec.run import Phase, Reason
+
+    if ended.phase is Phase.SUCCEEDED:
+        return EXIT_DONE
+    if ended.phase is Phase.CANCELLED:
+        return EXIT_INTERRUPTED
+    return EXIT_REFUSED if ended.failure is not None and ended.failure.reason is Reason.GATE else EXIT_FAILED
+
+
+def _print_flags(pipeline: "PipelineSpec", project: "ProjectSpec") -> None:
+    formatter = click.HelpFormatter()
+    formatter.write_usage("fairway run", f"{Path(project.path).name}:{pipeline.name} [FLAGS]")
+    if pipeline.doc:
+        formatter.write_paragraph()
+        formatter.write_text(pipeline.doc)
+    described = flags.describe(pipeline)
+    if described:
+        with formatter.section("Flags"):
+            formatter.write_dl(described)
+    with formatter.section("Of every run"):
+        formatter.write_dl(
+            [
+                ("--config FILE", "parameters from JSON or TOML"),
+                ("--explain", "why each step ran"),
+                ("--quiet", ""),
+                ("--json", ""),
+            ]
+        )
+    click.echo(formatter.getvalue().rstrip())

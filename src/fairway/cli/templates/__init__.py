@@ -1,0 +1,16 @@
+"""Projects to start from, each a complete file that trains, gates, registers and serves on real input."""
+
+from importlib import resources
+
+TEMPLATES = {
+    "supervised": ("cancer.py", "scikit-learn pandas pyarrow skops skl2onnx onnxruntime"),
+    "unsupervised": ("wines.py", "scikit-learn pandas pyarrow skops skl2onnx onnxruntime"),
+    "reinforcement": ("cartpole.py", "numpy gymnasium"),
+    "blank": ("project.py", ""),
+}
+"""Template to file name and the packages it needs beyond Fairway."""
+
+
+def read(template: str) -> str:
+    """The text of a template."""
+    return resources.files(__package__).joinpath(f"{template}.py").read_text("utf-8")

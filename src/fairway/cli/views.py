@@ -1,0 +1,156 @@
+"""How runs, steps and models look on the command line, as aligned plain text and as JSON."""
+
+import time
+from collections.abc import Sequence
+from typing import cast
+
+import msgspec
+
+from fairway.spec.quantities import format_duration, format_memory
+from fairway.spec.run import Phase, RunStatus, RunSummary, StepStatus
+
+_WORDS = {
+    Phase.PENDING: "pending",
+    Phase.RUNNING: "running",
+    Phase.SUCCEEDED: "done",
+    Phase.FAILED: "failed",
+    Phase.CANCELLED: "cancelled",
+}
+
+
+def as_json(value: object) -> str:
+    """Indented JSON of any spec type; the encoding of bytes is base64."""
+    return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode()
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns aligned by spaces; the last column is not padded."""
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in (head, *rows)
+    ]
+    return "\n".join(lines)
+
+
+def when(seconds: float) -> str:
+    """Local date and time to the second; empty for 0."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
+
+
+def run_word(phase: Phase, *, alive: bool) -> str:
+    """The phase for people; a run that says Running with no engine at work was interrupted."""
+    return "interrupted" if phase is Phase.RUNNING and not alive else _WORDS[phase]
+
+
+def runs(summaries: Sequence[RunSummary]) -> str:
+    """The list of runs."""
+    rows = [
+        (
+            run.name,
+            run.pipeline,
+            run_word(run.phase, alive=run.alive),
+            str(run.steps),
+            when(run.started),
+            format_duration(max(0.0, run.ended - run.started)) if run.ended else "",
+            run.message[:60],
+        )
+        for run in summaries
+    ]
+    return table(("run", "pipeline", "phase", "steps", "started", "took", ""), rows)
+
+
+def run(status: RunStatus, *, alive: bool) -> str:
+    """One run with its steps, newest facts last."""
+    spec = status.spec
+    lines = [f"{spec.pipeline}  run {spec.name}  {run_word(status.phase, alive=alive)}"]
+    lines += [f"  started   {when(status.started)}"]
+    if status.ended:
+        lines.append(
+            f"  ended     {when(status.ended)}  ({format_duration(max(0.0, status.ended - status.started))})"
+        )
+    if spec.shown:
+        lines.append("  with      " + "  ".join(f"{name}={value}" for name, value in spec.shown.items()))
+    if status.models:
+        lines.append("  models    " + ", ".join(status.models))
+    if status.steps:
+        lines += [
+            "",
+            table(
+                ("step", "phase", "took", "peak", "attempts", ""), [_step_row(step) for step in status.steps]
+            ),
+        ]
+    if status.failure is not None:
+        lines += ["", f"error: {status.failure.message}"]
+        if status.failure.hint:
+            lines.append(f"hint: {status.failure.hint}")
+    elif status.phase is Phase.RUNNING and not alive:
+        lines += ["", f"hint: `fairway resume {spec.name}` goes on where it stopped"]
+    return "\n".join(lines)
+
+
+def step(status: StepStatus) -> str:
+    """One step in full: inputs, outputs with their formats, attempts, metrics, failure."""
+    spec = status.spec
+    lines = [f"{spec.name}  {'cached' if status.cached else _WORDS[status.phase]}  {spec.label}".rstrip()]
+    if status.why:
+        lines.append(f"  why       {status.why}")
+    for name, node in spec.inputs.items():
+        lines.append(f"  input     {name}: {_node(node)}")
+    for output in status.outputs:
+        note = (
+            " (kept as a pickle: read only by this project's own steps)" if output.format == "pickle" else ""
+        )
+        lines.append(
+            f"  output    {output.kind} {output.note}  {output.format}, {format_memory(output.size)}, "
+            f"sha256 {output.digest[:16]}{note}"
+        )
+    for attempt in status.attempts:
+        usage = attempt.usage
+        lines.append(
+            f"  attempt {attempt.number} {_WORDS[attempt.phase]}  {format_duration(usage.wall)} wall, "
+            f"{format_duration(usage.cpu)} CPU, peak {format_memory(usage.memory)}"
+        )
+    for name, value, count in _metrics(status):
+        lines.append(f"  metric    {name} {value:.6g}" + (f"  (last of {count})" if count > 1 else ""))
+    for title, shown in status.shown.items():
+        lines.append(f"  shown     {title}  {shown.format}, {format_memory(shown.size)}")
+    if status.failure is not None:
+        lines += [f"  error     {status.failure.message}"]
+        if status.failure.details:
+            lines += ["", status.failure.details]
+    return "\n".join(lines)
+
+
+def _metrics(status: StepStatus) -> list[tuple[str, float, int]]:
+    last: dict[str, tuple[float, int]] = {}
+    for point in status.metrics:
+        last[point.name] = (point.value, last.get(point.name, (0.0, 0))[1] + 1)
+    return [(name, value, count) for name, (value, count) in last.items()]
+
+
+def _node(node: object) -> str:
+    builtin = cast("dict[str, object]", msgspec.to_builtins(node))
+    kind = builtin.get("type")
+    if kind == "ref":
+        item = cast("int", builtin.get("item", -1))
+        return f"output of {builtin['step']}" + (f"[{item}]" if item >= 0 else "")
+    if kind == "group":
+        return f"{builtin['container']} of {len(cast('list[object]', builtin.get('items', [])))}"
+    return (
+        f"{builtin.get('kind', '')} {builtin.get('note', '')}".strip()
+        + f"  sha256 {str(builtin['digest'])[:16]}"
+    )
+
+
+def _step_row(status: StepStatus) -> tuple[str, ...]:
+    usage = status.attempts[-1].usage if status.attempts else None
+    said = status.failure.message if status.failure is not None else status.spec.label
+    return (
+        status.spec.name,
+        "cached" if status.cached else _WORDS[status.phase],
+        format_duration(usage.wall) if usage else "",
+        format_memory(usage.memory) if usage and usage.memory else "",
+        str(len(status.attempts)) if status.attempts else "",
+        said.splitlines()[0][:80] if said else "",
+    )

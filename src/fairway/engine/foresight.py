@@ -1,0 +1,113 @@
+"""What a run would do, found out by running the pipeline's body with no step behind it.
+
+The body is run in a child as always; calls are answered only where an earlier result can be used. Where the body needs a
+value that only running could give, foresight ends.
+"""
+
+import asyncio
+
+from fairway.engine import outcomes
+from fairway.plan import cachekey
+from fairway.ports import Host, MetadataStore
+from fairway.spec.artifact import Artifact, Group, Node, RefData, walk
+from fairway.spec.project import ProjectSpec
+from fairway.spec.run import RunSpec, StepSpec
+from fairway.spec.wire import (
+    DRIVER,
+    Answer,
+    Await,
+    Call,
+    Exited,
+    FromHost,
+    Returned,
+    Said,
+    Start,
+    Stop,
+    decode_from_child,
+)
+
+Foreseen = tuple[str, str, str]
+
+
+class Foresight:
+    """Listens to a host that runs the pipeline's body, and answers it from the cache alone."""
+
+    def __init__(self, metadata: MetadataStore, project: ProjectSpec, spec: RunSpec) -> None:
+        self._metadata = metadata
+        self._project = project
+        self._spec = spec
+        self._outputs: dict[str, tuple[Artifact, ...]] = {}
+        self._specs: dict[str, StepSpec] = {}
+        self._found: list[Foreseen] = []
+        self._host: Host | None = None
+        self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def look(self, host: Host) -> list[Foreseen]:
+        """Start the body and collect what it would do."""
+        self._host = host
+        host.send(
+            Start(
+                run=self._spec.name,
+                step=DRIVER,
+                attempt=1,
+                task=self._spec.pipeline,
+                inputs=dict(self._spec.parameters),
+            )
+        )
+        await self._done
+        return self._found
+
+    def hear(self, host: Host, message: FromHost | None) -> None:
+        """Take a message of the host."""
+        if self._done.done():
+            return
+        if message is None or isinstance(message, Exited):
+            self._done.set_result(None)
+        elif isinstance(message, Said):
+            said = decode_from_child(bytes(message.message))
+            if isinstance(said, Call):
+                self._call(said.spec)
+            elif isinstance(said, Await):
+                self._await(said)
+            elif isinstance(said, Returned) and said.failure is not None:
+                self._found.append(("", "stops", said.failure.message))
+
+    def _call(self, spec: StepSpec) -> None:
+        self._specs[spec.name] = spec
+        title = f"{spec.name} {spec.label}".strip()
+        refs = {
+            leaf.step for node in spec.inputs.values() for leaf in walk(node) if isinstance(leaf, RefData)
+        }
+        unknown = sorted(refs - self._outputs.keys())
+        if unknown:
+            self._found.append(
+                (title, "run" if not spec.cache else "may run", f"depends on {', '.join(unknown[:3])}")
+            )
+        elif not spec.cache:
+            self._found.append((title, "run", "its task has no cache"))
+        else:
+            environment = outcomes.environment_digest(spec.environment, self._project)
+            parts = cachekey.parts(spec, environment, self._resolve)
+            hit = self._metadata.cached(cachekey.key(spec.task, parts))
+            if hit is not None:
+                self._outputs[spec.name] = hit.outputs
+                self._found.append((title, "cached", f"result of run {hit.run}"))
+            else:
+                before = self._metadata.last_parts(self._spec.pipeline, spec.task, spec.label)
+                self._found.append((title, "run", cachekey.explain(before, parts)))
+
+    def _await(self, message: Await) -> None:
+        outputs = self._outputs.get(message.step)
+        if self._host is None:
+            return
+        if outputs is not None:
+            self._host.send(Answer(step=DRIVER, question=message.question, outputs=outputs))
+            return
+        self._found.append(("…", "", f"what follows depends on the value of {message.step}"))
+        self._host.send(Stop(step=DRIVER, attempt=1))
+
+    def _resolve(self, ref: RefData) -> Node:
+        outputs = self._outputs[ref.step]
+        if ref.item >= 0:
+            return outputs[ref.item]
+        return Group("tuple", outputs) if self._specs[ref.step].outputs else outputs[0]

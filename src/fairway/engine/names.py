@@ -1,0 +1,18 @@
+"""Short names for runs, easy to read out and to type."""
+
+import secrets
+
+_LETTERS = "abcdefghjkmnpqrstuvwxyz"
+_DIGITS = "23456789"
+
+
+def new_name(taken: "set[str] | frozenset[str]" = frozenset()) -> str:
+    """A name such as "k7m2" that is not taken; one place longer when names of four places run out."""
+    places = 4
+    for tries in range(1, 1 << 16):
+        name = "".join(secrets.choice(_LETTERS if place % 2 == 0 else _DIGITS) for place in range(places))
+        if name not in taken:
+            return name
+        if tries % 64 == 0:
+            places += 2
+    raise AssertionError("no free name")

@@ -1,0 +1,97 @@
+"""What a script or notebook gets back from a run: its phase, result, steps and metrics, readable as text and as a page."""
+
+import html
+from collections.abc import Callable
+
+from fairway.spec.artifact import Node
+from fairway.spec.quantities import format_duration, format_memory
+from fairway.spec.run import Phase, RunStatus, StepStatus
+
+Load = Callable[[Node], object]
+
+
+class Run:
+    """A finished run."""
+
+    def __init__(self, status: RunStatus, load: Load) -> None:
+        self.status = status
+        self._load = load
+
+    @property
+    def name(self) -> str:
+        """Its name, as in `fairway show NAME`."""
+        return self.status.spec.name
+
+    @property
+    def phase(self) -> Phase:
+        """How it ended."""
+        return self.status.phase
+
+    @property
+    def ok(self) -> bool:
+        """Whether it succeeded."""
+        return self.status.phase is Phase.SUCCEEDED
+
+    @property
+    def result(self) -> object:
+        """What the pipeline returned; None when it did not succeed."""
+        return None if self.status.result is None else self._load(self.status.result)
+
+    @property
+    def steps(self) -> dict[str, StepStatus]:
+        """Every step by name, in the order of the calls."""
+        return {step.spec.name: step for step in self.status.steps}
+
+    @property
+    def metrics(self) -> dict[str, list[tuple[float, float]]]:
+        """Logged values as (step, value) pairs, by "step/metric"."""
+        found: dict[str, list[tuple[float, float]]] = {}
+        for step in self.status.steps:
+            for point in step.metrics:
+                found.setdefault(f"{step.spec.name}/{point.name}", []).append((point.index, point.value))
+        return found
+
+    def output(self, step: str) -> object:
+        """What a step returned. Raises KeyError when there is no such step, or it has no result."""
+        outputs = self.steps[step].outputs
+        if not outputs:
+            raise KeyError(step)
+        loaded = [self._load(output) for output in outputs]
+        return loaded[0] if len(loaded) == 1 else tuple(loaded)
+
+    def __repr__(self) -> str:
+        spent = format_duration(max(0.0, self.status.ended - self.status.started))
+        lines = [f"{self.status.spec.pipeline}  run {self.name}  {self.phase.lower()} in {spent}"]
+        lines += [f"  {_title(step):<28} {_said(step)}" for step in self.status.steps[:40]]
+        if len(self.status.steps) > 40:
+            lines.append(f"  … {len(self.status.steps) - 40} more steps")
+        if self.status.failure is not None:
+            lines.append(f"  {self.status.failure.message}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{html.escape(_title(step))}</td><td>{html.escape(_said(step))}</td>"
+            f"<td>{html.escape(_cost(step))}</td></tr>"
+            for step in self.status.steps[:200]
+        )
+        head = html.escape(f"{self.status.spec.pipeline} · run {self.name} · {self.phase.lower()}")
+        note = html.escape(self.status.failure.message) if self.status.failure is not None else ""
+        return f"<div><strong>{head}</strong><p>{note}</p><table>{rows}</table></div>"
+
+
+def _title(step: StepStatus) -> str:
+    return f"{step.spec.name} {step.spec.label}".strip()
+
+
+def _said(step: StepStatus) -> str:
+    if step.failure is not None:
+        return f"{step.phase.lower()}: {step.failure.message}"
+    return "cached" if step.cached else step.phase.lower()
+
+
+def _cost(step: StepStatus) -> str:
+    if not step.attempts:
+        return ""
+    usage = step.attempts[-1].usage
+    return f"{format_duration(usage.wall)}, {format_memory(usage.memory)}"

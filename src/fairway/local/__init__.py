@@ -1,0 +1,1 @@
+"""This machine as a target: hosts, environments and model servers as local processes."""

@@ -1,0 +1,146 @@
+"""Virtual environments for tasks with packages of their own: built once per machine, keyed by what is in them.
+
+uv builds them when it is installed, else venv and pip. A build happens under a lock and in a folder that gets its final
+name only when it is complete, so an interrupted build leaves nothing that looks finished.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from fairway.spec.errors import FairwayError
+from fairway.spec.project import EnvironmentSpec
+
+_NEEDED = ("msgspec", "cloudpickle")
+_LAST_LINES = 15
+
+
+class Built(msgspec.Struct, frozen=True):
+    """An environment that is ready: its interpreter, and a folder for PYTHONPATH that holds Fairway alone."""
+
+    python: Path
+    package: Path
+
+
+async def ensure(environment: EnvironmentSpec, cache: Path, note: Callable[[str], None]) -> Built:
+    """The environment, built now if it is not there yet.
+
+    Args:
+        cache: folder under which environments are kept for all projects of this machine.
+        note: told one line when a build begins.
+
+    Raises:
+        FairwayError: it could not be built; the message ends with the installer's last lines.
+    """
+    folder = cache / "environments" / key(environment)
+    built = Built(folder / "bin" / "python", folder / "fairway")
+    if _complete(folder):
+        return built
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+        if not _complete(folder):
+            note(f"building an environment with {_summary(environment)}")
+            shutil.rmtree(folder, ignore_errors=True)
+            try:
+                await _build(environment, folder)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+    return built
+
+
+def key(environment: EnvironmentSpec) -> str:
+    """Digest of everything that decides what is installed."""
+    python = environment.python or ".".join(map(str, sys.version_info[:2]))
+    text = "\n".join([python, sys.platform, *_pinned_needs(environment), *environment.requirements])
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def _complete(folder: Path) -> bool:
+    return (folder / "complete").exists()
+
+
+async def _build(environment: EnvironmentSpec, folder: Path) -> None:
+    uv = shutil.which("uv") or _sibling("uv")
+    await _run(_create(environment, folder, uv), environment)
+    requirements = folder / "requirements.txt"
+    requirements.write_text("\n".join(environment.requirements) + "\n", encoding="utf-8")
+    needs = folder / "needs.txt"
+    needs.write_text("\n".join(_pinned_needs(environment)) + "\n", encoding="utf-8")
+    python = str(folder / "bin" / "python")
+    install = (
+        [uv, "pip", "install", "--quiet", "--python", python]
+        if uv
+        else [python, "-m", "pip", "install", "--quiet"]
+    )
+    if environment.requirements:
+        extra = ["--require-hashes"] if environment.hashed else []
+        await _run([*install, *extra, "-r", str(requirements)], environment)
+    await _run([*install, "-r", str(needs)], environment)
+    package = folder / "fairway"
+    package.mkdir()
+    (package / "fairway").symlink_to(Path(__file__).resolve().parents[1])
+    (folder / "complete").touch()
+
+
+def _create(environment: EnvironmentSpec, folder: Path, uv: str | None) -> list[str]:
+    if uv:
+        return [uv, "venv", "--quiet", "--python", environment.python or sys.executable, str(folder)]
+    python = sys.executable
+    if environment.python and environment.python != ".".join(
+        map(str, sys.version_info[: environment.python.count(".") + 1])
+    ):
+        found = shutil.which(f"python{environment.python}")
+        if found is None:
+            raise FairwayError(
+                f"there is no Python {environment.python} on this machine",
+                hint=f"install python{environment.python}, or uv, which fetches it: `pip install uv`",
+            )
+        python = found
+    return [python, "-m", "venv", str(folder)]
+
+
+async def _run(command: list[str], environment: EnvironmentSpec) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        output, _ = await process.communicate()
+    except BaseException:
+        process.kill()
+        raise
+    if process.returncode:
+        lines = output.decode(errors="replace").strip().splitlines()[-_LAST_LINES:]
+        raise FairwayError(
+            f"the environment with {_summary(environment)} could not be built:\n" + "\n".join(lines),
+            hint="check the names and versions in `fw.Environment(requirements=[…])`",
+        )
+
+
+def _pinned_needs(environment: EnvironmentSpec) -> list[str]:
+    """What Fairway itself needs inside, at our versions unless the requirements pin their own."""
+    own = {line.split("==")[0].strip().lower() for line in environment.requirements}
+    return [f"{name}=={importlib.metadata.version(name)}" for name in _NEEDED if name not in own]
+
+
+def _sibling(name: str) -> str | None:
+    path = Path(sys.executable).parent / name
+    return str(path) if os.access(path, os.X_OK) else None
+
+
+def _summary(environment: EnvironmentSpec) -> str:
+    first = [line.split(" ")[0] for line in environment.requirements[:3]]
+    more = len(environment.requirements) - len(first)
+    return (", ".join(first) or "no packages") + (f" and {more} more" if more else "")

@@ -1,0 +1,167 @@
+"""Runs hosts on this machine for an engine: one for the project's own environment, one per other environment."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fairway.local import environments, gpus
+from fairway.local.hosts import HostSetup, Launched, end, launch
+from fairway.spec.errors import FairwayError
+from fairway.spec.project import EnvironmentSpec, ProjectSpec
+from fairway.spec.quantities import Resources
+from fairway.spec.run import Failure
+from fairway.spec.wire import (
+    Bind,
+    Bound,
+    Described,
+    FromHost,
+    Quit,
+    Splitter,
+    ToHost,
+    decode_from_host,
+    frame,
+)
+
+_QUIT_SECONDS = 2.0
+_RESERVED_MEMORY = 256 * 2**20
+
+
+class LocalHost(asyncio.Protocol):
+    """One host process and its socket, as an engine sees it."""
+
+    def __init__(self, launched: Launched, name: str) -> None:
+        self.name = name
+        self.pid = launched.pid
+        self.described: asyncio.Future[Described] = asyncio.get_running_loop().create_future()
+        self.bound: asyncio.Future[Bound] | None = None
+        self._connection = launched.connection
+        self._splitter = Splitter()
+        self._transport: asyncio.Transport | None = None
+        self._hear: Callable[[LocalHost, FromHost | None], None] | None = None
+        self._reason = ""
+        self._gone = asyncio.get_running_loop().create_future()
+
+    async def connect(self, hear: "Callable[[LocalHost, FromHost | None], None] | None") -> None:
+        """Begin to exchange messages; every one but the answers to `bind` and the description goes to `hear`."""
+        self._hear = hear
+        loop = asyncio.get_running_loop()
+        await loop.create_connection(lambda: self, sock=self._connection)
+
+    def listen(self, hear: "Callable[[LocalHost, FromHost | None], None]") -> None:
+        """Pass messages to another engine from here on."""
+        self._hear = hear
+
+    def send(self, message: ToHost) -> None:
+        """Queue a message."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame(message))
+
+    def reason(self) -> str:
+        """How it ended."""
+        return self._reason or "it still runs"
+
+    async def bind(self, request: Bind) -> Bound:
+        """Have the host turn typed texts into values."""
+        self.bound = asyncio.get_running_loop().create_future()
+        self.send(request)
+        return await self.bound
+
+    async def close(self) -> None:
+        """Let it quit, and end it when it does not."""
+        self.send(Quit())
+        try:
+            await asyncio.wait_for(asyncio.shield(self._gone), _QUIT_SECONDS)
+        except TimeoutError:
+            if self._transport is not None:
+                self._transport.abort()
+            self._reason = end(self.pid)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is ours."""
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        """Messages, or parts of them."""
+        for content in self._splitter.feed(data):
+            message = decode_from_host(content)
+            if isinstance(message, Described):
+                if not self.described.done():
+                    self.described.set_result(message)
+            elif isinstance(message, Bound):
+                if self.bound is not None and not self.bound.done():
+                    self.bound.set_result(message)
+            elif self._hear is not None:
+                self._hear(self, message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The host is gone, or as good as."""
+        self._reason = end(self.pid)
+        if not self._gone.done():
+            self._gone.set_result(None)
+        gone = FairwayError(f"the host of the project is gone: {self._reason}")
+        for future in (self.described, self.bound):
+            if future is not None and not future.done():
+                future.set_exception(gone)
+        if self._hear is not None:
+            self._hear(self, None)
+
+
+class LocalExecutor:
+    """Makes hosts for one project on this machine."""
+
+    def __init__(self, setup: HostSetup, cache: Path, note: Callable[[str], None]) -> None:
+        self._setup = setup
+        self._cache = cache
+        self._note = note
+        self._count = 0
+
+    def capacity(self) -> Resources:
+        """Processors this process may use, physical memory, GPUs."""
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") - _RESERVED_MEMORY
+        return Resources(cpu=float(_processors()), memory=max(memory, 0), gpu=gpus.count())
+
+    async def adopt(self, launched: Launched) -> tuple[LocalHost, ProjectSpec]:
+        """Take over a host that was launched before there was an event loop. Raises FairwayError when it cannot import."""
+        return await self._connected(launched, None)
+
+    async def start(
+        self, environment: EnvironmentSpec | None, hear: "Callable[[LocalHost, FromHost | None], None]"
+    ) -> LocalHost:
+        """A host for the project under an environment. Raises FairwayError."""
+        setup = self._setup
+        if environment is not None:
+            built = await environments.ensure(environment, self._cache, self._note)
+            setup = HostSetup(
+                root=setup.root, project=setup.project, pickled=setup.pickled, foreign=True,
+                python=str(built.python), path=str(built.package),
+            )  # fmt: skip
+        host, _ = await self._connected(launch(setup), hear)
+        return host
+
+    async def _connected(
+        self, launched: Launched, hear: "Callable[[LocalHost, FromHost | None], None] | None"
+    ) -> tuple[LocalHost, ProjectSpec]:
+        self._count += 1
+        host = LocalHost(launched, f"host-{self._count}")
+        await host.connect(hear)
+        described = await host.described
+        if described.project is None:
+            await host.close()
+            raise import_error(described.failure)
+        return host, described.project
+
+
+def import_error(failure: Failure | None) -> FairwayError:
+    """The error for a project that cannot be imported, with the user's own traceback above the message."""
+    if failure is None:
+        return FairwayError("the project could not be imported")
+    text = f"{failure.details}\n\n{failure.message}" if failure.details else failure.message
+    return FairwayError(text, hint=failure.hint)
+
+
+def _processors() -> int:
+    if sys.platform == "linux":
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

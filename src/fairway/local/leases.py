@@ -1,0 +1,54 @@
+"""Who is at work on a run: a lock that the working engine holds for as long as it lives, however it ends."""
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+
+from fairway.spec.errors import UsageError
+
+
+class Lease:
+    """Held while an engine works on a run; the operating system lets go of it when the process ends."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "lock"
+        self._fd = -1
+
+    def __enter__(self) -> "Lease":
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._fd)
+            pid = holder(self._path.parent)
+            raise UsageError(
+                f"run {self._path.parent.name} is being worked on by process {pid}",
+                hint="wait for it, or `fairway cancel` it",
+            ) from None
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._fd)
+
+
+def holder(folder: Path) -> int:
+    """Process id of the engine that works on the run of this folder; 0 when none does."""
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return 0
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        text = os.pread(fd, 20, 0)
+        return int(text) if text.isdigit() else -1
+    else:
+        return 0
+    finally:
+        os.close(fd)

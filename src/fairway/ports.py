@@ -1,0 +1,304 @@
+"""The seams of the house: what the engine, the runner and the programs need of the world, as Protocols.
+
+An adapter never imports this module; it fits by shape, and `wiring`, which names adapters, is where the type checker
+holds the two together. What is synchronous here is called from worker processes; what is asynchronous, from the engine.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from fairway.spec.artifact import Artifact
+from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, RevisionSpec
+from fairway.spec.evaluation import Evaluation
+from fairway.spec.event import Event
+from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
+from fairway.spec.project import EnvironmentSpec
+from fairway.spec.quantities import Resources
+from fairway.spec.run import RunStatus, RunSummary, StepResult
+from fairway.spec.wire import FromHost, ToHost
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+
+class ArtifactStore(Protocol):
+    """Immutable content by sha256. Written whole or not at all; safe under any number of processes."""
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store `data`; returns its digest after it is durable."""
+        ...
+
+    def writer(self) -> AbstractContextManager["BlobWriter"]:
+        """A file that is hashed while it is written and becomes a blob when the block ends without an error."""
+        ...
+
+    def put_file(self, path: Path) -> tuple[str, int]:
+        """Store a copy of a file; returns digest and size."""
+        ...
+
+    def put_folder(self, path: Path) -> tuple[str, int]:
+        """Store every regular file below `path` and their manifest; returns the manifest's digest and the total size."""
+        ...
+
+    def open(self, artifact: Artifact, *, verified: bool = False) -> Path | bytes:
+        """The content: inline bytes, or a path that must not be written to; a folder's files lie below the path.
+
+        Checks the digest unless `verified`, or this process checked it before. Raises CorruptArtifact, NotFound.
+        """
+        ...
+
+    def exists(self, digest: str) -> bool:
+        """Whether a blob is here."""
+        ...
+
+    def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> "Swept":
+        """Remove blobs that are not in `keep` (manifests keep their files) and are older than so many seconds."""
+        ...
+
+
+class BlobWriter(Protocol):
+    """A binary file for writing that knows its digest once its block has ended.
+
+    It is an `io.IOBase` at run time; `BinaryIO` is no protocol, so a type checker needs a cast where one is wanted.
+    """
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        """Add bytes; all of them are taken."""
+        ...
+
+    def tell(self) -> int:
+        """Bytes written so far; the file cannot seek."""
+        ...
+
+    def flush(self) -> None:
+        """Does nothing: the content counts only once the block has ended."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what was written, in hex."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes written."""
+        ...
+
+
+class Swept(Protocol):
+    """What a sweep found: number of unreferenced blobs, and their bytes."""
+
+    blobs: int
+    size: int
+
+
+class ResultStore(Protocol):
+    """One record per attempt, created once and never changed: the first one committed is the truth."""
+
+    def commit(self, result: StepResult) -> bool:
+        """Write the record durably; False when one was there already."""
+        ...
+
+    def read(self, run: str, step: str, attempt: int) -> StepResult | None:
+        """The record, or None when there is none or it was cut short by a power loss."""
+        ...
+
+
+class LogStore(Protocol):
+    """Output of attempts, line by line with time stamps; outlives the process that printed it."""
+
+    def append(self, run: str, step: str, attempt: int, time: float, data: bytes) -> None:
+        """Add output as it came; lines may arrive in pieces."""
+        ...
+
+    def close(self, run: str, step: str, attempt: int) -> None:
+        """No more output will come for this attempt."""
+        ...
+
+    def read(self, run: str, step: str, attempt: int, offset: int = 0) -> tuple[list[tuple[float, str]], int]:
+        """Complete lines from a byte offset with their times, and the offset behind them."""
+        ...
+
+    def attempts(self, run: str) -> list[tuple[str, int]]:
+        """Which attempts of a run have output: step name and number, in order of first output."""
+        ...
+
+
+class MetadataStore(Protocol):
+    """The event log and the tables derived from it. Acknowledged means durable."""
+
+    def submit(self, events: Sequence[Event]) -> "Future[int]":
+        """Queue events for the next group commit; the future gives the last seq once they are durable."""
+        ...
+
+    def append(self, events: Sequence[Event]) -> int:
+        """Append events and wait until they are durable; returns the last seq."""
+        ...
+
+    def register(
+        self,
+        candidate: Candidate,
+        lineage: Lineage,
+        judge: "Callable[[Evaluation | None], None]",
+        aliases: tuple[str, ...],
+    ) -> ModelVersion:
+        """Give a model the next number, in one transaction with the gates' verdict; once per (run, step).
+
+        `judge` gets the evaluation of the version that `gates.better_than` names (None when there is none) and raises GateRefused.
+        """
+        ...
+
+    def create_revision(self, revision: RevisionSpec, port: int) -> tuple[RevisionSpec, int]:
+        """Give a revision the endpoint's next number, and a new endpoint its port: `port`, or the first free from 7701."""
+        ...
+
+    def run_names(self, prefix: str = "") -> list[str]:
+        """Names of runs that start with `prefix`, newest first."""
+        ...
+
+    def runs(self, limit: int = 50) -> list[RunSummary]:
+        """The newest runs; `alive` is not filled in."""
+        ...
+
+    def run(self, name: str) -> RunStatus:
+        """One run with all its steps. Raises NotFound."""
+        ...
+
+    def events(self, after: int = 0, run: str = "") -> Iterator[Event]:
+        """The log in order, from behind seq `after`, of one run or of all."""
+        ...
+
+    def cached(self, key: str) -> "CacheHit | None":
+        """The newest succeeded step with this cache key."""
+        ...
+
+    def last_parts(self, pipeline: str, task: str, label: str) -> dict[str, str]:
+        """What the cache key of the newest like step was made of, to explain a miss; empty when there is none."""
+        ...
+
+    def models(self) -> list[ModelSummary]:
+        """Every model, by name."""
+        ...
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """All versions of a model, oldest first. Raises NotFound."""
+        ...
+
+    def resolve(self, reference: str) -> ModelVersion:
+        """The version that "churn" (newest), "churn:3" or "churn@champion" means. Raises NotFound."""
+        ...
+
+    def aliases(self, model: str = "") -> dict[str, int]:
+        """What every "name@alias" means, of one model or of all."""
+        ...
+
+    def endpoints(self) -> list[EndpointStatus]:
+        """Every endpoint as wanted, with the revision it points to; nothing observed is filled in."""
+        ...
+
+    def revisions(self, endpoint: str) -> list[RevisionSpec]:
+        """All revisions of an endpoint, oldest first. Raises NotFound."""
+        ...
+
+    def digests(self) -> Iterator[str]:
+        """Digest of every artifact that an event refers to."""
+        ...
+
+
+class CacheHit(Protocol):
+    """An earlier result that can be used again."""
+
+    run: str
+    step: str
+    outputs: tuple[Artifact, ...]
+
+
+class Host(Protocol):
+    """A process that has the project imported under one environment and forks attempts on command."""
+
+    @property
+    def name(self) -> str:
+        """Unique among hosts of an engine."""
+        ...
+
+    def send(self, message: ToHost) -> None:
+        """Queue a message; a host that is gone swallows it."""
+        ...
+
+    def reason(self) -> str:
+        """After it is gone: why, with its last words."""
+        ...
+
+    async def close(self) -> None:
+        """End the host and everything it started, at once."""
+        ...
+
+
+class Executor(Protocol):
+    """Where steps run: makes hosts and knows how much there is."""
+
+    def capacity(self) -> Resources:
+        """All that steps may use together."""
+        ...
+
+    async def start(
+        self, environment: EnvironmentSpec | None, hear: "Callable[[Host, FromHost | None], None]"
+    ) -> Host:
+        """A host for the project under an environment, building the environment first. Raises FairwayError.
+
+        Every message of the host is passed to `hear`; None when the host is gone.
+        """
+        ...
+
+
+class Deployer(Protocol):
+    """Model servers on a target, by endpoint and revision."""
+
+    async def roll(self, revision: RevisionSpec, port: int) -> EndpointStatus:
+        """Bring a revision up beside the one that serves, then let it take over without losing a request.
+
+        Returns once it answers alone. Raises FairwayError when it does not become ready; then nothing has changed.
+        """
+        ...
+
+    async def observe(self, endpoint: str) -> EndpointStatus | None:
+        """What is seen of an endpoint; None when nothing of it exists."""
+        ...
+
+    async def remove(self, endpoint: str) -> None:
+        """Take an endpoint away after it finished what is in flight."""
+        ...
+
+
+class Platform(Protocol):
+    """What a person or a page can ask of a target about endpoints."""
+
+    async def deploy(self, request: DeployRequest) -> Deployed:
+        """Serve a model or function; returns when it answers. Raises FairwayError, nothing changed."""
+        ...
+
+    async def rollback(self, endpoint: str, revision: int = 0) -> Deployed:
+        """Point an endpoint to an earlier revision; 0 is the one before."""
+        ...
+
+    async def undeploy(self, endpoint: str) -> None:
+        """Take an endpoint away."""
+        ...
+
+    async def endpoints(self) -> list[EndpointStatus]:
+        """Every endpoint as wanted and as observed."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, given from outside so that decisions can be tested."""
+
+    def now(self) -> float:
+        """Seconds since the epoch; may jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        ...

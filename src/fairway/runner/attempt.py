@@ -1,0 +1,190 @@
+"""What a forked child does: run the pipeline's function, or one step, and leave its record.
+
+Everything a user's code may do happens in such a child, so whatever goes wrong ends this process and nothing else.
+"""
+
+import contextlib
+import hashlib
+import inspect
+import os
+import random
+import sys
+import traceback
+from collections.abc import Callable
+from types import ModuleType
+from typing import Protocol, cast
+
+from fairway.author import describe, session
+from fairway.author.reporting import REGISTER
+from fairway.author.task import Task
+from fairway.ports import ArtifactStore, ResultStore
+from fairway.runner import registering
+from fairway.runner.channel import Channel
+from fairway.runner.sessions import DriverSession, StepSession
+from fairway.runner.values import Values
+from fairway.spec.artifact import Artifact
+from fairway.spec.errors import FairwayError, StepFailed
+from fairway.spec.run import Failure, Reason, StepResult
+from fairway.spec.wire import DRIVER, Returned, Start
+
+
+class Project(Protocol):
+    """The imported project: what can be started by name."""
+
+    module: ModuleType
+
+    def task(self, name: str) -> "Task[..., object] | None":
+        """The task of that name."""
+        ...
+
+    def pipeline(self, name: str) -> Callable[..., object]:
+        """The function of the pipeline of that name."""
+        ...
+
+
+class Workplace(Protocol):
+    """What a child needs besides its orders."""
+
+    project: Project
+    artifacts: ArtifactStore
+    results: ResultStore
+    foreign: bool
+
+
+def run(start: Start, channel: Channel, place: Workplace) -> int:
+    """Carry out one attempt; returns the exit status of the process."""
+    _reseed(start)
+    values = Values(place.artifacts, start.verified, foreign=place.foreign)
+    if start.step == DRIVER:
+        return _drive(start, channel, place.project, values)
+    return _step(start, channel, place, values)
+
+
+def _drive(start: Start, channel: Channel, project: Project, values: Values) -> int:
+    driver = DriverSession(channel, values)
+    session.enter(driver)
+    try:
+        function = project.pipeline(start.task)
+        arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
+        result = values.to_node(function(**arguments))
+    except BaseException as error:
+        failure = _failure(error)
+        channel.tell(Returned(failure=failure, shown=driver.shown))
+        return 1
+    channel.tell(Returned(result=result, shown=driver.shown))
+    _flush()
+    return 0
+
+
+def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> int:
+    inside = StepSession(channel, values)
+    session.enter(inside)
+    outputs: tuple[Artifact, ...] = ()
+    failure: Failure | None = None
+    try:
+        arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
+    except Exception as error:
+        failure = _failure(error, Reason.INPUT)
+    else:
+        try:
+            result = _call(start, place.project, values, arguments)
+        except BaseException as error:
+            failure = _failure(error)
+        else:
+            try:
+                outputs = _outputs(start, values, result)
+            except Exception as error:
+                failure = _failure(error, Reason.RESULT)
+    _flush()
+    record = StepResult(
+        run=start.run,
+        step=start.step,
+        attempt=start.attempt,
+        outputs=outputs,
+        failure=failure,
+        shown=inside.shown,
+    )
+    place.results.commit(record)
+    return 0 if failure is None else 1
+
+
+def _call(start: Start, project: Project, values: Values, arguments: dict[str, object]) -> object:
+    if start.task == REGISTER:
+        return registering.package(start, values, arguments)
+    task = project.task(start.task)
+    if task is None:
+        raise StepFailed(
+            f"the project has no task {start.task!r}", hint="give tasks made by code a place in the module"
+        )
+    bound = inspect.BoundArguments(task.signature, cast("inspect.OrderedDict[str, object]", arguments))
+    _set_threads(start.cpu)
+    return task.function(*bound.args, **bound.kwargs)
+
+
+def _outputs(start: Start, values: Values, result: object) -> tuple[Artifact, ...]:
+    if not start.outputs:
+        return (values.save(result),)
+    if not isinstance(result, tuple | list) or len(cast("list[object]", result)) != start.outputs:
+        raise StepFailed(
+            f"{start.task} is declared to return {start.outputs} values and returned {_described(result)}",
+            hint="return them as a tuple, or change the return annotation",
+        )
+    return tuple(values.save(item) for item in cast("list[object]", result))
+
+
+def _described(result: object) -> str:
+    return f"{len(result)}" if isinstance(result, tuple | list) else f"a {type(result).__name__}"  # type: ignore[arg-type]
+
+
+def _failure(error: BaseException, reason: Reason = Reason.USER) -> Failure:
+    details = describe.folded(error)
+    if isinstance(error, StepFailed) and error.step:
+        return Failure(
+            reason=Reason.UPSTREAM,
+            message=error.message,
+            hint=error.hint,
+            details=error.details,
+            cause=error.step,
+        )
+    if isinstance(error, FairwayError):
+        keep = "" if reason is not Reason.USER else details
+        return Failure(reason=reason, message=error.message, hint=error.hint, details=keep)
+    if isinstance(error, SystemExit):
+        return Failure(reason=reason, message=f"the code called sys.exit({error.code!r})", details=details)
+    message = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+    hint = ""
+    if isinstance(error, MemoryError):
+        reason = Reason.OOM
+    if isinstance(error, TypeError | AttributeError | ValueError) and "Ref" in message:
+        hint = "a library looked behind a Ref; give it the value itself: `fw.value(…)`"
+    if isinstance(error, OSError) and error.errno == 28:
+        hint = "free some space, then `fairway resume`"
+    return Failure(reason=reason, message=message, hint=hint, details=details)
+
+
+def _reseed(start: Start) -> None:
+    """Give every step its own, repeatable random numbers: children of one host would all draw the same."""
+    seed = int.from_bytes(hashlib.sha256(start.step.encode()).digest()[:4], "big")
+    random.seed(seed)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(seed)
+
+
+def _set_threads(cpu: float) -> None:
+    """Let numeric libraries use the cores the step asked for; the host keeps them at one so that it can fork."""
+    count = max(1, int(cpu))
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(count)
+    control = sys.modules.get("threadpoolctl")
+    if control is not None and count > 1:
+        control.threadpool_limits(limits=count)
+
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()

@@ -1,0 +1,370 @@
+"""The host: a process that has imported the project once and forks one child per attempt.
+
+It stays single-threaded, runs no user code after the import, relays what its children say, keeps their output flowing,
+enforces time and memory limits, and ends everything it started when the engine goes away.
+"""
+
+import contextlib
+import gc
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import cast
+
+import msgspec
+
+from fairway.author import describe, parameters
+from fairway.author.pipeline import Pipeline
+from fairway.author.task import Task
+from fairway.runner import attempt, processes
+from fairway.runner.channel import Channel
+from fairway.runner.children import Child, Limits
+from fairway.runner.values import Values
+from fairway.spec.errors import FairwayError
+from fairway.spec.run import Failure, Reason, Usage
+from fairway.spec.wire import (
+    Answer,
+    Bind,
+    Bound,
+    Described,
+    Exited,
+    FromHost,
+    Log,
+    Quit,
+    Said,
+    Splitter,
+    Start,
+    Started,
+    Stop,
+    decode_to_host,
+    frame,
+)
+from fairway.stores import FileArtifacts, FileResults, Layout
+
+_READ = 1 << 16
+_MEMORY_CHECK = 0.05
+
+
+class HostOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a host is started.
+
+    Attributes:
+        fd: the connected socket to the engine.
+        root: directory of the store.
+        project: the project file; empty when `pickled` holds a pipeline made in a notebook.
+        pickled: path of a file with a pipeline serialised by the process that starts this host.
+        foreign: whether it runs under another environment than the project's own.
+        spawn: start a fresh interpreter per attempt instead of forking.
+    """
+
+    fd: int
+    root: str
+    project: str = ""
+    pickled: str = ""
+    foreign: bool = False
+    spawn: bool = False
+
+
+class ImportedProject:
+    """The user's module and what it declares."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self.tasks, self.pipelines, self.endpoints = describe.declared(module)
+
+    def task(self, name: str) -> "Task[..., object] | None":
+        """The task of that name: declared in the module, or reachable from what it imports."""
+        return self.tasks.get(name) or _find_task(self.module, name)
+
+    def pipeline(self, name: str) -> Callable[..., object]:
+        """The function of the pipeline of that name."""
+        return self.pipelines[name].function
+
+
+class Host:
+    """Serves one engine over one socket until told to quit or the socket closes."""
+
+    def __init__(self, options: HostOptions) -> None:
+        self.options = options
+        self.engine = socket.socket(fileno=options.fd)
+        layout = Layout(Path(options.root))
+        self.artifacts = FileArtifacts(layout.root)
+        self.results = FileResults(layout.root)
+        self.foreign = options.foreign
+        self.project: ImportedProject | None = None
+        self._selector = selectors.DefaultSelector()
+        self._splitter = Splitter()
+        self._children: dict[int, Child] = {}
+        self._out: list[bytes] = []
+        self._quitting = False
+
+    def serve(self) -> int:
+        """Import, describe, then work; returns the exit status."""
+        processes.become_subreaper()
+        self.engine.set_inheritable(False)
+        self._say(self._describe())
+        self._flush()
+        gc.collect()
+        gc.freeze()
+        self._selector.register(self.engine, selectors.EVENT_READ, self._hear)
+        wakeup = processes.watch_children()
+        self._selector.register(wakeup, selectors.EVENT_READ, lambda: self._reap(wakeup))
+        while not self._quitting:
+            for key, _ in self._selector.select(self._pause()):
+                cast("Callable[[], None]", key.data)()
+            self._enforce()
+            self._flush()
+        self._end_all()
+        return 0
+
+    def _describe(self) -> Described:
+        try:
+            module = load_module(self.options)
+            self.project = ImportedProject(module)
+            spec = describe.describe(self.options.project, module)
+        except BaseException as error:
+            return Described(pid=os.getpid(), failure=import_failure(error, self.options.project))
+        return Described(pid=os.getpid(), project=spec, threads=processes.thread_count())
+
+    def _hear(self) -> None:
+        try:
+            data = self.engine.recv(_READ)
+        except ConnectionError:
+            data = b""
+        if not data:
+            self._quitting = True
+            return
+        for content in self._splitter.feed(data):
+            self._obey(content)
+
+    def _obey(self, content: bytes) -> None:
+        message = decode_to_host(content)
+        if isinstance(message, Start):
+            self._start(message)
+        elif isinstance(message, Answer):
+            for child in self._children.values():
+                if child.step == message.step:
+                    child.answer(content)
+        elif isinstance(message, Stop):
+            for child in self._children.values():
+                if (child.step, child.attempt) == (message.step, message.attempt):
+                    child.stop(message.grace)
+        elif isinstance(message, Bind):
+            self._say(self._bind(message))
+        elif isinstance(message, Quit):
+            self._quitting = True
+
+    def _bind(self, message: Bind) -> Bound:
+        try:
+            pipeline = cast("ImportedProject", self.project).pipelines[message.pipeline]
+            values = parameters.bind(pipeline.function, message.texts, message.config)
+            store = Values(self.artifacts)
+            return Bound(
+                parameters={name: store.save(value) for name, value in values.items()},
+                shown=parameters.shown(values),
+            )
+        except FairwayError as error:
+            return Bound(failure=Failure(reason=Reason.USER, message=error.message, hint=error.hint))
+
+    def _start(self, start: Start) -> None:
+        child = Child(start.step, start.attempt, Limits(start.timeout, start.memory))
+        child.pid = self._spawn(start, child) if self.options.spawn else self._fork(start, child)
+        child.started()
+        self._children[child.pid] = child
+        self._selector.register(child.output, selectors.EVENT_READ, lambda: self._read_output(child))
+        self._selector.register(child.line, selectors.EVENT_READ, lambda: self._relay(child))
+        self._say(Started(step=child.step, attempt=child.attempt, pid=child.pid))
+
+    def _fork(self, start: Start, child: Child) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        status = 1
+        try:
+            self.engine.close()
+            self._selector.close()
+            for sibling in self._children.values():
+                sibling.close()
+            child.become()
+            status = attempt.run(start, Channel(child.far_line), self)  # type: ignore[arg-type]
+        except BaseException:
+            with contextlib.suppress(BaseException):
+                sys.excepthook(*sys.exc_info())
+                sys.stderr.flush()
+        finally:
+            os._exit(status)
+
+    def _spawn(self, start: Start, child: Child) -> int:
+        line, output = child.far_line.fileno(), child.far_output
+        order = frame(start)[4:].hex()
+        options = msgspec.json.encode(msgspec.structs.replace(self.options, fd=line)).decode()
+        command = [sys.executable, "-m", "fairway.runner.spawned", options, order]
+        actions = [(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
+        os.set_inheritable(line, True)
+        pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
+        os.set_inheritable(line, False)
+        return pid
+
+    def _read_output(self, child: Child) -> bool:
+        """Pass on what a child printed; False at the end of its output."""
+        try:
+            data = os.read(child.output, _READ)
+        except BlockingIOError:
+            return True
+        if data:
+            self._say(Log(step=child.step, attempt=child.attempt, time=time.time(), data=data))
+            return True
+        self._forget_output(child)
+        return False
+
+    def _forget_output(self, child: Child) -> None:
+        if not child.silent:
+            child.silent = True
+            self._selector.unregister(child.output)
+
+    def _relay(self, child: Child) -> bool:
+        """Pass on what a child told; False once it said its last."""
+        try:
+            contents = child.hear()
+        except ValueError:
+            child.stop(0.0)
+            contents = None
+        if contents is None:
+            if not child.mute:
+                child.mute = True
+                self._selector.unregister(child.line)
+            return False
+        for content in contents:
+            self._say(Said(step=child.step, attempt=child.attempt, message=msgspec.Raw(content)))
+        return bool(contents)
+
+    def _reap(self, wakeup: socket.socket) -> None:
+        with contextlib.suppress(BlockingIOError):
+            while wakeup.recv(4096):
+                pass
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            child = self._children.pop(pid, None)
+            if child is not None:
+                self._gone(child, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+
+    def _gone(self, child: Child, status: int, cpu: float, peak: int) -> None:
+        child.kill_group()
+        processes.kill_strays({other.pid for other in self._children.values()})
+        while not child.mute and self._relay(child):
+            pass
+        for _ in range(1 << 12):
+            if child.silent or not processes.readable(child.output) or not self._read_output(child):
+                break
+        self._forget_output(child)
+        if not child.mute:
+            child.mute = True
+            self._selector.unregister(child.line)
+        child.close()
+        scale = 1 if sys.platform == "darwin" else 1024
+        usage = Usage(wall=child.age(), cpu=cpu, memory=max(peak * scale, child.peak))
+        self._say(
+            Exited(
+                step=child.step,
+                attempt=child.attempt,
+                status=status,
+                usage=usage,
+                timed_out=child.timed_out,
+                over_memory=child.over_memory,
+                stopped=child.stopped,
+            )
+        )
+
+    def _pause(self) -> float | None:
+        pauses = [child.pause() for child in self._children.values()]
+        known = [pause for pause in pauses if pause is not None]
+        if any(child.limits.memory for child in self._children.values()):
+            known.append(_MEMORY_CHECK)
+        return min(known) if known else None
+
+    def _enforce(self) -> None:
+        for child in self._children.values():
+            child.enforce()
+
+    def _end_all(self) -> None:
+        for child in self._children.values():
+            child.kill_group()
+        processes.kill_strays(set())
+
+    def _say(self, message: FromHost) -> None:
+        self._out.append(frame(message))
+        if len(self._out) > 64:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._out:
+            data = b"".join(self._out)
+            self._out.clear()
+            try:
+                self.engine.sendall(data)
+            except OSError:
+                self._quitting = True
+
+
+def load_module(options: HostOptions) -> ModuleType:
+    """Import the project file, or unpickle the pipeline that a notebook handed over."""
+    if options.project:
+        return describe.load(options.project)
+    import cloudpickle
+
+    pipeline = cast("Pipeline[..., object]", cloudpickle.loads(Path(options.pickled).read_bytes()))
+    module = ModuleType("__main__")
+    pipeline.__module__ = module.__name__
+    vars(module)[pipeline.__name__] = pipeline
+    for value in pipeline.function.__globals__.values():
+        if isinstance(value, Task):
+            vars(module)[value.__name__] = value
+    return module
+
+
+def import_failure(error: BaseException, path: str) -> Failure:
+    """Why a project could not be imported, with the user's own line."""
+    if isinstance(error, FairwayError):
+        return Failure(reason=Reason.USER, message=error.message, hint=error.hint)
+    details = describe.folded(error)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        hint = f"install it: `pip install {error.name.split('.')[0]}`"
+        return Failure(
+            reason=Reason.USER,
+            message=f"{path} needs the module {error.name}, which is not installed",
+            hint=hint,
+            details=details,
+        )
+    return Failure(
+        reason=Reason.USER,
+        message=f"{path} could not be imported: {type(error).__name__}: {error}",
+        hint="mend the line shown and run again",
+        details=details,
+    )
+
+
+def _find_task(module: ModuleType, name: str) -> "Task[..., object] | None":
+    folder = str(Path(getattr(module, "__file__", "") or "").parent)
+    for other in list(sys.modules.values()):
+        if (getattr(other, "__file__", None) or "").startswith(folder) or other is module:
+            for value in list(vars(other).values()):
+                if isinstance(value, Task) and value.spec.name == name:
+                    return cast("Task[..., object]", value)
+    return None
+
+
+def main(options: str) -> int:
+    """Run a host with the options given as JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return Host(msgspec.json.decode(options.encode(), type=HostOptions)).serve()

@@ -1,0 +1,104 @@
+"""What a run offers to the code inside it: one session for a pipeline's body, one for a step's."""
+
+import math
+
+import msgspec
+
+from fairway import formats
+from fairway.runner.channel import Channel
+from fairway.runner.values import Values
+from fairway.spec.artifact import Artifact, RefData
+from fairway.spec.errors import NotFound, StepFailed
+from fairway.spec.model import ModelVersion
+from fairway.spec.run import Failure, MetricPoint, StepSpec
+from fairway.spec.wire import Answer, Call, Metrics
+
+
+class StepSession:
+    """The session inside a step: values can be logged, shown and looked up, and no step can be started."""
+
+    pipeline = False
+
+    def __init__(self, channel: Channel, values: Values) -> None:
+        self.shown: dict[str, Artifact] = {}
+        self._channel = channel
+        self._values = values
+        self._counts: dict[str, int] = {}
+
+    def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
+        """Never used: calling a task inside a step runs its function."""
+        raise StepFailed(f"{spec.task} cannot be started inside a step")
+
+    def wait(self, ref: RefData) -> object:
+        """Never used: no refs reach a step."""
+        raise StepFailed(f"{ref.step} is not known inside a step")
+
+    def model(self, reference: str) -> tuple[ModelVersion, object]:
+        """The version a reference means in this run, and a function that loads it."""
+        answer = self._channel.ask_model(reference)
+        version = answer.model
+        if version is None:
+            failure = answer.failure
+            raise NotFound(
+                failure.message if failure else f"no model {reference!r}",
+                hint=failure.hint if failure else "",
+            )
+        artifact = version.candidate.artifact
+        return version, lambda: self._values.load(artifact)
+
+    def log(self, points: tuple[MetricPoint, ...]) -> None:
+        """Send metric values; those without a step get a running count."""
+        numbered: list[MetricPoint] = []
+        for point in points:
+            count = self._counts[point.name] = self._counts.get(point.name, -1) + 1
+            numbered.append(
+                msgspec.structs.replace(point, index=float(count)) if math.isnan(point.index) else point
+            )
+        self._channel.tell(Metrics(points=tuple(numbered)))
+
+    def show(self, title: str, value: object) -> None:
+        """Store a picture or table under a title; a second of the same title gets a number."""
+        name, count = title, 2
+        while name in self.shown:
+            name, count = f"{title} {count}", count + 1
+        self.shown[name] = self._values.save(
+            formats.figure_svg(value).decode() if formats.is_figure(value) else value
+        )
+
+
+class DriverSession(StepSession):
+    """The session of a pipeline's body: calling a task starts a step."""
+
+    pipeline = True
+
+    def __init__(self, channel: Channel, values: Values) -> None:
+        super().__init__(channel, values)
+        self._calls: dict[str, int] = {}
+        self._answers: dict[str, Answer] = {}
+
+    def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
+        """Start a step and return at once. Names count calls per task, so a replay finds its steps again."""
+        count = self._calls[spec.task] = self._calls.get(spec.task, 0) + 1
+        name = spec.task if count == 1 else f"{spec.task}-{count}"
+        inputs = {key: self._values.to_node(item) for key, item in arguments.items()}
+        self._channel.tell(Call(spec=msgspec.structs.replace(spec, name=name, inputs=inputs)))
+        return RefData(name)
+
+    def wait(self, ref: RefData) -> object:
+        """The value of a step's output. Raises StepFailed."""
+        answer = self._answers.get(ref.step)
+        if answer is None:
+            answer = self._answers[ref.step] = self._channel.wait_for(ref.step)
+        if answer.failure is not None:
+            raise step_failed(ref.step, answer.failure)
+        if ref.item >= 0:
+            return self._values.load(answer.outputs[ref.item])
+        loaded = [self._values.load(output) for output in answer.outputs]
+        return loaded[0] if len(loaded) == 1 else tuple(loaded)
+
+
+def step_failed(step: str, failure: Failure) -> StepFailed:
+    """The exception that a failed step raises in the pipeline."""
+    return StepFailed(
+        f"{step}: {failure.message}", hint=failure.hint, step=failure.cause or step, details=failure.details
+    )

@@ -1,0 +1,121 @@
+"""Between Python values and the nodes that stand for them: the meeting point of refs, formats and the store."""
+
+import hashlib
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import cast
+
+from fairway import formats
+from fairway.author.files import File, Folder
+from fairway.author.ref import node_of
+from fairway.author.session import is_ref
+from fairway.ports import ArtifactStore
+from fairway.spec.artifact import INLINE_LIMIT, Artifact, Group, Node, RefData
+from fairway.spec.errors import SerializationError
+
+
+class Values:
+    """Stores and loads values for one process.
+
+    Args:
+        verified: digests that need no check, because this run wrote or checked them.
+        foreign: whether the values cross to another environment, so that pickles are refused.
+    """
+
+    def __init__(
+        self, store: ArtifactStore, verified: Collection[str] = (), *, foreign: bool = False
+    ) -> None:
+        self._store = store
+        self._verified = set(verified)
+        self._foreign = foreign
+
+    def save(self, value: object) -> Artifact:
+        """Store a value in the format its type calls for. Raises SerializationError, StorageError."""
+        encoded = formats.encode(value, allow_pickle=not self._foreign)
+        if encoded.data is not None:
+            return self.put(encoded.format, encoded.data, encoded.kind, encoded.note)
+        files = False
+        if encoded.write is not None:
+            with self._store.writer() as file:
+                encoded.write(file)
+            digest, size = file.digest, file.size
+        else:
+            digest, size, files = self._save_files(encoded)
+        self._verified.add(digest)
+        return Artifact(
+            format=encoded.format,
+            digest=digest,
+            size=size,
+            kind=encoded.kind,
+            note=encoded.note,
+            files=files,
+        )
+
+    def put(self, form: str, data: bytes, kind: str, note: str = "") -> Artifact:
+        """Store content that is encoded already, inline when it is small."""
+        small = len(data) <= INLINE_LIMIT
+        digest = hashlib.sha256(data).hexdigest() if small else self._store.put_bytes(data)
+        self._verified.add(digest)
+        inline = data if small else None
+        return Artifact(format=form, digest=digest, size=len(data), kind=kind, note=note, inline=inline)
+
+    def _save_files(self, encoded: "formats.Encoded") -> tuple[str, int, bool]:
+        if encoded.source is not None:
+            if encoded.source.is_dir():
+                return *self._store.put_folder(encoded.source), True
+            return *self._store.put_file(encoded.source), False
+        if encoded.folder is None:
+            raise SerializationError(f"nothing was encoded for a {encoded.kind}")
+        with tempfile.TemporaryDirectory(prefix="fairway-") as folder:
+            encoded.folder(Path(folder))
+            return *self._store.put_folder(Path(folder)), True
+
+    def to_node(self, value: object) -> Node:
+        """A value as an argument: refs stay refs, containers of refs become groups, the rest is stored."""
+        if is_ref(value):
+            return node_of(value)
+        if isinstance(value, list | tuple) and type(value) in (list, tuple) and _holds_ref(value):
+            items = tuple(self.to_node(item) for item in value)
+            return Group(container="list" if isinstance(value, list) else "tuple", items=items)
+        if type(value) is dict and _holds_ref(value):
+            pairs = cast("dict[object, object]", value)
+            keys = tuple(self.to_node(key) for key in pairs)
+            return Group(
+                container="dict", items=tuple(self.to_node(item) for item in pairs.values()), keys=keys
+            )
+        return self.save(value)
+
+    def from_node(self, node: Node) -> object:
+        """The value of a node without refs. Raises CorruptArtifact, SerializationError, NotFound."""
+        if isinstance(node, Artifact):
+            return self.load(node)
+        if isinstance(node, RefData):
+            raise SerializationError(f"the output of {node.step} is not known here")
+        items = [self.from_node(item) for item in node.items]
+        if node.container == "dict":
+            return dict(zip([self.from_node(key) for key in node.keys], items, strict=True))
+        return tuple(items) if node.container == "tuple" else items
+
+    def load(self, artifact: Artifact) -> object:
+        """The value of an artifact."""
+        if self._foreign and artifact.format == "pickle":
+            raise SerializationError(
+                f"a {artifact.kind} is kept as a pickle, which cannot cross to another environment",
+                hint="return plain data, an array, a data frame or a file from the task that made it",
+            )
+        content = self._store.open(artifact, verified=artifact.digest in self._verified)
+        value = formats.decode(artifact.format, content, artifact.kind)
+        if artifact.format in ("file", "folder"):
+            return (File if artifact.format == "file" else Folder)(cast("Path", value))
+        return value
+
+
+def _holds_ref(value: object) -> bool:
+    if is_ref(value):
+        return True
+    if type(value) is dict:
+        return any(_holds_ref(item) for item in cast("dict[object, object]", value).values())
+    if type(value) in (list, tuple):
+        return any(_holds_ref(item) for item in cast("list[object]", value))
+    return False

@@ -1,0 +1,499 @@
+"""Puts the parts together for a target: the one place that names adapters, and the only reader of FAIRWAY_ variables.
+
+FAIRWAY_HOME   directory of the store, instead of `.fairway` in the project
+FAIRWAY_TOKEN  token for the platform, instead of the one in the store
+"""
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+import msgspec
+
+from fairway.local.hosts import HostSetup, Launched, launch
+from fairway.spec.errors import Interrupted, NotFound, UsageError
+
+if TYPE_CHECKING:
+    from fairway.author.endpoint import Endpoint
+    from fairway.author.pipeline import Pipeline
+    from fairway.engine.report import Run
+    from fairway.engine.run import Listener
+    from fairway.spec.artifact import Artifact, Node
+    from fairway.spec.endpoint import Deployed
+    from fairway.spec.evaluation import Evaluation
+    from fairway.spec.event import RunEnded
+    from fairway.spec.project import ProjectSpec
+    from fairway.spec.run import RunSpec, RunStatus
+    from fairway.stores import FileArtifacts, FileLogs, FileResults, SqliteMetadata
+
+T = TypeVar("T")
+STORE = ".fairway"
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> float:
+        """Seconds since the epoch; may jump."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+
+def store_root() -> Path:
+    """Where the store is: FAIRWAY_HOME, else the nearest `.fairway` from here upwards, else `.fairway` here."""
+    home = os.environ.get("FAIRWAY_HOME")
+    if home:
+        return Path(home).absolute()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / STORE / "store.json").exists():
+            return folder / STORE
+        if (folder / ".git").exists():
+            break
+    return here / STORE
+
+
+def platform_token() -> str:
+    """The token given by the environment; empty when there is none."""
+    return os.environ.get("FAIRWAY_TOKEN", "")
+
+
+def cache_folder(root: Path) -> Path:
+    """Where things that can be made again are kept for all projects of a person."""
+    base = os.environ.get("XDG_CACHE_HOME") or (
+        os.path.join(os.environ["HOME"], ".cache") if os.environ.get("HOME") else ""
+    )
+    folder = Path(base) / "fairway" if base else root / "cache"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        folder = root / "cache"
+    return folder
+
+
+class LocalStores:
+    """The stores of this machine's target, each opened when it is first used."""
+
+    def __init__(self, root: Path) -> None:
+        from fairway.stores import Layout
+
+        self.root = root
+        self.layout: Layout = Layout(root)
+        self._metadata: SqliteMetadata | None = None
+        self._artifacts: FileArtifacts | None = None
+
+    def prepare(self) -> "LocalStores":
+        """Make the store if it is not there. Raises StorageError when it cannot be written."""
+        self.layout.prepare()
+        return self
+
+    @property
+    def metadata(self) -> "SqliteMetadata":
+        """The event log and its tables."""
+        if self._metadata is None:
+            from fairway.stores import SqliteMetadata
+
+            self._metadata = SqliteMetadata(self.layout)
+        return self._metadata
+
+    @property
+    def artifacts(self) -> "FileArtifacts":
+        """Content by digest."""
+        if self._artifacts is None:
+            from fairway.stores import FileArtifacts
+
+            self._artifacts = FileArtifacts(self.root)
+        return self._artifacts
+
+    @property
+    def results(self) -> "FileResults":
+        """Records of attempts."""
+        from fairway.stores import FileResults
+
+        return FileResults(self.root)
+
+    @property
+    def logs(self) -> "FileLogs":
+        """Output of attempts."""
+        from fairway.stores import FileLogs
+
+        return FileLogs(self.root)
+
+    def read(self, artifact: "Artifact") -> bytes:
+        """All content of a single-file artifact."""
+        content = self.artifacts.open(artifact)
+        return content if isinstance(content, bytes) else content.read_bytes()
+
+    def load(self, node: "Node") -> object:
+        """The value of a node."""
+        from fairway.runner.values import Values
+
+        return Values(self.artifacts).from_node(node)
+
+    def run_folder(self, run: str) -> Path:
+        """Where a run keeps its files."""
+        return self.layout.run(run)
+
+    def close(self) -> None:
+        """Make everything durable and let go."""
+        if self._metadata is not None:
+            self._metadata.close()
+
+
+class RunRequest(msgspec.Struct, kw_only=True):
+    """A run that somebody asked for.
+
+    Attributes:
+        file: the project file; empty for one from a notebook, whose pipeline is in `pickled`.
+        pipeline: which pipeline; the only one when empty.
+        texts: typed parameters; `values` are Python values instead.
+        resume: name of a run to take up again.
+    """
+
+    file: str = ""
+    pickled: str = ""
+    pipeline: str = ""
+    texts: dict[str, list[str]] = msgspec.field(default_factory=dict[str, list[str]])
+    values: dict[str, object] | None = None
+    config: str = ""
+    resume: str = ""
+
+
+def launch_host(file: str, root: Path, pickled: str = "") -> Launched:
+    """Start the host of a project; it imports the project while the caller goes on."""
+    return launch(HostSetup(root=str(root), project=file, pickled=pickled))
+
+
+class Follower:
+    """How a run is followed: told about it before it begins, then given its events."""
+
+    def begin(self, spec: "RunSpec", project: "ProjectSpec") -> "Listener":
+        """The run is about to start; returns who listens to it."""
+        from fairway.engine.run import Listener
+
+        return Listener()
+
+    def note(self, text: str) -> None:
+        """Something worth a line happened outside any step."""
+
+    def arguments(self, project: "ProjectSpec", request: RunRequest) -> RunRequest:
+        """The project is known: a chance to read the command line by its parameters."""
+        return request
+
+
+async def execute(
+    request: RunRequest, stores: LocalStores, launched: Launched, follower: Follower
+) -> "tuple[str, RunEnded]":
+    """Run a pipeline to its end on this machine; returns the run's name and how it ended.
+
+    Raises:
+        FairwayError: it could not start, or the store failed.
+    """
+    from fairway.engine.run import RunEngine, Stores
+    from fairway.local.executor import LocalExecutor
+    from fairway.local.leases import Lease
+
+    setup = HostSetup(root=str(stores.root), project=request.file, pickled=request.pickled)
+    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note)
+    host, project = await executor.adopt(launched)
+    try:
+        request = follower.arguments(project, request)
+        spec, recorded = (
+            _resumed(request, stores)
+            if request.resume
+            else (await _new_run(request, project, host, stores), None)
+        )
+        with Lease(stores.run_folder(spec.name)):
+            listener = follower.begin(spec, project)
+            parts = Stores(stores.metadata, stores.results, stores.logs, stores.read)
+            engine = RunEngine(parts, executor, SystemClock(), listener)
+            host.listen(engine.hear)
+            with _signals(engine.cancel):
+                ended = await engine.run(spec, project, host, recorded)
+        return spec.name, ended
+    finally:
+        await host.close()
+
+
+async def _new_run(
+    request: RunRequest, project: "ProjectSpec", host: object, stores: LocalStores
+) -> "RunSpec":
+    from fairway.engine.names import new_name
+    from fairway.local.executor import LocalHost
+    from fairway.runner.values import Values
+    from fairway.spec.run import RunSpec
+    from fairway.spec.wire import Bind
+
+    pipeline = choose_pipeline(project, request.pipeline)
+    if request.values is None:
+        bound = await cast("LocalHost", host).bind(
+            Bind(pipeline=pipeline, texts=request.texts, config=request.config)
+        )
+        if bound.failure is not None:
+            raise UsageError(bound.failure.message, hint=bound.failure.hint)
+        parameters, shown = bound.parameters, bound.shown
+    else:
+        values = Values(stores.artifacts)
+        parameters = {name: values.save(value) for name, value in request.values.items()}
+        shown = {name: str(value)[:200] for name, value in request.values.items()}
+    return RunSpec(
+        name=new_name(set(stores.metadata.run_names())),
+        pipeline=pipeline,
+        project=project.path,
+        source=project.source,
+        environment=project.environment,
+        parameters=parameters,
+        shown=shown,
+    )
+
+
+def _resumed(request: RunRequest, stores: LocalStores) -> "tuple[RunSpec, object]":
+    from fairway.engine.resume import recorded_steps
+
+    status = stores.metadata.run(request.resume)
+    return status.spec, recorded_steps(status, stores.results)
+
+
+def choose_pipeline(project: "ProjectSpec", wanted: str) -> str:
+    """Name of the pipeline to run. Raises UsageError when it is not clear which."""
+    names = [pipeline.name for pipeline in project.pipelines]
+    if wanted:
+        if wanted not in names:
+            raise UsageError(
+                f"{project.name}.py has no pipeline {wanted!r}", hint=f"it has {', '.join(names) or 'none'}"
+            )
+        return wanted
+    if not names:
+        raise UsageError(
+            f"{project.path} declares no pipeline",
+            hint="put `@fw.pipeline` above a function that calls tasks",
+        )
+    if len(names) > 1:
+        raise UsageError(
+            f"{project.name}.py has {len(names)} pipelines: {', '.join(names)}",
+            hint=f"choose one: `fairway run {project.name}.py:{names[0]}`",
+        )
+    return names[0]
+
+
+class _signals:
+    """While a run is under way: Ctrl-C once cancels with grace, twice at once; a closed terminal changes nothing."""
+
+    def __init__(self, cancel: Callable[..., None]) -> None:
+        self._cancel = cancel
+        self._count = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self._asked)
+        self._loop.add_signal_handler(signal.SIGHUP, lambda: None)
+
+    def _asked(self) -> None:
+        self._count += 1
+        if self._count == 1:
+            self._cancel()
+        else:
+            self._cancel(grace=0.0)
+
+    def __exit__(self, *_: object) -> None:
+        if self._loop is not None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                with suppress(ValueError, RuntimeError):
+                    self._loop.remove_signal_handler(number)
+
+
+def blocking(work: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end, also where this thread has an event loop already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    outcome: list[T] = []
+    errors: list[BaseException] = []
+
+    def main() -> None:
+        try:
+            outcome.append(asyncio.run(work))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=main, name="fairway")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return outcome[0]
+
+
+def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **parameters: object) -> "Run":
+    """Run a pipeline from a script or notebook and wait for its end.
+
+    Args:
+        pipeline: a function decorated with `@fairway.pipeline`.
+        parameters: its arguments by name; missing ones take their defaults.
+
+    Returns:
+        The run: `.ok`, `.phase`, `.result`, `.steps`, `.metrics`; it prints and renders as a summary.
+
+    Raises:
+        UsageError: it is not a pipeline, or a parameter is unknown or missing.
+    """
+    from fairway.author import parameters as described
+    from fairway.author.pipeline import Pipeline
+    from fairway.engine.report import Run
+
+    if not isinstance(pipeline, Pipeline):
+        raise UsageError("fairway.run takes a pipeline", hint="decorate the function with `@fw.pipeline`")
+    known = described.describe(pipeline.function)
+    for name in parameters:
+        if name not in {parameter.name for parameter in known}:
+            raise UsageError(f"{pipeline.__name__} has no parameter {name!r}")
+    for parameter in known:
+        if parameter.required and parameter.name not in parameters:
+            raise UsageError(f"{pipeline.__name__} needs {parameter.name} ({parameter.annotation})")
+    stores = LocalStores(store_root()).prepare()
+    file = _file_of(pipeline)
+    pickled = "" if file else _pickled(pipeline, stores.root)
+    try:
+        launched = launch_host(file, stores.root, pickled)
+        request = RunRequest(file=file, pickled=pickled, pipeline=pipeline.__name__, values=dict(parameters))
+        name, ended = blocking(execute(request, stores, launched, Follower()))
+        status = stores.metadata.run(name)
+    finally:
+        stores.close()
+        if pickled:
+            Path(pickled).unlink(missing_ok=True)
+    if ended.failure is not None and ended.failure.message == "cancelled":
+        raise Interrupted(f"run {name} was cancelled", hint=f"`fairway resume {name}` goes on with it")
+    return Run(status, stores.load)
+
+
+def _file_of(pipeline: "Pipeline[..., object]") -> str:
+    """The file that declares the pipeline, if a host can import it; empty in a notebook."""
+    code = getattr(pipeline.function, "__code__", None)
+    path = getattr(code, "co_filename", "")
+    return str(Path(path).absolute()) if path.endswith(".py") and Path(path).is_file() else ""
+
+
+def _pickled(pipeline: "Pipeline[..., object]", root: Path) -> str:
+    import tempfile
+
+    import cloudpickle
+
+    with tempfile.NamedTemporaryFile(dir=root, prefix="notebook-", suffix=".pickle", delete=False) as file:
+        file.write(cloudpickle.dumps(pipeline))
+    return file.name
+
+
+def find_run(stores: LocalStores, prefix: str) -> str:
+    """The run whose name starts with `prefix`; the newest for an empty one. Raises NotFound, or UsageError for several."""
+    names = stores.metadata.run_names(prefix)
+    if prefix in names:
+        return prefix
+    if not names:
+        what = f"no run {prefix!r}" if prefix else "no run yet"
+        raise NotFound(
+            f"there is {what}", hint="`fairway runs` lists them" if prefix else "`fairway run FILE`"
+        )
+    if prefix and len(names) > 1:
+        raise UsageError(f"{prefix!r} fits {len(names)} runs: {', '.join(names[:5])}")
+    return names[0]
+
+
+def engine_of(stores: LocalStores, run: str) -> int:
+    """Process id of the engine that works on a run; 0 when none does."""
+    from fairway.local.leases import holder
+
+    return holder(stores.run_folder(run))
+
+
+def record_cancelled(stores: LocalStores, run: str) -> None:
+    """Put on record that an interrupted run will not go on."""
+    from fairway.spec.event import Event, RunEnded
+    from fairway.spec.run import Failure, Phase, Reason
+
+    failure = Failure(reason=Reason.CANCELLED, message="cancelled after it was interrupted")
+    stores.metadata.append([Event(body=RunEnded(Phase.CANCELLED, failure), run=run, time=time.time())])
+
+
+def models_of(stores: LocalStores, run: str) -> list[str]:
+    """Names of the models that a run registered."""
+    return list(dict.fromkeys(name.partition(":")[0] for name in stores.metadata.run(run).models))
+
+
+def evaluations_of(stores: LocalStores, status: "RunStatus") -> "dict[str, Evaluation]":
+    """Evaluations that steps of a run returned, by step."""
+    from fairway.spec.evaluation import Evaluation
+
+    found: dict[str, Evaluation] = {}
+    for step in status.steps:
+        for output in step.outputs:
+            if output.kind.endswith("Evaluation"):
+                value = stores.load(output)
+                if isinstance(value, Evaluation):
+                    found[step.spec.name] = value
+    return found
+
+
+def save_shown(stores: LocalStores, status: "RunStatus", folder: str) -> int:
+    """Write pictures and tables of a run to a folder; returns how many files."""
+    from fairway.engine.pictures import rendered
+
+    target = Path(folder)
+    target.mkdir(parents=True, exist_ok=True)
+    count = 0
+    for step in status.steps:
+        for title, artifact in step.shown.items():
+            suffix, text = rendered(artifact, stores.load(artifact))
+            safe = "".join(
+                letter if letter.isalnum() or letter in "-_." else "-"
+                for letter in f"{step.spec.name}-{title}"
+            )
+            (target / f"{safe}.{suffix}").write_text(text, encoding="utf-8")
+            count += 1
+    return count
+
+
+async def foresee(
+    request: RunRequest, stores: LocalStores, launched: Launched, follower: Follower
+) -> list[tuple[str, str, str]]:
+    """What a run would do, as (step, "run" or "cached" or "may run", why), without running any step."""
+    from fairway.engine.foresight import Foresight
+    from fairway.local.executor import LocalExecutor
+
+    setup = HostSetup(root=str(stores.root), project=request.file)
+    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note)
+    host, project = await executor.adopt(launched)
+    try:
+        request = follower.arguments(project, request)
+        spec = await _new_run(request, project, host, stores)
+        foresight = Foresight(stores.metadata, project, spec)
+        host.listen(foresight.hear)
+        return await foresight.look(host)
+    finally:
+        await host.close()
+
+
+def deploy(what: "str | Endpoint[..., object]", /, *, workers: int = 2, private: bool = False) -> "Deployed":
+    """Serve a registered model ("churn", "churn:3", "churn@champion") or an endpoint function on this machine.
+
+    Returns once it answers; the address is `.status.url`.
+
+    Raises:
+        NotFound: there is no such model, version or alias.
+        FairwayError: it did not become ready; what served before serves on.
+    """
+    raise NotFound(f"cannot deploy {what!r}")
