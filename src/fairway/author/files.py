@@ -1,0 +1,80 @@
+"""Files, folders and secrets as values that steps can take and give."""
+
+import os
+from pathlib import Path
+
+from fairway.spec.errors import UsageError
+
+
+class File:
+    """A file whose content travels with it: as a parameter, an argument or a result of a task.
+
+    Its digest is its content's, so a cached step runs again when the content changes, not when the path does.
+    `open(file)`, `pandas.read_csv(file)` and `Path(file)` work; the content must not be written to.
+    """
+
+    __slots__ = ("path",)
+    __fairway_kind__ = "file"
+
+    def __init__(self, path: "str | os.PathLike[str]") -> None:
+        self.path = Path(path)
+        if self.path.exists() and not self._fits():
+            raise UsageError(f"{self.path} is not a {self.__fairway_kind__}")
+
+    def _fits(self) -> bool:
+        return self.path.is_file()
+
+    @property
+    def __fairway_path__(self) -> Path:
+        return self.path
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.name
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+
+class Folder(File):
+    """A folder of files whose content travels with it; links inside it are refused."""
+
+    __slots__ = ()
+    __fairway_kind__ = "folder"
+
+    def _fits(self) -> bool:
+        return self.path.is_dir()
+
+
+class Secret:
+    """A secret known by name; its value is looked up where it is used and appears in no log, event or artifact.
+
+    On this machine the value is an environment variable of that name. `reveal()` gives it.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def reveal(self) -> str:
+        """The value. Raises UsageError when there is none where this code runs."""
+        try:
+            return os.environ[self.name]
+        except KeyError:
+            raise UsageError(
+                f"there is no secret {self.name!r} here",
+                hint=f"set it: `export {self.name}=…`, then run again",
+            ) from None
+
+    def __repr__(self) -> str:
+        return f"Secret({self.name!r})"
+
+    __str__ = __repr__

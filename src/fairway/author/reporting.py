@@ -1,0 +1,155 @@
+"""Words used inside tasks and pipelines: `log`, `show`, `register`, `model`."""
+
+import math
+from collections.abc import Sequence
+
+from fairway.author.ref import Ref, value
+from fairway.author.session import current
+from fairway.author.task import as_refs
+from fairway.spec.artifact import Artifact
+from fairway.spec.errors import NotFound, UsageError
+from fairway.spec.evaluation import Evaluation
+from fairway.spec.model import Candidate, Gates, Lineage, ModelVersion
+from fairway.spec.run import MetricPoint, StepSpec
+
+REGISTER = "register"
+"""Task name of the built-in step that packages a model."""
+
+
+def log(*, step: float | None = None, **metrics: float) -> None:
+    """Keep metric values of the current step, to be seen live and afterwards. Outside a run it does nothing.
+
+    Args:
+        step: where on the horizontal axis, such as an epoch; a running count when not given.
+        metrics: numbers by name.
+
+    Raises:
+        UsageError: a value is not a number.
+    """
+    points: list[MetricPoint] = []
+    for name, number in metrics.items():
+        try:
+            points.append(
+                MetricPoint(
+                    name=name, value=float(value(number)), index=math.nan if step is None else float(step)
+                )
+            )
+        except (TypeError, ValueError):
+            raise UsageError(f"log: {name}={number!r} is not a number") from None
+    session = current()
+    if session is not None and points:
+        session.log(tuple(points))
+
+
+def show(picture: object, *, title: str = "") -> None:
+    """Keep a figure, table or SVG text with the current step, for `fairway show`. Outside a run it does nothing.
+
+    Args:
+        picture: a matplotlib figure, a data frame, SVG text, or anything with `_repr_svg_` or `_repr_html_`.
+        title: under which it is listed; its type when empty.
+    """
+    session = current()
+    if session is not None:
+        shown = value(picture)
+        session.show(title or type(shown).__name__, shown)
+
+
+def register(
+    name: str,
+    model: object,
+    *,
+    evaluation: Evaluation | None = None,
+    sample: object = None,
+    at_least: dict[str, float] | None = None,
+    at_most: dict[str, float] | None = None,
+    better_than: str = "",
+    metric: str = "",
+    alias: str | Sequence[str] = (),
+    description: str = "",
+) -> ModelVersion:
+    """Register a model as the next version of `name`, if it passes the gates. Called in a pipeline.
+
+    The version keeps the evaluation, its lineage, a signature and up to 32 rows of `sample` with the model's outputs,
+    which every server of it must reproduce. It is compiled to ONNX where that reproduces the samples too.
+
+    Args:
+        model: the model, usually a task's result.
+        sample: rows the model can predict: a data frame, an array or a list.
+        at_least: lower bounds of metrics of the evaluation, such as {"accuracy": 0.85}.
+        at_most: upper bounds.
+        better_than: an alias such as "champion"; its version must be worse in `metric`, and the alias moves to this one.
+        metric: which metric `better_than` compares; the first of `at_least` or the evaluation's main one when empty.
+        alias: further aliases to give to this version.
+
+    Raises:
+        GateRefused: (where the result is used) a gate was not met; nothing was registered.
+    """
+    gates = Gates(at_least=at_least or {}, at_most=at_most or {}, better_than=better_than, metric=metric)
+    aliases = (alias,) if isinstance(alias, str) else tuple(alias)
+    _check_name(name, *aliases, *([better_than] if better_than else []))
+    if (gates.at_least or gates.at_most or better_than) and evaluation is None:
+        raise UsageError("register: gates need an evaluation", hint="pass `evaluation=fw.evaluate(…)`")
+    session = current()
+    if session is None or not session.pipeline:
+        if session is not None:
+            raise UsageError(
+                "register is called inside a task",
+                hint="call `fw.register` in the pipeline, on the task's result",
+            )
+        return _unregistered(name, evaluation, gates)
+    arguments: dict[str, object] = {
+        "name": name, "model": model, "evaluation": evaluation, "sample": sample, "gates": gates,
+        "aliases": list(aliases), "description": description,
+    }  # fmt: skip
+    spec = StepSpec(name="", task=REGISTER, inputs={}, label=name)
+    return as_refs(session, session.call(spec, arguments), 0)  # type: ignore[return-value]
+
+
+def _unregistered(name: str, evaluation: Evaluation | None, gates: Gates) -> ModelVersion:
+    candidate = Candidate(
+        name=name,
+        artifact=Artifact(format="none", digest="", size=0),
+        evaluation=value(evaluation),
+        gates=gates,
+    )
+    return ModelVersion(name=name, version=0, candidate=candidate, lineage=Lineage(run="", step=""))
+
+
+def _check_name(*names: str) -> None:
+    for name in names:
+        if (
+            not name
+            or len(name) > 63
+            or not all(part.isalnum() or part in "-_." for part in name)
+            or not name[0].isalnum()
+        ):
+            raise UsageError(
+                f"{name!r} is not a usable name",
+                hint="letters, digits, `-`, `_` and `.`, at most 63, starting with a letter or digit",
+            )
+
+
+def model(reference: str) -> object:
+    """A registered model: "churn" (newest), "churn:3" or "churn@champion".
+
+    In a pipeline, a task or an endpoint. What it means is settled once per run or revision. The model itself is loaded
+    when it is first used; handing it to a task makes an edge.
+
+    Raises:
+        NotFound: there is no such model, version or alias.
+    """
+    session = current()
+    if session is None:
+        return Ref(Artifact(format="none", digest="", size=0), lambda: _outside(reference))
+    version, load = session.model(reference)
+    return Ref(version.candidate.artifact, load)  # type: ignore[arg-type]
+
+
+def _outside(reference: str) -> object:
+    session = current()
+    if session is None:
+        raise NotFound(
+            f"the model {reference!r} is looked up outside a run",
+            hint="use it in a pipeline, a task or an endpoint",
+        )
+    return session.model(reference)[1]()  # type: ignore[operator]

@@ -1,0 +1,1 @@
+"""The vocabulary of Fairway: frozen types without I/O, on which every other floor stands."""

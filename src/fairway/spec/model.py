@@ -1,0 +1,143 @@
+"""Models as the registry and the server know them: versions, aliases, signatures, lineage and gates."""
+
+from typing import Literal
+
+import msgspec
+
+from fairway.spec.artifact import Artifact
+from fairway.spec.evaluation import Evaluation
+
+Datatype = Literal[
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+]
+"""Element types of the Open Inference Protocol v2."""
+
+
+class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One named input or output. `shape` starts with −1, the batch; other −1 are free dimensions."""
+
+    name: str
+    datatype: Datatype
+    shape: tuple[int, ...] = (-1,)
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model takes and gives.
+
+    Attributes:
+        layout: "tensor" for one array `(rows, features)`; "columns" for one input of shape `(rows,)` per column of a
+            table.
+        columns: names of the features in order, where the sample was a table; for layout "tensor" they name the
+            second dimension of the one input.
+        outputs: the first output is the prediction itself; a classifier's probabilities follow as "probabilities".
+        classes: a classifier's labels as JSON values, in the order of the probabilities.
+    """
+
+    layout: Literal["tensor", "columns"]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    columns: tuple[str, ...] = ()
+    classes: tuple[str | int | float | bool, ...] = ()
+
+
+class Lineage(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a model came from, all by digest.
+
+    Attributes:
+        code: the project's source.
+        environment: the interpreter and installed distributions.
+        data: digests of the inputs of the step that made the model.
+        producer: the step whose output the model is; `step` is the one that registered it.
+    """
+
+    run: str
+    step: str
+    producer: str = ""
+    code: str = ""
+    environment: str = ""
+    data: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    parameters: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
+class Gates(msgspec.Struct, frozen=True, kw_only=True):
+    """Conditions for registering: metric name to bound, and the alias whose version must be beaten.
+
+    A version that beats the one `better_than` names takes that alias; so does the first version.
+    """
+
+    at_least: dict[str, float] = msgspec.field(default_factory=dict[str, float])
+    at_most: dict[str, float] = msgspec.field(default_factory=dict[str, float])
+    better_than: str = ""
+    metric: str = ""
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """A packaged model, before the gates and before it has a number.
+
+    Attributes:
+        artifact: the model itself in its native format.
+        compiled: the same model as ONNX, kept only when it reproduced the samples.
+        compile_note: why there is no compiled form, or how close it came ("max difference 2e-7").
+        samples: up to 32 input rows with the outputs the model gave, format "samples".
+        framework: such as "scikit-learn 1.9.1".
+    """
+
+    name: str
+    artifact: Artifact
+    signature: Signature | None = None
+    compiled: Artifact | None = None
+    compile_note: str = ""
+    samples: Artifact | None = None
+    sample_rows: int = 0
+    evaluation: Evaluation | None = None
+    framework: str = ""
+    description: str = ""
+    gates: Gates = Gates()
+    aliases: tuple[str, ...] = ()
+
+
+class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """One registered, immutable version of a model. `version` counts from 1 without gaps; 0 is not registered.
+
+    `created` is seconds since the epoch, UTC.
+    """
+
+    name: str
+    version: int
+    candidate: Candidate
+    lineage: Lineage
+    created: float = 0.0
+
+    @property
+    def evaluation(self) -> Evaluation | None:
+        """The evaluation it was registered with."""
+        return self.candidate.evaluation
+
+    @property
+    def signature(self) -> Signature | None:
+        """What the model takes and gives; None when it was registered without a sample."""
+        return self.candidate.signature
+
+    def __str__(self) -> str:
+        return f"{self.name} version {self.version}" if self.version else f"{self.name} (not registered)"
+
+
+class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A model in a list: its newest version and its aliases."""
+
+    name: str
+    newest: ModelVersion
+    versions: int
+    aliases: dict[str, int] = msgspec.field(default_factory=dict[str, int])

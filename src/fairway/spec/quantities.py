@@ -1,0 +1,84 @@
+"""What a step asks of a machine, and how people write such amounts: "2Gi", "500m", "10m", "1h30m"."""
+
+import math
+import re
+
+import msgspec
+
+from fairway.spec.errors import UsageError
+
+_MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]i?|k)?B?")
+_MEMORY_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+_MEMORY_UNITS |= {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGTPE", start=1)}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Resources(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt needs. Defaults: one CPU, any memory, no GPU.
+
+    Attributes:
+        cpu: cores, fractions allowed.
+        memory: bytes; 0 means not limited.
+        gpu: whole GPUs.
+    """
+
+    cpu: float = 1.0
+    memory: int = 0
+    gpu: int = 0
+
+    def fits(self, other: "Resources") -> bool:
+        """Whether this much can be taken out of `other` (a machine, or what is left of it)."""
+        return self.cpu <= other.cpu + 1e-9 and self.memory <= other.memory and self.gpu <= other.gpu
+
+
+def parse_memory(text: str | int) -> int:
+    """Bytes for "2Gi", "512Mi", "1.5G" or a plain number of bytes, as Kubernetes writes quantities."""
+    if isinstance(text, int):
+        return text
+    match = _MEMORY.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is not an amount of memory", hint='write it like "512Mi" or "2Gi"')
+    return int(float(match[1]) * _MEMORY_UNITS[match[2] or ""])
+
+
+def parse_cpu(text: str | float) -> float:
+    """Cores for 2, 0.5, "2" or "500m"."""
+    try:
+        value = float(text[:-1]) / 1000 if isinstance(text, str) and text.endswith("m") else float(text)
+    except ValueError:
+        value = math.nan
+    if not value > 0 or math.isinf(value):
+        raise UsageError(f"{text!r} is not a number of CPUs", hint='write it like 2, 0.5 or "500m"')
+    return value
+
+
+def parse_duration(text: str | float) -> float:
+    """Seconds for "90s", "10m", "1h30m", "250ms" or a plain number of seconds."""
+    if not isinstance(text, str):
+        if not text > 0 or math.isinf(text):
+            raise UsageError(f"{text!r} is not a duration", hint='write it like "90s", "10m" or "1h30m"')
+        return float(text)
+    parts = _DURATION.findall(text.replace(" ", ""))
+    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
+        raise UsageError(f"{text!r} is not a duration", hint='write it like "90s", "10m" or "1h30m"')
+    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+
+
+def format_memory(size: float) -> str:
+    """Bytes for people: "0.3 GiB", "12 MiB", "640 B"."""
+    if size >= 2**30 / 10:
+        return f"{size / 2**30:.1f} GiB"
+    if size >= 2**20:
+        return f"{size / 2**20:.0f} MiB"
+    return f"{size / 1024:.0f} KiB" if size >= 1024 else f"{size:.0f} B"
+
+
+def format_duration(seconds: float) -> str:
+    """Seconds for people: "1.4 s", "2 min 05 s", "3 h 10 min"."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"

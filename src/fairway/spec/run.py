@@ -1,0 +1,184 @@
+"""Runs, steps and attempts: what is wanted of them and what was observed."""
+
+from enum import StrEnum
+
+import msgspec
+
+from fairway.spec.artifact import Artifact, Node
+from fairway.spec.project import EnvironmentSpec
+from fairway.spec.quantities import Resources
+
+
+class Phase(StrEnum):
+    """Where a run, step or attempt is in its life; the words are those of Kubernetes."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    CANCELLED = "Cancelled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing further can happen."""
+        return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
+
+
+class Reason(StrEnum):
+    """Why an attempt or step ended as it did. Only `USER` and `TIMEOUT` and `OOM` and `CRASH` spend retries."""
+
+    NONE = ""
+    USER = "the code raised an error"
+    CRASH = "the process died"
+    OOM = "out of memory"
+    TIMEOUT = "timed out"
+    RESULT = "the result could not be stored"
+    INPUT = "an input could not be loaded"
+    UPSTREAM = "a step it depends on did not succeed"
+    CANCELLED = "cancelled"
+    RESOURCES = "asks for more than this target has"
+    ENVIRONMENT = "its environment could not be built"
+    GATE = "a gate refused"
+    HOST = "its host was lost"
+
+
+class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """One execution of a pipeline, as asked for.
+
+    Attributes:
+        project: path of the project file, absolute.
+        source: digest of the project's source.
+        parameters: values by name, each an artifact.
+        shown: the same for people, as typed.
+    """
+
+    name: str
+    pipeline: str
+    project: str
+    source: str = ""
+    environment: str = ""
+    parameters: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
+    shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
+class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One call of a task in a run.
+
+    Attributes:
+        name: unique in its run and the same in a replay: the task's name and a count, "train-2".
+        inputs: arguments by parameter name.
+        label: what tells it from its siblings, for people: "depth=2".
+        code: for a cached step, digests of all code its result depends on, by part: "function train", "constant RATE".
+        environment: None is the project's own.
+    """
+
+    name: str
+    task: str
+    inputs: dict[str, Node]
+    label: str = ""
+    outputs: int = 0
+    resources: Resources = Resources()
+    retries: int = 0
+    timeout: float = 0.0
+    cache: bool = False
+    code: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    environment: EnvironmentSpec | None = None
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt took: wall and CPU seconds, and its peak of resident memory in bytes."""
+
+    wall: float = 0.0
+    cpu: float = 0.0
+    memory: int = 0
+
+
+class Failure(msgspec.Struct, frozen=True, kw_only=True):
+    """Why something ended without a result. `details` is the user's own traceback; `cause` a step's name."""
+
+    reason: Reason
+    message: str
+    hint: str = ""
+    details: str = ""
+    cause: str = ""
+
+
+class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What an attempt leaves behind, written once and only once: the record that decides what happened.
+
+    Attributes:
+        outputs: one artifact, or one per element for an output declared as a tuple.
+        failure: set when there are no outputs.
+        shown: pictures and tables the step showed, by title.
+    """
+
+    run: str
+    step: str
+    attempt: int
+    outputs: tuple[Artifact, ...] = ()
+    failure: Failure | None = None
+    usage: Usage = Usage()
+    shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
+    data: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
+class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """One logged value. `index` is the `step=` of `fw.log`, or a count."""
+
+    name: str
+    value: float
+    index: float = 0.0
+
+
+class AttemptStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """One try of a step as observed. Times are seconds since the epoch."""
+
+    number: int
+    phase: Phase = Phase.RUNNING
+    started: float = 0.0
+    ended: float = 0.0
+    usage: Usage = Usage()
+    failure: Failure | None = None
+
+
+class StepStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A step as observed. `why` says why it ran or did not; `source_run` names the run a cached result is from."""
+
+    spec: StepSpec
+    phase: Phase = Phase.PENDING
+    attempts: tuple[AttemptStatus, ...] = ()
+    outputs: tuple[Artifact, ...] = ()
+    failure: Failure | None = None
+    cached: bool = False
+    why: str = ""
+    source_run: str = ""
+    metrics: tuple[MetricPoint, ...] = ()
+    shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
+
+
+class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A run in a list. `alive` is whether an engine is at work on it; a Running run without one was interrupted."""
+
+    name: str
+    pipeline: str
+    phase: Phase
+    started: float
+    ended: float = 0.0
+    steps: int = 0
+    failed: int = 0
+    alive: bool = False
+    message: str = ""
+
+
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as observed, with every step in the order of its calls."""
+
+    spec: RunSpec
+    phase: Phase
+    started: float
+    ended: float = 0.0
+    failure: Failure | None = None
+    result: Node | None = None
+    steps: tuple[StepStatus, ...] = ()
+    models: tuple[str, ...] = ()
+    alive: bool = False

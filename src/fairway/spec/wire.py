@@ -1,0 +1,221 @@
+"""The framed protocol between an engine and its hosts: describe, start, stop, exited, log; call and await from a driver.
+
+A frame is a four-byte big-endian length and a MessagePack message of one of the types below. The same frames pass over
+a Unix socket on this machine and over a WebSocket from a pod. A host relays what its children say, adding who said it.
+"""
+
+import msgspec
+
+from fairway.spec.artifact import Artifact, Node
+from fairway.spec.model import ModelVersion
+from fairway.spec.project import ProjectSpec
+from fairway.spec.run import Failure, MetricPoint, StepSpec, Usage
+
+PROTOCOL = 1
+MAX_FRAME = 64 * 2**20
+DRIVER = "pipeline"
+"""The step name under which a run's driver is started and logs."""
+
+
+class Bind(msgspec.Struct, frozen=True, kw_only=True, tag="bind"):
+    """Engine to host: turn a pipeline's command-line texts into values.
+
+    Attributes:
+        texts: what was typed, by parameter; a bool flag gives "true" or "false".
+        config: path of a JSON or TOML file with further values; what was typed wins.
+    """
+
+    pipeline: str
+    texts: dict[str, list[str]]
+    config: str = ""
+
+
+class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
+    """Engine to host: fork a child for one attempt of a step, or for the driver.
+
+    Attributes:
+        verified: digests written or checked during this run, which need no second check.
+        memory: bytes the attempt's processes may use together; 0 is no limit.
+        producers: for each input that is a step's output, the step's name.
+    """
+
+    run: str
+    step: str
+    attempt: int
+    task: str
+    inputs: dict[str, Node]
+    outputs: int = 0
+    cpu: float = 1.0
+    memory: int = 0
+    timeout: float = 0.0
+    verified: tuple[str, ...] = ()
+    producers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
+class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
+    """Engine to host: end an attempt; `grace` seconds after a SIGTERM its whole process group is killed."""
+
+    step: str
+    attempt: int
+    grace: float = 0.0
+    timeout: bool = False
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
+    """Engine to driver: the value of a step it awaited, or of a question; exactly one field is set."""
+
+    step: str
+    question: int
+    outputs: tuple[Artifact, ...] = ()
+    failure: Failure | None = None
+    model: ModelVersion | None = None
+
+
+class Quit(msgspec.Struct, frozen=True, tag="quit"):
+    """Engine to host: no more work; end every child and exit."""
+
+
+ToHost = Bind | Start | Stop | Answer | Quit
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
+    """Host to engine: what the project declares, or why it could not be imported."""
+
+    pid: int
+    project: ProjectSpec | None = None
+    failure: Failure | None = None
+    protocol: int = PROTOCOL
+    threads: int = 1
+
+
+class Bound(msgspec.Struct, frozen=True, kw_only=True, tag="bound"):
+    """Host to engine: a pipeline's parameters as values and as people read them, or why they do not fit."""
+
+    parameters: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
+    shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    failure: Failure | None = None
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
+    """Host to engine: the child runs."""
+
+    step: str
+    attempt: int
+    pid: int
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
+    """Host to engine: output of an attempt as it came, undecoded. `time` is when it was read."""
+
+    step: str
+    attempt: int
+    time: float
+    data: bytes
+
+
+class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited"):
+    """Host to engine: the child is gone and its output was passed on. `status` is as from `waitpid`."""
+
+    step: str
+    attempt: int
+    status: int
+    usage: Usage
+    timed_out: bool = False
+    over_memory: bool = False
+    stopped: bool = False
+
+
+class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):
+    """Driver to engine: the pipeline called a task."""
+
+    spec: StepSpec
+
+
+class Await(msgspec.Struct, frozen=True, kw_only=True, tag="await"):
+    """Driver to engine: the pipeline needs the value of a step now; answered with the same `question` number."""
+
+    question: int
+    step: str
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+    """Driver or step to engine: which version does "churn@champion" mean in this run."""
+
+    question: int
+    model: str
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, tag="metrics"):
+    """Driver or step to engine: values to keep."""
+
+    points: tuple[MetricPoint, ...]
+
+
+class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
+    """Driver to engine: the pipeline function is over, with a result that may still hold refs."""
+
+    result: Node | None = None
+    failure: Failure | None = None
+    shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
+
+
+FromChild = Call | Await | Ask | Metrics | Returned
+
+
+class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
+    """Host to engine: a child's message, passed on as it came (it decodes as `FromChild`), and who said it."""
+
+    step: str
+    attempt: int
+    message: msgspec.Raw
+
+
+FromHost = Described | Bound | Started | Log | Exited | Said
+
+
+_to_host = msgspec.msgpack.Decoder(ToHost)
+_from_host = msgspec.msgpack.Decoder(FromHost)
+_from_child = msgspec.msgpack.Decoder(FromChild)
+_encoder = msgspec.msgpack.Encoder()
+
+decode_to_host = _to_host.decode
+decode_from_host = _from_host.decode
+decode_from_child = _from_child.decode
+
+
+def frame(message: ToHost | FromHost | FromChild) -> bytes:
+    """A message as it goes over the wire: its length and its encoding."""
+    data = _encoder.encode(message)
+    return len(data).to_bytes(4, "big") + data
+
+
+class FrameTooLarge(ValueError):
+    """The other side announced a frame larger than any it may send."""
+
+
+class Splitter:
+    """Cuts a stream of bytes into the contents of its frames."""
+
+    __slots__ = ("_buffer",)
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Add received bytes; returns the frames that are complete now."""
+        buffer = self._buffer
+        buffer += data
+        frames: list[bytes] = []
+        start = 0
+        while len(buffer) - start >= 4:
+            length = int.from_bytes(buffer[start : start + 4], "big")
+            if length > MAX_FRAME:
+                raise FrameTooLarge(f"a frame of {length} bytes")
+            end = start + 4 + length
+            if len(buffer) < end:
+                break
+            frames.append(bytes(buffer[start + 4 : end]))
+            start = end
+        if start:
+            del buffer[:start]
+        return frames
