@@ -107,3 +107,10 @@ def test_legends_name_the_area() -> None:
     assert ">area 1.000</text>" in svg
     many = pictures(evaluate(["a", "b", "c"], scores=np.eye(3)))["roc"]
     assert all(f">{label} 1.000</text>" in many for label in "abc")
+
+
+def test_residuals_are_truth_minus_predicted() -> None:
+    svg = pictures(evaluate([10.0, 0.5], [0.0, 0.5]))["residuals"]
+    dots = [e.attrib for e in ElementTree.fromstring(svg).iter() if e.tag.endswith("circle")]
+    too_low, exact = sorted(dots, key=lambda dot: float(dot["cx"]))
+    assert float(too_low["cy"]) < float(exact["cy"])
