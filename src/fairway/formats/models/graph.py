@@ -1,0 +1,100 @@
+"""What is done to a converted ONNX graph, whichever converter made it: input types, output names, free batch size.
+
+Knows no model library.
+"""
+
+from typing import Any
+
+from fairway.formats.frameworks import load
+from fairway.spec.model import Signature
+
+_TYPES = {
+    "BOOL": "BooleanTensorType",
+    "UINT8": "UInt8TensorType",
+    "INT8": "Int8TensorType",
+    "INT16": "Int16TensorType",
+    "UINT16": "UInt16TensorType",
+    "INT32": "Int32TensorType",
+    "INT64": "Int64TensorType",
+    "FP16": "Float16TensorType",
+    "FP32": "FloatTensorType",
+    "FP64": "DoubleTensorType",
+    "BYTES": "StringTensorType",
+}
+
+
+_FLOAT, _DOUBLE = 1, 11
+
+
+def initial_types(module: Any, signature: Signature, types: dict[str, str]) -> list[tuple[str, Any]]:
+    """Names and converter types of the inputs; a column is an array of shape `(rows, 1)`."""
+    made: list[tuple[str, Any]] = []
+    for spec in signature.inputs:
+        width = [None, 1] if len(spec.shape) == 1 else [None, *spec.shape[1:]]
+        made.append((spec.name, getattr(module, _TYPES[types[spec.name]])(width)))
+    return made
+
+
+def candidates(signature: Signature) -> list[dict[str, str]]:
+    """Element types to try for the inputs, best first: as they are, then all numbers as FP64, then as FP32."""
+    exact: dict[str, str] = {spec.name: spec.datatype for spec in signature.inputs}
+    found = [exact]
+    for number in ("FP64", "FP32"):
+        found.append({name: kind if kind == "BYTES" else number for name, kind in exact.items()})
+    return [types for place, types in enumerate(found) if types not in found[:place]]
+
+
+def finish(model: Any, names: list[str], outputs: list[str] | None = None) -> bytes:
+    """Serialise a ModelProto with only its first outputs, or those called `outputs`, under new names."""
+    graph = model.graph
+    kept = [output for output in graph.output if outputs is None or output.name in outputs]
+    if len(kept) < len(names):
+        raise ValueError(f"the converted model has {len(kept)} outputs instead of {len(names)}")
+    kept = kept[: len(names)]
+    renamed = {output.name: name for output, name in zip(kept, names, strict=True)}
+    taken = set(names) - set(renamed)
+    values = [*graph.node]
+    for node in values:
+        for fields in (node.input, node.output):
+            for place, name in enumerate(fields):
+                fields[place] = renamed.get(name, f"{name}_inner" if name in taken else name)
+    scores = {name for node in values if node.op_type.startswith("TreeEnsemble") for name in node.output}
+    protos = [load("onnx").ValueInfoProto() for _ in kept]
+    for proto, output in zip(protos, kept, strict=True):
+        proto.CopyFrom(output)
+        proto.name = renamed[output.name]
+        if proto.name in scores and proto.type.tensor_type.elem_type == _DOUBLE:
+            proto.type.tensor_type.elem_type = _FLOAT
+        _free_batch(proto)
+    del graph.output[:]
+    graph.output.extend(protos)
+    return model.SerializeToString(deterministic=True)
+
+
+def pick_column(model: Any, output: str, column: int, name: str) -> None:
+    """Add an output that is one column of another."""
+    onnx = load("onnx")
+    index = onnx.helper.make_tensor(f"{name}_index", onnx.TensorProto.INT64, [], [column])
+    model.graph.initializer.append(index)
+    model.graph.node.append(onnx.helper.make_node("Gather", [output, index.name], [name], axis=1))
+    model.graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [None]))
+    if not any(opset.domain in ("", "ai.onnx") for opset in model.opset_import):
+        model.opset_import.append(onnx.helper.make_opsetid("", 15))
+
+
+def _free_batch(proto: Any) -> None:
+    shape = proto.type.tensor_type.shape
+    if len(shape.dim):
+        shape.dim[0].Clear()
+        shape.dim[0].dim_param = "rows"
+
+
+def rename_input(model: Any, old: str, new: str) -> None:
+    """Call an input of the graph by another name."""
+    for value in model.graph.input:
+        if value.name == old:
+            value.name = new
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == old:
+                node.input[place] = new

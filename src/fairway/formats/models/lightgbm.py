@@ -1,0 +1,35 @@
+"""How LightGBM models predict and are compiled to ONNX.
+
+Knows nothing of other libraries but the scikit-learn interface of its wrappers.
+"""
+
+from typing import Any
+
+from fairway.formats.frameworks import load
+from fairway.formats.models import boosters, sklearn
+from fairway.formats.models.samples import Arrays
+from fairway.spec.model import Signature
+
+
+def is_booster(model: Any) -> bool:
+    """Whether it is a bare Booster rather than a wrapper."""
+    return type(model).__name__ == "Booster"
+
+
+def predict(model: Any, data: Any) -> Arrays:
+    """A Booster's raw prediction, or a wrapper's as in scikit-learn."""
+    return {"prediction": load("numpy").asarray(model.predict(data))} if is_booster(model) else sklearn.predict(model, data)
+
+
+def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
+    """The model as ONNX. Raises whatever the converter raises."""
+    change = load("onnxmltools").convert_lightgbm
+    bare = is_booster(model)
+    binary = bare and str(model.params.get("objective", model.dump_model(0, 0).get("objective", ""))).startswith("binary")
+    return boosters.convert(
+        model,
+        signature,
+        lambda model, initial: change(model, initial_types=initial, zipmap=False),
+        bare=bare,
+        binary=binary,
+    )

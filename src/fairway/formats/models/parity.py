@@ -1,0 +1,90 @@
+"""Whether a loaded model gives the answers it gave when it was registered.
+
+Knows no framework: it compares arrays.
+"""
+
+from typing import Any
+
+import msgspec
+
+from fairway.formats.frameworks import load
+from fairway.formats.models.predictor import Predictor
+from fairway.formats.models.samples import Arrays
+
+TOLERANCE = 1e-4
+"""Relative difference allowed between floating numbers, and absolute for numbers below 1; labels must be equal."""
+
+
+class Parity(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome. `note` is "max difference 2e-07", or the reason why samples were not reproduced."""
+
+    reproduced: int
+    rows: int
+    note: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether every sample was reproduced."""
+        return self.reproduced == self.rows
+
+
+def check_parity(predictor: Predictor, inputs: Arrays, expected: Arrays) -> Parity:
+    """Compare a predictor's answers for sample inputs with the expected ones: all rows at once, and some alone.
+
+    Never raises: an error of the model is a reason.
+    """
+    rows = len(next(iter(expected.values())))
+    try:
+        got = predictor.predict(inputs)
+        alone = [(row, predictor.predict({name: array[row : row + 1] for name, array in inputs.items()})) for row in _some(rows)]
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        return Parity(reproduced=0, rows=rows, note=f"it failed on the samples: {reason}")
+    good = load("numpy").ones(rows, dtype=bool)
+    largest, reason = 0.0, ""
+    for name, wanted in expected.items():
+        scale = _scale(wanted)
+        parts = [(slice(None), got), *((slice(row, row + 1), answer) for row, answer in alone)]
+        for part, answer in parts:
+            if name not in answer:
+                return Parity(reproduced=0, rows=rows, note=f"it gives no {name!r}")
+            if answer[name].shape != wanted[part].shape:
+                shapes = f"{answer[name].shape} instead of {wanted[part].shape}"
+                return Parity(reproduced=0, rows=rows, note=f"its {name!r} has the shape {shapes}")
+            same, difference = _compare(answer[name], wanted[part], scale)
+            good[part] &= same
+            largest = max(largest, difference)
+            if not same.all() and not reason:
+                reason = f"its {name!r} differs in {int((~same).sum())} of {len(same)} rows"
+                reason += f" by up to {difference:.1g}" if difference else ""
+    note = reason or (f"max difference {largest:.1g}" if largest else "exact")
+    return Parity(reproduced=int(good.sum()), rows=rows, note=note)
+
+
+def _scale(wanted: Any) -> float:
+    """The size of the largest number, at most 1; what is much smaller than it may differ by as much."""
+    np = load("numpy")
+    if wanted.dtype.kind != "f":
+        return 1.0
+    return min(1.0, float(np.abs(wanted[np.isfinite(wanted)]).max(initial=0.0)))
+
+
+def _some(rows: int) -> list[int]:
+    """The first, second, middle and last row."""
+    return sorted({0, min(1, rows - 1), rows // 2, rows - 1})
+
+
+def _compare(got: Any, wanted: Any, scale: float) -> tuple[Any, float]:
+    """Which rows are the same, and the largest difference between numbers."""
+    np = load("numpy")
+    axes = tuple(range(1, wanted.ndim))
+    if wanted.dtype.kind not in "f" and got.dtype.kind not in "f":
+        return np.all(np.asarray(got == wanted, dtype=bool), axis=axes), 0.0
+    try:
+        one, other = got.astype(np.float64), wanted.astype(np.float64)
+    except (ValueError, TypeError):
+        return np.zeros(len(wanted), dtype=bool), 0.0
+    finite = np.isfinite(other)
+    same = np.isclose(one, other, rtol=TOLERANCE, atol=TOLERANCE * scale, equal_nan=True)
+    both = finite & np.isfinite(one)
+    return np.all(same, axis=axes), float(np.abs(one[both] - other[both]).max(initial=0.0))

@@ -1,0 +1,90 @@
+"""Loads a registered model into something that predicts, without running code unless its origin is trusted.
+
+The compiled form is preferred. Knows the record of a version and no store: who calls opens the content.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from fairway.formats.codecs import decode
+from fairway.formats.encoded import as_bytes
+from fairway.formats.models.adapters import adapter_of
+from fairway.formats.models.runtime import OnnxPredictor
+from fairway.formats.models.samples import Arrays
+from fairway.spec.artifact import Artifact
+from fairway.spec.errors import FairwayError
+from fairway.spec.model import ModelVersion, Signature
+
+
+class Predictor(Protocol):
+    """A loaded model. Thread-safe; checks nothing, whoever took the request did."""
+
+    @property
+    def signature(self) -> Signature:
+        """What it takes and gives, with the element types it really gives."""
+        ...
+
+    @property
+    def runtime(self) -> str:
+        """What computes: "onnx", "scikit-learn", …"""
+        ...
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Outputs by name for inputs by name, all with the rows as first dimension."""
+        ...
+
+
+class NativePredictor:
+    """A model in its own framework."""
+
+    def __init__(self, model: Any, signature: Signature) -> None:
+        self._model = model
+        self._adapter = adapter_of(model)
+        self.signature = signature
+        self.runtime = self._adapter.runtime
+
+    def predict(self, inputs: Arrays) -> Arrays:
+        """Outputs by name for inputs by name, all with the rows as first dimension."""
+        data = self._adapter.prepare(self._model, self.signature, inputs)
+        return tidy(self._adapter.predict(self._model, data))
+
+
+def load_predictor(
+    version: ModelVersion, open: Callable[[Artifact], Path | bytes], *, trust_pickle: bool = False
+) -> Predictor:
+    """The version, ready to predict.
+
+    Args:
+        open: gives the content of an artifact of the version.
+        trust_pickle: whether the content may run code: only when a run of this very project made it.
+
+    Raises:
+        FairwayError: it has no signature, is damaged, or would have to run code and may not.
+    """
+    candidate = version.candidate
+    onnx = candidate.compiled or (candidate.artifact if candidate.artifact.format == "onnx" else None)
+    if onnx is not None:
+        try:
+            return OnnxPredictor(as_bytes(open(onnx)), candidate.signature)
+        except ImportError:
+            if onnx is candidate.artifact:
+                raise FairwayError(
+                    f"{version} needs ONNX Runtime, which is not installed", hint="`pip install onnxruntime`"
+                ) from None
+    if candidate.signature is None:
+        raise FairwayError(
+            f"{version} was registered without a sample, so it is not known what it takes",
+            hint="register it with `sample=`, some rows of its input",
+        )
+    artifact = candidate.artifact
+    model = decode(artifact.format, open(artifact), artifact.kind, allow_pickle=trust_pickle)
+    return NativePredictor(model, candidate.signature)
+
+
+def tidy(outputs: Arrays) -> Arrays:
+    """Outputs with text as objects of type str."""
+    return {
+        name: array.astype(str).astype(object) if array.dtype.kind in "OSU" else array
+        for name, array in outputs.items()
+    }

@@ -1,0 +1,231 @@
+"""Rows of a request as arrays, and arrays of an answer as rows: what a person sends and reads as JSON.
+
+Every refusal names the row, the field and the type. Knows no model and no protocol.
+"""
+
+from collections.abc import Callable
+from operator import itemgetter
+from typing import Any
+
+from fairway.formats.frameworks import load
+from fairway.formats.models.samples import Arrays, dtype_of
+from fairway.spec.errors import UsageError
+from fairway.spec.model import Signature, TensorSpec
+
+Row = Any
+"""A JSON object by column name, an array by position, or one value for a single feature."""
+
+_NUMBERS = frozenset({int, float})
+_WORDS = {"BOOL": "true or false", "BYTES": "text"}
+
+
+def nullable_columns(signature: Signature, inputs: Arrays) -> frozenset[str]:
+    """Names of the columns (or inputs) in which the sample has missing values, so that requests may have them too."""
+    found: set[str] = set()
+    for spec in signature.inputs:
+        missing = _missing(inputs[spec.name])
+        if spec.name == "input" and signature.layout == "tensor" and signature.columns:
+            found.update(name for place, name in enumerate(signature.columns) if missing[:, place].any())
+        elif missing.any():
+            found.add(spec.name)
+    return frozenset(found)
+
+
+def refuse_missing(signature: Signature, inputs: Arrays, nullable: frozenset[str] = frozenset()) -> None:
+    """Refuse NaN and missing text in columns whose sample had none. Raises UsageError naming row and column."""
+    for spec in signature.inputs:
+        array = inputs[spec.name]
+        if array.dtype.kind not in "fO" or spec.name in nullable:
+            continue
+        missing = _missing(array)
+        if not missing.any():
+            continue
+        for place in map(tuple, load("numpy").argwhere(missing).tolist()):
+            name = signature.columns[place[1]] if signature.layout == "tensor" and signature.columns else spec.name
+            if name not in nullable:
+                raise UsageError(
+                    f"row {place[0]}: field {name!r} is missing (NaN)",
+                    hint="send a number; only columns with missing values in the model's sample take them",
+                )
+
+
+def rows_to_inputs(signature: Signature, rows: list[Row], nullable: frozenset[str] = frozenset()) -> Arrays:
+    """The arrays that a predictor takes.
+
+    Args:
+        rows: one entry per row, all of one form.
+        nullable: names of columns that may be null, as `nullable_columns` gives them.
+
+    Raises:
+        UsageError: a field is missing, unknown, of a wrong type, or null where it may not be.
+    """
+    if not isinstance(rows, list) or not rows:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError("a request needs a list of at least one row")
+    if signature.layout == "tensor" and (not signature.columns or len(signature.inputs[0].shape) != 2):
+        return {signature.inputs[0].name: _tensor(signature.inputs[0], rows)}
+    names = signature.columns or tuple(spec.name for spec in signature.inputs)
+    cells = _cells(names, rows)
+    if signature.layout == "tensor":
+        spec = signature.inputs[0]
+        flat = [cell for row in cells for cell in row]
+        array = _column(spec, flat, lambda at: (at // len(names), names[at % len(names)]), nullable)
+        return {spec.name: array.reshape(len(rows), len(names))}
+    made: Arrays = {}
+    for place, (name, spec) in enumerate(zip(names, signature.inputs, strict=True)):
+        column = [row[place] for row in cells]
+        if len(spec.shape) > 1:
+            made[spec.name] = _tensor(spec, column)
+        else:
+            made[spec.name] = _column(spec, column, lambda at, name=name: (at, name), nullable)
+    return made
+
+
+def outputs_to_rows(signature: Signature, outputs: Arrays) -> list[Any]:
+    """One entry per row: the prediction, or an object by output name; probabilities are objects by class."""
+    columns: dict[str, list[Any]] = {}
+    labels = [label if isinstance(label, str) else str(label) for label in signature.classes]
+    for name, array in outputs.items():
+        values = array.tolist()
+        if name == "probabilities" and labels and array.ndim == 2 and array.shape[1] == len(labels):
+            values = [dict(zip(labels, row, strict=True)) for row in values]
+        columns[name] = values
+    if len(columns) == 1:
+        return next(iter(columns.values()))
+    names = list(columns)
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _cells(names: tuple[str, ...], rows: list[Row]) -> list[Any]:
+    """Each row as its cells in the order of the columns."""
+    count = len(names)
+    pick = itemgetter(*names)
+    cells: list[Any] = []
+    for at, row in enumerate(rows):
+        if type(row) is dict:
+            try:
+                picked = pick(row)
+            except KeyError:
+                picked = None
+            if picked is None or len(row) != count:  # pyright: ignore
+                raise _fields_differ(at, row, names)
+            cells.append(picked if count > 1 else (picked,))
+        elif type(row) is list:
+            if len(row) != count:  # pyright: ignore
+                raise UsageError(
+                    f"row {at}: has {len(row)} values instead of {count}",  # pyright: ignore
+                    hint=f"the fields are {_list(names)}",
+                )
+            cells.append(row)
+        elif count == 1:
+            cells.append((row,))
+        else:
+            raise UsageError(
+                f"row {at}: is a single value, but the model takes {count} fields",
+                hint=f"send objects with the fields {_list(names)}",
+            )
+    return cells
+
+
+def _fields_differ(at: int, row: dict[str, Any], names: tuple[str, ...]) -> UsageError:
+    hint = f"the fields are {_list(names)}"
+    missing = [name for name in names if name not in row]
+    if missing:
+        return UsageError(f"row {at}: field {missing[0]!r} is missing", hint=hint)
+    extra = next(name for name in row if name not in names)
+    return UsageError(f"row {at}: field {extra!r} is not known to the model", hint=hint)
+
+
+def _column(
+    spec: TensorSpec, cells: list[Any], where: Callable[[int], tuple[int, str]], nullable: frozenset[str]
+) -> Any:
+    """One column as an array. `where` tells row and field of a cell."""
+    np = load("numpy")
+    types = set(map(type, cells))
+    kind = spec.datatype
+    if not types <= _accepted(kind):
+        for at, cell in enumerate(cells):
+            if cell is None and where(at)[1] in nullable and kind in ("FP16", "FP32", "FP64", "BYTES"):
+                continue
+            if type(cell) not in _accepted(kind) or type(cell) is float and kind[0] in "IU":
+                if type(cell) is float and cell.is_integer() and kind[0] in "IU":
+                    continue
+                raise _wrong(where(at), kind, cell)
+        if kind[0] in "IU":
+            cells = [int(cell) for cell in cells]
+    try:
+        array = np.empty(len(cells), dtype=dtype_of(kind))
+        array[:] = cells
+    except (OverflowError, ValueError) as error:
+        row, name = where(_largest(cells))
+        raise UsageError(f"row {row}: field {name!r} is too large for {kind}") from error
+    return array
+
+
+def _accepted(kind: str) -> frozenset[type]:
+    if kind[:2] == "FP":
+        return _ACCEPT_FLOAT
+    return {"BYTES": _ACCEPT_TEXT, "BOOL": _ACCEPT_BOOL}.get(kind, _ACCEPT_INT)
+
+
+_ACCEPT_FLOAT: frozenset[type] = frozenset({int, float, bool})
+_ACCEPT_TEXT: frozenset[type] = frozenset({str})
+_ACCEPT_BOOL: frozenset[type] = frozenset({bool})
+_ACCEPT_INT: frozenset[type] = frozenset({int})
+
+
+def _largest(cells: list[Any]) -> int:
+    return max(range(len(cells)), key=lambda at: abs(cells[at]) if type(cells[at]) in _NUMBERS else 0)
+
+
+def _wrong(place: tuple[int, str], kind: str, cell: object) -> UsageError:
+    row, name = place
+    wanted = _WORDS.get(kind) or ("a number" if kind[:2] == "FP" else "a whole number")
+    got = "null" if cell is None else repr(cell)[:40]
+    return UsageError(
+        f"row {row}: field {name!r} needs {wanted} ({kind}), not {got}",
+        hint="only columns with missing values in the model's sample take null" if cell is None else "",
+    )
+
+
+def _tensor(spec: TensorSpec, rows: list[Any]) -> Any:
+    """Rows of any shape as one array."""
+    np = load("numpy")
+    shape = spec.shape[1:]
+    wanted = f"{spec.datatype} of shape {list(shape)}" if shape else spec.datatype
+    if shape == (1,) and not isinstance(rows[0], list):
+        rows = [[row] for row in rows]
+    if not shape:
+        return _column(spec, [row[0] if type(row) is list and len(row) == 1 else row for row in rows], lambda at: (at, spec.name), frozenset())  # pyright: ignore
+    try:
+        array = np.asarray(rows)
+    except ValueError:
+        array = None
+    if array is None or array.ndim != len(spec.shape):
+        at = next((at for at, row in enumerate(rows) if _shape(row) != _shape(rows[0])), 0)
+        raise UsageError(f"row {at}: has the shape {list(_shape(rows[at]))}; the model takes {wanted}")
+    if any(size not in (-1, have) for size, have in zip(shape, array.shape[1:], strict=True)):
+        raise UsageError(f"row 0: has the shape {list(array.shape[1:])}; the model takes {wanted}")
+    kinds = {"FP": "biuf", "BO": "b", "BY": "U"}.get(spec.datatype[:2], "iu")
+    if array.dtype.kind == "f" and kinds == "iu" and (array == np.floor(array)).all():
+        kinds = "f"
+    if array.dtype.kind not in kinds:
+        raise UsageError(f"row 0: holds values that are not {wanted}")
+    return array.astype(dtype_of(spec.datatype))
+
+
+def _shape(row: Any) -> tuple[int, ...]:
+    return (len(row), *_shape(row[0])) if isinstance(row, list) and row else ()  # pyright: ignore
+
+
+def _list(names: tuple[str, ...]) -> str:
+    shown = ", ".join(repr(name) for name in names[:12])
+    return shown if len(names) <= 12 else f"{shown}, … ({len(names)} in all)"
+
+
+def _missing(array: Any) -> Any:
+    np = load("numpy")
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    if array.dtype.kind == "O":
+        return np.equal(array, None)
+    return np.zeros(array.shape, dtype=bool)

@@ -1,0 +1,78 @@
+"""How scikit-learn models, and whatever behaves like them, predict and are compiled to ONNX.
+
+Knows the shape of the estimator interface: `predict`, `predict_proba`, `classes_`, `transform`.
+"""
+
+import warnings
+from typing import Any
+
+from fairway.formats.frameworks import load
+from fairway.formats.models import converters, graph, tables
+from fairway.formats.models.samples import Arrays
+from fairway.spec.errors import UsageError
+from fairway.spec.model import Signature
+
+
+def predict(model: Any, data: Any) -> Arrays:
+    """Named "prediction" and, where the model has them, "probabilities"; a transformer's output is its prediction."""
+    np = load("numpy")
+    if hasattr(model, "predict"):
+        outputs = {"prediction": np.asarray(model.predict(data))}
+    elif hasattr(model, "transform"):
+        transformed = model.transform(data)
+        dense = transformed.toarray() if hasattr(transformed, "toarray") else transformed
+        outputs = {"prediction": np.asarray(dense)}
+    else:
+        raise UsageError(
+            f"a {type(model).__name__} cannot predict new rows", hint="register a model that has `predict`"
+        )
+    if hasattr(model, "predict_proba"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            probabilities = model.predict_proba(data)
+        if not isinstance(probabilities, list):
+            outputs["probabilities"] = np.asarray(probabilities)
+    return outputs
+
+
+def classes(model: Any) -> list[Any]:
+    """A classifier's labels in the order of its probabilities; empty for other models."""
+    found = getattr(model, "classes_", None)
+    return [] if found is None or isinstance(found, list) else list(found)
+
+
+def wants_table(model: Any) -> bool:
+    """Whether the model selects columns by name, so that it must get each column by itself."""
+    parameters = model.get_params(deep=True).values() if hasattr(model, "get_params") else ()
+    return any(type(part).__name__ in ("ColumnTransformer", "FunctionTransformer") for part in (model, *parameters))
+
+
+def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
+    """The inputs as a table if the model was fitted with one, else as an array."""
+    if signature.layout == "columns" or (signature.columns and hasattr(model, "feature_names_in_")):
+        return tables.table_of(signature, inputs)
+    return tables.array_of(signature, inputs)
+
+
+def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
+    """The model as ONNX with the outputs of the signature. Raises whatever the converter raises.
+
+    Args:
+        types: element type of each input, which may be narrower than the signature's.
+    """
+    skl2onnx = load("skl2onnx")
+    functions = converters.teach(model)
+    initial = graph.initial_types(load("skl2onnx.common.data_types"), signature, types)
+    latest = min(skl2onnx.__max_supported_opset__, load("onnx.defs").onnx_opset_version())
+    options = {"zipmap": False} if len(signature.outputs) > 1 else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        converted = skl2onnx.convert_sklearn(
+            model,
+            initial_types=initial,
+            options=options,
+            target_opset={"": latest, "ai.onnx.ml": 3},
+            custom_conversion_functions=functions,
+        )
+    return graph.finish(converted, [spec.name for spec in signature.outputs])
+

@@ -1,0 +1,81 @@
+"""How PyTorch modules predict and are compiled to ONNX.
+
+Knows nothing of other libraries.
+"""
+
+import importlib.util
+import io
+from typing import Any
+
+from fairway.formats.frameworks import load
+from fairway.formats.models.samples import Arrays
+from fairway.spec.model import Signature
+
+
+def adjust(model: Any, inputs: Arrays) -> Arrays:
+    """The inputs with floating numbers in the type of the module's weights, as far as numpy has it."""
+    weights = next((p for p in model.parameters() if p.is_floating_point()), None)
+    name = str(weights.dtype).removeprefix("torch.") if weights is not None else "float32"
+    wanted = name if name in ("float64", "float16") else "float32"
+    return {key: array.astype(wanted) if array.dtype.kind == "f" else array for key, array in inputs.items()}
+
+
+def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
+    """One tensor per input, in the order of the signature, on the module's device."""
+    np, torch = load("numpy"), load("torch")
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    arrays = (np.array(inputs[spec.name]) for spec in signature.inputs)
+    return tuple(torch.from_numpy(array).to(device) for array in arrays)
+
+
+def predict(model: Any, data: Any) -> Arrays:
+    """The module's outputs: a tensor is "prediction", a tuple's further ones "output_1" and so on, a dict's its own."""
+    torch = load("torch")
+    model.eval()
+    with torch.inference_mode():
+        result = model(*data)
+    if isinstance(result, dict):
+        named: dict[str, Any] = dict(result)  # pyright: ignore
+    elif isinstance(result, (tuple, list)):
+        named = {f"output_{place}" if place else "prediction": item for place, item in enumerate(result)}  # pyright: ignore
+    else:
+        named = {"prediction": result}
+    return {str(name): _numpy(item) for name, item in named.items()}
+
+
+def convert(model: Any, signature: Signature, types: dict[str, str], inputs: Arrays) -> bytes:
+    """The module as ONNX with a free batch size. Raises whatever the exporter raises."""
+    torch = load("torch")
+    module = model.eval()
+    data = tuple(item.cpu() for item in prepare(module, signature, inputs))
+    names = [spec.name for spec in signature.inputs]
+    outputs = [spec.name for spec in signature.outputs]
+    if importlib.util.find_spec("onnxscript") and not isinstance(module, torch.jit.ScriptModule):
+        batch = torch.export.Dim("rows", min=1)
+        program = torch.onnx.export(
+            module,
+            data,
+            input_names=names,
+            output_names=outputs,
+            dynamic_shapes=tuple({0: batch} for _ in data),
+            dynamo=True,
+            verbose=False,
+        )
+        return program.model_proto.SerializeToString(deterministic=True)
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        module,
+        data,
+        buffer,
+        input_names=names,
+        output_names=outputs,
+        dynamic_axes={name: {0: "rows"} for name in (*names, *outputs)},
+        dynamo=False,
+    )
+    return buffer.getvalue()
+
+
+def _numpy(tensor: Any) -> Any:
+    torch = load("torch")
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
