@@ -1,0 +1,309 @@
+"""Immutable content by sha256, as files: visible whole or not at all, whatever kills the process or the power.
+
+A blob is written under a temporary name on the same file system while it is hashed, made durable, renamed to its digest,
+and the directory made durable. Knows nothing of formats or of what the content means.
+"""
+
+import hashlib
+import io
+import os
+import time
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fairway.spec.artifact import Artifact
+from fairway.spec.errors import CorruptArtifact, NotFound
+from fairway.stores import folders
+from fairway.stores.durable import make_folders, sync, sync_folder, temporary_name, write_all
+from fairway.stores.faults import Explaining
+from fairway.stores.layout import Layout
+from fairway.stores.sweeping import Swept, sweep
+
+_CHUNK = 1 << 20
+_DIGITS = frozenset("0123456789abcdef")
+_MAX_CHECKED = 200_000
+
+
+class HashingFile(io.RawIOBase):
+    """A file for writing, not for seeking, that hashes what passes through; a blob once its block has ended."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._hash = hashlib.sha256()
+        self._pending = bytearray()
+        self._size = 0
+        self._digest = ""
+
+    def writable(self) -> bool:
+        """True until the block has ended."""
+        return not self._digest
+
+    def write(self, data: Any, /) -> int:
+        """Add bytes, or anything with a buffer of them; all of them are taken."""
+        if self._digest:
+            raise ValueError("the blob is complete")
+        view = memoryview(data).cast("B")
+        self._size += len(view)
+        if len(view) < _CHUNK // 4:
+            self._pending += view
+            if len(self._pending) >= _CHUNK:
+                self._drain()
+        else:
+            self._drain()
+            self._hash.update(view)
+            write_all(self._fd, view)
+        return len(view)
+
+    def tell(self) -> int:
+        """Bytes written so far."""
+        return self._size
+
+    @property
+    def digest(self) -> str:
+        """sha256 of what was written, in hex. Raises ValueError before the block has ended."""
+        if not self._digest:
+            raise ValueError("the digest is known once the block has ended")
+        return self._digest
+
+    @property
+    def size(self) -> int:
+        """Bytes written."""
+        return self._size
+
+    def _drain(self) -> None:
+        if self._pending:
+            self._hash.update(self._pending)
+            write_all(self._fd, self._pending)
+            self._pending = bytearray()
+
+    def finish(self) -> str:
+        """Write what is pending; no more is taken. Returns the digest."""
+        if not self._digest:
+            self._drain()
+            self._digest = self._hash.hexdigest()
+        return self._digest
+
+
+class FileArtifacts:
+    """Artifacts below `blobs/` of a store. Safe under any number of processes; cheap to make and to inherit by fork."""
+
+    def __init__(self, root: Path) -> None:
+        self._layout = Layout(root)
+        self._blobs = str(self._layout.blobs)
+        self._checked: set[str] = set()
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store `data`; returns its digest after it is durable. Raises StorageError."""
+        digest = hashlib.sha256(data).hexdigest()
+        with Explaining("storing an artifact", self._blobs):
+            if self._have(digest, len(data)):
+                return digest
+            temporary, fd = self._temporary()
+            try:
+                write_all(fd, data)
+                self._place(fd, temporary, digest)
+            finally:
+                self._let_go(fd, temporary)
+        return digest
+
+    @contextmanager
+    def writer(self) -> Generator[HashingFile, None, None]:
+        """A file that becomes a blob when the block ends without an error, and leaves nothing behind otherwise.
+
+        Raises:
+            StorageError: it could not be stored.
+        """
+        with Explaining("storing an artifact", self._blobs):
+            temporary, fd = self._temporary()
+        try:
+            file = HashingFile(fd)
+            with Explaining("storing an artifact", self._blobs):
+                yield file
+                digest = file.finish()
+                if not self._have(digest, file.size):
+                    self._place(fd, temporary, digest)
+        finally:
+            self._let_go(fd, temporary)
+
+    def put_file(self, path: Path) -> tuple[str, int]:
+        """Store a copy of a file; returns digest and size in bytes.
+
+        Raises:
+            StorageError: it is not a regular file, cannot be read, or cannot be stored.
+        """
+        return self._put_file(str(path), follow=True)
+
+    def _put_file(self, path: str, *, follow: bool) -> tuple[str, int]:
+        with Explaining("reading a file to store", path):
+            source = folders.open_regular(path, follow=follow)
+        try:
+            with self.writer() as file:
+                while chunk := os.read(source, _CHUNK):
+                    file.write(chunk)
+        finally:
+            os.close(source)
+        return file.digest, file.size
+
+    def put_folder(self, path: Path) -> tuple[str, int]:
+        """Store every regular file below `path` and their manifest; returns the manifest's digest and the total size.
+
+        Empty directories are not kept. Symbolic links are not followed.
+
+        Raises:
+            StorageError: it holds something other than files and directories, or cannot be read or stored.
+        """
+        with Explaining("reading a folder to store", path):
+            found = folders.scan(str(path))
+        entries = [(entry, *self._put_file(entry.source, follow=False)) for entry in found]
+        manifest = folders.manifest(entries)
+        return self.put_bytes(folders.encode(manifest)), sum(size for _, _, size in entries)
+
+    def open(self, artifact: Artifact, *, verified: bool = False) -> Path | bytes:
+        """The content: inline bytes, or a path that must not be written to; a folder's files lie below the path.
+
+        Checks the digest unless `verified`, or this process checked it before.
+
+        Raises:
+            CorruptArtifact: the content does not match the digest; it was moved aside, so that it can be made again.
+            NotFound: the store does not hold it.
+            StorageError: it cannot be read.
+        """
+        if artifact.inline is not None:
+            if not verified and artifact.digest not in self._checked:
+                if hashlib.sha256(artifact.inline).hexdigest() != artifact.digest:
+                    raise corrupt(artifact.digest, "its inline content does not match its digest")
+                self._remember(artifact.digest)
+            return artifact.inline
+        with Explaining("reading an artifact", self._blobs):
+            if artifact.files:
+                return Path(self._open_folder(artifact.digest, verified=verified))
+            return Path(self._open_blob(artifact.digest, artifact.size, verified=verified))
+
+    def exists(self, digest: str) -> bool:
+        """Whether a blob is here."""
+        return _is_digest(digest) and os.path.exists(self._path(digest))
+
+    def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> Swept:
+        """Remove blobs that are not in `keep` (manifests keep their files) and are older than so many seconds.
+
+        Temporary files older than a day go as well. With `dry` nothing is removed, only counted.
+
+        Raises:
+            StorageError: something could not be read or removed.
+        """
+        with Explaining("sweeping artifacts", self._blobs):
+            self._checked.clear()
+            return sweep(self._blobs, keep, before=time.time() - older_than, dry=dry)
+
+    def _path(self, digest: str) -> str:
+        return f"{self._blobs}/{digest[:2]}/{digest}"
+
+    def _remember(self, digest: str) -> None:
+        if len(self._checked) >= _MAX_CHECKED:
+            self._checked.clear()
+        self._checked.add(digest)
+
+    def _have(self, digest: str, size: int) -> bool:
+        """Whether the blob is here, whole and durable; then it counts as new, so that no sweep takes it now."""
+        path = self._path(digest)
+        try:
+            if os.stat(path).st_size != size:
+                return False
+            with suppress(PermissionError):
+                os.utime(path)
+            if digest not in self._checked:
+                if folders.hash_of(path) != digest:
+                    return False
+                sync_folder(os.path.dirname(path))
+                self._remember(digest)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _temporary(self) -> tuple[str, int]:
+        path = f"{self._blobs}/tmp/{temporary_name()}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            return path, os.open(path, flags, 0o444)
+        except FileNotFoundError:
+            make_folders(os.path.dirname(path))
+            return path, os.open(path, flags, 0o444)
+
+    def _place(self, fd: int, temporary: str, digest: str) -> None:
+        """Make it durable, then visible, then durably visible. What lies there with other content is replaced."""
+        sync(fd, temporary)
+        path = self._path(digest)
+        folder = os.path.dirname(path)
+        try:
+            os.rename(temporary, path)
+        except FileNotFoundError:
+            make_folders(folder)
+            os.rename(temporary, path)
+        sync_folder(folder)
+        self._remember(digest)
+
+    def _let_go(self, fd: int, temporary: str) -> None:
+        os.close(fd)
+        with suppress(OSError):
+            os.unlink(temporary)
+
+    def _open_blob(self, digest: str, size: int | None, *, verified: bool) -> str:
+        path = self._path(digest)
+        try:
+            if not _is_digest(digest):
+                raise FileNotFoundError
+            found = os.stat(path).st_size
+            if size is not None and found != size:
+                raise self._damaged(digest, f"it has {found} bytes instead of {size}")
+            if not verified and digest not in self._checked:
+                if folders.hash_of(path) != digest:
+                    raise self._damaged(digest, "its content does not match its digest")
+                self._remember(digest)
+        except FileNotFoundError:
+            raise NotFound(
+                f"artifact {digest[:12]} is not in the store {self._layout.root}",
+                hint="run the pipeline again to make it anew",
+            ) from None
+        return path
+
+    def _damaged(self, digest: str, why: str) -> CorruptArtifact:
+        """Move a damaged blob aside, where that is possible, so that the same content can be stored again."""
+        with suppress(OSError):
+            os.makedirs(self._layout.damaged, 0o700, exist_ok=True)
+            os.rename(self._path(digest), self._layout.damaged / f"{digest}.{temporary_name()}")
+        return corrupt(digest, why)
+
+    def _open_folder(self, digest: str, *, verified: bool) -> str:
+        tree = f"{self._layout.trees}/{digest}"
+        if (verified or digest in self._checked) and os.path.isdir(tree):
+            return tree
+        manifest = folders.decode(self._manifest(digest), digest)
+        checked = [self._open_blob(entry.digest, entry.size, verified=verified) for entry in manifest.files]
+        if not folders.matches(tree, manifest, checked):
+            temporary = f"{self._blobs}/tmp/{temporary_name()}"
+            folders.lay_out(manifest, checked, temporary, tree)
+        if not verified:
+            self._remember(digest)
+        return tree
+
+    def _manifest(self, digest: str) -> bytes:
+        path = self._open_blob(digest, None, verified=True)
+        with open(path, "rb") as file:
+            content = file.read()
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise self._damaged(digest, "its manifest does not match its digest")
+        return content
+
+
+def corrupt(digest: str, why: str) -> CorruptArtifact:
+    """The error for content that is not what its digest says."""
+    return CorruptArtifact(
+        f"artifact {digest} is damaged: {why}",
+        hint="run the pipeline again to make it anew, and look for other damage with `fairway doctor`",
+    )
+
+
+def _is_digest(text: str) -> bool:
+    return len(text) == 64 and _DIGITS.issuperset(text)

@@ -1,0 +1,117 @@
+"""The event log as a chain: each event's hash covers the one before, so nothing in the middle can change unseen.
+
+Works on a connection that is inside a transaction; when that begins and ends is not known here.
+"""
+
+import hashlib
+import sqlite3
+import struct
+from collections.abc import Sequence
+
+import msgspec
+
+from fairway.spec.event import Event
+from fairway.stores import schema
+
+START = bytes(32)
+"""Stands for the hash before the first event."""
+
+_COLUMNS = "seq, run, step, kind, time, who, body, hash"
+
+
+class Row(msgspec.Struct, frozen=True):
+    """One event as it is stored."""
+
+    seq: int
+    run: str
+    step: str
+    kind: str
+    time: float
+    who: str
+    body: bytes
+    hash: bytes
+
+    def event(self) -> Event | None:
+        """The event; None when only a newer Fairway knows its kind."""
+        body = schema.decode(self.body)
+        if body is None:
+            return None
+        return Event(body=body, run=self.run, step=self.step, time=self.time, seq=self.seq, who=self.who)
+
+
+def link(before: bytes, row: "tuple[int, str, str, str, float, str, bytes]") -> bytes:
+    """The hash of an event, given the one before."""
+    seq, run, step, kind, time, who, body = row
+    found = hashlib.sha256(before)
+    found.update(struct.pack(">qd", seq, time))
+    for text in (run, step, kind, who):
+        data = text.encode("utf-8", "surrogatepass")
+        found.update(struct.pack(">I", len(data)))
+        found.update(data)
+    found.update(body)
+    return found.digest()
+
+
+def append(connection: sqlite3.Connection, events: Sequence[Event]) -> list[Event]:
+    """Add events behind the last one and derive what follows from them. Returns them with their seq."""
+    found = connection.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+    seq, before = (int(found[0]), bytes(found[1])) if found is not None else (0, START)
+    added: list[Event] = []
+    for event in events:
+        seq += 1
+        body = schema.encode(event.body)
+        row = (seq, event.run, event.step, schema.kind_of(event.body), float(event.time), event.who, body)
+        before = link(before, row)
+        connection.execute("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?)", (*row, before))
+        numbered = Event(
+            body=event.body, run=event.run, step=event.step, time=event.time, seq=seq, who=event.who
+        )
+        schema.apply(connection, numbered)
+        added.append(numbered)
+    return added
+
+
+def rows(connection: sqlite3.Connection, after: int = 0, run: str = "", *, limit: int = 500) -> list[Row]:
+    """Stored events behind seq `after`, of one run or of all, in order."""
+    if run:
+        sql = f"SELECT {_COLUMNS} FROM event WHERE run = ? AND run != '' AND seq > ? ORDER BY seq LIMIT ?"
+        found = connection.execute(sql, (run, after, limit))
+    else:
+        found = connection.execute(
+            f"SELECT {_COLUMNS} FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+        )
+    return [Row(*values) for values in found]
+
+
+def check(connection: sqlite3.Connection) -> tuple[int, list[str]]:
+    """How many events there are, and what is wrong with their chain, as sentences."""
+    before, count, problems = START, 0, list[str]()
+    while len(problems) < 10:
+        batch = rows(connection, count)
+        if not batch:
+            break
+        for row in batch:
+            if row.seq != count + 1:
+                problems.append(f"events {count + 1} to {row.seq - 1} are missing")
+            found = link(before, (row.seq, row.run, row.step, row.kind, row.time, row.who, row.body))
+            if found != row.hash:
+                problems.append(f"event {row.seq} does not match its hash")
+            before, count = row.hash, row.seq
+    return count, problems
+
+
+def rebuild(connection: sqlite3.Connection) -> int:
+    """Drop the derived tables and make them anew from the log. Returns the number of events."""
+    for table in schema.TABLES:
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+    for statement in schema.DERIVED.split(";"):
+        if statement.strip():
+            connection.execute(statement)
+    seq = 0
+    while batch := rows(connection, seq):
+        for row in batch:
+            event = row.event()
+            if event is not None:
+                schema.apply(connection, event)
+        seq = batch[-1].seq
+    return seq

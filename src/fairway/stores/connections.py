@@ -1,0 +1,256 @@
+"""Connections to the database: one for writing under a file lock, one for reading per thread, and what errors mean.
+
+Every commit and every checkpoint, of any process, happens under one `flock`; this also closes the WAL-reset bug of SQLite
+before 3.51.3. Knows how a database is opened, not what is in its tables.
+"""
+
+import errno
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fairway.spec.errors import StorageError
+from fairway.stores import chain, schema
+from fairway.stores.durable import sync_folder
+from fairway.stores.faults import DiskFailed, disk_failed, explain
+from fairway.stores.layout import Layout, newer
+
+CHECKPOINT = 4 << 20
+"""Bytes of write-ahead log from which it is moved into the database."""
+
+_BUSY_SECONDS = 30.0
+
+
+def explain_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
+    """The error of the database for a person."""
+    code = getattr(error, "sqlite_errorcode", 0) or 0
+    name = getattr(error, "sqlite_errorname", None) or type(error).__name__
+    primary = code & 0xFF
+    if primary == sqlite3.SQLITE_FULL or (primary == sqlite3.SQLITE_IOERR and _is_full(path.parent)):
+        return explain(OSError(errno.ENOSPC, "no space left"), "recording events", path)
+    if primary == sqlite3.SQLITE_IOERR:
+        return disk_failed("using the database", path, name)
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StorageError(
+            f"the database {path} is damaged ({error})",
+            hint="see how much with `fairway doctor`; models and artifacts are kept apart from it",
+        )
+    if primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StorageError(
+            f"another program has kept the database {path} locked for {_BUSY_SECONDS:.0f} s",
+            hint=f"see who with `fuser {path}` and end it",
+        )
+    if primary in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
+        return StorageError(
+            f"the database {path} cannot be opened or written ({error})",
+            hint=f"see who may with `ls -l {path.parent}`, or set `FAIRWAY_HOME` to a directory of your own",
+        )
+    return StorageError(f"the database {path} refused: {error}", hint="check it with `fairway doctor`")
+
+
+def _is_full(folder: Path) -> bool:
+    """SQLite reports some ways of running out of space as input/output errors."""
+    with suppress(OSError):
+        space = os.statvfs(folder)
+        return space.f_bavail * space.f_frsize < 1 << 16
+    return False
+
+
+class CommitLock:
+    """The lock on `commit.lock` that every process takes to commit or checkpoint."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+
+    def __enter__(self) -> None:
+        if self._fd < 0:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Give the file back."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+class WriteConnection:
+    """The only connection of this process that changes the database. Belongs to one thread."""
+
+    def __init__(self, layout: Layout) -> None:
+        layout.prepare()
+        self._path = layout.database
+        self._wal = f"{layout.database}-wal"
+        self._lock = CommitLock(layout.lock)
+        self._connection: sqlite3.Connection | None = None
+        self.failed: DiskFailed | None = None
+
+    @contextmanager
+    def transaction(self) -> Generator[sqlite3.Connection, None, None]:
+        """A transaction that is durable when the block has ended, and did not happen when it raises.
+
+        Raises:
+            StorageError: the database refused; DiskFailed from then on when the disk itself did.
+        """
+        if self.failed is not None:
+            raise self.failed
+        try:
+            with self._lock:
+                connection = self._open()
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException:
+                    if connection.in_transaction:
+                        with suppress(sqlite3.Error):
+                            connection.execute("ROLLBACK")
+                    raise
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
+            raise self._note(explain_sqlite(error, self._path)) from error
+        except OSError as error:
+            raise self._note(explain(error, "recording events", self._path)) from error
+
+    def checkpoint(self, *, force: bool = False) -> None:
+        """Move the write-ahead log into the database when it has grown, or now. A full disk only puts it off.
+
+        Raises:
+            DiskFailed: the disk failed.
+        """
+        if self._connection is None or self.failed is not None:
+            return
+        try:
+            if not force and os.stat(self._wal).st_size < CHECKPOINT:
+                return
+            with self._lock:
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error as error:
+            found = self._note(explain_sqlite(error, self._path))
+            if isinstance(found, DiskFailed):
+                raise found from error
+        except FileNotFoundError:
+            return
+
+    def close(self) -> None:
+        """Checkpoint and close."""
+        try:
+            self.checkpoint(force=True)
+        finally:
+            if self._connection is not None:
+                with self._lock, suppress(sqlite3.Error):
+                    self._connection.close()
+                self._connection = None
+            self._lock.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            return self._connection
+        connection = sqlite3.connect(
+            self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            for pragma in (
+                "journal_mode = WAL",
+                "synchronous = FULL",
+                "wal_autocheckpoint = 0",
+                "fullfsync = ON",
+            ):
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+            _bring_up_to_date(connection, self._path)
+            sync_folder(str(self._path.parent))
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _note(self, error: StorageError) -> StorageError:
+        if isinstance(error, DiskFailed):
+            self.failed = error
+        return error
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > schema.VERSION:
+        raise newer(f"the database {path}")
+    if version == schema.VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in schema.LOG.split(";"):
+            if statement.strip():
+                connection.execute(statement)
+        chain.rebuild(connection)
+        connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
+class ReadConnections:
+    """Read-only connections, one for each thread that asks."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._local = threading.local()
+        self._all: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+
+    @contextmanager
+    def reading(self) -> Generator[sqlite3.Connection | None, None, None]:
+        """This thread's connection; None as long as there is no database.
+
+        Raises:
+            StorageError: the database is damaged, from a newer Fairway, or cannot be read.
+        """
+        try:
+            yield self._get()
+        except sqlite3.Error as error:
+            raise explain_sqlite(error, self._layout.database) from error
+
+    def _get(self) -> sqlite3.Connection | None:
+        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
+        if found is not None:
+            return found
+        path = self._layout.database
+        if not path.exists():
+            return None
+        uri = f"{path.as_uri()}?mode=ro"
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            if version > schema.VERSION:
+                raise newer(f"the database {path}")
+        except BaseException:
+            connection.close()
+            raise
+        if version == 0:
+            connection.close()
+            return None
+        self._local.connection = connection
+        with self._guard:
+            self._all.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close those of every thread."""
+        with self._guard:
+            for connection in self._all:
+                connection.close()
+            self._all.clear()
+        self._local = threading.local()

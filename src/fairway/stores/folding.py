@@ -1,0 +1,156 @@
+"""A run as it stands, from its events in order: a pure fold, so that a page, a command and a resume see the same.
+
+Knows events and statuses, and no database.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from fairway.spec.artifact import Artifact, Node
+from fairway.spec.event import (
+    AttemptEnded,
+    AttemptStarted,
+    Event,
+    MetricsLogged,
+    ModelRegistered,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    StepCalled,
+    StepEnded,
+)
+from fairway.spec.run import (
+    AttemptStatus,
+    Failure,
+    MetricPoint,
+    Phase,
+    Reason,
+    RunSpec,
+    RunStatus,
+    StepSpec,
+    StepStatus,
+)
+
+_INTERRUPTED = Failure(reason=Reason.HOST, message="interrupted: the run's engine was lost")
+
+
+class _Step:
+    __slots__ = ("attempts", "ended", "metrics", "phase", "shown", "spec")
+
+    def __init__(self, spec: StepSpec) -> None:
+        self.spec = spec
+        self.phase = Phase.PENDING
+        self.attempts: dict[int, AttemptStatus] = {}
+        self.ended: StepEnded | None = None
+        self.metrics: list[MetricPoint] = []
+        self.shown: dict[str, Artifact] = {}
+
+    def status(self) -> StepStatus:
+        ended = self.ended
+        return StepStatus(
+            spec=self.spec,
+            phase=self.phase,
+            attempts=tuple(self.attempts.values()),
+            outputs=ended.outputs if ended is not None else (),
+            failure=ended.failure if ended is not None else None,
+            cached=ended.cached if ended is not None else False,
+            why=ended.why if ended is not None else "",
+            source_run=ended.source_run if ended is not None else "",
+            metrics=tuple(self.metrics),
+            shown=self.shown,
+        )
+
+
+class RunFold:
+    """Takes a run's events in order and says how the run stands."""
+
+    def __init__(self) -> None:
+        self._spec: RunSpec | None = None
+        self._phase = Phase.RUNNING
+        self._started = 0.0
+        self._ended = 0.0
+        self._failure: Failure | None = None
+        self._result: Node | None = None
+        self._steps: dict[str, _Step] = {}
+        self._models: list[str] = []
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Take events in."""
+        for event in events:
+            body = event.body
+            if isinstance(body, RunStarted):
+                self._spec, self._started = body.spec, event.time
+            elif isinstance(body, RunResumed):
+                self._resume(event.time)
+            elif isinstance(body, RunEnded):
+                self._phase, self._ended = body.phase, event.time
+                self._failure, self._result = body.failure, body.result
+            elif isinstance(body, StepCalled):
+                self._called(event.step, body.spec)
+            elif isinstance(body, ModelRegistered):
+                self._models.append(f"{body.version.name}:{body.version.version}")
+            elif event.step in self._steps:
+                self._step_event(self._steps[event.step], event)
+
+    def status(self) -> RunStatus | None:
+        """The run as it stands; None before it started."""
+        if self._spec is None:
+            return None
+        return RunStatus(
+            spec=self._spec,
+            phase=self._phase,
+            started=self._started,
+            ended=self._ended,
+            failure=self._failure,
+            result=self._result,
+            steps=tuple(step.status() for step in self._steps.values()),
+            models=tuple(self._models),
+        )
+
+    def _called(self, name: str, spec: StepSpec) -> None:
+        step = self._steps.get(name)
+        if step is None:
+            self._steps[name] = _Step(spec)
+        else:
+            step.spec, step.phase, step.ended = spec, Phase.PENDING, None
+
+    def _resume(self, time: float) -> None:
+        self._phase, self._ended, self._failure, self._result = Phase.RUNNING, 0.0, None, None
+        for step in self._steps.values():
+            if step.phase is not Phase.RUNNING:
+                continue
+            step.phase = Phase.PENDING
+            for number, attempt in step.attempts.items():
+                if attempt.phase is Phase.RUNNING:
+                    step.attempts[number] = msgspec.structs.replace(
+                        attempt, phase=Phase.FAILED, ended=time, failure=_INTERRUPTED
+                    )
+
+    def _step_event(self, step: _Step, event: Event) -> None:
+        body = event.body
+        if isinstance(body, AttemptStarted):
+            step.phase, step.ended = Phase.RUNNING, None
+            step.attempts[body.number] = AttemptStatus(number=body.number, started=event.time)
+        elif isinstance(body, AttemptEnded):
+            failure = body.result.failure
+            begun = step.attempts.get(body.number)
+            step.shown = body.result.shown
+            step.attempts[body.number] = AttemptStatus(
+                number=body.number,
+                phase=_phase_of(failure),
+                started=begun.started if begun is not None else event.time,
+                ended=event.time,
+                usage=body.result.usage,
+                failure=failure,
+            )
+        elif isinstance(body, StepEnded):
+            step.phase, step.ended = body.phase, body
+        elif isinstance(body, MetricsLogged):
+            step.metrics += body.points
+
+
+def _phase_of(failure: Failure | None) -> Phase:
+    if failure is None:
+        return Phase.SUCCEEDED
+    return Phase.CANCELLED if failure.reason is Reason.CANCELLED else Phase.FAILED

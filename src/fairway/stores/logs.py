@@ -1,0 +1,240 @@
+"""Output of attempts as text files that outlive whoever printed: one line per line, each after the time it began.
+
+A file is readable with any pager: "<seconds since the epoch> <text>". What is not UTF-8 is written as backslash escapes,
+a line over 64 KiB is cut, control codes stay; `plain` takes them out for display. Knows nothing of runs but their names.
+"""
+
+import codecs
+import os
+import re
+from collections import OrderedDict
+from contextlib import suppress
+from pathlib import Path
+
+from fairway.stores.durable import make_folders, write_all
+from fairway.stores.faults import FULL, Explaining
+from fairway.stores.layout import Layout, original_name, safe_name
+
+MAX_LINE = 64 * 1024
+"""Bytes of text in one stored line at most."""
+
+MAX_READ = 4 << 20
+"""Bytes of a file that one `read` looks at."""
+
+_MAX_OPEN = 64
+_INDEX = "order"
+_decoder_for = codecs.getincrementaldecoder("utf-8")
+_CONTROL = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
+    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # titles, links and other strings for the terminal
+    r"|\x1b[ -/]*[0-~]?"
+    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+    r"|[\u200e\u200f\u202a-\u202e\u2066-\u2069]",
+    re.DOTALL,
+)
+
+
+class _Stream:
+    """One attempt's output: its open file, when it has one, and where in a line it stands."""
+
+    __slots__ = ("decoder", "fd", "length", "lost", "path")
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.fd = -1
+        self.decoder: codecs.IncrementalDecoder | None = None
+        self.length = -1
+        """Bytes in the line that was begun; −1 at the beginning of a line."""
+        self.lost = 0
+
+
+class FileLogs:
+    """Logs below `runs/<run>/logs`. One process writes an attempt's log; any number may read it meanwhile."""
+
+    def __init__(self, root: Path) -> None:
+        self._layout = Layout(root)
+        self._streams: dict[tuple[str, str, int], _Stream] = {}
+        self._open: OrderedDict[_Stream, None] = OrderedDict()
+
+    def append(self, run: str, step: str, attempt: int, time: float, data: bytes) -> None:
+        """Add output as it came; lines may arrive in pieces. `time` is in seconds since the epoch.
+
+        On a full disk output is dropped, and how much is said in the log once there is space; the run goes on.
+
+        Raises:
+            StorageError: it cannot be written for another reason.
+        """
+        stream = self._streams.get((run, step, attempt))
+        if stream is None:
+            stream = self._begin(run, step, attempt)
+        if stream.decoder is not None:
+            text = stream.decoder.decode(data)
+            data = text.encode("utf-8")
+        elif not _is_utf8(data):
+            stream.decoder = _decoder_for("backslashreplace")
+            data = stream.decoder.decode(data).encode("utf-8")
+        if data:
+            self._write(stream, time, data)
+
+    def close(self, run: str, step: str, attempt: int) -> None:
+        """No more output will come for this attempt: a line that was begun is complete now."""
+        stream = self._streams.pop((run, step, attempt), None)
+        if stream is None:
+            return
+        rest = stream.decoder.decode(b"", final=True).encode("utf-8") if stream.decoder is not None else b""
+        if rest:
+            self._write(stream, 0.0, rest)
+        if stream.length >= 0:
+            self._write(stream, 0.0, b"\n")
+        self._close_file(stream)
+
+    def read(self, run: str, step: str, attempt: int, offset: int = 0) -> tuple[list[tuple[float, str]], int]:
+        """Complete lines from a byte offset with their times, and the offset behind them.
+
+        One call looks at 4 MiB at most: there may be more as long as the offset moves. Escape codes are still in the
+        text; `plain` takes them out.
+        """
+        path = f"{self._layout.logs(run)}/{safe_name(step)}.{attempt}.log"
+        with Explaining("reading a log", path):
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return [], offset
+            try:
+                data = os.pread(fd, MAX_READ, offset)
+            finally:
+                os.close(fd)
+        end = data.rfind(b"\n") + 1
+        return [_parsed(line) for line in data[: end - 1].split(b"\n")] if end else [], offset + end
+
+    def attempts(self, run: str) -> list[tuple[str, int]]:
+        """Which attempts of a run have output: step name and number, in order of first output."""
+        path = f"{self._layout.logs(run)}/{_INDEX}"
+        with Explaining("reading a log", path):
+            try:
+                with open(path, encoding="utf-8") as file:
+                    names = dict.fromkeys(file.read().splitlines())
+            except FileNotFoundError:
+                return []
+        found: list[tuple[str, int]] = []
+        for name in names:
+            step, _, attempt = name.rpartition(".")
+            if step and attempt.isdecimal():
+                found.append((original_name(step), int(attempt)))
+        return found
+
+    def _begin(self, run: str, step: str, attempt: int) -> _Stream:
+        folder = str(self._layout.logs(run))
+        name = f"{safe_name(step)}.{attempt}"
+        stream = self._streams[run, step, attempt] = _Stream(f"{folder}/{name}.log")
+        with Explaining("writing a log", stream.path):
+            try:
+                with open(stream.path, "rb") as file:
+                    if file.seek(0, os.SEEK_END):
+                        file.seek(-1, os.SEEK_END)
+                        stream.length = -1 if file.read(1) == b"\n" else MAX_LINE
+            except FileNotFoundError:
+                _register(folder, name)
+        return stream
+
+    def _write(self, stream: _Stream, time: float, data: bytes) -> None:
+        content = _stamped(stream, time, data)
+        with Explaining("writing a log", stream.path):
+            try:
+                fd = self._file(stream)
+                if stream.lost:
+                    note = f"{time:.6f} {stream.lost} bytes of output were lost here: the disk was full\n".encode()
+                    content = b"\n" + note + f"{time:.6f} ".encode() + content.lstrip(b"\n")
+                write_all(fd, content)
+                stream.lost = 0
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                stream.lost += len(data)
+
+    def _file(self, stream: _Stream) -> int:
+        if stream.fd >= 0:
+            self._open.move_to_end(stream)
+            return stream.fd
+        if len(self._open) >= _MAX_OPEN:
+            self._close_file(next(iter(self._open)))
+        stream.fd = os.open(stream.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._open[stream] = None
+        return stream.fd
+
+    def _close_file(self, stream: _Stream) -> None:
+        if stream.fd >= 0:
+            self._open.pop(stream, None)
+            with suppress(OSError):
+                os.close(stream.fd)
+            stream.fd = -1
+
+
+def _is_utf8(data: bytes) -> bool:
+    if data.isascii():
+        return True
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _stamped(stream: _Stream, time: float, data: bytes) -> bytes:
+    """The bytes to add to the file: a time before each line that begins here, and over-long lines cut."""
+    stamp = b"%.6f " % time
+    out: list[bytes] = []
+    at, end = 0, len(data)
+    while at < end:
+        if stream.length < 0:
+            out.append(stamp)
+            stream.length = 0
+        stop = data.find(b"\n", at, at + MAX_LINE - stream.length + 1)
+        if stop >= 0:
+            out.append(data[at : stop + 1])
+            at, stream.length = stop + 1, -1
+            continue
+        stop = at + MAX_LINE - stream.length
+        if stop >= end:
+            out.append(data[at:])
+            stream.length += end - at
+            break
+        while stop > at and data[stop] & 0xC0 == 0x80:
+            stop -= 1
+        out.append(data[at:stop] + b"\n")
+        at, stream.length = stop, -1
+    return b"".join(out)
+
+
+def _parsed(line: bytes) -> tuple[float, str]:
+    stamp, _, text = line.partition(b" ")
+    try:
+        return float(stamp), text.decode("utf-8", "replace")
+    except ValueError:
+        return 0.0, line.decode("utf-8", "replace")
+
+
+def _register(folder: str, name: str) -> None:
+    """Note an attempt's first output, so that the order is known whatever the clock does."""
+    path = f"{folder}/{_INDEX}"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        fd = os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        make_folders(folder)
+        fd = os.open(path, flags, 0o600)
+    try:
+        write_all(fd, f"{name}\n".encode())
+    finally:
+        os.close(fd)
+
+
+def plain(text: str) -> str:
+    """A line as it may be shown anywhere: without escape codes, controls and marks that reorder text; tabs stay.
+
+    Of a line that was drawn over itself (a progress bar), the last state that says something is left.
+    """
+    if "\r" in text:
+        parts = [part for part in (_CONTROL.sub("", part) for part in text.split("\r")) if part.strip()]
+        return parts[-1] if parts else ""
+    return _CONTROL.sub("", text)

@@ -1,0 +1,320 @@
+"""The event log and everything derived from it, in one SQLite file: the record of what happened on this machine.
+
+Opening costs nothing: the writer's thread starts with the first event, and as long as there is no database every question
+has an empty answer. Several processes may write one store at once. Not for use after a fork.
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import closing, suppress
+from pathlib import Path
+
+import msgspec
+
+from fairway.spec.endpoint import EndpointStatus, RevisionSpec
+from fairway.spec.errors import NotFound, StorageError, UsageError
+from fairway.spec.evaluation import Evaluation
+from fairway.spec.event import AliasMoved, Body, Event, ModelRegistered, RevisionCreated
+from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
+from fairway.spec.run import RunStatus, RunSummary
+from fairway.stores import chain, queries, schema
+from fairway.stores.connections import ReadConnections, explain_sqlite
+from fairway.stores.durable import sync, sync_folder
+from fairway.stores.faults import Explaining
+from fairway.stores.layout import Layout
+from fairway.stores.queries import CacheHit
+from fairway.stores.writer import Writer
+
+FIRST_PORT = 7701
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check of the log found: how many events there are, and what is wrong, as sentences."""
+
+    events: int
+    problems: tuple[str, ...] = ()
+
+
+class SqliteMetadata:
+    """The metadata store of one machine.
+
+    Args:
+        who: user name and program, noted on events that carry none.
+    """
+
+    def __init__(self, layout: Layout, *, who: str = "") -> None:
+        self._layout = layout
+        self._who = who
+        self._writer = Writer(layout)
+        self._readers = ReadConnections(layout)
+
+    def submit(self, events: Sequence[Event]) -> "Future[int]":
+        """Queue events for the next group commit; the future gives the last seq once they are durable.
+
+        It fails with StorageError when they could not be made durable (full disk: the store goes on once there is space;
+        `DiskFailed`: nothing more is taken), or contradict what is on record.
+        """
+        kept = list(events)
+        if self._who:
+            kept = [event if event.who else msgspec.structs.replace(event, who=self._who) for event in kept]
+        return self._writer.submit(lambda db: _append(db, kept))
+
+    def append(self, events: Sequence[Event]) -> int:
+        """Append events and wait until they are durable; returns the last seq. Raises StorageError."""
+        return self.submit(events).result()
+
+    def register(
+        self,
+        candidate: Candidate,
+        lineage: Lineage,
+        judge: Callable[[Evaluation | None], None],
+        aliases: tuple[str, ...],
+    ) -> ModelVersion:
+        """Give a model the next number, in one transaction with the gates' verdict; once per (run, step).
+
+        Args:
+            judge: gets the evaluation of the version that `gates.better_than` names, None when there is none, and
+                raises GateRefused. It runs while the store is locked and must not use it.
+            aliases: names that move to the new version; `gates.better_than` does too.
+        """
+        now = time.time()
+
+        def work(db: sqlite3.Connection) -> ModelVersion:
+            if lineage.run and (earlier := queries.version_of(db, lineage.run, lineage.step)) is not None:
+                return earlier
+            rival_alias = candidate.gates.better_than
+            number = queries.alias(db, candidate.name, rival_alias) if rival_alias else 0
+            rival = queries.version(db, candidate.name, number) if number else None
+            judge(rival.evaluation if rival is not None else None)
+            newest = queries.version(db, candidate.name, 0)
+            version = ModelVersion(
+                name=candidate.name,
+                version=newest.version + 1 if newest is not None else 1,
+                candidate=candidate,
+                lineage=lineage,
+                created=now,
+            )
+            names = dict.fromkeys((*aliases, rival_alias) if rival_alias else aliases)
+            bodies: list[Body] = [ModelRegistered(version)]
+            bodies += [AliasMoved(candidate.name, name, version.version) for name in names]
+            self._add(db, bodies, now, lineage.run, lineage.step)
+            return version
+
+        return self._writer.submit(work, alone=True).result()
+
+    def create_revision(self, revision: RevisionSpec, port: int) -> tuple[RevisionSpec, int]:
+        """Give a revision the endpoint's next number, and a new endpoint its port: `port`, or the first free from 7701.
+
+        Raises:
+            UsageError: another endpoint has that port.
+        """
+        now = time.time()
+
+        def work(db: sqlite3.Connection) -> tuple[RevisionSpec, int]:
+            numbers = db.execute("SELECT max(number) FROM revision WHERE endpoint = ?", (revision.endpoint,))
+            numbered = msgspec.structs.replace(
+                revision, number=(numbers.fetchone()[0] or 0) + 1, created=revision.created or now
+            )
+            given = _port(queries.ports(db), revision.endpoint, port)
+            self._add(db, [RevisionCreated(numbered, given)], now, "", "")
+            return numbered, given
+
+        return self._writer.submit(work, alone=True).result()
+
+    def run_names(self, prefix: str = "") -> list[str]:
+        """Names of runs that start with `prefix`, newest first."""
+        with self._readers.reading() as db:
+            return queries.run_names(db, prefix) if db is not None else []
+
+    def runs(self, limit: int = 50) -> list[RunSummary]:
+        """The newest runs; `alive` is not filled in."""
+        with self._readers.reading() as db:
+            return queries.runs(db, limit) if db is not None else []
+
+    def run(self, name: str) -> RunStatus:
+        """One run with all its steps. Raises NotFound."""
+        with self._readers.reading() as db:
+            found = queries.run(db, name) if db is not None and name else None
+        if found is None:
+            raise NotFound(f"there is no run {name!r}", hint="list the runs with `fairway runs`")
+        return found
+
+    def events(self, after: int = 0, run: str = "") -> Iterator[Event]:
+        """The log in order, from behind seq `after`, of one run or of all; ends with what is durable now."""
+        while True:
+            with self._readers.reading() as db:
+                batch = chain.rows(db, after, run) if db is not None else []
+            if not batch:
+                return
+            for row in batch:
+                event = row.event()
+                if event is not None:
+                    yield event
+            after = batch[-1].seq
+
+    def cached(self, key: str) -> CacheHit | None:
+        """The newest succeeded step with this cache key."""
+        with self._readers.reading() as db:
+            return queries.cached(db, key) if db is not None else None
+
+    def last_parts(self, pipeline: str, task: str, label: str) -> dict[str, str]:
+        """What the cache key of the newest like step was made of, to explain a miss; empty when there is none."""
+        with self._readers.reading() as db:
+            return queries.last_parts(db, pipeline, task, label) if db is not None else {}
+
+    def models(self) -> list[ModelSummary]:
+        """Every model, by name."""
+        with self._readers.reading() as db:
+            return queries.models(db) if db is not None else []
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """All versions of a model, oldest first. Raises NotFound."""
+        with self._readers.reading() as db:
+            found = queries.versions(db, model) if db is not None else []
+            if not found:
+                raise queries.no_model(db, model)
+        return found
+
+    def resolve(self, reference: str) -> ModelVersion:
+        """The version that "churn" (newest), "churn:3" or "churn@champion" means. Raises NotFound, UsageError."""
+        with self._readers.reading() as db:
+            if db is None:
+                raise queries.no_model(None, reference)
+            return queries.resolve(db, reference)
+
+    def aliases(self, model: str = "") -> dict[str, int]:
+        """What every "name@alias" means, of one model or of all."""
+        with self._readers.reading() as db:
+            return queries.aliases(db, model) if db is not None else {}
+
+    def endpoints(self) -> list[EndpointStatus]:
+        """Every endpoint as wanted, with the revision it points to; nothing observed is filled in, nor the address.
+
+        One that was taken away has `wanted` 0 and phase Stopped; one that was not pointed yet, 0 and Pending.
+        """
+        with self._readers.reading() as db:
+            return queries.endpoints(db) if db is not None else []
+
+    def revisions(self, endpoint: str) -> list[RevisionSpec]:
+        """All revisions of an endpoint, oldest first. Raises NotFound."""
+        with self._readers.reading() as db:
+            found = queries.revisions(db, endpoint) if db is not None else []
+        if not found:
+            raise NotFound(
+                f"there is no endpoint {endpoint!r}",
+                hint="list them with `fairway endpoints`, or `fairway deploy` one",
+            )
+        return found
+
+    def digests(self) -> Iterator[str]:
+        """Digest of every artifact that an event refers to; of content that is only inline, no file exists."""
+        with self._readers.reading() as db:
+            if db is not None:
+                yield from queries.digests(db)
+
+    def verify(self) -> Verified:
+        """Check the hashes of all events, and the database file itself. Raises StorageError when it cannot be read."""
+        with self._readers.reading() as db:
+            if db is None:
+                return Verified(events=0)
+            count, problems = chain.check(db)
+            problems += [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+            return Verified(events=count, problems=tuple(problems))
+
+    def rebuild(self) -> int:
+        """Make the derived tables anew from the log; returns the number of events. Raises StorageError."""
+        return self._writer.submit(chain.rebuild).result()
+
+    def backup(self, target: Path) -> None:
+        """Copy the database, whole and as of now, while it is in use.
+
+        Raises:
+            StorageError: it cannot be read, or `target` cannot be written; then `target` is as it was.
+        """
+        part = target.with_name(f"{target.name}.part")
+        with self._readers.reading() as db, Explaining("writing a backup", target):
+            if db is None:
+                raise StorageError("there is nothing to back up yet", hint="run a pipeline first")
+            try:
+                with closing(sqlite3.connect(part)) as copy:
+                    db.backup(copy, pages=-1)
+                    copy.execute("PRAGMA journal_mode = DELETE").fetchall()
+                fd = os.open(part, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    sync(fd, str(part))
+                finally:
+                    os.close(fd)
+                os.rename(part, target)
+                sync_folder(str(target.parent.absolute()))
+            finally:
+                with suppress(FileNotFoundError):
+                    part.unlink()
+
+    def restore(self, source: Path) -> int:
+        """Put the log of a backup in place of this one and derive all tables from it; returns the number of events.
+
+        Raises:
+            StorageError: the backup is damaged or from a newer Fairway; then nothing has changed.
+        """
+        rows = _backed_up(source)
+
+        def work(db: sqlite3.Connection) -> int:
+            db.execute("DELETE FROM event")
+            sql = "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+            db.executemany(sql, (msgspec.structs.astuple(row) for row in rows))
+            return chain.rebuild(db)
+
+        return self._writer.submit(work).result()
+
+    def close(self) -> None:
+        """Commit what is queued, checkpoint and let go."""
+        self._readers.close()
+        self._writer.close()
+
+    def __enter__(self) -> "SqliteMetadata":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _add(self, db: sqlite3.Connection, bodies: Sequence[Body], now: float, run: str, step: str) -> None:
+        chain.append(db, [Event(body=body, run=run, step=step, time=now, who=self._who) for body in bodies])
+
+
+def _append(db: sqlite3.Connection, events: Sequence[Event]) -> int:
+    added = chain.append(db, events)
+    if added:
+        return added[-1].seq
+    found = db.execute("SELECT max(seq) FROM event").fetchone()
+    return int(found[0] or 0)
+
+
+def _port(taken: dict[int, tuple[str, bool]], endpoint: str, wanted: int) -> int:
+    own = next((port for port, (name, _) in taken.items() if name == endpoint), 0)
+    if own:
+        return own
+    if not wanted:
+        return next(port for port in range(FIRST_PORT, 65536) if port not in taken)
+    name, gone = taken.get(wanted, ("", True))
+    if not gone:
+        raise UsageError(f"port {wanted} belongs to endpoint {name}", hint="give another `--port`, or none")
+    return wanted
+
+
+def _backed_up(source: Path) -> list[chain.Row]:
+    if not source.is_file():
+        raise StorageError(f"there is no backup {source}", hint="give the path of a file made by a backup")
+    try:
+        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+            count, problems = chain.check(db)
+            rows = chain.rows(db, limit=count)
+    except sqlite3.Error as error:
+        raise explain_sqlite(error, source) from error
+    if problems:
+        raise StorageError(f"the backup {source} is damaged: {problems[0]}", hint="use an older backup")
+    if any(schema.decode(row.body) is None for row in rows):
+        raise StorageError(f"the backup {source} was made by a newer Fairway", hint="upgrade Fairway first")
+    return rows

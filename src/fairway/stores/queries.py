@@ -1,0 +1,252 @@
+"""Every question to the derived tables, as functions of a read connection.
+
+A row names the event that says the rest; the event is decoded here. Knows nothing of writing.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from typing import TypeVar
+
+import msgspec
+
+from fairway.spec.artifact import Artifact
+from fairway.spec.endpoint import EndpointStatus, RevisionSpec
+from fairway.spec.errors import NotFound, StorageError, UsageError
+from fairway.spec.event import Body, ModelRegistered, RevisionCreated, StepEnded
+from fairway.spec.model import ModelSummary, ModelVersion
+from fairway.spec.run import Phase, RunStatus, RunSummary
+from fairway.stores import chain, schema
+from fairway.stores.folding import RunFold
+
+
+class CacheHit(msgspec.Struct, kw_only=True):
+    """An earlier result that can be used again."""
+
+    run: str
+    step: str
+    outputs: tuple[Artifact, ...] = ()
+
+
+def run_names(db: sqlite3.Connection, prefix: str) -> list[str]:
+    """Names of runs that start with `prefix`, newest first."""
+    sql = "SELECT name FROM run WHERE substr(name, 1, ?) = ? ORDER BY seq DESC"
+    return [name for (name,) in db.execute(sql, (len(prefix), prefix))]
+
+
+def runs(db: sqlite3.Connection, limit: int) -> list[RunSummary]:
+    """The newest runs."""
+    sql = "SELECT name, pipeline, phase, started, ended, steps, failed, message FROM run ORDER BY seq DESC LIMIT ?"
+    return [
+        RunSummary(
+            name=name,
+            pipeline=pipeline,
+            phase=Phase(phase),
+            started=started,
+            ended=ended,
+            steps=steps,
+            failed=failed,
+            message=message,
+        )
+        for name, pipeline, phase, started, ended, steps, failed, message in db.execute(sql, (limit,))
+    ]
+
+
+def run(db: sqlite3.Connection, name: str) -> RunStatus | None:
+    """One run with all its steps; None when there is no such run."""
+    fold, seq = RunFold(), 0
+    while batch := chain.rows(db, seq, name, limit=2000):
+        fold.add(event for row in batch if (event := row.event()) is not None)
+        seq = batch[-1].seq
+    return fold.status()
+
+
+def cached(db: sqlite3.Connection, key: str) -> CacheHit | None:
+    """The newest succeeded step with this cache key."""
+    sql = "SELECT cache.run, cache.step, body FROM cache JOIN event USING(seq) WHERE key = ?"
+    found = db.execute(sql, (key,)).fetchone()
+    if found is None:
+        return None
+    body = _body(found[2], StepEnded)
+    return CacheHit(run=found[0], step=found[1], outputs=body.outputs)
+
+
+def last_parts(db: sqlite3.Connection, pipeline: str, task: str, label: str) -> dict[str, str]:
+    """What the cache key of the newest like step was made of; of any sibling when none has this label."""
+    sql = (
+        "SELECT body FROM parts JOIN event USING(seq) WHERE pipeline = ? AND parts.task = ?"
+        " ORDER BY label = ? DESC, seq DESC LIMIT 1"
+    )
+    found = db.execute(sql, (pipeline, task, label)).fetchone()
+    return _body(found[0], StepEnded).parts if found is not None else {}
+
+
+def models(db: sqlite3.Connection) -> list[ModelSummary]:
+    """Every model, by name."""
+    meant: dict[str, dict[str, int]] = {}
+    for model, alias, version in db.execute("SELECT model, alias, version FROM alias ORDER BY model, alias"):
+        meant.setdefault(model, {})[alias] = version
+    sql = (
+        "SELECT model, versions, body FROM"
+        " (SELECT model, count(*) AS versions, max(seq) AS seq FROM model_version GROUP BY model)"
+        " JOIN event USING(seq) ORDER BY model"
+    )
+    return [
+        ModelSummary(name=model, newest=_version(body), versions=count, aliases=meant.get(model, {}))
+        for model, count, body in db.execute(sql)
+    ]
+
+
+def versions(db: sqlite3.Connection, model: str) -> list[ModelVersion]:
+    """All versions of a model, oldest first; empty when there is no such model."""
+    sql = "SELECT body FROM model_version JOIN event USING(seq) WHERE model = ? ORDER BY version"
+    return [_version(body) for (body,) in db.execute(sql, (model,))]
+
+
+def version(db: sqlite3.Connection, model: str, number: int) -> ModelVersion | None:
+    """One version; 0 is the newest."""
+    sql = (
+        "SELECT body FROM model_version JOIN event USING(seq) WHERE model = ? AND (version = ? OR ? = 0)"
+        " ORDER BY version DESC LIMIT 1"
+    )
+    found = db.execute(sql, (model, number, number)).fetchone()
+    return _version(found[0]) if found is not None else None
+
+
+def version_of(db: sqlite3.Connection, run: str, step: str) -> ModelVersion | None:
+    """The version that a step registered."""
+    sql = "SELECT body FROM model_version JOIN event USING(seq) WHERE model_version.run = ? AND model_version.step = ?"
+    found = db.execute(sql, (run, step)).fetchone()
+    return _version(found[0]) if found is not None else None
+
+
+def alias(db: sqlite3.Connection, model: str, name: str) -> int:
+    """The version an alias names; 0 when it names none."""
+    found = db.execute("SELECT version FROM alias WHERE model = ? AND alias = ?", (model, name)).fetchone()
+    return int(found[0]) if found is not None else 0
+
+
+def resolve(db: sqlite3.Connection, reference: str) -> ModelVersion:
+    """The version that "churn" (newest), "churn:3" or "churn@champion" means.
+
+    Raises:
+        NotFound: there is no such model, version or alias.
+        UsageError: the reference is not of one of these forms.
+    """
+    model, separator, rest = reference, "", ""
+    for mark in "@:":
+        if mark in reference:
+            model, separator, rest = reference.partition(mark)
+            break
+    if (separator and not rest) or (separator == ":" and not rest.isdecimal()):
+        raise UsageError(
+            f"{reference!r} does not name a version", hint='write "churn", "churn:3" or "churn@champion"'
+        )
+    number = alias(db, model, rest) if separator == "@" else int(rest) if separator else 0
+    found = version(db, model, number) if number or not separator else None
+    if found is not None:
+        return found
+    return _missing(db, model, separator + rest)
+
+
+def _missing(db: sqlite3.Connection, model: str, rest: str) -> ModelVersion:
+    newest = version(db, model, 0)
+    if newest is None:
+        raise no_model(db, model)
+    if rest.startswith("@"):
+        names = [
+            name for (name,) in db.execute("SELECT alias FROM alias WHERE model = ? ORDER BY alias", (model,))
+        ]
+        known = f"its aliases are {', '.join(names)}" if names else "it has no aliases"
+        raise NotFound(
+            f"model {model} has no alias {rest[1:]!r}", hint=f"{known}; set one with `fairway models`"
+        )
+    raise NotFound(f"model {model} has no version {rest[1:]}", hint=f"the newest is {model}:{newest.version}")
+
+
+def no_model(db: sqlite3.Connection | None, model: str) -> NotFound:
+    """The error for a model that does not exist, with those that do."""
+    names: list[str] = []
+    if db is not None:
+        sql = "SELECT DISTINCT model FROM model_version ORDER BY model LIMIT 11"
+        names = [name for (name,) in db.execute(sql)]
+    known = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+    return NotFound(
+        f"there is no model {model!r}",
+        hint=f"the models are {known}" if names else "register one with `fw.register` in a pipeline",
+    )
+
+
+def aliases(db: sqlite3.Connection, model: str) -> dict[str, int]:
+    """What every "name@alias" means, of one model or of all."""
+    sql = "SELECT model, alias, version FROM alias WHERE model = ? OR ? = '' ORDER BY model, alias"
+    return {f"{name}@{alias}": version for name, alias, version in db.execute(sql, (model, model))}
+
+
+def endpoints(db: sqlite3.Connection) -> list[EndpointStatus]:
+    """Every endpoint as wanted, also those taken away (phase Stopped) and not yet pointed (Pending)."""
+    sql = (
+        "SELECT endpoint.name, port, wanted, pointed, reason, body FROM endpoint"
+        " LEFT JOIN revision ON revision.endpoint = endpoint.name AND revision.number = endpoint.wanted"
+        " LEFT JOIN event ON event.seq = revision.seq ORDER BY endpoint.name"
+    )
+    found: list[EndpointStatus] = []
+    for name, port, wanted, pointed, reason, body in db.execute(sql):
+        revision = _revision(body) if body is not None else None
+        found.append(
+            EndpointStatus(
+                name=name,
+                url="",
+                port=port,
+                wanted=wanted,
+                workers=revision.workers if revision is not None else 0,
+                phase="Stopped" if pointed and not wanted else "Pending",
+                reason=reason,
+                revision=revision,
+            )
+        )
+    return found
+
+
+def revisions(db: sqlite3.Connection, endpoint: str) -> list[RevisionSpec]:
+    """All revisions of an endpoint, oldest first; empty when there is no such endpoint."""
+    sql = "SELECT body FROM revision JOIN event USING(seq) WHERE endpoint = ? ORDER BY number"
+    return [_revision(body) for (body,) in db.execute(sql, (endpoint,))]
+
+
+def ports(db: sqlite3.Connection) -> dict[int, tuple[str, bool]]:
+    """Which endpoint has each port, and whether it was taken away."""
+    sql = "SELECT port, name, pointed AND NOT wanted FROM endpoint"
+    return {port: (name, bool(gone)) for port, name, gone in db.execute(sql)}
+
+
+def digests(db: sqlite3.Connection) -> Iterator[str]:
+    """Digest of every artifact that an event refers to, except those that are inline everywhere."""
+    last = ""
+    while True:
+        sql = "SELECT digest FROM ref WHERE digest > ? ORDER BY digest LIMIT 1000"
+        batch = [digest for (digest,) in db.execute(sql, (last,))]
+        yield from batch
+        if not batch:
+            return
+        last = batch[-1]
+
+
+def _version(body: bytes) -> ModelVersion:
+    return _body(body, ModelRegistered).version
+
+
+def _revision(body: bytes) -> RevisionSpec:
+    return _body(body, RevisionCreated).revision
+
+
+_Kind = TypeVar("_Kind", ModelRegistered, RevisionCreated, StepEnded)
+
+
+def _body(data: bytes, kind: type[_Kind]) -> _Kind:
+    found: Body | None = schema.decode(data)
+    if not isinstance(found, kind):
+        raise StorageError(
+            "the tables of the database do not match its log",
+            hint="make them anew with `fairway doctor --rebuild`",
+        )
+    return found

@@ -1,0 +1,241 @@
+"""The tables of the metadata store: the event log, which is the truth, and what is derived from it by `apply`.
+
+Derived rows hold what is searched for and the seq of the event that says the rest, so no row grows and nothing is stored
+twice. `apply` looks at nothing but the event and the tables, never at a clock, so replaying the log gives the same tables.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from fairway.spec.artifact import Artifact, Node, walk
+from fairway.spec.event import (
+    AliasMoved,
+    AttemptEnded,
+    AttemptStarted,
+    Body,
+    EndpointPointed,
+    Event,
+    ModelRegistered,
+    RevisionCreated,
+    RunEnded,
+    RunResumed,
+    RunStarted,
+    StepCalled,
+    StepEnded,
+)
+from fairway.spec.run import Phase
+
+VERSION = 1
+"""Goes up when tables change; an older database has its derived tables made anew from the log."""
+
+LOG = """
+CREATE TABLE IF NOT EXISTS event(
+    seq INTEGER PRIMARY KEY, run TEXT NOT NULL, step TEXT NOT NULL, kind TEXT NOT NULL,
+    time REAL NOT NULL, who TEXT NOT NULL, body BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS event_run ON event(run, seq) WHERE run != '';
+"""
+
+DERIVED = """
+CREATE TABLE run(
+    name TEXT PRIMARY KEY, seq INTEGER NOT NULL, pipeline TEXT NOT NULL, phase TEXT NOT NULL, started REAL NOT NULL,
+    ended REAL NOT NULL, steps INTEGER NOT NULL, failed INTEGER NOT NULL, message TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX run_seq ON run(seq);
+CREATE TABLE step(
+    run TEXT NOT NULL, name TEXT NOT NULL, called INTEGER NOT NULL, task TEXT NOT NULL, label TEXT NOT NULL,
+    phase TEXT NOT NULL, PRIMARY KEY(run, name)) WITHOUT ROWID;
+CREATE TABLE cache(key TEXT PRIMARY KEY, run TEXT NOT NULL, step TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE parts(
+    pipeline TEXT NOT NULL, task TEXT NOT NULL, label TEXT NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY(pipeline, task, label)) WITHOUT ROWID;
+CREATE TABLE model_version(
+    model TEXT NOT NULL, version INTEGER NOT NULL, run TEXT, step TEXT, seq INTEGER NOT NULL,
+    PRIMARY KEY(model, version), UNIQUE(run, step)) WITHOUT ROWID;
+CREATE TABLE alias(
+    model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(model, alias)) WITHOUT ROWID;
+CREATE TABLE endpoint(
+    name TEXT PRIMARY KEY, port INTEGER NOT NULL, wanted INTEGER NOT NULL, pointed INTEGER NOT NULL,
+    reason TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE revision(
+    endpoint TEXT NOT NULL, number INTEGER NOT NULL, seq INTEGER NOT NULL,
+    PRIMARY KEY(endpoint, number)) WITHOUT ROWID;
+CREATE TABLE ref(digest TEXT PRIMARY KEY) WITHOUT ROWID;
+"""
+
+TABLES = ("run", "step", "cache", "parts", "model_version", "alias", "endpoint", "revision", "ref")
+"""The derived tables."""
+
+_encode = msgspec.json.Encoder().encode
+_decoder: "msgspec.json.Decoder[Body]" = msgspec.json.Decoder(Body)  # pyright: ignore[reportArgumentType]
+
+
+def encode(body: Body) -> bytes:
+    """A body as it is stored and hashed."""
+    return _encode(body)
+
+
+def decode(data: bytes) -> Body | None:
+    """A stored body; None for a kind of event that only a newer Fairway knows."""
+    try:
+        return _decoder.decode(data)
+    except msgspec.ValidationError:
+        return None
+
+
+def kind_of(body: Body) -> str:
+    """The word under which an event is filed, such as "step.ended"."""
+    return str(body.__struct_config__.tag)
+
+
+def apply(connection: sqlite3.Connection, event: Event) -> None:
+    """Bring the derived tables up to date with one event, which has its seq."""
+    change = _CHANGES.get(type(event.body))
+    if change is not None:
+        change(connection.execute, event, event.body)
+    digests = [(artifact.digest,) for artifact in _artifacts(event.body) if artifact.inline is None]
+    if digests:
+        connection.executemany("INSERT OR IGNORE INTO ref VALUES(?)", digests)
+
+
+_Execute = Callable[..., sqlite3.Cursor]
+
+
+def _run_started(execute: _Execute, event: Event, body: RunStarted) -> None:
+    execute(
+        "INSERT INTO run VALUES(?, ?, ?, ?, ?, 0, 0, 0, '')",
+        (event.run, event.seq, body.spec.pipeline, Phase.RUNNING.value, event.time),
+    )
+
+
+def _run_resumed(execute: _Execute, event: Event, body: RunResumed) -> None:
+    execute(
+        "UPDATE run SET phase = ?, ended = 0, message = '' WHERE name = ?", (Phase.RUNNING.value, event.run)
+    )
+    execute(
+        "UPDATE step SET phase = ? WHERE run = ? AND phase = ?",
+        (Phase.PENDING.value, event.run, Phase.RUNNING.value),
+    )
+
+
+def _run_ended(execute: _Execute, event: Event, body: RunEnded) -> None:
+    message = body.failure.message if body.failure is not None else ""
+    execute(
+        "UPDATE run SET phase = ?, ended = ?, message = ? WHERE name = ?",
+        (body.phase.value, event.time, message, event.run),
+    )
+
+
+def _step_called(execute: _Execute, event: Event, body: StepCalled) -> None:
+    values = (event.run, event.step, event.seq, body.spec.task, body.spec.label, Phase.PENDING.value)
+    if execute("INSERT OR IGNORE INTO step VALUES(?, ?, ?, ?, ?, ?)", values).rowcount:
+        execute("UPDATE run SET steps = steps + 1 WHERE name = ?", (event.run,))
+        return
+    _set_phase(execute, event, Phase.PENDING)
+    execute(
+        "UPDATE step SET task = ?, label = ? WHERE run = ? AND name = ?",
+        (body.spec.task, body.spec.label, event.run, event.step),
+    )
+
+
+def _attempt_started(execute: _Execute, event: Event, body: AttemptStarted) -> None:
+    _set_phase(execute, event, Phase.RUNNING)
+
+
+def _step_ended(execute: _Execute, event: Event, body: StepEnded) -> None:
+    _set_phase(execute, event, body.phase)
+    if body.key and body.phase is Phase.SUCCEEDED:
+        execute(
+            "INSERT OR REPLACE INTO cache VALUES(?, ?, ?, ?)", (body.key, event.run, event.step, event.seq)
+        )
+    if body.parts:
+        execute(
+            "INSERT OR REPLACE INTO parts SELECT run.pipeline, step.task, step.label, ? FROM step JOIN run"
+            " ON run.name = step.run WHERE step.run = ? AND step.name = ?",
+            (event.seq, event.run, event.step),
+        )
+
+
+def _set_phase(execute: _Execute, event: Event, phase: Phase) -> None:
+    found = execute("SELECT phase FROM step WHERE run = ? AND name = ?", (event.run, event.step)).fetchone()
+    if found is None or found[0] == phase.value:
+        return
+    execute("UPDATE step SET phase = ? WHERE run = ? AND name = ?", (phase.value, event.run, event.step))
+    change = (phase is Phase.FAILED) - (found[0] == Phase.FAILED.value)
+    if change:
+        execute("UPDATE run SET failed = failed + ? WHERE name = ?", (change, event.run))
+
+
+def _model_registered(execute: _Execute, event: Event, body: ModelRegistered) -> None:
+    version = body.version
+    made_by = (version.lineage.run, version.lineage.step) if version.lineage.run else (None, None)
+    execute(
+        "INSERT INTO model_version VALUES(?, ?, ?, ?, ?)",
+        (version.name, version.version, *made_by, event.seq),
+    )
+
+
+def _alias_moved(execute: _Execute, event: Event, body: AliasMoved) -> None:
+    if body.version:
+        execute("INSERT OR REPLACE INTO alias VALUES(?, ?, ?)", (body.model, body.alias, body.version))
+    else:
+        execute("DELETE FROM alias WHERE model = ? AND alias = ?", (body.model, body.alias))
+
+
+def _revision_created(execute: _Execute, event: Event, body: RevisionCreated) -> None:
+    revision = body.revision
+    execute("INSERT INTO revision VALUES(?, ?, ?)", (revision.endpoint, revision.number, event.seq))
+    execute(
+        "INSERT INTO endpoint VALUES(?, ?, 0, 0, '') ON CONFLICT(name) DO UPDATE SET port = excluded.port",
+        (revision.endpoint, body.port),
+    )
+
+
+def _endpoint_pointed(execute: _Execute, event: Event, body: EndpointPointed) -> None:
+    execute(
+        "UPDATE endpoint SET wanted = ?, pointed = 1, reason = ? WHERE name = ?",
+        (body.number, body.reason, body.endpoint),
+    )
+
+
+_CHANGES: dict[type, Callable[[_Execute, Event, Any], None]] = {
+    RunStarted: _run_started,
+    RunResumed: _run_resumed,
+    RunEnded: _run_ended,
+    StepCalled: _step_called,
+    AttemptStarted: _attempt_started,
+    StepEnded: _step_ended,
+    ModelRegistered: _model_registered,
+    AliasMoved: _alias_moved,
+    RevisionCreated: _revision_created,
+    EndpointPointed: _endpoint_pointed,
+}
+
+
+def _artifacts(body: Body) -> Iterable[Artifact]:
+    """Every artifact that an event refers to."""
+    if isinstance(body, AttemptEnded):
+        return (*body.result.outputs, *body.result.shown.values())
+    if isinstance(body, StepEnded):
+        return body.outputs
+    if isinstance(body, StepCalled):
+        return _leaves(body.spec.inputs.values())
+    if isinstance(body, RunStarted):
+        return body.spec.parameters.values()
+    if isinstance(body, RunEnded):
+        return _leaves([body.result] if body.result is not None else [])
+    if isinstance(body, ModelRegistered):
+        candidate = body.version.candidate
+        return [
+            found
+            for found in (candidate.artifact, candidate.compiled, candidate.samples)
+            if found is not None
+        ]
+    if isinstance(body, RevisionCreated):
+        return [body.revision.source] if body.revision.source is not None else []
+    return ()
+
+
+def _leaves(nodes: Iterable[Node]) -> list[Artifact]:
+    return [leaf for node in nodes for leaf in walk(node) if isinstance(leaf, Artifact)]

@@ -1,0 +1,168 @@
+"""The one thread that writes: it takes whatever has been queued, commits it together and then tells everyone.
+
+There is no waiting for more: while one commit is being made durable the next one gathers. Knows transactions and futures,
+not what is written.
+"""
+
+import atexit
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from fairway.spec.errors import StorageError
+from fairway.stores.connections import WriteConnection
+from fairway.stores.layout import Layout
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+_MAX_BATCH = 5000
+
+
+class _Job(Generic[T]):
+    __slots__ = ("alone", "future", "value", "work")
+
+    def __init__(self, work: Work[T], *, alone: bool) -> None:
+        self.work = work
+        self.alone = alone
+        self.future: Future[T] = Future()
+        self.value: T | None = None
+
+
+class Writer:
+    """Runs work inside transactions, many together. The thread starts with the first work."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._queue: SimpleQueue[_Job[object] | None] = SimpleQueue()
+        self._guard = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def submit(self, work: Work[T], *, alone: bool = False) -> "Future[T]":
+        """Queue work for the next commit; the future is answered once it is durable.
+
+        Args:
+            work: changes the database; when it raises, nothing of it happens and the future has the error.
+            alone: whether raising is to be expected, so that it must not make others be done again.
+        """
+        job = _Job(work, alone=alone)
+        with self._guard:
+            if self._closed:
+                raise StorageError("the store is closed")
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._loop, name="fairway-writer", daemon=True)
+                self._thread.start()
+                atexit.register(self.close)
+            self._queue.put(job)  # type: ignore[arg-type]
+        return job.future
+
+    def close(self) -> None:
+        """Commit what is queued, checkpoint and end the thread. Nothing can be submitted any more."""
+        with self._guard:
+            if self._closed:
+                return
+            self._closed = True
+            thread = self._thread
+            if thread is not None:
+                self._queue.put(None)
+        if thread is not None:
+            thread.join()
+            with suppress(Exception):
+                atexit.unregister(self.close)
+
+    def _loop(self) -> None:
+        connection: WriteConnection | None = None
+        running = True
+        while running:
+            batch, running = self._next()
+            if not batch:
+                continue
+            try:
+                connection = connection or WriteConnection(self._layout)
+            except Exception as error:
+                _fail(batch, error)
+                continue
+            self._commit(connection, batch)
+            with suppress(StorageError):
+                connection.checkpoint()
+        if connection is not None:
+            with suppress(StorageError):
+                connection.close()
+
+    def _next(self) -> "tuple[list[_Job[object]], bool]":
+        batch: list[_Job[object]] = []
+        job = self._queue.get()
+        while job is not None:
+            if job.future.set_running_or_notify_cancel():
+                batch.append(job)
+            if len(batch) >= _MAX_BATCH:
+                return batch, True
+            try:
+                job = self._queue.get_nowait()
+            except Empty:
+                return batch, True
+        return batch, False
+
+    def _commit(self, connection: WriteConnection, batch: "list[_Job[object]]") -> None:
+        """All in one transaction; when one of them cannot be done, each in its own."""
+        raised: list[tuple[_Job[object], Exception]] = []
+        done: list[_Job[object]] = []
+        try:
+            with connection.transaction() as database:
+                for job in batch:
+                    error = _perform(database, job)
+                    if error is None:
+                        done.append(job)
+                    else:
+                        raised.append((job, error))
+        except StorageError as error:
+            _fail(batch, error)
+            return
+        except Exception as error:
+            if len(batch) == 1:
+                _fail(batch, _refused(error))
+                return
+            for job in batch:
+                self._commit(connection, [job])
+            return
+        for job, error in raised:
+            job.future.set_exception(error)
+        for job in done:
+            job.future.set_result(job.value)
+
+
+def _perform(database: sqlite3.Connection, job: "_Job[object]") -> Exception | None:
+    if not job.alone:
+        job.value = job.work(database)
+        return None
+    database.execute("SAVEPOINT job")
+    try:
+        job.value = job.work(database)
+    except sqlite3.Error as error:
+        if not isinstance(error, sqlite3.IntegrityError):
+            raise
+        database.execute("ROLLBACK TO job")
+        database.execute("RELEASE job")
+        return _refused(error)
+    except Exception as error:
+        database.execute("ROLLBACK TO job")
+        database.execute("RELEASE job")
+        return _refused(error)
+    database.execute("RELEASE job")
+    return None
+
+
+def _refused(error: Exception) -> Exception:
+    if isinstance(error, sqlite3.IntegrityError):
+        return StorageError(f"an event contradicts what is on record ({error})")
+    return error
+
+
+def _fail(jobs: "list[_Job[object]]", error: Exception) -> None:
+    for job in jobs:
+        job.future.set_exception(error)
