@@ -58,16 +58,14 @@ def evaluate(
 
     Columns are lists, numpy arrays, pandas or polars Series, or anything with `__array__`, of shape (n,).
 
-    `kind` is found so: `returns` means episodes; `clusters` means clustering; `scores`, `labels` or
-    `positive` mean classification. Otherwise text and booleans are classes; numbers are classes when all of
-    them, true and predicted, are whole and at most 50 are distinct, and are quantities (regression) if not.
-    Pass `kind` where that rule is wrong.
+    `returns` means episodes; `clusters` clustering; `scores`, `labels` or `positive` classification. Else text
+    and booleans are classes; numbers are classes when all, true and predicted, are whole and at most 50 are
+    distinct, and quantities (regression) if not. Pass `kind` where that rule is wrong.
 
     Args:
         truth: the true class or quantity of each row.
         predicted: the predicted one. May be left out when `scores` are given: then it is the class with the
-            highest score, and for two classes the positive one above 0.5 (above 0 if scores are no
-            probabilities).
+            highest score, and for two classes the positive one above 0.5 (0 for no probabilities).
         scores: for two classes, shape (n,): the score of the positive class; or shape (n, k): one column per
             class in the order of `labels`. Log loss, Brier score and calibration need probabilities.
         kind: "classification", "regression", "clustering" or "episodes".
@@ -82,14 +80,14 @@ def evaluate(
         extra: metrics of your own, by name; gates can use them.
 
     Raises:
-        FairwayError: for empty input, unequal lengths, missing or infinite values, types that cannot be
-            compared, or arguments that do not go together.
+        FairwayError: for empty input, unequal lengths, missing values, or arguments that do not go together.
     """
-    given: dict[str, object] = {
-        "truth": truth, "predicted": predicted, "scores": scores, "labels": labels, "positive": positive,
-        "data": data, "clusters": clusters, "returns": returns, "lengths": lengths,
-    }  # fmt: skip
-    given = {name: value for name, value in given.items() if value is not None}
+    named = zip(
+        ("truth", "predicted", "scores", "labels", "positive", "data", "clusters", "returns", "lengths"),
+        (truth, predicted, scores, labels, positive, data, clusters, returns, lengths),
+        strict=True,
+    )
+    given: dict[str, object] = {name: value for name, value in named if value is not None}
     if kind == "clustering" and "clusters" not in given and "predicted" in given:
         given["clusters"] = given.pop("predicted")
     columns = {name: column(given[name], name) for name in _COLUMNS if name in given}
