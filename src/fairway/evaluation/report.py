@@ -58,7 +58,7 @@ def evaluate(
 
     Columns are lists, numpy arrays, pandas or polars Series, or anything with `__array__`, of shape (n,).
 
-    `returns` means episodes; `clusters` clustering; `scores`, `labels` or `positive` classification. Else text
+    `returns` mean episodes, `clusters` clustering, `scores`, `labels` or `positive` classes. Otherwise text
     and booleans are classes; numbers are classes when all, true and predicted, are whole and at most 50 are
     distinct, and quantities (regression) if not. Pass `kind` where that rule is wrong.
 
