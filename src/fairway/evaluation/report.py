@@ -57,7 +57,6 @@ def evaluate(
     ```
 
     Columns are lists, numpy arrays, pandas or polars Series, or anything with `__array__`, of shape (n,).
-
     `returns` mean episodes, `clusters` clustering, `scores`, `labels` or `positive` classes. Otherwise text
     and booleans are classes; numbers are classes when all, true and predicted, are whole and at most 50 are
     distinct, and quantities (regression) if not. Pass `kind` where that rule is wrong.
@@ -75,8 +74,7 @@ def evaluate(
             last one of the classes: 1 of 0 and 1, True of False and True, "yes" of "no" and "yes".
         data: the clustered rows, shape (n, d).
         clusters: the cluster of each row; −1 counts as a cluster like any other.
-        returns: the sum of rewards of each episode.
-        lengths: the number of steps of each episode.
+        returns: the sum of rewards of each episode; `lengths` is its number of steps.
         extra: metrics of your own, by name; gates can use them.
 
     Raises:
