@@ -1,7 +1,7 @@
 """Where things are kept: artifacts and records as files, facts in SQLite.
 
-`SqliteMetadata` is loaded when it is first asked for, so that the processes of steps, which never touch the database,
-do not pay for it.
+`SqliteMetadata` is loaded when it is first asked for, so that the processes of steps, which never touch the
+database, do not pay for it.
 """
 
 import importlib

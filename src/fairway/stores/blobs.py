@@ -1,7 +1,7 @@
-"""Immutable content by sha256, as files: visible whole or not at all, whatever kills the process or the power.
+"""Immutable content by sha256, as files: visible whole or not at all, whatever kills process or power.
 
-A blob is written under a temporary name on the same file system while it is hashed, made durable, renamed to its digest,
-and the directory made durable. Knows nothing of formats or of what the content means.
+A blob is written under a temporary name on the same file system while it is hashed, made durable, renamed to
+its digest, and the directory made durable. Knows nothing of formats or of what the content means.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ _MAX_CHECKED = 200_000
 
 
 class HashingFile(io.RawIOBase):
-    """A file for writing, not for seeking, that hashes what passes through; a blob once its block has ended."""
+    """A file for writing, not for seeking, that hashes what passes; a blob once its block has ended."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -87,7 +87,7 @@ class HashingFile(io.RawIOBase):
 
 
 class FileArtifacts:
-    """Artifacts below `blobs/` of a store. Safe under any number of processes; cheap to make and to inherit by fork."""
+    """Artifacts below `blobs/` of a store. Safe under any number of processes, and across a fork."""
 
     def __init__(self, root: Path) -> None:
         self._layout = Layout(root)
@@ -110,7 +110,7 @@ class FileArtifacts:
 
     @contextmanager
     def writer(self) -> Generator[HashingFile, None, None]:
-        """A file that becomes a blob when the block ends without an error, and leaves nothing behind otherwise.
+        """A file that becomes a blob when the block ends without an error, and leaves nothing otherwise.
 
         Raises:
             StorageError: it could not be stored.
@@ -147,7 +147,7 @@ class FileArtifacts:
         return file.digest, file.size
 
     def put_folder(self, path: Path) -> tuple[str, int]:
-        """Store every regular file below `path` and their manifest; returns the manifest's digest and the total size.
+        """Store every regular file below `path`; returns the digest of their manifest and their total size.
 
         Empty directories are not kept. Symbolic links are not followed.
 
@@ -161,12 +161,13 @@ class FileArtifacts:
         return self.put_bytes(folders.encode(manifest)), sum(size for _, _, size in entries)
 
     def open(self, artifact: Artifact, *, verified: bool = False) -> Path | bytes:
-        """The content: inline bytes, or a path that must not be written to; a folder's files lie below the path.
+        """The content: inline bytes, or a path that must not be written to; a folder's files lie below it.
 
         Checks the digest unless `verified`, or this process checked it before.
 
         Raises:
-            CorruptArtifact: the content does not match the digest; it was moved aside, so that it can be made again.
+            CorruptArtifact: the content does not match the digest; it was moved aside, so that it can be made
+                again.
             NotFound: the store does not hold it.
             StorageError: it cannot be read.
         """
@@ -186,7 +187,7 @@ class FileArtifacts:
         return _is_digest(digest) and os.path.exists(self._path(digest))
 
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> Swept:
-        """Remove blobs that are not in `keep` (manifests keep their files) and are older than so many seconds.
+        """Remove blobs that are not in `keep` (manifests keep their files) and older than so many seconds.
 
         Temporary files older than a day go as well. With `dry` nothing is removed, only counted.
 
@@ -206,7 +207,7 @@ class FileArtifacts:
         self._checked.add(digest)
 
     def _have(self, digest: str, size: int) -> bool:
-        """Whether the blob is here, whole and durable; then it counts as new, so that no sweep takes it now."""
+        """Whether the blob is here, whole and durable; it counts as new then, so that no sweep takes it."""
         path = self._path(digest)
         try:
             if os.stat(path).st_size != size:
@@ -232,7 +233,7 @@ class FileArtifacts:
             return path, os.open(path, flags, 0o444)
 
     def _place(self, fd: int, temporary: str, digest: str) -> None:
-        """Make it durable, then visible, then durably visible. What lies there with other content is replaced."""
+        """Make it durable, then visible, then durably visible. What lies there with other content goes."""
         sync(fd, temporary)
         path = self._path(digest)
         folder = os.path.dirname(path)

@@ -1,4 +1,4 @@
-"""The event log as a chain: each event's hash covers the one before, so nothing in the middle can change unseen.
+"""The event log as a chain: each event's hash covers the one before, so no change in the middle is unseen.
 
 Works on a connection that is inside a transaction; when that begins and ends is not known here.
 """

@@ -1,7 +1,7 @@
-"""Connections to the database: one for writing under a file lock, one for reading per thread, and what errors mean.
+"""Connections to the database: one for writing under a file lock, one for reading per thread.
 
-Every commit and every checkpoint, of any process, happens under one `flock`; this also closes the WAL-reset bug of SQLite
-before 3.51.3. Knows how a database is opened, not what is in its tables.
+Every commit and every checkpoint, of any process, happens under one `flock`; this also closes the WAL-reset
+bug of SQLite before 3.51.3. Knows how a database is opened, not what is in its tables.
 """
 
 import errno

@@ -1,6 +1,7 @@
 """The few ways in which a file becomes durable, so that every store does it alike.
 
-Knows descriptors and paths, not what is in the files. Raises OSError, except where a device breaks its promise.
+Knows descriptors and paths, not what is in the files. Raises OSError, except where a device breaks its
+promise.
 """
 
 import fcntl
@@ -14,7 +15,7 @@ _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 def temporary_name() -> str:
-    """A file name nobody else uses: the process, a count, and chance (process ids repeat across containers)."""
+    """A file name nobody else uses: the process, a count, and chance (containers repeat process ids)."""
     return f"{os.getpid()}-{next(_counter)}-{os.urandom(6).hex()}"
 
 
@@ -22,7 +23,8 @@ def sync(fd: int, path: str) -> None:
     """Make a file's content durable.
 
     Raises:
-        DiskFailed: the device refused. The pages may now look clean although they were lost, so trying again is no cure.
+        DiskFailed: the device refused. The pages may now look clean although they were lost, so trying again
+            is no cure.
         OSError: the disk is full.
     """
     try:
@@ -56,7 +58,7 @@ def write_all(fd: int, data: "bytes | bytearray | memoryview") -> None:
 
 
 def make_folders(path: str) -> None:
-    """Make a directory, private to the user, and those above it, durably; those that exist are left as they are."""
+    """Make a directory, private to the user, and those above it, durably; existing ones stay as they are."""
     missing: list[str] = []
     while not os.path.isdir(path):
         missing.append(path)
@@ -70,7 +72,7 @@ def make_folders(path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory and all below it, also where directories are read-only. What is gone already is fine."""
+    """Remove a directory and all below it, also where directories are read-only; gone already is fine."""
     try:
         os.chmod(path, 0o700)
         entries = list(os.scandir(path))

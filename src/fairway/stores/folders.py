@@ -113,7 +113,7 @@ def decode(content: bytes, digest: str) -> Manifest:
 
 
 def matches(tree: str, content: Manifest, blobs: Sequence[str]) -> bool:
-    """Whether a folder laid out earlier still shows these blobs: the same files, or copies of the same content."""
+    """Whether a folder laid out earlier still shows these blobs: the same files, or equal copies."""
     try:
         for entry, blob in zip(content.files, blobs, strict=True):
             path = f"{tree}/{entry.path}"

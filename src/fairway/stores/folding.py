@@ -1,4 +1,4 @@
-"""A run as it stands, from its events in order: a pure fold, so that a page, a command and a resume see the same.
+"""A run as it stands, from its events in order: a pure fold, so that page, command and resume see the same.
 
 Knows events and statuses, and no database.
 """

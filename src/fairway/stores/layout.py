@@ -87,7 +87,8 @@ class Layout:
         """Make the store where it is not there yet.
 
         Raises:
-            StorageError: the directory cannot be written, is on a network file system, or was made by a newer Fairway.
+            StorageError: the directory cannot be written, is on a network file system, or was made by a newer
+                Fairway.
         """
         if self.check():
             return
@@ -169,7 +170,7 @@ def original_name(text: str) -> str:
 
 
 def filesystem(path: Path) -> str:
-    """Type of the file system a path is or would be on, such as "ext4"; empty where the system does not say."""
+    """Type of the file system a path is or would be on, such as "ext4"; empty where nobody says."""
     try:
         mounts = Path("/proc/self/mounts").read_text(errors="surrogateescape").splitlines()
     except OSError:

@@ -1,7 +1,8 @@
-"""Output of attempts as text files that outlive whoever printed: one line per line, each after the time it began.
+"""Output of attempts as text files that outlive whoever printed: each line after the time it began.
 
-A file is readable with any pager: "<seconds since the epoch> <text>". What is not UTF-8 is written as backslash escapes,
-a line over 64 KiB is cut, control codes stay; `plain` takes them out for display. Knows nothing of runs but their names.
+A file is readable with any pager: "<seconds since the epoch> <text>". What is not UTF-8 is written as
+backslash escapes, a line over 64 KiB is cut, control codes stay; `plain` takes them out for display. Knows
+nothing of runs but their names.
 """
 
 import codecs
@@ -22,6 +23,8 @@ MAX_READ = 4 << 20
 """Bytes of a file that one `read` looks at."""
 
 _MAX_OPEN = 64
+_START = -1
+_UNKNOWN = -2
 _INDEX = "order"
 _decoder_for = codecs.getincrementaldecoder("utf-8")
 _CONTROL = re.compile(
@@ -35,17 +38,22 @@ _CONTROL = re.compile(
 
 
 class _Stream:
-    """One attempt's output: its open file, when it has one, and where in a line it stands."""
+    """One attempt's output: its open file, when it has one, and where in a line it stands.
 
-    __slots__ = ("decoder", "fd", "length", "lost", "path")
+    `length` is the bytes in the line that was begun, −1 at the beginning of a line, −2 when only the file knows.
+    """
 
-    def __init__(self, path: str) -> None:
-        self.path = path
+    __slots__ = ("decoder", "fd", "folder", "length", "lost", "name", "path", "time")
+
+    def __init__(self, folder: str, name: str) -> None:
+        self.folder = folder
+        self.name = name
+        self.path = f"{folder}/{name}.log"
         self.fd = -1
         self.decoder: codecs.IncrementalDecoder | None = None
-        self.length = -1
-        """Bytes in the line that was begun; −1 at the beginning of a line."""
+        self.length = _UNKNOWN
         self.lost = 0
+        self.time = 0.0
 
 
 class FileLogs:
@@ -59,14 +67,17 @@ class FileLogs:
     def append(self, run: str, step: str, attempt: int, time: float, data: bytes) -> None:
         """Add output as it came; lines may arrive in pieces. `time` is in seconds since the epoch.
 
-        On a full disk output is dropped, and how much is said in the log once there is space; the run goes on.
+        On a full disk output is dropped, and how much is said in the log once there is space; the run goes
+        on.
 
         Raises:
             StorageError: it cannot be written for another reason.
         """
         stream = self._streams.get((run, step, attempt))
         if stream is None:
-            stream = self._begin(run, step, attempt)
+            stream = _Stream(str(self._layout.logs(run)), f"{safe_name(step)}.{attempt}")
+            self._streams[run, step, attempt] = stream
+        stream.time = time
         if stream.decoder is not None:
             text = stream.decoder.decode(data)
             data = text.encode("utf-8")
@@ -74,7 +85,7 @@ class FileLogs:
             stream.decoder = _decoder_for("backslashreplace")
             data = stream.decoder.decode(data).encode("utf-8")
         if data:
-            self._write(stream, time, data)
+            self._write(stream, data)
 
     def close(self, run: str, step: str, attempt: int) -> None:
         """No more output will come for this attempt: a line that was begun is complete now."""
@@ -83,16 +94,16 @@ class FileLogs:
             return
         rest = stream.decoder.decode(b"", final=True).encode("utf-8") if stream.decoder is not None else b""
         if rest:
-            self._write(stream, 0.0, rest)
+            self._write(stream, rest)
         if stream.length >= 0:
-            self._write(stream, 0.0, b"\n")
+            self._write(stream, b"\n")
         self._close_file(stream)
 
     def read(self, run: str, step: str, attempt: int, offset: int = 0) -> tuple[list[tuple[float, str]], int]:
         """Complete lines from a byte offset with their times, and the offset behind them.
 
-        One call looks at 4 MiB at most: there may be more as long as the offset moves. Escape codes are still in the
-        text; `plain` takes them out.
+        One call looks at 4 MiB at most: there may be more as long as the offset moves. Escape codes are still
+        in the text; `plain` takes them out.
         """
         path = f"{self._layout.logs(run)}/{safe_name(step)}.{attempt}.log"
         with Explaining("reading a log", path):
@@ -123,34 +134,20 @@ class FileLogs:
                 found.append((original_name(step), int(attempt)))
         return found
 
-    def _begin(self, run: str, step: str, attempt: int) -> _Stream:
-        folder = str(self._layout.logs(run))
-        name = f"{safe_name(step)}.{attempt}"
-        stream = self._streams[run, step, attempt] = _Stream(f"{folder}/{name}.log")
-        with Explaining("writing a log", stream.path):
-            try:
-                with open(stream.path, "rb") as file:
-                    if file.seek(0, os.SEEK_END):
-                        file.seek(-1, os.SEEK_END)
-                        stream.length = -1 if file.read(1) == b"\n" else MAX_LINE
-            except FileNotFoundError:
-                _register(folder, name)
-        return stream
-
-    def _write(self, stream: _Stream, time: float, data: bytes) -> None:
-        content = _stamped(stream, time, data)
+    def _write(self, stream: _Stream, data: bytes) -> None:
         with Explaining("writing a log", stream.path):
             try:
                 fd = self._file(stream)
-                if stream.lost:
-                    note = f"{time:.6f} {stream.lost} bytes of output were lost here: the disk was full\n".encode()
-                    content = b"\n" + note + f"{time:.6f} ".encode() + content.lstrip(b"\n")
-                write_all(fd, content)
+                if stream.length == _UNKNOWN:
+                    stream.length = _length_so_far(fd)
+                note = _note(stream) if stream.lost else b""
+                write_all(fd, note + _stamped(stream, stream.time, data))
                 stream.lost = 0
             except OSError as error:
                 if error.errno not in FULL:
                     raise
                 stream.lost += len(data)
+                stream.length = _UNKNOWN
 
     def _file(self, stream: _Stream) -> int:
         if stream.fd >= 0:
@@ -158,7 +155,12 @@ class FileLogs:
             return stream.fd
         if len(self._open) >= _MAX_OPEN:
             self._close_file(next(iter(self._open)))
-        stream.fd = os.open(stream.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+        try:
+            stream.fd = os.open(stream.path, flags)
+        except FileNotFoundError:
+            _register(stream.folder, stream.name)
+            stream.fd = os.open(stream.path, flags | os.O_CREAT, 0o600)
         self._open[stream] = None
         return stream.fd
 
@@ -168,6 +170,22 @@ class FileLogs:
             with suppress(OSError):
                 os.close(stream.fd)
             stream.fd = -1
+
+
+def _length_so_far(fd: int) -> int:
+    """Where a file that somebody wrote before stands; a line that was begun there counts as full."""
+    size = os.fstat(fd).st_size
+    return MAX_LINE if size and os.pread(fd, 1, size - 1) != b"\n" else _START
+
+
+def _note(stream: _Stream) -> bytes:
+    begun = b"\n" if stream.length >= 0 else b""
+    stream.length = _START
+    return b"%b%.6f %d bytes of output were lost here: the disk was full\n" % (
+        begun,
+        stream.time,
+        stream.lost,
+    )
 
 
 def _is_utf8(data: bytes) -> bool:
@@ -186,13 +204,13 @@ def _stamped(stream: _Stream, time: float, data: bytes) -> bytes:
     out: list[bytes] = []
     at, end = 0, len(data)
     while at < end:
-        if stream.length < 0:
+        if stream.length == _START:
             out.append(stamp)
             stream.length = 0
         stop = data.find(b"\n", at, at + MAX_LINE - stream.length + 1)
         if stop >= 0:
             out.append(data[at : stop + 1])
-            at, stream.length = stop + 1, -1
+            at, stream.length = stop + 1, _START
             continue
         stop = at + MAX_LINE - stream.length
         if stop >= end:
@@ -202,7 +220,7 @@ def _stamped(stream: _Stream, time: float, data: bytes) -> bytes:
         while stop > at and data[stop] & 0xC0 == 0x80:
             stop -= 1
         out.append(data[at:stop] + b"\n")
-        at, stream.length = stop, -1
+        at, stream.length = stop, _START
     return b"".join(out)
 
 
@@ -230,7 +248,7 @@ def _register(folder: str, name: str) -> None:
 
 
 def plain(text: str) -> str:
-    """A line as it may be shown anywhere: without escape codes, controls and marks that reorder text; tabs stay.
+    """A line as it may be shown anywhere: without escape codes, controls and marks that reorder text.
 
     Of a line that was drawn over itself (a progress bar), the last state that says something is left.
     """

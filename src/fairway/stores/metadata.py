@@ -1,7 +1,7 @@
-"""The event log and everything derived from it, in one SQLite file: the record of what happened on this machine.
+"""The event log and everything derived from it, in one SQLite file: what happened on this machine.
 
-Opening costs nothing: the writer's thread starts with the first event, and as long as there is no database every question
-has an empty answer. Several processes may write one store at once. Not for use after a fork.
+Opening costs nothing: the writer's thread starts with the first event, and as long as there is no database
+every question has an empty answer. Several processes may write one store at once. Not for use after a fork.
 """
 
 import os
@@ -54,8 +54,8 @@ class SqliteMetadata:
     def submit(self, events: Sequence[Event]) -> "Future[int]":
         """Queue events for the next group commit; the future gives the last seq once they are durable.
 
-        It fails with StorageError when they could not be made durable (full disk: the store goes on once there is space;
-        `DiskFailed`: nothing more is taken), or contradict what is on record.
+        It fails with StorageError when they could not be made durable (full disk: the store goes on once
+        there is space; `DiskFailed`: nothing more is taken), or contradict what is on record.
         """
         kept = list(events)
         if self._who:
@@ -76,8 +76,8 @@ class SqliteMetadata:
         """Give a model the next number, in one transaction with the gates' verdict; once per (run, step).
 
         Args:
-            judge: gets the evaluation of the version that `gates.better_than` names, None when there is none, and
-                raises GateRefused. It runs while the store is locked and must not use it.
+            judge: gets the evaluation of the version that `gates.better_than` names, None when there is none,
+                and raises GateRefused. It runs while the store is locked and must not use it.
             aliases: names that move to the new version; `gates.better_than` does too.
         """
         now = time.time()
@@ -106,7 +106,7 @@ class SqliteMetadata:
         return self._writer.submit(work, alone=True).result()
 
     def create_revision(self, revision: RevisionSpec, port: int) -> tuple[RevisionSpec, int]:
-        """Give a revision the endpoint's next number, and a new endpoint its port: `port`, or the first free from 7701.
+        """Give a revision the next number, and a new endpoint its port: `port`, or the first free from 7701.
 
         Raises:
             UsageError: another endpoint has that port.
@@ -161,7 +161,7 @@ class SqliteMetadata:
             return queries.cached(db, key) if db is not None else None
 
     def last_parts(self, pipeline: str, task: str, label: str) -> dict[str, str]:
-        """What the cache key of the newest like step was made of, to explain a miss; empty when there is none."""
+        """What the cache key of the newest like step was made of; empty when there is none."""
         with self._readers.reading() as db:
             return queries.last_parts(db, pipeline, task, label) if db is not None else {}
 
@@ -179,7 +179,7 @@ class SqliteMetadata:
         return found
 
     def resolve(self, reference: str) -> ModelVersion:
-        """The version that "churn" (newest), "churn:3" or "churn@champion" means. Raises NotFound, UsageError."""
+        """The version that "churn" (newest), "churn:3" or "churn@champion" means. Raises NotFound."""
         with self._readers.reading() as db:
             if db is None:
                 raise queries.no_model(None, reference)
@@ -191,7 +191,7 @@ class SqliteMetadata:
             return queries.aliases(db, model) if db is not None else {}
 
     def endpoints(self) -> list[EndpointStatus]:
-        """Every endpoint as wanted, with the revision it points to; nothing observed is filled in, nor the address.
+        """Every endpoint as wanted, with the revision it points to; no address and nothing observed.
 
         One that was taken away has `wanted` 0 and phase Stopped; one that was not pointed yet, 0 and Pending.
         """
@@ -210,13 +210,13 @@ class SqliteMetadata:
         return found
 
     def digests(self) -> Iterator[str]:
-        """Digest of every artifact that an event refers to; of content that is only inline, no file exists."""
+        """Digest of every artifact that an event refers to, unless its content is inline."""
         with self._readers.reading() as db:
             if db is not None:
                 yield from queries.digests(db)
 
     def verify(self) -> Verified:
-        """Check the hashes of all events, and the database file itself. Raises StorageError when it cannot be read."""
+        """Check the hashes of all events, and the database file itself. Raises StorageError."""
         with self._readers.reading() as db:
             if db is None:
                 return Verified(events=0)
@@ -254,7 +254,7 @@ class SqliteMetadata:
                     part.unlink()
 
     def restore(self, source: Path) -> int:
-        """Put the log of a backup in place of this one and derive all tables from it; returns the number of events.
+        """Put the log of a backup in place of this one and derive all tables; returns the number of events.
 
         Raises:
             StorageError: the backup is damaged or from a newer Fairway; then nothing has changed.

@@ -35,7 +35,8 @@ def run_names(db: sqlite3.Connection, prefix: str) -> list[str]:
 
 def runs(db: sqlite3.Connection, limit: int) -> list[RunSummary]:
     """The newest runs."""
-    sql = "SELECT name, pipeline, phase, started, ended, steps, failed, message FROM run ORDER BY seq DESC LIMIT ?"
+    columns = "name, pipeline, phase, started, ended, steps, failed, message"
+    sql = f"SELECT {columns} FROM run ORDER BY seq DESC LIMIT ?"
     return [
         RunSummary(
             name=name,
@@ -114,7 +115,7 @@ def version(db: sqlite3.Connection, model: str, number: int) -> ModelVersion | N
 
 def version_of(db: sqlite3.Connection, run: str, step: str) -> ModelVersion | None:
     """The version that a step registered."""
-    sql = "SELECT body FROM model_version JOIN event USING(seq) WHERE model_version.run = ? AND model_version.step = ?"
+    sql = "SELECT body FROM model_version AS made JOIN event USING(seq) WHERE made.run = ? AND made.step = ?"
     found = db.execute(sql, (run, step)).fetchone()
     return _version(found[0]) if found is not None else None
 

@@ -1,8 +1,8 @@
 """The record of each attempt, created once and never changed: the first one committed is the truth.
 
-A record is one file: a line of JSON and a line with its sha256. It gets its name before it is synced, whole as far as any
-process can see; one fsync then makes content and name durable together. What a power loss cut short does not match its
-checksum and counts as absent. Knows nothing of what the record means.
+A record is one file: a line of JSON and a line with its sha256. It gets its name before it is synced, whole
+as far as any process can see; one fsync then makes content and name durable together. What a power loss cut
+short does not match its checksum and counts as absent. Knows nothing of what the record means.
 """
 
 import hashlib
@@ -87,7 +87,7 @@ def _open_new(path: str) -> int:
 
 
 def _first_whole(base: str) -> tuple[StepResult | None, str]:
-    """The first record under a name that is whole, or the next name to use; damaged ones are never overwritten."""
+    """The first record under a name that is whole, or the next name to use; none is overwritten."""
     path = base
     for generation in range(1, _GENERATIONS):
         try:

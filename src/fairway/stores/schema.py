@@ -1,7 +1,8 @@
-"""The tables of the metadata store: the event log, which is the truth, and what is derived from it by `apply`.
+"""The tables of the metadata store: the event log, which is the truth, and what `apply` derives from it.
 
-Derived rows hold what is searched for and the seq of the event that says the rest, so no row grows and nothing is stored
-twice. `apply` looks at nothing but the event and the tables, never at a clock, so replaying the log gives the same tables.
+Derived rows hold what is searched for and the seq of the event that says the rest, so no row grows and
+nothing is stored twice. `apply` looks at nothing but the event and the tables, never at a clock, so replaying
+the log gives the same tables.
 """
 
 import sqlite3
@@ -40,13 +41,15 @@ CREATE INDEX IF NOT EXISTS event_run ON event(run, seq) WHERE run != '';
 
 DERIVED = """
 CREATE TABLE run(
-    name TEXT PRIMARY KEY, seq INTEGER NOT NULL, pipeline TEXT NOT NULL, phase TEXT NOT NULL, started REAL NOT NULL,
-    ended REAL NOT NULL, steps INTEGER NOT NULL, failed INTEGER NOT NULL, message TEXT NOT NULL) WITHOUT ROWID;
+    name TEXT PRIMARY KEY, seq INTEGER NOT NULL, pipeline TEXT NOT NULL, phase TEXT NOT NULL,
+    started REAL NOT NULL, ended REAL NOT NULL, steps INTEGER NOT NULL, failed INTEGER NOT NULL,
+    message TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX run_seq ON run(seq);
 CREATE TABLE step(
     run TEXT NOT NULL, name TEXT NOT NULL, called INTEGER NOT NULL, task TEXT NOT NULL, label TEXT NOT NULL,
     phase TEXT NOT NULL, PRIMARY KEY(run, name)) WITHOUT ROWID;
-CREATE TABLE cache(key TEXT PRIMARY KEY, run TEXT NOT NULL, step TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE cache(
+    key TEXT PRIMARY KEY, run TEXT NOT NULL, step TEXT NOT NULL, seq INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE parts(
     pipeline TEXT NOT NULL, task TEXT NOT NULL, label TEXT NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY(pipeline, task, label)) WITHOUT ROWID;
@@ -54,7 +57,8 @@ CREATE TABLE model_version(
     model TEXT NOT NULL, version INTEGER NOT NULL, run TEXT, step TEXT, seq INTEGER NOT NULL,
     PRIMARY KEY(model, version), UNIQUE(run, step)) WITHOUT ROWID;
 CREATE TABLE alias(
-    model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(model, alias)) WITHOUT ROWID;
+    model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL,
+    PRIMARY KEY(model, alias)) WITHOUT ROWID;
 CREATE TABLE endpoint(
     name TEXT PRIMARY KEY, port INTEGER NOT NULL, wanted INTEGER NOT NULL, pointed INTEGER NOT NULL,
     reason TEXT NOT NULL) WITHOUT ROWID;

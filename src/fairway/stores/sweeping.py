@@ -1,7 +1,7 @@
 """Removing blobs that nothing refers to, in memory that grows by 16 bytes for each digest that is kept.
 
-A blob that somebody stores again while it is being removed survives: storing makes it new, and what turns out to be new
-after it was taken away is put back. Knows nothing of events; the caller says what to keep.
+A blob that somebody stores again while it is being removed survives: storing makes it new, and what turns out
+to be new after it was taken away is put back. Knows nothing of events; the caller says what to keep.
 """
 
 import os
@@ -44,7 +44,7 @@ class _Kept:
 
 
 def sweep(blobs: str, keep: Iterable[str], *, before: float, dry: bool) -> Swept:
-    """Remove, or with `dry` count, blobs and laid-out folders that are not kept and were last stored before a time.
+    """Remove (with `dry`, count) blobs that are not kept and were stored before a time, and their folders.
 
     Args:
         before: seconds since the epoch.

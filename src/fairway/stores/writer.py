@@ -1,7 +1,7 @@
 """The one thread that writes: it takes whatever has been queued, commits it together and then tells everyone.
 
-There is no waiting for more: while one commit is being made durable the next one gathers. Knows transactions and futures,
-not what is written.
+There is no waiting for more: while one commit is being made durable the next one gathers. Knows transactions
+and futures, not what is written.
 """
 
 import atexit
