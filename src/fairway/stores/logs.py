@@ -40,7 +40,7 @@ _CONTROL = re.compile(
 class _Stream:
     """One attempt's output: its open file, when it has one, and where in a line it stands.
 
-    `length` is the bytes in the line that was begun, −1 at the beginning of a line, −2 when only the file knows.
+    `length` is the bytes in the line that was begun, −1 at the start of a line, −2 when only the file knows.
     """
 
     __slots__ = ("decoder", "fd", "folder", "length", "lost", "name", "path", "time")
