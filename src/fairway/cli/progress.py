@@ -33,6 +33,7 @@ class Progress(Listener):
         self._begun: dict[str, float] = {}
         self._running: dict[str, None] = {}
         self._ended = 0
+        self._lines: dict[str, int] = {}
         self._drawn = 0.0
         self._partial: dict[tuple[str, int], bytes] = {}
         self.models: list[str] = []
@@ -96,12 +97,13 @@ class Progress(Listener):
         if spec is None:
             return
         self._open[spec.task] -= 1
-        grouped = not spec.label or self._counts[spec.task] > _MANY
-        if grouped and body.phase is Phase.SUCCEEDED and not self._explain:
+        many = self._counts[spec.task] > _MANY or self._lines.get(spec.task, 0) >= _MANY
+        if (many or not spec.label) and body.phase is Phase.SUCCEEDED and not self._explain:
             self._held.setdefault(spec.task, []).append((spec, body))
-            if not self._open[spec.task]:
+            if not self._open[spec.task] and not many:
                 self._release(spec.task)
             return
+        self._lines[spec.task] = self._lines.get(spec.task, 0) + 1
         self._line(self._title(step), body, self._cost([step]))
 
     def _release(self, task: str) -> None:

@@ -7,6 +7,7 @@ import signal
 
 from fairway import formats
 from fairway.spec.artifact import Artifact
+from fairway.spec.model import ModelVersion
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Failure, Reason, StepSpec
@@ -79,7 +80,20 @@ def environment_digest(environment: EnvironmentSpec | None, project: ProjectSpec
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def inline_artifact(value: object) -> Artifact:
+def registered(version: ModelVersion) -> str:
+    """A registration in a line: "churn version 4   accuracy 0.912 (needs 0.85)"."""
+    evaluation, gates = version.evaluation, version.candidate.gates
+    said = [f"{version.name} version {version.version}"]
+    if evaluation is not None:
+        bounds = {**gates.at_least, **gates.at_most}
+        for metric in bounds or [evaluation.headline]:
+            if metric in evaluation.metrics:
+                needs = f" (needs {bounds[metric]:g})" if metric in bounds else ""
+                said.append(f"{metric} {evaluation.metrics[metric]:.3g}{needs}")
+    return "   ".join(said)
+
+
+def inline_artifact(value: object, note: str = "") -> Artifact:
     """A plain value as an artifact that carries its content, however large."""
     encoded = formats.encode(value, allow_pickle=False)
     data = encoded.data or b""
@@ -88,7 +102,7 @@ def inline_artifact(value: object) -> Artifact:
         digest=hashlib.sha256(data).hexdigest(),
         size=len(data),
         kind=encoded.kind,
-        note=encoded.note,
+        note=note or encoded.note,
         inline=data,
     )
 

@@ -399,7 +399,8 @@ class RunEngine:
             reason = Reason.GATE if isinstance(error, GateRefused) else Reason.RESULT
             failure = Failure(reason=reason, message=error.message, hint=error.hint)
             return msgspec.structs.replace(result, outputs=(), failure=failure)
-        return msgspec.structs.replace(result, outputs=(outcomes.inline_artifact(version),))
+        note = outcomes.registered(version)
+        return msgspec.structs.replace(result, outputs=(outcomes.inline_artifact(version, note),))
 
     def _lineage(self, spec: StepSpec) -> Lineage:
         model = spec.inputs["model"]

@@ -212,7 +212,9 @@ class Host:
         return pid
 
     def _read_output(self, child: Child) -> bool:
-        """Pass on what a child printed; False at the end of its output."""
+        """Pass on what a child printed; False at the end of its output, or when that was reached before."""
+        if child.silent:
+            return False
         try:
             data = os.read(child.output, _READ)
         except BlockingIOError:
@@ -230,6 +232,8 @@ class Host:
 
     def _relay(self, child: Child) -> bool:
         """Pass on what a child told; False once it said its last."""
+        if child.mute:
+            return False
         try:
             contents = child.hear()
         except ValueError:
