@@ -22,6 +22,7 @@ import msgspec
 from fairway.author import describe, parameters
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
+from fairway.formats.warming import warm
 from fairway.runner import attempt, processes
 from fairway.runner.channel import Channel
 from fairway.runner.children import Child, Limits
@@ -29,6 +30,7 @@ from fairway.runner.values import Values
 from fairway.spec.errors import FairwayError
 from fairway.spec.run import Failure, Reason, Usage
 from fairway.spec.wire import (
+    DRIVER,
     Answer,
     Bind,
     Bound,
@@ -103,6 +105,7 @@ class Host:
         self._children: dict[int, Child] = {}
         self._out: list[bytes] = []
         self._quitting = False
+        self._warm = False
 
     def serve(self) -> int:
         """Import, describe, then work; returns the exit status."""
@@ -173,6 +176,10 @@ class Host:
             return Bound(failure=Failure(reason=Reason.USER, message=error.message, hint=error.hint))
 
     def _start(self, start: Start) -> None:
+        if start.step != DRIVER and not self._warm and not self.options.spawn:
+            self._warm = True
+            warm()
+            gc.freeze()
         child = Child(start.step, start.attempt, Limits(start.timeout, start.memory))
         child.pid = self._spawn(start, child) if self.options.spawn else self._fork(start, child)
         child.started()

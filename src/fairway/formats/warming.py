@@ -1,0 +1,21 @@
+"""Imports ahead of time what storing the values of loaded frameworks needs, so that forked steps find it in place.
+
+A host calls this once, before its first step: what it imports then, no step has to import again. Nothing is imported for
+a framework that the project itself did not import.
+"""
+
+import importlib
+import sys
+from contextlib import suppress
+
+_NEEDED = {"pandas": ("pyarrow", "pyarrow.ipc"), "polars": ("pyarrow", "pyarrow.ipc"), "sklearn": ("skops.io",)}
+"""Per framework, the modules that its codec loads; a missing one is reported when a value is met, not here."""
+
+
+def warm() -> None:
+    """Import the codecs' needs of every framework in this process."""
+    for framework, modules in _NEEDED.items():
+        if framework in sys.modules:
+            for module in modules:
+                with suppress(ImportError):
+                    importlib.import_module(module)
