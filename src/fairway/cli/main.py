@@ -66,11 +66,11 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="fairway", prog_name="fairway")
 def cli() -> None:
-    """From data to a model that answers requests, on this machine or any Kubernetes cluster.
+    """From data to a model that answers requests.
 
     \b
     Example:
-      fairway init && fairway run project.py && fairway deploy
+      fairway init && fairway run cancer.py && fairway deploy cancer
     """
 
 

@@ -84,7 +84,7 @@ def restore_command(folder: Path, as_json: bool) -> int:
         raise UsageError(f"{folder} is no backup of a store")
     shutil.copytree(folder, root, dirs_exist_ok=True)
     stores = wiring.LocalStores(root).prepare()
-    problems = stores.metadata.verify()
+    problems = stores.metadata.verify().problems
     stores.close()
     if problems:
         raise FairwayError(f"the backup is damaged: {problems[0]}", hint="use another backup")
@@ -113,7 +113,7 @@ def doctor_command(rebuild: bool, as_json: bool) -> int:
         stores = wiring.LocalStores(root)
         if rebuild:
             stores.metadata.rebuild()
-        problems = stores.metadata.verify()
+        problems = stores.metadata.verify().problems
         checks.append(("store", not problems, "; ".join(problems) or f"{root}: log and tables agree"))
         stores.close()
     else:

@@ -13,4 +13,4 @@ TEMPLATES = {
 
 def read(template: str) -> str:
     """The text of a template."""
-    return resources.files(__package__).joinpath(f"{template}.py").read_text("utf-8")
+    return resources.files(__name__).joinpath(f"{template}.py").read_text("utf-8")

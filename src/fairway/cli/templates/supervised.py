@@ -1,13 +1,12 @@
 """Tell malignant from benign tumours: three models trained in parallel, the best one gated and registered."""
 
 import pandas as pd
-from sklearn.base import ClassifierMixin
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import fairway as fw
@@ -28,14 +27,14 @@ def prepare(test_share: float) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 @fw.task(retries=1, timeout="5m")
-def train(data: pd.DataFrame, kind: str) -> ClassifierMixin:
+def train(data: pd.DataFrame, kind: str) -> Pipeline:
     """Fit one kind of model, its inputs scaled."""
     model = make_pipeline(StandardScaler(), MODELS[kind]())
     return model.fit(data.drop(columns="target"), data["target"])
 
 
 @fw.task
-def evaluate(model: ClassifierMixin, test: pd.DataFrame) -> fw.Evaluation:
+def evaluate(model: Pipeline, test: pd.DataFrame) -> fw.Evaluation:
     """Measure a model on cases it has not seen."""
     features = test.drop(columns="target")
     report = fw.evaluate(test["target"], model.predict(features), scores=model.predict_proba(features))
