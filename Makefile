@@ -1,0 +1,58 @@
+# Set-up, the demo, the checks and the tests. `make demo` and `make test` need only Python 3.11 or newer, git and make.
+
+PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
+WORKERS ?= 2
+
+.PHONY: demo test lint types contracts check lock bench faults clean setup
+
+.venv/made:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3.11"; exit 1; }
+	$(PYTHON) -m venv .venv
+	@touch $@
+
+.venv/demo-ready: .venv/made requirements/demo.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/dev-ready: .venv/demo-ready requirements/dev.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: .venv/dev-ready
+
+demo: .venv/demo-ready
+	bash examples/demo.sh $(abspath $(BIN))/fairway
+
+test: setup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/pyright
+
+contracts: setup
+	$(BIN)/lint-imports
+
+check: lint types contracts
+
+lock:
+	$(UV) pyproject.toml --all-extras --group build --group dev -o requirements/dev.txt
+	$(UV) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
+	$(UV) pyproject.toml --extra sklearn --extra data --extra rl --group build -c requirements/dev.txt -o requirements/demo.txt
+
+bench: setup
+	$(BIN)/python -m benchmarks
+
+faults: setup
+	$(BIN)/python -m pytest tests/faults tests/model --full -n $(WORKERS)
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache build dist
