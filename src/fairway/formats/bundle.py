@@ -1,15 +1,16 @@
 """Containers that hold arrays, tables, models or files, without pickling the container.
 
-The container becomes JSON (`value.json`) in which each such leaf is a reference; small leaves stay inside it, and
-larger ones follow each other in `leaves.bin`, aligned, so that they are still read by memory mapping. A leaf that is
-a folder gets one of its own. When everything is small the JSON alone is the content. Knows no format of a leaf.
+The container becomes JSON (`value.json`) in which each such leaf is a reference; small leaves stay inside
+it, and larger ones follow each other in `leaves.bin`, aligned, so that they are still read by memory
+mapping. A leaf that is a folder gets one of its own. When everything is small the JSON alone is the
+content. Knows no format of a leaf.
 """
 
 import base64
 import mmap
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -23,7 +24,7 @@ INLINE = 4096
 _ALIGN = 64
 _JSON = "value.json"
 _LEAVES = "leaves.bin"
-_CONTAINERS = (list, tuple, dict, set, frozenset)
+_CONTAINERS: tuple[type[Sized], ...] = (list, tuple, dict, set, frozenset)
 
 Leaf = Callable[[object], Encoded | None]
 """Encodes a value that is not plain; None when only pickle could."""
@@ -32,9 +33,10 @@ ReadLeaf = Callable[[str, Content, str], object]
 """Decodes a leaf, given format, content and kind."""
 
 
-def encode(value: Any, leaf: Leaf) -> Encoded:
-    """A container or record whose leaves all have a format of their own. Raises NotPlain naming one that has not."""
+def encode(value: object, leaf: Leaf) -> Encoded:
+    """A container or record whose leaves all have a format of their own. Raises NotPlain for one without."""
     large: list[Encoded] = []
+    size = len(value) if isinstance(value, _CONTAINERS) else None
     seen: dict[int, tuple[Tree, object]] = {}
 
     def put(item: object) -> Tree:
@@ -48,8 +50,8 @@ def encode(value: Any, leaf: Leaf) -> Encoded:
     skeleton = Writer(put).encode(value)
     count = len(seen)
     note = f"{count} part{'s' if count != 1 else ''}"
-    if isinstance(value, _CONTAINERS):
-        note = f"{len(value)} items, {note}"
+    if size is not None:
+        note = f"{size} items, {note}"
     if not large:
         return Encoded(format="bundle", kind=kind_of(value), note=note, data=skeleton)
 
@@ -75,7 +77,7 @@ def decode(content: Content, read_leaf: ReadLeaf, *, importing: bool) -> object:
         if root is None or sections is None:
             raise SerializationError("a stored container lacks its parts")
         if place not in folders:
-            part = root / f"part-{place}"
+            part = _part(root, place, tree.get("file", ""))
             folders[place] = read_leaf(format, part if part.exists() else sections[place], kind)
         return folders[place]
 
@@ -89,7 +91,16 @@ def _reference(encoded: Encoded, large: list[Encoded]) -> Tree:
     if encoded.data is not None and len(encoded.data) <= INLINE:
         return {**head, "data": base64.b64encode(encoded.data).decode("ascii")}
     large.append(encoded)
+    if encoded.source is not None and not encoded.source.is_dir():
+        head["file"] = encoded.source.name
     return {**head, "place": len(large) - 1}
+
+
+def _part(root: Path, place: int, file: str) -> Path:
+    """Where a leaf is that is a folder or a user's file; it may be nowhere else."""
+    if Path(file).name != file:
+        raise SerializationError(f"a stored container names the file {file!r}, which is not in its folder")
+    return root / f"part-{int(place)}" / file
 
 
 def _write(root: Path, skeleton: bytes, large: list[Encoded]) -> None:

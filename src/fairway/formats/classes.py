@@ -1,19 +1,20 @@
 """Names classes in stored content and finds them again, so that data can be rebuilt as a project's own types.
 
-Only dataclasses, msgspec Structs, enumerations and named tuples are ever rebuilt, and none of their methods runs except
-a Struct's constructor. Knows nothing of JSON.
+Only dataclasses, msgspec Structs, enumerations and named tuples are ever rebuilt, and none of their methods
+runs except a Struct's constructor. Knows nothing of JSON.
 """
 
 import dataclasses
 import importlib
 import sys
 from enum import Enum
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, cast
 
 import msgspec
 
 from fairway.spec.errors import SerializationError
 
+_EMPTY: tuple[object, ...] = (object, Generic, Protocol)
 _STATE_METHODS = (
     "__reduce__",
     "__reduce_ex__",
@@ -24,8 +25,8 @@ _STATE_METHODS = (
 )
 
 
-def class_name(cls: type) -> str | None:
-    """Its "module:qualname", if that finds the class again in another process that imports the module; else None."""
+def class_name(cls: type[Any]) -> str | None:
+    """Its "module:qualname", if that finds the class again in another process; else None."""
     if cls.__module__ == "__main__" or "<" in cls.__qualname__:
         return None
     try:
@@ -35,7 +36,7 @@ def class_name(cls: type) -> str | None:
     return f"{cls.__module__}:{cls.__qualname__}" if found is cls else None
 
 
-def find_class(name: str, *, importing: bool) -> type:
+def find_class(name: str, *, importing: bool) -> type[Any]:
     """The class of that name.
 
     Args:
@@ -68,41 +69,31 @@ def find_class(name: str, *, importing: bool) -> type:
     return found
 
 
-def is_record(cls: type) -> bool:
-    """Whether instances are nothing but their fields: a Struct, or a dataclass without other bases or own pickling."""
+def is_record(cls: type[Any]) -> bool:
+    """Whether instances are nothing but their fields: a Struct, or a dataclass without own pickling."""
     if issubclass(cls, msgspec.Struct):
         return True
-    if not dataclasses.is_dataclass(cls) or any(
-        getattr(cls, name) is not getattr(object, name, None) for name in _STATE_METHODS if hasattr(cls, name)
-    ):
+    if not dataclasses.is_dataclass(cls) or any(_own_pickling(cls, name) for name in _STATE_METHODS):
         return False
-    return all(
-        base is object
-        or base is Generic
-        or base is Protocol
-        or dataclasses.is_dataclass(base)
-        or base.__module__ == "abc"
-        for base in cls.__mro__
-    )
+    bases: tuple[Any, ...] = cls.__mro__
+    return all(base in _EMPTY or dataclasses.is_dataclass(base) or base.__module__ == "abc" for base in bases)
 
 
-def is_named_tuple(cls: type) -> bool:
+def _own_pickling(cls: type[Any], name: str) -> bool:
+    method = getattr(cls, name, None)
+    return method is not getattr(object, name, None) and getattr(method, "__module__", "") != "dataclasses"
+
+
+def is_named_tuple(cls: type[Any]) -> bool:
     """Whether it was made by `typing.NamedTuple` or `collections.namedtuple`."""
-    return (
-        issubclass(cls, tuple)
-        and isinstance(getattr(cls, "_fields", None), tuple)
-        and cls.__bases__ == (tuple,)
-    )
+    bases: tuple[Any, ...] = cls.__bases__
+    return bases == (tuple,) and isinstance(getattr(cls, "_fields", None), tuple)
 
 
 def fields_of(value: Any) -> dict[str, object] | None:
     """The fields of a record by name, or None when it holds more than its fields or less."""
-    cls = type(value)
-    names = (
-        cls.__struct_fields__
-        if issubclass(cls, msgspec.Struct)
-        else tuple(f.name for f in dataclasses.fields(cls))
-    )
+    cls = cast(type[Any], type(value))
+    names = _field_names(cls)
     if set(getattr(value, "__dict__", ())) - set(names):
         return None
     try:
@@ -111,14 +102,14 @@ def fields_of(value: Any) -> dict[str, object] | None:
         return None
 
 
-def rebuild(cls: type, fields: dict[str, object]) -> object:
+def rebuild(cls: type[Any], fields: dict[str, object]) -> object:
     """A record with these fields, without running `__init__` or `__post_init__` of a dataclass.
 
     Raises:
         SerializationError: the class no longer has these fields.
     """
     struct = issubclass(cls, msgspec.Struct)
-    known = cls.__struct_fields__ if struct else tuple(field.name for field in dataclasses.fields(cls))
+    known = _field_names(cls)
     missing = [name for name in known if name not in fields]
     if set(fields) - set(known) or (missing and not struct):
         changed = ", ".join(sorted({*missing, *(set(fields) - set(known))}))
@@ -128,13 +119,19 @@ def rebuild(cls: type, fields: dict[str, object]) -> object:
             return cls(**fields)
         except TypeError as error:
             raise _changed(cls, str(error)) from error
-    value = object.__new__(cls)
+    value: Any = object.__new__(cls)
     for name, item in fields.items():
         object.__setattr__(value, name, item)
     return value
 
 
-def _changed(cls: type, what: str) -> SerializationError:
+def _field_names(cls: type[Any]) -> tuple[str, ...]:
+    if issubclass(cls, msgspec.Struct):
+        return cls.__struct_fields__
+    return tuple(field.name for field in dataclasses.fields(cls))
+
+
+def _changed(cls: type[Any], what: str) -> SerializationError:
     return SerializationError(
         f"class {cls.__qualname__} has changed since a value of it was stored: {what}",
         hint="run the step that made the value again",

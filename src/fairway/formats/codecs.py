@@ -1,9 +1,10 @@
 """Chooses the format of a value by its type, and reads any format back.
 
-A framework is imported only when one of its values, or content in its format, is met: the packages that define a
-value's class and bases say whose value it is. Knows no store.
+A framework is imported only when one of its values, or content in its format, is met: the packages that
+define a value's class and bases say whose value it is. Knows no store.
 """
 
+import functools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,8 @@ _ARROW: dict[str, Callable[[Content, str], object]] = {
 def encode(value: object, *, allow_pickle: bool = True) -> Encoded:
     """How to store a value: the safest format that gives back exactly the same value.
 
-    Plain values become JSON, values of a framework its native format, containers of such a bundle, and anything else
-    a pickle, unless that is not allowed.
+    Plain values become JSON, values of a framework its native format, containers of such a bundle, and
+    anything else a pickle, unless that is not allowed.
 
     Raises:
         SerializationError: no format can hold the value; names its type and what to do.
@@ -112,14 +113,15 @@ def decode(format: str, content: bytes | Path, kind: str = "", *, allow_pickle: 
 def _decode(format: str, content: Content, kind: str, trusted: bool) -> object:
     if format in CODE_FORMATS and not trusted:
         raise SerializationError(
-            f"a value of type {kind or 'unknown'} is stored as {format}, which can run code, and its origin is not trusted",
+            f"a value of type {kind or 'unknown'} is stored as {format}, which can run code, "
+            "and its origin is not trusted",
             hint="store it in a format without code, or make it in a run of this project",
         )
     try:
         if format == "json":
             return plain.Reader(importing=trusted).decode(_data(content))
         if format == "bundle":
-            return bundle.decode(content, lambda *leaf: _decode(*leaf, trusted), importing=trusted)
+            return bundle.decode(content, functools.partial(_decode, trusted=trusted), importing=trusted)
         if format == "skops":
             return sklearn.decode(content, kind, trusted=trusted)
         read = _ARROW.get(kind.partition(".")[0], arrow.decode) if format == "arrow" else _DECODE.get(format)

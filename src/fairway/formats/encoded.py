@@ -1,6 +1,7 @@
 """What every codec gives and takes: a value on its way into the store, and content on its way back.
 
-Knows no framework and no store: a codec says how a value would be written, and whoever owns a store writes it.
+Knows no framework and no store: a codec says how a value would be written, and who owns a
+store writes it.
 """
 
 import io
@@ -11,7 +12,7 @@ from typing import BinaryIO
 import msgspec
 
 Content = bytes | memoryview | Path
-"""Stored content: bytes, a view into a memory-mapped file, or the path of a file or folder that must not change."""
+"""Stored content: bytes, a view into a mapped file, or the path of a file or folder that must not change."""
 
 SMALL = 64 * 1024
 """Values of up to about this many bytes are encoded at once; larger ones are streamed."""
@@ -58,7 +59,7 @@ CODE_FORMATS = frozenset({"pickle", "torchscript", "keras"})
 
 
 def kind_of(value: object) -> str:
-    """The type of a value for people: the package and the class, "pandas.DataFrame", or "int" for built-in types."""
+    """The type of a value for people: package and class, "pandas.DataFrame", or "int" for built-in types."""
     return kind_of_type(type(value))
 
 

@@ -3,7 +3,6 @@
 They are recognised by two attributes, so that this floor need not know the class the user's file uses.
 """
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ def encode(value: Any) -> Encoded | None:
     Raises:
         SerializationError: the file or folder does not exist, or is of the other sort.
     """
-    kind = getattr(value, "__fairway_kind__", None)
-    path = getattr(value, "__fairway_path__", None)
-    if kind not in ("file", "folder") or not isinstance(path, os.PathLike):
+    kind: str = getattr(value, "__fairway_kind__", "")
+    path: Any = getattr(value, "__fairway_path__", None)
+    if kind not in ("file", "folder") or path is None:
         return None
     path = Path(path)
     if not path.exists():

@@ -1,7 +1,7 @@
 """The one door through which a framework is imported: inside a function, when one of its values is met.
 
-Frameworks come without usable types, so what comes through the door is `Any`. Knows no framework by name but those
-whose distribution is called otherwise than their package.
+Frameworks come without usable types, so what comes through the door is `Any`. Knows no framework by name
+but those whose distribution is called otherwise than their package.
 """
 
 import importlib

@@ -1,7 +1,7 @@
 """Keras models in the `.keras` format, whatever backend computes them.
 
-Such a file can name code to run, and Keras' own safe mode has been bypassed more than once: it counts as code and is
-read only where the caller trusts its origin. Knows nothing of the backends.
+Such a file can name code to run, and Keras' own safe mode has been bypassed more than once: it counts as
+code and is read only where the caller trusts its origin. Knows nothing of the backends.
 """
 
 import os

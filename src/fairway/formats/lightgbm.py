@@ -14,7 +14,7 @@ _FILE = "model.txt"
 
 
 def encode(value: Any) -> Encoded | None:
-    """A Booster, or one of the scikit-learn wrappers; None for subclasses, other objects and callable objectives."""
+    """A Booster, or a scikit-learn wrapper; None for subclasses, other objects and callable objectives."""
     lightgbm = load("lightgbm")
 
     if type(value) is lightgbm.Booster:
@@ -24,9 +24,11 @@ def encode(value: Any) -> Encoded | None:
             note=f"{value.current_iteration()} rounds, {value.num_feature()} features",
             data=_text(value).encode(),
         )
-    if not isinstance(value, lightgbm.LGBMModel) or not type(value).__module__.startswith("lightgbm."):
+    if not estimators.is_instance(value, lightgbm.LGBMModel) or not type(value).__module__.startswith(
+        "lightgbm."
+    ):
         return None
-    state = dict(vars(value))
+    state: dict[str, Any] = {**value.__dict__}
     booster = state.pop("_Booster", None)
     labels = state.pop("_le", None)
     if labels is not None:
@@ -51,7 +53,7 @@ def decode_wrapper(content: Content, kind: str = "") -> object:
     lightgbm = load("lightgbm")
 
     value, root = estimators.decode(content, lightgbm, lightgbm.LGBMModel)
-    state = vars(value)
+    state: dict[str, Any] = value.__dict__
     if "_le" in state:
         labels = load("sklearn.preprocessing").LabelEncoder()
         labels.classes_ = state["_le"]

@@ -1,7 +1,7 @@
 """numpy arrays as .npy files, which are read by memory mapping.
 
-An array read back is writable, as it was when it was made: pages that are written to are copied, the stored file is
-never changed. Arrays of Python objects are not written here; they never need unpickling.
+An array read back is writable, as it was when it was made: pages that are written to are copied, the stored
+file is never changed. Arrays of Python objects are not written here; they never need unpickling.
 """
 
 import io
@@ -53,7 +53,7 @@ def write_array(stream: BinaryIO, array: Any) -> None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The array: mapped from a path, copied from bytes, seen through a memory view. Raises ValueError for objects."""
+    """The array: mapped from a path, copied from bytes, or a view. Raises ValueError for objects."""
     np = load("numpy")
     npy = load("numpy.lib.format")
 

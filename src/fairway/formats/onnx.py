@@ -1,7 +1,7 @@
 """ONNX models, and what is checked of one before anything runs it.
 
-A model may not refer to files beside it, nor use operators outside the standard sets. The check reads the file's
-own encoding (protocol buffers), so that serving needs no package `onnx`. Knows no runtime.
+A model may not refer to files beside it, nor use operators outside the standard sets. The check reads the
+file's own encoding (protocol buffers), so that serving needs no package `onnx`. Knows no runtime.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,13 @@ _EXTERNAL = b"location"
 
 
 def encode(value: Any) -> Encoded | None:
-    """A ModelProto; None for anything else. Raises SerializationError for external data and foreign operators."""
+    """A ModelProto; None for anything else. Raises SerializationError when `check` refuses it."""
     if type(value).__name__ != "ModelProto":
         return None
     data: bytes = value.SerializeToString(deterministic=True)
     check(data)
-    note = f"{value.producer_name or 'unknown producer'}, opset {max((o.version for o in value.opset_import), default=0)}"
+    opset = max((opset.version for opset in value.opset_import), default=0)
+    note = f"{value.producer_name or 'unknown producer'}, opset {opset}"
     return Encoded(format="onnx", kind=kind_of(value), note=note, data=data)
 
 

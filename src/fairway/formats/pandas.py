@@ -1,7 +1,7 @@
 """pandas tables, series and indexes through Arrow, with index, names, order and dtypes as they were.
 
-What Arrow would change is not written here: `encode` compares what an empty slice reads back as and refuses, and the
-caller falls back. Knows nothing of other table libraries.
+What Arrow would change is not written here: `encode` compares what an empty slice reads back as and
+refuses, and the caller falls back. Knows nothing of other table libraries.
 """
 
 from typing import Any
@@ -63,6 +63,8 @@ def _to_arrow(frame: Any, value: Any) -> Any:
     if _index_is_objects(frame.index):
         return None
     table = pa.Table.from_pandas(frame, preserve_index=None)
+    if table.num_columns == 0 and len(frame) > 0:
+        return None
     name = value.name if type(value).__name__ == "Series" else None
     columns = frame.columns
     extra = {
@@ -82,12 +84,12 @@ def _to_arrow(frame: Any, value: Any) -> Any:
 
 
 def _missing(column: Any) -> str:
-    """How a column of Python objects of one sort writes what is missing: "none" or "nan"; "mixed" when it cannot be kept."""
+    """How a column of objects writes what is missing: "none", "nan", or "mixed" if it cannot be kept."""
     cells = list(column.array)
     names = frozenset(type(cell).__name__ for cell in cells)
     if any(names <= allowed for allowed in _CELLS):
         return "none"
-    if names == {"str", "float"} and all(cell != cell for cell in cells if type(cell) is float):
+    if sorted(names) == ["float", "str"] and all(cell != cell for cell in cells if type(cell) is float):
         return "nan"
     return "mixed"
 
@@ -119,7 +121,7 @@ def _from_arrow(table: Any, kind: str) -> Any:
     np = load("numpy")
     pd = load("pandas")
 
-    metadata = table.schema.metadata or {}
+    metadata: dict[bytes, bytes] = table.schema.metadata or {}
     if _EXTRA not in metadata:
         return table.to_pandas()
     extra: Any = plain.Reader().decode(metadata[_EXTRA])

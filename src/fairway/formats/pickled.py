@@ -45,7 +45,7 @@ def decode(content: Content, kind: str = "") -> object:
     except (ImportError, AttributeError) as error:
         raise SerializationError(
             f"a stored value of type {kind or 'unknown'} cannot be read: {error}",
-            hint="keep the code that defines its class where it was, or run the step that made the value again",
+            hint="keep the code of its class where it was, or run the step that made the value again",
         ) from error
     except Exception as error:
         raise SerializationError(

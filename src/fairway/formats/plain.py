@@ -1,19 +1,20 @@
 """Plain Python values as JSON that gives back exactly the same value and runs no code when it is read.
 
-What JSON has is written as it is, so that people and other programs can read it; everything else becomes an object
-whose first key is a tag: `{"$tuple": [1, 2]}`. Equal values give equal bytes. A value that is not plain is offered to
-a `leaf` function, which makes this the skeleton of a bundle. Knows no framework but numpy's scalars.
+What JSON has is written as it is, so that people and other programs can read it; everything else becomes an
+object whose first key is a tag: `{"$tuple": [1, 2]}`. Equal values give equal bytes. A value that is not
+plain is offered to a `leaf` function, which makes this the skeleton of a bundle. Knows no framework but
+numpy's scalars.
 """
 
 import base64
 import datetime as dt
 import uuid
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
-from typing import Any
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -26,6 +27,9 @@ Tree = Any
 """What JSON can hold."""
 
 _PATHS = (PosixPath, WindowsPath, PurePosixPath, PureWindowsPath)
+
+
+_CONTAINERS: tuple[type[Sized], ...] = (list, tuple, set, frozenset, dict)
 
 
 class NotPlain(Exception):
@@ -57,7 +61,7 @@ class Writer:
 
     def tree(self, value: Any) -> Tree:
         """The value as JSON objects, arrays, strings, numbers, booleans and null."""
-        cls: type = type(value)
+        cls = cast(type[Any], type(value))
         if cls is str:
             return _text(value) if self._escape else value
         if cls is bool or value is None:
@@ -88,7 +92,7 @@ class Writer:
     def _pairs(self, value: dict[Any, Any]) -> Tree:
         return [[self.tree(key), self.tree(item)] for key, item in value.items()]
 
-    def _object(self, value: Any, cls: type) -> Tree:
+    def _object(self, value: Any, cls: type[Any]) -> Tree:
         tree: Tree = None
         if cls is dt.datetime or cls is dt.time:
             tree = _moment(value)
@@ -114,7 +118,7 @@ class Writer:
         name = class_name(type(value))
         if name is None:
             return None
-        if value.name is not None and type(value).__members__.get(value.name) is value:
+        if type(value).__members__.get(value.name or "") is value:
             return {"$enum": name, "name": value.name}
         return {"$enum": name, "value": self.tree(value.value)}
 
@@ -162,21 +166,23 @@ class Reader:
     def value(self, tree: Tree) -> Any:
         """The value that a tree stands for."""
         if type(tree) is list:
+            items = cast(list[Any], tree)
             value = self.value
-            return [value(item) for item in tree]
+            return [value(item) for item in items]
         if type(tree) is not dict:
             return tree
-        tag = next(iter(tree), "")
+        fields = cast(dict[str, Any], tree)
+        tag = next(iter(fields), "")
         if tag[:1] != "$":
-            return {key: self.value(item) for key, item in tree.items()}
+            return {key: self.value(item) for key, item in fields.items()}
         try:
-            return self._tagged(tag, tree)
+            return self._tagged(tag, fields)
         except SerializationError:
             raise
         except Exception as error:
             raise SerializationError(
                 f"a stored value of form {tag[1:]} cannot be read: {error}",
-                hint="it may have been written by a newer version of Fairway; run the step that made it again",
+                hint="a newer version of Fairway may have written it; run the step that made it again",
             ) from error
 
     def _tagged(self, tag: str, tree: dict[str, Any]) -> object:
@@ -188,8 +194,7 @@ class Reader:
                 self.value(item) for item in content
             )
         if tag in ("$dict", "$OrderedDict", "$Counter"):
-            kind = {"$dict": dict, "$OrderedDict": OrderedDict, "$Counter": Counter}[tag]
-            value: Any = kind()
+            value: Any = _MAPPINGS[tag]()
             for key, item in content:
                 value[self.value(key)] = self.value(item)
             return value
@@ -204,7 +209,7 @@ class Reader:
             fields = {name: self.value(item) for name, item in tree["fields"].items()}
             return rebuild(self._class(content, object), fields)
         if tag == "$namedtuple":
-            return tuple.__new__(self._class(content, tuple), [self.value(item) for item in tree["items"]])
+            return _tuple(self._class(content, tuple), [self.value(item) for item in tree["items"]])
         if tag in ("$numpy", "$objects"):
             return self._numpy(tag, tree)
         if self._leaf is None:
@@ -239,7 +244,7 @@ def vars_of(value: object) -> dict[str, object]:
 
 def summary(value: object, limit: int = 60) -> str:
     """A plain value for people, on one line of at most `limit` characters."""
-    if isinstance(value, (list, tuple, set, frozenset, dict)) and len(value) > 20:
+    if isinstance(value, _CONTAINERS) and len(value) > 20:
         return f"{len(value)} items"
     if isinstance(value, (str, bytes)) and len(value) > limit:
         return f"{value[: limit - 10]!r}…"
@@ -297,10 +302,29 @@ _SIMPLE: dict[type, tuple[str, Callable[[Any], Tree]]] = {
     **{cls: (f"${cls.__name__}", lambda value: _text(str(value))) for cls in _PATHS},
 }
 
+
+def _read_text(data: str) -> str:
+    return base64.b64decode(data).decode("utf-8", "surrogatepass")
+
+
+def _read_path(cls: type[PurePath]) -> Callable[[Any], object]:
+    return lambda tree: cls(tree if isinstance(tree, str) else _read_text(tree["$text"]))
+
+
+def _tuple(cls: type[Any], items: list[object]) -> object:
+    return cast(Any, tuple).__new__(cls, items)
+
+
+_MAPPINGS: dict[str, Callable[[], dict[Any, Any]]] = {
+    "$dict": dict,
+    "$OrderedDict": OrderedDict,
+    "$Counter": Counter,
+}
+
 _READ: dict[str, Callable[[Any], object]] = {
     "$int": lambda text: int(text, 16),
     "$float": float,
-    "$text": lambda text: base64.b64decode(text).decode("utf-8", "surrogatepass"),
+    "$text": _read_text,
     "$bytes": base64.b64decode,
     "$bytearray": lambda text: bytearray(base64.b64decode(text)),
     "$date": dt.date.fromisoformat,
@@ -308,14 +332,6 @@ _READ: dict[str, Callable[[Any], object]] = {
     "$decimal": Decimal,
     "$uuid": uuid.UUID,
     "$range": lambda parts: range(*(int(part, 16) for part in parts)),
-}
-
-
-def _read_path(cls: type[PurePath]) -> Callable[[Any], object]:
-    return lambda tree: cls(_READ["$text"](tree["$text"]) if isinstance(tree, dict) else tree)  # pyright: ignore
-
-
-_READ |= {
     "$PosixPath": _read_path(Path),
     "$WindowsPath": _read_path(Path),
     "$PurePosixPath": _read_path(PurePosixPath),

@@ -37,8 +37,5 @@ def decode(content: Content, kind: str = "") -> object:
     """The frame, or the series when `kind` says so."""
     pl = load("polars")
 
-    if isinstance(content, Path):
-        frame = pl.read_ipc(content, memory_map=True)
-    else:
-        frame = pl.read_ipc(io.BytesIO(content))
+    frame = pl.read_ipc(content if isinstance(content, Path) else io.BytesIO(content))
     return frame.to_series() if kind == "polars.Series" else frame

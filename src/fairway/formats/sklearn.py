@@ -1,8 +1,9 @@
 """scikit-learn estimators through skops, which stores them as data: no code is in the file and none runs.
 
-Every type in a file must be known: skops' own safe list, or one reviewed here. Types whose content native code uses
-without checking it (trees with raw indices) need the caller's trust in the file's origin besides. The bytes are made
-the same for the same model. Knows no other framework but the names of the types that go into pipelines.
+Every type in a file must be known: skops' own safe list, or one reviewed here. Types whose content native
+code uses without checking it (trees with raw indices) need the caller's trust in the file's origin besides.
+The bytes are made the same for the same model. Knows no other framework but the names of the types that go
+into pipelines.
 """
 
 import importlib
@@ -10,7 +11,7 @@ import io
 import json
 import sys
 import zipfile
-from typing import Any
+from typing import Any, cast
 
 from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
 from fairway.formats.frameworks import load
@@ -41,7 +42,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)
 
 
 def encode(value: Any) -> Encoded | None:
-    """An estimator or other scikit-learn object; None when skops is absent or a type in it is not reviewed."""
+    """An estimator or other object; None when skops is absent or a type in it is not reviewed."""
     try:
         skops = load("skops.io")
     except ImportError:
@@ -96,23 +97,24 @@ def _reviewed(name: str) -> bool:
 
 
 def _canonical(data: bytes) -> bytes:
-    """The same content with object ids counted from 1 and without times, so that equal models have equal bytes."""
+    """The same content with ids counted from 1 and without times, so that equal models have equal bytes."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         schema = json.loads(archive.read("schema.json"))
         ids: dict[object, int] = {}
         names: dict[str, str] = {}
         stack: list[Any] = [schema]
         while stack:
-            node = stack.pop()
-            if isinstance(node, dict):
-                if "__id__" in node:
-                    node["__id__"] = ids.setdefault(node["__id__"], len(ids) + 1)
-                file = node.get("file")
+            node: Any = stack.pop()
+            if type(node) is dict:
+                fields = cast(dict[str, Any], node)
+                if "__id__" in fields:
+                    fields["__id__"] = ids.setdefault(fields["__id__"], len(ids) + 1)
+                file: Any = fields.get("file")
                 if isinstance(file, str):
-                    node["file"] = names.setdefault(file, f"{len(names) + 1}.{file.partition('.')[2]}")
-                stack.extend(item for item in reversed(node.values()) if isinstance(item, (dict, list)))
-            elif isinstance(node, list):
-                stack.extend(item for item in reversed(node) if isinstance(item, (dict, list)))
+                    fields["file"] = names.setdefault(file, f"{len(names) + 1}.{file.partition('.')[2]}")
+                stack.extend(reversed(fields.values()))
+            elif type(node) is list:
+                stack.extend(reversed(cast(list[Any], node)))
         out = io.BytesIO()
         with zipfile.ZipFile(out, "w") as target:
             for old, new in names.items():
@@ -122,7 +124,7 @@ def _canonical(data: bytes) -> bytes:
 
 
 def _note(value: Any) -> str:
-    steps = getattr(value, "steps", None)
-    if isinstance(steps, list):
+    steps: list[tuple[str, object]] | None = getattr(value, "steps", None)
+    if type(steps) is list:
         return " + ".join(type(step[1]).__name__ for step in steps)
     return f"scikit-learn {sys.modules['sklearn'].__version__}"

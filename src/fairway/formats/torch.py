@@ -1,19 +1,21 @@
 """PyTorch tensors and state dicts as safetensors, which is data only and is read by memory mapping.
 
-A module itself is code and data in one: it is stored by pickle (or as TorchScript), between steps of one project, and
-gets its safe form when it is registered and compiled to ONNX. Knows nothing of other frameworks.
+A module itself is code and data in one: it is stored by pickle (or as TorchScript), between steps of one
+project, and gets its safe form when it is registered and compiled to ONNX. Knows nothing of other
+frameworks.
 """
 
 import io
 import json
 from collections import OrderedDict
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from fairway.formats.encoded import SMALL, Content, Encoded, as_bytes, kind_of
 from fairway.formats.frameworks import load
 
 _PIECE = 2**20
+_DICTS: tuple[type, ...] = (dict, OrderedDict)
 _SINGLE = "tensor"
 _DTYPES = {
     "float64": "F64",
@@ -48,12 +50,13 @@ def encode(value: Any) -> Encoded | None:
     return None
 
 
-def is_state_dict(value: Any) -> bool:
+def is_state_dict(value: object) -> bool:
     """Whether it is a dict from text to tensors only, by the types' names."""
-    return (
-        type(value) in (dict, OrderedDict)
-        and len(value) > 0
-        and all(type(key) is str and type(item).__module__.startswith("torch") for key, item in value.items())
+    if type(value) not in _DICTS:
+        return False
+    items = cast(dict[object, object], value).items()
+    return bool(items) and all(
+        type(key) is str and type(item).__module__.startswith("torch") for key, item in items
     )
 
 
@@ -66,8 +69,9 @@ def encode_state_dict(value: Any) -> Encoded | None:
     if "__metadata__" in value:
         return None
     size = sum(item.numel() for item in value.values())
+    tensors: dict[str, Any] = {**value}
     kind = "torch.StateDict" if type(value) is OrderedDict else "dict"
-    return _safetensors(dict(value), kind, f"{len(value)} tensors, {size} numbers")
+    return _safetensors(tensors, kind, f"{len(tensors)} tensors, {size} numbers")
 
 
 def decode(content: Content, kind: str = "") -> object:
@@ -79,7 +83,8 @@ def decode(content: Content, kind: str = "") -> object:
     if isinstance(content, Path):
         with load("safetensors").safe_open(str(content), framework="pt") as stored:
             metadata = stored.metadata() or {}
-            tensors = {name: stored.get_tensor(name) for name in stored.keys()}
+            names: list[str] = stored.keys()
+            tensors = {name: stored.get_tensor(name) for name in names}
     else:
         data = as_bytes(content)
         tensors = safetensors.load(data)
@@ -96,7 +101,7 @@ def decode(content: Content, kind: str = "") -> object:
     }
     if kind in ("torch.Tensor", "torch.Parameter"):
         return values[_SINGLE]
-    return OrderedDict(values) if kind == "torch.StateDict" else values
+    return OrderedDict[str, Any](values) if kind == "torch.StateDict" else values
 
 
 def decode_script(content: Content, kind: str = "") -> object:
@@ -132,7 +137,7 @@ def _safetensors(tensors: dict[str, Any], kind: str, note: str) -> Encoded:
 
 
 def _write(stream: BinaryIO, tensors: dict[str, Any]) -> None:
-    """Write the safetensors format, one tensor at a time: header length, JSON header, then the data, larger types first."""
+    """Write the safetensors format tensor by tensor: header length, JSON header, larger types first."""
     torch = load("torch")
 
     places = sorted(

@@ -1,15 +1,19 @@
-"""Imports ahead of time what storing the values of loaded frameworks needs, so that forked steps find it in place.
+"""Imports ahead of time what storing the values of loaded frameworks needs, so that steps find it in place.
 
-A host calls this once, before its first step: what it imports then, no step has to import again. Nothing is imported for
-a framework that the project itself did not import.
+A host calls this once, before its first step: what it imports then, no forked step has to import again.
+Nothing is imported for a framework that the project itself did not import.
 """
 
 import importlib
 import sys
 from contextlib import suppress
 
-_NEEDED = {"pandas": ("pyarrow", "pyarrow.ipc"), "polars": ("pyarrow", "pyarrow.ipc"), "sklearn": ("skops.io",)}
-"""Per framework, the modules that its codec loads; a missing one is reported when a value is met, not here."""
+_NEEDED = {
+    "pandas": ("pyarrow", "pyarrow.ipc"),
+    "polars": ("pyarrow", "pyarrow.ipc"),
+    "sklearn": ("skops.io",),
+}
+"""Per framework, the modules its codec loads; a missing one is reported when a value is met, not here."""
 
 
 def warm() -> None:

@@ -14,7 +14,7 @@ _FILE = "model.ubj"
 
 
 def encode(value: Any) -> Encoded | None:
-    """A Booster, or one of the scikit-learn wrappers; None for subclasses, other objects and callable objectives."""
+    """A Booster, or a scikit-learn wrapper; None for subclasses, other objects and callable objectives."""
     xgboost = load("xgboost")
 
     if type(value) is xgboost.Booster:
@@ -24,9 +24,11 @@ def encode(value: Any) -> Encoded | None:
             note=f"{value.num_boosted_rounds()} rounds, {value.num_features()} features",
             data=bytes(value.save_raw("ubj")),
         )
-    if not isinstance(value, xgboost.XGBModel) or not type(value).__module__.startswith("xgboost."):
+    if not estimators.is_instance(value, xgboost.XGBModel) or not type(value).__module__.startswith(
+        "xgboost."
+    ):
         return None
-    state = dict(vars(value))
+    state: dict[str, Any] = {**value.__dict__}
     booster = state.pop("_Booster", None)
 
     def save(root: Path) -> None:

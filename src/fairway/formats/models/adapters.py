@@ -40,7 +40,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
         runtime: the framework's name for people, in the server's answer.
         predict: outputs by name, given the model and what `prepare` made.
         prepare: what the model takes, given the model, its signature and arrays by input name.
-        convert: the model as ONNX, given model, signature, element types to use and sample inputs; may raise anything.
+        convert: the model as ONNX, given model, signature, element types and sample inputs; may raise.
         classes: a classifier's labels.
         wants_table: whether columns of numbers must stay apart.
         adjust: the sample in the element types that the model computes with.
@@ -137,7 +137,7 @@ def adapter_of(model: Any) -> Adapter:
 
 
 def describe_model(model: Any) -> str:
-    """The framework and its version, "scikit-learn 1.9.1"; the class's name for a model without a framework."""
+    """The framework and its version, "scikit-learn 1.9.1"; for a model of no framework its class."""
     for root in roots_of(model):
         if name := framework_name(root):
             return name

@@ -19,16 +19,17 @@ def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
 
 
 def convert(model: Any, signature: Signature, change: Any, *, bare: bool, binary: bool) -> bytes:
-    """The model as ONNX through `change(model, initial_types)`, with the outputs of the signature.
+    """The model as ONNX through `change(model, initial_types=)`, with the outputs of the signature.
 
     Args:
-        bare: whether it is a booster rather than a wrapper: its prediction is the raw number or probabilities.
+        bare: whether it is a booster rather than a wrapper: its prediction is the raw number or
+            probabilities.
         binary: whether a bare booster gives the probability of the second of two classes.
     """
     if signature.layout != "tensor":
         raise ValueError("columns of text are not converted")
     types = load("onnxmltools.convert.common.data_types")
-    converted = change(model, graph.initial_types(types, signature, {"input": "FP32"}))
+    converted = change(model, initial_types=graph.initial_types(types, signature, {"input": "FP32"}))
     names = [output.name for output in converted.graph.output]
     if not bare or len(names) == 1:
         return graph.finish(converted, [spec.name for spec in signature.outputs])

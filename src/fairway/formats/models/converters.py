@@ -9,7 +9,12 @@ from typing import Any
 from fairway.formats.frameworks import load
 
 _HISTOGRAM = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
-_FLOAT = 1
+_TREES = tuple(
+    f"{name}{kind}"
+    for name in ("DecisionTree", "ExtraTree", "RandomForest", "ExtraTrees", "GradientBoosting")
+    for kind in ("Classifier", "Regressor")
+)
+_FLOAT, _DOUBLE = 1, 11
 _TEXT = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
 
 
@@ -26,7 +31,13 @@ def teach(model: Any) -> dict[type, Callable[..., None]]:
     roots = {type(part).__module__.partition(".")[0] for part in parts}
     for root in roots & {"lightgbm", "xgboost"}:
         _teach_booster(root)
-    return {type(part): _histogram for part in parts if type(part).__name__ in _HISTOGRAM}
+    functions: dict[type, Callable[..., None]] = {}
+    for part in parts:
+        if type(part).__name__ in _HISTOGRAM:
+            functions[type(part)] = _histogram
+        elif type(part).__name__ in _TREES:
+            functions[type(part)] = _tree
+    return functions
 
 
 def _teach_booster(root: str) -> None:
@@ -34,16 +45,23 @@ def _teach_booster(root: str) -> None:
     shapes = load("skl2onnx.common.shape_calculator")
     library = load(root)
     if root == "lightgbm":
-        prefix, change = "LGBM", load("onnxmltools.convert.lightgbm.operator_converters.LightGbm").convert_lightgbm
+        prefix, change = (
+            "LGBM",
+            load("onnxmltools.convert.lightgbm.operator_converters.LightGbm").convert_lightgbm,
+        )
     else:
-        prefix, change = "XGB", _single_precision
+        prefix, change = "XGB", _xgboost
     update = load("skl2onnx").update_registered_converter
     update(
         getattr(library, f"{prefix}Classifier"),
         f"Fairway{prefix}Classifier",
         shapes.calculate_linear_classifier_output_shapes,
         change,
-        options={"nocl": [True, False], "zipmap": [True, False, "columns"], "output_class_labels": [False, True]},
+        options={
+            "nocl": [True, False],
+            "zipmap": [True, False, "columns"],
+            "output_class_labels": [False, True],
+        },
     )
     update(
         getattr(library, f"{prefix}Regressor"),
@@ -54,35 +72,91 @@ def _teach_booster(root: str) -> None:
     )
 
 
-def _single_precision(scope: Any, operator: Any, container: Any) -> None:
-    """XGBoost compares in single precision, so what comes from a step before must be rounded to it first."""
-    change = load("onnxmltools.convert.xgboost.operator_converters.XGBoost").convert_xgboost
-    change(scope, operator, _Container(container, scope, narrow=True))
-
-
 def _histogram(scope: Any, operator: Any, container: Any) -> None:
-    """scikit-learn's histogram trees have booleans and numpy integers as attributes, which onnx refuses."""
-    registered = load("skl2onnx.common._registration").get_converter(operator.type)
-    registered(scope, operator, _Container(container, scope, narrow=False))
+    """Histogram trees have booleans and numpy integers as attributes, which onnx refuses."""
+    _registered(operator)(scope, operator, _Container(container))
+
+
+def _tree(scope: Any, operator: Any, container: Any) -> None:
+    """Other trees round their input to single precision before they compare it."""
+    _in_single_precision(_registered(operator), scope, operator, container)
+
+
+def _xgboost(scope: Any, operator: Any, container: Any) -> None:
+    """So does XGBoost."""
+    change = load("onnxmltools.convert.xgboost.operator_converters.XGBoost").convert_xgboost
+    _in_single_precision(change, scope, operator, container)
+
+
+def _registered(operator: Any) -> Callable[..., None]:
+    return load("skl2onnx.common._registration").get_converter(operator.type)
+
+
+def _in_single_precision(change: Callable[..., None], scope: Any, operator: Any, container: Any) -> None:
+    """Convert with casts around the operator where it stands between numbers of double precision."""
+    types = load("skl2onnx.common.data_types")
+    if not isinstance(operator.inputs[0].type, types.DoubleTensorType):
+        change(scope, operator, container)
+        return
+    given, made = operator.inputs[0], list(operator.outputs)
+    narrow = _Variable(scope.get_unique_variable_name("single"), types.FloatTensorType(given.type.shape))
+    _cast(container, given.full_name, narrow.full_name, _FLOAT)
+    wide: list[tuple[_Variable, Any]] = []
+    for place, output in enumerate(made):
+        if isinstance(output.type, types.DoubleTensorType):
+            name = scope.get_unique_variable_name("single")
+            made[place] = _Variable(name, types.FloatTensorType(output.type.shape))
+            wide.append((made[place], output))
+    change(scope, _Operator(operator, [narrow], made), container)
+    for output, wanted in wide:
+        _cast(container, output.full_name, wanted.full_name, _DOUBLE)
+
+
+def _cast(container: Any, source: str, target: str, type: int) -> None:
+    container.add_node("Cast", [source], [target], name=f"{target}_cast", to=type)
+
+
+class _Variable:
+    """Stands for a variable of a graph under another name and type."""
+
+    def __init__(self, name: str, type: Any) -> None:
+        self.full_name = self.onnx_name = self.raw_name = name
+        self.type = type
+
+
+class _Operator:
+    """Stands for an operator with other inputs and outputs."""
+
+    def __init__(self, operator: Any, inputs: list[Any], outputs: list[Any]) -> None:
+        self._operator = operator
+        self.inputs = inputs
+        self.outputs = outputs
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._operator, name)
+
+    @property
+    def input_full_names(self) -> list[str]:
+        """Names of the inputs in the graph."""
+        return [variable.full_name for variable in self.inputs]
+
+    @property
+    def output_full_names(self) -> list[str]:
+        """Names of the outputs in the graph."""
+        return [variable.full_name for variable in self.outputs]
 
 
 class _Container:
-    """Passes on what a converter adds to a graph, repaired."""
+    """Passes on what a converter adds to a graph, with plain integers as attributes."""
 
-    def __init__(self, container: Any, scope: Any, *, narrow: bool) -> None:
+    def __init__(self, container: Any) -> None:
         self._container = container
-        self._scope = scope
-        self._narrow = narrow
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._container, name)
 
     def add_node(self, op_type: str, inputs: Any, outputs: Any, **attributes: Any) -> None:
-        """Add a node with plain integers as attributes, behind a cast where that is asked for."""
-        if self._narrow and op_type.startswith("TreeEnsemble"):
-            narrow = self._scope.get_unique_variable_name("single")
-            self._container.add_node("Cast", inputs, [narrow], name=f"{narrow}_cast", to=_FLOAT)
-            inputs = [narrow]
+        """Add a node."""
         plain = {name: _plain(value) for name, value in attributes.items()}
         self._container.add_node(op_type, inputs, outputs, **plain)
 

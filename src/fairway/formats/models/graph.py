@@ -1,4 +1,4 @@
-"""What is done to a converted ONNX graph, whichever converter made it: input types, output names, free batch size.
+"""What is done to an ONNX graph, whichever converter made it: input types, output names, free batch size.
 
 Knows no model library.
 """
@@ -23,9 +23,6 @@ _TYPES = {
 }
 
 
-_FLOAT, _DOUBLE = 1, 11
-
-
 def initial_types(module: Any, signature: Signature, types: dict[str, str]) -> list[tuple[str, Any]]:
     """Names and converter types of the inputs; a column is an array of shape `(rows, 1)`."""
     made: list[tuple[str, Any]] = []
@@ -36,7 +33,7 @@ def initial_types(module: Any, signature: Signature, types: dict[str, str]) -> l
 
 
 def candidates(signature: Signature) -> list[dict[str, str]]:
-    """Element types to try for the inputs, best first: as they are, then all numbers as FP64, then as FP32."""
+    """Element types to try for the inputs: as they are, then all numbers as FP64, then as FP32."""
     exact: dict[str, str] = {spec.name: spec.datatype for spec in signature.inputs}
     found = [exact]
     for number in ("FP64", "FP32"):
@@ -58,13 +55,10 @@ def finish(model: Any, names: list[str], outputs: list[str] | None = None) -> by
         for fields in (node.input, node.output):
             for place, name in enumerate(fields):
                 fields[place] = renamed.get(name, f"{name}_inner" if name in taken else name)
-    scores = {name for node in values if node.op_type.startswith("TreeEnsemble") for name in node.output}
     protos = [load("onnx").ValueInfoProto() for _ in kept]
     for proto, output in zip(protos, kept, strict=True):
         proto.CopyFrom(output)
         proto.name = renamed[output.name]
-        if proto.name in scores and proto.type.tensor_type.elem_type == _DOUBLE:
-            proto.type.tensor_type.elem_type = _FLOAT
         _free_batch(proto)
     del graph.output[:]
     graph.output.extend(protos)

@@ -16,7 +16,9 @@ from fairway.spec.model import Signature
 def adjust(model: Any, inputs: Arrays) -> Arrays:
     """The inputs with floating numbers in the type of the model's computation."""
     wanted = model.compute_dtype if model.compute_dtype in ("float64", "float16") else "float32"
-    return {name: array.astype(wanted) if array.dtype.kind == "f" else array for name, array in inputs.items()}
+    return {
+        name: array.astype(wanted) if array.dtype.kind == "f" else array for name, array in inputs.items()
+    }
 
 
 def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
@@ -32,7 +34,9 @@ def predict(model: Any, data: Any) -> Arrays:
     if isinstance(result, dict):
         return {str(name): to_numpy(item) for name, item in result.items()}  # pyright: ignore
     results: list[Any] = list(result) if isinstance(result, (list, tuple)) else [result]  # pyright: ignore
-    return {f"output_{place}" if place else "prediction": to_numpy(item) for place, item in enumerate(results)}
+    return {
+        f"output_{place}" if place else "prediction": to_numpy(item) for place, item in enumerate(results)
+    }
 
 
 def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:

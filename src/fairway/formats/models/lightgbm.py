@@ -3,6 +3,7 @@
 Knows nothing of other libraries but the scikit-learn interface of its wrappers.
 """
 
+import functools
 from typing import Any
 
 from fairway.formats.frameworks import load
@@ -18,18 +19,24 @@ def is_booster(model: Any) -> bool:
 
 def predict(model: Any, data: Any) -> Arrays:
     """A Booster's raw prediction, or a wrapper's as in scikit-learn."""
-    return {"prediction": load("numpy").asarray(model.predict(data))} if is_booster(model) else sklearn.predict(model, data)
+    return (
+        {"prediction": load("numpy").asarray(model.predict(data))}
+        if is_booster(model)
+        else sklearn.predict(model, data)
+    )
 
 
 def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
     """The model as ONNX. Raises whatever the converter raises."""
     change = load("onnxmltools").convert_lightgbm
     bare = is_booster(model)
-    binary = bare and str(model.params.get("objective", model.dump_model(0, 0).get("objective", ""))).startswith("binary")
+    binary = bare and str(
+        model.params.get("objective", model.dump_model(0, 0).get("objective", ""))
+    ).startswith("binary")
     return boosters.convert(
         model,
         signature,
-        lambda model, initial: change(model, initial_types=initial, zipmap=False),
+        functools.partial(change, zipmap=False),
         bare=bare,
         binary=binary,
     )

@@ -1,4 +1,4 @@
-"""Makes of a trained model and some sample rows all that is registered with it: signature, samples, compiled form.
+"""Makes of a model and some sample rows what is registered with it: signature, samples, compiled form.
 
 Knows no store and no registry.
 """
@@ -85,7 +85,7 @@ def signature_of(model: Any, sample: Any) -> Signature:
 
 
 def predict_sample(model: Any, sample: Any) -> Arrays:
-    """The model's outputs for the sample rows: "prediction", then a classifier's "probabilities". Raises UsageError."""
+    """The outputs for the sample: "prediction", then a classifier's "probabilities". Raises UsageError."""
     return _examine(model, sample)[2]
 
 

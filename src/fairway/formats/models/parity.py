@@ -12,7 +12,7 @@ from fairway.formats.models.predictor import Predictor
 from fairway.formats.models.samples import Arrays
 
 TOLERANCE = 1e-4
-"""Relative difference allowed between floating numbers, and absolute for numbers below 1; labels must be equal."""
+"""Relative difference allowed between floats, and absolute for those below 1; labels must be equal."""
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,14 +29,17 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_parity(predictor: Predictor, inputs: Arrays, expected: Arrays) -> Parity:
-    """Compare a predictor's answers for sample inputs with the expected ones: all rows at once, and some alone.
+    """Compare a predictor's answers for sample inputs with the expected ones: all rows at once, some alone.
 
     Never raises: an error of the model is a reason.
     """
     rows = len(next(iter(expected.values())))
     try:
         got = predictor.predict(inputs)
-        alone = [(row, predictor.predict({name: array[row : row + 1] for name, array in inputs.items()})) for row in _some(rows)]
+        alone = [
+            (row, predictor.predict({name: array[row : row + 1] for name, array in inputs.items()}))
+            for row in _some(rows)
+        ]
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         return Parity(reproduced=0, rows=rows, note=f"it failed on the samples: {reason}")

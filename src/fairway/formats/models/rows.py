@@ -5,7 +5,7 @@ Every refusal names the row, the field and the type. Knows no model and no proto
 
 from collections.abc import Callable
 from operator import itemgetter
-from typing import Any
+from typing import Any, cast
 
 from fairway.formats.frameworks import load
 from fairway.formats.models.samples import Arrays, dtype_of
@@ -15,12 +15,17 @@ from fairway.spec.model import Signature, TensorSpec
 Row = Any
 """A JSON object by column name, an array by position, or one value for a single feature."""
 
-_NUMBERS = frozenset({int, float})
+_NUMBER: frozenset[type] = frozenset({int, float, bool})
+_WHOLE: frozenset[type] = frozenset({int})
+_TEXT: frozenset[type] = frozenset({str})
+_TRUTH: frozenset[type] = frozenset({bool})
+_ROWS: frozenset[type] = frozenset({dict, list})
+_NULLABLE = ("FP16", "FP32", "FP64", "BYTES")
 _WORDS = {"BOOL": "true or false", "BYTES": "text"}
 
 
 def nullable_columns(signature: Signature, inputs: Arrays) -> frozenset[str]:
-    """Names of the columns (or inputs) in which the sample has missing values, so that requests may have them too."""
+    """Names of the columns (or inputs) in which the sample has missing values; requests may have them too."""
     found: set[str] = set()
     for spec in signature.inputs:
         missing = _missing(inputs[spec.name])
@@ -32,7 +37,7 @@ def nullable_columns(signature: Signature, inputs: Arrays) -> frozenset[str]:
 
 
 def refuse_missing(signature: Signature, inputs: Arrays, nullable: frozenset[str] = frozenset()) -> None:
-    """Refuse NaN and missing text in columns whose sample had none. Raises UsageError naming row and column."""
+    """Refuse NaN and missing text in columns whose sample had none. Raises UsageError naming both."""
     for spec in signature.inputs:
         array = inputs[spec.name]
         if array.dtype.kind not in "fO" or spec.name in nullable:
@@ -40,8 +45,13 @@ def refuse_missing(signature: Signature, inputs: Arrays, nullable: frozenset[str
         missing = _missing(array)
         if not missing.any():
             continue
-        for place in map(tuple, load("numpy").argwhere(missing).tolist()):
-            name = signature.columns[place[1]] if signature.layout == "tensor" and signature.columns else spec.name
+        places: list[list[int]] = load("numpy").argwhere(missing).tolist()
+        for place in places:
+            name = (
+                signature.columns[place[1]]
+                if signature.layout == "tensor" and signature.columns
+                else spec.name
+            )
             if name not in nullable:
                 raise UsageError(
                     f"row {place[0]}: field {name!r} is missing (NaN)",
@@ -68,15 +78,15 @@ def rows_to_inputs(signature: Signature, rows: list[Row], nullable: frozenset[st
     if signature.layout == "tensor":
         spec = signature.inputs[0]
         flat = [cell for row in cells for cell in row]
-        array = _column(spec, flat, lambda at: (at // len(names), names[at % len(names)]), nullable)
+        array = _column(spec, flat, names, nullable)
         return {spec.name: array.reshape(len(rows), len(names))}
     made: Arrays = {}
-    for place, (name, spec) in enumerate(zip(names, signature.inputs, strict=True)):
+    for place, spec in enumerate(signature.inputs):
         column = [row[place] for row in cells]
         if len(spec.shape) > 1:
             made[spec.name] = _tensor(spec, column)
         else:
-            made[spec.name] = _column(spec, column, lambda at, name=name: (at, name), nullable)
+            made[spec.name] = _column(spec, column, (names[place],), nullable)
     return made
 
 
@@ -98,22 +108,22 @@ def outputs_to_rows(signature: Signature, outputs: Arrays) -> list[Any]:
 def _cells(names: tuple[str, ...], rows: list[Row]) -> list[Any]:
     """Each row as its cells in the order of the columns."""
     count = len(names)
-    pick = itemgetter(*names)
+    pick = cast(Callable[[Any], Any], itemgetter(*names))
     cells: list[Any] = []
     for at, row in enumerate(rows):
+        size = len(row) if type(row) in _ROWS else 0
         if type(row) is dict:
             try:
                 picked = pick(row)
             except KeyError:
-                picked = None
-            if picked is None or len(row) != count:  # pyright: ignore
+                raise _fields_differ(at, row, names) from None
+            if size != count:
                 raise _fields_differ(at, row, names)
             cells.append(picked if count > 1 else (picked,))
         elif type(row) is list:
-            if len(row) != count:  # pyright: ignore
+            if size != count:
                 raise UsageError(
-                    f"row {at}: has {len(row)} values instead of {count}",  # pyright: ignore
-                    hint=f"the fields are {_list(names)}",
+                    f"row {at}: has {size} values instead of {count}", hint=f"the fields are {_list(names)}"
                 )
             cells.append(row)
         elif count == 1:
@@ -126,7 +136,7 @@ def _cells(names: tuple[str, ...], rows: list[Row]) -> list[Any]:
     return cells
 
 
-def _fields_differ(at: int, row: dict[str, Any], names: tuple[str, ...]) -> UsageError:
+def _fields_differ(at: int, row: Any, names: tuple[str, ...]) -> UsageError:
     hint = f"the fields are {_list(names)}"
     missing = [name for name in names if name not in row]
     if missing:
@@ -135,50 +145,36 @@ def _fields_differ(at: int, row: dict[str, Any], names: tuple[str, ...]) -> Usag
     return UsageError(f"row {at}: field {extra!r} is not known to the model", hint=hint)
 
 
-def _column(
-    spec: TensorSpec, cells: list[Any], where: Callable[[int], tuple[int, str]], nullable: frozenset[str]
-) -> Any:
-    """One column as an array. `where` tells row and field of a cell."""
-    np = load("numpy")
-    types = set(map(type, cells))
+def _column(spec: TensorSpec, cells: list[Any], names: tuple[str, ...], nullable: frozenset[str]) -> Any:
+    """Cells, row by row over the named fields, as a flat array."""
     kind = spec.datatype
-    if not types <= _accepted(kind):
+    accepted = _accepted(kind)
+    if not set(map(type, cells)) <= accepted:
         for at, cell in enumerate(cells):
-            if cell is None and where(at)[1] in nullable and kind in ("FP16", "FP32", "FP64", "BYTES"):
+            row, name = at // len(names), names[at % len(names)]
+            if type(cell) in accepted or (cell is None and kind in _NULLABLE and name in nullable):
                 continue
-            if type(cell) not in _accepted(kind) or type(cell) is float and kind[0] in "IU":
-                if type(cell) is float and cell.is_integer() and kind[0] in "IU":
-                    continue
-                raise _wrong(where(at), kind, cell)
-        if kind[0] in "IU":
+            if not (accepted is _WHOLE and type(cell) is float and cell.is_integer()):
+                raise _wrong(row, name, kind, cell)
+        if accepted is _WHOLE:
             cells = [int(cell) for cell in cells]
+    array = load("numpy").empty(len(cells), dtype=dtype_of(kind))
     try:
-        array = np.empty(len(cells), dtype=dtype_of(kind))
         array[:] = cells
     except (OverflowError, ValueError) as error:
-        row, name = where(_largest(cells))
-        raise UsageError(f"row {row}: field {name!r} is too large for {kind}") from error
+        at = max(range(len(cells)), key=lambda at: abs(cells[at]))
+        row, name = at // len(names), names[at % len(names)]
+        raise UsageError(f"row {row}: field {name!r} is out of the range of {kind}") from error
     return array
 
 
 def _accepted(kind: str) -> frozenset[type]:
     if kind[:2] == "FP":
-        return _ACCEPT_FLOAT
-    return {"BYTES": _ACCEPT_TEXT, "BOOL": _ACCEPT_BOOL}.get(kind, _ACCEPT_INT)
+        return _NUMBER
+    return {"BYTES": _TEXT, "BOOL": _TRUTH}.get(kind, _WHOLE)
 
 
-_ACCEPT_FLOAT: frozenset[type] = frozenset({int, float, bool})
-_ACCEPT_TEXT: frozenset[type] = frozenset({str})
-_ACCEPT_BOOL: frozenset[type] = frozenset({bool})
-_ACCEPT_INT: frozenset[type] = frozenset({int})
-
-
-def _largest(cells: list[Any]) -> int:
-    return max(range(len(cells)), key=lambda at: abs(cells[at]) if type(cells[at]) in _NUMBERS else 0)
-
-
-def _wrong(place: tuple[int, str], kind: str, cell: object) -> UsageError:
-    row, name = place
+def _wrong(row: int, name: str, kind: str, cell: object) -> UsageError:
     wanted = _WORDS.get(kind) or ("a number" if kind[:2] == "FP" else "a whole number")
     got = "null" if cell is None else repr(cell)[:40]
     return UsageError(
@@ -192,10 +188,11 @@ def _tensor(spec: TensorSpec, rows: list[Any]) -> Any:
     np = load("numpy")
     shape = spec.shape[1:]
     wanted = f"{spec.datatype} of shape {list(shape)}" if shape else spec.datatype
+    if not shape:
+        cells: list[Any] = [row[0] if _shape(row) == (1,) else row for row in rows]
+        return _column(spec, cells, (spec.name,), frozenset())
     if shape == (1,) and not isinstance(rows[0], list):
         rows = [[row] for row in rows]
-    if not shape:
-        return _column(spec, [row[0] if type(row) is list and len(row) == 1 else row for row in rows], lambda at: (at, spec.name), frozenset())  # pyright: ignore
     try:
         array = np.asarray(rows)
     except ValueError:

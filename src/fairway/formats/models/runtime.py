@@ -1,4 +1,4 @@
-"""Runs ONNX models with ONNX Runtime, one thread per call, after checking that a model is nothing but a model.
+"""Runs ONNX models with ONNX Runtime, one thread a call, after checking that a model is only a model.
 
 Knows where no model comes from.
 """
@@ -41,7 +41,7 @@ class OnnxPredictor:
     runtime = "onnx"
 
     def __init__(self, data: bytes, signature: Signature | None = None) -> None:
-        """Load a model. Raises SerializationError when it is damaged or not admitted, ImportError without the runtime.
+        """Load a model. Raises SerializationError (damaged, not admitted), ImportError (no runtime).
 
         Args:
             signature: what the model was registered with; None takes it from the model.
@@ -70,7 +70,9 @@ class OnnxPredictor:
             array = inputs[name]
             if array.dtype != dtype:
                 array = array.astype(dtype)
-            feeds[name] = array if array.ndim == rank or rank != array.ndim + 1 else array.reshape(*array.shape, 1)
+            feeds[name] = (
+                array if array.ndim == rank or rank != array.ndim + 1 else array.reshape(*array.shape, 1)
+            )
         try:
             results = self._session.run(self._outputs, feeds)
         except Exception as error:
@@ -102,7 +104,9 @@ def _element(value: Any) -> str:
 def _spec(value: Any) -> TensorSpec:
     element = _element(value)
     if element not in _DATATYPES:
-        raise SerializationError(f"the ONNX model's {value.name!r} is of type {value.type}, which is not a tensor")
+        raise SerializationError(
+            f"the ONNX model's {value.name!r} is of type {value.type}, which is not a tensor"
+        )
     rest = tuple(size if isinstance(size, int) else -1 for size in (value.shape or ())[1:])
     return TensorSpec(name=value.name, datatype=_DATATYPES[element], shape=(-1, *rest))
 
@@ -117,6 +121,7 @@ def _actual(signature: Signature, made: list[Any]) -> Signature:
     """The signature with the output types that the model really gives."""
     kinds = {value.name: _DATATYPES.get(_element(value)) for value in made}
     outputs = tuple(
-        msgspec.structs.replace(spec, datatype=kinds.get(spec.name) or spec.datatype) for spec in signature.outputs
+        msgspec.structs.replace(spec, datatype=kinds.get(spec.name) or spec.datatype)
+        for spec in signature.outputs
     )
     return msgspec.structs.replace(signature, outputs=outputs)

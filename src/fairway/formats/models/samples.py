@@ -1,10 +1,10 @@
 """Sample rows of a model: read from what the user gave, and stored with the outputs the model gave for them.
 
-The stored form is JSON without code, in the terms of the Open Inference Protocol, so that a page can show it. Knows no
-model.
+The stored form is JSON without code, in the terms of the Open Inference Protocol, so that a page can show
+it. Knows no model.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -14,7 +14,7 @@ from fairway.spec.errors import SerializationError, UsageError
 from fairway.spec.model import Datatype, TensorSpec
 
 Arrays = dict[str, Any]
-"""numpy arrays by name, each with the rows as its first dimension; text is an array of objects of type str or None."""
+"""numpy arrays by name, the rows as first dimension; text is an array of objects of type str or None."""
 
 MAX_ROWS = 32
 _MAX_VALUES = 200_000
@@ -34,6 +34,8 @@ _DATATYPES: dict[str, Datatype] = {
     "f8": "FP64",
 }
 _DTYPES = {datatype: code for code, datatype in _DATATYPES.items()}
+_NUMBERS: frozenset[type] = frozenset({int, float, bool})
+_TEXT: frozenset[type] = frozenset({str})
 _HINT = "give `sample=` as a table, an array, or a list of rows with numbers and text"
 
 
@@ -71,13 +73,13 @@ def spec_of(name: str, array: Any) -> TensorSpec:
 
 
 def read_sample(sample: Any) -> Sample:
-    """Up to 32 rows of a table (pandas, polars, Arrow), array, tensor, sparse matrix, dict of arrays or list of rows.
+    """Up to 32 rows of a table, array, tensor, sparse matrix, dict of arrays or list of rows.
 
     Raises:
         UsageError: the sample is empty, or holds what a request cannot: dates, nested objects, ragged rows.
     """
-    if isinstance(sample, list) and sample and isinstance(sample[0], dict):
-        rows: Any = sample[:MAX_ROWS]
+    rows = _dicts(sample)
+    if rows:
         names = list(rows[0])
         if any(set(row) != set(names) for row in rows):
             raise UsageError("the rows of the sample do not all have the same fields", hint=_HINT)
@@ -136,6 +138,14 @@ def _read(tensor: dict[str, Any]) -> Any:
     return array.reshape(tensor["shape"])
 
 
+def _dicts(sample: Any) -> list[dict[str, Any]]:
+    """The first rows of a list of dicts; empty for anything else."""
+    if type(sample) is not list:
+        return []
+    rows = cast(list[Any], sample)[:MAX_ROWS]
+    return rows if rows and all(type(row) is dict for row in rows) else []
+
+
 def _columns(sample: Any) -> dict[Any, Any] | None:
     """The columns of a table, cut to the first rows; None for what is not a table."""
     root = type(sample).__module__.partition(".")[0]
@@ -160,7 +170,11 @@ def _rows(sample: Any, count: int) -> Any:
 def _dense(sample: Any) -> Any:
     """Sparse matrices and tensors as what numpy takes."""
     if hasattr(sample, "toarray"):
-        return sample[:MAX_ROWS].toarray() if hasattr(sample, "__getitem__") else sample.tocsr()[:MAX_ROWS].toarray()
+        return (
+            sample[:MAX_ROWS].toarray()
+            if hasattr(sample, "__getitem__")
+            else sample.tocsr()[:MAX_ROWS].toarray()
+        )
     return sample.detach().cpu().numpy() if hasattr(sample, "detach") else sample
 
 
@@ -198,17 +212,19 @@ def _pandas_array(np: Any, column: Any) -> Any:
         if kind in "biuf" and not isinstance(column.dtype, np.dtype):
             return column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
         return column.to_numpy()
-    return column.to_numpy(dtype="float64", na_value=np.nan) if kind in "biuf" else column.to_numpy(dtype=object)
+    return (
+        column.to_numpy(dtype="float64", na_value=np.nan) if kind in "biuf" else column.to_numpy(dtype=object)
+    )
 
 
 def _objects(np: Any, what: str, array: Any) -> Any:
     cells = [None if cell is None or cell != cell else cell for cell in array.ravel().tolist()]
-    known = {type(cell) for cell in cells} - {type(None)}
-    if known <= {int, float, bool} and known:
+    known: set[type] = {type(cell) for cell in cells if cell is not None}
+    if known and known <= _NUMBERS:
         missing: list[Any] = [np.nan if cell is None else cell for cell in cells]
         return np.asarray(missing, dtype=np.float64).reshape(array.shape)
-    if not known <= {str}:
-        strange = ", ".join(sorted(cls.__name__ for cls in known - {str}))
+    if not known <= _TEXT:
+        strange = ", ".join(sorted(cls.__name__ for cls in known - _TEXT))
         raise UsageError(f"{what} holds values of type {strange}, which a request cannot carry", hint=_HINT)
     out = np.empty(len(cells), dtype=object)
     out[:] = cells

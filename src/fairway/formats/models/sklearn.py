@@ -14,7 +14,7 @@ from fairway.spec.model import Signature
 
 
 def predict(model: Any, data: Any) -> Arrays:
-    """Named "prediction" and, where the model has them, "probabilities"; a transformer's output is its prediction."""
+    """Outputs "prediction" and, if it has them, "probabilities"; what a transformer gives is a prediction."""
     np = load("numpy")
     if hasattr(model, "predict"):
         outputs = {"prediction": np.asarray(model.predict(data))}
@@ -44,7 +44,9 @@ def classes(model: Any) -> list[Any]:
 def wants_table(model: Any) -> bool:
     """Whether the model selects columns by name, so that it must get each column by itself."""
     parameters = model.get_params(deep=True).values() if hasattr(model, "get_params") else ()
-    return any(type(part).__name__ in ("ColumnTransformer", "FunctionTransformer") for part in (model, *parameters))
+    return any(
+        type(part).__name__ in ("ColumnTransformer", "FunctionTransformer") for part in (model, *parameters)
+    )
 
 
 def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
@@ -75,4 +77,3 @@ def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
             custom_conversion_functions=functions,
         )
     return graph.finish(converted, [spec.name for spec in signature.outputs])
-

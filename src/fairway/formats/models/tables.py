@@ -11,7 +11,7 @@ from fairway.spec.model import Signature
 
 
 def merge(arrays: Arrays) -> Any | None:
-    """Numeric columns as one array `(rows, columns)` of the smallest type that holds them all; None if there is text."""
+    """Columns of numbers as one array `(rows, columns)` of a type that holds them all; None with text."""
     np = load("numpy")
     if any(array.dtype.kind == "O" or array.ndim != 1 for array in arrays.values()):
         return None

@@ -29,7 +29,7 @@ def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
 
 
 def predict(model: Any, data: Any) -> Arrays:
-    """The module's outputs: a tensor is "prediction", a tuple's further ones "output_1" and so on, a dict's its own."""
+    """Outputs: a tensor is "prediction", further ones of a tuple "output_1" and so on, a dict has names."""
     torch = load("torch")
     model.eval()
     with torch.inference_mode():

@@ -35,7 +35,7 @@ def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
     return boosters.convert(
         _anonymous(model, bare),
         signature,
-        lambda model, initial: change(model, initial_types=initial),
+        change,
         bare=bare,
         binary=objective == "binary:logistic",
     )
