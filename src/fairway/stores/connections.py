@@ -20,10 +20,13 @@ from fairway.stores.faults import DiskFailed, disk_failed, explain
 from fairway.stores.layout import Layout, newer
 
 CHECKPOINT = 500
-"""Changed rows after which the write-ahead log is moved into the database: about 2 MiB of it.
+"""Pages of 4 KiB, as far as they can be guessed, after which the write-ahead log is moved into the database.
 
 The file is not cut then but written over from its beginning, which makes a commit nearly twice as fast.
 """
+
+_PAGES = 3
+"""Pages that a commit writes besides those that its changed rows are on."""
 
 _MAX_WAL = 16 << 20
 
@@ -103,7 +106,8 @@ class WriteConnection:
         self._path = layout.database
         self._lock = CommitLock(layout.lock)
         self._connection: sqlite3.Connection | None = None
-        self._moved = 0
+        self._changes = 0
+        self._pages = 0
         self.failed: DiskFailed | None = None
 
     @contextmanager
@@ -122,6 +126,8 @@ class WriteConnection:
                     connection.execute("BEGIN IMMEDIATE")
                     yield connection
                     connection.execute("COMMIT")
+                    self._pages += connection.total_changes - self._changes + _PAGES
+                    self._changes = connection.total_changes
                 except BaseException:
                     if connection.in_transaction:
                         with suppress(sqlite3.Error):
@@ -135,17 +141,14 @@ class WriteConnection:
             raise self._note(explain(error, "recording events", self._path)) from error
 
     def checkpoint(self, *, force: bool = False) -> None:
-        """Move the write-ahead log into the database when it has grown, or now. A full disk only puts it off.
+        """Move the write-ahead log into the database when it has grown, or now; a full disk puts it off.
 
         Raises:
             DiskFailed: the disk failed.
         """
-        if self._connection is None or self.failed is not None:
+        if self._connection is None or self.failed is not None or (self._pages < CHECKPOINT and not force):
             return
-        changes = self._connection.total_changes
-        if not force and changes - self._moved < CHECKPOINT:
-            return
-        self._moved = changes
+        self._pages = 0
         try:
             with self._lock:
                 self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -153,6 +156,13 @@ class WriteConnection:
             found = self._note(explain_sqlite(error, self._path))
             if isinstance(found, DiskFailed):
                 raise found from error
+
+    def make_room(self) -> bool:
+        """On a full disk, let the next commit write over the write-ahead log; whether that may help."""
+        before = self._pages
+        with suppress(StorageError):
+            self.checkpoint(force=True)
+        return before > 0
 
     def close(self) -> None:
         """Checkpoint and close."""
@@ -242,6 +252,8 @@ class ReadConnections:
         if not path.exists():
             return None
         uri = f"{path.as_uri()}?mode=ro"
+        if not os.access(path.parent, os.W_OK) and not os.path.exists(f"{path}-wal"):
+            uri += "&immutable=1"
         connection = sqlite3.connect(
             uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )

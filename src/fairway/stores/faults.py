@@ -12,6 +12,10 @@ from fairway.spec.errors import StorageError
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
+class DiskFull(StorageError):
+    """There is no space left, or no more of it for this user; the store goes on once there is."""
+
+
 class DiskFailed(StorageError):
     """The disk failed to read or to write through; what this process believes about it may be wrong.
 
@@ -32,7 +36,7 @@ def explain(error: OSError, doing: str, path: str | os.PathLike[str]) -> Storage
     where = os.fspath(path)
     code = error.errno
     if code in FULL:
-        return StorageError(
+        return DiskFull(
             f"disk full while {doing} ({where})",
             hint=f"free some space and try again; `df -h {where}` shows what is left",
         )

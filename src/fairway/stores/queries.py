@@ -72,11 +72,8 @@ def cached(db: sqlite3.Connection, key: str) -> CacheHit | None:
 
 
 def last_parts(db: sqlite3.Connection, pipeline: str, task: str, label: str) -> dict[str, str]:
-    """What the cache key of the newest like step was made of; of any sibling when none has this label."""
-    sql = (
-        "SELECT body FROM parts JOIN event USING(seq) WHERE pipeline = ? AND parts.task = ?"
-        " ORDER BY label = ? DESC, seq DESC LIMIT 1"
-    )
+    """What the cache key of the newest step with this task and label was made of; empty without one."""
+    sql = "SELECT body FROM parts JOIN event USING(seq) WHERE pipeline = ? AND task = ? AND label = ?"
     found = db.execute(sql, (pipeline, task, label)).fetchone()
     return _body(found[0], StepEnded).parts if found is not None else {}
 
@@ -215,8 +212,8 @@ def revisions(db: sqlite3.Connection, endpoint: str) -> list[RevisionSpec]:
 
 
 def ports(db: sqlite3.Connection) -> dict[int, tuple[str, bool]]:
-    """Which endpoint has each port, and whether it was taken away."""
-    sql = "SELECT port, name, pointed AND NOT wanted FROM endpoint"
+    """Which endpoint has each port, and whether that was taken away; of several, the one that is there."""
+    sql = "SELECT port, name, pointed AND NOT wanted AS gone FROM endpoint ORDER BY gone DESC"
     return {port: (name, bool(gone)) for port, name, gone in db.execute(sql)}
 
 

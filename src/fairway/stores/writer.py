@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from fairway.spec.errors import StorageError
 from fairway.stores.connections import WriteConnection
+from fairway.stores.faults import DiskFull
 from fairway.stores.layout import Layout
 
 T = TypeVar("T")
@@ -30,6 +31,7 @@ class _Job(Generic[T]):
         self.work = work
         self.alone = alone
         self.future: Future[T] = Future()
+        self.future.set_running_or_notify_cancel()
         self.value: T | None = None
 
 
@@ -47,7 +49,8 @@ class Writer:
         """Queue work for the next commit; the future is answered once it is durable.
 
         Args:
-            work: changes the database; when it raises, nothing of it happens and the future has the error.
+            work: changes the database; when it raises, nothing of it happens and the future has the error. It
+                cannot be cancelled: whoever stops waiting does not make it undone.
             alone: whether raising is to be expected, so that it must not make others be done again.
         """
         job = _Job(work, alone=alone)
@@ -84,22 +87,19 @@ class Writer:
                 continue
             try:
                 connection = connection or WriteConnection(self._layout)
-            except Exception as error:
-                _fail(batch, error)
-                continue
-            self._commit(connection, batch)
-            with suppress(StorageError):
+                self._commit(connection, batch)
                 connection.checkpoint()
+            except BaseException as error:
+                _fail(batch, error)
         if connection is not None:
-            with suppress(StorageError):
+            with suppress(Exception):
                 connection.close()
 
     def _next(self) -> "tuple[list[_Job[object]], bool]":
         batch: list[_Job[object]] = []
         job = self._queue.get()
         while job is not None:
-            if job.future.set_running_or_notify_cancel():
-                batch.append(job)
+            batch.append(job)
             if len(batch) >= _MAX_BATCH:
                 return batch, True
             try:
@@ -108,20 +108,22 @@ class Writer:
                 return batch, True
         return batch, False
 
-    def _commit(self, connection: WriteConnection, batch: "list[_Job[object]]") -> None:
+    def _commit(
+        self, connection: WriteConnection, batch: "list[_Job[object]]", *, again: bool = False
+    ) -> None:
         """All in one transaction; when one of them cannot be done, each in its own."""
         raised: list[tuple[_Job[object], Exception]] = []
-        done: list[_Job[object]] = []
         try:
             with connection.transaction() as database:
                 for job in batch:
                     error = _perform(database, job)
-                    if error is None:
-                        done.append(job)
-                    else:
+                    if error is not None:
                         raised.append((job, error))
         except StorageError as error:
-            _fail(batch, error)
+            if isinstance(error, DiskFull) and not again and connection.make_room():
+                self._commit(connection, batch, again=True)
+            else:
+                _fail(batch, error)
             return
         except Exception as error:
             if len(batch) == 1:
@@ -132,8 +134,9 @@ class Writer:
             return
         for job, error in raised:
             job.future.set_exception(error)
-        for job in done:
-            job.future.set_result(job.value)
+        for job in batch:
+            if not job.future.done():
+                job.future.set_result(job.value)
 
 
 def _perform(database: sqlite3.Connection, job: "_Job[object]") -> Exception | None:
@@ -163,6 +166,8 @@ def _refused(error: Exception) -> Exception:
     return error
 
 
-def _fail(jobs: "list[_Job[object]]", error: Exception) -> None:
+def _fail(jobs: "list[_Job[object]]", error: BaseException) -> None:
+    """Give the error to everybody who has no answer yet."""
     for job in jobs:
-        job.future.set_exception(error)
+        if not job.future.done():
+            job.future.set_exception(error)
