@@ -135,6 +135,9 @@ class WriteConnection:
                     raise
         except sqlite3.IntegrityError:
             raise
+        except DiskFailed as error:
+            self.failed = error
+            raise
         except sqlite3.Error as error:
             raise self._note(explain_sqlite(error, self._path)) from error
         except OSError as error:

@@ -112,7 +112,7 @@ class Writer:
         self, connection: WriteConnection, batch: "list[_Job[object]]", *, again: bool = False
     ) -> None:
         """All in one transaction; when one of them cannot be done, each in its own."""
-        raised: list[tuple[_Job[object], Exception]] = []
+        raised: list[tuple[_Job[object], BaseException]] = []
         try:
             with connection.transaction() as database:
                 for job in batch:
@@ -125,7 +125,7 @@ class Writer:
             else:
                 _fail(batch, error)
             return
-        except Exception as error:
+        except BaseException as error:
             if len(batch) == 1:
                 _fail(batch, _refused(error))
                 return
@@ -139,20 +139,16 @@ class Writer:
                 job.future.set_result(job.value)
 
 
-def _perform(database: sqlite3.Connection, job: "_Job[object]") -> Exception | None:
+def _perform(database: sqlite3.Connection, job: "_Job[object]") -> BaseException | None:
     if not job.alone:
         job.value = job.work(database)
         return None
     database.execute("SAVEPOINT job")
     try:
         job.value = job.work(database)
-    except sqlite3.Error as error:
-        if not isinstance(error, sqlite3.IntegrityError):
+    except BaseException as error:
+        if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
             raise
-        database.execute("ROLLBACK TO job")
-        database.execute("RELEASE job")
-        return _refused(error)
-    except Exception as error:
         database.execute("ROLLBACK TO job")
         database.execute("RELEASE job")
         return _refused(error)
@@ -160,7 +156,7 @@ def _perform(database: sqlite3.Connection, job: "_Job[object]") -> Exception | N
     return None
 
 
-def _refused(error: Exception) -> Exception:
+def _refused(error: BaseException) -> BaseException:
     if isinstance(error, sqlite3.IntegrityError):
         return StorageError(f"an event contradicts what is on record ({error})")
     return error
