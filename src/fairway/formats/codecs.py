@@ -13,6 +13,7 @@ from fairway.formats import (
     arrow,
     bundle,
     files,
+    jax,
     keras,
     lightgbm,
     numpy,
@@ -37,6 +38,8 @@ _ENCODE: dict[str, Callable[[Any], Encoded | None]] = {
     "pyarrow": arrow.encode,
     "scipy": scipy.encode,
     "torch": torch.encode,
+    "jaxlib": jax.encode,
+    "jax": jax.encode,
     "sklearn": sklearn.encode,
     "xgboost": xgboost.encode,
     "lightgbm": lightgbm.encode,
@@ -47,6 +50,7 @@ _ENCODE: dict[str, Callable[[Any], Encoded | None]] = {
 
 _DECODE: dict[str, Callable[[Content, str], object]] = {
     "npy": numpy.decode,
+    "arrow": arrow.decode,
     "file": files.decode,
     "folder": files.decode,
     "pickle": pickled.decode,
@@ -61,11 +65,12 @@ _DECODE: dict[str, Callable[[Content, str], object]] = {
     "keras": keras.decode,
 }
 
-_ARROW: dict[str, Callable[[Content, str], object]] = {
-    "pandas": pandas.decode,
-    "polars": polars.decode,
-    "pyarrow": arrow.decode,
+_BY_KIND: dict[tuple[str, str], Callable[[Content, str], object]] = {
+    ("arrow", "pandas"): pandas.decode,
+    ("arrow", "polars"): polars.decode,
+    ("npy", "jax"): jax.decode,
 }
+"""Formats that several packages share, by format and the package in the value's kind."""
 
 
 def encode(value: object, *, allow_pickle: bool = True) -> Encoded:
@@ -124,7 +129,7 @@ def _decode(format: str, content: Content, kind: str, trusted: bool) -> object:
             return bundle.decode(content, functools.partial(_decode, trusted=trusted), importing=trusted)
         if format == "skops":
             return sklearn.decode(content, kind, trusted=trusted)
-        read = _ARROW.get(kind.partition(".")[0], arrow.decode) if format == "arrow" else _DECODE.get(format)
+        read = _BY_KIND.get((format, kind.partition(".")[0])) or _DECODE.get(format)
         if read is None:
             raise SerializationError(
                 f"a value is stored in the unknown format {format!r}",

@@ -12,6 +12,9 @@ from fairway.formats.encoded import SMALL, Content, Encoded
 from fairway.formats.frameworks import load
 
 _PIECE = 2**20
+_KINDS = "biufcmMSUV"
+_REGISTERED = 2
+"""What numpy says of an element type that another package added, which the format cannot name."""
 
 
 def encode(value: Any) -> Encoded | None:
@@ -21,7 +24,7 @@ def encode(value: Any) -> Encoded | None:
         or type(value).__module__.partition(".")[0] != "numpy"
     ):
         return None
-    if value.dtype.hasobject:
+    if value.dtype.hasobject or value.dtype.kind not in _KINDS or value.dtype.isbuiltin == _REGISTERED:
         return None
     encoded = Encoded(
         format="npy",

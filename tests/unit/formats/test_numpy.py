@@ -71,3 +71,8 @@ def test_subclasses_keep_their_class_by_pickle(trip: Trip) -> None:
 def test_the_note_says_type_and_shape() -> None:
     encoded = encode(np.zeros((569, 30)))
     assert (encoded.kind, encoded.note) == ("numpy.ndarray", "float64 (569, 30)")
+
+
+def test_element_types_that_the_format_cannot_name_are_pickled(trip: Trip) -> None:
+    texts = np.array(["a", "bc"], dtype=np.dtypes.StringDType())
+    assert trip(texts, "pickle", trusted=True).tolist() == ["a", "bc"]

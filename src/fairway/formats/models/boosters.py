@@ -12,8 +12,8 @@ from fairway.spec.model import Signature
 
 
 def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
-    """A table where there is text, which becomes categories; else an array."""
-    if signature.layout == "columns":
+    """A table if there is text, which becomes categories, or a wrapper was fitted with one; else an array."""
+    if signature.layout == "columns" or (signature.columns and hasattr(model, "feature_names_in_")):
         return tables.table_of(signature, inputs, categories=True)
     return tables.array_of(signature, inputs)
 

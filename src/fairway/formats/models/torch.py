@@ -7,6 +7,7 @@ import importlib.util
 import io
 from typing import Any
 
+from fairway.formats import onnx
 from fairway.formats.frameworks import load
 from fairway.formats.models.samples import Arrays
 from fairway.spec.model import Signature
@@ -47,23 +48,40 @@ def convert(model: Any, signature: Signature, types: dict[str, str], inputs: Arr
     """The module as ONNX with a free batch size. Raises whatever the exporter raises."""
     torch = load("torch")
     module = model.eval()
-    data = tuple(item.cpu() for item in prepare(module, signature, inputs))
+    rows = (item.cpu() for item in prepare(module, signature, inputs))
+    data = tuple(torch.cat([item, item]) if len(item) == 1 else item for item in rows)
+    if importlib.util.find_spec("onnxscript") and not isinstance(module, torch.jit.ScriptModule):
+        try:
+            return _export(module, signature, data)
+        except Exception:
+            return _trace(module, signature, data)
+    return _trace(module, signature, data)
+
+
+def _export(module: Any, signature: Signature, data: tuple[Any, ...]) -> bytes:
+    """Through torch.export. Raises SerializationError when functions of its own are left in the graph."""
+    torch = load("torch")
+    batch = torch.export.Dim("rows", min=1)
+    program = torch.onnx.export(
+        module,
+        data,
+        input_names=[spec.name for spec in signature.inputs],
+        output_names=[spec.name for spec in signature.outputs],
+        dynamic_shapes=tuple({0: batch} for _ in data),
+        dynamo=True,
+        verbose=False,
+    )
+    exported: bytes = program.model_proto.SerializeToString(deterministic=True)
+    onnx.check(exported)
+    return exported
+
+
+def _trace(module: Any, signature: Signature, data: tuple[Any, ...]) -> bytes:
+    """Through one recorded run, the older way."""
     names = [spec.name for spec in signature.inputs]
     outputs = [spec.name for spec in signature.outputs]
-    if importlib.util.find_spec("onnxscript") and not isinstance(module, torch.jit.ScriptModule):
-        batch = torch.export.Dim("rows", min=1)
-        program = torch.onnx.export(
-            module,
-            data,
-            input_names=names,
-            output_names=outputs,
-            dynamic_shapes=tuple({0: batch} for _ in data),
-            dynamo=True,
-            verbose=False,
-        )
-        return program.model_proto.SerializeToString(deterministic=True)
     buffer = io.BytesIO()
-    torch.onnx.export(
+    load("torch").onnx.export(
         module,
         data,
         buffer,

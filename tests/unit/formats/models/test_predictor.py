@@ -1,17 +1,26 @@
 import pickle
 import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+from lightgbm import LGBMClassifier
 from onnx import TensorProto, helper
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
-from fairway.formats import check_parity, decode_samples, encode, load_predictor, package_model
+from fairway.formats import (
+    NativePredictor,
+    check_parity,
+    decode_samples,
+    encode,
+    load_predictor,
+    package_model,
+)
 from fairway.formats.models.runtime import OnnxPredictor
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError, SerializationError
@@ -191,3 +200,16 @@ def test_parity_counts_what_was_reproduced() -> None:
     assert parity.note == "its 'prediction' differs in 1 of 32 rows"
     assert not check_parity(predictor, {"input": DATA[:32, :5]}, outputs).ok
     assert "gives no 'other'" in check_parity(predictor, inputs, {"other": outputs["prediction"]}).note
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: LogisticRegression(max_iter=50), lambda: LGBMClassifier(n_estimators=2, verbose=-1)]
+)
+def test_a_model_fitted_with_names_is_served_with_names(make: Any) -> None:
+    frame, target = load_breast_cancer(return_X_y=True, as_frame=True)
+    model = make().fit(frame, target)
+    predictor = NativePredictor(model, package_model(model, frame).signature)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        got = predictor.predict({"input": DATA[:3]})
+        assert (got["prediction"] == model.predict(frame)[:3]).all()

@@ -1,0 +1,41 @@
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fairway.formats import NativePredictor, check_parity, decode_samples, package_model, signature_of
+
+torch: Any = pytest.importorskip("torch")
+
+
+def network() -> Any:
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+
+
+def test_inputs_take_the_type_of_the_weights() -> None:
+    assert signature_of(network(), np.ones((5, 3))).inputs[0].datatype == "FP32"
+    assert signature_of(network().double(), np.ones((5, 3), dtype="f4")).inputs[0].datatype == "FP64"
+
+
+@pytest.mark.parametrize("rows", [1, 5])
+def test_a_module_is_compiled_for_any_number_of_rows(rows: int) -> None:
+    pytest.importorskip("onnx")
+    package = package_model(network(), np.random.default_rng(0).random((rows, 3)))
+    assert package.compiled is not None, package.note
+    assert package.signature.outputs[0].shape == (-1, 2)
+
+
+def test_a_module_predicts_on_its_own() -> None:
+    module = network()
+    package = package_model(module, np.random.default_rng(0).random((5, 3)))
+    inputs, outputs = decode_samples(package.samples)
+    assert check_parity(NativePredictor(module, package.signature), inputs, outputs).ok
+
+
+def test_several_outputs_are_named() -> None:
+    class Two(torch.nn.Module):
+        def forward(self, data: Any) -> Any:
+            return data * 2, data.sum(dim=1)
+
+    signature = signature_of(Two(), np.ones((4, 3), dtype="f4"))
+    assert [spec.name for spec in signature.outputs] == ["prediction", "output_1"]
