@@ -193,7 +193,6 @@ class WriteConnection:
             ):
                 connection.execute(f"PRAGMA {pragma}").fetchall()
             _bring_up_to_date(connection, self._path)
-            sync_folder(str(self._path.parent))
         except BaseException:
             connection.close()
             raise
@@ -224,6 +223,7 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
         with suppress(sqlite3.Error):
             connection.execute("ROLLBACK")
         raise
+    sync_folder(str(path.parent))
 
 
 class ReadConnections:

@@ -3,10 +3,11 @@
 Knows names and the file system, not what the files hold.
 """
 
-import json
 import os
 import re
 from pathlib import Path
+
+import msgspec
 
 from fairway.spec.errors import StorageError, UsageError
 from fairway.stores.durable import make_folders, sync, sync_folder, temporary_name, write_all
@@ -17,6 +18,10 @@ _NETWORK = re.compile(
     r"nfs\d*|cifs|smb\d*|smbfs|afs|ncpfs|fuse\.(sshfs|s3fs|rclone|gcsfuse|blobfuse2?|goofys)"
 )
 _MAX_NAME = 180
+
+
+class _Store(msgspec.Struct):
+    format: int
 
 
 class Layout:
@@ -102,7 +107,7 @@ class Layout:
             for folder in ("blobs/tmp", "blobs/tree", "runs", "endpoints", "platform"):
                 make_folders(str(self.root / folder))
             self._write(".gitignore", b"*\n")
-            self._write("store.json", json.dumps({"format": FORMAT}).encode() + b"\n")
+            self._write("store.json", msgspec.json.encode(_Store(format=FORMAT)) + b"\n")
             sync_folder(str(self.root))
 
     def check(self) -> bool:
@@ -115,8 +120,8 @@ class Layout:
         except OSError as error:
             raise explain(error, "opening the store", path) from error
         try:
-            found = int(json.loads(text)["format"])
-        except (ValueError, KeyError, TypeError) as error:
+            found = msgspec.json.decode(text, type=_Store).format
+        except msgspec.DecodeError as error:
             raise StorageError(
                 f"{path} is damaged, so the store's format is not known",
                 hint=f'if no newer Fairway has used it, write {{"format": {FORMAT}}} into the file',
