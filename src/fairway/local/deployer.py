@@ -1,0 +1,305 @@
+"""Model servers on this machine: workers that share one listening socket per endpoint.
+
+The socket is never closed between revisions, so that a client waiting in its queue meets whichever worker is ready. The
+workers outlive this process; `recover` finds them again. Must not know which revision should serve.
+"""
+
+import asyncio
+import hashlib
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from pathlib import Path
+from urllib.parse import quote
+
+from fairway.local import listening
+from fairway.local.workers import Worker, adopt, take_socket
+from fairway.spec.artifact import Artifact
+from fairway.spec.endpoint import EndpointStatus, RevisionSpec, WorkerSpec
+from fairway.spec.errors import FairwayError
+
+_READY_SECONDS = 120.0
+_SOON_SECONDS = 2.0
+_MARGIN_SECONDS = 5.0
+_ASK_SECONDS = 0.03
+_NAME = 20
+
+
+class Site:
+    """What one endpoint has on this machine. `leaving` are workers that only finish what they began."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name = name
+        self.folder = folder
+        self.listening: socket.socket | None = None
+        self.workers: list[Worker] = []
+        self.leaving: list[Worker] = []
+        self.reason = ""
+
+    @property
+    def port(self) -> int:
+        """Where it listens; 0 when it does not."""
+        return int(self.listening.getsockname()[1]) if self.listening is not None else 0
+
+    def silence(self) -> None:
+        """Stop listening."""
+        if self.listening is not None:
+            self.listening.close()
+            self.listening = None
+
+
+class LocalDeployer:
+    """Model servers as processes of this machine.
+
+    Args:
+        root: directory of the store.
+        open_artifact: gives the folder of an artifact.
+    """
+
+    def __init__(self, root: Path, open_artifact: Callable[[Artifact], Path | bytes]) -> None:
+        self._root = root
+        self._open = open_artifact
+        self._sites: dict[str, Site] = {}
+        self._claimed: dict[int, socket.socket] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.changed: Callable[[], None] = lambda: None
+
+    def claim(self, endpoint: str, port: int, taken: Collection[int]) -> int:
+        """Take hold of `port`, or for 0 of the first free one, until `roll` or `remove`. Raises UsageError."""
+        site = self._sites.get(endpoint)
+        if site is not None and site.port and port in (0, site.port):
+            return site.port
+        if port not in self._claimed:
+            found = listening.bind(port) if port else listening.bind_free({*taken, *self._claimed})
+            port = int(found.getsockname()[1])
+            self._claimed[port] = found
+        return port
+
+    def release(self, port: int) -> None:
+        """Let go of a claimed port."""
+        claimed = self._claimed.pop(port, None)
+        if claimed is not None:
+            claimed.close()
+
+    async def recover(self) -> None:
+        """Take over the workers that an earlier process of this store left behind."""
+        folders = sorted((self._root / "endpoints").glob("*/r*"))
+        for path in [path for folder in folders for path in sorted(folder.glob("w*.json"))]:
+            worker = await adopt(path, self._ended)
+            if worker is None:
+                continue
+            site = self._site(worker.spec.revision.endpoint)
+            assert worker.status is not None
+            (site.leaving if worker.status.phase == "draining" else site.workers).append(worker)
+        for name, site in list(self._sites.items()):
+            for worker in sorted(site.workers, key=lambda found: not found.ready):
+                site.listening = site.listening or await asyncio.to_thread(take_socket, worker)
+            if site.leaving:
+                self._later(self._finish(site, list(site.leaving)))
+            elif not site.workers:
+                del self._sites[name]
+
+    async def roll(self, revision: RevisionSpec, port: int) -> EndpointStatus:
+        """Give a revision its workers, then end all others without losing a request.
+
+        Raises:
+            FairwayError: a worker did not become ready; those of other revisions serve on.
+        """
+        site = self._site(revision.endpoint)
+        previous = site.listening
+        if site.port != port:
+            site.listening = self._claimed.pop(port, None) or listening.bind(port)
+        own = [worker for worker in site.workers if worker.revision == revision.number]
+        others = [worker for worker in site.workers if worker.revision != revision.number]
+        if previous is not None and previous is not site.listening:
+            own, others = [], own + others
+        serving = any(worker.ready for worker in own)
+        own, surplus = own[: revision.workers], own[revision.workers :]
+        fresh = await self._start(site, revision, revision.workers - len(own))
+        try:
+            await self._all_ready([worker for worker in (*own, *fresh) if not worker.ready], revision)
+        except BaseException:
+            await self._give_up([worker for worker in (*own, *fresh) if not (serving and worker.ready)])
+            if previous is not None and previous is not site.listening:
+                site.silence()
+                site.listening = previous
+            self._tidy(site)
+            raise
+        site.reason = ""
+        await self._drain(site, surplus + others)
+        if previous is not None and previous is not site.listening:
+            previous.close()
+        return self._status(site, revision)
+
+    async def observe(self, endpoint: str) -> EndpointStatus | None:
+        """What is seen of an endpoint; `workers` counts the living ones of all revisions."""
+        site = self._sites.get(endpoint)
+        return self._status(site, None) if site is not None else None
+
+    async def remove(self, endpoint: str) -> None:
+        """End an endpoint's workers after what is in flight, and let go of its port."""
+        site = self._sites.get(endpoint)
+        if site is None:
+            return
+        workers = [*site.workers, *site.leaving]
+        site.leaving, site.workers = workers, []
+        await asyncio.gather(*(worker.drain() for worker in workers))
+        await self._finish(site, workers)
+        site.silence()
+        self._sites.pop(endpoint, None)
+        shutil.rmtree(site.folder, ignore_errors=True)
+
+    def names(self) -> list[str]:
+        """Endpoints of which something exists here."""
+        return list(self._sites)
+
+    def let_go(self) -> None:
+        """Leave the workers to themselves; they go on serving."""
+        for task in self._tasks:
+            task.cancel()
+        for site in self._sites.values():
+            for worker in (*site.workers, *site.leaving):
+                worker.unwatch()
+            site.silence()
+        self._sites.clear()
+        for port in list(self._claimed):
+            self.release(port)
+
+    def _site(self, name: str) -> Site:
+        if name not in self._sites:
+            self._sites[name] = Site(name, self._root / "endpoints" / quote(name, safe=""))
+        return self._sites[name]
+
+    def _status(self, site: Site, revision: RevisionSpec | None) -> EndpointStatus:
+        ready = [worker for worker in site.workers if worker.ready]
+        numbers = [worker.revision for worker in ready]
+        serving = revision.number if revision is not None else max(numbers, key=numbers.count, default=0)
+        spec = revision or next((w.spec.revision for w in site.workers if w.revision == serving), None)
+        return EndpointStatus(
+            name=site.name,
+            url=address(spec, site.port) if spec is not None else f"http://{listening.HOST}:{site.port}/",
+            port=site.port,
+            wanted=serving,
+            serving=serving,
+            ready=numbers.count(serving),
+            workers=len(site.workers),
+            phase="Running" if ready else "Pending",
+            reason=site.reason,
+            revision=spec,
+        )
+
+    async def _start(self, site: Site, revision: RevisionSpec, count: int) -> list[Worker]:
+        if count <= 0:
+            return []
+        project = ""
+        if revision.source is not None:
+            project = str(await asyncio.to_thread(self._open, revision.source))
+        folder = site.folder / f"r{revision.number}"
+        (folder / "metrics").mkdir(mode=0o700, parents=True, exist_ok=True)
+        sockets = listening.sockets_folder(self._root)
+        assert site.listening is not None
+        numbers = [int(path.stem[1:]) for path in folder.glob("w*.log")]
+        first = max(numbers, default=0) + 1
+        started: list[Worker] = []
+        for number in range(first, first + count):
+            spec = WorkerSpec(
+                revision=revision,
+                store=str(self._root),
+                control=str(sockets / f"{_short(site.name)}-{revision.number}-{number}"),
+                metrics=str(folder / "metrics"),
+                hosts=(f"{listening.HOST}:{site.port}", f"localhost:{site.port}"),
+                project=project,
+            )
+            worker = Worker.start(folder / f"w{number}.json", spec, site.listening, self._ended)
+            site.workers.append(worker)
+            started.append(worker)
+        return started
+
+    async def _all_ready(self, workers: Iterable[Worker], revision: RevisionSpec) -> None:
+        deadline = time.monotonic() + _READY_SECONDS
+        tasks = [asyncio.create_task(self._one_ready(worker, revision, deadline)) for worker in workers]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _one_ready(self, worker: Worker, revision: RevisionSpec, deadline: float) -> None:
+        what = f"revision {revision.number} of {revision.endpoint}"
+        while not worker.ready:
+            if await worker.left(_ASK_SECONDS):
+                raise FairwayError(f"{what} did not become ready: {worker.how()}", hint=f"see {worker.log}")
+            if time.monotonic() > deadline:
+                raise FairwayError(
+                    f"{what} was not ready after {_READY_SECONDS:.0f} seconds", hint=f"see {worker.log}"
+                )
+            status = await worker.ask("status")
+            worker.ready = status is not None and status.phase == "ready"
+
+    async def _give_up(self, workers: list[Worker]) -> None:
+        """End workers that were never needed, at once when they do not answer requests yet."""
+        for worker in workers:
+            worker.send(signal.SIGTERM if worker.ready else signal.SIGKILL)
+        await asyncio.gather(*(self._ensure_gone(worker, _MARGIN_SECONDS) for worker in workers))
+
+    async def _drain(self, site: Site, workers: list[Worker]) -> None:
+        """Have workers finish; comes back when they did, or soon, while the last go on in the background."""
+        if not workers:
+            return
+        site.workers = [worker for worker in site.workers if worker not in workers]
+        site.leaving += workers
+        await asyncio.gather(*(worker.drain() for worker in workers))
+        task = self._later(self._finish(site, workers))
+        await asyncio.wait({task}, timeout=_SOON_SECONDS)
+
+    def _later(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _finish(self, site: Site, workers: list[Worker]) -> None:
+        await asyncio.gather(*(self._ensure_gone(worker, _grace(worker.spec.revision)) for worker in workers))
+        for number in {worker.revision for worker in workers}:
+            if not any(worker.revision == number for worker in (*site.workers, *site.leaving)):
+                shutil.rmtree(site.folder / f"r{number}", ignore_errors=True)
+
+    async def _ensure_gone(self, worker: Worker, seconds: float) -> None:
+        if not await worker.left(seconds):
+            worker.send(signal.SIGKILL)
+            await worker.gone.wait()
+
+    def _ended(self, worker: Worker) -> None:
+        site = self._sites.get(worker.spec.revision.endpoint)
+        worker.forget(log=False)
+        if site is None:
+            return
+        if worker in site.leaving:
+            site.leaving.remove(worker)
+            return
+        if worker in site.workers:
+            site.workers.remove(worker)
+            site.reason = f"a worker is gone: {worker.how()}"
+            self.changed()
+
+    def _tidy(self, site: Site) -> None:
+        if not site.workers and not site.leaving:
+            site.silence()
+            self._sites.pop(site.name, None)
+
+
+def address(revision: RevisionSpec, port: int) -> str:
+    """Where a revision takes requests."""
+    base = f"http://{listening.HOST}:{port}/"
+    return f"{base}v2/models/{quote(revision.endpoint, safe='')}/infer" if revision.model is not None else base
+
+
+def _grace(revision: RevisionSpec) -> float:
+    return revision.limits.drain_seconds + revision.limits.request_seconds + _MARGIN_SECONDS
+
+
+def _short(name: str) -> str:
+    safe = "".join(letter for letter in name if letter.isascii() and letter.isalnum())[:_NAME]
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

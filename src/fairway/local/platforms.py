@@ -1,0 +1,151 @@
+"""The platform process of a store as others find it: its lock, its address, its token, and how it is started.
+
+Must not know what the platform does or answers.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from fairway.local.workers import is_alive, last_words, write_private
+from fairway.spec.errors import FairwayError, UsageError
+
+_START_SECONDS = 30.0
+_LOCK_SECONDS = 0.5
+_LOOK_SECONDS = 0.02
+
+
+class PlatformRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A running platform process: its id, the port of its API, and when it was started."""
+
+    pid: int
+    port: int
+    started: float
+
+    @property
+    def url(self) -> str:
+        """Where its API is."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+class PlatformLock:
+    """Held by the platform process of a store for as long as it lives. Raises UsageError when there is one."""
+
+    def __init__(self, root: Path) -> None:
+        self._folder = root / "platform"
+        self._fd = -1
+
+    def __enter__(self) -> "PlatformLock":
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + _LOCK_SECONDS
+        while not _locked(self._fd):
+            if time.monotonic() > deadline:
+                text = os.pread(self._fd, 20, 0).decode(errors="replace")
+                os.close(self._fd)
+                raise UsageError(
+                    f"a platform process of {self._folder.parent} runs already, with process id {text or 'unknown'}",
+                    hint="`fairway endpoints` asks it, `fairway down` stops it",
+                )
+            time.sleep(_LOOK_SECONDS)
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+        (self._folder / "platform.json").unlink(missing_ok=True)
+        return self
+
+    def announce(self, port: int, started: float) -> PlatformRecord:
+        """Let others find the API."""
+        record = PlatformRecord(pid=os.getpid(), port=port, started=started)
+        write_private(self._folder / "platform.json", msgspec.json.encode(record))
+        return record
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):
+            (self._folder / "platform.json").unlink(missing_ok=True)
+        os.close(self._fd)
+
+
+def running(root: Path) -> PlatformRecord | None:
+    """The platform process of a store, once it takes requests; None when there is none."""
+    folder = root / "platform"
+    try:
+        record = msgspec.json.decode((folder / "platform.json").read_bytes(), type=PlatformRecord)
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except (OSError, msgspec.DecodeError):
+        return None
+    try:
+        return None if _locked(fd) else record
+    finally:
+        os.close(fd)
+
+
+def start(root: Path) -> PlatformRecord:
+    """Start the platform process in the background and wait until it takes requests.
+
+    Raises:
+        FairwayError: it ended, with its last words, or took too long.
+    """
+    folder = root / "platform"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = folder / "log"
+    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as output:
+        child = subprocess.Popen(
+            [sys.executable, "-P", "-m", "fairway.control", "--root", str(root)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            cwd=root.parent,
+        )
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        record = running(root)
+        if record is not None:
+            return record
+        if child.poll() is not None and running(root) is None:
+            words = last_words(log) or f"it ended with status {child.returncode}"
+            raise FairwayError(f"the platform did not start: {words}", hint=f"see {log}")
+        time.sleep(_LOOK_SECONDS)
+    raise FairwayError(f"the platform took longer than {_START_SECONDS:.0f} seconds to start", hint=f"see {log}")
+
+
+def wait_gone(record: PlatformRecord, seconds: float) -> bool:
+    """Whether the process is gone within so many seconds."""
+    deadline = time.monotonic() + seconds
+    while is_alive(record.pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_LOOK_SECONDS)
+    return True
+
+
+def token(root: Path) -> str:
+    """The token of a store's platform, made when there is none; only its owner can read it."""
+    path = root / "platform" / "token"
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text(encoding="ascii").strip()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fresh = path.with_name(f".token.{os.getpid()}.{secrets.token_hex(4)}")
+    write_private(fresh, secrets.token_hex(32).encode())
+    with contextlib.suppress(FileExistsError):
+        os.link(fresh, path)
+    fresh.unlink()
+    return path.read_text(encoding="ascii").strip()
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

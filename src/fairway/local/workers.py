@@ -1,0 +1,313 @@
+"""One process of the model server, as its supervisor sees it: started or taken over, asked, drained, ended.
+
+A worker lives in a session of its own and survives its supervisor; all that is needed to find it again lies in files
+beside it. Must not know revisions' order or which worker should live.
+"""
+
+import asyncio
+import contextlib
+import os
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from fairway.spec.endpoint import WorkerSpec
+
+_ANSWER_SECONDS = 5.0
+_POLL_SECONDS = 0.25
+_TAIL = 4096
+_OURS = "FAIRWAY_"
+
+
+class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself."""
+
+    phase: str
+    pid: int
+    samples: str = ""
+    runtime: str = ""
+    reason: str = ""
+    in_flight: int = 0
+
+
+class Worker:
+    """A process and the files beside it.
+
+    Args:
+        path: the file with its `WorkerSpec`; its log and process id lie beside it under the same name.
+        ended: called once when the process is gone.
+    """
+
+    def __init__(self, path: Path, spec: WorkerSpec, pid: int, ended: "Callable[[Worker], None]") -> None:
+        self.path = path
+        self.spec = spec
+        self.pid = pid
+        self.ready = False
+        self.status: WorkerStatus | None = None
+        self.gone = asyncio.Event()
+        self._child: subprocess.Popen[bytes] | None = None
+        self._ended = ended
+        self._fd = -1
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def revision(self) -> int:
+        """Number of the revision it serves."""
+        return self.spec.revision.number
+
+    @property
+    def log(self) -> Path:
+        """What it printed."""
+        return self.path.with_suffix(".log")
+
+    @classmethod
+    def start(
+        cls, path: Path, spec: WorkerSpec, listening: socket.socket, ended: "Callable[[Worker], None]"
+    ) -> "Worker":
+        """Start a worker on a listening socket."""
+        write_private(path, msgspec.json.encode(spec))
+        fd = listening.fileno()
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
+        environment["PYTHONUNBUFFERED"] = "1"
+        command = [sys.executable, "-P", "-m", "fairway.server", str(path), "--fd", str(fd)]
+        with open(path.with_suffix(".log"), "ab", buffering=0) as log:
+            child = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(fd,),
+                start_new_session=True,
+                env=environment,
+                cwd=Path(spec.store).parent,
+            )
+        worker = cls(path, spec, child.pid, ended)
+        worker._child = child
+        write_private(path.with_suffix(".pid"), str(child.pid).encode())
+        worker.watch()
+        return worker
+
+    def watch(self) -> None:
+        """Notice when the process is gone, from here on."""
+        if hasattr(os, "pidfd_open"):
+            try:
+                self._fd = os.pidfd_open(self.pid)
+            except ProcessLookupError:
+                self._loop.call_soon(self._end)
+                return
+            except OSError:
+                self._fd = -1
+        if self._fd >= 0:
+            self._loop.add_reader(self._fd, self._end)
+        else:
+            self._loop.call_later(_POLL_SECONDS, self._poll)
+
+    async def ask(self, command: str) -> WorkerStatus | None:
+        """Send "status" or "drain"; None when it does not answer."""
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                reader, writer = await asyncio.open_unix_connection(self.spec.control)
+                try:
+                    writer.write(msgspec.json.encode({"do": command}) + b"\n")
+                    line = await reader.readline()
+                finally:
+                    writer.close()
+            self.status = msgspec.json.decode(line, type=WorkerStatus)
+        except (OSError, TimeoutError, msgspec.DecodeError):
+            return None
+        return self.status
+
+    async def drain(self) -> None:
+        """Have it finish what is in flight and end."""
+        self.ready = False
+        if await self.ask("drain") is None:
+            self.send(signal.SIGTERM)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal, unless the process is gone."""
+        if self.gone.is_set():
+            return
+        with contextlib.suppress(ProcessLookupError):
+            if self._fd >= 0 and hasattr(signal, "pidfd_send_signal"):
+                signal.pidfd_send_signal(self._fd, number)
+            else:
+                os.kill(self.pid, number)
+
+    async def left(self, seconds: float) -> bool:
+        """Whether it is gone within so many seconds."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.gone.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def how(self) -> str:
+        """After it is gone: how it ended, with its last words."""
+        code = self._child.returncode if self._child is not None else None
+        words = last_words(self.log)
+        if code is not None and code < 0:
+            said = f"it was ended by {signal.Signals(-code).name}"
+            return f"{said}, its last words: {words}" if words else said
+        return words or (f"it ended with status {code}" if code is not None else "it ended")
+
+    def forget(self, *, log: bool) -> None:
+        """Remove the files beside it."""
+        for path in (self.path, self.path.with_suffix(".pid"), Path(self.spec.control)):
+            path.unlink(missing_ok=True)
+        if log:
+            self.log.unlink(missing_ok=True)
+
+    def unwatch(self) -> None:
+        """Let go of a process that goes on without us."""
+        if self._fd >= 0:
+            self._loop.remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+    def _poll(self) -> None:
+        if self._alive():
+            self._loop.call_later(_POLL_SECONDS, self._poll)
+        else:
+            self._end()
+
+    def _alive(self) -> bool:
+        return self._child.poll() is None if self._child is not None else is_alive(self.pid)
+
+    def _end(self) -> None:
+        if self.gone.is_set():
+            return
+        self.unwatch()
+        if self._child is not None:
+            self._child.wait()
+        self.ready = False
+        self.gone.set()
+        self._ended(self)
+
+
+async def adopt(path: Path, ended: Callable[[Worker], None]) -> Worker | None:
+    """Take over a living worker by its files; None when none answers, and then its files are gone."""
+    try:
+        spec = msgspec.json.decode(path.read_bytes(), type=WorkerSpec)
+    except (OSError, msgspec.DecodeError):
+        path.unlink(missing_ok=True)
+        return None
+    pid = await asyncio.to_thread(_listener, spec.control)
+    worker = Worker(path, spec, pid, ended)
+    status = await worker.ask("status") if pid else None
+    if status is None:
+        await _end_mute(path)
+        worker.forget(log=False)
+        return None
+    worker.pid = pid
+    worker.ready = status.phase == "ready"
+    worker.watch()
+    return worker
+
+
+def take_socket(worker: Worker) -> socket.socket | None:
+    """The listening socket of a living worker, handed over by it; None when it does not."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_ANSWER_SECONDS)
+            connection.connect(worker.spec.control)
+            connection.sendall(b'{"do":"socket"}\n')
+            _, fds, _, _ = socket.recv_fds(connection, _TAIL, 1)
+    except OSError:
+        return None
+    if not fds:
+        return None
+    listening = socket.socket(fileno=fds[0])
+    listening.set_inheritable(False)
+    return listening
+
+
+def last_words(log: Path) -> str:
+    """The last line that a process printed, without its "error: "."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            lines = file.read().decode(errors="replace").split("\n")
+    except OSError:
+        return ""
+    words = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return words.removeprefix("error: ")[:500]
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        with open(fd, "wb") as file:
+            file.write(content)
+        os.rename(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of that id, a zombie not counted where that can be told."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return True
+    return text.rpartition(")")[2].split()[:1] != ["Z"]
+
+
+def _listener(path: str) -> int:
+    """Process id of whoever listens on a Unix socket, told by the system where it can; 0 when nobody does."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.settimeout(_ANSWER_SECONDS)
+            connection.connect(path)
+            if hasattr(socket, "SO_PEERCRED"):
+                size = struct.calcsize("3i")
+                pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+                return pid if uid == os.getuid() else 0
+            connection.sendall(b'{"do":"status"}\n')
+            return msgspec.json.decode(connection.recv(_TAIL), type=WorkerStatus).pid
+    except (OSError, msgspec.DecodeError):
+        return 0
+
+
+async def _end_mute(path: Path) -> None:
+    """End a worker that lives but answers nobody; nothing is done when that process is another one by now."""
+    try:
+        pid = int(path.with_suffix(".pid").read_text())
+    except (OSError, ValueError):
+        return
+    for number, seconds in ((signal.SIGTERM, _ANSWER_SECONDS), (signal.SIGKILL, _ANSWER_SECONDS)):
+        if not _is_worker(pid, path):
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        deadline = time.monotonic() + seconds
+        while is_alive(pid) and time.monotonic() < deadline:
+            await asyncio.sleep(0.05)
+
+
+def _is_worker(pid: int, path: Path) -> bool:
+    if not is_alive(pid):
+        return False
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        listed = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)
+        command = listed.stdout
+    return os.fsencode(path) in command
