@@ -3,7 +3,7 @@
 Must not know how that platform does what it is asked, or where its token comes from.
 """
 
-from typing import TypeVar, cast
+from typing import TypeVar
 from urllib.parse import quote
 
 import httpx2
@@ -71,21 +71,26 @@ class RemotePlatform:
         timeout = httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
         try:
             async with httpx2.AsyncClient(trust_env=False, timeout=timeout) as client:
-                answer = await client.request(method, f"{self.url}/api/v1{path}", content=body, headers=headers)
+                answer = await client.request(
+                    method, f"{self.url}/api/v1{path}", content=body, headers=headers
+                )
         except httpx2.ConnectError:
-            raise FairwayError(f"no platform answers at {self.url}", hint="start it with `fairway up`") from None
+            raise FairwayError(
+                f"no platform answers at {self.url}", hint="start it with `fairway up`"
+            ) from None
         except httpx2.TimeoutException:
             raise FairwayError(
                 f"the platform at {self.url} did not answer in time", hint="look at `.fairway/platform/log`"
             ) from None
         except httpx2.HTTPError as error:
             raise FairwayError(
-                f"the platform at {self.url} broke off: {type(error).__name__}", hint="start it with `fairway up`"
+                f"the platform at {self.url} broke off: {type(error).__name__}",
+                hint="start it with `fairway up`",
             ) from None
         if answer.status_code >= 400:
             raise _refusal(answer.status_code, answer.content)
         try:
-            return cast("T", msgspec.json.decode(answer.content, type=kind))
+            return msgspec.json.decode(answer.content, type=kind)
         except msgspec.DecodeError:
             raise FairwayError(
                 f"the platform at {self.url} answered what this version does not understand",

@@ -22,10 +22,13 @@ from fairway.spec.errors import Interrupted, NotFound, UsageError
 if TYPE_CHECKING:
     from fairway.author.endpoint import Endpoint
     from fairway.author.pipeline import Pipeline
+    from fairway.engine.endpoints import EndpointEngine
     from fairway.engine.report import Run
     from fairway.engine.run import Listener
+    from fairway.local.deployer import LocalDeployer
+    from fairway.remote import RemotePlatform
     from fairway.spec.artifact import Artifact, Node
-    from fairway.spec.endpoint import Deployed
+    from fairway.spec.endpoint import Deployed, DeployRequest
     from fairway.spec.evaluation import Evaluation
     from fairway.spec.event import RunEnded
     from fairway.spec.project import ProjectSpec
@@ -60,11 +63,6 @@ def store_root() -> Path:
         if (folder / ".git").exists():
             break
     return here / STORE
-
-
-def platform_token() -> str:
-    """The token given by the environment; empty when there is none."""
-    return os.environ.get("FAIRWAY_TOKEN", "")
 
 
 def cache_folder(root: Path) -> Path:
@@ -487,7 +485,99 @@ async def foresee(
         await host.close()
 
 
-def deploy(what: "str | Endpoint[..., object]", /, *, workers: int = 2, private: bool = False) -> "Deployed":
+# --- endpoints: the platform process of a store, and what is asked of it ---
+
+
+def endpoint_engine(stores: LocalStores) -> "tuple[EndpointEngine, LocalDeployer]":
+    """What looks after the endpoints of a store on this machine, for the one process that does."""
+    from fairway.engine.endpoints import EndpointEngine
+    from fairway.local.deployer import LocalDeployer
+
+    deployer = LocalDeployer(stores.root, stores.artifacts.open)
+    engine = EndpointEngine(stores.metadata, deployer, stores.artifacts, SystemClock(), deployer.claim)
+    deployer.changed = engine.wake
+    return engine, deployer
+
+
+def token_of(root: Path) -> str:
+    """The token of a store's platform: FAIRWAY_TOKEN, else the store's own."""
+    from fairway.local import platforms
+
+    return os.environ.get("FAIRWAY_TOKEN") or platforms.token(root)
+
+
+def platform(root: Path, note: Callable[[str], None] = lambda text: None) -> "RemotePlatform":
+    """The platform of a store, started in the background when it does not run. Raises FairwayError."""
+    from fairway.local import platforms
+    from fairway.remote import RemotePlatform
+
+    record = platforms.running(root)
+    if record is None:
+        LocalStores(root).prepare()
+        record = platforms.start(root)
+        note(f"platform started at {record.url}; `fairway down` stops it")
+    return RemotePlatform(record.url, token_of(root))
+
+
+def stop_platform(root: Path) -> bool:
+    """End the platform process of a store and all its endpoints; whether there was anything to end."""
+    from fairway.local import platforms
+
+    if platforms.running(root) is None and not platforms.left_behind(root):
+        return False
+    found = platform(root)
+    record = platforms.running(root)
+    blocking(found.shutdown(endpoints=True))
+    return record is None or platforms.wait_gone(record, 30.0)
+
+
+def model_request(stores: LocalStores, reference: str) -> "DeployRequest":
+    """How to serve a model; for an empty reference the only one there is. Raises NotFound, UsageError."""
+    from fairway.spec.endpoint import DeployRequest
+
+    if not reference:
+        names = [model.name for model in stores.metadata.models()]
+        if not names:
+            raise NotFound("there is no model to deploy", hint="a pipeline registers one: `fairway run FILE`")
+        if len(names) > 1:
+            raise UsageError(f"there are {len(names)} models: {', '.join(names)}", hint="name one")
+        reference = names[0]
+    version = stores.metadata.resolve(reference)
+    return DeployRequest(name=version.name, model=reference)
+
+
+async def function_requests(stores: LocalStores, file: str, only: str = "") -> "list[DeployRequest]":
+    """How to serve the endpoints of a project file, its sources put into the store. Raises FairwayError."""
+    from fairway.author.describe import sources
+    from fairway.local.executor import LocalExecutor
+    from fairway.local.sources import snapshot
+    from fairway.spec.artifact import Artifact
+    from fairway.spec.endpoint import DeployRequest
+
+    path = Path(file).absolute()
+    executor = LocalExecutor(
+        HostSetup(root=str(stores.root), project=str(path)), stores.root, lambda text: None
+    )
+    host, project = await executor.adopt(launch_host(str(path), stores.root))
+    await host.close()
+    found = [endpoint for endpoint in project.endpoints if only in ("", endpoint.name)]
+    if not found:
+        raise UsageError(f"{path.name} declares no endpoint", hint="put `@fw.endpoint` above a function")
+    with snapshot(path.parent, sources(path.parent)) as folder:
+        digest, size = stores.artifacts.put_folder(folder)
+    source = Artifact(format="folder", digest=digest, size=size, kind="project", files=True)
+    return [
+        DeployRequest(
+            name=endpoint.name, function=endpoint.name, source=source, module=path.name,
+            workers=endpoint.workers, private=endpoint.private,
+        )
+        for endpoint in found
+    ]  # fmt: skip
+
+
+def deploy(
+    what: "str | Endpoint[..., object]", /, *, workers: int | None = None, private: bool = False
+) -> "Deployed":
     """Serve a registered model ("churn", "churn:3", "churn@champion") or an endpoint function on this machine.
 
     Returns once it answers; the address is `.status.url`.
@@ -496,4 +586,16 @@ def deploy(what: "str | Endpoint[..., object]", /, *, workers: int = 2, private:
         NotFound: there is no such model, version or alias.
         FairwayError: it did not become ready; what served before serves on.
     """
-    raise NotFound(f"cannot deploy {what!r}")
+    stores = LocalStores(store_root())
+    if isinstance(what, str):
+        request = model_request(stores, what)
+    else:
+        file = getattr(getattr(what.function, "__code__", None), "co_filename", "")
+        if not Path(file).is_file():
+            raise UsageError(
+                f"{what!r} is not in a file", hint="write it to a .py file and import it from there"
+            )
+        request = blocking(function_requests(stores, file, what.__name__))[0]
+    workers, private = workers or request.workers, private or request.private
+    request = msgspec.structs.replace(request, workers=workers, private=private)
+    return blocking(platform(stores.root).deploy(request))

@@ -56,7 +56,9 @@ class EndpointEngine:
             current = known.revision if known is not None and known.wanted else None
             key, digest = _key(request, current)
             revision = msgspec.structs.replace(revision, key_digest=digest)
-            port = self._claim(request.name, request.port or self._kept_port(known), self._ports(request.name))
+            port = self._claim(
+                request.name, request.port or self._kept_port(known), self._ports(request.name)
+            )
             try:
                 made, given = await asyncio.to_thread(self._metadata.create_revision, revision, port)
                 if given != port:
@@ -113,7 +115,9 @@ class EndpointEngine:
     async def reconcile(self) -> list[Action]:
         """Look once and begin what has to be done; an endpoint that is being changed is left alone."""
         known = {
-            status.name: status for status in self._metadata.endpoints() if not self._lock(status.name).locked()
+            status.name: status
+            for status in self._metadata.endpoints()
+            if not self._lock(status.name).locked()
         }
         wanted = [
             Wanted(name=status.name, revision=status.wanted, workers=status.workers)
@@ -194,12 +198,19 @@ class EndpointEngine:
         """The revision a request asks for, not numbered yet. Raises NotFound, UsageError."""
         if not _usable(request.name):
             raise UsageError(
-                f"{request.name!r} cannot be an endpoint's name", hint="letters, digits, `-`, `_` and `.`, at most 63"
+                f"{request.name!r} cannot be an endpoint's name",
+                hint="letters, digits, `-`, `_` and `.`, at most 63",
             )
         if request.workers < 1 or request.workers > 64:
-            raise UsageError(f"{request.workers} workers cannot be started", hint="from 1 to 64: `--workers 2`")
+            raise UsageError(
+                f"{request.workers} workers cannot be started", hint="from 1 to 64: `--workers 2`"
+            )
         revision = RevisionSpec(
-            endpoint=request.name, number=0, workers=request.workers, limits=request.limits, created=self._clock.now()
+            endpoint=request.name,
+            number=0,
+            workers=request.workers,
+            limits=request.limits,
+            created=self._clock.now(),
         )
         if request.model:
             version = self._metadata.resolve(request.model)
@@ -222,7 +233,9 @@ class EndpointEngine:
             for event in self._metadata.events()
             if isinstance(event.body, EndpointPointed) and event.body.endpoint == name
         }
-        revisions = {found.number: found for found in self._metadata.revisions(name) if found.number in served}
+        revisions = {
+            found.number: found for found in self._metadata.revisions(name) if found.number in served
+        }
         if not number:
             number = max((one for one in revisions if one < current.number), default=0)
             if not number:
@@ -249,7 +262,9 @@ class EndpointEngine:
 
     def _ports(self, but: str) -> frozenset[int]:
         return frozenset(
-            status.port for status in self._metadata.endpoints() if status.name != but and status.phase != "Stopped"
+            status.port
+            for status in self._metadata.endpoints()
+            if status.name != but and status.phase != "Stopped"
         )
 
     async def _point(self, name: str, number: int, reason: str) -> None:

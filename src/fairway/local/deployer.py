@@ -293,7 +293,9 @@ class LocalDeployer:
 def address(revision: RevisionSpec, port: int) -> str:
     """Where a revision takes requests."""
     base = f"http://{listening.HOST}:{port}/"
-    return f"{base}v2/models/{quote(revision.endpoint, safe='')}/infer" if revision.model is not None else base
+    return (
+        f"{base}v2/models/{quote(revision.endpoint, safe='')}/infer" if revision.model is not None else base
+    )
 
 
 def _grace(revision: RevisionSpec) -> float:

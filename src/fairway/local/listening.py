@@ -68,9 +68,13 @@ def sockets_folder(root: Path) -> Path:
         if base and os.access(base, os.W_OK | os.X_OK) and len(os.fsencode(folder)) + _NAME <= _LONGEST:
             break
     else:
-        raise FairwayError("there is no folder for sockets", hint="set TMPDIR to a short path you may write to")
+        raise FairwayError(
+            "there is no folder for sockets", hint="set TMPDIR to a short path you may write to"
+        )
     folder.mkdir(mode=0o700, exist_ok=True)
     found = os.lstat(folder)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise FairwayError(f"{folder} is not a private folder of this user", hint=f"remove it: `rm -r {folder}`")
+        raise FairwayError(
+            f"{folder} is not a private folder of this user", hint=f"remove it: `rm -r {folder}`"
+        )
     return folder

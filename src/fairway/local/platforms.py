@@ -116,7 +116,9 @@ def start(root: Path) -> PlatformRecord:
             words = last_words(log) or f"it ended with status {child.returncode}"
             raise FairwayError(f"the platform did not start: {words}", hint=f"see {log}")
         time.sleep(_LOOK_SECONDS)
-    raise FairwayError(f"the platform took longer than {_START_SECONDS:.0f} seconds to start", hint=f"see {log}")
+    raise FairwayError(
+        f"the platform took longer than {_START_SECONDS:.0f} seconds to start", hint=f"see {log}"
+    )
 
 
 def wait_gone(record: PlatformRecord, seconds: float) -> bool:
@@ -127,6 +129,11 @@ def wait_gone(record: PlatformRecord, seconds: float) -> bool:
             return False
         time.sleep(_LOOK_SECONDS)
     return True
+
+
+def left_behind(root: Path) -> bool:
+    """Whether there may be workers of a platform that was killed."""
+    return any((root / "endpoints").glob("*/r*/w*.json"))
 
 
 def token(root: Path) -> str:

@@ -7,7 +7,6 @@ beside it. Must not know revisions' order or which worker should live.
 import asyncio
 import contextlib
 import os
-import select
 import signal
 import socket
 import struct
@@ -278,7 +277,9 @@ def _listener(path: str) -> int:
             connection.connect(path)
             if hasattr(socket, "SO_PEERCRED"):
                 size = struct.calcsize("3i")
-                pid, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+                pid, uid, _ = struct.unpack(
+                    "3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+                )
                 return pid if uid == os.getuid() else 0
             connection.sendall(b'{"do":"status"}\n')
             return msgspec.json.decode(connection.recv(_TAIL), type=WorkerStatus).pid

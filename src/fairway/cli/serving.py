@@ -1,0 +1,237 @@
+"""Commands on endpoints and on the platform process that looks after them."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import msgspec
+
+from fairway import wiring
+from fairway.cli import views
+from fairway.local import platforms
+from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, RevisionSpec
+from fairway.spec.errors import EXIT_DONE, UsageError
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+_NOT_RUNNING = "the platform process does not run"
+
+
+@click.command("deploy")
+@click.argument("what", default="")
+@click.option("--name", default="", help="Name of the endpoint, instead of the model's.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), default=None, help="Processes that answer.  [default: 2]"
+)
+@click.option("--private", is_flag=True, help="Answer only with a key, which is shown once.")
+@click.option("--port", type=click.IntRange(1, 65535), default=None, help="Port of the endpoint.")
+@_JSON
+def deploy_command(
+    what: str, name: str, workers: int | None, private: bool, port: int | None, as_json: bool
+) -> int:
+    """Serve WHAT: a model by NAME, NAME:VERSION or NAME@ALIAS, or the endpoints in a FILE.py.
+
+    Without WHAT, the only registered model. What served before serves until the new revision answers.
+
+    \b
+    Example:
+      fairway deploy churn@champion --workers 4
+    """
+    stores = wiring.LocalStores(wiring.store_root())
+    if what.endswith(".py"):
+        requests = asyncio.run(wiring.function_requests(stores.prepare(), what))
+    else:
+        requests = [wiring.model_request(stores, what)]
+    if (name or port) and len(requests) > 1:
+        raise UsageError(f"{what} has {len(requests)} endpoints, which cannot share a name or port")
+    platform = wiring.platform(stores.root, _silent if as_json else _say)
+    deployed: list[Deployed] = []
+    for request in requests:
+        wanted = msgspec.structs.replace(
+            request,
+            name=name or request.name,
+            workers=workers or request.workers,
+            private=private or request.private,
+            port=port or 0,
+        )
+        answer = asyncio.run(platform.deploy(wanted))
+        deployed.append(answer)
+        if not as_json:
+            _story(answer, wanted)
+    if as_json:
+        click.echo(views.as_json(deployed if what.endswith(".py") else deployed[0]))
+    return EXIT_DONE
+
+
+@click.command("rollback")
+@click.argument("endpoint")
+@click.argument("revision", type=click.IntRange(1), default=None, required=False)
+@_JSON
+def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
+    """Return ENDPOINT to its previous revision, or to REVISION.
+
+    \b
+    Example:
+      fairway rollback churn
+    """
+    platform = wiring.platform(wiring.store_root(), _silent if as_json else _say)
+    answer = asyncio.run(platform.rollback(endpoint, revision or 0))
+    if as_json:
+        click.echo(views.as_json(answer))
+    else:
+        _story(answer, None)
+    return EXIT_DONE
+
+
+@click.command("undeploy")
+@click.argument("endpoint")
+@_JSON
+def undeploy_command(endpoint: str, as_json: bool) -> int:
+    """Take ENDPOINT away after it finished what is in flight.
+
+    \b
+    Example:
+      fairway undeploy churn
+    """
+    platform = wiring.platform(wiring.store_root(), _silent if as_json else _say)
+    asyncio.run(platform.undeploy(endpoint))
+    if as_json:
+        click.echo(views.as_json({"undeployed": endpoint}))
+    else:
+        _say(f"{endpoint} is taken away")
+    return EXIT_DONE
+
+
+@click.command("endpoints")
+@_JSON
+def endpoints_command(as_json: bool) -> int:
+    """List endpoints: where they answer, what they serve, and how they are.
+
+    \b
+    Example:
+      fairway endpoints
+    """
+    root = wiring.store_root()
+    runs = platforms.running(root) is not None
+    found = asyncio.run(wiring.platform(root).endpoints()) if runs else _on_record(root)
+    if as_json:
+        click.echo(views.as_json(found))
+        return EXIT_DONE
+    if not found:
+        _say("no endpoints yet")
+        _say("hint: `fairway deploy MODEL` serves one; `fairway models` lists models")
+        return EXIT_DONE
+    rows = [
+        (
+            status.name,
+            status.url,
+            f"{status.wanted}"
+            if status.serving in (0, status.wanted)
+            else f"{status.serving} → {status.wanted}",
+            _what(status.revision),
+            f"{status.ready}/{status.workers}",
+            status.phase.lower(),
+            status.reason[:80],
+        )
+        for status in found
+    ]
+    click.echo(views.table(("endpoint", "url", "revision", "serves", "workers", "phase", ""), rows))
+    if not runs:
+        _say("hint: `fairway up` starts the platform and its endpoints")
+    return EXIT_DONE
+
+
+@click.command("up")
+@click.option(
+    "--foreground", is_flag=True, help="Stay in this terminal until Ctrl-C, which ends the endpoints too."
+)
+@_JSON
+def up_command(foreground: bool, as_json: bool) -> int:
+    """Start the platform process and the endpoints that are deployed.
+
+    \b
+    Example:
+      fairway up
+    """
+    root = wiring.store_root()
+    if foreground:
+        wiring.LocalStores(root).prepare()
+        command = [sys.executable, "-P", "-m", "fairway.control", "--root", str(root), "--say"]
+        os.execv(command[0], command)
+    before = platforms.running(root)
+    platform = wiring.platform(root)
+    record = platforms.running(root)
+    if as_json:
+        click.echo(
+            views.as_json({"url": platform.url, "pid": record.pid if record else 0, "started": not before})
+        )
+        return EXIT_DONE
+    _say("the platform runs already" if before else "the platform runs; `fairway down` stops it")
+    click.echo(platform.url)
+    return EXIT_DONE
+
+
+@click.command("down")
+@_JSON
+def down_command(as_json: bool) -> int:
+    """Stop the platform process and its endpoints after what is in flight; `fairway up` brings both back.
+
+    \b
+    Example:
+      fairway down
+    """
+    stopped = wiring.stop_platform(wiring.store_root())
+    if as_json:
+        click.echo(views.as_json({"stopped": stopped}))
+    else:
+        _say("the platform and its endpoints are stopped" if stopped else "nothing runs here")
+    return EXIT_DONE
+
+
+def _story(answer: Deployed, request: DeployRequest | None) -> None:
+    """What was deployed, and as the only thing on standard output, where it answers."""
+    status, revision = answer.status, answer.status.revision
+    workers = f"{status.workers} worker{'s' if status.workers != 1 else ''}"
+    _say(f"{status.name}  revision {status.wanted}  {', '.join([*_served(revision), workers])}")
+    if revision is not None and revision.model is not None and revision.model.candidate.sample_rows:
+        rows = revision.model.candidate.sample_rows
+        _say(f"  samples reproduced {rows}/{rows}")
+    if answer.key:
+        _say(f"  its key, shown this once: {answer.key}")
+        _say(f"  send it as the header `Authorization: Bearer {answer.key}`")
+    elif request is not None and revision is not None and revision.key_digest:
+        _say("  private, with the key it had")
+    click.echo(status.url)
+
+
+def _served(revision: RevisionSpec | None) -> Sequence[str]:
+    if revision is None:
+        return ()
+    if revision.model is None:
+        return (f"function {revision.function}",)
+    candidate = revision.model.candidate
+    named = f"{revision.model.name} " if revision.model.name != revision.endpoint else ""
+    return (
+        f"{named}version {revision.model.version}",
+        "onnx" if candidate.compiled else candidate.artifact.format,
+    )
+
+
+def _what(revision: RevisionSpec | None) -> str:
+    return ", ".join(_served(revision))
+
+
+def _on_record(root: Path) -> list[EndpointStatus]:
+    """Endpoints as wanted, when nobody looks after them."""
+    found = wiring.LocalStores(root).metadata.endpoints()
+    return [msgspec.structs.replace(one, phase="Stopped", reason=_NOT_RUNNING) for one in found if one.wanted]
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
+
+
+def _silent(text: str) -> None:
+    return

@@ -1,0 +1,8 @@
+"""`python -m fairway.control --root STORE`: runs the platform process of a store."""
+
+import sys
+
+from fairway.control.process import main
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,127 @@
+"""The one gate in front of every route: exact Host and Origin, no cross-site fetches, the token. Closed by default.
+
+It decides before routing, over HTTP and WebSocket alike, and lets nothing through but by a rule. Must not know what a
+route does, only the exact paths that are public.
+"""
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable, Collection, Iterable, MutableMapping
+from typing import Any, cast
+
+import msgspec
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+BODY_LIMIT = 2**20
+"""Bytes of a request's body at most."""
+
+_POLICY_VIOLATION = 1008
+_SAFE = (
+    (b"content-type", b"application/json"),
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+)
+
+
+class Refused(Exception):
+    """A request that goes no further."""
+
+    def __init__(self, status: int, error: str, hint: str = "") -> None:
+        super().__init__(error)
+        self.status = status
+        self.body = msgspec.json.encode({"error": error, "hint": hint})
+
+
+class Gate:
+    """An ASGI application in front of another.
+
+    Args:
+        hosts: values of the Host header that are accepted; `http://` and one of them is an accepted Origin.
+        token: what `Authorization: Bearer …` must carry.
+        public: exact paths that need no token.
+    """
+
+    def __init__(self, inner: Application, hosts: Iterable[str], token: str, public: Collection[str]) -> None:
+        self._inner = inner
+        self._hosts = frozenset(host.encode() for host in hosts)
+        self._origins = frozenset(b"http://" + host for host in self._hosts)
+        self._digest = hashlib.sha256(token.encode()).digest()
+        self._public = frozenset(public)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request through, or answer it."""
+        kind = scope["type"]
+        if kind == "lifespan":
+            await self._inner(scope, receive, send)
+            return
+        try:
+            if kind not in ("http", "websocket"):
+                raise Refused(403, "this kind of connection is not accepted")
+            headers = cast("Headers", scope["headers"])
+            self._check_origin(headers)
+            if scope["path"] not in self._public:
+                self._check_token(headers)
+            if kind == "http":
+                receive = bounded(headers, receive)
+        except Refused as refused:
+            if kind == "websocket":
+                await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
+            else:
+                await refuse(send, refused)
+            return
+        try:
+            await self._inner(scope, receive, send)
+        except Refused as refused:
+            await refuse(send, refused)
+
+    def _check_origin(self, headers: Headers) -> None:
+        hosts = [value for name, value in headers if name == b"host"]
+        if len(hosts) != 1 or hosts[0] not in self._hosts:
+            raise Refused(403, "this host name is not accepted")
+        for name, value in headers:
+            if name == b"origin" and value not in self._origins:
+                raise Refused(403, "requests from other origins are not accepted")
+            if name == b"sec-fetch-site" and value not in (b"same-origin", b"none"):
+                raise Refused(403, "requests from other sites are not accepted")
+
+    def _check_token(self, headers: Headers) -> None:
+        given = [value for name, value in headers if name == b"authorization"]
+        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        same = hmac.compare_digest(hashlib.sha256(token.strip()).digest(), self._digest)
+        if scheme.lower() != b"bearer" or not same:
+            raise Refused(401, "a token is needed", "it is in `.fairway/platform/token`")
+
+
+def bounded(headers: Headers, receive: Receive) -> Receive:
+    """The same request, its body refused once it is too large. Raises Refused when it says so at once."""
+    for name, value in headers:
+        if name == b"content-length" and (not value.isdigit() or int(value) > BODY_LIMIT):
+            raise Refused(413, f"a request has at most {BODY_LIMIT} bytes")
+    seen = 0
+
+    async def counted() -> Message:
+        nonlocal seen
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if seen > BODY_LIMIT:
+            raise Refused(413, f"a request has at most {BODY_LIMIT} bytes")
+        return message
+
+    return counted
+
+
+async def refuse(send: Send, refused: Refused) -> None:
+    """Answer a request that goes no further."""
+    headers = [*_SAFE, (b"content-length", str(len(refused.body)).encode())]
+    if refused.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    if refused.status == 413:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": refused.status, "headers": headers})
+    await send({"type": "http.response.body", "body": refused.body})

@@ -1,0 +1,159 @@
+"""The life of the platform process: lock the store, take over what serves, answer, and stop.
+
+Stopping it leaves the endpoints answering, unless it is asked to end them: SIGTERM leaves them, Ctrl-C and the API's
+shutdown with `endpoints` end them after what is in flight. Must not know what a request means.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+import uvicorn
+import uvloop
+
+from fairway import wiring
+from fairway.control.api import Api
+from fairway.control.gate import Gate
+from fairway.control.routes import application, public_paths
+from fairway.local.platforms import PlatformLock
+from fairway.server.protocol import BoundedProtocol
+from fairway.spec.errors import FairwayError
+
+_HOST = "127.0.0.1"
+_PORT = 7700
+_PORTS = 100
+_CLOSE_SECONDS = 5
+
+
+class Platform:
+    """The platform of one store, from its start to its end."""
+
+    def __init__(self, root: Path, said: Callable[[str], None]) -> None:
+        self._stores = wiring.LocalStores(root).prepare()
+        self._engine, self._deployer = wiring.endpoint_engine(self._stores)
+        self._stopping = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._said = said
+
+    async def run(self, lock: PlatformLock, token: str) -> None:
+        """Answer until stopped."""
+        listening = _bind()
+        port = int(listening.getsockname()[1])
+        api = Api(self._stores, self._engine, self.stop)
+        entries = api.entries()
+        hosts = (f"{_HOST}:{port}", f"localhost:{port}")
+        gate = Gate(application(entries), hosts, token, public_paths(entries))  # type: ignore[arg-type]
+        await self._deployer.recover()
+        self._watching = asyncio.get_running_loop().create_task(self._engine.watch())
+        self._on_signals()
+        server = await _serving(gate, listening)
+        api.ready = True
+        record = lock.announce(port, time.time())
+        self._said(record.url)
+        try:
+            await self._stopping.wait()
+        finally:
+            await server.shutdown(sockets=[listening])
+            await self._engine.close()
+            self._deployer.let_go()
+            self._stores.close()
+
+    async def stop(self, endpoints: bool) -> None:
+        """End the watching, then with `endpoints` all that serves, then the process."""
+        if self._watching is not None:
+            self._watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._watching
+        try:
+            if endpoints:
+                await self._engine.stop_all()
+        finally:
+            self._stopping.set()
+
+    def _on_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        tasks: set[asyncio.Task[None]] = set()
+
+        def asked(endpoints: bool) -> None:
+            if tasks:
+                self._stopping.set()
+                return
+            tasks.add(loop.create_task(self.stop(endpoints)))
+
+        loop.add_signal_handler(signal.SIGTERM, asked, False)
+        loop.add_signal_handler(signal.SIGINT, asked, True)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
+
+
+async def _serving(gate: Gate, listening: socket.socket) -> uvicorn.Server:
+    config = uvicorn.Config(
+        cast("Callable[..., object]", gate),  # type: ignore[arg-type]
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=_CLOSE_SECONDS,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listening])
+    return server
+
+
+def _bind() -> socket.socket:
+    """A socket on port 7700, or the next free one below, which no endpoint takes by itself."""
+    for port in range(_PORT, _PORT - _PORTS, -1):
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind((_HOST, port))
+        except OSError:
+            listening.close()
+            continue
+        return listening
+    raise FairwayError(f"no port from {_PORT - _PORTS + 1} to {_PORT} is free on this machine")
+
+
+def main(arguments: list[str]) -> int:
+    """Run the platform of a store in this process."""
+    parser = argparse.ArgumentParser(prog="fairway.control")
+    parser.add_argument("--root", required=True, type=Path)
+    parser.add_argument("--say", action="store_true", help="print the address once requests are taken")
+    options = parser.parse_args(arguments)
+    root = cast("Path", options.root).absolute()
+    try:
+        serve(root, _say if options.say else _silent)
+    except FairwayError as error:
+        print(f"error: {error.message}", file=sys.stderr, flush=True)
+        return error.exit_code
+    return 0
+
+
+def _say(url: str) -> None:
+    print(url, flush=True)
+
+
+def _silent(url: str) -> None:
+    return
+
+
+def serve(root: Path, said: Callable[[str], None]) -> None:
+    """Run the platform of a store until it is stopped; its address goes to `said`. Raises FairwayError."""
+    with PlatformLock(root) as lock:
+        token = wiring.token_of(root)
+        uvloop.run(_main(root, lock, token, said))
+
+
+async def _main(root: Path, lock: PlatformLock, token: str, said: Callable[[str], None]) -> None:
+    await Platform(root, said).run(lock, token)

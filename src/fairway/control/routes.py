@@ -1,0 +1,164 @@
+"""What the platform answers: a table of routes, each with its policy, and the application made of it.
+
+Must not know how a request is answered, only what it may carry and who may ask.
+"""
+
+import json
+import re
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, cast
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
+
+Policy = Literal["public", "token"]
+"""Who may ask: anybody on this machine, or who has the token."""
+
+Handler = Callable[[Request], Awaitable[object]]
+
+_STATUS: tuple[tuple[type[FairwayError], int], ...] = (
+    (UsageError, 400),
+    (NotAllowed, 403),
+    (NotFound, 404),
+    (StorageError, 507),
+)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One route.
+
+    Attributes:
+        handler: gives what is answered as JSON; its docstring's first line describes the route.
+        takes: type of the request's body; None when it has none.
+        gives: type of the answer.
+    """
+
+    method: str
+    path: str
+    policy: Policy
+    handler: Any
+    takes: Any = None
+    gives: Any = dict[str, object]
+
+
+def application(entries: list[Entry]) -> Starlette:
+    """The application that answers these routes and nothing else."""
+    routes = [Route(entry.path, _answering(entry.handler), methods=[entry.method]) for entry in entries]
+    made = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, Exception: _internal})
+    check(made, entries)
+    return made
+
+
+def check(made: Starlette, entries: list[Entry]) -> None:
+    """Refuse an application with a route that declares no policy, or a public one that is not exact."""
+    declared = {(entry.path, entry.method): entry.policy for entry in entries}
+    for route in made.routes:
+        methods = (getattr(route, "methods", None) or {"*"}) - {"HEAD"}
+        path = cast("str", getattr(route, "path", ""))
+        for method in methods:
+            policy = declared.get((path, method))
+            if policy not in ("public", "token"):
+                raise RuntimeError(f"route {method} {path} declares no policy")
+            if policy == "public" and "{" in path:
+                raise RuntimeError(f"route {method} {path} is public, but not one exact path")
+
+
+def public_paths(entries: list[Entry]) -> frozenset[str]:
+    """Paths that need no token, whatever the method."""
+    needing = {entry.path for entry in entries if entry.policy != "public"}
+    return frozenset(entry.path for entry in entries if entry.policy == "public") - needing
+
+
+def as_json(value: object, status: int = 200) -> Response:
+    """An answer."""
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    return Response(msgspec.json.encode(value), status, headers, "application/json")
+
+
+async def body(request: Request, kind: type[Any]) -> Any:
+    """The request's body as a value. Raises UsageError."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise UsageError("the body is not JSON", hint="send `Content-Type: application/json`")
+    try:
+        return msgspec.json.decode(await request.body() or b"{}", type=kind)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise UsageError(f"the body cannot be read: {error}") from None
+
+
+def openapi(entries: list[Entry]) -> dict[str, object]:
+    """The description of all routes."""
+    kinds = [kind for entry in entries for kind in (entry.takes, entry.gives) if kind is not None]
+    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    by_kind = {str(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
+    paths: dict[str, dict[str, object]] = {}
+    for entry in entries:
+        operation: dict[str, object] = {
+            "summary": (entry.handler.__doc__ or "").strip().partition("\n")[0],
+            "responses": {
+                "200": {"description": "done", "content": _content(by_kind[str(entry.gives)])},
+                "default": {"description": "refused", "content": _content(_ERROR)},
+            },
+            "security": [] if entry.policy == "public" else [{"token": []}],
+        }
+        names = re.findall(r"{(\w+)", entry.path)
+        if names:
+            operation["parameters"] = [
+                {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
+            ]
+        if entry.takes is not None:
+            operation["requestBody"] = {"required": True, "content": _content(by_kind[str(entry.takes)])}
+        paths.setdefault(entry.path, {})[entry.method.lower()] = operation
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Fairway platform", "version": "1"},
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+_ERROR = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}, "hint": {"type": "string"}},
+    "required": ["error", "hint"],
+}
+
+
+def _content(schema: object) -> dict[str, object]:
+    return {"application/json": {"schema": schema}}
+
+
+def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        try:
+            return as_json(await handler(request))
+        except FairwayError as error:
+            status = next((number for kind, number in _STATUS if isinstance(error, kind)), 409)
+            return as_json({"error": error.message, "hint": error.hint}, status)
+
+    return answer
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    said = {404: "there is nothing here", 405: f"{request.method} is not answered here"}
+    response = as_json({"error": said.get(status, "refused"), "hint": "see /api/v1/openapi.json"}, status)
+    if isinstance(error, HTTPException) and error.headers and "Allow" in error.headers:
+        response.headers["allow"] = error.headers["Allow"]
+    return response
+
+
+async def _internal(request: Request, error: Exception) -> Response:
+    line = {"level": "error", "path": request.url.path, "error": "".join(traceback.format_exception(error))}
+    print(json.dumps(line), file=sys.stderr, flush=True)
+    return as_json({"error": "internal error", "hint": "its cause is in `.fairway/platform/log`"}, 500)
