@@ -485,9 +485,6 @@ async def foresee(
         await host.close()
 
 
-# --- endpoints: the platform process of a store, and what is asked of it ---
-
-
 def endpoint_engine(stores: LocalStores) -> "tuple[EndpointEngine, LocalDeployer]":
     """What looks after the endpoints of a store on this machine, for the one process that does."""
     from fairway.engine.endpoints import EndpointEngine

@@ -35,7 +35,8 @@ class Refused(Exception):
     def __init__(self, status: int, error: str, hint: str = "") -> None:
         super().__init__(error)
         self.status = status
-        self.body = msgspec.json.encode({"error": error, "hint": hint})
+        self.error = error
+        self.hint = hint
 
 
 class Gate:
@@ -75,10 +76,7 @@ class Gate:
             else:
                 await refuse(send, refused)
             return
-        try:
-            await self._inner(scope, receive, send)
-        except Refused as refused:
-            await refuse(send, refused)
+        await self._inner(scope, receive, send)
 
     def _check_origin(self, headers: Headers) -> None:
         hosts = [value for name, value in headers if name == b"host"]
@@ -118,10 +116,11 @@ def bounded(headers: Headers, receive: Receive) -> Receive:
 
 async def refuse(send: Send, refused: Refused) -> None:
     """Answer a request that goes no further."""
-    headers = [*_SAFE, (b"content-length", str(len(refused.body)).encode())]
+    body = msgspec.json.encode({"error": refused.error, "hint": refused.hint})
+    headers = [*_SAFE, (b"content-length", str(len(body)).encode())]
     if refused.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if refused.status == 413:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
-    await send({"type": "http.response.body", "body": refused.body})
+    await send({"type": "http.response.body", "body": body})

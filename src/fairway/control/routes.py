@@ -17,6 +17,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fairway.control.gate import Refused
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
 
 Policy = Literal["public", "token"]
@@ -52,7 +53,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 def application(entries: list[Entry]) -> Starlette:
     """The application that answers these routes and nothing else."""
     routes = [Route(entry.path, _answering(entry.handler), methods=[entry.method]) for entry in entries]
-    made = Starlette(routes=routes, exception_handlers={HTTPException: _http_error, Exception: _internal})
+    made = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
     check(made, entries)
     return made
 
@@ -96,7 +97,9 @@ async def body(request: Request, kind: type[Any]) -> Any:
 def openapi(entries: list[Entry]) -> dict[str, object]:
     """The description of all routes."""
     kinds = [kind for entry in entries for kind in (entry.takes, entry.gives) if kind is not None]
-    schemas, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
+    schemas, components = msgspec.json.schema_components(
+        kinds, schema_hook=_any, ref_template="#/components/schemas/{name}"
+    )
     by_kind = {str(kind): schema for kind, schema in zip(kinds, schemas, strict=True)}
     paths: dict[str, dict[str, object]] = {}
     for entry in entries:
@@ -134,6 +137,10 @@ _ERROR = {
 }
 
 
+def _any(kind: type) -> dict[str, object]:
+    return {"description": "any JSON value"}
+
+
 def _content(schema: object) -> dict[str, object]:
     return {"application/json": {"schema": schema}}
 
@@ -145,6 +152,10 @@ def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         except FairwayError as error:
             status = next((number for kind, number in _STATUS if isinstance(error, kind)), 409)
             return as_json({"error": error.message, "hint": error.hint}, status)
+        except Refused as refused:
+            return as_json({"error": refused.error, "hint": refused.hint}, refused.status)
+        except Exception as error:
+            return _internal(request, error)
 
     return answer
 
@@ -158,7 +169,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return response
 
 
-async def _internal(request: Request, error: Exception) -> Response:
+def _internal(request: Request, error: Exception) -> Response:
     line = {"level": "error", "path": request.url.path, "error": "".join(traceback.format_exception(error))}
     print(json.dumps(line), file=sys.stderr, flush=True)
     return as_json({"error": "internal error", "hint": "its cause is in `.fairway/platform/log`"}, 500)

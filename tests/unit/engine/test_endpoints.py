@@ -1,0 +1,255 @@
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from fairway.engine.endpoints import EndpointEngine
+from fairway.spec.artifact import Artifact
+from fairway.spec.endpoint import DeployRequest, EndpointStatus, RevisionSpec
+from fairway.spec.errors import FairwayError, NotFound, UsageError
+from fairway.spec.model import Candidate, Lineage
+from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def now(self) -> float:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+class FakeDeployer:
+    """Endpoints in a dict; `failing` revisions do not become ready."""
+
+    def __init__(self) -> None:
+        self.serving: dict[str, EndpointStatus] = {}
+        self.failing: set[int] = set()
+        self.calls: list[tuple[str, str, int]] = []
+        self.gate: asyncio.Event | None = None
+
+    async def roll(self, revision: RevisionSpec, port: int) -> EndpointStatus:
+        self.calls.append(("roll", revision.endpoint, revision.number))
+        if self.gate is not None:
+            await self.gate.wait()
+        if revision.number in self.failing:
+            raise FairwayError("it did not become ready: samples differ")
+        status = EndpointStatus(
+            name=revision.endpoint, url=f"http://127.0.0.1:{port}/", port=port, wanted=revision.number,
+            serving=revision.number, ready=revision.workers, workers=revision.workers, phase="Running",
+            revision=revision,
+        )  # fmt: skip
+        self.serving[revision.endpoint] = status
+        return status
+
+    async def observe(self, endpoint: str) -> EndpointStatus | None:
+        return self.serving.get(endpoint)
+
+    async def remove(self, endpoint: str) -> None:
+        self.calls.append(("remove", endpoint, 0))
+        self.serving.pop(endpoint, None)
+
+
+class House:
+    def __init__(self, root: Path) -> None:
+        layout = Layout(root)
+        layout.prepare()
+        self.metadata = SqliteMetadata(layout)
+        self.artifacts = FileArtifacts(root)
+        self.deployer = FakeDeployer()
+        self.clock = FakeClock()
+        self.engine = self.fresh_engine()
+
+    def fresh_engine(self) -> EndpointEngine:
+        return EndpointEngine(self.metadata, self.deployer, self.artifacts, self.clock, self.claim)
+
+    def claim(self, endpoint: str, port: int, taken: frozenset[int]) -> int:
+        if port == 9:
+            raise UsageError("port 9 is in use by another program")
+        return port or next(number for number in range(7701, 8000) if number not in taken)
+
+    def register(self, name: str = "churn") -> None:
+        artifact = Artifact(format="json", digest="0" * 64, size=2, inline=b"{}")
+        self.metadata.register(
+            Candidate(name=name, artifact=artifact), Lineage(run="", step=""), lambda rival: None, ()
+        )
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path / "store")
+    made.register()
+    yield made
+    made.metadata.close()
+
+
+def deploy(house: House, **changes: object) -> DeployRequest:
+    return msgspec.structs.replace(DeployRequest(name="churn", model="churn"), **changes)
+
+
+def test_a_deployment_is_recorded_before_and_pointed_after(house: House) -> None:
+    answer = asyncio.run(house.engine.deploy(deploy(house)))
+    assert (answer.status.wanted, answer.status.port, answer.replaced, answer.key) == (1, 7701, 0, "")
+    (status,) = house.metadata.endpoints()
+    assert (status.wanted, status.port, status.workers) == (1, 7701, 2)
+
+
+def test_a_failed_first_deployment_leaves_nothing(house: House) -> None:
+    house.deployer.failing = {1}
+    with pytest.raises(FairwayError, match="samples differ"):
+        asyncio.run(house.engine.deploy(deploy(house)))
+    assert asyncio.run(house.engine.endpoints()) == []
+    assert house.deployer.calls[-1] == ("remove", "churn", 0)
+
+
+def test_a_failed_deployment_leaves_the_old_revision(house: House) -> None:
+    async def work() -> list[EndpointStatus]:
+        await house.engine.deploy(deploy(house))
+        house.deployer.failing = {2}
+        with pytest.raises(FairwayError, match="samples differ"):
+            await house.engine.deploy(deploy(house))
+        assert await house.engine.reconcile() == []
+        return await house.engine.endpoints()
+
+    (status,) = asyncio.run(work())
+    assert (status.wanted, status.serving, status.phase) == (1, 1, "Running")
+
+
+def test_rollback_returns_to_the_newest_earlier_revision_that_served(house: House) -> None:
+    async def work() -> None:
+        await house.engine.deploy(deploy(house))
+        house.deployer.failing = {2}
+        with pytest.raises(FairwayError):
+            await house.engine.deploy(deploy(house))
+        await house.engine.deploy(deploy(house))
+        answer = await house.engine.rollback("churn")
+        assert (answer.status.wanted, answer.replaced) == (1, 3)
+        with pytest.raises(NotFound, match="no revision before 1"):
+            await house.engine.rollback("churn")
+        with pytest.raises(NotFound, match="no revision 2 that served"):
+            await house.engine.rollback("churn", 2)
+        with pytest.raises(UsageError, match="serves already"):
+            await house.engine.rollback("churn", 1)
+        assert (await house.engine.rollback("churn", 3)).status.wanted == 3
+
+    asyncio.run(work())
+
+
+def test_unknown_things_are_not_found(house: House) -> None:
+    for work in (
+        house.engine.deploy(deploy(house, model="nobody")),
+        house.engine.rollback("nobody"),
+        house.engine.undeploy("nobody"),
+    ):
+        with pytest.raises(NotFound):
+            asyncio.run(work)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"name": "../evil"}, {"name": ""}, {"workers": 0}, {"port": 9}, {"model": ""}]
+)
+def test_wrong_requests_record_nothing(house: House, changes: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        asyncio.run(house.engine.deploy(deploy(house, **changes)))
+    assert house.metadata.endpoints() == []
+    assert not any(call[0] == "roll" for call in house.deployer.calls)
+
+
+def test_undeploy_takes_away_and_a_new_deployment_keeps_the_port(house: House) -> None:
+    async def work() -> None:
+        await house.engine.deploy(deploy(house))
+        await house.engine.undeploy("churn")
+        assert await house.engine.endpoints() == []
+        with pytest.raises(NotFound):
+            await house.engine.undeploy("churn")
+        answer = await house.engine.deploy(deploy(house))
+        assert (answer.status.wanted, answer.status.port) == (2, 7701)
+
+    asyncio.run(work())
+
+
+def test_a_private_endpoint_stays_private_and_keeps_its_key(house: House) -> None:
+    async def work() -> None:
+        await house.engine.deploy(deploy(house))
+        first = await house.engine.deploy(deploy(house, private=True))
+        assert len(first.key) >= 43
+        again = await house.engine.deploy(deploy(house))
+        assert again.key == ""
+        assert first.status.revision is not None
+        assert again.status.revision is not None
+        assert again.status.revision.key_digest == first.status.revision.key_digest != ""
+        with pytest.raises(UsageError, match="is open"):
+            await house.engine.rollback("churn", 1)
+
+    asyncio.run(work())
+
+
+def test_reconcile_restores_what_is_gone_and_spaces_out_failures(house: House) -> None:
+    async def work() -> None:
+        await house.engine.deploy(deploy(house))
+        house.deployer.serving.clear()
+        engine = house.fresh_engine()
+        house.deployer.failing = {1}
+        assert len(await engine.reconcile()) == 1
+        (status,) = await engine.endpoints()
+        assert (status.phase, status.reason) == ("Failed", "it did not become ready: samples differ")
+        assert await engine.reconcile() == []
+        house.clock.time += 0.6
+        house.deployer.failing = set()
+        assert len(await engine.reconcile()) == 1
+        (status,) = await engine.endpoints()
+        assert (status.phase, status.reason) == ("Running", "")
+        assert await engine.reconcile() == []
+
+    asyncio.run(work())
+
+
+def test_reconcile_removes_what_was_undeployed_while_nobody_looked(house: House) -> None:
+    async def work() -> None:
+        answer = await house.engine.deploy(deploy(house))
+        await house.engine.undeploy("churn")
+        house.deployer.serving["churn"] = answer.status
+        await house.fresh_engine().reconcile()
+        assert house.deployer.serving == {}
+
+    asyncio.run(work())
+
+
+def test_an_endpoint_under_change_is_left_to_that_change(house: House) -> None:
+    async def work() -> None:
+        house.deployer.gate = asyncio.Event()
+        first = asyncio.create_task(house.engine.deploy(deploy(house)))
+        second = asyncio.create_task(house.engine.deploy(deploy(house)))
+        while not house.deployer.calls:
+            await asyncio.sleep(0.01)
+        assert await house.engine.reconcile() == []
+        assert len(house.deployer.calls) == 1
+        house.deployer.gate.set()
+        assert [(await first).status.wanted, (await second).status.wanted] == [1, 2]
+
+    asyncio.run(work())
+
+
+def test_stopping_ends_what_serves_and_keeps_it_wanted(house: House) -> None:
+    async def work() -> None:
+        await house.engine.deploy(deploy(house))
+        await house.engine.stop_all()
+        assert house.deployer.serving == {}
+        with pytest.raises(FairwayError, match="stopping"):
+            await house.engine.deploy(deploy(house))
+
+    asyncio.run(work())
+    assert house.metadata.endpoints()[0].wanted == 1
+
+
+def test_a_function_is_deployed_with_what_its_references_mean_now(house: House) -> None:
+    source = Artifact(format="folder", digest=house.artifacts.put_bytes(b"x"), size=1, files=True)
+    request = DeployRequest(name="double", function="double", source=source, module="ep.py", workers=1)
+    answer = asyncio.run(house.engine.deploy(request))
+    assert answer.status.revision is not None
+    assert answer.status.revision.aliases == {"churn": 1}

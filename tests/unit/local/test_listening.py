@@ -1,0 +1,80 @@
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from fairway.local import listening
+from fairway.local.sources import snapshot
+from fairway.local.workers import last_words
+from fairway.spec.errors import FairwayError, UsageError
+
+
+def test_a_port_in_use_is_said_with_what_to_do() -> None:
+    with listening.bind(0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"port {port} is in use") as caught:
+            listening.bind(port)
+    assert "--port" in caught.value.hint
+    listening.bind(port).close()
+
+
+def test_the_first_free_port_skips_taken_ones() -> None:
+    with listening.bind_free(()) as first, listening.bind_free({first.getsockname()[1]}) as second:
+        assert first.getsockname()[1] != second.getsockname()[1]
+        assert first.getsockname()[0] == "127.0.0.1"
+
+
+def test_the_sockets_folder_is_private_short_and_stable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    root = tmp_path / ("very-long-name-" * 15)
+    folder = listening.sockets_folder(root)
+    assert folder == listening.sockets_folder(root) != listening.sockets_folder(tmp_path)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert len(os.fsencode(folder)) < 80
+    folder.chmod(0o755)
+    with pytest.raises(FairwayError, match="not a private folder"):
+        listening.sockets_folder(root)
+
+
+def test_a_link_in_place_of_the_sockets_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    folder = listening.sockets_folder(tmp_path)
+    folder.rmdir()
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FairwayError, match="not a private folder"):
+        listening.sockets_folder(tmp_path)
+
+
+def test_too_long_places_are_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
+    folder = listening.sockets_folder(tmp_path)
+    assert not folder.is_relative_to(deep)
+    folder.rmdir()
+
+
+def test_last_words_are_the_last_line_printed(tmp_path: Path) -> None:
+    log = tmp_path / "w1.log"
+    assert last_words(log) == ""
+    log.write_text("loading\nerror: samples differ\n\n")
+    assert last_words(log) == "samples differ"
+
+
+def test_a_snapshot_keeps_places_and_is_gone_afterwards(tmp_path: Path) -> None:
+    (tmp_path / "package").mkdir()
+    files = [tmp_path / "a.py", tmp_path / "package" / "b.py"]
+    for path in files:
+        path.write_text("x = 1\n")
+    with snapshot(tmp_path, files) as folder:
+        assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*.py")) == [
+            "a.py",
+            "package/b.py",
+        ]
+    assert not folder.exists()
