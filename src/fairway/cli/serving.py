@@ -41,6 +41,8 @@ def deploy_command(
     """
     stores = wiring.LocalStores(wiring.store_root())
     if what.endswith(".py"):
+        if not Path(what).is_file():
+            raise UsageError(f"there is no file {what}")
         requests = asyncio.run(wiring.function_requests(stores.prepare(), what))
     else:
         requests = [wiring.model_request(stores, what)]

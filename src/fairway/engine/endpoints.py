@@ -6,6 +6,7 @@ at any moment leaves either the old one serving or the new one. Must not know wh
 
 import asyncio
 import hashlib
+import logging
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ from fairway.spec.event import EndpointPointed, Event
 Claim = Callable[[str, int, frozenset[int]], int]
 """Takes hold of a port for an endpoint: `(endpoint, port or 0, ports of others)`. Raises UsageError when in use."""
 
+_log = logging.getLogger("fairway")
 _LOOK_SECONDS = 1.0
 _NAME_LENGTH = 63
 
@@ -56,16 +58,15 @@ class EndpointEngine:
             current = known.revision if known is not None and known.wanted else None
             key, digest = _key(request, current)
             revision = msgspec.structs.replace(revision, key_digest=digest)
+            if current is not None and known is not None and request.port not in (0, known.port):
+                raise _keeps_port(request.name, known.port, request.port)
             port = self._claim(
                 request.name, request.port or self._kept_port(known), self._ports(request.name)
             )
             try:
                 made, given = await asyncio.to_thread(self._metadata.create_revision, revision, port)
                 if given != port:
-                    raise UsageError(
-                        f"{request.name} keeps its port {given}",
-                        hint=f"serve it under another name: `--name {request.name}-2 --port {port}`",
-                    )
+                    raise _keeps_port(request.name, given, port)
                 status = await self._deployer.roll(made, port)
                 await self._point(request.name, made.number, "deployed")
             except BaseException:
@@ -144,8 +145,8 @@ class EndpointEngine:
             self._woken.clear()
             try:
                 await self.reconcile()
-            except FairwayError as error:
-                self._reasons[""] = error.message
+            except Exception:
+                _log.exception("looking after the endpoints failed; it goes on")
             with suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._woken.wait()
@@ -199,7 +200,7 @@ class EndpointEngine:
         if not _usable(request.name):
             raise UsageError(
                 f"{request.name!r} cannot be an endpoint's name",
-                hint="letters, digits, `-`, `_` and `.`, at most 63",
+                hint="letters a to z, digits, `-`, `_` and `.`, at most 63",
             )
         if request.workers < 1 or request.workers > 64:
             raise UsageError(
@@ -310,9 +311,17 @@ def _key(request: DeployRequest, current: RevisionSpec | None) -> tuple[str, str
     return key, hashlib.sha256(key.encode()).hexdigest()
 
 
+def _keeps_port(name: str, kept: int, wanted: int) -> UsageError:
+    return UsageError(
+        f"{name} keeps its port {kept}",
+        hint=f"serve it under another name: `--name {name}-2 --port {wanted}`",
+    )
+
+
 def _usable(name: str) -> bool:
     return (
         0 < len(name) <= _NAME_LENGTH
+        and name.isascii()
         and (name[0].isalnum() or name[0] == "_")
         and all(letter.isalnum() or letter in "-_." for letter in name)
     )

@@ -5,6 +5,7 @@ workers outlive this process; `recover` finds them again. Must not know which re
 """
 
 import asyncio
+import contextlib
 import hashlib
 import shutil
 import signal
@@ -62,26 +63,20 @@ class LocalDeployer:
         self._root = root
         self._open = open_artifact
         self._sites: dict[str, Site] = {}
-        self._claimed: dict[int, socket.socket] = {}
+        self._claimed: dict[str, socket.socket] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self.changed: Callable[[], None] = lambda: None
 
     def claim(self, endpoint: str, port: int, taken: Collection[int]) -> int:
-        """Take hold of `port`, or for 0 of the first free one, until `roll` or `remove`. Raises UsageError."""
+        """Take hold of `port`, or for 0 of the first free one, for `roll` or until `remove`. Raises UsageError."""
         site = self._sites.get(endpoint)
-        if site is not None and site.port and port in (0, site.port):
+        if site is not None and site.port:
             return site.port
-        if port not in self._claimed:
-            found = listening.bind(port) if port else listening.bind_free({*taken, *self._claimed})
-            port = int(found.getsockname()[1])
-            self._claimed[port] = found
-        return port
-
-    def release(self, port: int) -> None:
-        """Let go of a claimed port."""
-        claimed = self._claimed.pop(port, None)
-        if claimed is not None:
-            claimed.close()
+        self._release(endpoint)
+        ports = {int(claimed.getsockname()[1]) for claimed in self._claimed.values()}
+        found = listening.bind(port) if port else listening.bind_free({*taken, *ports})
+        self._claimed[endpoint] = found
+        return int(found.getsockname()[1])
 
     async def recover(self) -> None:
         """Take over the workers that an earlier process of this store left behind."""
@@ -108,29 +103,25 @@ class LocalDeployer:
             FairwayError: a worker did not become ready; those of other revisions serve on.
         """
         site = self._site(revision.endpoint)
-        previous = site.listening
-        if site.port != port:
-            site.listening = self._claimed.pop(port, None) or listening.bind(port)
         own = [worker for worker in site.workers if worker.revision == revision.number]
         others = [worker for worker in site.workers if worker.revision != revision.number]
-        if previous is not None and previous is not site.listening:
-            own, others = [], own + others
-        serving = any(worker.ready for worker in own)
         own, surplus = own[: revision.workers], own[revision.workers :]
-        fresh = await self._start(site, revision, revision.workers - len(own))
+        serving = any(worker.ready for worker in own)
+        fresh: list[Worker] = []
         try:
+            if site.listening is None:
+                claimed = self._claimed.pop(revision.endpoint, None)
+                site.listening = claimed if claimed is not None else listening.bind(port)
+            await self._start(site, revision, revision.workers - len(own), fresh)
             await self._all_ready([worker for worker in (*own, *fresh) if not worker.ready], revision)
-        except BaseException:
+        except BaseException as error:
             await self._give_up([worker for worker in (*own, *fresh) if not (serving and worker.ready)])
-            if previous is not None and previous is not site.listening:
-                site.silence()
-                site.listening = previous
             self._tidy(site)
+            if isinstance(error, OSError):
+                raise FairwayError(f"no worker of {revision.endpoint} could be started: {error}") from error
             raise
         site.reason = ""
         await self._drain(site, surplus + others)
-        if previous is not None and previous is not site.listening:
-            previous.close()
         return self._status(site, revision)
 
     async def observe(self, endpoint: str) -> EndpointStatus | None:
@@ -140,6 +131,7 @@ class LocalDeployer:
 
     async def remove(self, endpoint: str) -> None:
         """End an endpoint's workers after what is in flight, and let go of its port."""
+        self._release(endpoint)
         site = self._sites.get(endpoint)
         if site is None:
             return
@@ -164,8 +156,15 @@ class LocalDeployer:
                 worker.unwatch()
             site.silence()
         self._sites.clear()
-        for port in list(self._claimed):
-            self.release(port)
+        for endpoint in list(self._claimed):
+            self._release(endpoint)
+        with contextlib.suppress(OSError, FairwayError):
+            listening.sockets_folder(self._root).rmdir()
+
+    def _release(self, endpoint: str) -> None:
+        claimed = self._claimed.pop(endpoint, None)
+        if claimed is not None:
+            claimed.close()
 
     def _site(self, name: str) -> Site:
         if name not in self._sites:
@@ -190,9 +189,9 @@ class LocalDeployer:
             revision=spec,
         )
 
-    async def _start(self, site: Site, revision: RevisionSpec, count: int) -> list[Worker]:
+    async def _start(self, site: Site, revision: RevisionSpec, count: int, started: list[Worker]) -> None:
         if count <= 0:
-            return []
+            return
         project = ""
         if revision.source is not None:
             project = str(await asyncio.to_thread(self._open, revision.source))
@@ -202,7 +201,6 @@ class LocalDeployer:
         assert site.listening is not None
         numbers = [int(path.stem[1:]) for path in folder.glob("w*.log")]
         first = max(numbers, default=0) + 1
-        started: list[Worker] = []
         for number in range(first, first + count):
             spec = WorkerSpec(
                 revision=revision,
@@ -215,7 +213,6 @@ class LocalDeployer:
             worker = Worker.start(folder / f"w{number}.json", spec, site.listening, self._ended)
             site.workers.append(worker)
             started.append(worker)
-        return started
 
     async def _all_ready(self, workers: Iterable[Worker], revision: RevisionSpec) -> None:
         deadline = time.monotonic() + _READY_SECONDS

@@ -16,7 +16,7 @@ from types import TracebackType
 import msgspec
 
 from fairway.local.workers import is_alive, last_words, write_private
-from fairway.spec.errors import FairwayError, UsageError
+from fairway.spec.errors import FairwayError, StorageError, UsageError
 
 _START_SECONDS = 30.0
 _LOCK_SECONDS = 0.5
@@ -94,11 +94,18 @@ def start(root: Path) -> PlatformRecord:
 
     Raises:
         FairwayError: it ended, with its last words, or took too long.
+        StorageError: the store cannot be written.
     """
-    folder = root / "platform"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log = folder / "log"
-    with open(os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as output:
+    log = root / "platform" / "log"
+    try:
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(
+            f"the platform cannot write to {log.parent}: {error.strerror}",
+            hint="set `FAIRWAY_HOME` to a directory of your own",
+        ) from error
+    with open(fd, "wb") as output:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", "fairway.control", "--root", str(root)],
             stdin=subprocess.DEVNULL,
