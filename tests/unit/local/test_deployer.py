@@ -1,0 +1,237 @@
+"""The deployer with real workers that serve functions, which start quickly."""
+
+import asyncio
+import http.client
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fairway.local.deployer import LocalDeployer
+from fairway.local.workers import is_alive
+from fairway.spec.artifact import Artifact
+from fairway.spec.endpoint import RevisionSpec
+from fairway.spec.errors import FairwayError, UsageError
+from fairway.stores import Layout
+
+SOURCE = Artifact(format="folder", digest="0" * 64, size=1, files=True)
+GOOD = "import fairway as fw\n\n@fw.endpoint\ndef double(x: float) -> float:\n    return x * 2\n"
+Step = Callable[[], Coroutine[Any, Any, None]]
+
+
+class Ground:
+    """A store with a project, and deployers on it, all of whose workers are ended at the end."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.project = root.parent / "project"
+        self.project.mkdir()
+        self.write(GOOD)
+        Layout(root).prepare()
+        self.made: list[LocalDeployer] = []
+
+    def write(self, text: str) -> None:
+        (self.project / "ep.py").write_text(text)
+
+    def deployer(self) -> LocalDeployer:
+        self.made.append(LocalDeployer(self.root, lambda artifact: self.project))
+        return self.made[-1]
+
+    def revision(self, number: int, workers: int = 1) -> RevisionSpec:
+        return RevisionSpec(
+            endpoint="double",
+            number=number,
+            function="double",
+            source=SOURCE,
+            module="ep.py",
+            workers=workers,
+        )
+
+    def pids(self) -> list[int]:
+        files = (self.root / "endpoints").glob("*/r*/w*.pid")
+        return [pid for pid in sorted(int(path.read_text()) for path in files) if is_alive(pid)]
+
+    def run(self, work: Step) -> None:
+        async def whole() -> None:
+            try:
+                await work()
+            finally:
+                last = self.deployer()
+                for deployer in self.made[:-1]:
+                    deployer.let_go()
+                await last.recover()
+                for name in last.names():
+                    await last.remove(name)
+                last.let_go()
+
+        asyncio.run(whole())
+        assert self.pids() == []
+
+
+@pytest.fixture
+def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="fw-") as sockets:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", sockets)
+        yield Ground(tmp_path / "store")
+        assert list(Path(sockets).iterdir()) == []
+
+
+def ask(port: int) -> bytes:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", "/", b"4", {"content-type": "application/json", "connection": "close"})
+    return connection.getresponse().read()
+
+
+async def until(true: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.02)
+
+
+def test_a_revision_takes_over_and_removal_leaves_nothing(ground: Ground) -> None:
+    async def work() -> None:
+        deployer = ground.deployer()
+        port = deployer.claim("double", 0, ())
+        status = await deployer.roll(ground.revision(1, workers=2), port)
+        assert (status.serving, status.ready, status.workers, status.phase) == (1, 2, 2, "Running")
+        assert status.url == f"http://127.0.0.1:{port}/"
+        first = ground.pids()
+        ground.write(GOOD.replace("* 2", "* 3"))
+        status = await deployer.roll(ground.revision(2), port)
+        assert (status.serving, status.ready) == (2, 1)
+        assert await asyncio.to_thread(ask, port) == b"12.0"
+        assert not set(first) & set(ground.pids())
+        assert not (ground.root / "endpoints" / "double" / "r1").exists()
+        await deployer.remove("double")
+        assert await deployer.observe("double") is None
+        assert ground.pids() == []
+        assert list((ground.root / "endpoints").iterdir()) == []
+
+    ground.run(work)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("import fairway as fw\nraise ValueError('no such table')\n", "no such table"),
+        (GOOD.replace("double", "other"), "declares no endpoint 'double'"),
+        ("import os\nos.kill(os.getpid(), 9)\n", "SIGKILL"),
+    ],
+)
+def test_a_worker_that_does_not_start_says_why_and_the_old_one_serves_on(
+    ground: Ground, text: str, said: str
+) -> None:
+    async def work() -> None:
+        deployer = ground.deployer()
+        port = deployer.claim("double", 0, ())
+        await deployer.roll(ground.revision(1), port)
+        before = ground.pids()
+        ground.write(text)
+        with pytest.raises(FairwayError, match=said):
+            await deployer.roll(ground.revision(2, workers=2), port)
+        assert ground.pids() == before
+        assert await asyncio.to_thread(ask, port) == b"8.0"
+        await deployer.remove("double")
+        with pytest.raises(FairwayError, match=said):
+            await deployer.roll(ground.revision(3), port)
+        assert await deployer.observe("double") is None
+
+    ground.run(work)
+
+
+@pytest.mark.parametrize("pidfd", [True, False])
+def test_a_dead_worker_is_noticed_and_replaced_alone(
+    ground: Ground, pidfd: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not pidfd:
+        monkeypatch.delattr(os, "pidfd_open", raising=False)
+
+    async def work() -> None:
+        deployer = ground.deployer()
+        told: list[bool] = []
+        deployer.changed = lambda: told.append(True)
+        port = deployer.claim("double", 0, ())
+        await deployer.roll(ground.revision(1, workers=2), port)
+        killed, kept = ground.pids()
+        os.kill(killed, signal.SIGKILL)
+        await until(lambda: bool(told))
+        status = await deployer.observe("double")
+        assert status is not None
+        assert (status.ready, status.workers) == (1, 1)
+        assert "SIGKILL" in status.reason
+        assert (await deployer.roll(ground.revision(1, workers=2), port)).ready == 2
+        assert kept in ground.pids()
+        assert (await deployer.roll(ground.revision(1, workers=1), port)).workers == 1
+
+    ground.run(work)
+
+
+def test_workers_are_taken_over_with_their_socket(ground: Ground) -> None:
+    async def work() -> None:
+        first = ground.deployer()
+        port = first.claim("double", 0, ())
+        await first.roll(ground.revision(1, workers=2), port)
+        before = ground.pids()
+        first.let_go()
+        assert await asyncio.to_thread(ask, port) == b"8.0"
+        second = ground.deployer()
+        await second.recover()
+        status = await second.observe("double")
+        assert status is not None
+        assert (status.serving, status.ready, status.port) == (1, 2, port)
+        assert ground.pids() == before
+        told: list[bool] = []
+        second.changed = lambda: told.append(True)
+        os.kill(before[0], signal.SIGKILL)
+        os.kill(before[1], signal.SIGKILL)
+        await until(lambda: len(told) == 2)
+        assert (await second.roll(ground.revision(1, workers=2), port)).ready == 2
+        assert await asyncio.to_thread(ask, port) == b"8.0"
+
+    ground.run(work)
+
+
+def test_a_mute_worker_is_ended_and_a_stranger_with_its_number_is_not(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairway.local.workers._ANSWER_SECONDS", 0.5)
+
+    async def work() -> None:
+        first = ground.deployer()
+        port = first.claim("double", 0, ())
+        await first.roll(ground.revision(1, workers=2), port)
+        mute, gone = ground.pids()
+        first.let_go()
+        os.kill(mute, signal.SIGSTOP)
+        os.kill(gone, signal.SIGKILL)
+        await until(lambda: gone not in ground.pids())
+        stale = next(
+            path for path in (ground.root / "endpoints").glob("*/r*/w*.pid") if path.read_text() == str(gone)
+        )
+        stale.write_text(str(os.getpid()))
+        second = ground.deployer()
+        await second.recover()
+        assert not is_alive(mute)
+        assert await second.observe("double") is None
+        assert list((ground.root / "endpoints").glob("*/r*/w*.json")) == []
+
+    ground.run(work)
+
+
+def test_a_claimed_port_is_held_until_it_is_given_up(ground: Ground) -> None:
+    async def work() -> None:
+        one, other = ground.deployer(), ground.deployer()
+        port = one.claim("a", 0, ())
+        assert one.claim("b", 0, ()) != port
+        with pytest.raises(UsageError, match="in use"):
+            other.claim("c", port, ())
+        await one.remove("a")
+        assert other.claim("c", port, ()) == port
+
+    ground.run(work)
