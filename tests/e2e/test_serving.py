@@ -256,6 +256,29 @@ def test_endpoints_answer_without_the_platform_and_are_adopted_when_it_is_back(p
     eventually(lambda: project.json("endpoints")[0]["ready"] == 2)
 
 
+def test_a_platform_killed_at_any_moment_of_a_deployment_settles_on_one_revision(project: Project) -> None:
+    url = project.json("deploy", "churn:1")["status"]["url"]
+    with Load(port_of(url), clients=1) as load:
+        for delay in (0.15, 0.45, 0.75):
+            pid = project.platform()[0]
+            killer = threading.Timer(delay + 0.3, os.kill, (pid, signal.SIGKILL))
+            killer.start()
+            words = [sys.executable, "-m", "fairway", "deploy", "churn:2"]
+            environment = {**os.environ, "FAIRWAY_HOME": str(project.root)}
+            subprocess.run(words, env=environment, capture_output=True, timeout=60, check=False)
+            killer.join()
+            eventually(lambda: pid not in project.platform())  # noqa: B023
+            project.fairway("up")
+            eventually(lambda: settled(project))
+            assert len(project.workers()) == 2
+    assert load.failures == []
+
+
+def settled(project: Project) -> bool:
+    (status,) = project.json("endpoints")
+    return status["ready"] == 2 and status["serving"] == status["wanted"] and len(project.workers()) == 2
+
+
 def test_down_ends_all_and_up_brings_it_back_on_the_same_port(project: Project) -> None:
     url = project.json("deploy", "churn:1")["status"]["url"]
     project.fairway("deploy", "churn:2")
