@@ -1,187 +1,273 @@
 """What a task's result depends on in the project's code, as digests that ignore comments, docstrings and layout.
 
-A function's own source counts, and, followed recursively, every project function, class and plain constant it refers to.
-Installed packages do not: the environment's digest stands for them. Where a function has no source (a notebook cell that
-is gone), its compiled code stands in.
+A function's own source counts, and, followed recursively, every project function, class, module and constant
+it refers to. Installed packages do not: the environment's digest stands for them. Where the source is not what
+was imported (a notebook cell that is gone, a file edited meanwhile), the compiled code stands in.
 """
 
-import ast
+import contextlib
+import enum
+import functools
 import hashlib
-import sys
-import sysconfig
-from collections.abc import Callable, Iterator
-from functools import cache
-from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+import io
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
+from typing import cast
 
-_LIBRARIES = tuple(
-    {sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-)
-_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+from fairway.author import source
+from fairway.author.session import is_ref
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
+_CONTAINERS = (list, tuple, set, frozenset, dict)
+_SLOTS = (MemberDescriptorType, GetSetDescriptorType)
 _MISSING = object()
 
 
 def parts(function: Callable[..., object]) -> dict[str, str]:
-    """Digests by part: "function train", "helper clean", "class Net", "constant RATE"."""
-    found: dict[str, str] = {}
+    """Digests by part: "function train", "helper clean", "class Net", "constant RATE", "module features".
+
+    Parts of other modules than the function's own carry their module's name: "helper features.clean".
+    """
     inner = _function_of(function)
     if inner is None:
         return {"function ?": _digest(repr(function))}
-    found[f"function {inner.__qualname__}"] = _digest(_source_of(inner))
-    _follow(inner, found, {id(inner)})
-    return found
+    walk = _Walk(inner.__module__)
+    walk.function(inner, f"function {inner.__qualname__}")
+    return walk.found
 
 
-def _follow(function: FunctionType, found: dict[str, str], seen: set[int]) -> None:
-    for name, value in _referred(function):
-        if id(value) in seen:
-            continue
+class _Walk:
+    """Follows references from one function. `home` is its module, whose name the parts leave out."""
+
+    def __init__(self, home: str) -> None:
+        self.found: dict[str, str] = {}
+        self._home = home
+        self._seen: dict[int, object] = {}
+        self._open: set[int] = set()
+
+    def function(self, function: FunctionType, label: str) -> None:
+        """Count a function and what it refers to."""
+        if not self._first(function):
+            return
+        if label.startswith("function ") or source.is_project(function.__module__):
+            self._add(label, _source_of(function))
+            self._references(function)
+        else:
+            self._wrapped(function)
+
+    def value(self, name: str, value: object) -> None:
+        """Count something a function refers to as `name`, if it is the project's or plain data."""
+        if isinstance(value, ModuleType):
+            self._modules(value.__name__)
+        elif (text := self._text(value)) is not None:
+            self._add(f"constant {name}", text)
+
+    def _references(self, function: FunctionType) -> None:
+        own = self._local(function.__module__, function.__qualname__)
+        for name, value in (function.__kwdefaults__ or {}).items():
+            self.value(f"{own}.{name}", value)
+        for number, value in enumerate(function.__defaults__ or ()):
+            self.value(f"{own}.default {number}", value)
+        for name, value in _cells(function):
+            self.value(f"{own}.{name}", value)
+        if "__wrapped__" in vars(function):
+            self.value(f"{own}.wrapped", vars(function)["__wrapped__"])
+        for chain in source.global_names(function.__code__):
+            value = function.__globals__.get(chain[0], _MISSING)
+            name = self._local(function.__module__, chain[0])
+            for part in chain[1:]:
+                if not isinstance(value, ModuleType) or part not in vars(value):
+                    break
+                name = f"{value.__name__}.{part}"
+                value = vars(value)[part]
+            if value is not _MISSING:
+                self.value(name, value)
+        for module in source.imported_names(function.__code__, function.__globals__.get("__package__")):
+            self._modules(module)
+
+    def _wrapped(self, function: FunctionType) -> None:
+        """Look through a function of an installed decorator for the project's function inside."""
+        inside = [value for _, value in _cells(function)]
+        inside.append(vars(function).get("__wrapped__"))
+        for value in inside:
+            inner = _function_of(value)
+            if inner is not None:
+                self.function(inner, self._label("helper", inner.__module__, inner.__qualname__))
+
+    def _class(self, kind: type) -> None:
+        if not source.is_project(kind.__module__) or not self._first(kind):
+            return
+        own = self._local(kind.__module__, kind.__qualname__)
+        text = source.class_text(kind)
+        self._add(f"class {own}", text or "")
+        for base in kind.__mro__[1:]:
+            self._class(base)
+        for name, member in vars(kind).items():
+            if name.startswith("__") and not callable(member):
+                continue
+            accessors = (member.fget, member.fset, member.fdel) if isinstance(member, property) else (member,)
+            for accessor in accessors:
+                inner = _function_of(accessor)
+                if inner is None:
+                    if not isinstance(accessor, _SLOTS):
+                        self.value(f"{own}.{name}", accessor)
+                elif text is None:
+                    self.function(inner, f"helper {own}.{name}")
+                elif inner.__module__ == kind.__module__ and self._first(inner):
+                    self._references(inner)
+
+    def _modules(self, name: str) -> None:
+        for module, text in source.module_texts(name):
+            self._add(f"module {module}", text)
+
+    def _text(self, value: object) -> str | None:
+        """A deterministic text for a value, counting the functions and classes in it; None when there is none."""
+        if isinstance(value, _PLAIN):
+            return repr(value) if type(value) in _PLAIN else self._state(value)
+        if is_ref(value) or isinstance(value, ModuleType):
+            return None
+        if id(value) in self._open:
+            return "…"
+        self._open.add(id(value))
+        try:
+            return self._code(value) or self._contents(value) or self._state(value)
+        finally:
+            self._open.discard(id(value))
+
+    def _code(self, value: object) -> str | None:
+        if isinstance(value, functools.partial):
+            whole = cast("functools.partial[object]", value)
+            return self._text((whole.func, whole.args, whole.keywords))
+        if isinstance(value, MethodType):
+            return self._text((value.__func__, value.__self__))
         inner = _function_of(value)
         if inner is not None:
-            if _is_project(inner.__module__):
-                seen |= {id(value), id(inner)}
-                found[f"helper {inner.__module__}.{inner.__qualname__}"] = _digest(_source_of(inner))
-                _follow(inner, found, seen)
-        elif isinstance(value, type):
-            if _is_project(value.__module__):
-                seen.add(id(value))
-                found[f"class {value.__module__}.{value.__qualname__}"] = _digest(_class_source(value))
-                for member in vars(value).values():
-                    method = _function_of(member)
-                    if method is not None and id(method) not in seen:
-                        seen.add(id(method))
-                        _follow(method, found, seen)
-        else:
-            text = _constant(value)
-            if text is not None:
-                found[f"constant {name}"] = _digest(text)
+            if inner.__module__ != "builtins":
+                self.function(inner, self._label("helper", inner.__module__, inner.__qualname__))
+            return f"{inner.__module__}.{inner.__qualname__}"
+        if isinstance(value, type):
+            self._class(value)
+            return f"{value.__module__}.{value.__qualname__}"
+        return None
+
+    def _contents(self, value: object) -> str | None:
+        if not isinstance(value, _CONTAINERS):
+            return None
+        kind = type(value).__name__
+        self._class(type(value))
+        if isinstance(value, dict):
+            pairs = cast("dict[object, object]", value).items()
+            return f"{kind}({[(self._text(key), self._text(item)) for key, item in pairs]})"
+        texts = [str(self._text(item)) for item in cast("list[object]", value)]
+        return f"{kind}({sorted(texts) if isinstance(value, set | frozenset) else texts})"
+
+    def _state(self, value: object) -> str | None:
+        kind = type(value)
+        if isinstance(value, enum.Enum):
+            self._class(kind)
+            return f"{kind.__qualname__}.{value.name}={self._text(cast('object', value.value))}"
+        if source.is_project(kind.__module__):
+            self._class(kind)
+            return f"{kind.__qualname__}{[(name, self._text(item)) for name, item in _fields(value)]}"
+        return self._pickled(value)
+
+    def _pickled(self, value: object) -> str | None:
+        target = io.BytesIO()
+        pickler = _Pickler(target, value, self._text)
+        with contextlib.suppress(Exception):
+            pickler.dump(value)
+            return _digest_bytes(target.getvalue())
+        return None
+
+    def _first(self, value: object) -> bool:
+        new = id(value) not in self._seen
+        self._seen[id(value)] = value
+        return new
+
+    def _local(self, module: str, name: str) -> str:
+        return name if module == self._home else f"{module}.{name}"
+
+    def _label(self, kind: str, module: str, name: str) -> str:
+        return f"{kind} {self._local(module, name)}"
+
+    def _add(self, label: str, text: str) -> None:
+        digest, name, count = _digest(text), label, 1
+        while self.found.setdefault(name, digest) != digest:
+            count += 1
+            name = f"{label} ({count})"
+
+
+class _Pickler(pickle.Pickler):
+    """Writes an installed package's object, with the project's code in it replaced by its text."""
+
+    def __init__(self, target: io.BytesIO, whole: object, text: Callable[[object], str | None]) -> None:
+        super().__init__(target, protocol=5)
+        self._whole = whole
+        self._text = text
+
+    def persistent_id(self, obj: object) -> str | None:
+        """The text of functions, classes and sets; None for what is written as usual."""
+        if obj is self._whole:
+            return None
+        if isinstance(obj, FunctionType | MethodType | type | set | frozenset):
+            return self._text(cast("object", obj))
+        return self._text(obj) if source.is_project(type(obj).__module__) else None
 
 
 def _function_of(value: object) -> FunctionType | None:
+    """The Python function behind a function, task, or cached or static function; None for anything else."""
     for _ in range(8):
         if isinstance(value, FunctionType):
             return value
         if isinstance(value, staticmethod | classmethod):
-            value = value.__func__
-        elif isinstance(value, property):
-            value = value.fget
-        elif not isinstance(value, type) and "__wrapped__" in getattr(value, "__dict__", {}):
-            value = value.__wrapped__  # type: ignore[attr-defined]
+            value = cast("object", cast("staticmethod[..., object]", value).__func__)
+        elif not isinstance(value, type | MethodType) and not is_ref(value):
+            held = getattr(value, "__dict__", None)
+            if not isinstance(held, Mapping) or "__wrapped__" not in held:
+                return None
+            value = cast("Mapping[str, object]", held)["__wrapped__"]
         else:
             return None
     return None
 
 
-def _referred(function: FunctionType) -> Iterator[tuple[str, object]]:
-    """Global, closed-over and module-attribute values that a function's code names."""
-    scope = function.__globals__
+def _cells(function: FunctionType) -> Iterator[tuple[str, object]]:
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
-        try:
-            yield name, cell.cell_contents
-        except ValueError:
-            continue
-    names = list(dict.fromkeys(_names(function.__code__)))
-    for name in names:
-        value = scope.get(name, _MISSING)
-        if isinstance(value, ModuleType):
-            if _is_project(value.__name__):
-                yield from ((f"{name}.{part}", vars(value)[part]) for part in names if part in vars(value))
-        elif value is not _MISSING:
-            yield name, value
+        with contextlib.suppress(ValueError):
+            yield name, cast("object", cell.cell_contents)
 
 
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
-
-
-def _constant(value: object) -> str | None:
-    """A deterministic text for plain data; None for anything else."""
-    if isinstance(value, _PLAIN):
-        return repr(value)
-    if isinstance(value, list | tuple):
-        texts = [_constant(item) for item in value]
-        return None if None in texts else f"{type(value).__name__}({texts})"
-    if isinstance(value, set | frozenset):
-        texts = [_constant(item) for item in value]
-        return None if None in texts else f"set({sorted(text for text in texts if text)})"
-    if isinstance(value, dict):
-        pairs = [(_constant(key), _constant(item)) for key, item in value.items()]
-        return None if any(None in pair for pair in pairs) else f"dict({pairs})"
-    return None
-
-
-@cache
-def _is_project(module: str) -> bool:
-    """Whether a module is the user's own rather than installed."""
-    loaded = sys.modules.get(module)
-    if module.split(".")[0] in ("fairway", "builtins"):
-        return False
-    if module == "__main__":
-        return True
-    path = getattr(loaded, "__file__", None)
-    if path is None:
-        return False
-    return "site-packages" not in path and not path.startswith(tuple(f"{folder}/" for folder in _LIBRARIES))
-
-
-@cache
-def _definitions(path: str) -> dict[tuple[str, int], ast.AST]:
-    """Every definition of a file by its name and first line (of its decorators, if any)."""
-    try:
-        tree = ast.parse(Path(path).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        return {}
-    found: dict[tuple[str, int], ast.AST] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            found[node.name, first] = node
-        elif isinstance(node, ast.Lambda):
-            found["<lambda>", node.lineno] = node
-    return found
+def _fields(value: object) -> Iterator[tuple[str, object]]:
+    held = cast("dict[str, object]", getattr(value, "__dict__", {}))
+    yield from sorted(held.items())
+    for kind in type(value).__mro__:
+        for name, slot in vars(kind).items():
+            if isinstance(slot, MemberDescriptorType) and not name.startswith("__"):
+                yield name, getattr(value, name, None)
 
 
 def _source_of(function: FunctionType) -> str:
     compiled = function.__code__
-    node = _definitions(compiled.co_filename).get((function.__name__, compiled.co_firstlineno))
-    return _bytecode(compiled) if node is None else _normal(node)
+    text = source.function_text(compiled)
+    return _bytecode(compiled, function.__doc__) if text is None else text
 
 
-def _class_source(kind: type) -> str:
-    loaded = sys.modules.get(kind.__module__)
-    path = getattr(loaded, "__file__", None)
-    if path:
-        for (name, _), node in _definitions(path).items():
-            if name == kind.__name__ and isinstance(node, ast.ClassDef):
-                return _normal(node)
-    methods = (_function_of(member) for member in vars(kind).values())
-    return repr([_bytecode(method.__code__) for method in methods if method is not None])
-
-
-def _normal(node: ast.AST) -> str:
-    """The syntax tree without positions, docstrings and decorators (their settings do not change the result)."""
-    for inner in ast.walk(node):
-        if isinstance(inner, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            first = inner.body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                inner.body = inner.body[1:] or [ast.Pass()]
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        bare = ast.dump(ast.Module(body=node.body, type_ignores=[]))
-        return f"{node.name}{ast.dump(node.args)}{ast.dump(node.returns) if node.returns else ''}{bare}"
-    return ast.dump(node)
-
-
-def _bytecode(compiled: CodeType) -> str:
-    inner = [_bytecode(item) if isinstance(item, CodeType) else repr(item) for item in compiled.co_consts]
+def _bytecode(compiled: CodeType, doc: str | None = None) -> str:
+    inner: list[str] = []
+    for item in compiled.co_consts:
+        if isinstance(item, CodeType):
+            inner.append(_bytecode(item))
+        elif isinstance(item, frozenset):
+            inner.append(str(sorted(repr(one) for one in cast("frozenset[object]", item))))
+        else:
+            inner.append("None" if doc is not None and item == doc else repr(item))
     return repr((compiled.co_name, compiled.co_code, inner, compiled.co_names, compiled.co_varnames))
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+    return _digest_bytes(text.encode("utf-8", "surrogatepass"))
+
+
+def _digest_bytes(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:24]

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints, overload
 
+from fairway.author import naming
 from fairway.spec.errors import UsageError
 from fairway.spec.project import EndpointSpec
 
@@ -14,8 +15,8 @@ R = TypeVar("R")
 class Endpoint(Generic[P, R]):
     """An endpoint. Calling it runs its function; `fairway deploy FILE` serves it.
 
-    A function whose one parameter is a list and whose result is a list is batched: each request brings one element, and
-    what has arrived together is computed together.
+    A function whose one parameter is a list and whose result is a list is batched: each request brings one
+    element, and what has arrived together is computed together.
     """
 
     def __init__(self, function: Callable[P, R], name: str, workers: int, private: bool) -> None:
@@ -34,12 +35,15 @@ class Endpoint(Generic[P, R]):
     @property
     def parameters(self) -> dict[str, object]:
         """Annotation of every parameter by name; `object` where there is none."""
-        hints = get_type_hints(self.function)
+        hints = self._hints()
         return {name: hints.get(name, object) for name in inspect.signature(self.function).parameters}
 
     @property
     def request_type(self) -> object:
-        """What one request is: the only parameter's annotation, or its element's when batched; `object` when untyped."""
+        """What one request is: the only parameter's annotation, or its element's when batched.
+
+        `object` where the parameter has no annotation; a dict by name where there are several parameters.
+        """
         annotations = list(self.parameters.values())
         if len(annotations) != 1:
             return dict[str, object]
@@ -48,14 +52,14 @@ class Endpoint(Generic[P, R]):
     @property
     def response_type(self) -> object:
         """What one answer is."""
-        annotation: object = get_type_hints(self.function).get("return", object)
+        annotation: object = self._hints().get("return", object)
         return get_args(annotation)[0] if self.batched else annotation
 
     @property
     def batched(self) -> bool:
         """Whether it takes a list of requests and returns a list of answers."""
         annotations = list(self.parameters.values())
-        result = get_type_hints(self.function).get("return")
+        result = self._hints().get("return")
         return len(annotations) == 1 and get_origin(annotations[0]) is list and get_origin(result) is list
 
     def describe(self) -> EndpointSpec:
@@ -68,6 +72,15 @@ class Endpoint(Generic[P, R]):
             private=self.private,
             doc=doc[0] if doc else "",
         )
+
+    def _hints(self) -> dict[str, object]:
+        try:
+            return dict(get_type_hints(self.function))
+        except (NameError, AttributeError, TypeError, SyntaxError) as error:
+            raise UsageError(
+                f"endpoint {self.__name__}: its annotations cannot be read: {error}",
+                hint="import the types it names outside `if TYPE_CHECKING:`",
+            ) from None
 
     def __repr__(self) -> str:
         return f"<endpoint {self.__name__}>"
@@ -100,10 +113,9 @@ def endpoint(
     """
 
     def decorate(inner: Callable[P, R]) -> Endpoint[P, R]:
-        if not callable(inner) or workers < 1:
-            raise UsageError(
-                f"@endpoint takes a function and at least one worker, not {inner!r} and {workers}"
-            )
-        return Endpoint(inner, name or inner.__name__, workers, private)
+        chosen = naming.declare("endpoint", inner, name)
+        if type(workers) is not int or workers < 1:
+            raise UsageError(f"endpoint {chosen}: workers={workers!r} is not a whole number of at least 1")
+        return Endpoint(inner, chosen, workers, private)
 
     return decorate(function) if function is not None else decorate

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar, overload
 
-from fairway.author import parameters
-from fairway.spec.errors import UsageError
+from fairway.author import naming, parameters
 from fairway.spec.project import PipelineSpec
 
 P = ParamSpec("P")
@@ -12,7 +11,7 @@ R = TypeVar("R")
 
 
 class Pipeline(Generic[P, R]):
-    """A pipeline. Calling it runs its function: inside another pipeline as a part of it, elsewhere as plain Python."""
+    """A pipeline. Calling it runs its function: in another pipeline as a part of it, elsewhere as plain Python."""
 
     def __init__(self, function: Callable[P, R], name: str) -> None:
         self.function = function
@@ -26,7 +25,11 @@ class Pipeline(Generic[P, R]):
         return self.function(*args, **kwargs)
 
     def describe(self) -> PipelineSpec:
-        """Its name, parameters and first line of documentation."""
+        """Its name, parameters and first line of documentation.
+
+        Raises:
+            UsageError: a parameter has no flag, or one that `fairway run` has itself.
+        """
         doc = (self.__doc__ or "").strip().splitlines()
         return PipelineSpec(
             name=self.__name__, parameters=parameters.describe(self.function), doc=doc[0] if doc else ""
@@ -47,15 +50,15 @@ def pipeline(*, name: str | None = None) -> Callable[[Callable[P, R]], Pipeline[
 def pipeline(
     function: Callable[P, R] | None = None, /, *, name: str | None = None
 ) -> "Pipeline[P, R] | Callable[[Callable[P, R]], Pipeline[P, R]]":
-    """Declare a pipeline: a function whose annotated parameters become command-line flags and whose task calls steps.
+    """Declare a pipeline: its annotated parameters become command-line flags, and its task calls steps.
 
     Args:
         name: instead of the function's name.
     """
 
     def decorate(inner: Callable[P, R]) -> Pipeline[P, R]:
-        if not callable(inner):
-            raise UsageError(f"@pipeline takes a function, not {inner!r}")
-        return Pipeline(inner, name or inner.__name__)
+        chosen = naming.declare("pipeline", inner, name)
+        naming.refuse_async("pipeline", inner)
+        return Pipeline(inner, chosen)
 
     return decorate(function) if function is not None else decorate

@@ -1,22 +1,50 @@
-"""`Ref`: a stand-in for a value that a step is still making, which behaves like the value wherever Python lets it.
+"""`Ref`: a stand-in for a value that a step is still making, which behaves like the value where Python lets it.
 
-Handing a Ref to a task makes an edge and waits for nothing. Any other use waits for the step and goes on with its value;
-a failed step raises `StepFailed` there. Knows nothing of how waiting is done.
+Handing a Ref to a task makes an edge and waits for nothing. Any other use waits for the step and goes on with
+its value; a failed step raises `StepFailed` there. Knows nothing of how waiting is done.
 """
 
+import copy
+import linecache
+import math
 import operator
-from collections.abc import Callable
-from typing import TypeVar, cast
+import os
+import re
+import traceback
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import NoReturn, TypeVar, cast
 
 from fairway.spec.artifact import Artifact, RefData
+from fairway.spec.errors import UsageError
 
 T = TypeVar("T")
 
 _UNSET = object()
+_OWN = frozenset({"__array__", "__copy__", "__deepcopy__", "__reduce_ex__"})
+_CHANGING: dict[type, frozenset[str]] = {
+    list: frozenset("append clear extend insert pop remove reverse sort".split()),
+    dict: frozenset("clear pop popitem setdefault update".split()),
+    set: frozenset("add clear discard pop remove update".split()),
+}
+_BLIND = (TypeError, ValueError, KeyError, AttributeError, IndexError)
 
 
-class Ref:
-    """A value in the making. Users see it typed as the value itself; `fairway.value(ref)` asks for the value outright."""
+class _Faceless(type):
+    """Hides the methods every Ref has from `isinstance(ref, Iterable)` and its like, so that the value's decide."""
+
+    @property
+    def __mro__(cls) -> tuple[type, ...]:
+        return ()
+
+
+class Ref(metaclass=_Faceless):
+    """A value in the making. Users see it typed as the value itself; `fairway.value(ref)` asks for it outright.
+
+    `is`, `match` with a list or dict pattern, `callable` and some functions written in C look at the object
+    rather than at how it behaves: they need `fairway.value(ref)`. A Ref cannot be changed in place, because the
+    steps it is handed to get the result as the step left it; change `fairway.value(ref)` and hand that on.
+    """
 
     __slots__ = ("__weakref__", "_fairway_load", "_fairway_node", "_fairway_value")
     __fairway_ref__ = True
@@ -26,55 +54,41 @@ class Ref:
         object.__setattr__(self, "_fairway_load", load)
         object.__setattr__(self, "_fairway_value", _UNSET)
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
-        return type(_value(self))
+    def __getattribute__(self, name: str) -> object:
+        if name in _OWN:
+            return object.__getattribute__(self, name)
+        held = _value(self)
+        if name in _CHANGING.get(type(held), ()):
+            return lambda *args, **kwargs: _refuse_change(self)  # pyright: ignore[reportUnknownLambdaType]
+        return getattr(held, name)
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(_value(self), name)
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> object:
+        import numpy
 
-    def __setattr__(self, name: str, value: object) -> None:
-        setattr(_value(self), name, value)
-
-    def __delattr__(self, name: str) -> None:
-        delattr(_value(self), name)
-
-    def __dir__(self) -> list[str]:
-        return dir(_value(self))
-
-    def __call__(self, *args: object, **kwargs: object) -> object:
-        return cast("Callable[..., object]", _value(self))(*args, **kwargs)
-
-    def __array__(self, dtype: object = None, copy: object = None) -> object:
-        array = getattr(_value(self), "__array__", None)
-        if array is not None:
-            return array() if dtype is None else array(dtype)
-        return _as_array(_value(self), dtype)
-
-    def __fspath__(self) -> str:
-        return cast("Callable[[], str]", _value(self).__fspath__)()  # type: ignore[attr-defined]
+        kind = cast("None", dtype)
+        return numpy.array(_value(self), dtype=kind) if copy else numpy.asarray(_value(self), dtype=kind)
 
     def __reduce_ex__(self, protocol: object) -> tuple[object, ...]:
         return (_identity, (_value(self),))
 
     def __copy__(self) -> object:
-        return _copy(_value(self), deep=False)
+        return copy.copy(_value(self))
 
-    def __deepcopy__(self, memo: object) -> object:
-        return _copy(_value(self), deep=True)
+    def __deepcopy__(self, memo: dict[int, object]) -> object:
+        return copy.deepcopy(_value(self), memo)
 
 
 def _value(ref: Ref) -> object:
-    value = object.__getattribute__(ref, "_fairway_value")
-    if value is _UNSET:
-        value = object.__getattribute__(ref, "_fairway_load")()
-        object.__setattr__(ref, "_fairway_value", value)
-    return value
+    held = object.__getattribute__(ref, "_fairway_value")
+    if held is _UNSET:
+        held = cast("Callable[[], object]", object.__getattribute__(ref, "_fairway_load"))()
+        object.__setattr__(ref, "_fairway_value", held)
+    return held
 
 
 def node_of(ref: object) -> RefData | Artifact:
     """What a Ref stands for, without waiting."""
-    return object.__getattribute__(ref, "_fairway_node")
+    return cast("RefData | Artifact", object.__getattribute__(ref, "_fairway_node"))
 
 
 def value(ref: T) -> T:
@@ -86,97 +100,104 @@ def value(ref: T) -> T:
     return cast("T", _value(ref)) if type(ref) is Ref else ref
 
 
+def hint_for(error: BaseException) -> str:
+    """What to try when an error may come from code that cannot wait for a Ref; empty when that is unlikely.
+
+    True for errors that name the type `Ref`, and for those raised in a library's function, or in a line of the
+    user's, that had a Ref in hand.
+    """
+    if not isinstance(error, _BLIND):
+        return ""
+    named = re.search(r"\bRef\b", str(error)) is not None
+    innermost = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
+    if named or any(_had_ref(frame) for frame in innermost):
+        return "give the value itself where a step's result is used: `fw.value(…)`"
+    return ""
+
+
+def _had_ref(frame: FrameType) -> bool:
+    path = frame.f_code.co_filename
+    if path == __file__:
+        return False
+    line = linecache.getline(path, frame.f_lineno)
+    named = set(re.findall(r"\w+", line))
+    return any(name in named and _holds_ref(held) for name, held in frame.f_locals.items())
+
+
+def _holds_ref(held: object) -> bool:
+    if type(held) is Ref:
+        return True
+    if type(held) is dict:
+        held = list(cast("dict[object, object]", held).values())
+    return type(held) in (list, tuple) and any(type(item) is Ref for item in cast("list[object]", held))
+
+
 def _identity(item: object) -> object:
     return item
 
 
-def _copy(item: object, *, deep: bool) -> object:
-    import copy
-
-    return copy.deepcopy(item) if deep else copy.copy(item)
-
-
-def _as_array(item: object, dtype: object) -> object:
-    import numpy
-
-    return numpy.asarray(item, dtype=cast("None", dtype))
+def _refuse_change(self: Ref, *_: object) -> NoReturn:
+    node = node_of(self)
+    whose = f"the result of {node.step}" if isinstance(node, RefData) else "this value"
+    raise UsageError(
+        f"{whose} cannot be changed in place, because the steps it is handed to would not see that",
+        hint="change your own: `own = copy.copy(fw.value(…))`",
+    )
 
 
 def _unary(function: Callable[..., object]) -> Callable[..., object]:
     def method(self: Ref, *args: object) -> object:
-        return function(_value(self), *args)
+        return function(_value(self), *map(value, args))
 
     return method
 
 
-def _binary(function: Callable[[object, object], object]) -> Callable[..., object]:
-    def method(self: Ref, other: object) -> object:
-        return function(_value(self), value(other))
-
-    return method
-
-
-def _reflected(function: Callable[[object, object], object]) -> Callable[..., object]:
+def _reflected(function: Callable[..., object]) -> Callable[..., object]:
     def method(self: Ref, other: object) -> object:
         return function(value(other), _value(self))
 
     return method
 
 
-def _power(self: Ref, other: object, modulo: object = None) -> object:
-    return pow(_value(self), value(other), modulo)  # type: ignore[call-overload]
+def _updated(function: Callable[..., object]) -> Callable[..., object]:
+    def method(self: Ref, other: object) -> object:
+        return function(copy.copy(_value(self)), value(other))
+
+    return method
 
 
-def _setitem(self: Ref, key: object, item: object) -> None:
-    _value(self)[value(key)] = value(item)  # type: ignore[index]
+def _enter(held: object) -> object:
+    return cast("Callable[[object], object]", getattr(type(held), "__enter__"))(held)  # noqa: B009
 
 
-def _enter(self: Ref) -> object:
-    return type(_value(self)).__enter__(_value(self))  # type: ignore[attr-defined]
+def _exit(held: object, *args: object) -> object:
+    return cast("Callable[..., object]", getattr(type(held), "__exit__"))(held, *args)  # noqa: B009
 
 
-def _exit(self: Ref, *args: object) -> object:
-    return type(_value(self)).__exit__(_value(self), *args)  # type: ignore[attr-defined]
-
-
-_UNARY: dict[str, Callable[..., object]] = {
-    "bool": bool, "len": len, "iter": iter, "next": next, "hash": hash, "str": str, "repr": repr, "bytes": bytes,
-    "int": int, "float": float, "complex": complex, "index": operator.index, "reversed": reversed,
-    "round": round, "format": format, "neg": operator.neg, "pos": operator.pos, "abs": abs,
-    "invert": operator.invert,
-}  # fmt: skip
-_BINARY = ["eq", "ne", "lt", "le", "gt", "ge", "getitem", "delitem", "contains"]
-_ARITHMETIC = [
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "lshift",
-    "rshift",
-    "and",
-    "or",
-    "xor",
-    "matmul",
-]
+_PLAIN: Iterable[tuple[str, Callable[..., object]]] = (
+    ("bool", bool), ("len", len), ("iter", iter), ("next", next), ("hash", hash), ("str", str), ("repr", repr),
+    ("bytes", bytes), ("int", int), ("float", float), ("complex", complex), ("index", operator.index),
+    ("reversed", reversed), ("round", round), ("format", format), ("neg", operator.neg), ("pos", operator.pos),
+    ("abs", abs), ("invert", operator.invert), ("floor", math.floor), ("ceil", math.ceil), ("trunc", math.trunc),
+    ("dir", dir), ("fspath", os.fspath), ("enter", _enter), ("exit", _exit), ("eq", operator.eq),
+    ("ne", operator.ne), ("lt", operator.lt), ("le", operator.le), ("gt", operator.gt), ("ge", operator.ge),
+    ("getitem", operator.getitem), ("contains", operator.contains), ("pow", pow), ("divmod", divmod),
+)  # fmt: skip
+_ARITHMETIC = "add sub mul truediv floordiv mod lshift rshift and or xor matmul pow".split()
 
 
 def _install() -> None:
-    for name, function in _UNARY.items():
+    for name, function in _PLAIN:
         setattr(Ref, f"__{name}__", _unary(function))
-    for name in _BINARY:
-        setattr(Ref, f"__{name}__", _binary(getattr(operator, f"__{name}__")))
+    for name in ("setitem", "delitem", "setattr", "delattr"):
+        setattr(Ref, f"__{name}__", _refuse_change)
     for name in _ARITHMETIC:
-        plain = getattr(operator, f"__{name}__")
-        setattr(Ref, f"__{name}__", _binary(plain))
+        plain = cast("Callable[..., object]", getattr(operator, f"__{name}__"))
+        if name != "pow":
+            setattr(Ref, f"__{name}__", _unary(plain))
         setattr(Ref, f"__r{name}__", _reflected(plain))
-        setattr(Ref, f"__i{name}__", _binary(getattr(operator, f"__i{name}__")))
-    for name, method in {
-        "pow": _power, "rpow": _reflected(pow), "divmod": _binary(divmod), "rdivmod": _reflected(divmod),
-        "setitem": _setitem, "enter": _enter, "exit": _exit,
-    }.items():  # fmt: skip
-        setattr(Ref, f"__{name}__", method)
+        setattr(Ref, f"__i{name}__", _updated(getattr(operator, f"__i{name}__")))
+    setattr(Ref, "__rdivmod__", _reflected(divmod))  # noqa: B010
 
 
 _install()

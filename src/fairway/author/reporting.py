@@ -1,10 +1,12 @@
 """Words used inside tasks and pipelines: `log`, `show`, `register`, `model`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import cast
 
+from fairway.author.naming import REGISTER
 from fairway.author.ref import Ref, value
-from fairway.author.session import current
+from fairway.author.session import current, is_ref
 from fairway.author.task import as_refs
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import NotFound, UsageError
@@ -12,8 +14,7 @@ from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import Candidate, Gates, Lineage, ModelVersion
 from fairway.spec.run import MetricPoint, StepSpec
 
-REGISTER = "register"
-"""Task name of the built-in step that packages a model."""
+__all__ = ["REGISTER", "log", "model", "register", "show"]
 
 
 def log(*, step: float | None = None, **metrics: float) -> None:
@@ -26,16 +27,11 @@ def log(*, step: float | None = None, **metrics: float) -> None:
     Raises:
         UsageError: a value is not a number.
     """
-    points: list[MetricPoint] = []
-    for name, number in metrics.items():
-        try:
-            points.append(
-                MetricPoint(
-                    name=name, value=float(value(number)), index=math.nan if step is None else float(step)
-                )
-            )
-        except (TypeError, ValueError):
-            raise UsageError(f"log: {name}={number!r} is not a number") from None
+    index = math.nan if step is None else _number("log", "step", step)
+    points = [
+        MetricPoint(name=name, value=_number("log", name, number), index=index)
+        for name, number in metrics.items()
+    ]
     session = current()
     if session is not None and points:
         session.log(tuple(points))
@@ -45,7 +41,7 @@ def show(picture: object, *, title: str = "") -> None:
     """Keep a figure, table or SVG text with the current step, for `fairway show`. Outside a run it does nothing.
 
     Args:
-        picture: a matplotlib figure, a data frame, SVG text, or anything with `_repr_svg_` or `_repr_html_`.
+        picture: a matplotlib figure, a data frame, SVG text, or what has `_repr_svg_` or `_repr_html_`.
         title: under which it is listed; its type when empty.
     """
     session = current()
@@ -69,26 +65,37 @@ def register(
 ) -> ModelVersion:
     """Register a model as the next version of `name`, if it passes the gates. Called in a pipeline.
 
-    The version keeps the evaluation, its lineage, a signature and up to 32 rows of `sample` with the model's outputs,
-    which every server of it must reproduce. It is compiled to ONNX where that reproduces the samples too.
+    The version keeps the evaluation, its lineage, a signature and up to 32 rows of `sample` with the model's
+    outputs, which every server of it must reproduce. It is compiled to ONNX where that reproduces them too.
 
     Args:
         model: the model, usually a task's result.
         sample: rows the model can predict: a data frame, an array or a list.
         at_least: lower bounds of metrics of the evaluation, such as {"accuracy": 0.85}.
         at_most: upper bounds.
-        better_than: an alias such as "champion"; its version must be worse in `metric`, and the alias moves to this one.
-        metric: which metric `better_than` compares; the first of `at_least` or the evaluation's main one when empty.
+        better_than: an alias such as "champion"; its version must be worse in `metric`, and the alias moves to
+            this one.
+        metric: by which `better_than` compares; when not given, the first gated one or the evaluation's main one.
         alias: further aliases to give to this version.
 
     Raises:
-        GateRefused: (where the result is used) a gate was not met; nothing was registered.
+        StepFailed: (where the result is used) a gate was not met; nothing was registered.
+        UsageError: a name or bound is not of the form it must have, or gates are given without an evaluation.
     """
-    gates = Gates(at_least=at_least or {}, at_most=at_most or {}, better_than=better_than, metric=metric)
-    aliases = (alias,) if isinstance(alias, str) else tuple(alias)
+    gates = Gates(
+        at_least=_bounds("at_least", at_least),
+        at_most=_bounds("at_most", at_most),
+        better_than=better_than,
+        metric=metric,
+    )
+    aliases = ((alias,) if alias else ()) if isinstance(alias, str) else tuple(alias)
     _check_name(name, *aliases, *([better_than] if better_than else []))
     if (gates.at_least or gates.at_most or better_than) and evaluation is None:
         raise UsageError("register: gates need an evaluation", hint="pass `evaluation=fw.evaluate(…)`")
+    if not is_ref(evaluation) and not isinstance(evaluation, Evaluation | None):
+        raise UsageError(
+            f"register: evaluation={evaluation!r} is no evaluation", hint="pass `evaluation=fw.evaluate(…)`"
+        )
     session = current()
     if session is None or not session.pipeline:
         if session is not None:
@@ -102,7 +109,22 @@ def register(
         "aliases": list(aliases), "description": description,
     }  # fmt: skip
     spec = StepSpec(name="", task=REGISTER, inputs={}, label=name)
-    return as_refs(session, session.call(spec, arguments), 0)  # type: ignore[return-value]
+    return cast("ModelVersion", as_refs(session, session.call(spec, arguments), 0))
+
+
+def _bounds(which: str, bounds: dict[str, float] | None) -> dict[str, float]:
+    if bounds is None:
+        return {}
+    if not isinstance(value(cast("object", bounds)), dict):
+        raise UsageError(f"register: {which}={bounds!r} is no dict", hint=f'`{which}={{"accuracy": 0.85}}`')
+    return {str(name): _number(f"register: {which}", name, bound) for name, bound in bounds.items()}
+
+
+def _number(what: str, name: str, number: object) -> float:
+    try:
+        return float(cast("float", value(number)))
+    except (TypeError, ValueError):
+        raise UsageError(f"{what}: {name}={number!r} is not a number") from None
 
 
 def _unregistered(name: str, evaluation: Evaluation | None, gates: Gates) -> ModelVersion:
@@ -118,7 +140,8 @@ def _unregistered(name: str, evaluation: Evaluation | None, gates: Gates) -> Mod
 def _check_name(*names: str) -> None:
     for name in names:
         if (
-            not name
+            not isinstance(cast("object", name), str)
+            or not name
             or len(name) > 63
             or not all(part.isalnum() or part in "-_." for part in name)
             or not name[0].isalnum()
@@ -132,17 +155,19 @@ def _check_name(*names: str) -> None:
 def model(reference: str) -> object:
     """A registered model: "churn" (newest), "churn:3" or "churn@champion".
 
-    In a pipeline, a task or an endpoint. What it means is settled once per run or revision. The model itself is loaded
-    when it is first used; handing it to a task makes an edge.
+    In a pipeline, a task or an endpoint. What it means is settled once per run or revision. The model itself is
+    loaded when it is first used; handing it to a task makes an edge.
 
     Raises:
         NotFound: there is no such model, version or alias.
     """
+    if not isinstance(cast("object", reference), str) or not reference:
+        raise UsageError(f"{reference!r} names no model", hint='such as `fw.model("churn@champion")`')
     session = current()
     if session is None:
         return Ref(Artifact(format="none", digest="", size=0), lambda: _outside(reference))
     version, load = session.model(reference)
-    return Ref(version.candidate.artifact, load)  # type: ignore[arg-type]
+    return Ref(version.candidate.artifact, cast("Callable[[], object]", load))
 
 
 def _outside(reference: str) -> object:
@@ -152,4 +177,4 @@ def _outside(reference: str) -> object:
             f"the model {reference!r} is looked up outside a run",
             hint="use it in a pipeline, a task or an endpoint",
         )
-    return session.model(reference)[1]()  # type: ignore[operator]
+    return cast("Callable[[], object]", session.model(reference)[1])()

@@ -1,7 +1,7 @@
 """Which run the current process belongs to, if any.
 
-A session is put here by the process that runs a pipeline or a step; without one, decorated functions are plain
-functions. This module knows the shape of a session and nothing of engines.
+A session is put here by the process that runs a pipeline or a step; without one, decorated functions are
+plain functions. This module knows the shape of a session and nothing of engines.
 """
 
 from typing import Protocol
@@ -59,6 +59,6 @@ def enter(session: Session | None) -> Session | None:
     return before
 
 
-def is_ref(value: object) -> "bool":
+def is_ref(value: object) -> bool:
     """Whether a value is a `Ref`, told without waiting for it."""
     return getattr(type(value), "__fairway_ref__", False) is True

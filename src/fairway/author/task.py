@@ -1,23 +1,25 @@
 """`@task`: a function whose calls inside a pipeline become steps.
 
-A task stays a function: outside a pipeline, calling it just runs it. Here its settings are checked and its calls
-bound to names; starting the step is the session's work.
+A task stays a function: outside a pipeline, calling it just runs it. Here its settings are checked and its
+calls bound to names; starting the step is the session's work.
 """
 
+import ast
 import inspect
+import sys
 from collections.abc import Callable, Iterable
 from typing import Generic, ParamSpec, TypeVar, cast, get_args, get_origin, overload
 
 import msgspec
 
-from fairway.author import code
+from fairway.author import code, naming, source
 from fairway.author.environment import Environment
 from fairway.author.ref import Ref
 from fairway.author.session import Session, current, is_ref
 from fairway.spec.artifact import RefData
 from fairway.spec.errors import UsageError
 from fairway.spec.project import TaskSpec
-from fairway.spec.quantities import parse_cpu, parse_duration, parse_memory
+from fairway.spec.quantities import Resources, parse_cpu, parse_duration, parse_memory
 from fairway.spec.run import StepSpec
 
 P = ParamSpec("P")
@@ -27,12 +29,16 @@ _LABEL_WIDTH = 40
 
 
 class Task(Generic[P, R]):
-    """A task. Calling it in a pipeline starts a step and gives a Ref typed as the result; elsewhere it runs the function."""
+    """A task. In a pipeline, calling it starts a step and gives a Ref typed as the result; elsewhere it just runs.
 
-    def __init__(self, function: Callable[P, R], spec: TaskSpec) -> None:
+    `spec.name` is the name under which a step's process finds it; `title`, when set, names its steps instead.
+    """
+
+    def __init__(self, function: Callable[P, R], spec: TaskSpec, title: str = "") -> None:
         self.function = function
         self.spec = spec
-        self.__name__ = spec.name
+        self.title = title
+        self.__name__ = title or spec.name
         self.__qualname__ = getattr(function, "__qualname__", spec.name)
         self.__module__ = function.__module__
         self.__doc__ = function.__doc__
@@ -40,6 +46,7 @@ class Task(Generic[P, R]):
         self._signature: inspect.Signature | None = None
         self._code: dict[str, str] | None = None
         self._outputs = -1
+        self._found = "<locals>" not in self.__qualname__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         session = current()
@@ -52,12 +59,24 @@ class Task(Generic[P, R]):
 
         Returns:
             one result (a Ref inside a pipeline) per item, in order.
+
+        Raises:
+            UsageError: no parameter is left for the items, or they are nothing to go through.
         """
-        free = [name for name in self.signature.parameters if name not in common]
-        if not free:
+        free = [one for one in self.signature.parameters.values() if one.name not in common]
+        if not free or free[0].kind is free[0].VAR_KEYWORD:
             raise UsageError(f"{self.__name__}.map: every parameter is given, none is left for the items")
+        try:
+            each = iter(items)
+        except TypeError:
+            raise UsageError(
+                f"{self.__name__}.map goes through its items, and {items!r} has none",
+                hint=f"`{self.__name__}.map([…])`",
+            ) from None
         call = cast("Callable[..., R]", self)
-        return [call(**{free[0]: item}, **common) for item in items]
+        if free[0].kind in (free[0].POSITIONAL_ONLY, free[0].VAR_POSITIONAL):
+            return [call(item, **common) for item in each]
+        return [call(**{free[0].name: item}, **common) for item in each]
 
     def options(
         self,
@@ -71,9 +90,10 @@ class Task(Generic[P, R]):
         environment: Environment | None = None,
         name: str | None = None,
     ) -> "Task[P, R]":
-        """The same task with other settings; what is not given stays."""
-        asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment, name)
-        return Task(self.function, _configured(self.spec, asked))
+        """The same task with other settings; what is not given stays. `name` names its steps."""
+        asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment)
+        title = self.title if name is None else naming.check("task", name)
+        return Task(self.function, _configured(self.spec, asked), title)
 
     @property
     def signature(self) -> inspect.Signature:
@@ -100,10 +120,17 @@ class Task(Generic[P, R]):
         return dict(bound.arguments)
 
     def _start(self, session: Session, arguments: dict[str, object]) -> object:
+        if not self._found:
+            self._found = _is_reachable(self.function)
+        if not self._found:
+            raise UsageError(
+                f"the task {self.__name__} is made inside a function, where no other process finds it",
+                hint="declare it at the top level of the file and hand it what it needs",
+            )
         if self.spec.cache and self._code is None:
             self._code = code.parts(self.function)
         step = StepSpec(
-            name="",
+            name=self.title,
             task=self.spec.name,
             inputs={},
             label=_label(arguments),
@@ -133,17 +160,45 @@ def as_refs(session: Session, data: RefData, outputs: int) -> object:
     return tuple(element(index) for index in range(outputs))
 
 
+def _is_reachable(function: Callable[..., object]) -> bool:
+    """Whether a task of that function is a global of some module of the project, where a step looks for it."""
+    homes = [cast("dict[str, object]", getattr(function, "__globals__", {}))]
+    homes += [vars(module) for name, module in list(sys.modules.items()) if source.is_project(name)]
+    return any(
+        isinstance(item, Task) and cast("Task[..., object]", item).function is function
+        for home in homes
+        for item in list(home.values())
+    )
+
+
 def _declared_outputs(function: Callable[..., object]) -> int:
     annotation: object = getattr(function, "__annotations__", {}).get("return")
     if isinstance(annotation, str):
+        written, annotation = annotation, None
+        scope = cast("dict[str, object]", getattr(inspect.unwrap(function), "__globals__", {}))
         try:
-            annotation = inspect.get_annotations(function, eval_str=True).get("return")
-        except (NameError, SyntaxError, TypeError, AttributeError):
-            return 0
+            annotation = cast("object", eval(written, scope))
+        except Exception:
+            return _written_outputs(written)
     if get_origin(annotation) is not tuple:
         return 0
     parts = get_args(annotation)
     return 0 if Ellipsis in parts else len(parts)
+
+
+def _written_outputs(annotation: str) -> int:
+    """The same, read from an annotation whose names are known to type checkers only."""
+    try:
+        node = ast.parse(annotation, mode="eval").body
+    except SyntaxError:
+        return 0
+    if not isinstance(node, ast.Subscript) or ast.unparse(node.value).split(".")[-1] not in (
+        "tuple",
+        "Tuple",
+    ):
+        return 0
+    parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+    return 0 if any(isinstance(part, ast.Constant) and part.value is ... for part in parts) else len(parts)
 
 
 def _label(arguments: dict[str, object]) -> str:
@@ -151,7 +206,7 @@ def _label(arguments: dict[str, object]) -> str:
     for name, value in arguments.items():
         if not is_ref(value) and isinstance(value, bool | int | float | str):
             text = f"{name}={value}"
-            if len(text) <= _LABEL_WIDTH:
+            if len(text) <= _LABEL_WIDTH and text.isprintable():
                 shown.append(text)
     return " ".join(shown[:3])
 
@@ -166,33 +221,38 @@ class _Settings(msgspec.Struct, frozen=True):
     timeout: str | float | None = None
     cache: bool | None = None
     environment: object = None
-    name: str | None = None
 
 
 def _configured(spec: TaskSpec, asked: _Settings) -> TaskSpec:
     resources = spec.resources
-    if asked.cpu is not None:
-        resources = msgspec.structs.replace(resources, cpu=parse_cpu(asked.cpu))
-    if asked.memory is not None:
-        resources = msgspec.structs.replace(resources, memory=parse_memory(asked.memory))
-    if asked.gpu is not None:
-        resources = msgspec.structs.replace(resources, gpu=_count("gpu", asked.gpu))
-    changed: dict[str, object] = {"resources": resources}
-    if asked.retries is not None:
-        changed["retries"] = _count("retries", asked.retries)
-    if asked.timeout is not None:
-        changed["timeout"] = parse_duration(asked.timeout)
-    if asked.cache is not None:
-        changed["cache"] = asked.cache
+    try:
+        resources = Resources(
+            cpu=resources.cpu if asked.cpu is None else parse_cpu(asked.cpu),
+            memory=resources.memory if asked.memory is None else parse_memory(asked.memory),
+            gpu=resources.gpu if asked.gpu is None else _count("gpu", asked.gpu),
+        )
+        retries = spec.retries if asked.retries is None else _count("retries", asked.retries)
+        timeout = spec.timeout if asked.timeout is None else parse_duration(asked.timeout)
+    except UsageError as error:
+        raise UsageError(f"task {spec.name}: {error.message}", hint=error.hint) from None
+    if asked.cache is not None and not isinstance(cast("object", asked.cache), bool):
+        raise UsageError(f"task {spec.name}: cache={asked.cache!r} is neither True nor False")
+    environment = spec.environment
     if asked.environment is not None:
         if not isinstance(asked.environment, Environment):
             raise UsageError(
-                "environment= takes a `fairway.Environment`", hint='`fw.Environment(requirements=["a==1.0"])`'
+                f"task {spec.name}: environment={asked.environment!r} is not a `fairway.Environment`",
+                hint='`fw.Environment(requirements=["a==1.0"])`',
             )
-        changed["environment"] = asked.environment.spec
-    if asked.name is not None:
-        changed["name"] = asked.name
-    return cast("TaskSpec", msgspec.structs.replace(spec, **changed))
+        environment = asked.environment.spec
+    return msgspec.structs.replace(
+        spec,
+        resources=resources,
+        retries=retries,
+        timeout=timeout,
+        cache=spec.cache if asked.cache is None else asked.cache,
+        environment=environment,
+    )
 
 
 def _count(name: str, number: object) -> int:
@@ -247,16 +307,11 @@ def task(
     Raises:
         UsageError: a setting is not of the form it must have.
     """
-    asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment, name)
+    asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment)
 
     def decorate(inner: Callable[P, R]) -> Task[P, R]:
-        if not callable(inner):
-            raise UsageError(f"@task takes a function, not {inner!r}")
-        if inspect.iscoroutinefunction(inner):
-            raise UsageError(
-                f"the task {inner.__name__} is an async function",
-                hint="call `asyncio.run(…)` inside a plain one",
-            )
-        return Task(inner, _configured(TaskSpec(name=inner.__name__), asked))
+        chosen = naming.declare("task", inner, name)
+        naming.refuse_async("task", inner)
+        return Task(inner, _configured(TaskSpec(name=chosen), asked))
 
     return decorate(function) if function is not None else decorate

@@ -1,0 +1,88 @@
+"""Names of tasks, pipelines and endpoints: which are allowed, and where each was declared.
+
+A step's process finds its task again by name, so a name must mean one function at the top level of a module.
+"""
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Literal
+
+from fairway.spec.errors import UsageError
+from fairway.spec.wire import DRIVER
+
+Kind = Literal["task", "pipeline", "endpoint"]
+
+REGISTER = "register"
+"""Task name of the built-in step that packages a model."""
+
+_NAME = re.compile(r"[^\W\d][\w.-]{0,62}|\d[\w.-]{0,62}")
+_COUNTED = re.compile(r".*-\d+")
+_lines: dict[tuple[str, str, str], set[int]] = {}
+
+
+def declare(kind: Kind, function: Callable[..., object], name: str | None) -> str:
+    """The name of a decorated function, remembered with its line.
+
+    Raises:
+        UsageError: it is no function, belongs to a class, or its name cannot be used.
+    """
+    if not callable(function) or isinstance(function, type):
+        raise UsageError(f"@{kind} takes a function, not {function!r}")
+    own = getattr(function, "__name__", None)
+    if not isinstance(own, str) and name is None:
+        raise UsageError(f"@{kind}: {function!r} has no name", hint=f'give one: `@fw.{kind}(name="…")`')
+    outer = str(getattr(function, "__qualname__", own)).rpartition(".")[0]
+    if (outer and not outer.endswith("<locals>")) or isinstance(function, staticmethod | classmethod):
+        raise UsageError(
+            f"the {kind} {own} is declared in a class, where no other process finds it",
+            hint="declare it at the top level of the file and hand it what it needs",
+        )
+    chosen = check(kind, own if name is None else name)
+    compiled = getattr(inspect.unwrap(function), "__code__", None)
+    if compiled is not None and not outer:
+        _lines.setdefault((function.__module__, kind, chosen), set()).add(compiled.co_firstlineno)
+    return chosen
+
+
+def check(kind: Kind, name: object) -> str:
+    """The name, if it can be used. Raises UsageError."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise UsageError(
+            f"{name!r} is not a usable name of a {kind}",
+            hint=f'letters, digits, `-`, `_` and `.`, at most 63: `@fw.{kind}(name="…")`',
+        )
+    if kind == "task" and (name in (DRIVER, REGISTER) or _COUNTED.fullmatch(name)):
+        said = "is Fairway's own" if name in (DRIVER, REGISTER) else "is that of a task's further step"
+        raise UsageError(f"the name {name!r} {said}", hint='choose another: `@fw.task(name="…")`')
+    return name
+
+
+def refuse_async(kind: Kind, function: Callable[..., object]) -> None:
+    """Raise UsageError for a coroutine or generator function, whose call would do nothing by itself."""
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise UsageError(
+            f"the {kind} {function.__name__} is an async function",
+            hint="call `asyncio.run(…)` inside a plain one",
+        )
+    if inspect.isgeneratorfunction(function):
+        raise UsageError(
+            f"the {kind} {function.__name__} is a generator, which ends before it began",
+            hint="return a list of what it yields",
+        )
+
+
+def refuse_redefined(module: str) -> None:
+    """Raise UsageError when a module declares two things of one kind under one name."""
+    for (where, kind, name), lines in _lines.items():
+        if where == module and len(lines) > 1:
+            raise UsageError(
+                f"{module} declares two {kind}s {name!r}, in lines {' and '.join(map(str, sorted(lines)))}",
+                hint="rename one of them",
+            )
+
+
+def forget(module: str) -> None:
+    """Forget where a module declared what, before it is imported anew."""
+    for key in [key for key in _lines if key[0] == module]:
+        del _lines[key]

@@ -1,0 +1,224 @@
+"""The project's source as syntax trees, and what compiled code names. Reads files, imports nothing."""
+
+import ast
+import dis
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import CodeType, FunctionType
+
+import msgspec
+
+_LIBRARIES = tuple(
+    {f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+)
+_PACKAGES = ("/site-packages/", "/dist-packages/")
+_OURS = str(Path(__file__).resolve().parents[1])
+_GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
+_ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
+_BETWEEN = ("PUSH_NULL", "CACHE", "PRECALL", "EXTENDED_ARG")
+_Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+class _File(msgspec.Struct):
+    """One source file: its tree without docstrings, functions by name and first line, classes by qualified name.
+
+    `codes` holds everything the file compiles to, so that code from an older state of the file is told apart.
+    """
+
+    text: str = ""
+    functions: dict[tuple[str, int], list[str]] = {}
+    classes: dict[str, list[str]] = {}
+    codes: set[CodeType] = set()
+    imports: set[str] = set()
+
+
+def is_project(module: str) -> bool:
+    """Whether a loaded module is the user's own rather than installed."""
+    if module.split(".")[0] in ("fairway", "builtins"):
+        return False
+    if module == "__main__":
+        return True
+    path = getattr(sys.modules.get(module), "__file__", None)
+    return isinstance(path, str) and is_project_file(path)
+
+
+@cache
+def is_project_file(path: str) -> bool:
+    """Whether a file belongs neither to Python, to an installed package nor to Fairway."""
+    return not (any(part in path for part in _PACKAGES) or path.startswith((*_LIBRARIES, f"{_OURS}/", "<")))
+
+
+def function_text(compiled: CodeType) -> str | None:
+    """The function's source without layout; None when its file does not hold it as it was imported."""
+    file = _file(compiled.co_filename)
+    texts = file.functions.get((compiled.co_name, compiled.co_firstlineno))
+    return "\n".join(texts) if texts and compiled in file.codes else None
+
+
+def class_text(kind: type) -> str | None:
+    """The class's source without layout; None when its file does not hold it as it was imported."""
+    path = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    if not isinstance(path, str):
+        return None
+    file = _file(path)
+    for member in vars(kind).values():
+        compiled = member.__code__ if isinstance(member, FunctionType) else None
+        if compiled is not None and compiled.co_filename == path and compiled not in file.codes:
+            return None
+    texts = file.classes.get(kind.__qualname__)
+    return "\n".join(texts) if texts else None
+
+
+def module_texts(name: str) -> Iterator[tuple[str, str]]:
+    """Names and sources of a project module and of all project modules that it imports, directly or not."""
+    queue, seen = [name], {""}
+    while queue:
+        module = queue.pop()
+        parent = module.rpartition(".")[0]
+        if module in seen:
+            continue
+        seen.add(module)
+        queue.append(parent)
+        path = _project_file(module)
+        if path is None:
+            continue
+        file = _file(path)
+        yield module, file.text
+        package = module if Path(path).name == "__init__.py" else parent
+        queue += sorted(_absolute(imported, package) for imported in file.imports)
+
+
+def global_names(compiled: CodeType) -> list[tuple[str, ...]]:
+    """Global names that code reads, each with the attributes read from it at once: ("features", "clean")."""
+    found: dict[tuple[str, ...], None] = {}
+    chain: list[str] = []
+    for instruction in dis.get_instructions(compiled):
+        if instruction.opname in _BETWEEN:
+            continue
+        if chain and instruction.opname in _ATTRIBUTES:
+            chain.append(str(instruction.argval))
+            continue
+        if chain:
+            found[tuple(chain)] = None
+        chain = [str(instruction.argval)] if instruction.opname in _GLOBALS else []
+    for constant in compiled.co_consts:
+        if isinstance(constant, CodeType):
+            found |= dict.fromkeys(global_names(constant))
+    return list(found)
+
+
+def imported_names(compiled: CodeType, package: object) -> list[str]:
+    """Modules that code imports itself, with what it takes from them, which may be modules too."""
+    found: list[str] = []
+    before: list[object] = [0, None]
+    for instruction in dis.get_instructions(compiled):
+        if instruction.opname == "IMPORT_NAME":
+            level, taken = before
+            name = _absolute(
+                "." * (level if isinstance(level, int) else 0) + str(instruction.argval), str(package)
+            )
+            found.append(name)
+            found += [f"{name}.{part}" for part in taken] if isinstance(taken, tuple) else []
+        before = [before[1], instruction.argval]
+    for constant in compiled.co_consts:
+        if isinstance(constant, CodeType):
+            found += imported_names(constant, package)
+    return found
+
+
+def _absolute(name: str, package: str) -> str:
+    level = len(name) - len(name.lstrip("."))
+    if not level:
+        return name
+    base = package.split(".")
+    return ".".join([*base[: len(base) - level + 1], *([name[level:]] if name[level:] else [])])
+
+
+def _project_file(module: str) -> str | None:
+    """The file of a project module, loaded or not; None for installed ones, and for names that are no module."""
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    if isinstance(loaded, str):
+        return loaded if loaded.endswith(".py") and is_project_file(loaded) else None
+    top, *rest = module.split(".")
+    spec = PathFinder.find_spec(top) if top not in sys.stdlib_module_names else None
+    if (
+        spec is None
+        or spec.origin is None
+        or not spec.origin.endswith(".py")
+        or not is_project_file(spec.origin)
+    ):
+        return None
+    if not rest:
+        return spec.origin
+    stem = Path(spec.origin).parent.joinpath(*rest)
+    for path in (stem / "__init__.py", stem.with_suffix(".py")):
+        if path.is_file():
+            return str(path)
+    return None
+
+
+@cache
+def _file(path: str) -> _File:
+    try:
+        content = Path(path).read_bytes()
+        tree = ast.parse(content)
+        compiled = compile(content, path, "exec", dont_inherit=True)
+    except (OSError, SyntaxError, ValueError):
+        return _File()
+    file = _File(functions={}, classes={}, codes=set(_all_codes(compiled)), imports=set())
+    _strip_docstrings(tree)
+    file.text = ast.dump(tree)
+    _collect(tree, "", file)
+    return file
+
+
+def _all_codes(compiled: CodeType) -> Iterator[CodeType]:
+    yield compiled
+    for constant in compiled.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _all_codes(constant)
+
+
+def _collect(node: ast.AST, prefix: str, file: _File) -> None:
+    for child in ast.iter_child_nodes(node):
+        inside = prefix
+        if isinstance(child, ast.ClassDef):
+            file.classes.setdefault(prefix + child.name, []).append(ast.dump(child))
+            inside = f"{prefix}{child.name}."
+        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = min([child.lineno, *(decorator.lineno for decorator in child.decorator_list)])
+            file.functions.setdefault((child.name, first), []).append(_plain_function(child))
+            inside = f"{prefix}{child.name}.<locals>."
+        elif isinstance(child, ast.Lambda):
+            file.functions.setdefault(("<lambda>", child.lineno), []).append(ast.dump(child))
+        elif isinstance(child, ast.Import):
+            file.imports |= {alias.name for alias in child.names}
+        elif isinstance(child, ast.ImportFrom):
+            name = "." * child.level + (child.module or "")
+            dot = "." if child.module else ""
+            file.imports |= {name, *(f"{name}{dot}{alias.name}" for alias in child.names)}
+        _collect(child, inside, file)
+
+
+def _plain_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    """A function without its decorators: what they do is followed, and a task's settings change no result."""
+    kind = type(node).__name__
+    returns = ast.dump(node.returns) if node.returns else ""
+    return f"{kind} {node.name}{ast.dump(node.args)}{returns}{[ast.dump(line) for line in node.body]}"
+
+
+def _strip_docstrings(tree: ast.Module) -> None:
+    for node in ast.walk(tree):
+        if not isinstance(node, _Definition | ast.Module) or not node.body:
+            continue
+        first = node.body[0]
+        if (
+            isinstance(first, ast.Expr)
+            and isinstance(first.value, ast.Constant)
+            and isinstance(first.value.value, str)
+        ):
+            node.body = node.body[1:] or [ast.Pass()]

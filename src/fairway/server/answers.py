@@ -1,0 +1,60 @@
+"""What goes back to a client, and the errors that become such answers. Knows nothing of models."""
+
+import secrets
+import sys
+import traceback
+
+import msgspec
+
+JSON = b"application/json"
+_encode = msgspec.json.Encoder().encode
+
+
+class Answer:
+    """A finished response: status, body and headers."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(
+        self, status: int, body: bytes, kind: bytes = JSON, extra: tuple[tuple[bytes, bytes], ...] = ()
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *extra]
+
+
+class Refusal(Exception):
+    """A request that cannot be answered as asked; `status` and `message` are for the client."""
+
+    def __init__(self, status: int, message: str, *, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = headers
+
+    def answer(self) -> Answer:
+        """The response that says so."""
+        return Answer(self.status, _encode({"error": self.message}), extra=self.headers)
+
+
+class ClientGone(Exception):
+    """The client left; nobody reads an answer."""
+
+
+def as_json(value: object, status: int = 200) -> Answer:
+    """A JSON response."""
+    return Answer(status, _encode(value))
+
+
+def internal_error(error: BaseException) -> Answer:
+    """What a client may know of a failure of ours: an id, under which the log has the rest."""
+    number = secrets.token_hex(6)
+    text = "".join(traceback.format_exception(error))
+    sys.stderr.write(f"error {number}: {text}")
+    sys.stderr.flush()
+    return Answer(500, _encode({"error": "internal error", "id": number}))
+
+
+def too_many(message: str = "too many requests are waiting") -> Refusal:
+    """429 with the time after which to try again."""
+    return Refusal(429, message, headers=((b"retry-after", b"1"),))

@@ -1,0 +1,107 @@
+"""The ASGI callable: gate, exact routes, answers. Everything a request costs beyond the model is here."""
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Protocol, cast
+
+from fairway.server.answers import Answer, ClientGone, Refusal, as_json, internal_error
+from fairway.server.gate import Gate
+from fairway.server.metrics import Metrics
+from fairway.server.requests import Receive, Request
+from fairway.server.routes import Route
+from fairway.spec.endpoint import ServerLimits
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_CLOSE = (b"connection", b"close")
+_SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+
+
+class Service(Protocol):
+    """What is served."""
+
+    runtime: str
+    samples: str
+
+    def routes(self) -> dict[str, Route]:
+        """Exact paths and what answers them."""
+        ...
+
+
+class Application:
+    """Answers HTTP for one service. `draining` makes every answer close its connection."""
+
+    def __init__(self, service: Service, gate: Gate, metrics: Metrics, limits: ServerLimits) -> None:
+        self._gate = gate
+        self._metrics = metrics
+        self._limits = limits
+        self.draining = False
+        health = {"GET": self._live}
+        ready = {"GET": self._ready}
+        self._routes = {
+            **service.routes(),
+            "/livez": Route("live", health, "public"),
+            "/readyz": Route("ready", ready, "public"),
+            "/v2/health/live": Route("live", health, "public"),
+            "/v2/health/ready": Route("ready", ready, "public"),
+            "/metrics": Route("metrics", {"GET": self._text}),
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One connection's next request."""
+        if scope["type"] != "http":
+            if scope["type"] == "websocket":
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        begun = time.perf_counter()
+        self._metrics.in_flight += 1
+        name = "none"
+        try:
+            path = cast("bytes", scope["raw_path"])
+            route = self._routes.get(path.decode("latin-1"))
+            try:
+                answer, name = await self._answer(scope, receive, route)
+            except Refusal as refusal:
+                answer = refusal.answer()
+                name = route.name if route is not None else "none"
+            except ClientGone:
+                self._metrics.answered(route.name if route is not None else "none", 499, 0.0)
+                return
+            except Exception as error:
+                answer = internal_error(error)
+                name = route.name if route is not None else "none"
+            await self._send(send, answer, scope["method"] == "HEAD")
+            self._metrics.answered(name, answer.status, time.perf_counter() - begun)
+        finally:
+            self._metrics.in_flight -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, route: Route | None) -> tuple[Answer, str]:
+        headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
+        self._gate.check(headers, "open" if route is None else route.policy)
+        if route is None:
+            raise Refusal(404, "there is nothing here; / and /openapi.json say what is")
+        method = cast("str", scope["method"])
+        handler = route.handlers.get("GET" if method == "HEAD" else method)
+        if handler is None:
+            allowed = ", ".join(route.handlers).encode()
+            raise Refusal(405, f"{method} is not answered here", headers=((b"allow", allowed),))
+        request = Request(cast("str", scope["path"]), headers, receive, self._limits)
+        return await handler(request), route.name
+
+    async def _send(self, send: Send, answer: Answer, head: bool) -> None:
+        headers = answer.headers
+        headers.extend(_SAFE)
+        if self.draining:
+            headers.append(_CLOSE)
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": b"" if head else answer.body})
+
+    async def _live(self, request: Request) -> Answer:
+        return as_json({"live": True})
+
+    async def _ready(self, request: Request) -> Answer:
+        return as_json({"ready": not self.draining}, 503 if self.draining else 200)
+
+    async def _text(self, request: Request) -> Answer:
+        return self._metrics.text()

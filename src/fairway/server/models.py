@@ -1,0 +1,206 @@
+"""Serves a registered model: the Open Inference Protocol v2, and plain rows of JSON."""
+
+import asyncio
+from typing import Any, cast
+
+import msgspec
+
+from fairway import formats
+from fairway.server import openapi, tensors
+from fairway.server.answers import Answer, ClientGone, Refusal, as_json
+from fairway.server.batching import Batcher
+from fairway.server.metrics import Metrics
+from fairway.server.requests import Request
+from fairway.server.routes import Route
+from fairway.spec.artifact import Artifact
+from fairway.spec.endpoint import RevisionSpec
+from fairway.spec.errors import FairwayError, UsageError
+from fairway.spec.model import ModelVersion
+from fairway.stores import FileArtifacts
+
+_OCTETS = b"application/octet-stream"
+
+
+class ModelService:
+    """Answers for one version of a model. Raises FairwayError when it does not reproduce its samples."""
+
+    def __init__(self, revision: RevisionSpec, store: FileArtifacts, metrics: Metrics) -> None:
+        self._version = cast("ModelVersion", revision.model)
+        self._revision = revision
+        self._name = revision.endpoint
+        self._number = str(self._version.version)
+        trusted = bool(self._version.lineage.run)
+        self._predictor = formats.load_predictor(self._version, store.open, trust_pickle=trusted)
+        self._signature = self._predictor.signature
+        self._nullable: frozenset[str] = frozenset()
+        self._example: object = None
+        self.runtime = self._predictor.runtime
+        self.samples = self._reproduce(store)
+        self._batcher = Batcher(self._predict, revision.limits.queue, revision.limits.batch, metrics.batch)
+        self._metrics = metrics
+        self._seconds = revision.limits.request_seconds
+        self._encode = msgspec.json.Encoder().encode
+
+    def routes(self) -> dict[str, Route]:
+        """What it answers."""
+        base = f"/v2/models/{self._name}"
+        versioned = f"{base}/versions/{self._number}"
+        routes = {"/": Route("predict", {"POST": self._rows, "GET": self._welcome})}
+        routes["/v2"] = Route("server", {"GET": self._server})
+        routes["/openapi.json"] = Route("openapi", {"GET": self._openapi})
+        for path in (base, versioned):
+            routes[path] = Route("metadata", {"GET": self._metadata})
+            routes[f"{path}/ready"] = Route("model_ready", {"GET": self._ready})
+            routes[f"{path}/infer"] = Route("infer", {"POST": self._infer})
+        return routes
+
+    def _reproduce(self, store: FileArtifacts) -> str:
+        """ "32/32" when the samples come out as they were registered."""
+        samples = self._version.candidate.samples
+        if samples is None:
+            return "none"
+        inputs, expected = formats.decode_samples(_content(store, samples))
+        parity = formats.check_parity(self._predictor, inputs, expected)
+        if not parity.ok:
+            raise FairwayError(
+                f"{self._version} reproduced {parity.reproduced} of {parity.rows} samples: {parity.note}",
+                hint="serve it with the packages it was registered with, or register it again",
+            )
+        self._nullable = formats.nullable_columns(self._signature, inputs)
+        self._example = self._first_row(inputs)
+        return f"{parity.reproduced}/{parity.rows}"
+
+    def _first_row(self, inputs: dict[str, Any]) -> object:
+        first = {name: array[:1].tolist()[0] for name, array in inputs.items()}
+        if self._signature.layout == "columns":
+            return first
+        row = first[self._signature.inputs[0].name]
+        return dict(zip(self._signature.columns, row, strict=True)) if self._signature.columns else row
+
+    def _predict(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        return self._predictor.predict(inputs)
+
+    async def _compute(self, request: Request, inputs: dict[str, Any]) -> dict[str, Any]:
+        future = self._batcher.submit(inputs)
+        self._metrics.depth = self._batcher.depth
+        if self._batcher.quick:
+            return await future
+        watcher = asyncio.ensure_future(request.left())
+        try:
+            await asyncio.wait({future, watcher}, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
+            if future.done():
+                return future.result()
+            if watcher.done():
+                raise ClientGone
+            raise Refusal(504, f"no answer within {self._seconds:g} seconds")
+        finally:
+            watcher.cancel()
+            future.cancel()
+
+    async def _infer(self, request: Request) -> Answer:
+        kind = request.header(b"content-type").partition(b";")[0].strip()
+        if kind not in (b"application/json", _OCTETS):
+            raise Refusal(415, "send application/json, or application/octet-stream with binary data")
+        body = await request.body()
+        asked, binary = tensors.decode(body, request.header(b"inference-header-content-length"))
+        inputs = tensors.inputs_of(asked, binary, self._signature)
+        try:
+            formats.refuse_missing(self._signature, inputs, self._nullable)
+        except UsageError as error:
+            raise Refusal(400, error.message) from None
+        outputs = await self._compute(request, inputs)
+        return tensors.answer(asked, outputs, self._predictor, self._name, self._number)
+
+    async def _rows(self, request: Request) -> Answer:
+        given = await json_body(request)
+        rows, single = self._as_rows(given)
+        try:
+            inputs = formats.rows_to_inputs(self._signature, rows, self._nullable)
+        except UsageError as error:
+            raise Refusal(400, error.message) from None
+        outputs = await self._compute(request, inputs)
+        answers = formats.outputs_to_rows(self._signature, outputs)
+        return Answer(200, self._encode(answers[0] if single else answers))
+
+    def _as_rows(self, given: object) -> tuple[list[Any], bool]:
+        """The rows of a body, and whether it was a single one."""
+        if isinstance(given, dict):
+            fields = cast("dict[str, object]", given)
+            if list(fields) == ["rows"] and isinstance(fields["rows"], list):
+                return cast("list[Any]", fields["rows"]), False
+            return [fields], True
+        if isinstance(given, list):
+            rows = cast("list[Any]", given)
+            one = bool(rows) and not isinstance(rows[0], dict | list) and self._width() > 1
+            return ([rows], True) if one else (rows, False)
+        return [given], True
+
+    def _width(self) -> int:
+        shape = self._signature.inputs[0].shape
+        return (
+            len(self._signature.inputs)
+            if self._signature.layout == "columns" or len(shape) < 2
+            else abs(shape[1])
+        )
+
+    async def _welcome(self, request: Request) -> Answer:
+        return as_json(
+            {
+                "name": self._name,
+                "model": self._version.name,
+                "version": self._version.version,
+                "runtime": self.runtime,
+                "example": {"method": "POST", "path": "/", "body": self._example},
+                "openapi": "/openapi.json",
+            }
+        )
+
+    async def _server(self, request: Request) -> Answer:
+        return as_json({"name": "fairway", "version": "2", "extensions": ["binary_tensor_data"]})
+
+    async def _metadata(self, request: Request) -> Answer:
+        body: dict[str, object] = {
+            "name": self._name,
+            "versions": [self._number],
+            "platform": self.runtime,
+            "inputs": [_tensor(spec) for spec in self._signature.inputs],
+            "outputs": [_tensor(spec) for spec in self._signature.outputs],
+        }
+        if self._signature.columns:
+            body["parameters"] = {"columns": list(self._signature.columns)}
+        return as_json(body)
+
+    async def _ready(self, request: Request) -> Answer:
+        return as_json({"name": self._name, "ready": True})
+
+    async def _openapi(self, request: Request) -> Answer:
+        return as_json(
+            openapi.describe(
+                self._name,
+                self._number,
+                openapi.row_schema(self._signature),
+                openapi.answer_schema(self._signature),
+                example=self._example,
+                private=bool(self._revision.key_digest),
+            )
+        )
+
+
+async def json_body(request: Request) -> object:
+    """The decoded JSON body. Raises Refusal 415 or 400."""
+    if request.header(b"content-type").partition(b";")[0].strip() != b"application/json":
+        raise Refusal(415, "send application/json")
+    body = await request.body()
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise Refusal(400, f"not valid JSON: {error}") from None
+
+
+def _tensor(spec: object) -> dict[str, object]:
+    return cast("dict[str, object]", msgspec.to_builtins(spec))
+
+
+def _content(store: FileArtifacts, artifact: Artifact) -> bytes:
+    content = store.open(artifact)
+    return content if isinstance(content, bytes) else content.read_bytes()

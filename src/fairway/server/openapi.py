@@ -1,0 +1,138 @@
+"""The OpenAPI 3.1 description of what one endpoint answers. Pure."""
+
+from fairway.spec.model import Signature
+
+Schema = dict[str, object]
+
+_TYPES: dict[str, str] = {
+    "BOOL": "boolean",
+    "BYTES": "string",
+    "FP16": "number",
+    "FP32": "number",
+    "FP64": "number",
+}
+_ERROR: Schema = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}, "id": {"type": "string"}},
+    "required": ["error"],
+}
+
+
+def describe(
+    name: str, version: str, row: Schema, answer: Schema, *, example: object = None, private: bool = False
+) -> Schema:
+    """The whole document.
+
+    Args:
+        row: schema of one row or request of `POST /`.
+        answer: schema of one answer of `POST /`.
+        example: a request that works.
+        private: whether a key is needed.
+    """
+    body: Schema = {"schema": {"oneOf": [row, {"type": "array", "items": row, "minItems": 1}]}}
+    if example is not None:
+        body["example"] = example
+    predict: Schema = {
+        "operationId": "predict",
+        "summary": f"Ask {name}",
+        "requestBody": {"required": True, "content": {"application/json": body}},
+        "responses": _responses({"oneOf": [answer, {"type": "array", "items": answer}]}),
+    }
+    infer: Schema = {
+        "operationId": "infer",
+        "summary": "Open Inference Protocol v2",
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": _infer_schema()},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+        "responses": _responses({"type": "object"}),
+    }
+    paths: Schema = {
+        "/": {"post": predict},
+        f"/v2/models/{name}/infer": {"post": infer},
+        f"/v2/models/{name}": {"get": _get("metadata", "Inputs and outputs")},
+        "/v2/health/live": {"get": _get("live", "Whether the server runs")},
+        "/v2/health/ready": {"get": _get("ready", "Whether the server answers")},
+    }
+    document: Schema = {
+        "openapi": "3.1.0",
+        "info": {"title": name, "version": version},
+        "paths": paths,
+        "components": {"schemas": {"Error": _ERROR}},
+    }
+    if private:
+        document["components"] = {
+            "schemas": {"Error": _ERROR},
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        }
+        document["security"] = [{"key": []}]
+    return document
+
+
+def row_schema(signature: Signature) -> Schema:
+    """One row as a JSON object by column, or as a list by position."""
+    if signature.layout == "tensor":
+        spec = signature.inputs[0]
+        element: Schema = {"type": _TYPES.get(spec.datatype, "integer")}
+        listed = _nested(element, spec.shape[1:])
+        if not signature.columns:
+            return listed
+        fields: Schema = dict.fromkeys(signature.columns, element)
+    else:
+        fields = {spec.name: {"type": _TYPES.get(spec.datatype, "integer")} for spec in signature.inputs}
+        listed = {"type": "array", "minItems": len(fields), "maxItems": len(fields)}
+    return {"oneOf": [{"type": "object", "properties": fields, "required": list(fields)}, listed]}
+
+
+def answer_schema(signature: Signature) -> Schema:
+    """The answer for one row."""
+    outputs = {
+        spec.name: _nested({"type": _TYPES.get(spec.datatype, "integer")}, spec.shape[1:])
+        for spec in signature.outputs
+    }
+    if "probabilities" in outputs and signature.classes:
+        outputs["probabilities"] = {"type": "object", "additionalProperties": {"type": "number"}}
+    if len(outputs) == 1:
+        return next(iter(outputs.values()))
+    return {"type": "object", "properties": dict(outputs), "required": list(outputs)}
+
+
+def _nested(element: Schema, shape: tuple[int, ...]) -> Schema:
+    schema = element
+    for size in reversed(shape):
+        schema = {"type": "array", "items": schema}
+        if size > 0:
+            schema |= {"minItems": size, "maxItems": size}
+    return schema
+
+
+def _responses(good: Schema) -> Schema:
+    error = {"description": "Refused; `error` says why", "content": {"application/json": {"schema": _ERROR}}}
+    codes = ("400", "401", "403", "408", "413", "415", "429", "500", "501", "504")
+    answer: object = {"description": "The answer", "content": {"application/json": {"schema": good}}}
+    return {"200": answer, **dict.fromkeys(codes, error)}
+
+
+def _get(name: str, summary: str) -> Schema:
+    return {"operationId": name, "summary": summary, "responses": _responses({"type": "object"})}
+
+
+def _infer_schema() -> Schema:
+    tensor: Schema = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
+            "datatype": {"type": "string"},
+            "data": {"type": "array"},
+        },
+        "required": ["name", "shape", "datatype"],
+    }
+    return {
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "inputs": {"type": "array", "items": tensor, "minItems": 1}},
+        "required": ["inputs"],
+    }

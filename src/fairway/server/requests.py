@@ -1,0 +1,70 @@
+"""One request as a handler sees it: its headers and its body, read within bounds of size."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, cast
+
+from fairway.server.answers import ClientGone, Refusal
+from fairway.spec.endpoint import ServerLimits
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+
+
+class Request:
+    """A request whose route is known."""
+
+    __slots__ = ("_limits", "_receive", "headers", "path")
+
+    def __init__(
+        self, path: str, headers: list[tuple[bytes, bytes]], receive: Receive, limits: ServerLimits
+    ) -> None:
+        self.path = path
+        self.headers = headers
+        self._receive = receive
+        self._limits = limits
+
+    def header(self, wanted: bytes) -> bytes:
+        """A header's value by its lower-case name; empty when it is absent."""
+        for name, value in self.headers:
+            if name == wanted:
+                return value
+        return b""
+
+    async def body(self) -> bytes:
+        """The whole body. Raises Refusal 413, ClientGone."""
+        length = self.header(b"content-length")
+        if length and (not length.isdigit() or int(length) > self._limits.body):
+            raise self._too_large()
+        message = await self._receive()
+        if message["type"] != "http.request":
+            raise ClientGone
+        body = cast("bytes", message.get("body", b""))
+        if not message.get("more_body"):
+            if len(body) > self._limits.body:
+                raise self._too_large()
+            return body
+        return await self._rest(body)
+
+    async def left(self) -> None:
+        """Return when the client has left."""
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+
+    async def _rest(self, first: bytes) -> bytes:
+        parts, size = [first], len(first)
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                raise ClientGone
+            part = cast("bytes", message.get("body", b""))
+            size += len(part)
+            if size > self._limits.body:
+                raise self._too_large()
+            parts.append(part)
+            if not message.get("more_body"):
+                return b"".join(parts)
+
+    def _too_large(self) -> Refusal:
+        return Refusal(
+            413, f"the body is larger than {self._limits.body} bytes", headers=((b"connection", b"close"),)
+        )

@@ -1,0 +1,167 @@
+"""The life of one worker: load, prove itself, accept, drain, end.
+
+The listening socket is inherited and shared with the other workers of the endpoint, of this revision and of the next. A
+worker accepts only once it is ready, and when it drains it only stops accepting: what waits in the socket's queue is
+taken by the others, so that a replacement loses no request.
+"""
+
+import asyncio
+import importlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol, cast
+
+import msgspec
+import uvicorn
+import uvloop
+
+from fairway.server.app import Application, Service
+from fairway.server.control import Control
+from fairway.server.gate import Gate
+from fairway.server.protocol import BoundedProtocol
+from fairway.spec.endpoint import WorkerSpec
+from fairway.spec.errors import FairwayError
+from fairway.stores import FileArtifacts
+
+_IDLE_CHECK = 0.05
+_KEEP_ALIVE = 75
+
+
+class _Connections(Protocol):
+    connections: set[object]
+
+
+class Worker:
+    """One worker process. `phase` is "starting", "ready", "draining" or "failed"."""
+
+    def __init__(self, spec: WorkerSpec, fd: int) -> None:
+        self._spec = spec
+        self._listening = socket.socket(fileno=fd)
+        self.phase = "starting"
+        self.reason = ""
+        self._samples = ""
+        self._runtime = ""
+        self._app: Application | None = None
+        self._server: uvicorn.Server | None = None
+        self._draining = asyncio.Event()
+        self._in_flight: Callable[[], int] = lambda: 0
+
+    async def run(self) -> int:
+        """Serve until told to drain; returns the exit status."""
+        control = Control(self._spec.control, self._listening.fileno(), self.status, self.drain)
+        control.open()
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self.drain)
+        loop.add_signal_handler(signal.SIGINT, self.drain)
+        try:
+            await self._load()
+            if not self._draining.is_set():
+                await self._serve()
+        except Exception as error:
+            self.phase, self.reason = "failed", _said(error)
+            print(f"error: {self.reason}", file=sys.stderr, flush=True)
+            return 1
+        finally:
+            control.close()
+        return 0
+
+    def status(self) -> dict[str, object]:
+        """What the control socket says."""
+        return {
+            "phase": self.phase,
+            "pid": os.getpid(),
+            "revision": self._spec.revision.number,
+            "samples": self._samples,
+            "runtime": self._runtime,
+            "reason": self.reason,
+            "in_flight": self._in_flight(),
+        }
+
+    def drain(self) -> None:
+        """Take no new connections, close the open ones politely, and end."""
+        if self.phase == "ready":
+            self.phase = "draining"
+        if self._app is not None:
+            self._app.draining = True
+        self._draining.set()
+
+    async def _load(self) -> None:
+        revision = self._spec.revision
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = self._spec.metrics
+        metrics_module = importlib.import_module("fairway.server.metrics")
+        metrics_module.forget_dead(Path(self._spec.metrics))
+        version = str(revision.model.version if revision.model is not None else revision.number)
+        metrics = metrics_module.Metrics(revision.endpoint, version)
+        self._in_flight = lambda: cast("int", metrics.in_flight)
+        store = FileArtifacts(Path(self._spec.store))
+        service: Service
+        if revision.model is not None:
+            service = await asyncio.to_thread(
+                importlib.import_module("fairway.server.models").ModelService, revision, store, metrics
+            )
+        else:
+            service = importlib.import_module("fairway.server.functions").FunctionService(
+                self._spec, store, metrics
+            )
+        self._samples, self._runtime = service.samples, service.runtime
+        gate = Gate(self._spec.hosts, revision.key_digest)
+        self._app = Application(service, gate, metrics, revision.limits)
+
+    async def _serve(self) -> None:
+        config = uvicorn.Config(
+            cast("Callable[..., object]", self._app),  # type: ignore[arg-type]
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            date_header=False,
+            timeout_keep_alive=_KEEP_ALIVE,
+            timeout_graceful_shutdown=int(self._spec.revision.limits.request_seconds) + 1,
+        )
+        config.load()
+        server = self._server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        self._listening.set_inheritable(False)
+        await server.startup(sockets=[self._listening.dup()])
+        self.phase = "ready"
+        await self._draining.wait()
+        for listener in server.servers:
+            listener.close()
+        await self._emptied(server)
+        server.force_exit = False
+        await server.shutdown(sockets=[])
+
+    async def _emptied(self, server: uvicorn.Server) -> None:
+        """Wait until every client has had its `Connection: close`, or the drain time is over."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._spec.revision.limits.drain_seconds
+        state = cast("_Connections", server.server_state)
+        while state.connections and loop.time() < deadline:
+            await asyncio.sleep(_IDLE_CHECK)
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, FairwayError):
+        return error.message
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+
+
+def main(arguments: list[str]) -> int:
+    """Run a worker: `SPEC.json --fd N`."""
+    path, flag, number = arguments
+    if flag != "--fd":
+        print("usage: python -m fairway.server SPEC.json --fd N", file=sys.stderr)
+        return 2
+    spec = msgspec.json.decode(Path(path).read_bytes(), type=WorkerSpec)
+    Path(spec.metrics).mkdir(parents=True, exist_ok=True)
+    return uvloop.run(_main(spec, int(number)))
+
+
+async def _main(spec: WorkerSpec, fd: int) -> int:
+    return await Worker(spec, fd).run()
