@@ -95,7 +95,12 @@ def bare(model: str, fd: int) -> None:
         array = np.array(tensor.data, dtype=np.float32).reshape(tensor.shape)
         results = session.run(names, {given.name: array})
         outputs = [
-            {"name": name, "shape": made.shape, "datatype": kinds[made.dtype.name], "data": made.ravel().tolist()}
+            {
+                "name": name,
+                "shape": made.shape,
+                "datatype": kinds[made.dtype.name],
+                "data": made.ravel().tolist(),
+            }
             for name, made in zip(names, results, strict=True)
         ]
         answer = encode({"model_name": "cancer", "model_version": "1", "outputs": outputs})
@@ -107,7 +112,8 @@ def bare(model: str, fd: int) -> None:
         app, loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False
     )
     asyncio.run(
-        uvicorn.Server(config).serve(sockets=[socket.socket(fileno=fd)]), loop_factory=config.get_loop_factory()
+        uvicorn.Server(config).serve(sockets=[socket.socket(fileno=fd)]),
+        loop_factory=config.get_loop_factory(),
     ) if sys.version_info >= (3, 12) else uvicorn.Server(config).run(sockets=[socket.socket(fileno=fd)])
 
 

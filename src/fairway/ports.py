@@ -7,7 +7,7 @@ holds the two together. What is synchronous here is called from worker processes
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, RevisionSpec
@@ -146,7 +146,7 @@ class MetadataStore(Protocol):
     ) -> ModelVersion:
         """Give a model the next number, in one transaction with the gates' verdict; once per (run, step).
 
-        `judge` gets the evaluation of the version that `gates.better_than` names (None when there is none) and raises GateRefused.
+        `judge` gets the evaluation of the version that `gates.better_than` names (or None) and raises GateRefused.
         """
         ...
 

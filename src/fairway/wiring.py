@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fairway.engine.report import Run
     from fairway.engine.run import Listener
     from fairway.local.deployer import LocalDeployer
+    from fairway.plan.run import Recorded
     from fairway.remote import RemotePlatform
     from fairway.spec.artifact import Artifact, Node
     from fairway.spec.endpoint import Deployed, DeployRequest
@@ -254,7 +255,7 @@ async def _new_run(
     )
 
 
-def _resumed(request: RunRequest, stores: LocalStores) -> "tuple[RunSpec, object]":
+def _resumed(request: RunRequest, stores: LocalStores) -> "tuple[RunSpec, dict[str, Recorded]]":
     from fairway.engine.resume import recorded_steps
 
     status = stores.metadata.run(request.resume)
@@ -363,6 +364,7 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
         if parameter.required and parameter.name not in parameters:
             raise UsageError(f"{pipeline.__name__} needs {parameter.name} ({parameter.annotation})")
     stores = LocalStores(store_root()).prepare()
+    pipeline = cast("Pipeline[..., object]", pipeline)
     file = _file_of(pipeline)
     pickled = "" if file else _pickled(pipeline, stores.root)
     try:
@@ -392,7 +394,7 @@ def _pickled(pipeline: "Pipeline[..., object]", root: Path) -> str:
     import cloudpickle
 
     with tempfile.NamedTemporaryFile(dir=root, prefix="notebook-", suffix=".pickle", delete=False) as file:
-        file.write(cloudpickle.dumps(pipeline))
+        file.write(cloudpickle.dumps(pipeline))  # pyright: ignore[reportUnknownMemberType]
     return file.name
 
 

@@ -154,8 +154,8 @@ class _Walk:
     def _contents(self, value: object) -> str | None:
         if not isinstance(value, _CONTAINERS):
             return None
-        kind = type(value).__name__
-        self._class(type(value))
+        kind = type(value).__name__  # pyright: ignore[reportUnknownArgumentType]
+        self._class(type(value))  # pyright: ignore[reportUnknownArgumentType]
         if isinstance(value, dict):
             pairs = cast("dict[object, object]", value).items()
             return f"{kind}({[(self._text(key), self._text(item)) for key, item in pairs]})"

@@ -18,10 +18,11 @@ class Environment:
     __slots__ = ("spec",)
 
     def __init__(self, requirements: "Sequence[str] | str | Path" = (), *, python: str = "") -> None:
-        if isinstance(requirements, str | Path):
-            lines = _read(Path(requirements))
-        else:
-            lines = [line.strip() for line in requirements]
+        lines = (
+            _read(Path(requirements))
+            if isinstance(requirements, str | Path)
+            else [line.strip() for line in requirements]
+        )
         hashed = any("--hash=" in line for line in lines)
         for line in lines:
             if "==" not in line and "@" not in line and not line.startswith("-"):

@@ -99,7 +99,7 @@ def _hints(function: Callable[..., object]) -> dict[str, object]:
 def _guess(default: object) -> object:
     if isinstance(default, list | tuple) and default:
         return list[type(default[0])]  # type: ignore[misc]
-    return type(default) if isinstance(default, bool | int | float | str | Path | list) else str
+    return type(default) if isinstance(default, bool | int | float | str | Path | list) else str  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
 
 
 def _unwrap(annotation: object) -> tuple[object, bool]:
@@ -180,7 +180,7 @@ def _scalar(name: str, annotation: object, text: str) -> object:
     if kind == "json":
         return (
             text
-            if inner in (object, inspect.Parameter.empty)
+            if inner in (object, inspect.Parameter.empty)  # pyright: ignore[reportUnnecessaryContains]
             else _from_config(name, inner, _json(name, inner, text))
         )
     return Path(text) if kind == "path" else text
@@ -215,10 +215,10 @@ def _from_config(name: str, annotation: object, value: object) -> object:
     kind = _kind(inner)
     if kind in ("path", "file", "folder", "choice") and isinstance(value, str):
         return _scalar(name, inner, value)
-    if kind == "json" and inner in (object, inspect.Parameter.empty):
+    if kind == "json" and inner in (object, inspect.Parameter.empty):  # pyright: ignore[reportUnnecessaryContains]
         return value
     try:
-        return msgspec.convert(value, cast("type", annotation), strict=True)
+        return msgspec.convert(value, cast("type", annotation), strict=True)  # pyright: ignore[reportUnknownVariableType]
     except (msgspec.ValidationError, TypeError) as error:
         raise UsageError(f"{_flag(name)} takes {_article(annotation)}: {error}, not {value!r}") from None
 
@@ -272,5 +272,5 @@ def _shown(value: object) -> str:
     if isinstance(value, enum.Enum):
         return value.name
     if isinstance(value, list | tuple | set):
-        return " ".join(_shown(item) for item in cast("list[object]", list(value)))
+        return " ".join(_shown(item) for item in cast("list[object]", list(value)))  # pyright: ignore[reportUnknownArgumentType]
     return str(value)

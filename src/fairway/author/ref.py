@@ -23,9 +23,9 @@ T = TypeVar("T")
 _UNSET = object()
 _OWN = frozenset({"__array__", "__copy__", "__deepcopy__", "__reduce_ex__"})
 _CHANGING: dict[type, frozenset[str]] = {
-    list: frozenset("append clear extend insert pop remove reverse sort".split()),
-    dict: frozenset("clear pop popitem setdefault update".split()),
-    set: frozenset("add clear discard pop remove update".split()),
+    list: frozenset(["append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort"]),
+    dict: frozenset(["clear", "pop", "popitem", "setdefault", "update"]),
+    set: frozenset(["add", "clear", "discard", "pop", "remove", "update"]),
 }
 _BLIND = (TypeError, ValueError, KeyError, AttributeError, IndexError)
 
@@ -183,7 +183,21 @@ _PLAIN: Iterable[tuple[str, Callable[..., object]]] = (
     ("ne", operator.ne), ("lt", operator.lt), ("le", operator.le), ("gt", operator.gt), ("ge", operator.ge),
     ("getitem", operator.getitem), ("contains", operator.contains), ("pow", pow), ("divmod", divmod),
 )  # fmt: skip
-_ARITHMETIC = "add sub mul truediv floordiv mod lshift rshift and or xor matmul pow".split()
+_ARITHMETIC = [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "lshift",
+    "rshift",
+    "and",
+    "or",
+    "xor",
+    "matmul",
+    "pow",
+]
 
 
 def _install() -> None:

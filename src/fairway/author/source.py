@@ -122,7 +122,7 @@ def imported_names(compiled: CodeType, package: object) -> list[str]:
                 "." * (level if isinstance(level, int) else 0) + str(instruction.argval), str(package)
             )
             found.append(name)
-            found += [f"{name}.{part}" for part in taken] if isinstance(taken, tuple) else []
+            found += [f"{name}.{part}" for part in taken] if isinstance(taken, tuple) else []  # pyright: ignore[reportUnknownVariableType]
         before = [before[1], instruction.argval]
     for constant in compiled.co_consts:
         if isinstance(constant, CodeType):

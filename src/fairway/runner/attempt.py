@@ -10,6 +10,7 @@ import os
 import random
 import sys
 import traceback
+from collections import OrderedDict
 from collections.abc import Callable
 from types import ModuleType
 from typing import Protocol, cast
@@ -116,7 +117,7 @@ def _call(start: Start, project: Project, values: Values, arguments: dict[str, o
         raise StepFailed(
             f"the project has no task {start.task!r}", hint="give tasks made by code a place in the module"
         )
-    bound = inspect.BoundArguments(task.signature, cast("inspect.OrderedDict[str, object]", arguments))
+    bound = inspect.BoundArguments(task.signature, OrderedDict(arguments))
     _set_threads(start.cpu)
     return task.function(*bound.args, **bound.kwargs)
 
@@ -126,14 +127,16 @@ def _outputs(start: Start, values: Values, result: object) -> tuple[Artifact, ..
         return (values.save(result),)
     if not isinstance(result, tuple | list) or len(cast("list[object]", result)) != start.outputs:
         raise StepFailed(
-            f"{start.task} is declared to return {start.outputs} values and returned {_described(result)}",
+            f"{start.task} is declared to return {start.outputs} values and returned {_described(result)}",  # pyright: ignore[reportUnknownArgumentType]
             hint="return them as a tuple, or change the return annotation",
         )
     return tuple(values.save(item) for item in cast("list[object]", result))
 
 
 def _described(result: object) -> str:
-    return f"{len(result)}" if isinstance(result, tuple | list) else f"a {type(result).__name__}"  # type: ignore[arg-type]
+    if isinstance(result, tuple | list):
+        return str(len(cast("list[object]", result)))
+    return f"a {type(result).__name__}"
 
 
 def _failure(error: BaseException, reason: Reason = Reason.USER) -> Failure:

@@ -200,9 +200,9 @@ class Host:
                 sibling.close()
             child.become()
             status = attempt.run(start, Channel(child.far_line), self)  # type: ignore[arg-type]
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(BaseException):
-                sys.excepthook(*sys.exc_info())
+                sys.excepthook(type(error), error, error.__traceback__)
                 sys.stderr.flush()
         finally:
             os._exit(status)

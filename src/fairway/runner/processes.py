@@ -35,9 +35,13 @@ def watch_children() -> socket.socket:
     near, far = socket.socketpair()
     near.setblocking(False)
     far.setblocking(False)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGCHLD, _ignore)
     signal.set_wakeup_fd(far.detach(), warn_on_full_buffer=False)
     return near
+
+
+def _ignore(number: int, frame: object) -> None:
+    """A handler that does nothing: the wakeup descriptor is what counts."""
 
 
 def thread_count() -> int:

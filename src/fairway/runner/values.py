@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
-from typing import cast
+from typing import BinaryIO, cast
 
 from fairway import formats
 from fairway.author.files import File, Folder
@@ -38,7 +38,7 @@ class Values:
         files = False
         if encoded.write is not None:
             with self._store.writer() as file:
-                encoded.write(file)
+                encoded.write(cast("BinaryIO", file))
             digest, size = file.digest, file.size
         else:
             digest, size, files = self._save_files(encoded)
@@ -75,16 +75,16 @@ class Values:
         """A value as an argument: refs stay refs, containers of refs become groups, the rest is stored."""
         if is_ref(value):
             return node_of(value)
-        if isinstance(value, list | tuple) and type(value) in (list, tuple) and _holds_ref(value):
-            items = tuple(self.to_node(item) for item in value)
-            return Group(container="list" if isinstance(value, list) else "tuple", items=items)
-        if type(value) is dict and _holds_ref(value):
+        if type(value) in (list, tuple) and _holds_ref(value):
+            items = tuple(self.to_node(item) for item in cast("list[object]", value))
+            return Group(container="list" if type(value) is list else "tuple", items=items)
+        if type(value) is dict and _holds_ref(cast("object", value)):
             pairs = cast("dict[object, object]", value)
             keys = tuple(self.to_node(key) for key in pairs)
             return Group(
                 container="dict", items=tuple(self.to_node(item) for item in pairs.values()), keys=keys
             )
-        return self.save(value)
+        return self.save(value)  # pyright: ignore[reportUnknownArgumentType]
 
     def from_node(self, node: Node) -> object:
         """The value of a node without refs. Raises CorruptArtifact, SerializationError, NotFound."""

@@ -132,7 +132,7 @@ class FunctionService:
     async def _batched(self, request: Request, gatherer: Gatherer, given: object) -> Answer:
         annotation = self._endpoint.request_type
         many = isinstance(given, list) and not _is_list(annotation)
-        items = [_converted(annotation, item) for item in (cast("list[object]", given) if many else [given])]
+        items = [_converted(annotation, item) for item in (cast("list[object]", given) if many else [given])]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
         if not items:
             raise Refusal(400, "a request needs at least one row")
         answers = await self._within_time(request, gatherer.submit(items))
@@ -221,7 +221,7 @@ def _converted(annotation: object, value: object, field: str = "") -> object:
         special = _special(annotation)
         if special is not None:
             return special(value)
-        return (
+        return (  # pyright: ignore[reportUnknownVariableType]
             msgspec.convert(value, cast("type", annotation), strict=True)
             if annotation is not object
             else value

@@ -106,7 +106,7 @@ def _nested(element: Schema, shape: tuple[int, ...]) -> Schema:
         schema = {"type": "array", "items": schema}
         if size > 0:
             schema |= {"minItems": size, "maxItems": size}
-    return schema
+    return schema  # pyright: ignore[reportReturnType]
 
 
 def _responses(good: Schema) -> Schema:

@@ -8,8 +8,8 @@ import msgspec
 from fairway.spec.errors import UsageError
 
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]i?|k)?B?")
-_MEMORY_UNITS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
-_MEMORY_UNITS |= {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGTPE", start=1)}
+_DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
+_MEMORY_UNITS = _DECIMAL | {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGTPE", start=1)}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
