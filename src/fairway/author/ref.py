@@ -59,7 +59,7 @@ class Ref(metaclass=_Faceless):
             return object.__getattribute__(self, name)
         held = _value(self)
         if name in _CHANGING.get(type(held), ()):
-            return lambda *args, **kwargs: _refuse_change(self)  # pyright: ignore[reportUnknownLambdaType]
+            return _refusal(self)
         return getattr(held, name)
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> object:
@@ -76,6 +76,14 @@ class Ref(metaclass=_Faceless):
 
     def __deepcopy__(self, memo: dict[int, object]) -> object:
         return copy.deepcopy(_value(self), memo)
+
+
+def _refusal(ref: Ref) -> Callable[..., object]:
+    def refuse(*args: object, **kwargs: object) -> object:
+        _refuse_change(ref)
+        return None
+
+    return refuse
 
 
 def _value(ref: Ref) -> object:
