@@ -363,6 +363,9 @@ class RunState:
         if self._cancelling:
             return Conclude(Phase.CANCELLED, _CANCELLED)
         if self._driver_failure is not None:
+            root = self.steps.get(self._driver_failure.cause)
+            if root is not None and root.failure is not None:
+                return Conclude(Phase.FAILED, msgspec.structs.replace(root.failure, cause=root.spec.name))
             return Conclude(Phase.FAILED, self._driver_failure)
         for name in self._failed:
             if name not in self._handled:

@@ -1,8 +1,25 @@
-"""`python -m fairway.server SPEC.json --fd N`: runs one worker on a listening socket that it inherits."""
+"""`python -m fairway.server SPEC.json --fd N`: runs one worker on a listening socket that it inherits.
 
+The folder of the shared metrics must be known before the metrics library is imported, so it is set before anything else.
+"""
+
+import importlib
+import json
+import os
 import sys
+from pathlib import Path
 
-from fairway.server.worker import main
+
+def run(arguments: list[str]) -> int:
+    """Say where metrics are shared, then start the worker."""
+    if len(arguments) != 3:
+        print("usage: python -m fairway.server SPEC.json --fd N", file=sys.stderr)
+        return 2
+    folder = json.loads(Path(arguments[0]).read_bytes())["metrics"]
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    return importlib.import_module("fairway.server.worker").main(arguments)
+
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run(sys.argv[1:]))

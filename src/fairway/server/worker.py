@@ -91,7 +91,6 @@ class Worker:
 
     async def _load(self) -> None:
         revision = self._spec.revision
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = self._spec.metrics
         metrics_module = importlib.import_module("fairway.server.metrics")
         metrics_module.forget_dead(Path(self._spec.metrics))
         version = str(revision.model.version if revision.model is not None else revision.number)
@@ -159,7 +158,6 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m fairway.server SPEC.json --fd N", file=sys.stderr)
         return 2
     spec = msgspec.json.decode(Path(path).read_bytes(), type=WorkerSpec)
-    Path(spec.metrics).mkdir(parents=True, exist_ok=True)
     return uvloop.run(_main(spec, int(number)))
 
 
