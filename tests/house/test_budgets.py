@@ -1,0 +1,82 @@
+"""The rules that keep the package small, as counts."""
+
+import ast
+import re
+from pathlib import Path
+
+import fairway
+
+ROOT = Path(fairway.__file__).parent
+FILES = sorted(path for path in ROOT.rglob("*.py") if "templates" not in path.parts)
+TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
+FACES = {"task", "options", "register", "evaluate", "endpoint", "run_command", "deploy_command"}
+"""What users call with keywords, and commands, whose parameters are flags."""
+
+
+def functions() -> list[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Every function of the package with its file."""
+    return [
+        (path, node)
+        for path, tree in TREES.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+
+def test_files_are_short() -> None:
+    long = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in FILES}
+    assert {name: lines for name, lines in long.items() if lines > 600} == {}
+
+
+def test_functions_are_short() -> None:
+    assert [
+        f"{path.relative_to(ROOT)}:{node.name}"
+        for path, node in functions()
+        if (node.end_lineno or 0) - node.lineno >= 60 and node.name not in FACES
+    ] == []
+
+
+def test_functions_take_few_parameters() -> None:
+    def count(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+        given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+        return len([argument for argument in given if argument.arg not in ("self", "cls")])
+
+    assert [
+        f"{path.relative_to(ROOT)}:{node.name}"
+        for path, node in functions()
+        if count(node) > (12 if node.name in FACES else 6)
+    ] == []
+
+
+def test_own_modules_are_imported_at_the_top() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{inner.lineno}"
+        for path, node in functions()
+        if path.name != "wiring.py" and "cli" not in path.parts
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.ImportFrom) and (inner.module or "").startswith("fairway")
+    ]
+    assert found == []
+
+
+def test_every_module_says_why_it_exists() -> None:
+    assert [str(path.relative_to(ROOT)) for path, tree in TREES.items() if not ast.get_docstring(tree)] == []
+
+
+def test_names_say_what_is_in_a_file() -> None:
+    assert [path.name for path in FILES if path.stem in {"utils", "helpers", "common", "manager"}] == []
+
+
+def test_the_public_face_is_small() -> None:
+    assert len(fairway.__all__) <= 20
+
+
+def test_settings_are_few_and_read_in_one_place() -> None:
+    read = re.compile(r"environ[^\n]*[\"'](FAIRWAY_[A-Z]+)|getenv\([\"'](FAIRWAY_[A-Z]+)")
+    places = {path.name for path in FILES if read.search(path.read_text("utf-8"))}
+    assert places <= {"wiring.py"}
+
+
+def test_nothing_is_left_for_later() -> None:
+    words = re.compile(r"\b(TODO|FIXME|XXX)\b")
+    assert [str(path.relative_to(ROOT)) for path in FILES if words.search(path.read_text("utf-8"))] == []
