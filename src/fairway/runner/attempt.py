@@ -12,8 +12,9 @@ import sys
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
-from types import ModuleType
 from typing import Protocol, cast
+
+import msgspec
 
 from fairway.author import describe, session
 from fairway.author.reporting import REGISTER
@@ -21,18 +22,17 @@ from fairway.author.task import Task
 from fairway.ports import ArtifactStore, ResultStore
 from fairway.runner import registering
 from fairway.runner.channel import Channel
+from fairway.runner.processes import Terminated
 from fairway.runner.sessions import DriverSession, StepSession
 from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact
-from fairway.spec.errors import FairwayError, StepFailed
+from fairway.spec.errors import FairwayError, StepFailed, StorageError
 from fairway.spec.run import Failure, Reason, StepResult
 from fairway.spec.wire import DRIVER, Returned, Start
 
 
 class Project(Protocol):
     """The imported project: what can be started by name."""
-
-    module: ModuleType
 
     def task(self, name: str) -> "Task[..., object] | None":
         """The task of that name."""
@@ -43,8 +43,8 @@ class Project(Protocol):
         ...
 
 
-class Workplace(Protocol):
-    """What a child needs besides its orders."""
+class Workplace(msgspec.Struct, frozen=True):
+    """What a child needs besides its orders; `foreign` is whether it is another environment than the project's own."""
 
     project: Project
     artifacts: ArtifactStore
@@ -68,12 +68,14 @@ def _drive(start: Start, channel: Channel, project: Project, values: Values) -> 
         function = project.pipeline(start.task)
         arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
         result = values.to_node(function(**arguments))
+        _flush()
+        channel.tell(Returned(result=result, shown=driver.shown))
+    except Terminated:
+        raise
     except BaseException as error:
-        failure = _failure(error)
-        channel.tell(Returned(failure=failure, shown=driver.shown))
+        _flush()
+        channel.tell(Returned(failure=_failure(error), shown=driver.shown))
         return 1
-    channel.tell(Returned(result=result, shown=driver.shown))
-    _flush()
     return 0
 
 
@@ -89,6 +91,8 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
     else:
         try:
             result = _call(start, place.project, values, arguments)
+        except Terminated:
+            raise
         except BaseException as error:
             failure = _failure(error)
         else:
@@ -105,7 +109,11 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
         failure=failure,
         shown=inside.shown,
     )
-    place.results.commit(record)
+    try:
+        place.results.commit(record)
+    except StorageError as error:
+        channel.tell(Returned(failure=_failure(error, Reason.RESULT)))
+        return 1
     return 0 if failure is None else 1
 
 

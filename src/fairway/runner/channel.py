@@ -2,9 +2,23 @@
 
 import socket
 import threading
+from collections import deque
 
-from fairway.spec.errors import Interrupted
-from fairway.spec.wire import Answer, Ask, Await, FromChild, Splitter, decode_to_host, frame
+from fairway.spec.errors import Interrupted, UsageError
+from fairway.spec.quantities import format_memory
+from fairway.spec.wire import (
+    MAX_FRAME,
+    Answer,
+    Ask,
+    Await,
+    Call,
+    FromChild,
+    Splitter,
+    Start,
+    ToHost,
+    decode_to_host,
+    frame,
+)
 
 
 class Channel:
@@ -13,13 +27,28 @@ class Channel:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._splitter = Splitter()
+        self._received: deque[bytes] = deque()
         self._lock = threading.Lock()
         self._questions = 0
 
+    def order(self) -> Start:
+        """The first message of the host to a child that it could not fork."""
+        message = self._next()
+        if not isinstance(message, Start):
+            raise Interrupted("the host of this run sent no order")
+        return message
+
     def tell(self, message: FromChild) -> None:
-        """Send a message that has no answer."""
+        """Send a message that has no answer. Raises UsageError when it is larger than any may be."""
+        data = frame(message)
+        if len(data) > MAX_FRAME:
+            what = f"the arguments of {message.spec.task}" if isinstance(message, Call) else "the result"
+            raise UsageError(
+                f"{what} hold too many separate values ({format_memory(len(data))})",
+                hint="keep plain values apart from refs: a list without a ref in it is stored as one value",
+            )
         with self._lock:
-            self._socket.sendall(frame(message))
+            self._socket.sendall(data)
 
     def wait_for(self, step: str) -> Answer:
         """Ask for a step's outcome; blocks until the step is over."""
@@ -37,10 +66,14 @@ class Channel:
 
     def _answer(self, question: int) -> Answer:
         while True:
+            message = self._next()
+            if isinstance(message, Answer) and message.question == question:
+                return message
+
+    def _next(self) -> ToHost:
+        while not self._received:
             data = self._socket.recv(1 << 16)
             if not data:
                 raise Interrupted("the host of this run is gone")
-            for content in self._splitter.feed(data):
-                message = decode_to_host(content)
-                if isinstance(message, Answer) and message.question == question:
-                    return message
+            self._received.extend(self._splitter.feed(data))
+        return decode_to_host(self._received.popleft())

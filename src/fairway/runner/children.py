@@ -39,6 +39,7 @@ class Child:
         self.stopped = False
         self.peak = 0
         self._splitter = Splitter()
+        self._unsent = bytearray()
         self._begun = time.monotonic()
         self._deadline = self._begun + limits.seconds if limits.seconds else None
         self._kill_at: float | None = None
@@ -49,10 +50,11 @@ class Child:
         self.far_line.close()
         self.line.setblocking(False)
 
-    def become(self) -> None:
+    def become(self, host: int) -> None:
         """In the child: a session of its own, output to the pipe, no input, ordinary signals, death with the host."""
         os.setsid()
-        processes.die_with_parent()
+        processes.die_with_parent(signal.SIGKILL, host)
+        processes.become_subreaper()
         os.close(self.output)
         self.line.close()
         os.dup2(self.far_output, 1)
@@ -64,31 +66,46 @@ class Child:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+        processes.unwind_on_termination()
 
-    def hear(self) -> list[bytes] | None:
-        """Messages that have arrived; None when the child said its last."""
+    def hear(self) -> tuple[list[bytes], bool]:
+        """Messages that are complete now, and whether more may be waiting. Raises EOFError after its last word.
+
+        Raises:
+            ValueError: what it says makes no sense.
+        """
         try:
             data = self.line.recv(1 << 16)
         except BlockingIOError:
-            return []
+            return [], False
         except OSError:
-            return None
-        return self._splitter.feed(data) if data else None
+            data = b""
+        if not data:
+            raise EOFError
+        return self._splitter.feed(data), True
 
-    def answer(self, content: bytes) -> None:
-        """Pass an answer to the child. It waits for it, so it reads; one that is gone does not matter."""
-        with contextlib.suppress(OSError):
-            self.line.setblocking(True)
-            self.line.sendall(len(content).to_bytes(4, "big") + content)
-        with contextlib.suppress(OSError):
-            self.line.setblocking(False)
+    def queue(self, content: bytes) -> None:
+        """Add a message for the child; `send` passes on what it takes."""
+        self._unsent += len(content).to_bytes(4, "big") + content
+
+    def send(self) -> bool:
+        """Send what the child takes without waiting for it; whether something is left."""
+        try:
+            while self._unsent:
+                del self._unsent[: self.line.send(self._unsent)]
+        except BlockingIOError:
+            return True
+        except OSError:
+            self._unsent.clear()
+        return False
 
     def stop(self, grace: float) -> None:
         """End it: politely first when there is grace, and for good after so many seconds."""
+        polite = grace > 0 and self._kill_at is None
         self.stopped = True
         if grace <= 0:
             self.kill_group()
-        else:
+        elif polite:
             self._signal(signal.SIGTERM)
             self._kill_at = time.monotonic() + grace
 
@@ -97,12 +114,13 @@ class Child:
         now = time.monotonic()
         if self._kill_at is not None and now >= self._kill_at:
             self.kill_group()
+            self._kill_at = now + _KILL_AFTER
         elif self._deadline is not None and now >= self._deadline and not self.timed_out:
             self.timed_out = True
             self._signal(signal.SIGTERM)
             self._kill_at = now + _KILL_AFTER
         if self.limits.memory and not self.over_memory:
-            used = processes.group_memory(self.pid)
+            used = processes.tree_memory(self.pid)
             self.peak = max(self.peak, used)
             if used > self.limits.memory:
                 self.over_memory = True

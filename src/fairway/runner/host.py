@@ -51,6 +51,9 @@ from fairway.stores import FileArtifacts, FileResults, Layout
 
 _READ = 1 << 16
 _MEMORY_CHECK = 0.05
+_END_SECONDS = 1.0
+_NO_FORK_ON_MAC = frozenset({"torch", "tensorflow", "jax", "keras", "objc", "matplotlib.backends._macosx"})
+"""Frameworks whose system libraries do not survive a fork there, even before they start a thread."""
 
 
 class HostOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,17 +101,17 @@ class Host:
         layout = Layout(Path(options.root))
         self.artifacts = FileArtifacts(layout.root)
         self.results = FileResults(layout.root)
-        self.foreign = options.foreign
-        self.project: ImportedProject | None = None
         self._selector = selectors.DefaultSelector()
         self._splitter = Splitter()
         self._children: dict[int, Child] = {}
         self._out: list[bytes] = []
         self._quitting = False
+        self._project: ImportedProject | None = None
         self._warm = False
 
     def serve(self) -> int:
         """Import, describe, then work; returns the exit status."""
+        processes.die_with_parent(signal.SIGTERM)
         processes.become_subreaper()
         self.engine.set_inheritable(False)
         self._say(self._describe())
@@ -117,6 +120,7 @@ class Host:
         gc.freeze()
         self._selector.register(self.engine, selectors.EVENT_READ, self._hear)
         wakeup = processes.watch_children()
+        signal.signal(signal.SIGTERM, self._asked_to_end)
         self._selector.register(wakeup, selectors.EVENT_READ, lambda: self._reap(wakeup))
         while not self._quitting:
             for key, _ in self._selector.select(self._pause()):
@@ -126,10 +130,19 @@ class Host:
         self._end_all()
         return 0
 
+    def _asked_to_end(self, number: int, frame: object) -> None:
+        self._quitting = True
+
+    @property
+    def project(self) -> ImportedProject:
+        """The project; no order comes before it was imported."""
+        assert self._project is not None
+        return self._project
+
     def _describe(self) -> Described:
         try:
             module = load_module(self.options)
-            self.project = ImportedProject(module)
+            self._project = ImportedProject(module)
             spec = describe.describe(self.options.project, module)
         except BaseException as error:
             return Described(pid=os.getpid(), failure=import_failure(error, self.options.project))
@@ -153,7 +166,8 @@ class Host:
         elif isinstance(message, Answer):
             for child in self._children.values():
                 if child.step == message.step:
-                    child.answer(content)
+                    child.queue(content)
+                    self._send(child)
         elif isinstance(message, Stop):
             for child in self._children.values():
                 if (child.step, child.attempt) == (message.step, message.attempt):
@@ -165,7 +179,7 @@ class Host:
 
     def _bind(self, message: Bind) -> Bound:
         try:
-            pipeline = cast("ImportedProject", self.project).pipelines[message.pipeline]
+            pipeline = self.project.pipelines[message.pipeline]
             values = parameters.bind(pipeline.function, message.texts, message.config)
             store = Values(self.artifacts)
             return Bound(
@@ -174,6 +188,9 @@ class Host:
             )
         except FairwayError as error:
             return Bound(failure=Failure(reason=Reason.USER, message=error.message, hint=error.hint))
+        except Exception as error:
+            said = f"the parameters do not fit: {type(error).__name__}: {error}"
+            return Bound(failure=Failure(reason=Reason.USER, message=said))
 
     def _start(self, start: Start) -> None:
         if start.step != DRIVER and not self._warm and not self.options.spawn:
@@ -181,25 +198,38 @@ class Host:
             warm()
             gc.freeze()
         child = Child(start.step, start.attempt, Limits(start.timeout, start.memory))
-        child.pid = self._spawn(start, child) if self.options.spawn else self._fork(start, child)
+        child.pid = self._fork(start, child) if self._may_fork() else self._spawn(start, child)
         child.started()
         self._children[child.pid] = child
         self._selector.register(child.output, selectors.EVENT_READ, lambda: self._read_output(child))
-        self._selector.register(child.line, selectors.EVENT_READ, lambda: self._relay(child))
+        self._selector.register(child.line, selectors.EVENT_READ, lambda: self._converse(child))
+        self._send(child)
         self._say(Started(step=child.step, attempt=child.attempt, pid=child.pid))
 
+    def _may_fork(self) -> bool:
+        """Whether a child that only this thread lives on in can work: a lock another one held would stay locked."""
+        if self.options.spawn or processes.thread_count() > 1:
+            return False
+        return sys.platform != "darwin" or _NO_FORK_ON_MAC.isdisjoint(sys.modules)
+
     def _fork(self, start: Start, child: Child) -> int:
+        host = os.getpid()
         pid = os.fork()
         if pid:
             return pid
         status = 1
         try:
+            child.become(host)
             self.engine.close()
             self._selector.close()
             for sibling in self._children.values():
                 sibling.close()
-            child.become()
-            status = attempt.run(start, Channel(child.far_line), self)  # type: ignore[arg-type]
+            if self._quitting:
+                raise processes.Terminated
+            place = attempt.Workplace(self.project, self.artifacts, self.results, self.options.foreign)
+            status = attempt.run(start, Channel(child.far_line), place)
+        except processes.Terminated:
+            processes.end_by(signal.SIGTERM)
         except BaseException as error:
             with contextlib.suppress(BaseException):
                 sys.excepthook(type(error), error, error.__traceback__)
@@ -209,14 +239,30 @@ class Host:
 
     def _spawn(self, start: Start, child: Child) -> int:
         line, output = child.far_line.fileno(), child.far_output
-        order = frame(start)[4:].hex()
         options = msgspec.json.encode(msgspec.structs.replace(self.options, fd=line)).decode()
-        command = [sys.executable, "-m", "fairway.runner.spawned", options, order]
-        actions = [(os.POSIX_SPAWN_DUP2, output, 1), (os.POSIX_SPAWN_DUP2, output, 2)]
+        command = [sys.executable, "-P", "-m", "fairway.runner.spawned", options]
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output, 1),
+            (os.POSIX_SPAWN_DUP2, output, 2),
+        ]
         os.set_inheritable(line, True)
         pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
         os.set_inheritable(line, False)
+        child.queue(frame(start)[4:])
         return pid
+
+    def _send(self, child: Child) -> None:
+        """Send what waits for a child; what it does not take now goes when it does, and nobody waits for it."""
+        if child.mute:
+            return
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.send() else 0)
+        if self._selector.get_key(child.line).events != events:
+            self._selector.modify(child.line, events, lambda: self._converse(child))
+
+    def _converse(self, child: Child) -> None:
+        self._send(child)
+        self._relay(child)
 
     def _read_output(self, child: Child) -> bool:
         """Pass on what a child printed; False at the end of its output, or when that was reached before."""
@@ -238,22 +284,26 @@ class Host:
             self._selector.unregister(child.output)
 
     def _relay(self, child: Child) -> bool:
-        """Pass on what a child told; False once it said its last."""
+        """Pass on what a child told; False when nothing more is there now."""
         if child.mute:
             return False
         try:
-            contents = child.hear()
+            contents, more = child.hear()
+        except EOFError:
+            self._forget_line(child)
+            return False
         except ValueError:
             child.stop(0.0)
-            contents = None
-        if contents is None:
-            if not child.mute:
-                child.mute = True
-                self._selector.unregister(child.line)
+            self._forget_line(child)
             return False
         for content in contents:
             self._say(Said(step=child.step, attempt=child.attempt, message=msgspec.Raw(content)))
-        return bool(contents)
+        return more
+
+    def _forget_line(self, child: Child) -> None:
+        if not child.mute:
+            child.mute = True
+            self._selector.unregister(child.line)
 
     def _reap(self, wakeup: socket.socket) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -267,21 +317,21 @@ class Host:
             if pid == 0:
                 return
             child = self._children.pop(pid, None)
-            if child is not None:
+            if child is None:
+                processes.kill_strays(set(self._children))
+            else:
                 self._gone(child, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 
     def _gone(self, child: Child, status: int, cpu: float, peak: int) -> None:
         child.kill_group()
-        processes.kill_strays({other.pid for other in self._children.values()})
-        while not child.mute and self._relay(child):
+        processes.kill_strays(set(self._children))
+        while self._relay(child):
             pass
         for _ in range(1 << 12):
             if child.silent or not processes.readable(child.output) or not self._read_output(child):
                 break
         self._forget_output(child)
-        if not child.mute:
-            child.mute = True
-            self._selector.unregister(child.line)
+        self._forget_line(child)
         child.close()
         scale = 1 if sys.platform == "darwin" else 1024
         usage = Usage(wall=child.age(), cpu=cpu, memory=max(peak * scale, child.peak))
@@ -311,7 +361,7 @@ class Host:
     def _end_all(self) -> None:
         for child in self._children.values():
             child.kill_group()
-        processes.kill_strays(set())
+        processes.end_all_children(_END_SECONDS)
 
     def _say(self, message: FromHost) -> None:
         self._out.append(frame(message))

@@ -10,6 +10,8 @@ import select
 import signal
 import socket
 import sys
+import threading
+import time
 from pathlib import Path
 
 _LINUX = sys.platform.startswith("linux")
@@ -18,16 +20,41 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _libc = ctypes.CDLL(None) if _LINUX else None
 
 
+class Terminated(BaseException):
+    """This process was asked to end, by a cancelled run or a timeout: `finally` blocks run, and nothing else."""
+
+
 def become_subreaper() -> None:
-    """Let orphans of our children become our children, so that they can be found and ended."""
+    """Let orphans among our descendants become our children, so that they can be found and ended."""
     if _libc is not None:
         _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def die_with_parent() -> None:
-    """Have this process killed when the process that made it dies."""
+def die_with_parent(number: signal.Signals, parent: int = 0) -> None:
+    """Have this process sent a signal when the one that made it dies; `parent` may have died before this call."""
     if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
+    if parent and os.getppid() != parent:
+        os.kill(os.getpid(), number)
+
+
+def unwind_on_termination() -> None:
+    """Turn the first SIGTERM into `Terminated` where the code is; processes that this one forks just end by it."""
+    owner = os.getpid()
+
+    def asked(number: int, frame: object) -> None:
+        if os.getpid() != owner:
+            end_by(signal.SIGTERM)
+        signal.signal(signal.SIGTERM, _ignore)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, asked)
+
+
+def end_by(number: signal.Signals) -> None:
+    """End this process by a signal, so that whoever waits for it sees which."""
+    signal.signal(number, signal.SIG_DFL)
+    os.kill(os.getpid(), number)
 
 
 def watch_children() -> socket.socket:
@@ -45,11 +72,11 @@ def _ignore(number: int, frame: object) -> None:
 
 
 def thread_count() -> int:
-    """Threads of this process; 1 where it cannot be told."""
+    """Threads of this process, those of native libraries included where that can be told."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
-        return 1
+        return threading.active_count()
 
 
 def readable(fd: int) -> bool:
@@ -59,10 +86,10 @@ def readable(fd: int) -> bool:
     return bool(poll.poll(0))
 
 
-def group_memory(leader: int) -> int:
-    """Resident bytes of every process in the session of `leader`, what they share counted once where it can be told."""
+def tree_memory(leader: int) -> int:
+    """Resident bytes of a process and its descendants, what descendants share counted once where it can be told."""
     total = 0
-    for pid in _session_members(leader):
+    for pid in (leader, *_descendants(leader)):
         with contextlib.suppress(OSError, ValueError, IndexError):
             resident, shared = Path(f"/proc/{pid}/statm").read_bytes().split()[1:3]
             total += (int(resident) - (0 if pid == leader else int(shared))) * _PAGE
@@ -71,26 +98,39 @@ def group_memory(leader: int) -> int:
 
 def kill_strays(known: set[int]) -> None:
     """End children of this process that it did not start: orphans that left their group."""
-    for pid in _children():
+    for pid in _children(os.getpid()):
         if pid not in known:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
 
 
-def _children() -> list[int]:
-    try:
-        text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
-    except OSError:
-        return []
-    return [int(pid) for pid in text.split()]
+def end_all_children(seconds: float) -> None:
+    """Kill children, and what becomes our child by that, until none is left or the time is over."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        kill_strays(set())
+        try:
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except ChildProcessError:
+            return
+        time.sleep(0.002)
 
 
-def _session_members(leader: int) -> list[int]:
-    members = [leader]
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and int(entry) != leader:
-            with contextlib.suppress(OSError, ValueError, IndexError):
-                fields = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
-                if int(fields[3]) == leader:
-                    members.append(int(entry))
-    return members
+def _descendants(pid: int) -> list[int]:
+    found: list[int] = []
+    todo = [pid]
+    while todo:
+        children = _children(todo.pop())
+        found += children
+        todo += children
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
+    return found

@@ -11,35 +11,33 @@ import msgspec
 from fairway.runner import attempt, processes
 from fairway.runner.channel import Channel
 from fairway.runner.host import HostOptions, ImportedProject, load_module
-from fairway.spec.wire import Start, decode_to_host
 from fairway.stores import FileArtifacts, FileResults, Layout
 
 
-class SpawnedPlace:
-    """What the attempt needs, made anew in this process."""
-
-    def __init__(self, options: HostOptions) -> None:
-        layout = Layout(Path(options.root))
-        self.project = ImportedProject(load_module(options))
-        self.artifacts = FileArtifacts(layout.root)
-        self.results = FileResults(layout.root)
-        self.foreign = options.foreign
-
-
-def main(options_text: str, order: str) -> int:
-    """Carry out the attempt; returns the exit status."""
-    processes.die_with_parent()
+def main(options_text: str) -> int:
+    """Carry out the attempt whose order comes first on the line to the host; returns the exit status."""
+    processes.die_with_parent(signal.SIGKILL)
+    processes.become_subreaper()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    processes.unwind_on_termination()
     options = msgspec.json.decode(options_text.encode(), type=HostOptions)
-    start = decode_to_host(bytes.fromhex(order))
-    if not isinstance(start, Start):
-        return 1
     channel = Channel(socket.socket(fileno=options.fd))
-    return attempt.run(start, channel, SpawnedPlace(options))  # type: ignore[arg-type]
+    root = Layout(Path(options.root)).root
+    place = attempt.Workplace(
+        ImportedProject(load_module(options)), FileArtifacts(root), FileResults(root), options.foreign
+    )
+    return attempt.run(channel.order(), channel, place)
 
 
 if __name__ == "__main__":
-    status = main(sys.argv[1], sys.argv[2])
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    status = 1
+    try:
+        status = main(sys.argv[1])
+    except processes.Terminated:
+        processes.end_by(signal.SIGTERM)
+    except BaseException as error:
+        sys.excepthook(type(error), error, error.__traceback__)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
