@@ -154,8 +154,9 @@ class _Walk:
     def _contents(self, value: object) -> str | None:
         if not isinstance(value, _CONTAINERS):
             return None
-        kind = type(value).__name__  # pyright: ignore[reportUnknownArgumentType]
-        self._class(type(value))  # pyright: ignore[reportUnknownArgumentType]
+        exact = type(cast("object", value))
+        kind = exact.__name__
+        self._class(exact)
         if isinstance(value, dict):
             pairs = cast("dict[object, object]", value).items()
             return f"{kind}({[(self._text(key), self._text(item)) for key, item in pairs]})"

@@ -1,6 +1,6 @@
 """Imports the user's project file and says what it declares.
 
-Only a host calls this; the engine never imports user code. Failures carry the user's own lines, ours left out.
+Only a host calls this; the engine never imports user code. Failures carry the user's own lines without ours.
 """
 
 import hashlib
@@ -10,8 +10,10 @@ import platform
 import sys
 import traceback
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import cast
 
+from fairway.author import naming, source
 from fairway.author.endpoint import Endpoint
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
@@ -20,7 +22,16 @@ from fairway.spec.project import ProjectSpec
 
 _SKIPPED = {"__pycache__", "node_modules", "venv", "env", "site-packages"}
 _MAX_SOURCES = 2000
-_OURS = str(Path(__file__).resolve().parents[1]) + os.sep
+_MAX_FOLDERS = 2000
+Declared = tuple[
+    dict[str, Task[..., object]], dict[str, Pipeline[..., object]], dict[str, Endpoint[..., object]]
+]
+
+_HIDDEN = (
+    str(Path(__file__).resolve().parents[1]) + os.sep,
+    str(Path(importlib.__file__).parent) + os.sep,
+    "<frozen ",
+)
 
 
 def load(path: str) -> ModuleType:
@@ -30,7 +41,7 @@ def load(path: str) -> ModuleType:
         UsageError: there is no such file, or its name cannot be a module's.
         BaseException: whatever the file itself raises.
     """
-    file = Path(path)
+    file = Path(path).absolute()
     if not file.is_file():
         raise UsageError(f"there is no file {path}", hint="`fairway init` writes a project to start from")
     if file.suffix != ".py":
@@ -43,33 +54,42 @@ def load(path: str) -> ModuleType:
     if folder not in sys.path:
         sys.path.insert(0, folder)
     taken = sys.modules.get(file.stem)
-    if taken is not None and getattr(taken, "__file__", None) != str(file):
+    if taken is not None and Path(getattr(taken, "__file__", None) or "/").resolve() != file.resolve():
         raise UsageError(f"the name of {file.name} is that of an installed module", hint="rename the file")
+    if taken is None:
+        naming.forget(file.stem)
     module = importlib.import_module(file.stem)
     if Path(getattr(module, "__file__", "") or "").resolve() != file.resolve():
         raise UsageError(f"importing {file.stem} gives {module.__file__}, not {path}", hint="rename the file")
     return module
 
 
-def declared(
-    module: ModuleType,
-) -> tuple[dict[str, Task[..., object]], dict[str, Pipeline[..., object]], dict[str, Endpoint[..., object]]]:
-    """Tasks, pipelines and endpoints of a module by name, in order of definition; imported pipelines do not count."""
+def declared(module: ModuleType) -> Declared:
+    """Tasks, pipelines and endpoints of a module by name, in order of definition.
+
+    Of what it imports, tasks count and pipelines and endpoints do not. Where a task and copies of it with other
+    settings are there, the name is the task's.
+    """
     tasks: dict[str, Task[..., object]] = {}
     pipelines: dict[str, Pipeline[..., object]] = {}
     endpoints: dict[str, Endpoint[..., object]] = {}
-    for item in vars(module).values():
+    for item in cast("list[object]", list(vars(module).values())):
         if isinstance(item, Task):
-            tasks[item.spec.name] = item
+            tasks.setdefault(item.spec.name, cast("Task[..., object]", item))
         elif isinstance(item, Pipeline) and item.__module__ == module.__name__:
-            pipelines[item.__name__] = item
+            pipelines[item.__name__] = cast("Pipeline[..., object]", item)
         elif isinstance(item, Endpoint) and item.__module__ == module.__name__:
-            endpoints[item.__name__] = item
+            endpoints[item.__name__] = cast("Endpoint[..., object]", item)
     return tasks, pipelines, endpoints
 
 
 def describe(path: str, module: ModuleType) -> ProjectSpec:
-    """What the imported project declares, with digests of its source and environment."""
+    """What the imported project declares, with digests of its source and environment.
+
+    Raises:
+        UsageError: two declarations share a name, or one is not of the form it must have.
+    """
+    _refuse_ambiguous(module)
     tasks, pipelines, endpoints = declared(module)
     return ProjectSpec(
         path=path,
@@ -83,16 +103,55 @@ def describe(path: str, module: ModuleType) -> ProjectSpec:
     )
 
 
+def _refuse_ambiguous(module: ModuleType) -> None:
+    """A step's process finds its task by name, so a name in the project must mean one function."""
+    naming.refuse_redefined(module.__name__)
+    found: dict[tuple[str, str], object] = {}
+    for home in [module, *_neighbours(module)]:
+        for item in cast("list[object]", list(vars(home).values())):
+            if isinstance(item, Task):
+                kind, name, function = "task", item.spec.name, cast("object", item.function)
+            elif isinstance(item, Pipeline) and home is module:
+                kind, name, function = "pipeline", item.__name__, cast("object", item.function)
+            else:
+                continue
+            other = found.setdefault((kind, name), function)
+            if other is not function:
+                raise UsageError(
+                    f"two {kind}s are named {name!r}: {_place(other)} and {_place(function)}",
+                    hint=f'give one of them another name: `@fw.{kind}(name="…")`',
+                )
+
+
+def _neighbours(module: ModuleType) -> list[ModuleType]:
+    """Loaded modules of the project other than its main one."""
+    folder = os.path.dirname(getattr(module, "__file__", None) or "")
+    return [
+        other
+        for name, other in list(sys.modules.items())
+        if folder
+        and other is not module
+        and (getattr(other, "__file__", None) or "").startswith(folder + os.sep)
+        and source.is_project(name)
+    ]
+
+
+def _place(function: object) -> str:
+    compiled = getattr(function, "__code__", None)
+    where = f":{compiled.co_firstlineno}" if isinstance(compiled, CodeType) else ""
+    return f"{getattr(function, '__module__', '?')}{where}"
+
+
 def sources(folder: Path) -> list[Path]:
-    """The project's own Python files, sorted: those in the folder and its packages, at most some thousands."""
+    """The project's own Python files: those in the folder and below it, in order, at most some thousands."""
     found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
+    for visited, (parent, folders, files) in enumerate(os.walk(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
         if "pyvenv.cfg" in files:
             folders.clear()
             continue
         found += [Path(parent, name) for name in sorted(files) if name.endswith(".py")]
-        if len(found) > _MAX_SOURCES:
+        if len(found) > _MAX_SOURCES or visited > _MAX_FOLDERS:
             break
     return found[:_MAX_SOURCES]
 
@@ -123,12 +182,17 @@ def environment_digest() -> str:
 
 
 def folded(error: BaseException) -> str:
-    """The traceback of an error with only frames of the user's and installed code, not ours or the import system's."""
-    kept = traceback.TracebackException.from_exception(error)
-    part: traceback.TracebackException | None = kept
-    while part is not None:
+    """The traceback of an error with only frames of the user's and installed code, without ours and the import's."""
+    whole = traceback.TracebackException.from_exception(error)
+    parts: list[traceback.TracebackException | None] = [whole]
+    seen: set[int] = set()
+    while parts:
+        part = parts.pop()
+        if part is None or id(part) in seen:
+            continue
+        seen.add(id(part))
         part.stack = traceback.StackSummary.from_list(
-            [frame for frame in part.stack if not frame.filename.startswith((_OURS, "<frozen "))]
+            [frame for frame in part.stack if not frame.filename.startswith(_HIDDEN)]
         )
-        part = part.__cause__ or part.__context__
-    return "".join(kept.format()).rstrip()
+        parts += [part.__cause__, part.__context__, *(part.exceptions or ())]
+    return "".join(whole.format()).rstrip()

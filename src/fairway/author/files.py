@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import cast
 
 from fairway.spec.errors import UsageError
 
@@ -36,6 +37,12 @@ class File:
     def __fspath__(self) -> str:
         return str(self.path)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, File) and type(other) is type(self) and other.path == self.path
+
+    def __hash__(self) -> int:
+        return hash((self.__fairway_kind__, self.path))
+
     def __str__(self) -> str:
         return str(self.path)
 
@@ -54,7 +61,7 @@ class Folder(File):
 
 
 class Secret:
-    """A secret known by name; its value is looked up where it is used and appears in no log, event or artifact.
+    """A secret known by name; its value is looked up where it is used and is kept in no log, event or artifact.
 
     On this machine the value is an environment variable of that name. `reveal()` gives it.
     """
@@ -62,6 +69,8 @@ class Secret:
     __slots__ = ("name",)
 
     def __init__(self, name: str) -> None:
+        if not isinstance(cast("object", name), str) or not name or "=" in name or "\0" in name:
+            raise UsageError("a secret is given by its name", hint='`fw.Secret("API_KEY")`')
         self.name = name
 
     def reveal(self) -> str:
@@ -73,6 +82,12 @@ class Secret:
                 f"there is no secret {self.name!r} here",
                 hint=f"set it: `export {self.name}=…`, then run again",
             ) from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other.name == self.name
+
+    def __hash__(self) -> int:
+        return hash(("secret", self.name))
 
     def __repr__(self) -> str:
         return f"Secret({self.name!r})"

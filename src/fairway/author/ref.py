@@ -5,6 +5,7 @@ its value; a failed step raises `StepFailed` there. Knows nothing of how waiting
 """
 
 import copy
+import functools
 import linecache
 import math
 import operator
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import NoReturn, TypeVar, cast
 
+from fairway.author.source import is_project_file
 from fairway.spec.artifact import Artifact, RefData
 from fairway.spec.errors import UsageError
 
@@ -59,7 +61,7 @@ class Ref(metaclass=_Faceless):
             return object.__getattribute__(self, name)
         held = _value(self)
         if name in _CHANGING.get(type(held), ()):
-            return _refusal(self)
+            return functools.partial(_refuse_change, self)
         return getattr(held, name)
 
     def __array__(self, dtype: object = None, copy: bool | None = None) -> object:
@@ -76,14 +78,6 @@ class Ref(metaclass=_Faceless):
 
     def __deepcopy__(self, memo: dict[int, object]) -> object:
         return copy.deepcopy(_value(self), memo)
-
-
-def _refusal(ref: Ref) -> Callable[..., object]:
-    def refuse(*args: object, **kwargs: object) -> object:
-        _refuse_change(ref)
-        return None
-
-    return refuse
 
 
 def _value(ref: Ref) -> object:
@@ -111,23 +105,31 @@ def value(ref: T) -> T:
 def hint_for(error: BaseException) -> str:
     """What to try when an error may come from code that cannot wait for a Ref; empty when that is unlikely.
 
-    True for errors that name the type `Ref`, and for those raised in a library's function, or in a line of the
-    user's, that had a Ref in hand.
+    Likely are errors that name the type `Ref`, that passed through a library's function with a Ref in hand, or
+    that were raised in a line of the user's that names one.
     """
     if not isinstance(error, _BLIND):
         return ""
     named = re.search(r"\bRef\b", str(error)) is not None
-    innermost = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1:]
-    if named or any(_had_ref(frame) for frame in innermost):
+    places = [(frame, _line(frame)) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    written = [(frame, line) for frame, line in places if line]
+    suspects = written[-1:]
+    if suspects and suspects[0][0].f_code.co_filename != __file__:
+        suspects += [one for one in written if not is_project_file(one[0].f_code.co_filename)]
+    if named or any(_had_ref(frame, line) for frame, line in suspects):
         return "give the value itself where a step's result is used: `fw.value(…)`"
     return ""
 
 
-def _had_ref(frame: FrameType) -> bool:
-    path = frame.f_code.co_filename
-    if path == __file__:
+def _line(frame: FrameType) -> str:
+    """The line of source a frame is at; empty for compiled code."""
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+
+
+def _had_ref(frame: FrameType, line: str) -> bool:
+    """Whether the line names a variable that holds a Ref; a Ref's own methods fail as the value does."""
+    if frame.f_code.co_filename == __file__:
         return False
-    line = linecache.getline(path, frame.f_lineno)
     named = set(re.findall(r"\w+", line))
     return any(name in named and _holds_ref(held) for name, held in frame.f_locals.items())
 
@@ -144,7 +146,7 @@ def _identity(item: object) -> object:
     return item
 
 
-def _refuse_change(self: Ref, *_: object) -> NoReturn:
+def _refuse_change(self: Ref, *_: object, **__: object) -> NoReturn:
     node = node_of(self)
     whose = f"the result of {node.step}" if isinstance(node, RefData) else "this value"
     raise UsageError(
@@ -183,7 +185,7 @@ def _exit(held: object, *args: object) -> object:
 
 
 _PLAIN: Iterable[tuple[str, Callable[..., object]]] = (
-    ("bool", bool), ("len", len), ("iter", iter), ("next", next), ("hash", hash), ("str", str), ("repr", repr),
+    ("bool", bool), ("len", len), ("iter", iter), ("hash", hash), ("str", str), ("repr", repr),
     ("bytes", bytes), ("int", int), ("float", float), ("complex", complex), ("index", operator.index),
     ("reversed", reversed), ("round", round), ("format", format), ("neg", operator.neg), ("pos", operator.pos),
     ("abs", abs), ("invert", operator.invert), ("floor", math.floor), ("ceil", math.ceil), ("trunc", math.trunc),
@@ -191,21 +193,9 @@ _PLAIN: Iterable[tuple[str, Callable[..., object]]] = (
     ("ne", operator.ne), ("lt", operator.lt), ("le", operator.le), ("gt", operator.gt), ("ge", operator.ge),
     ("getitem", operator.getitem), ("contains", operator.contains), ("pow", pow), ("divmod", divmod),
 )  # fmt: skip
-_ARITHMETIC = [
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "lshift",
-    "rshift",
-    "and",
-    "or",
-    "xor",
-    "matmul",
-    "pow",
-]
+_ARITHMETIC = (
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "lshift", "rshift", "and", "or", "xor", "matmul", "pow",
+)  # fmt: skip
 
 
 def _install() -> None:

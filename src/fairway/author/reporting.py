@@ -92,7 +92,7 @@ def register(
     _check_name(name, *aliases, *([better_than] if better_than else []))
     if (gates.at_least or gates.at_most or better_than) and evaluation is None:
         raise UsageError("register: gates need an evaluation", hint="pass `evaluation=fw.evaluate(…)`")
-    if not is_ref(evaluation) and not isinstance(evaluation, Evaluation | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_ref(evaluation) and not isinstance(cast("object", evaluation), Evaluation | None):
         raise UsageError(
             f"register: evaluation={evaluation!r} is no evaluation", hint="pass `evaluation=fw.evaluate(…)`"
         )

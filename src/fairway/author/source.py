@@ -9,6 +9,7 @@ from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
 from types import CodeType, FunctionType
+from typing import cast
 
 import msgspec
 
@@ -122,7 +123,8 @@ def imported_names(compiled: CodeType, package: object) -> list[str]:
                 "." * (level if isinstance(level, int) else 0) + str(instruction.argval), str(package)
             )
             found.append(name)
-            found += [f"{name}.{part}" for part in taken] if isinstance(taken, tuple) else []  # pyright: ignore[reportUnknownVariableType]
+            parts = cast("tuple[object, ...]", taken) if isinstance(taken, tuple) else ()
+            found += [f"{name}.{part}" for part in parts]
         before = [before[1], instruction.argval]
     for constant in compiled.co_consts:
         if isinstance(constant, CodeType):

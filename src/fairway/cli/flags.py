@@ -9,7 +9,8 @@ _FALSE_PREFIX = "no_"
 def read(pipeline: PipelineSpec, words: list[str]) -> dict[str, list[str]]:
     """Texts by parameter name.
 
-    A list takes all words up to the next flag; a bool takes none, and `--no-NAME` is false; `--name=value` works too.
+    A list takes all words up to the next flag; a bool takes none, and `--no-NAME` is false; `--name=value`
+    works too, and is how a text that begins with `--` is given.
 
     Raises:
         UsageError: an unknown flag, a word without a flag, a flag without its value, or a flag given twice.
@@ -17,27 +18,24 @@ def read(pipeline: PipelineSpec, words: list[str]) -> dict[str, list[str]]:
     by_name = {parameter.name: parameter for parameter in pipeline.parameters}
     texts: dict[str, list[str]] = {}
     place = 0
+    before = ""
     while place < len(words):
         word = words[place]
         place += 1
-        if not word.startswith("--") or word == "--":
-            raise UsageError(f"{word!r} belongs to no flag", hint=_known(pipeline))
+        if not _is_flag(word):
+            raise UsageError(f"{word!r} belongs to no flag", hint=before or _known(pipeline))
         flag, has_value, value = word[2:].partition("=")
-        name = flag.replace("-", "_")
-        parameter = by_name.get(name)
-        if parameter is None and name.startswith(_FALSE_PREFIX):
-            negated = by_name.get(name.removeprefix(_FALSE_PREFIX))
-            if negated is not None and negated.kind == "bool" and not has_value:
-                texts[negated.name] = ["false"]
-                continue
-        if parameter is None:
+        parameter, negated = _find(by_name, flag)
+        if parameter is None or (negated and has_value):
             raise UsageError(f"{pipeline.name} has no flag --{flag}", hint=_known(pipeline))
         if parameter.name in texts and parameter.kind != "list":
-            raise UsageError(f"--{flag} is given twice")
+            raise UsageError(f"--{flag} is given twice, or with its opposite")
+        before = ""
         if has_value:
             texts.setdefault(parameter.name, []).append(value)
         elif parameter.kind == "bool":
-            texts[parameter.name] = ["true"]
+            texts[parameter.name] = ["false" if negated else "true"]
+            before = f"--{flag} takes no value: `--{_dashed(parameter)}` or `--no-{_dashed(parameter)}`"
         else:
             taken = _values(parameter, words[place:])
             if not taken:
@@ -51,7 +49,7 @@ def describe(pipeline: PipelineSpec) -> list[tuple[str, str]]:
     """A line per flag for `--help`: how it is written, and what it is."""
     lines: list[tuple[str, str]] = []
     for parameter in pipeline.parameters:
-        name = parameter.name.replace("_", "-")
+        name = _dashed(parameter)
         if parameter.kind == "bool":
             written = f"--{name} / --no-{name}"
         else:
@@ -62,10 +60,20 @@ def describe(pipeline: PipelineSpec) -> list[tuple[str, str]]:
     return lines
 
 
+def _find(by_name: dict[str, Parameter], flag: str) -> tuple[Parameter | None, bool]:
+    """The parameter a flag sets, and whether the flag is its `--no-` form."""
+    name = flag.replace("-", "_")
+    parameter = by_name.get(name)
+    if parameter is not None or not name.startswith(_FALSE_PREFIX):
+        return parameter, False
+    parameter = by_name.get(name.removeprefix(_FALSE_PREFIX))
+    return (parameter, True) if parameter is not None and parameter.kind == "bool" else (None, False)
+
+
 def _values(parameter: Parameter, words: list[str]) -> list[str]:
     taken: list[str] = []
     for word in words:
-        if word.startswith("--") and len(word) > 2 and not _number(word):
+        if word.startswith("--"):
             break
         taken.append(word)
         if parameter.kind != "list":
@@ -73,14 +81,14 @@ def _values(parameter: Parameter, words: list[str]) -> list[str]:
     return taken
 
 
-def _number(word: str) -> bool:
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
+def _is_flag(word: str) -> bool:
+    return word.startswith("--") and len(word) > 2
+
+
+def _dashed(parameter: Parameter) -> str:
+    return parameter.name.replace("_", "-")
 
 
 def _known(pipeline: PipelineSpec) -> str:
-    flags = " ".join(f"--{parameter.name.replace('_', '-')}" for parameter in pipeline.parameters)
+    flags = " ".join(f"--{_dashed(parameter)}" for parameter in pipeline.parameters)
     return f"its flags are {flags}" if flags else f"{pipeline.name} takes no flags"

@@ -1,5 +1,6 @@
 """What a step asks of a machine, and how people write such amounts: "2Gi", "500m", "10m", "1h30m"."""
 
+import contextlib
 import math
 import re
 
@@ -32,37 +33,58 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
         return self.cpu <= other.cpu + 1e-9 and self.memory <= other.memory and self.gpu <= other.gpu
 
 
-def parse_memory(text: str | int) -> int:
-    """Bytes for "2Gi", "512Mi", "1.5G" or a plain number of bytes, as Kubernetes writes quantities."""
-    if isinstance(text, int):
-        return text
-    match = _MEMORY.fullmatch(text.strip())
-    if not match:
-        raise UsageError(f"{text!r} is not an amount of memory", hint='write it like "512Mi" or "2Gi"')
-    return int(float(match[1]) * _MEMORY_UNITS[match[2] or ""])
+def parse_memory(text: str | float) -> int:
+    """Bytes for "2Gi", "512Mi", "1.5G" or a plain number of bytes, as Kubernetes writes quantities.
+
+    Raises:
+        UsageError: it is none of these, negative, or less than a byte; 0 stands for "not limited".
+    """
+    size = -1.0
+    if isinstance(text, str):
+        match = _MEMORY.fullmatch(text.strip())
+        if match:
+            size = float(match[1]) * _MEMORY_UNITS[match[2] or ""]
+    elif _is_number(text):
+        size = text
+    if not (size == 0 or 1 <= size < math.inf):
+        raise UsageError(f"memory={text!r} is not an amount of memory", hint='write it like "512Mi" or "2Gi"')
+    return int(size)
 
 
 def parse_cpu(text: str | float) -> float:
-    """Cores for 2, 0.5, "2" or "500m"."""
-    try:
-        value = float(text[:-1]) / 1000 if isinstance(text, str) and text.endswith("m") else float(text)
-    except ValueError:
-        value = math.nan
+    """Cores for 2, 0.5, "2" or "500m". Raises UsageError for anything else, and for none at all."""
+    value = math.nan
+    if isinstance(text, str):
+        with contextlib.suppress(ValueError):
+            value = float(text[:-1]) / 1000 if text.endswith("m") else float(text)
+    elif _is_number(text):
+        value = float(text)
     if not value > 0 or math.isinf(value):
-        raise UsageError(f"{text!r} is not a number of CPUs", hint='write it like 2, 0.5 or "500m"')
+        raise UsageError(f"cpu={text!r} is not a number of CPUs", hint='write it like 2, 0.5 or "500m"')
     return value
 
 
 def parse_duration(text: str | float) -> float:
-    """Seconds for "90s", "10m", "1h30m", "250ms" or a plain number of seconds."""
-    if not isinstance(text, str):
-        if not text > 0 or math.isinf(text):
-            raise UsageError(f"{text!r} is not a duration", hint='write it like "90s", "10m" or "1h30m"')
-        return float(text)
-    parts = _DURATION.findall(text.replace(" ", ""))
-    if not parts or "".join(number + unit for number, unit in parts) != text.replace(" ", ""):
-        raise UsageError(f"{text!r} is not a duration", hint='write it like "90s", "10m" or "1h30m"')
-    return sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+    """Seconds for "90s", "10m", "1h30m", "250ms" or a plain number of seconds.
+
+    Raises:
+        UsageError: it is none of these, or no time at all.
+    """
+    value = math.nan
+    if isinstance(text, str):
+        bare = text.replace(" ", "")
+        parts = _DURATION.findall(bare)
+        if parts and "".join(number + unit for number, unit in parts) == bare:
+            value = sum(float(number) * _DURATION_UNITS[unit] for number, unit in parts)
+    elif _is_number(text):
+        value = float(text)
+    if not value > 0 or math.isinf(value):
+        raise UsageError(f"timeout={text!r} is not a duration", hint='write it like "90s", "10m" or "1h30m"')
+    return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def format_memory(size: float) -> str:
