@@ -1,8 +1,8 @@
 """What a run does next.
 
-`RunState` takes observations (a step was called, an attempt ended, somebody cancelled) and `decide` says which actions
-follow. Both are deterministic: the same observations at the same times give the same actions, on a laptop, on a cluster
-and in a simulation. Work per call does not grow with the number of steps.
+`RunState` takes observations (a step was called, an attempt ended, somebody cancelled) and `decide` says which
+actions follow. Both are deterministic: the same observations at the same times give the same actions, on a
+laptop, on a cluster and in a simulation. Work per call does not grow with the number of steps.
 """
 
 import heapq
@@ -11,13 +11,17 @@ from collections import deque
 import msgspec
 
 from fairway.spec.artifact import Artifact, Group, Node, RefData, walk
-from fairway.spec.project import EnvironmentSpec
 from fairway.spec.quantities import Resources, format_memory
 from fairway.spec.run import Failure, Phase, Reason, StepResult, StepSpec
 
 _COUNTED = (Reason.USER, Reason.CRASH, Reason.OOM, Reason.TIMEOUT)
 _MAX_HOST_LOSSES = 10
 _MAX_BACKOFF = 60.0
+_TINY = 1e-9
+_FIRST_BACKOFF = 1.0
+_HOST_BACKOFF = 0.2
+_OVERTAKEN = 64
+"""A step that does not fit yet may be overtaken by the steps asked for after it, but only by so many."""
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -61,13 +65,19 @@ Action = Begin | LookUp | Halt | Settle | Conclude
 
 
 class StepState:
-    """One step as the run sees it."""
+    """One step as the run sees it.
+
+    `attempt` is the number of the last one begun; `faults` and `losses` count attempts that failed by the user's
+    code and by ours; `waiting` counts inputs that are not there yet. `looking` and `running` are true between
+    LookUp and its answer, and between Begin and the attempt's end.
+    """
 
     __slots__ = (
         "attempt",
         "dependents",
         "failure",
         "faults",
+        "looking",
         "losses",
         "outputs",
         "phase",
@@ -84,6 +94,7 @@ class StepState:
         self.attempt = 0
         self.faults = 0
         self.losses = 0
+        self.looking = False
         self.running = False
         self.waiting = 0
         self.dependents: list[str] = []
@@ -103,20 +114,22 @@ class Recorded(msgspec.Struct, frozen=True):
     settled: bool = True
 
 
-_Lane = tuple[Resources, EnvironmentSpec | None]
-
-
 class RunState:
-    """All that decisions about one run need."""
+    """All that decisions about one run need.
+
+    Args:
+        capacity: what may be in use at once.
+        recorded: what an earlier try at the same run left, by step name.
+    """
 
     def __init__(self, capacity: Resources, recorded: dict[str, Recorded] | None = None) -> None:
         self.capacity = capacity
         self.steps: dict[str, StepState] = {}
         self._recorded = recorded or {}
         self._cpu, self._memory, self._gpu = capacity.cpu, capacity.memory, capacity.gpu
-        self._lanes: dict[_Lane, deque[str]] = {}
+        self._queue: deque[tuple[int, str]] = deque()
         self._delayed: list[tuple[float, int, str]] = []
-        self._delays = 0
+        self._count = 0
         self._out: deque[Action] = deque()
         self._running = 0
         self._open = 0
@@ -135,8 +148,15 @@ class RunState:
         return earlier is None or not _same_call(earlier.spec, spec)
 
     def called(self, spec: StepSpec) -> None:
-        """The pipeline called a task. Calling again under the same name (after the driver restarted) changes nothing."""
-        if spec.name in self.steps:
+        """The pipeline called a task.
+
+        Calling again under the same name, after the driver restarted, changes nothing. If it is plainly another
+        call, the run fails: its pipeline would go on with results that it did not ask for.
+        """
+        known = self.steps.get(spec.name)
+        if known is not None:
+            if _contradicts(known.spec, spec):
+                self.returned(_unrepeatable(spec))
             return
         step = self.steps[spec.name] = StepState(spec)
         self._open += 1
@@ -149,64 +169,64 @@ class RunState:
         if not spec.resources.fits(self.capacity):
             self._settle(step, Phase.FAILED, failure=_too_much(spec, self.capacity))
             return
-        for cause in self._unfinished(step):
-            step.waiting += 1
-            self.steps[cause].dependents.append(spec.name)
-        if step.phase is Phase.PENDING and not step.waiting:
+        sources = [self.steps[name] for name in _sources(spec)]
+        lost = next((one for one in sources if one.phase in (Phase.FAILED, Phase.CANCELLED)), None)
+        if lost is not None:
+            self._settle(step, Phase.CANCELLED, failure=_upstream(lost))
+            return
+        for source in sources:
+            if not source.phase.ended:
+                step.waiting += 1
+                source.dependents.append(spec.name)
+        if not step.waiting:
             self._prepare(step)
 
     def looked_up(self, name: str, outputs: tuple[Artifact, ...] | None) -> None:
         """The answer to `LookUp`: an earlier result, or None when the step has to run."""
         step = self.steps[name]
-        if step.phase.ended:
+        if step.phase.ended or not step.looking:
             return
+        step.looking = False
         if outputs is not None:
             self._settle(step, Phase.SUCCEEDED, outputs=outputs)
         else:
-            self._queue(step)
+            self._enqueue(step)
 
     def ended(self, name: str, attempt: int, result: StepResult, now: float) -> None:
         """An attempt is over. Only the current attempt of a step that is not over counts."""
         step = self.steps.get(name)
         if step is None or not step.running or attempt != step.attempt:
             return
-        step.running = False
-        self._running -= 1
-        self._give_back(step.spec.resources)
+        self._give_back(step)
         failure = result.failure
         if failure is None:
             self._settle(step, Phase.SUCCEEDED, outputs=result.outputs)
-        elif self._cancelling or failure.reason is Reason.CANCELLED:
+        elif self._cancelling:
             self._settle(step, Phase.CANCELLED, failure=failure)
         elif self._again(step, failure.reason):
             step.phase = Phase.PENDING
-            self._delays += 1
-            heapq.heappush(self._delayed, (now + _backoff(step), self._delays, name))
+            self._count += 1
+            heapq.heappush(self._delayed, (now + _backoff(step, failure.reason), self._count, name))
         else:
             self._settle(step, Phase.FAILED, failure=failure)
 
     def refused(self, name: str, failure: Failure) -> None:
-        """A step that had not begun cannot begin (its environment, its gate)."""
+        """A step cannot begin, or was never begun where `Begin` was given: no environment for it, or cancelled."""
         step = self.steps[name]
         if step.phase.ended:
             return
         if step.running:
-            step.running = False
-            self._running -= 1
-            self._give_back(step.spec.resources)
-        self._settle(step, Phase.FAILED, failure=failure)
+            self._give_back(step)
+        self._settle(step, Phase.CANCELLED if self._cancelling else Phase.FAILED, failure=failure)
 
     def delivered(self, name: str) -> None:
-        """The pipeline was told that this step failed, so it is the pipeline's business now."""
+        """The pipeline was told that this step failed: it and what failed before it are now the pipeline's business."""
         self._handled.add(name)
-        step = self.steps.get(name)
-        if step is not None and step.failure is not None and step.failure.cause:
-            self._handled.add(step.failure.cause)
 
     def returned(self, failure: Failure | None) -> None:
-        """The pipeline function is over."""
+        """The pipeline function is over. Its first failure stands."""
         self._returned = True
-        self._driver_failure = failure
+        self._driver_failure = self._driver_failure or failure
 
     def cancel(self) -> None:
         """Somebody wants the run to stop."""
@@ -240,9 +260,8 @@ class RunState:
         while self._delayed and self._delayed[0][0] <= now:
             step = self.steps[heapq.heappop(self._delayed)[2]]
             if not step.phase.ended:
-                self._queue(step)
-        if not self._cancelling:
-            self._begin_what_fits()
+                self._enqueue(step)
+        self._begin_what_fits()
         if self._returned and not self._open and not self._concluded:
             self._concluded = True
             self._out.append(self._conclusion())
@@ -250,45 +269,19 @@ class RunState:
         self._out.clear()
         return actions
 
-    def _unfinished(self, step: StepState) -> list[str]:
-        """Steps this one waits for; settles it when one of its inputs cannot come."""
-        names = dict.fromkeys(
-            leaf.step
-            for node in step.spec.inputs.values()
-            for leaf in walk(node)
-            if isinstance(leaf, RefData)
-        )
-        waiting: list[str] = []
-        for name in names:
-            source = self.steps[name]
-            if source.phase in (Phase.FAILED, Phase.CANCELLED):
-                self._skip(step, source)
-                return []
-            if not source.phase.ended:
-                waiting.append(name)
-        return waiting
-
     def _prepare(self, step: StepState) -> None:
+        """Every input is there."""
         if self._cancelling:
             self._settle(step, Phase.CANCELLED, failure=_CANCELLED)
         elif step.spec.cache:
+            step.looking = True
             self._out.append(LookUp(step.spec.name))
         else:
-            self._queue(step)
+            self._enqueue(step)
 
-    def _queue(self, step: StepState) -> None:
-        lane = (step.spec.resources, step.spec.environment)
-        self._lanes.setdefault(lane, deque()).append(step.spec.name)
-
-    def _skip(self, step: StepState, source: StepState) -> None:
-        cause = (
-            source.failure.cause if source.failure is not None and source.failure.cause else source.spec.name
-        )
-        phase = Phase.CANCELLED
-        failure = Failure(
-            reason=Reason.UPSTREAM, message=f"not run, because {cause} did not succeed", cause=cause
-        )
-        self._settle(step, phase, failure=failure)
+    def _enqueue(self, step: StepState) -> None:
+        self._count += 1
+        self._queue.append((self._count, step.spec.name))
 
     def _settle(
         self,
@@ -300,30 +293,33 @@ class RunState:
         replayed: bool = False,
     ) -> None:
         """End a step and everything that this ends or releases, without recursion."""
-        stack = [(step, phase, outputs, failure, replayed)]
-        while stack:
-            current, phase, outputs, failure, replayed = stack.pop()
+        ending = [(step, Settle(step.spec.name, phase, outputs, failure, replayed))]
+        while ending:
+            current, end = ending.pop()
             if current.phase.ended:
                 continue
-            current.phase, current.outputs, current.failure = phase, outputs, failure
+            current.phase, current.outputs, current.failure = end.phase, end.outputs, end.failure
             self._open -= 1
-            if phase is Phase.FAILED:
+            self._out.append(end)
+            if end.phase is Phase.FAILED:
                 self._failed.append(current.spec.name)
-            self._out.append(Settle(current.spec.name, phase, outputs, failure, replayed))
-            dependents, current.dependents = current.dependents, []
-            for name in reversed(dependents) if phase is not Phase.SUCCEEDED else dependents:
-                dependent = self.steps[name]
-                if dependent.phase.ended:
-                    continue
-                if phase is Phase.SUCCEEDED:
-                    dependent.waiting -= 1
-                    if not dependent.waiting:
-                        self._prepare(dependent)
-                else:
-                    cause = failure.cause if failure is not None and failure.cause else current.spec.name
-                    message = f"not run, because {cause} did not succeed"
-                    upstream = Failure(reason=Reason.UPSTREAM, message=message, cause=cause)
-                    stack.append((dependent, Phase.CANCELLED, (), upstream, False))
+            released, current.dependents = current.dependents, []
+            if end.phase is Phase.SUCCEEDED:
+                self._release(released)
+            else:
+                lost = _upstream(current)
+                ending += [
+                    (self.steps[name], Settle(name, Phase.CANCELLED, failure=lost))
+                    for name in reversed(released)
+                ]
+
+    def _release(self, names: list[str]) -> None:
+        """One input more is there for each of these steps."""
+        for name in names:
+            step = self.steps[name]
+            step.waiting -= 1
+            if not step.waiting and not step.phase.ended:
+                self._prepare(step)
 
     def _again(self, step: StepState, reason: Reason) -> bool:
         if reason is Reason.HOST:
@@ -335,29 +331,43 @@ class RunState:
         return step.faults <= step.spec.retries
 
     def _fits(self, wanted: Resources) -> bool:
-        return wanted.cpu <= self._cpu + 1e-9 and wanted.memory <= self._memory and wanted.gpu <= self._gpu
+        return wanted.cpu <= self._cpu + _TINY and wanted.memory <= self._memory and wanted.gpu <= self._gpu
 
-    def _give_back(self, taken: Resources) -> None:
-        self._cpu += taken.cpu
+    def _take(self, step: StepState) -> None:
+        wanted = step.spec.resources
+        self._cpu -= wanted.cpu
+        self._memory -= wanted.memory
+        self._gpu -= wanted.gpu
+        step.running = True
+        self._running += 1
+
+    def _give_back(self, step: StepState) -> None:
+        taken = step.spec.resources
+        step.running = False
+        self._running -= 1
+        self._cpu = self._cpu + taken.cpu if self._running else self.capacity.cpu
         self._memory += taken.memory
         self._gpu += taken.gpu
 
     def _begin_what_fits(self) -> None:
-        for lane in list(self._lanes):
-            queue = self._lanes[lane]
-            while queue and self._fits(lane[0]):
-                step = self.steps[queue.popleft()]
-                if step.phase.ended:
-                    continue
-                self._cpu -= lane[0].cpu
-                self._memory -= lane[0].memory
-                self._gpu -= lane[0].gpu
-                step.phase, step.running = Phase.RUNNING, True
-                step.attempt += 1
-                self._running += 1
-                self._out.append(Begin(step.spec.name, step.attempt))
-            if not queue:
-                del self._lanes[lane]
+        """Begin steps in the order they became ready, passing over those that do not fit for a while."""
+        passed: list[tuple[int, str]] = []
+        while self._queue and self._cpu > _TINY:
+            number, name = self._queue[0]
+            if passed and number - passed[0][0] > _OVERTAKEN:
+                break
+            self._queue.popleft()
+            step = self.steps[name]
+            if step.phase.ended:
+                continue
+            if not self._fits(step.spec.resources):
+                passed.append((number, name))
+                continue
+            self._take(step)
+            step.phase = Phase.RUNNING
+            step.attempt += 1
+            self._out.append(Begin(name, step.attempt))
+        self._queue.extendleft(reversed(passed))
 
     def _conclusion(self) -> Conclude:
         if self._cancelling:
@@ -367,11 +377,23 @@ class RunState:
             if root is not None and root.failure is not None:
                 return Conclude(Phase.FAILED, msgspec.structs.replace(root.failure, cause=root.spec.name))
             return Conclude(Phase.FAILED, self._driver_failure)
+        handled = self._with_sources(self._handled)
         for name in self._failed:
-            if name not in self._handled:
+            if name not in handled:
                 failure = self.steps[name].failure or Failure(reason=Reason.NONE, message="failed")
                 return Conclude(Phase.FAILED, msgspec.structs.replace(failure, cause=name))
         return Conclude(Phase.SUCCEEDED)
+
+    def _with_sources(self, names: set[str]) -> set[str]:
+        """These steps and all that they depend on, directly or not."""
+        found: set[str] = set()
+        queue = list(names)
+        while queue:
+            name = queue.pop()
+            if name not in found and name in self.steps:
+                found.add(name)
+                queue += _sources(self.steps[name].spec)
+        return found
 
 
 def decide(state: RunState, now: float) -> list[Action]:
@@ -383,11 +405,46 @@ _CANCELLED = Failure(reason=Reason.CANCELLED, message="cancelled")
 
 
 def _same_call(before: StepSpec, now: StepSpec) -> bool:
-    return before.task == now.task and before.inputs == now.inputs
+    return before.task == now.task and before.inputs == now.inputs and before.outputs == now.outputs
 
 
-def _backoff(step: StepState) -> float:
-    return min(_MAX_BACKOFF, 2.0 ** (step.faults - 1)) if step.faults else 0.2 * step.losses
+def _contradicts(before: StepSpec, now: StepSpec) -> bool:
+    """Whether a repeated call differs in its task, its edges or a plain value; other content may be unstable."""
+    return before.task != now.task or _plainly(before) != _plainly(now)
+
+
+def _plainly(spec: StepSpec) -> list[object]:
+    return [
+        (name, leaf if isinstance(leaf, RefData) else leaf.digest if leaf.format == "json" else "")
+        for name, node in spec.inputs.items()
+        for leaf in walk(node)
+    ]
+
+
+def _unrepeatable(spec: StepSpec) -> Failure:
+    return Failure(
+        reason=Reason.USER,
+        message=f"the pipeline was repeated and called {spec.name} with other arguments than the first time",
+        hint="read clocks, draw random numbers and ask services inside a task",
+    )
+
+
+def _sources(spec: StepSpec) -> list[str]:
+    """The steps whose outputs a step takes, each once."""
+    leaves = (leaf for node in spec.inputs.values() for leaf in walk(node))
+    return list(dict.fromkeys(leaf.step for leaf in leaves if isinstance(leaf, RefData)))
+
+
+def _upstream(source: StepState) -> Failure:
+    """Why a step that takes the output of `source` does not run: the first step that failed on the way."""
+    cause = source.failure.cause if source.failure is not None and source.failure.cause else source.spec.name
+    return Failure(reason=Reason.UPSTREAM, message=f"not run, because {cause} did not succeed", cause=cause)
+
+
+def _backoff(step: StepState, reason: Reason) -> float:
+    if reason is Reason.HOST:
+        return _HOST_BACKOFF * step.losses
+    return min(_MAX_BACKOFF, _FIRST_BACKOFF * 2.0 ** (step.faults - 1))
 
 
 def _too_much(spec: StepSpec, capacity: Resources) -> Failure:
