@@ -52,7 +52,8 @@ bench: setup
 	$(BIN)/python -m benchmarks
 
 faults: setup
-	$(BIN)/python -m pytest tests/faults tests/model --full -n $(WORKERS)
+	$(BIN)/python -m pytest tests/faults tests/model tests/security --full --timeout 3600 -n $(WORKERS) --dist loadfile
+	$(BIN)/python tests/report.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache build dist
