@@ -7,6 +7,7 @@ and stores only as ports, and imports no user code.
 import asyncio
 import time as wall
 from collections.abc import Callable
+from concurrent.futures import Future
 
 import msgspec
 
@@ -40,6 +41,7 @@ from fairway.spec.wire import (
     Ask,
     Await,
     Call,
+    Committed,
     Exited,
     FromHost,
     Log,
@@ -99,6 +101,7 @@ class RunEngine:
         self._hits: dict[str, tuple[str, str]] = {}
         self._results: dict[str, StepResult] = {}
         self._versions: dict[str, ModelVersion] = {}
+        self._unwritten: list[Event] = []
         self._driver_attempt = 0
         self._driver_result: Node | None = None
         self._lost_hosts = 0
@@ -131,7 +134,8 @@ class RunEngine:
                 task.cancel()
         result = self._result() if conclusion.phase is Phase.SUCCEEDED else None
         ended = RunEnded(conclusion.phase, conclusion.failure, result)
-        await asyncio.wrap_future(self._record(ended))
+        self._record(ended)
+        await asyncio.wrap_future(self._write())
         for host in self._hosts.values():
             host.send(Quit())
         return ended
@@ -147,6 +151,7 @@ class RunEngine:
                 self._child_said(message)
             elif isinstance(message, Exited):
                 self._exited(message)
+                self._pids.pop((message.step, message.attempt), None)
             elif isinstance(message, Log):
                 self._stores.logs.append(
                     self._spec.name, message.step, message.attempt, message.time, message.data
@@ -156,8 +161,7 @@ class RunEngine:
                 self._pids[message.step, message.attempt] = message.pid
             self._go_on()
         except Exception as error:
-            if not self._done.done():
-                self._done.set_exception(error)
+            self._give_up(error)
 
     def cancel(self, *, grace: float = GRACE) -> None:
         """Stop the run: running attempts get `grace` seconds, then they are ended. May be called again with less."""
@@ -180,6 +184,8 @@ class RunEngine:
                     self._perform(action)
         finally:
             self._busy = False
+        if self._unwritten:
+            self._write().add_done_callback(self._written)
         due = self._state.next_time()
         if self._timer is not None:
             self._timer.cancel()
@@ -335,6 +341,8 @@ class RunEngine:
                 self._answer_step(message.question, message.step)
             else:
                 self._waiting.setdefault(message.step, []).append(message.question)
+        elif isinstance(message, Committed):
+            self._committed(message.result)
         elif isinstance(message, Ask):
             self._answer(self._model(said.step, message))
         elif isinstance(message, Metrics):
@@ -354,9 +362,9 @@ class RunEngine:
 
     def _exited(self, message: Exited) -> None:
         key = (message.step, message.attempt)
+        self._stores.logs.close(self._spec.name, message.step, message.attempt)
         if self._on.pop(key, None) is None:
             return
-        self._stores.logs.close(self._spec.name, message.step, message.attempt)
         words = self._said.pop(key, None)
         if message.step == DRIVER:
             self._driver_exited(message, words)
@@ -373,6 +381,11 @@ class RunEngine:
                 run=self._spec.name, step=message.step, attempt=message.attempt, failure=failure
             )
         self._attempt_ended(msgspec.structs.replace(result, usage=message.usage))
+
+    def _committed(self, result: StepResult) -> None:
+        """An attempt's record is durable; its process has nothing left to do but to go away."""
+        if self._on.pop((result.step, result.attempt), None) is not None:
+            self._attempt_ended(result)
 
     def _attempt_ended(self, result: StepResult) -> None:
         if result.failure is None and self._state.steps[result.step].spec.task == "register":
@@ -463,8 +476,22 @@ class RunEngine:
             return None
         return cachekey.resolved(self._driver_result, self._state.resolve)
 
-    def _record(self, body: Body, step: str = "") -> "asyncio.Future[int]":
+    def _record(self, body: Body, step: str = "") -> None:
+        """Note a fact; all that follow from one message are written together."""
         event = Event(body=body, run=self._spec.name, step=step, time=wall.time())
-        future = self._stores.metadata.submit([event])
+        self._unwritten.append(event)
         self._listener.event(event)
-        return future  # type: ignore[return-value]
+
+    def _write(self) -> "Future[int]":
+        events, self._unwritten = self._unwritten, []
+        return self._stores.metadata.submit(events)
+
+    def _written(self, future: "Future[int]") -> None:
+        """On the thread that writes: a fact that cannot be kept ends the run here; what is on record can be resumed."""
+        error = future.exception()
+        if error is not None and self._done is not None:
+            self._done.get_loop().call_soon_threadsafe(self._give_up, error)
+
+    def _give_up(self, error: BaseException) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(error)

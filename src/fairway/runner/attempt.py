@@ -9,6 +9,7 @@ import inspect
 import os
 import random
 import sys
+import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
@@ -20,15 +21,14 @@ from fairway.author import describe, session
 from fairway.author.reporting import REGISTER
 from fairway.author.task import Task
 from fairway.ports import ArtifactStore, ResultStore
-from fairway.runner import registering
+from fairway.runner import processes, registering
 from fairway.runner.channel import Channel
-from fairway.runner.processes import Terminated
 from fairway.runner.sessions import DriverSession, StepSession
 from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError, StepFailed, StorageError
 from fairway.spec.run import Failure, Reason, StepResult
-from fairway.spec.wire import DRIVER, Returned, Start
+from fairway.spec.wire import DRIVER, Committed, Returned, Start
 
 
 class Project(Protocol):
@@ -70,7 +70,7 @@ def _drive(start: Start, channel: Channel, project: Project, values: Values) -> 
         result = values.to_node(function(**arguments))
         _flush()
         channel.tell(Returned(result=result, shown=driver.shown))
-    except Terminated:
+    except processes.Terminated:
         raise
     except BaseException as error:
         _flush()
@@ -80,6 +80,7 @@ def _drive(start: Start, channel: Channel, project: Project, values: Values) -> 
 
 
 def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> int:
+    begun = time.monotonic()
     inside = StepSession(channel, values)
     session.enter(inside)
     outputs: tuple[Artifact, ...] = ()
@@ -91,7 +92,7 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
     else:
         try:
             result = _call(start, place.project, values, arguments)
-        except Terminated:
+        except processes.Terminated:
             raise
         except BaseException as error:
             failure = _failure(error)
@@ -107,13 +108,16 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
         attempt=start.attempt,
         outputs=outputs,
         failure=failure,
+        usage=processes.usage(begun),
         shown=inside.shown,
     )
     try:
-        place.results.commit(record)
+        first = place.results.commit(record)
     except StorageError as error:
         channel.tell(Returned(failure=_failure(error, Reason.RESULT)))
         return 1
+    if first:
+        channel.tell(Committed(result=record))
     return 0 if failure is None else 1
 
 
@@ -185,8 +189,8 @@ def _reseed(start: Start) -> None:
 def _set_threads(cpu: float) -> None:
     """Let numeric libraries use the cores the step asked for; the host keeps them at one so that it can fork."""
     count = max(1, int(cpu))
-    for name in THREAD_VARIABLES:
-        os.environ[name] = str(count)
+    if os.environ.get(THREAD_VARIABLES[0]) != str(count):
+        os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(count)))
     control = sys.modules.get("threadpoolctl")
     if control is not None and count > 1:
         control.threadpool_limits(limits=count)

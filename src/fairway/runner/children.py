@@ -24,10 +24,10 @@ class Limits(msgspec.Struct, frozen=True):
 class Child:
     """The host's ends of a child's output pipe and message line, and what is known of its end."""
 
-    def __init__(self, step: str, attempt: int, limits: Limits) -> None:
-        self.step = step
-        self.attempt = attempt
-        self.limits = limits
+    def __init__(self) -> None:
+        self.step = ""
+        self.attempt = 0
+        self.limits = Limits()
         self.pid = 0
         self.output, self.far_output = os.pipe()
         os.set_blocking(self.output, False)
@@ -41,8 +41,14 @@ class Child:
         self._splitter = Splitter()
         self._unsent = bytearray()
         self._begun = time.monotonic()
-        self._deadline = self._begun + limits.seconds if limits.seconds else None
+        self._deadline: float | None = None
         self._kill_at: float | None = None
+
+    def take(self, step: str, attempt: int, limits: Limits) -> None:
+        """Its attempt begins now."""
+        self.step, self.attempt, self.limits = step, attempt, limits
+        self._begun = time.monotonic()
+        self._deadline = self._begun + limits.seconds if limits.seconds else None
 
     def started(self) -> None:
         """In the host, after the child exists: its own ends are not ours."""

@@ -82,6 +82,8 @@ class ImportedProject:
     def __init__(self, module: ModuleType) -> None:
         self.module = module
         self.tasks, self.pipelines, self.endpoints = describe.declared(module)
+        for task in self.tasks.values():
+            task.signature  # noqa: B018  worked out once here, not again in every child
 
     def task(self, name: str) -> "Task[..., object] | None":
         """The task of that name: declared in the module, or reachable from what it imports."""
@@ -108,6 +110,7 @@ class Host:
         self._quitting = False
         self._project: ImportedProject | None = None
         self._warm = False
+        self._spare: Child | None = None
 
     def serve(self) -> int:
         """Import, describe, then work; returns the exit status."""
@@ -127,6 +130,7 @@ class Host:
                 cast("Callable[[], None]", key.data)()
             self._enforce()
             self._flush()
+            self._fork_ahead()
         self._end_all()
         return 0
 
@@ -162,7 +166,7 @@ class Host:
     def _obey(self, content: bytes) -> None:
         message = decode_to_host(content)
         if isinstance(message, Start):
-            self._start(message)
+            self._start(message, content)
         elif isinstance(message, Answer):
             for child in self._children.values():
                 if child.step == message.step:
@@ -192,19 +196,34 @@ class Host:
             said = f"the parameters do not fit: {type(error).__name__}: {error}"
             return Bound(failure=Failure(reason=Reason.USER, message=said))
 
-    def _start(self, start: Start) -> None:
+    def _start(self, start: Start, content: bytes) -> None:
         if start.step != DRIVER and not self._warm and not self.options.spawn:
             self._warm = True
             warm()
             gc.freeze()
-        child = Child(start.step, start.attempt, Limits(start.timeout, start.memory))
-        child.pid = self._fork(start, child) if self._may_fork() else self._spawn(start, child)
-        child.started()
-        self._children[child.pid] = child
+        child, self._spare = self._spare or self._child(), None
+        child.take(start.step, start.attempt, Limits(start.timeout, start.memory))
+        child.queue(content)
         self._selector.register(child.output, selectors.EVENT_READ, lambda: self._read_output(child))
         self._selector.register(child.line, selectors.EVENT_READ, lambda: self._converse(child))
         self._send(child)
         self._say(Started(step=child.step, attempt=child.attempt, pid=child.pid))
+
+    def _child(self) -> Child:
+        """A process that waits for its order."""
+        child = Child()
+        child.pid = self._fork(child) if self._may_fork() else self._spawn(child)
+        child.started()
+        self._children[child.pid] = child
+        return child
+
+    def _fork_ahead(self) -> None:
+        """Fork the next child while the last one works, so that a step finds its process ready."""
+        if self._warm and self._spare is None and not self._quitting and self._may_fork():
+            self._spare = self._child()
+
+    def _place(self) -> attempt.Workplace:
+        return attempt.Workplace(self.project, self.artifacts, self.results, self.options.foreign)
 
     def _may_fork(self) -> bool:
         """Whether a child that only this thread lives on in can work: a lock another one held would stay locked."""
@@ -212,7 +231,7 @@ class Host:
             return False
         return sys.platform != "darwin" or _NO_FORK_ON_MAC.isdisjoint(sys.modules)
 
-    def _fork(self, start: Start, child: Child) -> int:
+    def _fork(self, child: Child) -> int:
         host = os.getpid()
         pid = os.fork()
         if pid:
@@ -226,8 +245,8 @@ class Host:
                 sibling.close()
             if self._quitting:
                 raise processes.Terminated
-            place = attempt.Workplace(self.project, self.artifacts, self.results, self.options.foreign)
-            status = attempt.run(start, Channel(child.far_line), place)
+            channel = Channel(child.far_line)
+            status = attempt.run(channel.order(), channel, self._place())
         except processes.Terminated:
             processes.end_by(signal.SIGTERM)
         except BaseException as error:
@@ -237,7 +256,7 @@ class Host:
         finally:
             os._exit(status)
 
-    def _spawn(self, start: Start, child: Child) -> int:
+    def _spawn(self, child: Child) -> int:
         line, output = child.far_line.fileno(), child.far_output
         options = msgspec.json.encode(msgspec.structs.replace(self.options, fd=line)).decode()
         command = [sys.executable, "-P", "-m", "fairway.runner.spawned", options]
@@ -249,7 +268,6 @@ class Host:
         os.set_inheritable(line, True)
         pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
         os.set_inheritable(line, False)
-        child.queue(frame(start)[4:])
         return pid
 
     def _send(self, child: Child) -> None:
@@ -296,6 +314,8 @@ class Host:
             child.stop(0.0)
             self._forget_line(child)
             return False
+        if contents:
+            self._read_output(child)
         for content in contents:
             self._say(Said(step=child.step, attempt=child.attempt, message=msgspec.Raw(content)))
         return more
@@ -319,6 +339,9 @@ class Host:
             child = self._children.pop(pid, None)
             if child is None:
                 processes.kill_strays(set(self._children))
+            elif child is self._spare:
+                self._spare = None
+                child.close()
             else:
                 self._gone(child, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
 
@@ -333,8 +356,7 @@ class Host:
         self._forget_output(child)
         self._forget_line(child)
         child.close()
-        scale = 1 if sys.platform == "darwin" else 1024
-        usage = Usage(wall=child.age(), cpu=cpu, memory=max(peak * scale, child.peak))
+        usage = Usage(wall=child.age(), cpu=cpu, memory=max(peak * processes.PEAK_UNIT, child.peak))
         self._say(
             Exited(
                 step=child.step,

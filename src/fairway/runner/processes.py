@@ -6,6 +6,7 @@ Linux has all of it; elsewhere a call does what it can. Knows nothing of steps.
 import contextlib
 import ctypes
 import os
+import resource
 import select
 import signal
 import socket
@@ -14,9 +15,14 @@ import threading
 import time
 from pathlib import Path
 
+from fairway.spec.run import Usage
+
 _LINUX = sys.platform.startswith("linux")
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which the system counts a process's peak of memory."""
+_MANY = 1 << 16
 _libc = ctypes.CDLL(None) if _LINUX else None
 
 
@@ -79,6 +85,16 @@ def thread_count() -> int:
         return threading.active_count()
 
 
+def usage(begun: float) -> Usage:
+    """What this process and the children it waited for took since `begun` (monotonic seconds)."""
+    own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return Usage(
+        wall=time.monotonic() - begun,
+        cpu=own.ru_utime + own.ru_stime + others.ru_utime + others.ru_stime,
+        memory=max(own.ru_maxrss, others.ru_maxrss) * PEAK_UNIT,
+    )
+
+
 def readable(fd: int) -> bool:
     """Whether reading would not block."""
     poll = select.poll()
@@ -98,7 +114,7 @@ def tree_memory(leader: int) -> int:
 
 def kill_strays(known: set[int]) -> None:
     """End children of this process that it did not start: orphans that left their group."""
-    for pid in _children(os.getpid()):
+    for pid in _thread_children(os.getpid(), os.getpid()):
         if pid not in known:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
@@ -131,6 +147,18 @@ def _children(pid: int) -> list[int]:
     found: list[int] = []
     with contextlib.suppress(OSError):
         for thread in os.listdir(f"/proc/{pid}/task"):
-            with contextlib.suppress(OSError):
-                found += map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split())
+            found += _thread_children(pid, thread)
     return found
+
+
+def _thread_children(pid: int, thread: int | str) -> list[int]:
+    try:
+        fd = os.open(f"/proc/{pid}/task/{thread}/children", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    try:
+        return [int(one) for one in os.read(fd, _MANY).split()]
+    except OSError:
+        return []
+    finally:
+        os.close(fd)

@@ -9,7 +9,7 @@ import msgspec
 from fairway.spec.artifact import Artifact, Node
 from fairway.spec.model import ModelVersion
 from fairway.spec.project import ProjectSpec
-from fairway.spec.run import Failure, MetricPoint, StepSpec, Usage
+from fairway.spec.run import Failure, MetricPoint, StepResult, StepSpec, Usage
 
 PROTOCOL = 1
 MAX_FRAME = 64 * 2**20
@@ -159,7 +159,13 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
     shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
 
 
-FromChild = Call | Await | Ask | Metrics | Returned
+class Committed(msgspec.Struct, frozen=True, kw_only=True, tag="committed"):
+    """Step to engine: its record is durable, so that nobody need wait for the process to be taken down."""
+
+    result: StepResult
+
+
+FromChild = Call | Await | Ask | Metrics | Returned | Committed
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
