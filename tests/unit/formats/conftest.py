@@ -1,5 +1,6 @@
 """A store of one value in a temporary folder, as the tests of formats need it."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 
 from fairway.formats import Encoded, decode, encode
+
+os.environ.setdefault("KERAS_BACKEND", "jax")
 
 
 @pytest.fixture
