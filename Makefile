@@ -7,7 +7,7 @@ UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 WORKERS ?= 2
 
-.PHONY: demo test lint types contracts check lock bench faults clean setup
+.PHONY: demo test lint types contracts check lock bench faults clean setup torch
 
 .venv/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3.11"; exit 1; }
@@ -23,7 +23,14 @@ WORKERS ?= 2
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# PyTorch takes gigabytes on Linux: its tests run where it was asked for, and in the checks of every change.
+.venv/torch-ready: .venv/dev-ready requirements/torch.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/torch.txt
+	@touch $@
+
 setup: .venv/dev-ready
+
+torch: .venv/torch-ready
 
 demo: .venv/demo-ready
 	bash examples/demo.sh $(abspath $(BIN))/fairway
@@ -45,6 +52,7 @@ check: lint types contracts
 
 lock:
 	$(UV) pyproject.toml --all-extras --group build --group dev -o requirements/dev.txt
+	$(UV) --group torch -c requirements/dev.txt -o requirements/torch.txt
 	$(UV) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
 	$(UV) pyproject.toml --extra sklearn --extra data --extra rl --group build -c requirements/dev.txt -o requirements/demo.txt
 

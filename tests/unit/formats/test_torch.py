@@ -5,7 +5,7 @@ import pytest
 
 from fairway.formats import encode
 
-torch: Any = pytest.importorskip("torch")
+torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed: `make torch`")
 pytest.importorskip("safetensors")
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from fairway.formats import NativePredictor, check_parity, decode_samples, package_model, signature_of
 
-torch: Any = pytest.importorskip("torch")
+torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed: `make torch`")
 
 
 def network() -> Any:
