@@ -6,69 +6,9 @@ import re
 import signal
 import subprocess
 import sys
-import time
-from pathlib import Path
 
 import pytest
-
-HEAD = "import os, sys, time\nimport fairway as fw\n"
-
-
-class Project:
-    """A folder with a project file, and the command line in it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("FAIRWAY_")}
-        self.environment = {**kept, "HOME": str(folder / "home"), "CI": "1"}
-
-    def write(self, text: str, name: str = "project.py") -> None:
-        """Write a project file."""
-        (self.folder / name).write_text(HEAD + text, encoding="utf-8")
-
-    def command(self, *words: str) -> list[str]:
-        """The command line as a list."""
-        return [sys.executable, "-m", "fairway", *words]
-
-    def fairway(self, *words: str, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
-        """Run a command to its end and check its exit code."""
-        done = subprocess.run(
-            self.command(*words),
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert expect is None or done.returncode == expect, done.stdout + done.stderr
-        return done
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start a command in a session of its own."""
-        return subprocess.Popen(
-            self.command(*words), cwd=self.folder, env=self.environment, stderr=subprocess.PIPE, text=True,
-            start_new_session=True,
-        )  # fmt: skip
-
-    def newest(self) -> str:
-        """Name of the newest run."""
-        return json.loads(self.fairway("runs", "--json").stdout)[0]["name"]
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    return Project(tmp_path)
-
-
-def wait_for(condition: object, seconds: float = 20.0) -> bool:
-    """Whether the condition came true in time."""
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        if condition():  # type: ignore[operator]
-            return True
-        time.sleep(0.05)
-    return False
-
+from projects import Project, wait_for
 
 PLAIN = """
 @fw.task

@@ -97,6 +97,12 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return EXIT_FAILED
+    except OSError as error:
+        from fairway.stores import faults
+
+        met = faults.explain(error, "carrying out this command", error.filename or ".")
+        _complain(met.message, met.hint)
+        return EXIT_FAILED
     return outcome if isinstance(outcome, int) else 0
 
 

@@ -33,6 +33,7 @@ class Progress(Listener):
         self._begun: dict[str, float] = {}
         self._running: dict[str, None] = {}
         self._ended = 0
+        self._kept = 0
         self._lines: dict[str, int] = {}
         self._drawn = 0.0
         self._partial: dict[tuple[str, int], bytes] = {}
@@ -42,9 +43,7 @@ class Progress(Listener):
         """Take note of a fact and print what follows from it."""
         body = event.body
         if isinstance(body, StepCalled):
-            self._calls[event.step] = body.spec
-            self._open[body.spec.task] = self._open.get(body.spec.task, 0) + 1
-            self._counts[body.spec.task] = self._counts.get(body.spec.task, 0) + 1
+            self.recalled(body.spec)
         elif isinstance(body, AttemptStarted):
             self._running[event.step] = None
             self._begun.setdefault(event.step, time.monotonic())
@@ -55,6 +54,18 @@ class Progress(Listener):
             self._ended += 1
             self._settled(event.step, body)
         self._draw()
+
+    def recalled(self, spec: StepSpec) -> None:
+        """Know a step by its call."""
+        self._calls[spec.name] = spec
+        self._open[spec.task] = self._open.get(spec.task, 0) + 1
+        self._counts[spec.task] = self._counts.get(spec.task, 0) + 1
+
+    def kept(self, step: str) -> None:
+        """Count a step that needs no work; their number is printed before the first one that does."""
+        self._kept += 1
+        self._ended += 1
+        self._open[self._calls[step].task] -= 1
 
     def output(self, step: str, attempt: int, data: bytes) -> None:
         """Print complete lines of a step's output behind its name."""
@@ -79,6 +90,9 @@ class Progress(Listener):
             )
         self._partial.clear()
         self._clear()
+        if self._kept:
+            kept, self._kept = self._kept, 0
+            self._print(f"  {_steps(kept)} done before")
 
     def _attempt(self, step: str, body: AttemptEnded) -> None:
         self._usage[step] = body.result.usage
@@ -150,6 +164,9 @@ class Progress(Listener):
 
     def _print(self, text: str) -> None:
         self._clear()
+        if self._kept:
+            text = f"  {_steps(self._kept)} done before\n{text}"
+            self._kept = 0
         try:
             self._stream.write(text + "\n")
             self._stream.flush()
@@ -173,6 +190,10 @@ class Progress(Listener):
             self._stream.write("\r\x1b[K")
             self._stream.flush()
             self._drawn = 0.0
+
+
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
 
 
 def _first(names: Iterable[str], count: int, title: "object") -> list[str]:

@@ -3,15 +3,18 @@
 import platform
 import shutil
 import sqlite3
-import sys
+import tempfile
 from pathlib import Path
 
 import click
+import msgspec
 
 from fairway import wiring
 from fairway.cli import views
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError, UsageError
 from fairway.spec.quantities import format_memory
+
+_ENOUGH_SPACE = 2**30
 
 
 @click.command("gc")
@@ -103,35 +106,59 @@ def doctor_command(rebuild: bool, as_json: bool) -> int:
       fairway doctor
     """
     root = wiring.store_root()
-    checks: list[tuple[str, bool, str]] = [
-        ("python", sys.version_info >= (3, 11), platform.python_version()),
-        ("sqlite", True, sqlite3.sqlite_version),
-        ("uv", True, shutil.which("uv") or "not installed; environments are built with pip"),
+    checks = [
+        Check("python", platform.python_version()),
+        Check("sqlite", sqlite3.sqlite_version),
+        Check("uv", shutil.which("uv") or "not installed; environments are built with pip"),
         _space(root),
+        _writing(root),
+        _store(root, rebuild=rebuild),
     ]
-    if (root / "store.json").exists():
-        stores = wiring.LocalStores(root)
-        if rebuild:
-            stores.metadata.rebuild()
-        problems = stores.metadata.verify().problems
-        checks.append(("store", not problems, "; ".join(problems) or f"{root}: log and tables agree"))
-        stores.close()
-    else:
-        checks.append(("store", True, "none here yet"))
-    good = all(fine for _, fine, _ in checks)
     if as_json:
-        click.echo(
-            views.as_json([{"check": name, "ok": fine, "found": found} for name, fine, found in checks])
-        )
+        click.echo(views.as_json(checks))
     else:
-        for name, fine, found in checks:
-            click.echo(f"  {name:<8} {'ok' if fine else 'WRONG':<6} {found}")
-        if not good:
-            click.echo("hint: `fairway doctor --rebuild`, or `fairway restore` a backup", err=True)
-    return EXIT_DONE if good else EXIT_FAILED
+        for check in checks:
+            click.echo(f"  {check.check:<8} {'ok' if check.ok else 'WRONG':<6} {check.found}")
+            if not check.ok:
+                click.echo(f"hint: {check.hint}", err=True)
+    return EXIT_DONE if all(check.ok for check in checks) else EXIT_FAILED
 
 
-def _space(root: Path) -> tuple[str, bool, str]:
+class Check(msgspec.Struct, frozen=True):
+    """One thing that was looked at; `hint` says what to do where it is not well."""
+
+    check: str
+    found: str
+    ok: bool = True
+    hint: str = ""
+
+
+def _space(root: Path) -> Check:
     folder = root if root.exists() else root.parent
     free = shutil.disk_usage(folder).free
-    return "disk", free > 2**30, f"{format_memory(free)} free at {folder}"
+    hint = f"free some space; `fairway gc --delete` and `du -sh {folder}/*` help"
+    return Check("disk", f"{format_memory(free)} free at {folder}", free > _ENOUGH_SPACE, hint)
+
+
+def _writing(root: Path) -> Check:
+    folder = root if root.exists() else root.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return Check("writing", f"possible at {folder}")
+    except OSError as error:
+        hint = "set `FAIRWAY_HOME` to a directory that can be written"
+        return Check("writing", f"not possible at {folder}: {error.strerror}", False, hint)
+
+
+def _store(root: Path, *, rebuild: bool) -> Check:
+    if not (root / "store.json").exists():
+        return Check("store", "none here yet")
+    stores = wiring.LocalStores(root)
+    if rebuild:
+        stores.metadata.rebuild()
+    problems = stores.metadata.verify().problems
+    stores.close()
+    found = "; ".join(problems) or f"{root}: log and tables agree"
+    return Check(
+        "store", found, not problems, "`fairway doctor --rebuild`, or `fairway restore` a backup elsewhere"
+    )

@@ -77,6 +77,12 @@ class Listener:
     def event(self, event: Event) -> None:
         """A fact was recorded."""
 
+    def recalled(self, spec: StepSpec) -> None:
+        """A step was called that an earlier try at the run put on record."""
+
+    def kept(self, step: str) -> None:
+        """A step is done: its result is on record from an earlier try at the run."""
+
     def output(self, step: str, attempt: int, data: bytes) -> None:
         """An attempt printed something."""
 
@@ -295,7 +301,9 @@ class RunEngine:
 
     def _settle(self, action: Settle) -> None:
         spec = self._state.steps[action.step].spec
-        if not action.replayed:
+        if action.replayed:
+            self._listener.kept(spec.name)
+        else:
             key, parts, why = self._keys.pop(action.step, ("", {}, "ran: its task has no cache"))
             source_run, source_step = self._hits.get(action.step, ("", ""))
             self._record(
@@ -334,6 +342,8 @@ class RunEngine:
         if isinstance(message, Call):
             if self._state.is_new(message.spec):
                 self._record(StepCalled(message.spec), message.spec.name)
+            elif message.spec.name not in self._state.steps:
+                self._listener.recalled(message.spec)
             self._state.called(message.spec)
         elif isinstance(message, Await):
             step = self._state.steps[message.step]

@@ -12,6 +12,8 @@ import sys
 
 import msgspec
 
+from fairway.spec.errors import NotFound
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _CHILD_FD = 3
 
@@ -44,7 +46,15 @@ class HostSetup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def launch(setup: HostSetup) -> Launched:
-    """Start a host; it begins to import the project at once. Its own output goes to our standard error."""
+    """Start a host; it begins to import the project at once. Its own output goes to our standard error.
+
+    Raises:
+        NotFound: there is no such project file.
+    """
+    if setup.project and not os.path.isfile(setup.project):
+        raise NotFound(
+            f"there is no file {setup.project}", hint="`fairway init` writes a project to start from"
+        )
     near, far = socket.socketpair()
     options = {
         "fd": _CHILD_FD, "root": setup.root, "project": setup.project, "pickled": setup.pickled,
