@@ -1,8 +1,6 @@
 """`python -m fairway` is the command line."""
 
-import sys
-
-from fairway.cli.main import main
+from fairway.cli.program import main
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

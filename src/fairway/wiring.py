@@ -4,15 +4,12 @@ FAIRWAY_HOME   directory of the store, instead of `.fairway` in the project
 FAIRWAY_TOKEN  token for the platform, instead of the one in the store
 """
 
-import asyncio
 import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, cast
 
 import msgspec
 
@@ -36,7 +33,6 @@ if TYPE_CHECKING:
     from fairway.spec.run import RunSpec, RunStatus
     from fairway.stores import FileArtifacts, FileLogs, FileResults, SqliteMetadata
 
-T = TypeVar("T")
 STORE = ".fairway"
 
 
@@ -167,9 +163,19 @@ class RunRequest(msgspec.Struct, kw_only=True):
     resume: str = ""
 
 
+_ahead: dict[str, Launched] = {}
+
+
+def head_start(file: str) -> None:
+    """Start the host of a project that is about to be asked for; `launch_host` hands it out then."""
+    path = str(Path(file).absolute())
+    with suppress(OSError, NotFound):
+        _ahead[path] = launch_host(path, store_root())
+
+
 def launch_host(file: str, root: Path, pickled: str = "") -> Launched:
     """Start the host of a project; it imports the project while the caller goes on."""
-    return launch(HostSetup(root=str(root), project=file, pickled=pickled))
+    return _ahead.pop(file, None) or launch(HostSetup(root=str(root), project=file, pickled=pickled))
 
 
 class Follower:
@@ -199,6 +205,7 @@ async def execute(
     """
     from fairway.engine.run import RunEngine, Stores
     from fairway.local.executor import LocalExecutor
+    from fairway.local.interrupts import Interrupts
     from fairway.local.leases import Lease
 
     setup = HostSetup(root=str(stores.root), project=request.file, pickled=request.pickled)
@@ -216,7 +223,7 @@ async def execute(
             parts = Stores(stores.metadata, stores.results, stores.logs, stores.read)
             engine = RunEngine(parts, executor, SystemClock(), listener)
             host.listen(engine.hear)
-            with _signals(engine.cancel):
+            with Interrupts(engine.cancel):
                 ended = await engine.run(spec, project, host, recorded)
         return spec.name, ended
     finally:
@@ -228,7 +235,6 @@ async def _new_run(
 ) -> "RunSpec":
     from fairway.engine.names import new_name
     from fairway.local.executor import LocalHost
-    from fairway.runner.values import Values
     from fairway.spec.run import RunSpec
     from fairway.spec.wire import Bind
 
@@ -241,6 +247,8 @@ async def _new_run(
             raise UsageError(bound.failure.message, hint=bound.failure.hint)
         parameters, shown = bound.parameters, bound.shown
     else:
+        from fairway.runner.values import Values
+
         values = Values(stores.artifacts)
         parameters = {name: values.save(value) for name, value in request.values.items()}
         shown = {name: str(value)[:200] for name, value in request.values.items()}
@@ -284,59 +292,6 @@ def choose_pipeline(project: "ProjectSpec", wanted: str) -> str:
     return names[0]
 
 
-class _signals:
-    """While a run is under way: Ctrl-C once cancels with grace, twice at once; a closed terminal changes nothing."""
-
-    def __init__(self, cancel: Callable[..., None]) -> None:
-        self._cancel = cancel
-        self._count = 0
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def __enter__(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
-        self._loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._loop.add_signal_handler(number, self._asked)
-        self._loop.add_signal_handler(signal.SIGHUP, lambda: None)
-
-    def _asked(self) -> None:
-        self._count += 1
-        if self._count == 1:
-            self._cancel()
-        else:
-            self._cancel(grace=0.0)
-
-    def __exit__(self, *_: object) -> None:
-        if self._loop is not None:
-            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                with suppress(ValueError, RuntimeError):
-                    self._loop.remove_signal_handler(number)
-
-
-def blocking(work: Coroutine[object, object, T]) -> T:
-    """Run a coroutine to its end, also where this thread has an event loop already, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    outcome: list[T] = []
-    errors: list[BaseException] = []
-
-    def main() -> None:
-        try:
-            outcome.append(asyncio.run(work))
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=main, name="fairway")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return outcome[0]
-
-
 def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **parameters: object) -> "Run":
     """Run a pipeline from a script or notebook and wait for its end.
 
@@ -353,6 +308,7 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
     from fairway.author import parameters as described
     from fairway.author.pipeline import Pipeline
     from fairway.engine.report import Run
+    from fairway.local.interrupts import blocking
 
     if not isinstance(pipeline, Pipeline):
         raise UsageError("fairway.run takes a pipeline", hint="decorate the function with `@fw.pipeline`")
@@ -521,6 +477,7 @@ def platform(root: Path, note: Callable[[str], None] = lambda text: None) -> "Re
 def stop_platform(root: Path) -> bool:
     """End the platform process of a store and all its endpoints; whether there was anything to end."""
     from fairway.local import platforms
+    from fairway.local.interrupts import blocking
 
     if platforms.running(root) is None and not platforms.left_behind(root):
         return False
@@ -585,6 +542,8 @@ def deploy(
         NotFound: there is no such model, version or alias.
         FairwayError: it did not become ready; what served before serves on.
     """
+    from fairway.local.interrupts import blocking
+
     stores = LocalStores(store_root())
     if isinstance(what, str):
         request = model_request(stores, what)

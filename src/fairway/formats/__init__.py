@@ -1,22 +1,59 @@
-"""How values become artifacts and models become predictors, one file per framework."""
+"""How values become artifacts and models become predictors, one file per framework.
 
-from fairway.formats.codecs import decode, encode
-from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
-from fairway.formats.matplotlib import figure_svg, is_figure
-from fairway.formats.models.adapters import describe_model
-from fairway.formats.models.package import (
-    Compiled,
-    Package,
-    compile_onnx,
-    package_model,
-    predict_sample,
-    sample_inputs,
-    signature_of,
-)
-from fairway.formats.models.parity import Parity, check_parity
-from fairway.formats.models.predictor import NativePredictor, Predictor, load_predictor
-from fairway.formats.models.rows import nullable_columns, outputs_to_rows, refuse_missing, rows_to_inputs
-from fairway.formats.models.samples import Arrays, decode_samples, encode_samples
+Each name is loaded when it is first used: an engine stores no values, and a step that stores a number packages no model.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fairway.formats.codecs import decode, encode
+    from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
+    from fairway.formats.matplotlib import figure_svg, is_figure
+    from fairway.formats.models.adapters import describe_model
+    from fairway.formats.models.package import (
+        Compiled,
+        Package,
+        compile_onnx,
+        package_model,
+        predict_sample,
+        sample_inputs,
+        signature_of,
+    )
+    from fairway.formats.models.parity import Parity, check_parity
+    from fairway.formats.models.predictor import NativePredictor, Predictor, load_predictor
+    from fairway.formats.models.rows import nullable_columns, outputs_to_rows, refuse_missing, rows_to_inputs
+    from fairway.formats.models.samples import Arrays, decode_samples, encode_samples
+
+_HOMES = {
+    "CODE_FORMATS": "encoded",
+    "Arrays": "models.samples",
+    "Compiled": "models.package",
+    "Encoded": "encoded",
+    "NativePredictor": "models.predictor",
+    "Package": "models.package",
+    "Parity": "models.parity",
+    "Predictor": "models.predictor",
+    "check_parity": "models.parity",
+    "compile_onnx": "models.package",
+    "decode": "codecs",
+    "decode_samples": "models.samples",
+    "describe_model": "models.adapters",
+    "encode": "codecs",
+    "encode_samples": "models.samples",
+    "figure_svg": "matplotlib",
+    "is_figure": "matplotlib",
+    "kind_of": "encoded",
+    "load_predictor": "models.predictor",
+    "nullable_columns": "models.rows",
+    "outputs_to_rows": "models.rows",
+    "package_model": "models.package",
+    "predict_sample": "models.package",
+    "refuse_missing": "models.rows",
+    "rows_to_inputs": "models.rows",
+    "sample_inputs": "models.package",
+    "signature_of": "models.package",
+}
 
 __all__ = [
     "CODE_FORMATS",
@@ -47,3 +84,11 @@ __all__ = [
     "sample_inputs",
     "signature_of",
 ]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(importlib.import_module(f"fairway.formats.{home}"), name)
+    return found

@@ -7,7 +7,6 @@ name only when it is complete, so an interrupted build leaves nothing that looks
 import asyncio
 import fcntl
 import hashlib
-import importlib.metadata
 import os
 import shutil
 import sys
@@ -132,7 +131,9 @@ async def _run(command: list[str], environment: EnvironmentSpec) -> None:
 def _pinned_needs(environment: EnvironmentSpec) -> list[str]:
     """What Fairway itself needs inside, at our versions unless the requirements pin their own."""
     own = {line.split("==")[0].strip().lower() for line in environment.requirements}
-    return [f"{name}=={importlib.metadata.version(name)}" for name in _NEEDED if name not in own]
+    from importlib import metadata
+
+    return [f"{name}=={metadata.version(name)}" for name in _NEEDED if name not in own]
 
 
 def _sibling(name: str) -> str | None:

@@ -2,7 +2,8 @@
 
 import sys
 
+from fairway.local.leaving import leave
 from fairway.runner.host import main
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    leave(main(sys.argv[1]))

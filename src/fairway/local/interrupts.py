@@ -1,0 +1,63 @@
+"""Between this process's event loop and the world around it: signals, and callers that have a loop of their own."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Interrupts:
+    """While a run is under way: Ctrl-C once cancels with grace, twice at once; a closed terminal changes nothing."""
+
+    def __init__(self, cancel: Callable[..., None]) -> None:
+        self._cancel = cancel
+        self._count = 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def __enter__(self) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._loop.add_signal_handler(number, self._asked)
+        self._loop.add_signal_handler(signal.SIGHUP, lambda: None)
+
+    def _asked(self) -> None:
+        self._count += 1
+        if self._count == 1:
+            self._cancel()
+        else:
+            self._cancel(grace=0.0)
+
+    def __exit__(self, *_: object) -> None:
+        if self._loop is not None:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                with suppress(ValueError, RuntimeError):
+                    self._loop.remove_signal_handler(number)
+
+
+def blocking(work: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end, also where this thread has an event loop already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    outcome: list[T] = []
+    errors: list[BaseException] = []
+
+    def main() -> None:
+        try:
+            outcome.append(asyncio.run(work))
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=main, name="fairway")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return outcome[0]

@@ -1,0 +1,17 @@
+"""How a program of ours ends: what must be done at exit is done, what would only be freed is left to the system."""
+
+import atexit
+import contextlib
+import os
+import sys
+from typing import NoReturn
+
+
+def leave(status: int) -> NoReturn:
+    """End this process now. An interpreter with hundreds of modules takes tens of milliseconds to free them."""
+    with contextlib.suppress(Exception):
+        atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    os._exit(status)
