@@ -1,22 +1,54 @@
-"""How values become artifacts and models become predictors, one file per framework."""
+"""How values become artifacts and models become predictors, one file per framework.
+
+What is about models is loaded when it is first asked for: most steps store values and never meet a model.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
 
 from fairway.formats.codecs import decode, encode
 from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
 from fairway.formats.matplotlib import figure_svg, is_figure
-from fairway.formats.models.adapters import describe_model
-from fairway.formats.models.package import (
-    Compiled,
-    Package,
-    compile_onnx,
-    package_model,
-    predict_sample,
-    sample_inputs,
-    signature_of,
-)
-from fairway.formats.models.parity import Parity, check_parity
-from fairway.formats.models.predictor import NativePredictor, Predictor, load_predictor
-from fairway.formats.models.rows import nullable_columns, outputs_to_rows, refuse_missing, rows_to_inputs
-from fairway.formats.models.samples import Arrays, decode_samples, encode_samples
+
+if TYPE_CHECKING:
+    from fairway.formats.models.adapters import describe_model
+    from fairway.formats.models.package import (
+        Compiled,
+        Package,
+        compile_onnx,
+        package_model,
+        predict_sample,
+        sample_inputs,
+        signature_of,
+    )
+    from fairway.formats.models.parity import Parity, check_parity
+    from fairway.formats.models.predictor import NativePredictor, Predictor, load_predictor
+    from fairway.formats.models.rows import nullable_columns, outputs_to_rows, refuse_missing, rows_to_inputs
+    from fairway.formats.models.samples import Arrays, decode_samples, encode_samples
+
+_HOMES = {
+    "Arrays": "models.samples",
+    "Compiled": "models.package",
+    "NativePredictor": "models.predictor",
+    "Package": "models.package",
+    "Parity": "models.parity",
+    "Predictor": "models.predictor",
+    "check_parity": "models.parity",
+    "compile_onnx": "models.package",
+    "decode_samples": "models.samples",
+    "describe_model": "models.adapters",
+    "encode_samples": "models.samples",
+    "load_predictor": "models.predictor",
+    "nullable_columns": "models.rows",
+    "outputs_to_rows": "models.rows",
+    "package_model": "models.package",
+    "predict_sample": "models.package",
+    "refuse_missing": "models.rows",
+    "rows_to_inputs": "models.rows",
+    "sample_inputs": "models.package",
+    "signature_of": "models.package",
+}
 
 __all__ = [
     "CODE_FORMATS",
@@ -47,3 +79,12 @@ __all__ = [
     "sample_inputs",
     "signature_of",
 ]
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found: object = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    globals()[name] = found
+    return found

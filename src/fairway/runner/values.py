@@ -104,9 +104,11 @@ class Values:
                 f"a {artifact.kind} is kept as a pickle, which cannot cross to another environment",
                 hint="return plain data, an array, a data frame or a file from the task that made it",
             )
-        content = self._store.open(artifact, verified=artifact.digest in self._verified)
+        own = artifact.format in ("file", "folder")
+        name = artifact.note if own else ""
+        content = self._store.open(artifact, verified=artifact.digest in self._verified, name=name)
         value = formats.decode(artifact.format, content, artifact.kind)
-        if artifact.format in ("file", "folder"):
+        if own:
             return (File if artifact.format == "file" else Folder)(cast("Path", value))
         return value
 
