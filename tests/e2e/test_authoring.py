@@ -46,16 +46,20 @@ def after(x: int) -> int:
     ("body", "printed", "count"),
     [
         ("print(sum([add(i) for i in range(300)]))", "45150", 300),
-        ("if add(1) == 2:\n        print('early')\n        return\n    add(5)\n    print('late')", "early", 1),
+        (
+            "if add(1) == 2:\n        print('early')\n        return\n    add(5)\n    print('late')",
+            "early",
+            1,
+        ),
         ("print(twice(add(1)) + 0)", "4", 3),
-        ("print(inner(3) + add(inner(5)))", "12", 3),
+        ("print(inner(3) + add(inner(5)))", "11", 3),
         ("print([int(x) for x in add.map([1, 2, 3], b=10)])", "[11, 12, 13]", 3),
         ("print([int(x) for x in add.map([1, 2], a=10)])", "[11, 12]", 2),
         ("other = add.options(name='plus', retries=1)\n    print(int(other(1)), int(add(1)))", "2 2", 2),
         ("x = add(1)\n    while x < 5:\n        x = add(x)\n    print(fw.value(x))", "5", 4),
         ("print(len({where(), where(), os.getpid()} | set()))", "3", 2),
         ("print({'a': add(1), 'b': [add(2)]}['b'][0] * 2)", "6", 2),
-        ("import functools\n    print(functools.reduce(add, [add(0), 2, 3], 0) + 0)", "9", 4),
+        ("import functools\n    print(functools.reduce(add, [add(0), 2, 3], 0) + 0)", "6", 4),
         ("print(type(fw.value(add(1))).__name__, type(fw.value({'x': [add(1)]})).__name__)", "int dict", 2),
     ],
 )
@@ -85,14 +89,13 @@ def main():
         try:
             ref + 1
         except fw.StepFailed as error:
-            print(error.step, "|", error.message, "|", error.details.splitlines()[-1])
+            print(error.step, "|", error.message, "|", error.details.splitlines()[-1:])
     print(add(1) + 0)
 """
     )
     said = told(project)
-    assert said[0] == "bad | bad: ValueError: no luck | ValueError: no luck"
-    assert said[1].startswith("after | ")
-    assert "bad" in said[1]
+    assert said[0] == "bad | bad: ValueError: no luck | ['ValueError: no luck']"
+    assert said[1] == "after | after: not run, because bad did not succeed | []"
     assert said[2] == "2"
 
 
@@ -116,9 +119,7 @@ def test_a_task_called_with_wrong_arguments_says_which_and_where(
     assert "fairway/author" not in stderr
 
 
-@pytest.mark.parametrize(
-    "result", ["threading.Lock()", "(i for i in range(3))", "open(__file__)", "sys.stdout"]
-)
+@pytest.mark.parametrize("result", ["threading.Lock()", "(i for i in range(3))", "[open('out', 'w')]"])
 def test_a_result_that_cannot_be_stored_is_named_with_its_type(project: Project, result: str) -> None:
     project.write(
         f"import threading\n\n@fw.task\ndef make():\n    return {result}\n"
@@ -217,9 +218,12 @@ def test_every_type_of_parameter_is_a_flag(project: Project, words: list[str], p
         (["--share", "half"], "--share takes a value of type float, not 'half'"),
         (["--fast", "yes"], "'yes' belongs to no flag"),
         (["--fast=perhaps"], "--fast takes a value of type bool, not 'perhaps'"),
-        (["--mode", "maybe"], "--mode takes one of on, off, 3, not 'maybe'"),
-        (["--level", "9"], "--level takes one of 1, 2, not '9'"),
-        (["--color", "green"], "--color takes one of RED, BLUE, not 'green'"),
+        (
+            ["--mode", "maybe"],
+            "--mode takes a value of type Literal['on', 'off', '3'], not 'maybe'\nhint: one of on, off, 3",
+        ),
+        (["--level", "9"], "--level takes a value of type Literal[1, 2], not '9'\nhint: one of 1, 2"),
+        (["--color", "green"], "--color takes a value of type Color, not 'green'\nhint: one of RED, BLUE"),
         (["--many", "1", "two"], "--many takes a value of type int, not 'two'"),
         (["--pair", "1"], "--pair takes 2 values (tuple[int, str]), not 1"),
         (["--maybe", "some"], "--maybe takes a value of type int, not 'some'"),
@@ -254,7 +258,7 @@ def test_of_several_pipelines_one_must_be_chosen(project: Project) -> None:
         stderr = project.fairway(command, "project.py", expect=2).stderr
         assert "one" in stderr
         assert "two" in stderr
-        assert "hint: `fairway run project.py:one`" in stderr
+        assert "`fairway run project.py:one`" in stderr
     assert told_of(project, "two") == ["due"]
     assert "three" in project.fairway("run", "project.py:three", expect=None).stderr
 
@@ -330,6 +334,7 @@ def draw() -> int:
     for epoch in range(3):
         fw.log(step=epoch, loss=1 / (epoch + 1))
     fw.log(final=7)
+    fw.show(fw.evaluate([0, 1, 1, 0], [0, 1, 0, 0]), title="judged")
     return 1
 
 @fw.task
@@ -353,7 +358,8 @@ def test_logged_metrics_and_shown_pictures_are_kept_and_saved(project: Project) 
         assert f"shown     {title}" in step
     project.fairway("show", "--save", "out")
     found = {path.name: path.read_text() for path in (project.folder / "out").iterdir()}
-    assert set(found) >= {"draw-a-line.svg", "draw-a-circle.svg", "draw-a-table.html"}
+    assert set(found) >= {"draw-a-line.svg", "draw-a-circle.svg", "draw-a-table.html", "draw-judged.html"}
+    assert "<svg" in found["draw-judged.html"]
     assert "<svg" in found["draw-a-line.svg"]
     assert "circle" in found["draw-a-circle.svg"]
     assert "&lt;x&gt;" in found["draw-a-table.html"]
@@ -443,8 +449,8 @@ if __name__ == "__main__":
     run = fw.run(main)
     print(run.ok, run.phase)
     page = run._repr_html_()
-    print("accuracy" in page, "<script" in page)
-    print("accuracy" in str(run))
+    print("accuracy" in page, page.count("<svg") > 0, "<script" in page)
+    print("accuracy" in str(run), list(run.evaluations), list(run.metrics))
     try:
         fw.run(main, wrong=1)
     except Exception as error:
@@ -466,7 +472,8 @@ def test_a_run_of_a_script_renders_with_its_evaluations(project: Project) -> Non
     project.write(SHOWN + SCRIPT)
     said = script(project)
     assert said[0] == "True Succeeded"
-    assert said[1] == "True False"
+    assert said[1] == "True True False"
+    assert said[2] == "True ['report'] ['draw/loss', 'draw/final']"
     assert said[3] == "UsageError main has no parameter 'wrong'"
 
 
@@ -514,7 +521,7 @@ def test_explain_says_what_broke_the_cache(
     (project.folder / "project.py").write_text(change(HEAD + EXPLAINED) if words == () else HEAD + EXPLAINED)
     planned = json.loads(project.fairway("plan", "project.py", *words, "--json").stdout)
     said = project.fairway("run", "project.py", "--explain", *words).stderr
-    assert planned[0]["step"] == "work"
+    assert planned[0]["step"].startswith("work x=")
     if why:
         assert why in said
         assert why in planned[0]["why"]

@@ -6,7 +6,6 @@ What is about models is loaded when it is first asked for: most steps store valu
 import importlib
 from typing import TYPE_CHECKING
 
-
 from fairway.formats.codecs import decode, encode
 from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
 from fairway.formats.matplotlib import figure_svg, is_figure
