@@ -95,7 +95,7 @@ def main():
     )
     said = told(project)
     assert said[0] == "bad | bad: ValueError: no luck | ['ValueError: no luck']"
-    assert said[1] == "after | after: not run, because bad did not succeed | []"
+    assert said[1] == "bad | after: not run, because bad did not succeed | []"
     assert said[2] == "2"
 
 
@@ -313,7 +313,7 @@ def test_files_and_folders_keep_their_names_and_are_cached_by_content(project: P
     assert run() == {"read", "read-2"}
     assert printed[-1][1] == "['pictures', 'b.png', 'deep/a.png']"
     missing = project.fairway("run", "project.py", "--file", "nowhere.csv", expect=2).stderr
-    assert "--file takes a file, and there is none at 'nowhere.csv'" in missing
+    assert "--file takes a value of type File, and there is none at 'nowhere.csv'" in missing
     other = project.fairway("run", "project.py", "--file", "pictures", expect=2).stderr
     assert "pictures is not a file" in other
 
@@ -510,7 +510,7 @@ def changed(old: str, new: str) -> Callable[[str], str]:
         (changed("x * RATE", "RATE * x"), (), "helper helper changed"),
         (changed("by = 3", "by = 4"), (), "class Scale changed"),
         (changed("return helper(x)", "return helper(x) + 0"), (), "function work changed"),
-        (changed("", ""), ("--x", "2"), "input x changed"),
+        (changed("", ""), ("--x", "2"), "no earlier result with x=2"),
     ],
 )
 def test_explain_says_what_broke_the_cache(

@@ -80,6 +80,10 @@ def test_a_difference_is_said_in_words(before: dict[str, str], now: dict[str, st
     assert cachekey.explain(before, now) == said
 
 
+def test_a_step_of_a_new_label_says_so() -> None:
+    assert cachekey.explain({}, {"input x": "1"}, "x=2") == "no earlier result with x=2"
+
+
 def test_resolving_keeps_containers_and_replaces_refs() -> None:
     node = Group(container="dict", items=(RefData("prepare"),), keys=(content("kk"),))
     found = cachekey.resolved(node, resolve)

@@ -9,7 +9,7 @@ from fairway.spec.model import Gates
 
 
 def made(**metrics: float) -> Evaluation:
-    return Evaluation(task="classification", metrics=metrics)
+    return Evaluation(kind="classification", count=1, metrics=metrics)
 
 
 @pytest.mark.parametrize(

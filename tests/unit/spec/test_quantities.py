@@ -65,7 +65,7 @@ def test_no_time_and_no_core_are_refused(none: str | int) -> None:
 @given(some.integers(0, 2**60))
 def test_any_number_of_bytes_is_kept_and_printed(size: int) -> None:
     assert parse_memory(size) == size
-    assert format_memory(size).split()[1] in ("B", "KiB", "MiB", "GiB")
+    assert format_memory(size).split()[1] in ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 @pytest.mark.parametrize(
