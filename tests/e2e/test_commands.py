@@ -81,7 +81,7 @@ def test_json_of_every_verb_parses(project: Project) -> None:
     assert parsed("init") == {"template": "supervised", "file": "cancer.py"}
     planned = parsed("plan", "project.py:main")
     assert isinstance(planned, list)
-    assert [(step["step"], step["will"]) for step in planned][0] == ("train rate=0.5", "run")
+    assert (planned[0]["step"], planned[0]["will"]) == ("train rate=0.5", "run")
     first = parsed("run", "project.py:main")
     assert isinstance(first, dict)
     assert first["phase"] == "Succeeded"
