@@ -16,15 +16,16 @@ from fairway.cli.main import COMMANDS, cli
 
 TEXT = """
 @fw.task
-def train(rate: float) -> dict[str, float]:
+def train(rate: float) -> object:
+    from sklearn.dummy import DummyRegressor
     print("training with", rate)
     fw.log(loss=rate)
-    return {"rate": rate}
+    return DummyRegressor(strategy="constant", constant=rate).fit([[0.0], [1.0]], [0.0, 1.0])
 
 @fw.pipeline
 def main(rate: float = 0.5):
     report = fw.evaluate([0, 1, 1, 0], [0, 1, 0, 0])
-    fw.register("toy", train(rate), evaluation=report)
+    fw.register("toy", train(rate), evaluation=report, sample=[[0.0], [1.0]])
 
 @fw.pipeline
 def gated(rate: float = 0.5):
