@@ -42,10 +42,11 @@ class ArtifactStore(Protocol):
         """Store every regular file below `path` and their manifest; returns the manifest's digest and the total size."""
         ...
 
-    def open(self, artifact: Artifact, *, verified: bool = False) -> Path | bytes:
+    def open(self, artifact: Artifact, *, verified: bool = False, name: str = "") -> Path | bytes:
         """The content: inline bytes, or a path that must not be written to; a folder's files lie below the path.
 
-        Checks the digest unless `verified`, or this process checked it before. Raises CorruptArtifact, NotFound.
+        The path ends in `name`, where one is given. Checks the digest unless `verified`, or this process checked
+        it before. Raises CorruptArtifact, NotFound.
         """
         ...
 

@@ -11,7 +11,8 @@ class File:
     """A file whose content travels with it: as a parameter, an argument or a result of a task.
 
     Its digest is its content's, so a cached step runs again when the content changes, not when the path does.
-    `open(file)`, `pandas.read_csv(file)` and `Path(file)` work; the content must not be written to.
+    It keeps the last part of its path, such as "rows.csv", wherever it is loaded. `open(file)`,
+    `pandas.read_csv(file)` and `Path(file)` work; the content must not be written to.
     """
 
     __slots__ = ("path",)

@@ -257,12 +257,19 @@ def _from_json(name: str, annotation: object, text: str) -> object:
     if annotation is object:
         return text
     try:
-        return _structured(name, annotation, json.loads(text))
-    except (ValueError, RecursionError, UsageError):
+        found = cast("object", json.loads(text))
+    except (ValueError, RecursionError):
+        found = text
+    try:
+        return _structured(name, annotation, found)
+    except UsageError as error:
         try:
             return _structured(name, annotation, text)
         except UsageError:
-            raise _wrong(name, annotation, text, " as JSON") from None
+            pass
+        if found is text or not isinstance(found, dict):
+            raise _wrong(name, annotation, text, " as JSON" if text[:1] in ("{", "[") else "") from None
+        raise error from None
 
 
 def _named(name: str, annotation: object, text: str) -> object:

@@ -257,7 +257,7 @@ def _configured(spec: TaskSpec, asked: _Settings) -> TaskSpec:
 
 def _count(name: str, number: object) -> int:
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
-        raise UsageError(f"{name}={number!r} is not a whole number of at least 0")
+        raise UsageError(f"{name}={number!r} is not a whole number of at least 0", hint=f"such as `{name}=1`")
     return number
 
 

@@ -120,7 +120,13 @@ def resume_command(run: str, explain: bool, quiet: bool, as_json: bool) -> int:
     stores = wiring.LocalStores(wiring.store_root())
     status = stores.metadata.run(wiring.find_run(stores, run))
     if status.phase == "Succeeded":
-        click.echo(f"run {status.spec.name} has succeeded; nothing is left to do", err=True)
+        stores.close()
+        if as_json:
+            from fairway.cli import views
+
+            click.echo(views.as_json(status))
+        else:
+            click.echo(f"run {status.spec.name} has succeeded; nothing is left to do", err=True)
         return EXIT_DONE
     request = wiring.RunRequest(
         file=status.spec.project, pipeline=status.spec.pipeline, resume=status.spec.name

@@ -94,7 +94,7 @@ class Foresight:
                 self._found.append((title, "cached", f"result of run {hit.run}"))
             else:
                 before = self._metadata.last_parts(self._spec.pipeline, spec.task, spec.label)
-                self._found.append((title, "run", cachekey.explain(before, parts)))
+                self._found.append((title, "run", cachekey.explain(before, parts, spec.label)))
 
     def _await(self, message: Await) -> None:
         outputs = self._outputs.get(message.step)

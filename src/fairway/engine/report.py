@@ -3,11 +3,17 @@
 import html
 from collections.abc import Callable
 
+from fairway.evaluation import evaluation_html
 from fairway.spec.artifact import Node
+from fairway.spec.evaluation import Evaluation
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Phase, RunStatus, StepStatus
 
 Load = Callable[[Node], object]
+
+_SHORT = 40
+_DRAWN = 8
+"""Steps and evaluations that are listed without being asked for one by one."""
 
 
 class Run:
@@ -51,6 +57,18 @@ class Run:
                 found.setdefault(f"{step.spec.name}/{point.name}", []).append((point.index, point.value))
         return found
 
+    @property
+    def evaluations(self) -> dict[str, Evaluation]:
+        """What `evaluate` gave in a step that returned it, by step."""
+        found: dict[str, Evaluation] = {}
+        for step in self.status.steps:
+            for output in step.outputs:
+                if output.kind.endswith("Evaluation"):
+                    value = self._load(output)
+                    if isinstance(value, Evaluation):
+                        found[step.spec.name] = value
+        return found
+
     def output(self, step: str) -> object:
         """What a step returned. Raises KeyError when there is no such step, or it has no result."""
         outputs = self.steps[step].outputs
@@ -62,9 +80,11 @@ class Run:
     def __repr__(self) -> str:
         spent = format_duration(max(0.0, self.status.ended - self.status.started))
         lines = [f"{self.status.spec.pipeline}  run {self.name}  {self.phase.lower()} in {spent}"]
-        lines += [f"  {_title(step):<28} {_said(step)}" for step in self.status.steps[:40]]
-        if len(self.status.steps) > 40:
-            lines.append(f"  … {len(self.status.steps) - 40} more steps")
+        lines += [f"  {_title(step):<28} {_said(step)}" for step in self.status.steps[:_SHORT]]
+        if len(self.status.steps) > _SHORT:
+            lines.append(f"  … {len(self.status.steps) - _SHORT} more steps")
+        lines += [f"  {name:<28} {evaluation!r}" for name, evaluation in self._some_evaluations()]
+        lines += [f"  {model} is registered" for model in self.status.models]
         if self.status.failure is not None:
             lines.append(f"  {self.status.failure.message}")
         return "\n".join(lines)
@@ -77,7 +97,15 @@ class Run:
         )
         head = html.escape(f"{self.status.spec.pipeline} · run {self.name} · {self.phase.lower()}")
         note = html.escape(self.status.failure.message) if self.status.failure is not None else ""
-        return f"<div><strong>{head}</strong><p>{note}</p><table>{rows}</table></div>"
+        drawn = "".join(
+            f"<h4>{html.escape(name)}</h4>{evaluation_html(evaluation)}"
+            for name, evaluation in self._some_evaluations()
+        )
+        models = html.escape(", ".join(self.status.models))
+        return f"<div><strong>{head}</strong><p>{note}{models}</p><table>{rows}</table>{drawn}</div>"
+
+    def _some_evaluations(self) -> list[tuple[str, Evaluation]]:
+        return list(self.evaluations.items())[:_DRAWN]
 
 
 def _title(step: StepStatus) -> str:

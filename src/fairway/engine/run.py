@@ -296,7 +296,7 @@ class RunEngine:
             self._state.looked_up(name, hit.outputs)
             return
         before = self._stores.metadata.last_parts(self._spec.pipeline, spec.task, spec.label)
-        self._keys[name] = (key, parts, f"ran: {cachekey.explain(before, parts)}")
+        self._keys[name] = (key, parts, f"ran: {cachekey.explain(before, parts, spec.label)}")
         self._state.looked_up(name, None)
 
     def _settle(self, action: Settle) -> None:

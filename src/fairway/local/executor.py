@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fairway.local import environments, gpus
 from fairway.local.hosts import HostSetup, Launched, end, launch
-from fairway.spec.errors import FairwayError
+from fairway.spec.errors import FairwayError, UsageError
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Failure
@@ -154,11 +154,15 @@ class LocalExecutor:
 
 
 def import_error(failure: Failure | None) -> FairwayError:
-    """The error for a project that cannot be imported, with the user's own traceback above the message."""
+    """The error for a project that cannot be imported, with the user's own traceback above the message.
+
+    Where there is none, the project declares something that cannot be.
+    """
     if failure is None:
         return FairwayError("the project could not be imported")
-    text = f"{failure.details}\n\n{failure.message}" if failure.details else failure.message
-    return FairwayError(text, hint=failure.hint)
+    if not failure.details:
+        return UsageError(failure.message, hint=failure.hint)
+    return FairwayError(f"{failure.details}\n\n{failure.message}", hint=failure.hint)
 
 
 def _processors() -> int:

@@ -23,10 +23,10 @@ def key(task: str, from_parts: dict[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def explain(before: dict[str, str], now: dict[str, str]) -> str:
-    """Why a step ran, given what its last like step was made of: the parts that changed, for people."""
+def explain(before: dict[str, str], now: dict[str, str], label: str = "") -> str:
+    """Why a step ran, given what the last one of its task and label was made of: what changed, for people."""
     if not before:
-        return "no earlier result"
+        return f"no earlier result with {label}" if label else "no earlier result"
     changed = [name for name in now if name in before and before[name] != now[name]]
     added = [name for name in now if name not in before]
     removed = [name for name in before if name not in now]

@@ -6,10 +6,11 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from fairway import formats
 from fairway.author.files import File, Folder
 from fairway.author.ref import node_of
 from fairway.author.session import is_ref
+from fairway.formats import codecs
+from fairway.formats.encoded import Encoded
 from fairway.ports import ArtifactStore
 from fairway.spec.artifact import INLINE_LIMIT, Artifact, Group, Node, RefData
 from fairway.spec.errors import SerializationError
@@ -32,7 +33,7 @@ class Values:
 
     def save(self, value: object) -> Artifact:
         """Store a value in the format its type calls for. Raises SerializationError, StorageError."""
-        encoded = formats.encode(value, allow_pickle=not self._foreign)
+        encoded = codecs.encode(value, allow_pickle=not self._foreign)
         if encoded.data is not None:
             return self.put(encoded.format, encoded.data, encoded.kind, encoded.note)
         files = False
@@ -60,7 +61,7 @@ class Values:
         inline = data if small else None
         return Artifact(format=form, digest=digest, size=len(data), kind=kind, note=note, inline=inline)
 
-    def _save_files(self, encoded: "formats.Encoded") -> tuple[str, int, bool]:
+    def _save_files(self, encoded: Encoded) -> tuple[str, int, bool]:
         if encoded.source is not None:
             if encoded.source.is_dir():
                 return *self._store.put_folder(encoded.source), True
@@ -104,9 +105,11 @@ class Values:
                 f"a {artifact.kind} is kept as a pickle, which cannot cross to another environment",
                 hint="return plain data, an array, a data frame or a file from the task that made it",
             )
-        content = self._store.open(artifact, verified=artifact.digest in self._verified)
-        value = formats.decode(artifact.format, content, artifact.kind)
-        if artifact.format in ("file", "folder"):
+        own = artifact.format in ("file", "folder")
+        name = artifact.note if own else ""
+        content = self._store.open(artifact, verified=artifact.digest in self._verified, name=name)
+        value = codecs.decode(artifact.format, content, artifact.kind)
+        if own:
             return (File if artifact.format == "file" else Folder)(cast("Path", value))
         return value
 

@@ -88,7 +88,9 @@ def _is_number(value: object) -> bool:
 
 
 def format_memory(size: float) -> str:
-    """Bytes for people: "0.3 GiB", "12 MiB", "640 B"."""
+    """Bytes for people: "1.5 TiB", "0.3 GiB", "12 MiB", "640 B"."""
+    if size >= 2**40:
+        return f"{size / 2**40:.1f} TiB"
     if size >= 2**30 / 10:
         return f"{size / 2**30:.1f} GiB"
     if size >= 2**20:

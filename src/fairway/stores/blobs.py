@@ -160,10 +160,10 @@ class FileArtifacts:
         manifest = folders.manifest(entries)
         return self.put_bytes(folders.encode(manifest)), sum(size for _, _, size in entries)
 
-    def open(self, artifact: Artifact, *, verified: bool = False) -> Path | bytes:
+    def open(self, artifact: Artifact, *, verified: bool = False, name: str = "") -> Path | bytes:
         """The content: inline bytes, or a path that must not be written to; a folder's files lie below it.
 
-        Checks the digest unless `verified`, or this process checked it before.
+        The path ends in `name`, where one is given. Checks the digest unless `verified`, or this process checked it before.
 
         Raises:
             CorruptArtifact: the content does not match the digest; it was moved aside, so that it can be made
@@ -179,8 +179,10 @@ class FileArtifacts:
             return artifact.inline
         with Explaining("reading an artifact", self._blobs):
             if artifact.files:
-                return Path(self._open_folder(artifact.digest, verified=verified))
-            return Path(self._open_blob(artifact.digest, artifact.size, verified=verified))
+                path = self._open_folder(artifact.digest, verified=verified)
+            else:
+                path = self._open_blob(artifact.digest, artifact.size, verified=verified)
+            return Path(self._named(artifact.digest, path, name) if name else path)
 
     def exists(self, digest: str) -> bool:
         """Whether a blob is here."""
@@ -288,6 +290,19 @@ class FileArtifacts:
         if not verified:
             self._remember(digest)
         return tree
+
+    def _named(self, digest: str, path: str, name: str) -> str:
+        """A link of that name to the content; the content's own path where none can be made."""
+        if "/" in name or name in (".", ".."):
+            return path
+        folder = f"{self._layout.trees}/{digest}.named"
+        link = f"{folder}/{name}"
+        with suppress(OSError, ValueError):
+            make_folders(folder)
+            with suppress(FileExistsError):
+                os.symlink(os.path.relpath(path, folder), link)
+            os.utime(folder)
+        return link if os.path.exists(link) else path
 
     def _manifest(self, digest: str) -> bytes:
         path = self._open_blob(digest, None, verified=True)

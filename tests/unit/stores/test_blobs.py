@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -346,3 +347,21 @@ def test_signals_do_not_cut_a_file_short(root):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
     assert blobs(root).keys() == {digest}
+
+
+def test_content_is_opened_under_the_name_asked_for(root: Path, tmp_path: Path) -> None:
+    store = FileArtifacts(root)
+    source = tmp_path / "rows.csv"
+    source.write_bytes(b"a,b")
+    digest, size = store.put_file(source)
+    artifact = Artifact(format="file", digest=digest, size=size)
+    for name in ("rows.csv", "other.txt", "rows.csv"):
+        opened = store.open(artifact, name=name)
+        assert isinstance(opened, Path)
+        assert (opened.name, opened.read_bytes()) == (name, b"a,b")
+    for odd in ("../up", ".", "..", "a/b", "\0"):
+        opened = store.open(artifact, name=odd)
+        assert isinstance(opened, Path)
+        assert opened.name == digest
+    store.sweep([], older_than=-60, dry=False)
+    assert list((root / "blobs" / "tree").iterdir()) == []

@@ -1,0 +1,313 @@
+"""The command line as a whole: JSON from every verb, an example in every help, exit codes, completion, live logs."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from projects import Project, wait_for
+
+from fairway.cli.main import COMMANDS, cli
+
+TEXT = """
+@fw.task
+def train(rate: float) -> object:
+    from sklearn.dummy import DummyRegressor
+    print("training with", rate)
+    fw.log(loss=rate)
+    return DummyRegressor(strategy="constant", constant=rate).fit([[0.0], [1.0]], [0.0, 1.0])
+
+@fw.pipeline
+def main(rate: float = 0.5):
+    report = fw.evaluate([0, 1, 1, 0], [0, 1, 0, 0])
+    fw.register("toy", train(rate), evaluation=report, sample=[[0.0], [1.0]])
+
+@fw.pipeline
+def gated(rate: float = 0.5):
+    report = fw.evaluate([0, 1, 1, 0], [0, 1, 0, 0])
+    fw.register("toy", train(rate), evaluation=report, at_least={"accuracy": 0.99})
+"""
+
+
+def every_command() -> list[tuple[list[str], click.Command]]:
+    """All verbs with their words, subcommands included."""
+    context = click.Context(cli)
+    found: list[tuple[list[str], click.Command]] = []
+    waiting: list[tuple[list[str], click.Command | None]] = [
+        ([name], cli.get_command(context, name)) for name in COMMANDS
+    ]
+    for words, command in waiting:
+        assert command is not None, words
+        found.append((words, command))
+        if isinstance(command, click.Group):
+            waiting += [([*words, name], inner) for name, inner in command.commands.items()]
+    return found
+
+
+@pytest.mark.parametrize(("words", "command"), every_command(), ids=lambda value: str(value))
+def test_every_help_has_an_example_that_is_a_command(words: list[str], command: click.Command) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fairway", *words, "--help"], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Example:" in done.stdout
+    example = done.stdout.split("Example:")[1].strip().splitlines()[0]
+    assert f"fairway {' '.join(words)}" in example
+    context = click.Context(command)
+    for option in command.get_params(context):
+        assert not isinstance(option, click.Option) or option.help, option.name
+    takes_json = any("--json" in option.opts for option in command.params)
+    assert takes_json or words == ["completion"], "no --json"
+
+
+def test_json_of_every_verb_parses(project: Project) -> None:
+    project.write(TEXT)
+    tried: set[str] = set()
+
+    def parsed(*words: str) -> object:
+        done = project.fairway(*words, "--json")
+        verb = " ".join(words[:2]) if words[0] == "models" and len(words) > 1 else words[0]
+        tried.add(verb)
+        if verb == "logs":
+            return [json.loads(line) for line in done.stdout.splitlines()]
+        return json.loads(done.stdout)
+
+    assert parsed("runs") == []
+    assert parsed("models") == []
+    assert parsed("init") == {"template": "supervised", "file": "cancer.py"}
+    planned = parsed("plan", "project.py:main")
+    assert isinstance(planned, list)
+    assert (planned[0]["step"], planned[0]["will"]) == ("train rate=0.5", "run")
+    first = parsed("run", "project.py:main")
+    assert isinstance(first, dict)
+    assert first["phase"] == "Succeeded"
+    second = parsed("run", "project.py:main", "--rate", "0.25")
+    assert isinstance(second, dict)
+    names = [first["spec"]["name"], second["spec"]["name"]]
+    assert isinstance(parsed("show", f"{names[0]}/train"), dict)
+    lines = parsed("logs", names[0])
+    assert isinstance(lines, list)
+    assert [line["text"] for line in lines if line["step"] == "train"] == ["training with 0.5"]
+    compared = parsed("compare", *names)
+    assert isinstance(compared, dict)
+    assert compared["differences"]["parameter rate"] == ["0.5", "0.25"]
+    assert compared["differences"]["metric train/loss"] == ["0.5", "0.25"]
+    parsed("models", "alias", "toy", "champion", "1")
+    shown = parsed("models", "show", "toy@champion")
+    assert isinstance(shown, dict)
+    assert shown["version"] == 1
+    assert isinstance(parsed("models", "compare", "toy:1", "toy:2"), dict)
+    assert parsed("resume", names[0])
+    parsed("gc")
+    parsed("doctor")
+    parsed("backup", "copy")
+    project.environment["FAIRWAY_HOME"] = str(project.folder / "again")
+    parsed("restore", "copy")
+    listed = parsed("models")
+    assert isinstance(listed, list)
+    assert listed[0]["newest"]["version"] == 2
+    del project.environment["FAIRWAY_HOME"]
+    parsed("up")
+    try:
+        deployed = parsed("deploy", "toy")
+        assert isinstance(deployed, dict)
+        parsed("endpoints")
+        parsed("deploy", "toy:1")
+        parsed("rollback", "toy")
+        parsed("undeploy", "toy")
+    finally:
+        parsed("down")
+    verbs = {" ".join(words) for words, command in every_command() if not isinstance(command, click.Group)}
+    assert verbs | {"models"} == tried | {"completion", "cancel"}
+
+
+def test_exit_codes_tell_what_happened(project: Project) -> None:
+    project.write(TEXT)
+    project.write("@fw.pipeline\ndef main():\n    raise ValueError('no')\n", "failing.py")
+    project.fairway("run", "project.py:main")
+    project.fairway("run", "failing.py", expect=1)
+    for words in (
+        ["runn"],
+        ["run"],
+        ["runs", "--limit", "x"],
+        ["init", "--template", "x"],
+    ):
+        stderr = project.fairway(*words, expect=2).stderr
+        assert stderr.startswith("error: ")
+        assert "hint: " in stderr
+        assert "Traceback" not in stderr
+    project.fairway("run", "project.py:gated", expect=3)
+    assert "there is no file" in project.fairway("run", "nowhere.py", expect=4).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["show", "zzzz"], "there is no run 'zzzz'"),
+        (["logs", "zzzz"], "there is no run 'zzzz'"),
+        (["resume", "zzzz"], "there is no run 'zzzz'"),
+        (["cancel", "zzzz"], "there is no run 'zzzz'"),
+        (["compare", "zzzz", "yyyy"], "there is no run 'zzzz'"),
+        (["models", "show", "ghost"], "ghost"),
+        (["models", "show", "toy:9"], "toy has no version 9"),
+        (["models", "show", "toy@ghost"], "ghost"),
+        (["models", "alias", "toy", "champion", "9"], "toy has no version 9"),
+        (["models", "compare", "toy:1", "toy:9"], "toy has no version 9"),
+        (["deploy", "ghost"], "ghost"),
+        (["deploy", "toy@ghost"], "ghost"),
+    ],
+)
+def test_what_is_not_there_is_said_with_exit_code_4(models: Project, words: list[str], said: str) -> None:
+    stderr = models.fairway(*words, expect=4).stderr
+    assert said in stderr
+    assert "hint: " in stderr
+
+
+def test_a_step_that_is_not_there_is_said_too(models: Project) -> None:
+    for command in ("show", "logs"):
+        stderr = models.fairway(command, f"{models.newest()}/ghost", expect=4).stderr
+        assert "has no step 'ghost'" in stderr
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with a registered model."""
+    project = Project(tmp_path_factory.mktemp("models"))
+    project.write(TEXT)
+    project.fairway("run", "project.py:main")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("cpu=4096", "4096 CPUs"),
+        ("memory='900Ti'", "900.0 TiB of memory"),
+        ("gpu=64", "64 GPUs"),
+    ],
+)
+def test_more_than_the_machine_has_is_refused_by_name(project: Project, asked: str, said: str) -> None:
+    project.write(f"@fw.task({asked})\ndef huge():\n    pass\n\n@fw.pipeline\ndef main():\n    huge()\n")
+    stderr = project.fairway("run", "project.py", expect=1).stderr
+    assert "asks for more than there is" in stderr
+    assert said.split()[0].split(".")[0] in stderr
+
+
+def test_logs_follow_a_step_until_the_run_is_over(project: Project) -> None:
+    project.write(
+        "@fw.task\ndef tick():\n    for i in range(6):\n        print('tick', i, flush=True)\n"
+        "        time.sleep(0.3)\n\n@fw.task\ndef other():\n    print('apart')\n\n"
+        "@fw.pipeline\ndef main():\n    tick()\n    other()\n"
+    )
+    running = project.start("run", "project.py", "--quiet")
+    assert wait_for(lambda: "running" in project.fairway("runs").stdout)
+    followed = project.fairway("logs", f"{project.newest()}/tick", "--follow", "--times")
+    assert running.wait(timeout=30) == 0
+    lines = followed.stdout.splitlines()
+    assert [line.split(" ", 1)[1] for line in lines] == [f"tick {i}" for i in range(6)]
+    assert lines[0][2] == lines[0][5] == ":"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts_complete(project: Project, shell: str) -> None:
+    script = project.fairway("completion", shell).stdout
+    assert "_FAIRWAY_COMPLETE" in script
+    answers = subprocess.run(
+        [sys.executable, "-m", "fairway"],
+        env={
+            **project.environment, "_FAIRWAY_COMPLETE": f"{shell}_complete",
+            "COMP_WORDS": "fairway un" if shell != "fish" else "fairway", "COMP_CWORD": "1" if shell != "fish" else "un",
+        },
+        capture_output=True, text=True, timeout=30, cwd=project.folder,
+    )  # fmt: skip
+    assert "undeploy" in answers.stdout, answers.stderr
+    assert "models" not in answers.stdout
+
+
+def test_the_flags_of_a_pipeline_are_in_its_help(project: Project) -> None:
+    project.write(
+        "@fw.pipeline\ndef main(depths: list[int] = [2, 3], fast: bool = False, name: str | None = None):\n"
+        '    """Predict who leaves.\n\n    Args:\n        depths: of the trees.\n    """\n'
+    )
+    said = project.fairway("run", "project.py", "--help").stdout
+    assert "Predict who leaves." in said
+    assert "of the trees. [default: 2 3]" in said
+    assert "--fast / --no-fast" in said
+    assert json.loads(project.fairway("runs", "--json").stdout) == []
+
+
+def test_ctrl_c_twice_ends_at_once(project: Project) -> None:
+    project.write(
+        "import signal\n@fw.task\ndef stubborn():\n    signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "    open('begun', 'w').close()\n    time.sleep(120)\n\n@fw.pipeline\ndef main():\n    stubborn()\n"
+    )
+    running = project.start("run", "project.py:main")
+    assert wait_for((project.folder / "begun").exists)
+    os.kill(running.pid, signal.SIGINT)
+    assert wait_for(lambda: running.poll() is not None, 1.0) is False
+    os.kill(running.pid, signal.SIGINT)
+    assert running.wait(timeout=8) == 130
+
+
+def test_a_terminal_sees_live_progress_and_a_pipe_plain_lines(project: Project) -> None:
+    project.write(TEXT)
+    plain = project.fairway("run", "project.py:main").stderr
+    assert "\x1b" not in plain
+    assert "\r" not in plain
+    environment = {name: text for name, text in project.environment.items() if name != "CI"}
+    environment |= {"TERM": "xterm", "COLUMNS": "80"}
+    shown, terminal = pty.openpty()
+    running = subprocess.Popen(
+        project.command("run", "project.py:main"), cwd=project.folder, env=environment,
+        stderr=terminal, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    os.close(terminal)
+    seen = b""
+    while True:
+        try:
+            data = os.read(shown, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        seen += data
+    os.close(shown)
+    assert running.wait(timeout=30) == 0
+    assert b"steps" in seen
+    assert b"\x1b[K" in seen
+    assert seen.replace(b"\r\n", b"\n").splitlines()[-1].startswith(b"\x1b[KDone in")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("@fw.task(cpu='many')\ndef a(): pass\n", "task a: cpu='many' is not a number of CPUs"),
+        ("@fw.task(memory='2 apples')\ndef a(): pass\n", "is not an amount of memory"),
+        ("@fw.task(timeout='soon')\ndef a(): pass\n", "is not a duration"),
+        ("@fw.task(retries=-1)\ndef a(): pass\n", "retries=-1 is not a whole number"),
+        ("@fw.task\nasync def a(): pass\n", "is an async function"),
+        ("@fw.task\ndef a(): pass\n\n@fw.task\ndef a(): pass\n", "declares two tasks 'a', in lines 3 and 6"),
+        ("fw.Environment(requirements=['xgboost'])\n", "requirement 'xgboost' is not pinned"),
+        ("fw.Environment(requirements='nowhere.txt')\n", "cannot read the requirements file nowhere.txt"),
+        ("x = 1\n", "project.py declares no pipeline"),
+        ("@fw.pipeline\ndef main(*rest): pass\n", "the parameter *rest of main can have no flag"),
+        ("@fw.pipeline\ndef main(config: str): pass\n", "which `fairway run` has itself"),
+        ("from fairway import nothing\n", "nothing"),
+        ("import helpers_of_ours.deep\n", "helpers_of_ours"),
+        ("def broken():\n\treturn 1\n        return 2\n", "line 5"),
+    ],
+)
+def test_a_wrong_declaration_is_said_before_anything_runs(project: Project, text: str, said: str) -> None:
+    project.write(text)
+    done = project.fairway("run", "project.py", expect=None)
+    assert done.returncode == (1 if 'File "' in done.stderr else 2)
+    assert said in done.stderr
+    assert "hint: " in done.stderr
+    assert "fairway/runner" not in done.stderr
+    assert str(Path("fairway", "author")) not in done.stderr
+    assert json.loads(project.fairway("runs", "--json").stdout) == []
