@@ -7,6 +7,7 @@ workers outlive this process; `recover` finds them again. Must not know which re
 import asyncio
 import contextlib
 import hashlib
+import shlex
 import shutil
 import signal
 import socket
@@ -262,10 +263,10 @@ class LocalDeployer:
         what = f"revision {revision.number} of {revision.endpoint}"
         while not worker.ready:
             if await worker.left(_ASK_SECONDS):
-                raise FairwayError(f"{what} did not become ready: {worker.how()}", hint=f"see {worker.log}")
+                raise FairwayError(f"{what} did not become ready: {worker.how()}", hint=_hint(worker))
             if time.monotonic() > deadline:
                 raise FairwayError(
-                    f"{what} was not ready after {_READY_SECONDS:.0f} seconds", hint=f"see {worker.log}"
+                    f"{what} was not ready after {_READY_SECONDS:.0f} seconds", hint=_hint(worker)
                 )
             status = await worker.ask("status")
             worker.ready = status is not None and status.phase == "ready"
@@ -320,6 +321,10 @@ class LocalDeployer:
         if not site.workers and not site.leaving:
             site.silence()
             self._sites.pop(site.name, None)
+
+
+def _hint(worker: Worker) -> str:
+    return f"what it printed: `cat {shlex.quote(str(worker.log))}`; what served before serves on: `fairway endpoints`"
 
 
 def _grace(revision: RevisionSpec) -> float:

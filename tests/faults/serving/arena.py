@@ -22,7 +22,15 @@ from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 MODELS = """
 import fairway as fw
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
+
+@fw.task
+def rates(broken: bool) -> LinearRegression:
+    data = np.random.default_rng(0).normal(size=(200, 4))
+    model = LinearRegression().fit(data, data.sum(axis=1))
+    if broken:
+        model.coef_ = model.coef_ * np.nan
+    return model
 
 @fw.task
 def train(c: float) -> LogisticRegression:
@@ -38,6 +46,8 @@ def sample() -> np.ndarray:
 def churn() -> fw.ModelVersion:
     first = fw.register("churn", train(1.0), sample=sample())
     fw.value(first)
+    for broken in (False, True):
+        fw.value(fw.register("rates", rates(broken), sample=sample()))
     return fw.register("churn", train(0.01), sample=sample())
 """
 ROWS = b"[[1.0, 2.0, 3.0, 4.0]]"
