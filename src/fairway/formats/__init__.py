@@ -1,6 +1,6 @@
 """How values become artifacts and models become predictors, one file per framework."""
 
-from fairway.formats.codecs import decode, encode
+from fairway.formats.codecs import decode, encode, encode_portable
 from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
 from fairway.formats.matplotlib import figure_svg, is_figure
 from fairway.formats.models.adapters import describe_model
@@ -33,6 +33,7 @@ __all__ = [
     "decode_samples",
     "describe_model",
     "encode",
+    "encode_portable",
     "encode_samples",
     "figure_svg",
     "is_figure",
