@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
-from fairway.plan.endpoints import Action, Remove, Roll, Tries, Wanted, decide, tried
+from fairway.plan.endpoints import Action, Remove, Roll, Tries, Wanted, decide, succeeded, tried
 from fairway.ports import ArtifactStore, Clock, Deployer, MetadataStore
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, RevisionSpec
 from fairway.spec.errors import FairwayError, NotFound, UsageError
@@ -191,6 +191,7 @@ class EndpointEngine:
             self._reasons[action.name] = f"workers could not be started: {error}"
         else:
             self._reasons.pop(action.name, None)
+            self._tries[action.name] = succeeded(self._tries[action.name])
 
     def _planned(self, request: DeployRequest) -> RevisionSpec:
         """The revision a request asks for, not numbered yet. Raises NotFound, UsageError."""

@@ -59,13 +59,13 @@ def kill_during_deployments(arena: Arena, kills: int) -> tuple[Seen, Load]:
             assert wait_for(lambda: pid not in arena.platform())  # noqa: B023
             before = set(arena.workers())
             arena.up()
+            seen.adopted += bool(before & set(arena.workers()))
             now = arena.status()
             if now.wanted < known:
                 seen.lost.append(f"revision {known} was acknowledged, {now.wanted} is wanted")
             known = now.wanted
             if number % 5 == 0 or number == kills - 1:
                 assert wait_for(arena.settled), arena.status()
-            seen.adopted += bool(before & set(arena.workers()))
         time.sleep(0.2)
     return seen, load
 
