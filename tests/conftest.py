@@ -20,6 +20,9 @@ Figure = str | int | float | bool
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--full", action="store_true", help="full sizes; the figures go to tests/results")
+    parser.addoption(
+        "--soak", type=float, default=30.0, metavar="MINUTES", help="how long load lasts with --full"
+    )
 
 
 @pytest.fixture

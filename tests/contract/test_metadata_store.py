@@ -479,6 +479,9 @@ def test_endpoints_are_as_wanted(store):
     (found,) = store.endpoints()
     assert (found.wanted, found.revision, found.reason, found.workers) == (1, revision, "deployed", 2)
     assert (found.serving, found.ready) == (0, 0)
+    store.append([Event(body=EndpointPointed("e", 1, "moved", 9000))])
+    assert store.endpoints()[0].port == 9000
+    assert store.create_revision(RevisionSpec(endpoint="e", number=0), 9001)[1] == 9000
     store.append([Event(body=EndpointPointed("e", 0))])
     (found,) = store.endpoints()
     assert (found.wanted, found.phase, found.revision) == (0, "Stopped", None)

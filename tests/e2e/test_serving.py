@@ -243,7 +243,9 @@ def test_endpoints_answer_without_the_platform_and_are_adopted_when_it_is_back(p
         for pid in project.platform():
             os.kill(pid, signal.SIGKILL)
         eventually(lambda: project.platform() == [])
-        assert project.json("endpoints")[0]["phase"] == "Stopped"
+        (alone,) = project.json("endpoints")
+        assert (alone["phase"], alone["ready"], alone["url"], alone["runtime"]) == ("Running", 2, url, "onnx")
+        assert alone["reason"] == "no platform process looks after it"
         time.sleep(0.3)
         project.fairway("up")
         assert project.workers() == workers
@@ -372,13 +374,48 @@ def test_a_port_in_use_is_said(project: Project) -> None:
     assert answer["status"]["port"] == int(port)
 
 
-def test_an_endpoint_keeps_its_port(project: Project) -> None:
+def test_an_endpoint_keeps_its_port_or_moves_when_asked(project: Project) -> None:
     port = project.json("deploy", "churn")["status"]["port"]
+    kept = project.json("deploy", "churn:1", "--port", str(port))
+    assert (kept["status"]["port"], kept["replaced"]) == (port, 1)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         other = taken.getsockname()[1]
-    assert f"keeps its port {port}" in project.fairway("deploy", "churn", "--port", str(other), code=2).stderr
+        assert "in use" in project.fairway("deploy", "churn", "--port", str(other), code=2).stderr
+        assert infer(connect(port)) == "1"
+    moved = project.json("deploy", "churn:2", "--port", str(other))
+    assert (moved["status"]["port"], moved["replaced"]) == (other, 2)
+    assert infer(connect(other)) == "2"
     with pytest.raises(ConnectionRefusedError):
-        connect(other)
+        connect(port)
+    os.kill(project.workers()[0], signal.SIGKILL)
+    eventually(lambda: project.json("endpoints")[0]["ready"] == 2)
+    assert project.json("rollback", "churn")["status"]["port"] == other
+    project.fairway("down")
+    project.fairway("up")
+    eventually(lambda: project.json("endpoints")[0]["ready"] == 2)
+    assert infer(connect(other)) == "1"
+    second = project.json("deploy", "churn", "--name", "second", "--port", str(port))
+    assert second["status"]["port"] == port
+    assert (
+        "belongs to endpoint second" in project.fairway("deploy", "churn", "--port", str(port), code=2).stderr
+    )
+
+
+def test_a_deployment_that_fails_moves_nothing_and_keeps_no_port(project: Project) -> None:
+    port = project.json("deploy", "churn")["status"]["port"]
+    register_bad(project.root)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        other = taken.getsockname()[1]
+    assert "reproduced" in project.fairway("deploy", "churn", "--port", str(other), code=1).stderr
+    assert (
+        "reproduced"
+        in project.fairway("deploy", "churn", "--name", "new", "--port", str(other), code=1).stderr
+    )
+    (status,) = project.json("endpoints")
+    assert (status["port"], status["ready"]) == (port, 2)
+    assert (
+        project.json("deploy", "churn:1", "--name", "third", "--port", str(other))["status"]["port"] == other
+    )
     assert infer(connect(port)) == "2"
 
 

@@ -11,12 +11,11 @@ import msgspec
 
 from fairway import wiring
 from fairway.cli import views
-from fairway.local import platforms
-from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, RevisionSpec
+from fairway.local import platforms, sightings
+from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import EXIT_DONE, UsageError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-_NOT_RUNNING = "the platform process does not run"
 
 
 @click.command("deploy")
@@ -117,7 +116,7 @@ def endpoints_command(as_json: bool) -> int:
     """
     root = wiring.store_root()
     runs = platforms.running(root) is not None
-    found = asyncio.run(wiring.platform(root).endpoints()) if runs else _on_record(root)
+    found = asyncio.run(wiring.platform(root).endpoints() if runs else _unattended(root))
     if as_json:
         click.echo(views.as_json(found))
         return EXIT_DONE
@@ -132,7 +131,7 @@ def endpoints_command(as_json: bool) -> int:
             f"{status.wanted}"
             if status.serving in (0, status.wanted)
             else f"{status.serving} → {status.wanted}",
-            _what(status.revision),
+            ", ".join(_served(status)),
             f"{status.ready}/{status.workers}",
             status.phase.lower(),
             status.reason[:80],
@@ -141,7 +140,7 @@ def endpoints_command(as_json: bool) -> int:
     ]
     click.echo(views.table(("endpoint", "url", "revision", "serves", "workers", "phase", ""), rows))
     if not runs:
-        _say("hint: `fairway up` starts the platform and its endpoints")
+        _say("hint: `fairway up` starts the platform, which looks after them")
     return EXIT_DONE
 
 
@@ -196,10 +195,9 @@ def _story(answer: Deployed, request: DeployRequest | None) -> None:
     """What was deployed, and as the only thing on standard output, where it answers."""
     status, revision = answer.status, answer.status.revision
     workers = f"{status.workers} worker{'s' if status.workers != 1 else ''}"
-    _say(f"{status.name}  revision {status.wanted}  {', '.join([*_served(revision), workers])}")
-    if revision is not None and revision.model is not None and revision.model.candidate.sample_rows:
-        rows = revision.model.candidate.sample_rows
-        _say(f"  samples reproduced {rows}/{rows}")
+    _say(f"{status.name}  revision {status.wanted}  {', '.join([*_served(status), workers])}")
+    if status.samples not in ("", "none"):
+        _say(f"  samples reproduced {status.samples}")
     if answer.key:
         _say(f"  its key, shown this once: {answer.key}")
         _say(f"  send it as the header `Authorization: Bearer {answer.key}`")
@@ -208,27 +206,20 @@ def _story(answer: Deployed, request: DeployRequest | None) -> None:
     click.echo(status.url)
 
 
-def _served(revision: RevisionSpec | None) -> Sequence[str]:
+def _served(status: EndpointStatus) -> Sequence[str]:
+    """What it serves, and as far as its workers said so, with what."""
+    revision = status.revision
     if revision is None:
         return ()
     if revision.model is None:
         return (f"function {revision.function}",)
-    candidate = revision.model.candidate
     named = f"{revision.model.name} " if revision.model.name != revision.endpoint else ""
-    return (
-        f"{named}version {revision.model.version}",
-        "onnx" if candidate.compiled else candidate.artifact.format,
-    )
+    version = f"{named}version {revision.model.version}"
+    return (version, status.runtime) if status.runtime else (version,)
 
 
-def _what(revision: RevisionSpec | None) -> str:
-    return ", ".join(_served(revision))
-
-
-def _on_record(root: Path) -> list[EndpointStatus]:
-    """Endpoints as wanted, when nobody looks after them."""
-    found = wiring.LocalStores(root).metadata.endpoints()
-    return [msgspec.structs.replace(one, phase="Stopped", reason=_NOT_RUNNING) for one in found if one.wanted]
+async def _unattended(root: Path) -> list[EndpointStatus]:
+    return await sightings.unattended(root, wiring.LocalStores(root).metadata.endpoints())
 
 
 def _say(text: str) -> None:

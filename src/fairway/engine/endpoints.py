@@ -13,7 +13,7 @@ from contextlib import suppress
 
 import msgspec
 
-from fairway.plan.endpoints import Action, Remove, Roll, Tries, Wanted, decide, tried
+from fairway.plan.endpoints import Action, Remove, Roll, Tries, Wanted, decide, succeeded, tried
 from fairway.ports import ArtifactStore, Clock, Deployer, MetadataStore
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, RevisionSpec
 from fairway.spec.errors import FairwayError, NotFound, UsageError
@@ -58,20 +58,17 @@ class EndpointEngine:
             current = known.revision if known is not None and known.wanted else None
             key, digest = _key(request, current)
             revision = msgspec.structs.replace(revision, key_digest=digest)
-            if current is not None and known is not None and request.port not in (0, known.port):
-                raise _keeps_port(request.name, known.port, request.port)
-            port = self._claim(
-                request.name, request.port or self._kept_port(known), self._ports(request.name)
-            )
+            port = self._held(request, known)
+            given = 0
             try:
                 made, given = await asyncio.to_thread(self._metadata.create_revision, revision, port)
-                if given != port:
-                    raise _keeps_port(request.name, given, port)
                 status = await self._deployer.roll(made, port)
-                await self._point(request.name, made.number, "deployed")
+                await self._point(request.name, made.number, "deployed", port if port != given else 0)
             except BaseException:
                 if current is None:
                     await self._deployer.remove(request.name)
+                    if given:
+                        await self._point(request.name, 0, "it did not become ready")
                 raise
             self._settled(request.name)
         shown = msgspec.structs.replace(status, wanted=made.number, workers=made.workers, revision=made)
@@ -194,6 +191,7 @@ class EndpointEngine:
             self._reasons[action.name] = f"workers could not be started: {error}"
         else:
             self._reasons.pop(action.name, None)
+            self._tries[action.name] = succeeded(self._tries[action.name])
 
     def _planned(self, request: DeployRequest) -> RevisionSpec:
         """The revision a request asks for, not numbered yet. Raises NotFound, UsageError."""
@@ -257,19 +255,27 @@ class EndpointEngine:
             raise NotFound(f"there is no endpoint {name!r}", hint="`fairway endpoints` lists them")
         return known
 
-    def _kept_port(self, known: EndpointStatus | None) -> int:
-        """The port an endpoint had, unless a living one has it by now."""
-        return known.port if known is not None and known.port not in self._ports(known.name) else 0
+    def _held(self, request: DeployRequest, known: EndpointStatus | None) -> int:
+        """The port that is asked for, else the one it had, else a free one, taken hold of. Raises UsageError."""
+        others = self._ports(request.name)
+        if request.port in others.values():
+            owner = next(name for name, port in others.items() if port == request.port)
+            raise UsageError(
+                f"port {request.port} belongs to endpoint {owner}", hint="give another `--port`, or none"
+            )
+        kept = known.port if known is not None and known.port not in others.values() else 0
+        return self._claim(request.name, request.port or kept, frozenset(others.values()))
 
-    def _ports(self, but: str) -> frozenset[int]:
-        return frozenset(
-            status.port
+    def _ports(self, but: str) -> dict[str, int]:
+        """Where the other endpoints are, by name."""
+        return {
+            status.name: status.port
             for status in self._metadata.endpoints()
             if status.name != but and status.phase != "Stopped"
-        )
+        }
 
-    async def _point(self, name: str, number: int, reason: str) -> None:
-        event = Event(body=EndpointPointed(name, number, reason), time=self._clock.now())
+    async def _point(self, name: str, number: int, reason: str, port: int = 0) -> None:
+        event = Event(body=EndpointPointed(name, number, reason, port), time=self._clock.now())
         await asyncio.to_thread(self._metadata.append, [event])
 
     def _merged(self, known: EndpointStatus, seen: EndpointStatus | None) -> EndpointStatus:
@@ -285,6 +291,8 @@ class EndpointEngine:
             ready=seen.ready,
             phase="Running" if seen.ready else "Failed" if self._reasons.get(known.name) else "Pending",
             reason="" if as_wanted else reason,
+            runtime=seen.runtime,
+            samples=seen.samples,
         )
 
     def _settled(self, name: str) -> None:
@@ -309,13 +317,6 @@ def _key(request: DeployRequest, current: RevisionSpec | None) -> tuple[str, str
         return "", ""
     key = secrets.token_urlsafe(32)
     return key, hashlib.sha256(key.encode()).hexdigest()
-
-
-def _keeps_port(name: str, kept: int, wanted: int) -> UsageError:
-    return UsageError(
-        f"{name} keeps its port {kept}",
-        hint=f"serve it under another name: `--name {name}-2 --port {wanted}`",
-    )
 
 
 def _usable(name: str) -> bool:

@@ -100,6 +100,11 @@ def encode(value: object, *, allow_pickle: bool = True) -> Encoded:
     return pickled.encode(value)
 
 
+def encode_portable(value: object) -> Encoded:
+    """A pickle that carries the project's own classes with it. Raises SerializationError."""
+    return pickled.encode(value, portable=True)
+
+
 def decode(format: str, content: bytes | Path, kind: str = "", *, allow_pickle: bool = True) -> object:
     """The value again.
 

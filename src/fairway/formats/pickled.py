@@ -4,7 +4,11 @@ Everything stored this way is visible as format "pickle". Knows no framework.
 """
 
 import pickle
-from typing import Any
+import sys
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
 
 from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
 from fairway.formats.frameworks import load
@@ -16,18 +20,43 @@ _HINT = (
 )
 
 
-def encode(value: Any) -> Encoded:
-    """Any value. Raises SerializationError naming the type when it cannot be pickled."""
-    cloudpickle = load("cloudpickle")
+def encode(value: Any, *, portable: bool = False) -> Encoded:
+    """Any value. Raises SerializationError naming the type when it cannot be pickled.
 
+    A portable one carries the classes of the project that made it, to be read where those cannot be imported.
+    """
+    cloudpickle = load("cloudpickle")
+    own = _project_of(cast("type[object]", type(value))) if portable else []
     try:
+        for module in own:
+            cloudpickle.register_pickle_by_value(module)
         data = cloudpickle.dumps(value, protocol=5)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SerializationError(
             f"a value of type {kind_of(value)} cannot be stored: {reason}", hint=_HINT
         ) from error
+    finally:
+        for module in own:
+            cloudpickle.unregister_pickle_by_value(module)
     return Encoded(format="pickle", kind=kind_of(value), note="pickled", data=data)
+
+
+def _project_of(kind: type) -> list[ModuleType]:
+    """The modules beside a class's own that are installed nowhere; none for a class that is."""
+    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+
+    def place(module: ModuleType | None) -> Path | None:
+        file = getattr(module, "__file__", None)
+        if not isinstance(file, str) or any(Path(file).is_relative_to(folder) for folder in installed):
+            return None
+        return Path(file).parent
+
+    home = place(sys.modules.get(kind.__module__))
+    if home is None:
+        return []
+    found = [(module, place(module)) for module in list(sys.modules.values())]
+    return [module for module, folder in found if folder is not None and folder.is_relative_to(home)]
 
 
 def refuse(value: Any) -> SerializationError:

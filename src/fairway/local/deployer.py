@@ -7,13 +7,13 @@ workers outlive this process; `recover` finds them again. Must not know which re
 import asyncio
 import contextlib
 import hashlib
+import shlex
 import shutil
 import signal
 import socket
 import time
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from pathlib import Path
-from urllib.parse import quote
 
 from fairway.local import listening
 from fairway.local.workers import Worker, adopt, take_socket
@@ -69,10 +69,10 @@ class LocalDeployer:
 
     def claim(self, endpoint: str, port: int, taken: Collection[int]) -> int:
         """Take hold of `port`, or for 0 of the first free one, for `roll` or until `remove`. Raises UsageError."""
-        site = self._sites.get(endpoint)
-        if site is not None and site.port:
-            return site.port
         self._release(endpoint)
+        site = self._sites.get(endpoint)
+        if site is not None and site.port and port in (0, site.port):
+            return site.port
         ports = {int(claimed.getsockname()[1]) for claimed in self._claimed.values()}
         found = listening.bind(port) if port else listening.bind_free({*taken, *ports})
         self._claimed[endpoint] = found
@@ -91,37 +91,45 @@ class LocalDeployer:
         for name, site in list(self._sites.items()):
             for worker in sorted(site.workers, key=lambda found: not found.ready):
                 site.listening = site.listening or await asyncio.to_thread(take_socket, worker)
+            for worker in site.workers:
+                self._mind(worker)
             if site.leaving:
                 self._later(self._finish(site, list(site.leaving)))
             elif not site.workers:
                 del self._sites[name]
 
     async def roll(self, revision: RevisionSpec, port: int) -> EndpointStatus:
-        """Give a revision its workers, then end all others without losing a request.
+        """Give a revision its workers at `port`, then end all others without losing a request.
 
         Raises:
-            FairwayError: a worker did not become ready; those of other revisions serve on.
+            FairwayError: a worker did not become ready; those of other revisions serve on where they did.
         """
         site = self._site(revision.endpoint)
-        own = [worker for worker in site.workers if worker.revision == revision.number]
-        others = [worker for worker in site.workers if worker.revision != revision.number]
+        own = [worker for worker in site.workers if (worker.revision, worker.port) == (revision.number, port)]
+        others = [worker for worker in site.workers if worker not in own]
         own, surplus = own[: revision.workers], own[revision.workers :]
         serving = any(worker.ready for worker in own)
+        before = site.listening
         fresh: list[Worker] = []
         try:
-            if site.listening is None:
-                claimed = self._claimed.pop(revision.endpoint, None)
-                site.listening = claimed if claimed is not None else listening.bind(port)
+            site.listening = await self._listening(site, port)
             await self._start(site, revision, revision.workers - len(own), fresh)
             await self._all_ready([worker for worker in (*own, *fresh) if not worker.ready], revision)
         except BaseException as error:
             await self._give_up([worker for worker in (*own, *fresh) if not (serving and worker.ready)])
+            if before is not None and site.listening is not before:
+                site.silence()
+                site.listening = before
             self._tidy(site)
             if isinstance(error, OSError):
                 raise FairwayError(f"no worker of {revision.endpoint} could be started: {error}") from error
             raise
         site.reason = ""
+        for worker in fresh:
+            self._mind(worker)
         await self._drain(site, surplus + others)
+        if before is not None and before is not site.listening:
+            before.close()
         return self._status(site, revision)
 
     async def observe(self, endpoint: str) -> EndpointStatus | None:
@@ -161,6 +169,29 @@ class LocalDeployer:
         with contextlib.suppress(OSError, FairwayError):
             listening.sockets_folder(self._root).rmdir()
 
+    async def _listening(self, site: Site, port: int) -> socket.socket:
+        """The socket of a port: the site's, the claimed one, a worker's, or a new one. Raises UsageError."""
+        if site.port == port and site.listening is not None:
+            return site.listening
+        claimed = self._claimed.pop(site.name, None)
+        if claimed is not None and claimed.getsockname()[1] == port:
+            return claimed
+        if claimed is not None:
+            claimed.close()
+        for worker in [*site.workers, *site.leaving]:
+            if worker.port == port:
+                taken = await asyncio.to_thread(take_socket, worker)
+                if taken is not None:
+                    return taken
+        return listening.bind(port)
+
+    def _mind(self, worker: Worker) -> None:
+        self._later(self._end_if_hung(worker))
+
+    async def _end_if_hung(self, worker: Worker) -> None:
+        if await worker.hung():
+            worker.send(signal.SIGKILL)
+
     def _release(self, endpoint: str) -> None:
         claimed = self._claimed.pop(endpoint, None)
         if claimed is not None:
@@ -168,7 +199,7 @@ class LocalDeployer:
 
     def _site(self, name: str) -> Site:
         if name not in self._sites:
-            self._sites[name] = Site(name, self._root / "endpoints" / quote(name, safe=""))
+            self._sites[name] = Site(name, listening.folder(self._root, name))
         return self._sites[name]
 
     def _status(self, site: Site, revision: RevisionSpec | None) -> EndpointStatus:
@@ -176,9 +207,12 @@ class LocalDeployer:
         numbers = [worker.revision for worker in ready]
         serving = revision.number if revision is not None else max(numbers, key=numbers.count, default=0)
         spec = revision or next((w.spec.revision for w in site.workers if w.revision == serving), None)
+        said = next((worker.status for worker in ready if worker.revision == serving), None)
         return EndpointStatus(
             name=site.name,
-            url=address(spec, site.port) if spec is not None else f"http://{listening.HOST}:{site.port}/",
+            url=listening.address(spec, site.port)
+            if spec is not None
+            else f"http://{listening.HOST}:{site.port}/",
             port=site.port,
             wanted=serving,
             serving=serving,
@@ -187,6 +221,8 @@ class LocalDeployer:
             phase="Running" if ready else "Pending",
             reason=site.reason,
             revision=spec,
+            runtime=said.runtime if said is not None else "",
+            samples=said.samples if said is not None else "",
         )
 
     async def _start(self, site: Site, revision: RevisionSpec, count: int, started: list[Worker]) -> None:
@@ -227,10 +263,10 @@ class LocalDeployer:
         what = f"revision {revision.number} of {revision.endpoint}"
         while not worker.ready:
             if await worker.left(_ASK_SECONDS):
-                raise FairwayError(f"{what} did not become ready: {worker.how()}", hint=f"see {worker.log}")
+                raise FairwayError(f"{what} did not become ready: {worker.how()}", hint=_hint(worker))
             if time.monotonic() > deadline:
                 raise FairwayError(
-                    f"{what} was not ready after {_READY_SECONDS:.0f} seconds", hint=f"see {worker.log}"
+                    f"{what} was not ready after {_READY_SECONDS:.0f} seconds", hint=_hint(worker)
                 )
             status = await worker.ask("status")
             worker.ready = status is not None and status.phase == "ready"
@@ -287,12 +323,8 @@ class LocalDeployer:
             self._sites.pop(site.name, None)
 
 
-def address(revision: RevisionSpec, port: int) -> str:
-    """Where a revision takes requests."""
-    base = f"http://{listening.HOST}:{port}/"
-    return (
-        f"{base}v2/models/{quote(revision.endpoint, safe='')}/infer" if revision.model is not None else base
-    )
+def _hint(worker: Worker) -> str:
+    return f"what it printed: `cat {shlex.quote(str(worker.log))}`; what served before serves on: `fairway endpoints`"
 
 
 def _grace(revision: RevisionSpec) -> float:

@@ -1,4 +1,4 @@
-"""Where model servers listen on this machine: TCP ports on loopback, and a private folder for short socket paths.
+"""Where model servers are on this machine: TCP ports on loopback, folders, and one for short socket paths.
 
 Must not know what listens there.
 """
@@ -11,7 +11,9 @@ import stat
 import tempfile
 from collections.abc import Collection
 from pathlib import Path
+from urllib.parse import quote
 
+from fairway.spec.endpoint import RevisionSpec
 from fairway.spec.errors import FairwayError, UsageError
 
 HOST = "127.0.0.1"
@@ -56,6 +58,19 @@ def bind_free(taken: Collection[int]) -> socket.socket:
     raise FairwayError("there is no free port on this machine")
 
 
+def address(revision: RevisionSpec, port: int) -> str:
+    """Where a revision takes requests."""
+    base = f"http://{HOST}:{port}/"
+    return (
+        f"{base}v2/models/{quote(revision.endpoint, safe='')}/infer" if revision.model is not None else base
+    )
+
+
+def folder(root: Path, endpoint: str) -> Path:
+    """Where an endpoint's workers leave their files."""
+    return root / "endpoints" / quote(endpoint, safe="")
+
+
 def sockets_folder(root: Path) -> Path:
     """A folder of this user's alone, with a path short enough for Unix sockets, always the same for a store.
 
@@ -64,17 +79,17 @@ def sockets_folder(root: Path) -> Path:
     """
     name = f"fairway-{os.getuid()}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:10]}"
     for base in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):
-        folder = Path(base) / name
-        if base and os.access(base, os.W_OK | os.X_OK) and len(os.fsencode(folder)) + _NAME <= _LONGEST:
+        place = Path(base) / name
+        if base and os.access(base, os.W_OK | os.X_OK) and len(os.fsencode(place)) + _NAME <= _LONGEST:
             break
     else:
         raise FairwayError(
             "there is no folder for sockets", hint="set TMPDIR to a short path you may write to"
         )
-    folder.mkdir(mode=0o700, exist_ok=True)
-    found = os.lstat(folder)
+    place.mkdir(mode=0o700, exist_ok=True)
+    found = os.lstat(place)
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
         raise FairwayError(
-            f"{folder} is not a private folder of this user", hint=f"remove it: `rm -r {folder}`"
+            f"{place} is not a private folder of this user", hint=f"remove it: `rm -r {place}`"
         )
-    return folder
+    return place

@@ -76,7 +76,10 @@ class PlatformLock:
 
 
 def running(root: Path) -> PlatformRecord | None:
-    """The platform process of a store, once it takes requests; None when there is none."""
+    """The platform process of a store, once it takes requests; None when there is none.
+
+    The lock alone does not tell: a worker that was being forked when the platform was killed holds it for a moment.
+    """
     folder = root / "platform"
     try:
         record = msgspec.json.decode((folder / "platform.json").read_bytes(), type=PlatformRecord)
@@ -84,7 +87,7 @@ def running(root: Path) -> PlatformRecord | None:
     except (OSError, msgspec.DecodeError):
         return None
     try:
-        return None if _locked(fd) else record
+        return None if _locked(fd) or not is_alive(record.pid) else record
     finally:
         os.close(fd)
 

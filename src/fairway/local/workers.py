@@ -22,6 +22,10 @@ from fairway.spec.endpoint import WorkerSpec
 
 _ANSWER_SECONDS = 5.0
 _POLL_SECONDS = 0.25
+_BEAT_SECONDS = 5.0
+_SILENT_SECONDS = 30.0
+"""A worker that does not answer for so long is hung: its requests are lost to their clients already."""
+
 _TAIL = 4096
 _OURS = "FAIRWAY_"
 
@@ -52,6 +56,7 @@ class Worker:
         self.ready = False
         self.status: WorkerStatus | None = None
         self.gone = asyncio.Event()
+        self.verdict = ""
         self._child: subprocess.Popen[bytes] | None = None
         self._ended = ended
         self._fd = -1
@@ -61,6 +66,11 @@ class Worker:
     def revision(self) -> int:
         """Number of the revision it serves."""
         return self.spec.revision.number
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return port_of(self.spec)
 
     @property
     def log(self) -> Path:
@@ -111,18 +121,21 @@ class Worker:
 
     async def ask(self, command: str) -> WorkerStatus | None:
         """Send "status" or "drain"; None when it does not answer."""
-        try:
-            async with asyncio.timeout(_ANSWER_SECONDS):
-                reader, writer = await asyncio.open_unix_connection(self.spec.control)
-                try:
-                    writer.write(msgspec.json.encode({"do": command}) + b"\n")
-                    line = await reader.readline()
-                finally:
-                    writer.close()
-            self.status = msgspec.json.decode(line, type=WorkerStatus)
-        except (OSError, TimeoutError, msgspec.DecodeError):
-            return None
-        return self.status
+        status = await ask(self.spec, command)
+        if status is not None:
+            self.status = status
+        return status
+
+    async def hung(self) -> bool:
+        """Ask from time to time; true once it has been silent for too long, false once it is gone."""
+        heard = self._loop.time()
+        while not await self.left(_BEAT_SECONDS):
+            if await self.ask("status") is not None:
+                heard = self._loop.time()
+            elif self._loop.time() - heard > _SILENT_SECONDS:
+                self.verdict = f"it did not answer for {_SILENT_SECONDS:.0f} seconds and was ended"
+                return not self.gone.is_set()
+        return False
 
     async def drain(self) -> None:
         """Have it finish what is in flight and end."""
@@ -151,6 +164,8 @@ class Worker:
 
     def how(self) -> str:
         """After it is gone: how it ended, with its last words."""
+        if self.verdict:
+            return self.verdict
         code = self._child.returncode if self._child is not None else None
         words = last_words(self.log)
         if code is not None and code < 0:
@@ -190,6 +205,26 @@ class Worker:
         self.ready = False
         self.gone.set()
         self._ended(self)
+
+
+async def ask(spec: WorkerSpec, command: str) -> WorkerStatus | None:
+    """What the worker of a spec answers to "status" or "drain"; None when it does not."""
+    try:
+        async with asyncio.timeout(_ANSWER_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(spec.control)
+            try:
+                writer.write(msgspec.json.encode({"do": command}) + b"\n")
+                line = await reader.readline()
+            finally:
+                writer.close()
+        return msgspec.json.decode(line, type=WorkerStatus)
+    except (OSError, TimeoutError, msgspec.DecodeError):
+        return None
+
+
+def port_of(spec: WorkerSpec) -> int:
+    """Where a worker listens, by the Host that it accepts."""
+    return int(spec.hosts[0].rpartition(":")[2]) if spec.hosts else 0
 
 
 async def adopt(path: Path, ended: Callable[[Worker], None]) -> Worker | None:

@@ -15,6 +15,7 @@ HEALTHY_SECONDS = 60.0
 
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
+_READY_COUNT = 3
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +82,11 @@ def tried(tries: Tries | None, now: float) -> Tries:
     if tries is None or now - tries.last > HEALTHY_SECONDS:
         return Tries(1, now)
     return Tries(tries.count + 1, now)
+
+
+def succeeded(tries: Tries) -> Tries:
+    """The tries after one that made it ready: what dies later is back sooner than what never starts."""
+    return Tries(min(tries.count, _READY_COUNT), tries.last)
 
 
 def _as_wanted(endpoint: Wanted, seen: EndpointStatus | None) -> bool:

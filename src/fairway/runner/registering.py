@@ -32,6 +32,8 @@ def package(start: Start, values: Values, arguments: dict[str, object]) -> Candi
     given = start.inputs["model"]
     model = arguments["model"]
     artifact = given if isinstance(given, Artifact) else values.save(model)
+    if artifact.format == "pickle":
+        artifact = values.save_portable(model)
     candidate = Candidate(
         name=name,
         artifact=artifact,

@@ -53,6 +53,11 @@ class Values:
             files=files,
         )
 
+    def save_portable(self, model: object) -> Artifact:
+        """Store a model that only pickle can hold so that it can be served without the project's files."""
+        encoded = codecs.encode_portable(model)
+        return self.put(encoded.format, encoded.data or b"", encoded.kind, encoded.note)
+
     def put(self, form: str, data: bytes, kind: str, note: str = "") -> Artifact:
         """Store content that is encoded already, inline when it is small."""
         small = len(data) <= INLINE_LIMIT

@@ -61,6 +61,8 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
         serving: the number of the revision that answers now; 0 when none does.
         ready: workers of the serving revision that are ready.
         reason: why it is not as wanted, with the last words of the process that failed.
+        runtime: what computes the answers, as the workers say: "onnx", a format of models, or "python" for a function.
+        samples: of the model's samples, how many the workers reproduced, such as "32/32"; "none" when it has none.
     """
 
     name: str
@@ -73,6 +75,8 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
     phase: Literal["Pending", "Running", "Failed", "Stopped"] = "Pending"
     reason: str = ""
     revision: RevisionSpec | None = None
+    runtime: str = ""
+    samples: str = ""
 
 
 class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):

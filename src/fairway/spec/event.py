@@ -100,11 +100,16 @@ class RevisionCreated(msgspec.Struct, frozen=True, tag="revision.created"):
 
 
 class EndpointPointed(msgspec.Struct, frozen=True, tag="endpoint.pointed"):
-    """The endpoint should be answered by that revision; 0 takes the endpoint away."""
+    """The endpoint should be answered by that revision; 0 takes the endpoint away.
+
+    Attributes:
+        port: where it is answered from now on; 0 when that stays.
+    """
 
     endpoint: str
     number: int
     reason: str = ""
+    port: int = 0
 
 
 Body = (

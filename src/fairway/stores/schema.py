@@ -198,8 +198,9 @@ def _revision_created(execute: _Execute, event: Event, body: RevisionCreated) ->
 
 def _endpoint_pointed(execute: _Execute, event: Event, body: EndpointPointed) -> None:
     execute(
-        "UPDATE endpoint SET wanted = ?, pointed = 1, reason = ? WHERE name = ?",
-        (body.number, body.reason, body.endpoint),
+        "UPDATE endpoint SET wanted = ?, pointed = 1, reason = ?, port = coalesce(nullif(?, 0), port)"
+        " WHERE name = ?",
+        (body.number, body.reason, body.port, body.endpoint),
     )
 
 

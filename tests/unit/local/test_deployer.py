@@ -172,6 +172,61 @@ def test_a_dead_worker_is_noticed_and_replaced_alone(
     ground.run(work)
 
 
+def test_a_hung_worker_is_ended_and_a_slow_one_is_not(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fairway.local.workers._ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr("fairway.local.workers._BEAT_SECONDS", 0.1)
+    monkeypatch.setattr("fairway.local.workers._SILENT_SECONDS", 2.0)
+
+    async def work() -> None:
+        deployer = ground.deployer()
+        told: list[bool] = []
+        deployer.changed = lambda: told.append(True)
+        port = deployer.claim("double", 0, ())
+        await deployer.roll(ground.revision(1, workers=2), port)
+        slow, hung = ground.pids()
+        os.kill(slow, signal.SIGSTOP)
+        await asyncio.sleep(1.0)
+        os.kill(slow, signal.SIGCONT)
+        os.kill(hung, signal.SIGSTOP)
+        await until(lambda: bool(told))
+        assert ground.pids() == [slow]
+        status = await deployer.observe("double")
+        assert status is not None
+        assert "did not answer for 2 seconds" in status.reason
+        assert (await deployer.roll(ground.revision(1, workers=2), port)).ready == 2
+        last = ground.deployer()
+        deployer.let_go()
+        await last.recover()
+        os.kill(slow, signal.SIGSTOP)
+        await until(lambda: slow not in ground.pids())
+
+    ground.run(work)
+
+
+def test_an_endpoint_moves_to_another_port_and_stays_when_it_cannot(ground: Ground) -> None:
+    async def work() -> None:
+        deployer = ground.deployer()
+        port = deployer.claim("double", 0, ())
+        await deployer.roll(ground.revision(1), port)
+        other = deployer.claim("double", deployer.claim("else", 0, ()) + 50, ())
+        ground.write("raise ValueError('no')\n")
+        with pytest.raises(FairwayError):
+            await deployer.roll(ground.revision(2), other)
+        assert await asyncio.to_thread(ask, port) == b"8.0"
+        ground.write(GOOD)
+        assert deployer.claim("double", other, ()) == other
+        assert (await deployer.roll(ground.revision(3), other)).port == other
+        assert await asyncio.to_thread(ask, other) == b"8.0"
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.to_thread(ask, port)
+        assert (await deployer.roll(ground.revision(1), port)).port == port
+        assert await asyncio.to_thread(ask, port) == b"8.0"
+
+    ground.run(work)
+
+
 def test_workers_are_taken_over_with_their_socket(ground: Ground) -> None:
     async def work() -> None:
         first = ground.deployer()

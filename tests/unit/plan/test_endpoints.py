@@ -1,6 +1,6 @@
 import pytest
 
-from fairway.plan.endpoints import HEALTHY_SECONDS, Remove, Roll, Tries, Wanted, decide, due, tried
+from fairway.plan.endpoints import HEALTHY_SECONDS, Remove, Roll, Tries, Wanted, decide, due, succeeded, tried
 from fairway.spec.endpoint import EndpointStatus
 
 
@@ -61,3 +61,10 @@ def test_one_bad_endpoint_does_not_delay_another() -> None:
     other = Wanted(name="other", revision=1, workers=1)
     actions = decide([WANTED, other], {}, {"churn": Tries(5, 100.0)}, 101.0)
     assert actions == [Roll("other", 1)]
+
+
+def test_what_became_ready_and_died_is_tried_again_sooner_than_what_never_starts() -> None:
+    tries = Tries(20, 100.0)
+    assert due(tries) == 130.0
+    assert due(succeeded(tries)) == 102.0
+    assert due(succeeded(Tries(1, 100.0))) == due(Tries(1, 100.0)) == 100.5

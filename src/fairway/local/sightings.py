@@ -1,0 +1,50 @@
+"""What serves on this machine, seen without a supervisor: asks the workers that a platform left behind, and no more.
+
+Must not start, end or take over anything.
+"""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+
+from fairway.local import listening
+from fairway.local.workers import WorkerStatus, ask, port_of
+from fairway.spec.endpoint import EndpointStatus, WorkerSpec
+
+_UNATTENDED = "no platform process looks after it"
+
+
+async def unattended(root: Path, recorded: list[EndpointStatus]) -> list[EndpointStatus]:
+    """The endpoints on record as their workers are, when nobody looks after them."""
+    return [await _seen(root, endpoint) for endpoint in recorded if endpoint.wanted]
+
+
+async def _seen(root: Path, endpoint: EndpointStatus) -> EndpointStatus:
+    files = sorted(listening.folder(root, endpoint.name).glob("r*/w*.json"))
+    answers = await asyncio.gather(*(_answer(path) for path in files))
+    ready = [answer for answer in answers if answer is not None and answer[1].phase == "ready"]
+    if not ready:
+        return msgspec.structs.replace(endpoint, phase="Stopped", reason=_UNATTENDED)
+    numbers = [spec.revision.number for spec, _ in ready]
+    serving = max(numbers, key=numbers.count)
+    spec, status = ready[numbers.index(serving)]
+    return msgspec.structs.replace(
+        endpoint,
+        url=listening.address(spec.revision, port_of(spec)),
+        serving=serving,
+        ready=numbers.count(serving),
+        phase="Running",
+        reason=_UNATTENDED,
+        runtime=status.runtime,
+        samples=status.samples,
+    )
+
+
+async def _answer(path: Path) -> tuple[WorkerSpec, WorkerStatus] | None:
+    try:
+        spec = msgspec.json.decode(path.read_bytes(), type=WorkerSpec)
+    except (OSError, msgspec.DecodeError):
+        return None
+    status = await ask(spec, "status")
+    return (spec, status) if status is not None else None

@@ -1,0 +1,78 @@
+"""T23: under load for a long time, memory and descriptors stay as they were after the warm-up."""
+
+import time
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from arena import ONE, Arena, Load, descriptors, resident
+
+RATE = 300
+LEAKS = """
+import fairway as fw
+
+kept: list[bytes] = []
+
+@fw.endpoint(workers=1)
+def leaky(x: float) -> float:
+    kept.append(b"x" * 50_000)
+    return x
+"""
+HOUR = 3600.0
+
+
+def slope(points: list[tuple[float, float]]) -> float:
+    """Growth per second, by least squares."""
+    middle = sum(at for at, _ in points) / len(points)
+    mean = sum(value for _, value in points) / len(points)
+    spread = sum((at - middle) ** 2 for at, _ in points)
+    return sum((at - middle) * (value - mean) for at, value in points) / spread
+
+
+def soak(arena: Arena, port: int, seconds: float, body: bytes) -> tuple[float, list[int], Load]:
+    """Memory's growth in bytes an hour of the worst worker after a third of the time, and its descriptors."""
+    watched = [*arena.workers(), *arena.platform()]
+    memory: dict[int, list[tuple[float, float]]] = {pid: [] for pid in watched}
+    files: list[int] = []
+    with Load(port, RATE, clients=16, body=body) as load:
+        begun = time.monotonic()
+        while (now := time.monotonic() - begun) < seconds:
+            if now > seconds / 3:
+                for pid in watched:
+                    memory[pid].append((now, float(resident(pid))))
+                files.append(sum(descriptors(pid) for pid in watched))
+            time.sleep(max(0.05, seconds / 600))
+    return max(slope(points) for points in memory.values()) * HOUR, files, load
+
+
+def test_memory_and_descriptors_are_flat_under_load(
+    full: bool, arena: Callable[..., Arena], measured: Callable[..., None], request: pytest.FixtureRequest
+) -> None:
+    minutes = float(request.config.getoption("--soak"))
+    seconds = 60 * minutes if full else 5.0
+    made = arena()
+    made.up()
+    port = made.deploy("churn:1").status.port
+    growth, files, load = soak(made, port, seconds, b"[[1.0, 2.0, 3.0, 4.0]]")
+    assert load.lost == []
+    assert growth <= (2**20 if full else 2**30), f"{growth / 2**20:.2f} MiB an hour"
+    assert max(files) - min(files) <= 4
+    measured(
+        "T23", f"{minutes:g} minutes of load at {RATE} requests a second", goal="≤ 1 MB an hour, descriptors flat",
+        minutes=minutes, requests=load.answered, lost=len(load.lost), growth_mib_an_hour=round(growth / 2**20, 3),
+        descriptors_least=min(files), descriptors_most=max(files),
+    )  # fmt: skip
+
+
+def test_the_harness_sees_a_leak(arena: Callable[..., Arena]) -> None:
+    made = arena()
+    made.up()
+    made.fairway("deploy", made.file("leaky.py", LEAKS))
+    growth, _, _ = soak(made, made.status("leaky").port, 5.0, ONE)
+    assert growth > 2**30
+
+
+def test_a_slope_is_the_growth_between_points() -> None:
+    points = [(float(at), 7.0 * at + 3) for at in range(10)]
+    assert all(later > earlier for (_, earlier), (_, later) in pairwise(points))
+    assert slope(points) == pytest.approx(7.0)
