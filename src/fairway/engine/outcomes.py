@@ -1,6 +1,5 @@
 """What the end of a process means for the attempt that ran in it."""
 
-import contextlib
 import hashlib
 import os
 import signal
@@ -63,13 +62,6 @@ def killed_from_outside(message: Exited) -> bool:
     """Whether a process was killed by something other than its own code or us."""
     own = message.timed_out or message.over_memory or message.stopped
     return not own and os.WIFSIGNALED(message.status) and os.WTERMSIG(message.status) == signal.SIGKILL
-
-
-def end_group(leader: int) -> None:
-    """End what a lost host's child started; a leader that is gone does not matter."""
-    if leader > 1:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
 
 
 def environment_digest(environment: EnvironmentSpec | None, project: ProjectSpec) -> str:

@@ -50,7 +50,6 @@ from fairway.spec.wire import (
     Returned,
     Said,
     Start,
-    Started,
     Stop,
     decode_from_child,
 )
@@ -99,7 +98,6 @@ class RunEngine:
         self._starting: dict[EnvironmentSpec | None, list[Begin]] = {}
         self._environment_of: dict[str, EnvironmentSpec | None] = {}
         self._on: dict[tuple[str, int], Host] = {}
-        self._pids: dict[tuple[str, int], int] = {}
         self._said: dict[tuple[str, int], Returned] = {}
         self._waiting: dict[str, list[int]] = {}
         self._fresh: set[str] = set()
@@ -157,14 +155,11 @@ class RunEngine:
                 self._child_said(message)
             elif isinstance(message, Exited):
                 self._exited(message)
-                self._pids.pop((message.step, message.attempt), None)
             elif isinstance(message, Log):
                 self._stores.logs.append(
                     self._spec.name, message.step, message.attempt, message.time, message.data
                 )
                 self._listener.output(message.step, message.attempt, message.data)
-            elif isinstance(message, Started):
-                self._pids[message.step, message.attempt] = message.pid
             self._go_on()
         except Exception as error:
             self._give_up(error)
@@ -463,7 +458,6 @@ class RunEngine:
         driver = False
         for step, attempt in [key for key, value in self._on.items() if value is host]:
             del self._on[step, attempt]
-            outcomes.end_group(self._pids.pop((step, attempt), 0))
             if step == DRIVER:
                 driver = True
                 continue

@@ -16,9 +16,11 @@ from fairway.spec.wire import (
     Bind,
     Bound,
     Described,
+    Exited,
     FromHost,
     Quit,
     Splitter,
+    Started,
     ToHost,
     decode_from_host,
     frame,
@@ -33,21 +35,21 @@ class LocalHost(asyncio.Protocol):
 
     def __init__(self, launched: Launched, name: str) -> None:
         self.name = name
-        self.pid = launched.pid
+        self._launched = launched
         self.described: asyncio.Future[Described] = asyncio.get_running_loop().create_future()
         self.bound: asyncio.Future[Bound] | None = None
-        self._connection = launched.connection
         self._splitter = Splitter()
         self._transport: asyncio.Transport | None = None
         self._hear: Callable[[LocalHost, FromHost | None], None] | None = None
         self._reason = ""
+        self._groups: dict[tuple[str, int], int] = {}
         self._gone = asyncio.get_running_loop().create_future()
 
     async def connect(self, hear: "Callable[[LocalHost, FromHost | None], None] | None") -> None:
         """Begin to exchange messages; every one but the answers to `bind` and the description goes to `hear`."""
         self._hear = hear
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self, sock=self._connection)
+        await loop.create_connection(lambda: self, sock=self._launched.connection)
 
     def listen(self, hear: "Callable[[LocalHost, FromHost | None], None]") -> None:
         """Pass messages to another engine from here on."""
@@ -76,7 +78,7 @@ class LocalHost(asyncio.Protocol):
         except TimeoutError:
             if self._transport is not None:
                 self._transport.abort()
-            self._reason = end(self.pid)
+            self._end()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours."""
@@ -92,12 +94,14 @@ class LocalHost(asyncio.Protocol):
             elif isinstance(message, Bound):
                 if self.bound is not None and not self.bound.done():
                     self.bound.set_result(message)
-            elif self._hear is not None:
-                self._hear(self, message)
+            else:
+                self._keep_count(message)
+                if self._hear is not None:
+                    self._hear(self, message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The host is gone, or as good as."""
-        self._reason = end(self.pid)
+        self._end()
         if not self._gone.done():
             self._gone.set_result(None)
         gone = FairwayError(f"the host of the project is gone: {self._reason}")
@@ -106,6 +110,17 @@ class LocalHost(asyncio.Protocol):
                 future.set_exception(gone)
         if self._hear is not None:
             self._hear(self, None)
+
+    def _keep_count(self, message: FromHost) -> None:
+        if isinstance(message, Started):
+            self._groups[message.step, message.attempt] = message.pid
+        elif isinstance(message, Exited):
+            self._groups.pop((message.step, message.attempt), None)
+
+    def _end(self) -> None:
+        """Once: its process id may belong to another process later."""
+        if not self._reason:
+            self._reason = end(self._launched, self._groups.values())
 
 
 class LocalExecutor:
