@@ -18,7 +18,7 @@ from fairway.plan.gates import judge
 from fairway.plan.run import Action, Begin, Conclude, Halt, LookUp, Recorded, RunState, Settle, decide
 from fairway.ports import Clock, Executor, Host, LogStore, MetadataStore, ResultStore
 from fairway.spec.artifact import Artifact, Node, RefData, walk
-from fairway.spec.errors import FairwayError, GateRefused, NotFound
+from fairway.spec.errors import FairwayError, GateRefused, HostLost, NotFound
 from fairway.spec.event import (
     AttemptEnded,
     AttemptStarted,
@@ -248,9 +248,10 @@ class RunEngine:
 
     async def _start_host(self, environment: EnvironmentSpec | None) -> None:
         try:
-            host = await self._executor.start(environment, self.hear)
+            host = await self._new_host(environment)
         except FairwayError as error:
-            failure = Failure(reason=Reason.ENVIRONMENT, message=error.message, hint=error.hint)
+            reason = Reason.HOST if isinstance(error, HostLost) else Reason.ENVIRONMENT
+            failure = Failure(reason=reason, message=error.message, hint=error.hint)
             for action in self._starting.pop(environment):
                 if action.step == DRIVER:
                     self._state.returned(failure)
@@ -264,6 +265,16 @@ class RunEngine:
                 elif self._state.steps[action.step].running:
                     self._begin(action)
         self._go_on()
+
+    async def _new_host(self, environment: EnvironmentSpec | None) -> Host:
+        """A host that is ready; one that is lost before is replaced, so often as hosts may be lost."""
+        while True:
+            try:
+                return await self._executor.start(environment, self.hear)
+            except HostLost:
+                self._lost_hosts += 1
+                if self._lost_hosts > _MAX_HOSTS:
+                    raise
 
     def _start_driver(self) -> None:
         self._driver_attempt += 1
