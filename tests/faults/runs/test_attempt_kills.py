@@ -117,7 +117,7 @@ def test_kills_end_no_run_but_by_the_users_faults(
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
-    wanted = 500 if full else 12
+    wanted = 150 if full else 12
     here = place(TEXT)
     flying: list[Victim] = []
     over: list[Victim] = []
