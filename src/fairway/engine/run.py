@@ -107,6 +107,7 @@ class RunEngine:
         self._versions: dict[str, ModelVersion] = {}
         self._unwritten: list[Event] = []
         self._driver_attempt = 0
+        self._driver_deaths = 0
         self._driver_result: Node | None = None
         self._lost_hosts = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -399,7 +400,8 @@ class RunEngine:
         self._attempt_ended(msgspec.structs.replace(result, usage=message.usage))
 
     def _committed(self, result: StepResult) -> None:
-        """An attempt's record is durable; its process has nothing left to do but to go away."""
+        """An attempt's record is durable; its process has nothing left to say or do but to go away."""
+        self._stores.logs.close(self._spec.name, result.step, result.attempt)
         if self._on.pop((result.step, result.attempt), None) is not None:
             self._attempt_ended(result)
 
@@ -450,12 +452,13 @@ class RunEngine:
         )
 
     def _driver_exited(self, message: Exited, words: Returned | None) -> None:
+        self._driver_deaths += 1
         if words is not None:
             self._driver_result = words.result
             self._state.returned(words.failure)
         elif self._state.cancelling:
             self._state.returned(None)
-        elif outcomes.killed_from_outside(message) and self._driver_attempt < _MAX_DRIVERS:
+        elif outcomes.killed_from_outside(message) and self._driver_deaths < _MAX_DRIVERS:
             self._start_driver()
         else:
             self._state.returned(outcomes.ended_without_record(message, None))

@@ -14,8 +14,8 @@ from fairway.spec.run import Phase, Reason, RunStatus
 IN_FLIGHT = 4
 RETRIES = 2
 WIDTH = 6
-DRIVERS = 2
-"""Kills of its pipeline's process that a run is given; the third would end it."""
+BOUNDS = {"driver": 2, "host": 10}
+"""So many deaths of its pipeline's process and of its hosts a run survives; the next would end it."""
 
 TEXT = '''
 @fw.task(retries=2, cpu=0.5)
@@ -54,7 +54,7 @@ class Victim:
     def hit(self) -> bool:
         """Kill one of its processes if there is one to kill now."""
         kind = self.rng.choice(["step", "step", "step", "host", "driver"])
-        if kind == "driver" and self.kills["driver"] >= DRIVERS:
+        if kind in BOUNDS and self.kills[kind] >= BOUNDS[kind]:
             return False
         pid = self._process(kind)
         if not pid:
@@ -117,7 +117,7 @@ def test_kills_end_no_run_but_by_the_users_faults(
     seed = random.randrange(2**32)
     print("seed", seed)
     rng = random.Random(seed)
-    wanted = 150 if full else 12
+    wanted = 500 if full else 12
     here = place(TEXT)
     flying: list[Victim] = []
     over: list[Victim] = []
