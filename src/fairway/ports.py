@@ -247,9 +247,13 @@ class Executor(Protocol):
     async def start(
         self, environment: EnvironmentSpec | None, hear: "Callable[[Host, FromHost | None], None]"
     ) -> Host:
-        """A host for the project under an environment, building the environment first. Raises FairwayError.
+        """A host for the project under an environment, building the environment first.
 
         Every message of the host is passed to `hear`; None when the host is gone.
+
+        Raises:
+            HostLost: it ended before it was ready; another may live.
+            FairwayError: the environment cannot be built, or the project not imported.
         """
         ...
 

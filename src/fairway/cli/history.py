@@ -10,6 +10,7 @@ from fairway import wiring
 from fairway.cli import views
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus, StepStatus
+from fairway.stores.logs import plain
 
 _POLL = 0.2
 
@@ -90,9 +91,11 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
         for where in logs.attempts(name):
             if step and where[0] != step:
                 continue
-            lines, offsets[where] = logs.read(name, where[0], where[1], offsets.get(where, 0))
-            for at, text in lines:
-                _print_line((where[0], where[1]), at, text, as_json=as_json, times=times, single=bool(step))
+            lines, offsets[where] = logs.read(name, *where, offsets.get(where, 0))
+            while lines:
+                for at, text in lines:
+                    _print_line(where, at, text, as_json=as_json, times=times, single=bool(step))
+                lines, offsets[where] = logs.read(name, *where, offsets[where])
         sys.stdout.flush()
         if over:
             return EXIT_DONE
@@ -156,5 +159,5 @@ def _print_line(
         line = msgspec.json.encode({"step": where[0], "attempt": where[1], "time": at, "text": text}).decode()
     else:
         stamp = time.strftime("%H:%M:%S ", time.localtime(at)) if times else ""
-        line = f"{stamp}{text}" if single else f"{stamp}{where[0]} | {text}"
+        line = f"{stamp}{plain(text)}" if single else f"{stamp}{where[0]} | {plain(text)}"
     click.echo(line)

@@ -11,6 +11,7 @@ from fairway.spec.event import AttemptEnded, AttemptStarted, Event, StepCalled, 
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Phase, Reason, StepSpec, Usage
 from fairway.spec.wire import DRIVER
+from fairway.stores.logs import plain
 
 _WORDS = {Phase.SUCCEEDED: "done", Phase.FAILED: "failed", Phase.CANCELLED: "cancelled"}
 _MANY = 12
@@ -77,7 +78,7 @@ class Progress(Listener):
             self._partial[step, attempt] = lines[-1][-65536:]
         name = "" if step == DRIVER else self._title(step)
         for line in lines[:-1]:
-            text = line.decode("utf-8", "replace").rstrip("\r")
+            text = plain(line.decode("utf-8", "replace").rstrip("\r"))
             self._print(f"  {name} | {text}" if name else f"  | {text}")
 
     def finish(self) -> None:
@@ -85,9 +86,8 @@ class Progress(Listener):
         for task in list(self._held):
             self._release(task)
         for (step, _), rest in self._partial.items():
-            self._print(
-                f"  {self._title(step) if step != DRIVER else ''} | {rest.decode('utf-8', 'replace')}"
-            )
+            text = plain(rest.decode("utf-8", "replace"))
+            self._print(f"  {self._title(step) if step != DRIVER else ''} | {text}")
         self._partial.clear()
         self._clear()
         if self._kept:

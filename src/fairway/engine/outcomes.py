@@ -1,6 +1,5 @@
 """What the end of a process means for the attempt that ran in it."""
 
-import contextlib
 import hashlib
 import os
 import signal
@@ -10,7 +9,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.model import ModelVersion
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import format_duration, format_memory
-from fairway.spec.run import Failure, Reason, StepSpec
+from fairway.spec.run import Failure, Reason, StepSpec, out_of_memory
 from fairway.spec.wire import Exited
 
 _FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
@@ -21,12 +20,7 @@ def ended_without_record(message: Exited, spec: StepSpec | None) -> Failure:
     task = spec.task if spec is not None else "the pipeline"
     peak = format_memory(message.usage.memory)
     if message.over_memory and spec is not None:
-        limit = format_memory(spec.resources.memory)
-        return Failure(
-            reason=Reason.OOM,
-            message=f"out of memory: it used {peak} and its limit is {limit}",
-            hint=f'give it more: `@fw.task(memory="{_suggest(message.usage.memory)}")`',
-        )
+        return out_of_memory(message.usage.memory, spec.resources.memory)
     if message.timed_out and spec is not None:
         return Failure(
             reason=Reason.TIMEOUT,
@@ -65,13 +59,6 @@ def killed_from_outside(message: Exited) -> bool:
     return not own and os.WIFSIGNALED(message.status) and os.WTERMSIG(message.status) == signal.SIGKILL
 
 
-def end_group(leader: int) -> None:
-    """End what a lost host's child started; a leader that is gone does not matter."""
-    if leader > 1:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
-
-
 def environment_digest(environment: EnvironmentSpec | None, project: ProjectSpec) -> str:
     """What stands for the installed packages in a cache key."""
     if environment is None:
@@ -105,7 +92,3 @@ def inline_artifact(value: object, note: str = "") -> Artifact:
         note=note or encoded.note,
         inline=data,
     )
-
-
-def _suggest(peak: int) -> str:
-    return f"{max(1, -(-peak * 3 // 2 // 2**20))}Mi"

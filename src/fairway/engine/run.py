@@ -18,7 +18,7 @@ from fairway.plan.gates import judge
 from fairway.plan.run import Action, Begin, Conclude, Halt, LookUp, Recorded, RunState, Settle, decide
 from fairway.ports import Clock, Executor, Host, LogStore, MetadataStore, ResultStore
 from fairway.spec.artifact import Artifact, Node, RefData, walk
-from fairway.spec.errors import FairwayError, GateRefused, NotFound
+from fairway.spec.errors import FairwayError, GateRefused, HostLost, NotFound
 from fairway.spec.event import (
     AttemptEnded,
     AttemptStarted,
@@ -50,7 +50,6 @@ from fairway.spec.wire import (
     Returned,
     Said,
     Start,
-    Started,
     Stop,
     decode_from_child,
 )
@@ -99,7 +98,6 @@ class RunEngine:
         self._starting: dict[EnvironmentSpec | None, list[Begin]] = {}
         self._environment_of: dict[str, EnvironmentSpec | None] = {}
         self._on: dict[tuple[str, int], Host] = {}
-        self._pids: dict[tuple[str, int], int] = {}
         self._said: dict[tuple[str, int], Returned] = {}
         self._waiting: dict[str, list[int]] = {}
         self._fresh: set[str] = set()
@@ -109,6 +107,7 @@ class RunEngine:
         self._versions: dict[str, ModelVersion] = {}
         self._unwritten: list[Event] = []
         self._driver_attempt = 0
+        self._driver_deaths = 0
         self._driver_result: Node | None = None
         self._lost_hosts = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -157,14 +156,11 @@ class RunEngine:
                 self._child_said(message)
             elif isinstance(message, Exited):
                 self._exited(message)
-                self._pids.pop((message.step, message.attempt), None)
             elif isinstance(message, Log):
                 self._stores.logs.append(
                     self._spec.name, message.step, message.attempt, message.time, message.data
                 )
                 self._listener.output(message.step, message.attempt, message.data)
-            elif isinstance(message, Started):
-                self._pids[message.step, message.attempt] = message.pid
             self._go_on()
         except Exception as error:
             self._give_up(error)
@@ -253,9 +249,10 @@ class RunEngine:
 
     async def _start_host(self, environment: EnvironmentSpec | None) -> None:
         try:
-            host = await self._executor.start(environment, self.hear)
+            host = await self._new_host(environment)
         except FairwayError as error:
-            failure = Failure(reason=Reason.ENVIRONMENT, message=error.message, hint=error.hint)
+            reason = Reason.HOST if isinstance(error, HostLost) else Reason.ENVIRONMENT
+            failure = Failure(reason=reason, message=error.message, hint=error.hint)
             for action in self._starting.pop(environment):
                 if action.step == DRIVER:
                     self._state.returned(failure)
@@ -269,6 +266,16 @@ class RunEngine:
                 elif self._state.steps[action.step].running:
                     self._begin(action)
         self._go_on()
+
+    async def _new_host(self, environment: EnvironmentSpec | None) -> Host:
+        """A host that is ready; one that is lost before is replaced, so often as hosts may be lost."""
+        while True:
+            try:
+                return await self._executor.start(environment, self.hear)
+            except HostLost:
+                self._lost_hosts += 1
+                if self._lost_hosts > _MAX_HOSTS:
+                    raise
 
     def _start_driver(self) -> None:
         self._driver_attempt += 1
@@ -393,7 +400,8 @@ class RunEngine:
         self._attempt_ended(msgspec.structs.replace(result, usage=message.usage))
 
     def _committed(self, result: StepResult) -> None:
-        """An attempt's record is durable; its process has nothing left to do but to go away."""
+        """An attempt's record is durable; its process has nothing left to say or do but to go away."""
+        self._stores.logs.close(self._spec.name, result.step, result.attempt)
         if self._on.pop((result.step, result.attempt), None) is not None:
             self._attempt_ended(result)
 
@@ -444,12 +452,13 @@ class RunEngine:
         )
 
     def _driver_exited(self, message: Exited, words: Returned | None) -> None:
+        self._driver_deaths += 1
         if words is not None:
             self._driver_result = words.result
             self._state.returned(words.failure)
         elif self._state.cancelling:
             self._state.returned(None)
-        elif outcomes.killed_from_outside(message) and self._driver_attempt < _MAX_DRIVERS:
+        elif outcomes.killed_from_outside(message) and self._driver_deaths < _MAX_DRIVERS:
             self._start_driver()
         else:
             self._state.returned(outcomes.ended_without_record(message, None))
@@ -463,7 +472,6 @@ class RunEngine:
         driver = False
         for step, attempt in [key for key, value in self._on.items() if value is host]:
             del self._on[step, attempt]
-            outcomes.end_group(self._pids.pop((step, attempt), 0))
             if step == DRIVER:
                 driver = True
                 continue

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fairway.local import environments, gpus
 from fairway.local.hosts import HostSetup, Launched, end, launch
-from fairway.spec.errors import FairwayError, UsageError
+from fairway.spec.errors import FairwayError, HostLost, UsageError
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Failure
@@ -16,9 +16,11 @@ from fairway.spec.wire import (
     Bind,
     Bound,
     Described,
+    Exited,
     FromHost,
     Quit,
     Splitter,
+    Started,
     ToHost,
     decode_from_host,
     frame,
@@ -33,25 +35,27 @@ class LocalHost(asyncio.Protocol):
 
     def __init__(self, launched: Launched, name: str) -> None:
         self.name = name
-        self.pid = launched.pid
+        self._launched = launched
         self.described: asyncio.Future[Described] = asyncio.get_running_loop().create_future()
         self.bound: asyncio.Future[Bound] | None = None
-        self._connection = launched.connection
         self._splitter = Splitter()
         self._transport: asyncio.Transport | None = None
         self._hear: Callable[[LocalHost, FromHost | None], None] | None = None
         self._reason = ""
-        self._gone = asyncio.get_running_loop().create_future()
+        self._groups: dict[tuple[str, int], int] = {}
+        self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def connect(self, hear: "Callable[[LocalHost, FromHost | None], None] | None") -> None:
         """Begin to exchange messages; every one but the answers to `bind` and the description goes to `hear`."""
         self._hear = hear
         loop = asyncio.get_running_loop()
-        await loop.create_connection(lambda: self, sock=self._connection)
+        await loop.create_connection(lambda: self, sock=self._launched.connection)
 
     def listen(self, hear: "Callable[[LocalHost, FromHost | None], None]") -> None:
-        """Pass messages to another engine from here on."""
+        """Pass messages to another engine from here on; it hears soon of a host that is gone already."""
         self._hear = hear
+        if self._gone.done():
+            asyncio.get_running_loop().call_soon(hear, self, None)
 
     def send(self, message: ToHost) -> None:
         """Queue a message."""
@@ -62,8 +66,15 @@ class LocalHost(asyncio.Protocol):
         """How it ended."""
         return self._reason or "it still runs"
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it has ended."""
+        return self._gone.done()
+
     async def bind(self, request: Bind) -> Bound:
         """Have the host turn typed texts into values."""
+        if self.is_gone:
+            raise self.lost()
         self.bound = asyncio.get_running_loop().create_future()
         self.send(request)
         return await self.bound
@@ -76,7 +87,14 @@ class LocalHost(asyncio.Protocol):
         except TimeoutError:
             if self._transport is not None:
                 self._transport.abort()
-            self._reason = end(self.pid)
+            self._end()
+
+    def lost(self) -> HostLost:
+        """The error for a host that ended while it was needed."""
+        return HostLost(
+            f"the process that imports the project did not live: {self._reason}",
+            hint="see what the project does when it is imported: `python FILE`",
+        )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is ours."""
@@ -92,20 +110,32 @@ class LocalHost(asyncio.Protocol):
             elif isinstance(message, Bound):
                 if self.bound is not None and not self.bound.done():
                     self.bound.set_result(message)
-            elif self._hear is not None:
-                self._hear(self, message)
+            else:
+                self._keep_count(message)
+                if self._hear is not None:
+                    self._hear(self, message)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The host is gone, or as good as."""
-        self._reason = end(self.pid)
+        self._end()
         if not self._gone.done():
             self._gone.set_result(None)
-        gone = FairwayError(f"the host of the project is gone: {self._reason}")
         for future in (self.described, self.bound):
             if future is not None and not future.done():
-                future.set_exception(gone)
+                future.set_exception(self.lost())
         if self._hear is not None:
             self._hear(self, None)
+
+    def _keep_count(self, message: FromHost) -> None:
+        if isinstance(message, Started):
+            self._groups[message.step, message.attempt] = message.pid
+        elif isinstance(message, Exited):
+            self._groups.pop((message.step, message.attempt), None)
+
+    def _end(self) -> None:
+        """Once: its process id may belong to another process later."""
+        if not self._reason:
+            self._reason = end(self._launched, self._groups.values())
 
 
 class LocalExecutor:
@@ -150,6 +180,8 @@ class LocalExecutor:
         if described.project is None:
             await host.close()
             raise import_error(described.failure)
+        if host.is_gone:
+            raise host.lost()
         return host, described.project
 
 

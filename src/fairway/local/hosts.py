@@ -1,7 +1,7 @@
-"""Starts hosts as processes of this machine and carries messages to and from them.
+"""Starts hosts as processes of this machine, and makes sure that nothing of them stays.
 
-`launch` is separate and imports little, so that a command can start the host first and load the rest while the host
-imports the project.
+This file imports little, so that a command can start the host first and load the rest while the host imports the
+project. A host ends what it started; when it was killed, whatever carries its mark is ended in its place.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 
 import msgspec
 
@@ -16,13 +17,18 @@ from fairway.spec.errors import NotFound
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _CHILD_FD = 3
+_MARK = "FAIRWAY_HOST"
+"""Set for a host and so for all that descends from it: how its orphans are known when it is gone."""
+
+_SWEEPS = 100
 
 
 class Launched(msgspec.Struct, frozen=True):
-    """A host process and our end of its socket."""
+    """A host process, our end of its socket, and the mark of all that descends from it."""
 
     pid: int
     connection: socket.socket
+    mark: str
 
 
 class HostSetup(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +67,7 @@ def launch(setup: HostSetup) -> Launched:
         "foreign": setup.foreign, "spawn": setup.spawn,
     }  # fmt: skip
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
+    mark = environment[_MARK] = os.urandom(8).hex()
     if setup.path:
         environment["PYTHONPATH"] = setup.path
     command = [
@@ -76,17 +83,55 @@ def launch(setup: HostSetup) -> Launched:
         actions = actions[:1]
     pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setpgroup=0)
     far.close()
-    return Launched(pid, near)
+    return Launched(pid, near, mark)
 
 
-def end(pid: int) -> str:
-    """Make sure a host process is gone; returns how it ended."""
+def end(launched: Launched, groups: Iterable[int]) -> str:
+    """Make sure a host process is gone, and with it all that it started; returns how it ended.
+
+    `groups` are the process groups it had at last: all there is to go by where a mark cannot be read.
+    """
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(launched.pid, signal.SIGKILL)
     try:
-        _, status = os.waitpid(pid, 0)
+        _, status = os.waitpid(launched.pid, 0)
     except ChildProcessError:
+        status = -1
+    if status != 0:
+        for group in groups:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+        _end_marked(launched.mark)
+    if status < 0:
         return "it ended"
     if os.WIFSIGNALED(status):
         return f"it was ended by {signal.Signals(os.WTERMSIG(status)).name}"
     return f"it ended with status {os.waitstatus_to_exitcode(status)}"
+
+
+def _end_marked(mark: str) -> None:
+    """Kill what carries a mark until nothing does: a process may start another while it is looked for."""
+    wanted = f"{_MARK}={mark}".encode()
+    for _ in range(_SWEEPS):
+        found = [pid for pid in _processes() if wanted in _environment(pid)]
+        if not found:
+            return
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def _processes() -> list[int]:
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
+
+
+def _environment(pid: int) -> bytes:
+    """What a process was started with; nothing for one that is gone or not ours."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""

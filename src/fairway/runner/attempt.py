@@ -27,7 +27,7 @@ from fairway.runner.sessions import DriverSession, StepSession
 from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError, StepFailed, StorageError
-from fairway.spec.run import Failure, Reason, StepResult
+from fairway.spec.run import Failure, Reason, StepResult, out_of_memory
 from fairway.spec.wire import DRIVER, Committed, Returned, Start
 
 
@@ -102,13 +102,16 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
             except Exception as error:
                 failure = _failure(error, Reason.RESULT)
     _flush()
+    usage = processes.usage(begun)
+    if start.memory and usage.memory > start.memory:
+        outputs, failure = (), out_of_memory(usage.memory, start.memory)
     record = StepResult(
         run=start.run,
         step=start.step,
         attempt=start.attempt,
         outputs=outputs,
         failure=failure,
-        usage=processes.usage(begun),
+        usage=usage,
         shown=inside.shown,
     )
     try:
@@ -170,11 +173,17 @@ def _failure(error: BaseException, reason: Reason = Reason.USER) -> Failure:
     hint = ""
     if isinstance(error, MemoryError):
         reason = Reason.OOM
+        message += f": the system refused more than the {_peak()} MiB it had"
+        hint = "hold less at once, or run it where there is more memory"
     if isinstance(error, TypeError | AttributeError | ValueError) and "Ref" in message:
         hint = "a library looked behind a Ref; give it the value itself: `fw.value(…)`"
     if isinstance(error, OSError) and error.errno == 28:
         hint = "free some space, then `fairway resume`"
     return Failure(reason=reason, message=message, hint=hint, details=details)
+
+
+def _peak() -> int:
+    return processes.usage(0.0).memory >> 20
 
 
 def _reseed(start: Start) -> None:

@@ -66,6 +66,10 @@ class Interrupted(FairwayError):
     exit_code = EXIT_INTERRUPTED
 
 
+class HostLost(FairwayError):
+    """A host ended before it was of use; another may do better."""
+
+
 class StorageError(FairwayError):
     """The store cannot be read or written: full disk, no permission, damaged or foreign content."""
 

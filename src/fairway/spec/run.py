@@ -103,6 +103,19 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = ""
 
 
+def out_of_memory(peak: int, limit: int) -> Failure:
+    """The failure of an attempt whose processes used more bytes together than it may."""
+    return Failure(
+        reason=Reason.OOM,
+        message=f"out of memory: it used {_mebibytes(peak)} MiB and its limit is {_mebibytes(limit)} MiB",
+        hint=f'give it more: `@fw.task(memory="{_mebibytes(peak * 3 // 2)}Mi")`',
+    )
+
+
+def _mebibytes(count: int) -> int:
+    return max(1, -(-count // 2**20))
+
+
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     """What an attempt leaves behind, written once and only once: the record that decides what happened.
 

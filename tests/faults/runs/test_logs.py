@@ -1,0 +1,146 @@
+"""Floods, giants, rubbish and sudden death in what a step prints: all of it is kept, in order, and nobody swells."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from places import Place, kill, wait_for
+
+from fairway.stores.logs import MAX_LINE, FileLogs, plain
+
+TEXT = """
+@fw.task
+def flood(count: int) -> int:
+    for start in range(0, count, 100):
+        sys.stdout.write("".join(f"line {i}\\n" for i in range(start, min(start + 100, count))))
+    return count
+
+@fw.task
+def giant(size: int) -> int:
+    sys.stdout.write("g" * size + "\\n")
+    print("after the giant")
+    return size
+
+@fw.task
+def rubbish() -> int:
+    every = bytes(range(256))
+    os.write(1, every + b"\\n" + b"\\x1b[31mred\\x1b[0m \\x1b]0;title\\x07\\n" + b"\\xff\\xfe\\x00\\n")
+    os.write(2, "é".encode()[:1])
+    time.sleep(0.1)
+    os.write(2, "é".encode()[1:] + b" whole\\nno newline at the end")
+    return 0
+
+@fw.task
+def ticker() -> int:
+    note("ticker", os.getpid())
+    for i in range(10**9):
+        print(f"tick {i}")
+        note("told", f"{i} {time.time()}")
+
+@fw.pipeline
+def main(which: str = "flood", size: int = 1) -> int:
+    chosen = globals()[which]
+    return fw.value(chosen(size) if which in ("flood", "giant") else chosen())
+"""
+
+
+def lines(place: Place, step: str) -> list[str]:
+    """What is on record of a step's only attempt, without times."""
+    logs, found, offset = FileLogs(place.folder / ".fairway"), list[str](), 0
+    while True:
+        more, after = logs.read(place.runs()[0], step, 1, offset)
+        found += [text for _, text in more]
+        if after == offset:
+            return found
+        offset = after
+
+
+def resident(pid: int) -> int:
+    """Bytes of memory of a process."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+    except (OSError, ValueError):
+        return 0
+
+
+def grown(place: Place, *words: str) -> int:
+    """Run a command to its end; how many bytes its engine or host grew while steps were at work."""
+    engine = place.start(*words)
+    assert wait_for(lambda: place.host(engine.pid) and place.runs())
+    host = place.host(engine.pid)
+    assert wait_for(lambda: FileLogs(place.folder / ".fairway").attempts(place.runs()[0]), pause=0.002)
+    first, most = (resident(engine.pid), resident(host)), [0, 0]
+    while engine.poll() is None:
+        most = [max(before, resident(pid)) for before, pid in zip(most, (engine.pid, host), strict=True)]
+        time.sleep(0.01)
+    assert engine.returncode == 0, (place.folder / "said").read_text("utf-8")[-2000:]
+    return max(after - before for before, after in zip(first, most, strict=True))
+
+
+def test_a_flood_of_lines_is_kept_without_a_gap(
+    place: Callable[..., Place], full: bool, measured: Callable[..., None]
+) -> None:
+    count = 1_000_000 if full else 50_000
+    giant_size = 10_000_000
+    here = place(TEXT)
+    growth = grown(here, "run", "project.py", "--which", "flood", "--size", str(count), "--quiet")
+    assert lines(here, "flood") == [f"line {i}" for i in range(count)]
+    assert here.fairway("logs").stdout.count("\n") == count
+    assert growth < 30e6, f"{growth / 1e6:.0f} MB more"
+
+    giant = place(TEXT)
+    giant_growth = grown(giant, "run", "project.py", "--which", "giant", "--size", str(giant_size), "--quiet")
+    found = lines(giant, "giant")
+    assert "".join(found[:-1]) == "g" * giant_size
+    assert found[-1] == "after the giant"
+    assert max(map(len, found)) <= MAX_LINE
+    assert giant_growth < 30e6, f"{giant_growth / 1e6:.0f} MB more"
+    measured(
+        "T18",
+        "A million lines, a line of 10 MB, in the log of a step",
+        goal="every byte kept in order; memory of engine and host flat",
+        lines=count,
+        lost=0,
+        grown_MB=round(max(growth, giant_growth) / 1e6, 1),
+    )
+
+
+def test_rubbish_is_kept_and_shown_harmless(place: Callable[..., Place]) -> None:
+    here = place(TEXT)
+    live = here.fairway("run", "project.py", "--which", "rubbish").stderr
+    kept = "\n".join(lines(here, "rubbish"))
+    for byte in range(128, 256):
+        assert f"\\x{byte:02x}" in kept
+    assert "\x1b[31mred" in kept
+    assert kept.endswith("no newline at the end")
+    assert "whole" in kept
+
+    shown = here.fairway("logs").stdout
+    for text in (live, shown):
+        assert "red" in text
+        assert not [letter for letter in text if ord(letter) < 32 and letter not in "\n\t"]
+    assert plain("\x1b[31mred\x1b[0m") == "red"
+
+
+@pytest.mark.parametrize("victim", ["step", "host", "engine"])
+def test_a_death_in_the_middle_of_printing_loses_no_two_seconds(
+    place: Callable[..., Place], victim: str
+) -> None:
+    here = place(TEXT)
+    engine = here.start("run", "project.py", "--which", "ticker", "--quiet")
+    assert wait_for(lambda: len(here.notes("told")) > 2000)
+    host, step = here.host(engine.pid), int(here.notes("ticker")[0])
+    kill({"step": step, "host": host, "engine": engine.pid}[victim])
+    killed = time.time()
+    assert wait_for(lambda: step not in here.alive())
+    time.sleep(0.2)
+    if victim == "host":
+        kill(engine.pid)
+    engine.wait(timeout=30)
+
+    kept = lines(here, "ticker")
+    told = [line.split() for line in here.notes("told")]
+    assert [line for line in kept if line.startswith("tick ")] == [f"tick {i}" for i in range(len(kept))]
+    lost = [float(when) for number, when in told if int(number) >= len(kept)]
+    assert killed - min(lost, default=killed) < 2

@@ -1,0 +1,144 @@
+"""`memory=` holds, whoever uses it: the step itself, a child of it, or a child that is gone before anybody looked."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from places import Place
+
+from fairway.spec.run import Phase, Reason
+
+TEXT = '''
+GREEDY = "import time; held = bytearray(b'x') * {size}; time.sleep({seconds})"
+
+def child(size, seconds):
+    """A process of its own that ends well, if it is let."""
+    return subprocess.Popen([sys.executable, "-S", "-E", "-c", GREEDY.format(size=size, seconds=seconds)])
+
+@fw.task(memory="200Mi")
+def itself() -> int:
+    held = bytearray(b"x") * 400_000_000
+    time.sleep(5)
+    return len(held)
+
+@fw.task(memory="200Mi")
+def brief() -> int:
+    return len(bytearray(b"x") * 400_000_000)
+
+@fw.task(memory="200Mi")
+def below() -> int:
+    child(400_000_000, 5).wait()
+    return 0
+
+@fw.task(memory="200Mi")
+def gone() -> int:
+    assert child(400_000_000, 0).wait() == 0
+    return 0
+
+@fw.task(memory="200Mi")
+def together() -> int:
+    many = [child(70_000_000, 5) for _ in range(5)]
+    return sum(one.wait() for one in many)
+
+@fw.task(memory="4Gi")
+def refused() -> int:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (2**30, 2**30))
+    return len(bytearray(2**31))
+
+@fw.task(memory="200Mi")
+def modest() -> int:
+    child(20_000_000, 0.2).wait()
+    return len(bytearray(b"x") * 20_000_000)
+
+@fw.task(memory="200Mi", retries=1)
+def again() -> int:
+    note("tries", "x")
+    with open("tries") as file:
+        count = len(file.readlines())
+    held = bytearray(b"x") * (400_000_000 if count < 2 else 1_000)
+    time.sleep(2 if count < 2 else 0)
+    return len(held)
+
+@fw.pipeline
+def main(which: str = "") -> int:
+    return fw.value(globals()[which]())
+'''
+
+
+@pytest.mark.parametrize("which", ["itself", "brief", "below", "gone", "together"])
+def test_an_attempt_over_its_limit_ends_as_out_of_memory(place: Callable[..., Place], which: str) -> None:
+    here = place(TEXT)
+
+    said = here.fairway("run", "project.py", "--which", which, expect=1).stderr
+
+    step = here.status().steps[0]
+    assert step.failure is not None
+    assert step.failure.reason is Reason.OOM
+    peak = re.search(r"it used (\d+) MiB and its limit is 200 MiB", step.failure.message)
+    assert peak is not None, step.failure.message
+    assert 200 < float(peak[1]) < 700
+    assert step.attempts[0].usage.memory > 200 * 2**20
+    suggested = re.search(r'memory="(\d+)Mi"', step.failure.hint)
+    assert suggested is not None
+    assert int(suggested[1]) > float(peak[1])
+    assert "out of memory" in said
+
+
+def test_an_allocation_that_the_system_refuses_is_out_of_memory_too(place: Callable[..., Place]) -> None:
+    here = place(TEXT)
+    here.fairway("run", "project.py", "--which", "refused", expect=1)
+    failure = here.status().steps[0].failure
+    assert failure is not None
+    assert failure.reason is Reason.OOM
+    assert "MemoryError" in failure.message
+    assert "MiB" in failure.message
+
+
+def test_who_stays_below_the_limit_is_left_alone(place: Callable[..., Place]) -> None:
+    here = place(TEXT)
+    here.fairway("run", "project.py", "--which", "modest")
+    assert here.status().phase is Phase.SUCCEEDED
+
+
+def test_out_of_memory_spends_a_retry(place: Callable[..., Place]) -> None:
+    here = place(TEXT)
+    here.fairway("run", "project.py", "--which", "again")
+    first, second = here.status().steps[0].attempts
+    assert first.failure is not None
+    assert first.failure.reason is Reason.OOM
+    assert second.failure is None
+
+
+NO_ENFORCING = """
+import fairway.runner.children as children
+import fairway.runner.processes as processes
+processes.tree_memory = lambda leader: 0
+"""
+
+
+def test_the_check_sees_a_host_that_counts_no_children(place: Callable[..., Place]) -> None:
+    here = place(TEXT, planted=NO_ENFORCING)
+    here.fairway("run", "project.py", "--which", "together")
+    assert here.status().phase is Phase.SUCCEEDED, "only the sum of all processes is over the limit"
+
+
+def test_memory_limits_hold_at_full_size(
+    place: Callable[..., Place], full: bool, measured: Callable[..., None]
+) -> None:
+    rounds = 20 if full else 1
+    kinds = ("itself", "below", "gone")
+    for _ in range(rounds):
+        for which in kinds:
+            here = place(TEXT)
+            here.fairway("run", "project.py", "--which", which, expect=1)
+            failure = here.status().steps[0].failure
+            assert failure is not None
+            assert (failure.reason, "it used" in failure.message) == (Reason.OOM, True)
+    measured(
+        "T9",
+        "Twice its memory in the step's process, in a child process, in a child that exits 0",
+        goal="all end as out of memory with the peak named and more suggested",
+        attempts=rounds * len(kinds),
+        right=rounds * len(kinds),
+    )
