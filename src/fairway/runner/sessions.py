@@ -14,7 +14,6 @@ from fairway.spec.model import ModelVersion
 from fairway.spec.run import Failure, MetricPoint, StepSpec
 from fairway.spec.wire import Answer, Call, Metrics, Revealed
 
-
 _DATA_FORMATS = frozenset({"onnx", "npy", "safetensors", "ubj", "lightgbm-text"})
 """Formats of models that are read the same wherever they come from."""
 
