@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import cast
 
+from fairway.author import redaction
+from fairway.author.session import current
 from fairway.spec.errors import UsageError
 
 
@@ -64,7 +66,8 @@ class Folder(File):
 class Secret:
     """A secret known by name; its value is looked up where it is used and is kept in no log, event or artifact.
 
-    On this machine the value is an environment variable of that name. `reveal()` gives it.
+    On this machine the value is an environment variable of that name. `reveal()` gives it. From then on it is taken out
+    of whatever the code prints or raises, and a value that holds it is not stored.
     """
 
     __slots__ = ("name",)
@@ -73,16 +76,22 @@ class Secret:
         if not isinstance(cast("object", name), str) or not name or "=" in name or "\0" in name:
             raise UsageError("a secret is given by its name", hint='`fw.Secret("API_KEY")`')
         self.name = name
+        redaction.know(name, os.environ.get(name, ""))
 
     def reveal(self) -> str:
         """The value. Raises UsageError when there is none where this code runs."""
         try:
-            return os.environ[self.name]
+            value = os.environ[self.name]
         except KeyError:
             raise UsageError(
                 f"there is no secret {self.name!r} here",
                 hint=f"set it: `export {self.name}=…`, then run again",
             ) from None
+        redaction.know(self.name, value)
+        session = current()
+        if session is not None:
+            session.revealed(self.name, value)
+        return value
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Secret) and other.name == self.name

@@ -19,6 +19,7 @@ import uvicorn
 import uvloop
 
 from fairway import wiring
+from fairway.author import redaction
 from fairway.control.api import Api
 from fairway.control.gate import Gate
 from fairway.control.routes import application, public_paths
@@ -152,6 +153,8 @@ def serve(root: Path, said: Callable[[str], None]) -> None:
     """Run the platform of a store until it is stopped; its address goes to `said`. Raises FairwayError."""
     with PlatformLock(root) as lock:
         token = wiring.token_of(root)
+        redaction.know("platform token", token)
+        sys.stderr = redaction.RedactedText(sys.stderr)
         uvloop.run(_main(root, lock, token, said))
 
 

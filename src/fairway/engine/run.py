@@ -15,6 +15,7 @@ from fairway import formats
 from fairway.engine import outcomes
 from fairway.plan import cachekey
 from fairway.plan.gates import judge
+from fairway.plan.provenance import made_here
 from fairway.plan.run import Action, Begin, Conclude, Halt, LookUp, Recorded, RunState, Settle, decide
 from fairway.ports import Clock, Executor, Host, LogStore, MetadataStore, ResultStore
 from fairway.spec.artifact import Artifact, Node, RefData, walk
@@ -375,7 +376,12 @@ class RunEngine:
         except NotFound as error:
             failure = Failure(reason=Reason.USER, message=error.message, hint=error.hint)
             return Answer(step=step, question=ask.question, failure=failure)
-        return Answer(step=step, question=ask.question, model=version)
+        return Answer(step=step, question=ask.question, model=version, trusted=self._trusts(version))
+
+    def _trusts(self, version: ModelVersion) -> bool:
+        """Whether a run of this project made the model."""
+        run = version.lineage.run
+        return made_here(version, self._stores.metadata.events(run=run)) if run else False
 
     def _exited(self, message: Exited) -> None:
         key = (message.step, message.attempt)

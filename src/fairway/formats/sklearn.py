@@ -13,6 +13,7 @@ import sys
 import zipfile
 from typing import Any, cast
 
+from fairway.formats import archives
 from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
 from fairway.formats.frameworks import load
 from fairway.spec.errors import SerializationError
@@ -65,9 +66,9 @@ def decode(content: Content, kind: str = "", *, trusted: bool = False) -> object
     Raises:
         SerializationError: a type in it is not reviewed, or needs trust.
     """
-    skops = load("skops.io")
-
     data = as_bytes(content)
+    archives.check(data)
+    skops = load("skops.io")
     types = skops.get_untrusted_types(data=data)
     if strange := unreviewed(types, trusted=trusted):
         raise SerializationError(

@@ -7,12 +7,17 @@ frameworks.
 
 import io
 import json
+import math
+import os
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+import msgspec
+
 from fairway.formats.encoded import SMALL, Content, Encoded, as_bytes, kind_of
 from fairway.formats.frameworks import load
+from fairway.spec.errors import SerializationError
 
 _PIECE = 2**20
 _DICTS: tuple[type, ...] = (dict, OrderedDict)
@@ -34,6 +39,19 @@ _DTYPES = {
     "uint8": "U8",
     "bool": "BOOL",
 }
+
+
+_BYTES = {
+    "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2, "F8_E4M3": 1,
+    "I8": 1, "U8": 1, "BOOL": 1,
+}  # fmt: skip
+_MAX_HEADER = 100 * 10**6
+
+
+class _Place(msgspec.Struct):
+    dtype: str
+    shape: list[int]
+    data_offsets: tuple[int, int]
 
 
 def encode(value: Any) -> Encoded | None:
@@ -76,6 +94,7 @@ def encode_state_dict(value: Any) -> Encoded | None:
 
 def decode(content: Content, kind: str = "") -> object:
     """The tensor or state dict, on the CPU, in its old order."""
+    _check_header(content)
     torch = load("torch")
     safetensors = load("safetensors.torch")
 
@@ -102,6 +121,38 @@ def decode(content: Content, kind: str = "") -> object:
     if kind in ("torch.Tensor", "torch.Parameter"):
         return values[_SINGLE]
     return OrderedDict[str, Any](values) if kind == "torch.StateDict" else values
+
+
+def _check_header(content: Content) -> None:
+    """Refuse a file whose header does not describe exactly the bytes behind it. Raises SerializationError."""
+    if isinstance(content, Path):
+        with open(content, "rb") as stream:
+            whole = os.fstat(stream.fileno()).st_size
+            head = stream.read(8)
+            size = int.from_bytes(head, "little")
+            text = stream.read(min(size, _MAX_HEADER))
+    else:
+        data = as_bytes(content)
+        whole, head = len(data), data[:8]
+        size = int.from_bytes(head, "little")
+        text = data[8 : 8 + size]
+    if len(head) < 8 or size > min(_MAX_HEADER, whole - 8):
+        raise SerializationError("the safetensors file is cut short, or its header is longer than the file")
+    try:
+        header = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
+        header.pop("__metadata__", None)
+        places = [msgspec.json.decode(raw, type=_Place) for raw in header.values()]
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise SerializationError(f"the header of the safetensors file cannot be read: {error}") from None
+    at = 0
+    for place in sorted(places, key=lambda place: place.data_offsets):
+        begin, end = place.data_offsets
+        wanted = math.prod(place.shape) * _BYTES.get(place.dtype, 0)
+        if begin != at or end - begin != wanted or any(length < 0 for length in place.shape):
+            raise SerializationError("the header of the safetensors file does not fit what is in it")
+        at = end
+    if at != whole - 8 - size:
+        raise SerializationError("the header of the safetensors file does not fit its length")
 
 
 def decode_script(content: Content, kind: str = "") -> object:

@@ -17,7 +17,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from fairway.author import describe, session
+from fairway.author import describe, redaction, session
 from fairway.author.reporting import REGISTER
 from fairway.author.task import Task
 from fairway.ports import ArtifactStore, ResultStore
@@ -155,6 +155,15 @@ def _described(result: object) -> str:
 
 
 def _failure(error: BaseException, reason: Reason = Reason.USER) -> Failure:
+    """Why the code failed, in texts that hold no secret."""
+    found = _told(error, reason)
+    clean = redaction.refresh().text
+    return msgspec.structs.replace(
+        found, message=clean(found.message), hint=clean(found.hint), details=clean(found.details)
+    )
+
+
+def _told(error: BaseException, reason: Reason) -> Failure:
     details = describe.folded(error)
     if isinstance(error, StepFailed) and error.step:
         return Failure(

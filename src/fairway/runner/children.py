@@ -8,6 +8,7 @@ import time
 
 import msgspec
 
+from fairway.author import redaction
 from fairway.runner import processes
 from fairway.spec.wire import Splitter
 
@@ -38,6 +39,8 @@ class Child:
         self.over_memory = False
         self.stopped = False
         self.peak = 0
+        self.heard: list[bytes] = []
+        self.stream = redaction.Stream()
         self._splitter = Splitter()
         self._unsent = bytearray()
         self._begun = time.monotonic()

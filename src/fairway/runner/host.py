@@ -19,7 +19,7 @@ from typing import cast
 
 import msgspec
 
-from fairway.author import describe, parameters
+from fairway.author import describe, parameters, redaction
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
@@ -27,7 +27,7 @@ from fairway.runner import attempt, processes
 from fairway.runner.channel import Channel
 from fairway.runner.children import Child, Limits
 from fairway.runner.values import Values
-from fairway.spec.errors import FairwayError
+from fairway.spec.errors import FairwayError, UsageError
 from fairway.spec.run import Failure, Reason, Usage
 from fairway.spec.wire import (
     DRIVER,
@@ -46,6 +46,7 @@ from fairway.spec.wire import (
     Stop,
     decode_to_host,
     frame,
+    revealed,
 )
 from fairway.stores import FileArtifacts, FileResults, Layout
 
@@ -147,6 +148,7 @@ class Host:
         try:
             module = load_module(self.options)
             self._project = ImportedProject(module)
+            redaction.refresh()
             spec = describe.describe(self.options.project, module)
         except BaseException as error:
             return Described(pid=os.getpid(), failure=import_failure(error, self.options.project))
@@ -185,16 +187,18 @@ class Host:
         try:
             pipeline = self.project.pipelines[message.pipeline]
             values = parameters.bind(pipeline.function, message.texts, message.config)
+            _check_secrets(values)
             store = Values(self.artifacts)
             return Bound(
                 parameters={name: store.save(value) for name, value in values.items()},
                 shown=parameters.shown(values),
             )
         except FairwayError as error:
-            return Bound(failure=Failure(reason=Reason.USER, message=error.message, hint=error.hint))
+            told = redaction.live().text(error.message)
+            return Bound(failure=Failure(reason=Reason.USER, message=told, hint=error.hint))
         except Exception as error:
             said = f"the parameters do not fit: {type(error).__name__}: {error}"
-            return Bound(failure=Failure(reason=Reason.USER, message=said))
+            return Bound(failure=Failure(reason=Reason.USER, message=redaction.live().text(said)))
 
     def _start(self, start: Start, content: bytes) -> None:
         if start.step != DRIVER and not self._warm and not self.options.spawn:
@@ -204,7 +208,7 @@ class Host:
         child, self._spare = self._spare or self._child(), None
         child.take(start.step, start.attempt, Limits(start.timeout, start.memory))
         child.queue(content)
-        self._selector.register(child.output, selectors.EVENT_READ, lambda: self._read_output(child))
+        self._selector.register(child.output, selectors.EVENT_READ, lambda: self._overhear(child))
         self._selector.register(child.line, selectors.EVENT_READ, lambda: self._converse(child))
         self._send(child)
         self._say(Started(step=child.step, attempt=child.attempt, pid=child.pid))
@@ -291,18 +295,36 @@ class Host:
         except BlockingIOError:
             return True
         if data:
-            self._say(Log(step=child.step, attempt=child.attempt, time=time.time(), data=data))
+            self._listen(child)
+            self._log(child, child.stream.feed(data, redaction.live()))
             return True
         self._forget_output(child)
         return False
 
+    def _overhear(self, child: Child) -> None:
+        self._read_output(child)
+        self._pass_on(child)
+
+    def _log(self, child: Child, data: bytes) -> None:
+        if data:
+            self._say(Log(step=child.step, attempt=child.attempt, time=time.time(), data=data))
+
     def _forget_output(self, child: Child) -> None:
         if not child.silent:
+            self._log(child, child.stream.end(redaction.live()))
             child.silent = True
             self._selector.unregister(child.output)
 
     def _relay(self, child: Child) -> bool:
-        """Pass on what a child told; False when nothing more is there now."""
+        """Pass on what a child told, after what it printed before; False when nothing more is there now."""
+        more = self._listen(child)
+        if child.heard:
+            self._read_output(child)
+        self._pass_on(child)
+        return more
+
+    def _listen(self, child: Child) -> bool:
+        """Take in what a child told. Output that is read after it told of a secret is passed on without that."""
         if child.mute:
             return False
         try:
@@ -314,11 +336,18 @@ class Host:
             child.stop(0.0)
             self._forget_line(child)
             return False
-        if contents:
-            self._read_output(child)
         for content in contents:
-            self._say(Said(step=child.step, attempt=child.attempt, message=msgspec.Raw(content)))
+            secret = revealed(content)
+            if secret is None:
+                child.heard.append(content)
+            else:
+                redaction.know(secret.name, secret.value)
         return more
+
+    def _pass_on(self, child: Child) -> None:
+        for content in child.heard:
+            self._say(Said(step=child.step, attempt=child.attempt, message=msgspec.Raw(content)))
+        child.heard.clear()
 
     def _forget_line(self, child: Child) -> None:
         if not child.mute:
@@ -353,6 +382,7 @@ class Host:
         for _ in range(1 << 12):
             if child.silent or not processes.readable(child.output) or not self._read_output(child):
                 break
+        self._pass_on(child)
         self._forget_output(child)
         self._forget_line(child)
         child.close()
@@ -400,6 +430,17 @@ class Host:
                 self._quitting = True
 
 
+def _check_secrets(values: dict[str, object]) -> None:
+    """Refuse parameters whose values may not be kept. Raises UsageError."""
+    for name, value in values.items():
+        why = redaction.refusal(name, value)
+        if why:
+            raise UsageError(
+                why,
+                hint=f"annotate it `{name}: fw.Secret`, give the name of an environment variable, and `reveal()` it",
+            )
+
+
 def load_module(options: HostOptions) -> ModuleType:
     """Import the project file, or unpickle the pipeline that a notebook handed over."""
     if options.project:
@@ -417,7 +458,13 @@ def load_module(options: HostOptions) -> ModuleType:
 
 
 def import_failure(error: BaseException, path: str) -> Failure:
-    """Why a project could not be imported, with the user's own line."""
+    """Why a project could not be imported, with the user's own line and without secrets."""
+    found = _why_not_imported(error, path)
+    clean = redaction.refresh().text
+    return msgspec.structs.replace(found, message=clean(found.message), details=clean(found.details))
+
+
+def _why_not_imported(error: BaseException, path: str) -> Failure:
     if isinstance(error, FairwayError):
         return Failure(reason=Reason.USER, message=error.message, hint=error.hint)
     details = describe.folded(error)

@@ -5,13 +5,17 @@ import math
 import msgspec
 
 from fairway import formats
+from fairway.author import redaction
 from fairway.runner.channel import Channel
 from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact, RefData
-from fairway.spec.errors import NotFound, StepFailed
+from fairway.spec.errors import NotAllowed, NotFound, StepFailed
 from fairway.spec.model import ModelVersion
 from fairway.spec.run import Failure, MetricPoint, StepSpec
-from fairway.spec.wire import Answer, Call, Metrics
+from fairway.spec.wire import Answer, Call, Metrics, Revealed
+
+_DATA_FORMATS = frozenset({"onnx", "npy", "safetensors", "ubj", "lightgbm-text"})
+"""Formats of models that are read the same wherever they come from."""
 
 
 class StepSession:
@@ -44,12 +48,18 @@ class StepSession:
                 hint=failure.hint if failure else "",
             )
         artifact = version.candidate.artifact
-        return version, lambda: self._values.load(artifact)
+        if not answer.trusted and artifact.format not in _DATA_FORMATS:
+            raise NotAllowed(
+                f"{version} was made by no run of this project, and content of format {artifact.format} can run code",
+                hint="register it in a run of this project, or register its ONNX form",
+            )
+        return version, lambda: self._values.load(artifact, trusted=answer.trusted)
 
     def log(self, points: tuple[MetricPoint, ...]) -> None:
         """Send metric values; those without a step get a running count."""
         numbered: list[MetricPoint] = []
-        for point in points:
+        for named in points:
+            point = msgspec.structs.replace(named, name=redaction.live().text(named.name))
             count = self._counts[point.name] = self._counts.get(point.name, -1) + 1
             numbered.append(
                 msgspec.structs.replace(point, index=float(count)) if math.isnan(point.index) else point
@@ -58,12 +68,17 @@ class StepSession:
 
     def show(self, title: str, value: object) -> None:
         """Store a picture or table under a title; a second of the same title gets a number."""
+        title = redaction.live().text(title)
         name, count = title, 2
         while name in self.shown:
             name, count = f"{title} {count}", count + 1
         self.shown[name] = self._values.save(
             formats.figure_svg(value).decode() if formats.is_figure(value) else value
         )
+
+    def revealed(self, name: str, value: str) -> None:
+        """Tell the host, before the code can print it, what to take out of the output."""
+        self._channel.tell(Revealed(name=name, value=value))
 
 
 class DriverSession(StepSession):
@@ -81,7 +96,8 @@ class DriverSession(StepSession):
         count = self._calls[spec.task] = self._calls.get(spec.task, 0) + 1
         name = spec.task if count == 1 else f"{spec.task}-{count}"
         inputs = {key: self._values.to_node(item) for key, item in arguments.items()}
-        self._channel.tell(Call(spec=msgspec.structs.replace(spec, name=name, inputs=inputs)))
+        label = redaction.live().text(spec.label)
+        self._channel.tell(Call(spec=msgspec.structs.replace(spec, name=name, inputs=inputs, label=label)))
         return RefData(name)
 
     def wait(self, ref: RefData) -> object:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from fairway.author import redaction
 from fairway.author.files import File, Folder
 from fairway.author.ref import node_of
 from fairway.author.session import is_ref
@@ -60,6 +61,12 @@ class Values:
 
     def put(self, form: str, data: bytes, kind: str, note: str = "") -> Artifact:
         """Store content that is encoded already, inline when it is small."""
+        secret = redaction.live().found(data)
+        if secret:
+            raise SerializationError(
+                f"a value of type {kind or form} holds the value of the secret {secret}, which is not stored",
+                hint=f'hand over `fw.Secret("{secret.partition(",")[0]}")` and reveal it where it is needed',
+            )
         small = len(data) <= INLINE_LIMIT
         digest = hashlib.sha256(data).hexdigest() if small else self._store.put_bytes(data)
         self._verified.add(digest)
@@ -103,8 +110,8 @@ class Values:
             return dict(zip([self.from_node(key) for key in node.keys], items, strict=True))
         return tuple(items) if node.container == "tuple" else items
 
-    def load(self, artifact: Artifact) -> object:
-        """The value of an artifact."""
+    def load(self, artifact: Artifact, *, trusted: bool = True) -> object:
+        """The value of an artifact. One that no run of this project made is not trusted, and runs no code."""
         if self._foreign and artifact.format == "pickle":
             raise SerializationError(
                 f"a {artifact.kind} is kept as a pickle, which cannot cross to another environment",
@@ -113,7 +120,7 @@ class Values:
         own = artifact.format in ("file", "folder")
         name = artifact.note if own else ""
         content = self._store.open(artifact, verified=artifact.digest in self._verified, name=name)
-        value = codecs.decode(artifact.format, content, artifact.kind)
+        value = codecs.decode(artifact.format, content, artifact.kind, allow_pickle=trusted)
         if own:
             return (File if artifact.format == "file" else Folder)(cast("Path", value))
         return value

@@ -21,6 +21,7 @@ from fairway.server.answers import Answer, ClientGone, Refusal, as_json, too_man
 from fairway.server.gathering import Gatherer
 from fairway.server.metrics import Metrics
 from fairway.server.models import json_body
+from fairway.server.provenance import made_by_a_run
 from fairway.server.requests import Request
 from fairway.server.routes import Route
 from fairway.spec.artifact import RefData
@@ -57,6 +58,9 @@ class EndpointSession:
     def show(self, title: str, value: object) -> None:
         """Pictures have no place here."""
 
+    def revealed(self, name: str, value: str) -> None:
+        """What this process prints loses the value already."""
+
     def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
         """Never used: a task called here just runs."""
         raise FairwayError(f"{spec.task} cannot be started inside an endpoint")
@@ -69,7 +73,7 @@ class EndpointSession:
         artifact = version.candidate.artifact
         if artifact.digest not in self._loaded:
             content = self._store.open(artifact)
-            trusted = bool(version.lineage.run)
+            trusted = made_by_a_run(version, self._store.root)
             self._loaded[artifact.digest] = formats.decode(
                 artifact.format, content, artifact.kind, allow_pickle=trusted
             )

@@ -10,6 +10,7 @@ from fairway.server import openapi, tensors
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json
 from fairway.server.batching import Batcher
 from fairway.server.metrics import Metrics
+from fairway.server.provenance import made_by_a_run
 from fairway.server.requests import Request
 from fairway.server.routes import Route
 from fairway.spec.artifact import Artifact
@@ -29,8 +30,9 @@ class ModelService:
         self._revision = revision
         self._name = revision.endpoint
         self._number = str(self._version.version)
-        trusted = bool(self._version.lineage.run)
-        self._predictor = formats.load_predictor(self._version, store.open, trust_pickle=trusted)
+        self._predictor = formats.load_predictor(
+            self._version, store.open, trusted=lambda: made_by_a_run(self._version, store.root)
+        )
         self._signature = self._predictor.signature
         self._nullable: frozenset[str] = frozenset()
         self._example: object = None

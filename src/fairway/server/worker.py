@@ -19,6 +19,7 @@ import msgspec
 import uvicorn
 import uvloop
 
+from fairway.author import redaction
 from fairway.server.app import Application, Service
 from fairway.server.control import Control
 from fairway.server.gate import Gate
@@ -147,12 +148,14 @@ class Worker:
 
 def _said(error: Exception) -> str:
     if isinstance(error, FairwayError):
-        return error.message
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+        return redaction.live().text(error.message)
+    text = redaction.live().text(str(error))
+    return f"{type(error).__name__}: {' '.join(text.split())}"[:500]
 
 
 def main(arguments: list[str]) -> int:
     """Run a worker: `SPEC.json --fd N`."""
+    sys.stdout, sys.stderr = redaction.RedactedText(sys.stdout), redaction.RedactedText(sys.stderr)
     path, flag, number = arguments
     if flag != "--fd":
         print("usage: python -m fairway.server SPEC.json --fd N", file=sys.stderr)

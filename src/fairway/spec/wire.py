@@ -62,13 +62,17 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
-    """Engine to driver: the value of a step it awaited, or of a question; exactly one field is set."""
+    """Engine to driver: the value of a step it awaited, or of a question; exactly one field is set.
+
+    `trusted` is whether a run of this project made the model, so that its content may run code.
+    """
 
     step: str
     question: int
     outputs: tuple[Artifact, ...] = ()
     failure: Failure | None = None
     model: ModelVersion | None = None
+    trusted: bool = False
 
 
 class Quit(msgspec.Struct, frozen=True, tag="quit"):
@@ -165,7 +169,14 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True, tag="committed"):
     result: StepResult
 
 
-FromChild = Call | Await | Ask | Metrics | Returned | Committed
+class Revealed(msgspec.Struct, frozen=True, kw_only=True, tag="revealed"):
+    """Child to host, and no further: the child's code has the value of a secret from here on."""
+
+    name: str
+    value: str
+
+
+FromChild = Call | Await | Ask | Metrics | Returned | Committed | Revealed
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
@@ -187,6 +198,14 @@ _encoder = msgspec.msgpack.Encoder()
 decode_to_host = _to_host.decode
 decode_from_host = _from_host.decode
 decode_from_child = _from_child.decode
+
+_REVEALED = b"\xa4type\xa8revealed"
+
+
+def revealed(content: bytes) -> Revealed | None:
+    """A child's message when it is for the host alone."""
+    message = decode_from_child(content) if _REVEALED in content[:16] else None
+    return message if isinstance(message, Revealed) else None
 
 
 def frame(message: ToHost | FromHost | FromChild) -> bytes:

@@ -90,6 +90,7 @@ class FileArtifacts:
     """Artifacts below `blobs/` of a store. Safe under any number of processes, and across a fork."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self._layout = Layout(root)
         self._blobs = str(self._layout.blobs)
         self._checked: set[str] = set()

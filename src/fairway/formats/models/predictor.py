@@ -51,13 +51,16 @@ class NativePredictor:
 
 
 def load_predictor(
-    version: ModelVersion, open: Callable[[Artifact], Path | bytes], *, trust_pickle: bool = False
+    version: ModelVersion,
+    open: Callable[[Artifact], Path | bytes],
+    *,
+    trusted: Callable[[], bool] = lambda: False,
 ) -> Predictor:
     """The version, ready to predict.
 
     Args:
         open: gives the content of an artifact of the version.
-        trust_pickle: whether the content may run code: only when a run of this very project made it.
+        trusted: whether the content may run code: only when a run of this very project made it. Asked when it matters.
 
     Raises:
         FairwayError: it has no signature, is damaged, or would have to run code and may not.
@@ -78,7 +81,7 @@ def load_predictor(
             hint="register it with `sample=`, some rows of its input",
         )
     artifact = candidate.artifact
-    model = decode(artifact.format, open(artifact), artifact.kind, allow_pickle=trust_pickle)
+    model = decode(artifact.format, open(artifact), artifact.kind, allow_pickle=trusted())
     return NativePredictor(model, candidate.signature)
 
 

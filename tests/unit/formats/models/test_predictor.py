@@ -102,7 +102,7 @@ def test_a_pickled_model_needs_trust(tmp_path: Path) -> None:
     assert wanted.candidate.artifact.format == "pickle"
     with pytest.raises(SerializationError, match="can run code"):
         load_predictor(wanted, shelf.open)
-    predictor = load_predictor(wanted, shelf.open, trust_pickle=True)
+    predictor = load_predictor(wanted, shelf.open, trusted=lambda: True)
     assert predictor.runtime == "python"
     assert predictor.predict({"input": np.eye(3)})["prediction"].tolist() == [0, 1, 2]
 
@@ -123,7 +123,7 @@ def test_a_tree_of_unknown_origin_is_served_only_in_its_compiled_form() -> None:
     load_predictor(shelf.version(model), shelf.open)
     with pytest.raises(SerializationError, match="not allowed"):
         load_predictor(shelf.version(model, compiled=False), shelf.open)
-    load_predictor(shelf.version(model, compiled=False), shelf.open, trust_pickle=True)
+    load_predictor(shelf.version(model, compiled=False), shelf.open, trusted=lambda: True)
 
 
 def test_a_model_without_a_sample_cannot_be_served_unless_it_says_what_it_takes() -> None:

@@ -1,0 +1,56 @@
+"""What is checked of a zip file before anything in it is read: a foreign one may not fill the memory or name other places.
+
+Nothing is ever extracted to a folder. Knows no format that is kept in one.
+"""
+
+import io
+import stat
+import zipfile
+
+from fairway.spec.errors import SerializationError
+
+MAX_ENTRIES = 10_000
+FREE_SIZE = 64 * 2**20
+"""Bytes that a file may unpack to however small it is."""
+
+MAX_RATIO = 100
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+
+
+def check(data: bytes) -> None:
+    """Refuse what is no plain zip file of plain files. Raises SerializationError saying why."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            why = _fault(archive.infolist(), len(data))
+    except (zipfile.BadZipFile, ValueError, OverflowError, NotImplementedError) as error:
+        raise SerializationError(f"the file is not a zip file, or is damaged: {error}") from None
+    if why:
+        raise SerializationError(f"the file is not admitted: {why}")
+
+
+def _fault(entries: list[zipfile.ZipInfo], size: int) -> str:
+    if len(entries) > MAX_ENTRIES:
+        return f"it holds {len(entries)} entries"
+    if len({entry.filename for entry in entries}) != len(entries):
+        return "a name is in it twice"
+    for entry in entries:
+        name = entry.orig_filename
+        if (
+            name.startswith(("/", "\\"))
+            or "\0" in name
+            or ":" in name
+            or "\\" in name
+            or ".." in name.split("/")
+        ):
+            return f"the name {name[:60]!r} leads out of it"
+        mode = entry.external_attr >> 16
+        if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
+            return f"{name[:60]!r} is a link or a device"
+        if entry.compress_type not in _METHODS or entry.flag_bits & 1:
+            return f"{name[:60]!r} is packed or encrypted in a way that is not read"
+    unpacked = sum(entry.file_size for entry in entries)
+    if unpacked > max(FREE_SIZE, size * MAX_RATIO):
+        return f"it would unpack to {unpacked} bytes"
+    if sum(entry.compress_size for entry in entries) > size:
+        return "its entries overlap"
+    return ""
