@@ -1,5 +1,6 @@
 """What goes back to a client, and the errors that become such answers. Knows nothing of models."""
 
+import http
 import secrets
 import sys
 import traceback
@@ -7,7 +8,12 @@ import traceback
 import msgspec
 
 JSON = b"application/json"
+SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+"""Headers of every answer."""
+
+CLOSE = (b"connection", b"close")
 _encode = msgspec.json.Encoder().encode
+_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
 
 
 class Answer:
@@ -20,7 +26,14 @@ class Answer:
     ) -> None:
         self.status = status
         self.body = body
-        self.headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *extra]
+        self.headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *extra, *SAFE]
+
+    def head(self) -> bytes:
+        """The status line and the headers as they go over HTTP/1.1, without the empty line behind them."""
+        parts = [_STATUS[self.status]]
+        for name, value in self.headers:
+            parts += (name, b": ", value, b"\r\n")
+        return b"".join(parts)
 
 
 class Refusal(Exception):

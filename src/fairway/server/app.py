@@ -4,9 +4,10 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol, cast
 
-from fairway.server.answers import Answer, ClientGone, Refusal, as_json, internal_error
+from fairway.server.answers import CLOSE, Answer, ClientGone, Refusal, as_json, internal_error
 from fairway.server.gate import Gate
 from fairway.server.metrics import Metrics
+from fairway.server.protocol import WHOLE
 from fairway.server.requests import Receive, Request
 from fairway.server.routes import Route
 from fairway.spec.endpoint import ServerLimits
@@ -14,8 +15,7 @@ from fairway.spec.endpoint import ServerLimits
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_CLOSE = (b"connection", b"close")
-_SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+_NONE: dict[str, Any] = {}
 
 
 class Service(Protocol):
@@ -71,7 +71,7 @@ class Application:
             except Exception as error:
                 answer = internal_error(error)
                 name = route.name if route is not None else "none"
-            await self._send(send, answer, scope["method"] == "HEAD")
+            await self._send(scope, send, answer)
             self._metrics.answered(name, answer.status, time.perf_counter() - begun)
         finally:
             self._metrics.in_flight -= 1
@@ -89,13 +89,16 @@ class Application:
         request = Request(cast("str", scope["path"]), headers, receive, self._limits)
         return await handler(request), route.name
 
-    async def _send(self, send: Send, answer: Answer, head: bool) -> None:
-        headers = answer.headers
-        headers.extend(_SAFE)
-        if self.draining:
-            headers.append(_CLOSE)
-        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-        await send({"type": "http.response.body", "body": b"" if head else answer.body})
+    async def _send(self, scope: Scope, send: Send, answer: Answer) -> None:
+        body = b"" if scope["method"] == "HEAD" else answer.body
+        if self.draining and CLOSE not in answer.headers:
+            answer.headers.append(CLOSE)
+        whole = scope.get("extensions", _NONE).get(WHOLE)
+        if whole is not None:
+            await whole(answer.head(), body, CLOSE in answer.headers)
+            return
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": body})
 
     async def _live(self, request: Request) -> Answer:
         return as_json({"live": True})

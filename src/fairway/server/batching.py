@@ -1,8 +1,8 @@
 """Micro-batches of what has already arrived, never of what a timer waits for.
 
-Requests that were read in one turn of the event loop are computed together. A quick model computes in the loop itself,
-where a hand-over to a thread would cost more than it gains; a slow one computes in one thread, and what arrives meanwhile
-is the next batch. Knows arrays by name and no protocol.
+Requests that were read in one turn of the event loop are computed together; one that nobody else is behind is computed at
+once. A quick model computes in the loop itself, where a hand-over to a thread would cost more than it gains; a slow one
+computes in one thread, and what arrives meanwhile is the next batch. Knows arrays by name and no protocol.
 """
 
 import asyncio
@@ -43,9 +43,18 @@ class Batcher:
         queue: requests that may wait.
         batch: rows computed at once at most; a larger single request is computed alone.
         seen: told the rows of every batch.
+        alone: whether no other request has been read that could join a batch.
     """
 
-    def __init__(self, predict: Predict, queue: int, batch: int, seen: Callable[[int], None]) -> None:
+    def __init__(
+        self,
+        predict: Predict,
+        queue: int,
+        batch: int,
+        seen: Callable[[int], None],
+        alone: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._alone = alone
         self._predict = predict
         self._limit = queue
         self._batch = batch
@@ -66,6 +75,20 @@ class Batcher:
         """Whether the model computes in the event loop."""
         return self._pace < _INLINE_SECONDS
 
+    @property
+    def free(self) -> bool:
+        """Whether a request would be computed in the loop, now and by itself: then queueing it gains nothing."""
+        return self.quick and not self._waiting and not self._computing and self._alone()
+
+    def compute(self, inputs: Arrays) -> Arrays:
+        """The outputs for one request, without the queue; for when `free` holds."""
+        self._seen(len(next(iter(inputs.values()))))
+        begun = time.perf_counter()
+        try:
+            return self._predict(inputs)
+        finally:
+            self._learn(time.perf_counter() - begun)
+
     def submit(self, inputs: Arrays) -> "asyncio.Future[Arrays]":
         """Queue a request. Cancelling the future before its turn takes it out. Raises Refusal 429."""
         if len(self._waiting) >= self._limit:
@@ -84,6 +107,7 @@ class Batcher:
             batch = self._next()
             if not batch:
                 continue
+            self._seen(sum(item.rows for item in batch))
             if self.quick:
                 self._settle(batch, self._timed(batch))
             else:
@@ -115,12 +139,13 @@ class Batcher:
     def _timed(self, batch: list[Waiting]) -> list[Arrays | Exception]:
         begun = time.perf_counter()
         outcomes = self._compute(batch)
-        spent = time.perf_counter() - begun
-        self._pace += _WEIGHT * (spent - self._pace)
+        self._learn(time.perf_counter() - begun)
         return outcomes
 
+    def _learn(self, seconds: float) -> None:
+        self._pace += _WEIGHT * (seconds - self._pace)
+
     def _compute(self, batch: list[Waiting]) -> list[Arrays | Exception]:
-        self._seen(sum(item.rows for item in batch))
         if len(batch) == 1:
             return [self._one(batch[0])]
         try:

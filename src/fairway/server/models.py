@@ -1,6 +1,7 @@
 """Serves a registered model: the Open Inference Protocol v2, and plain rows of JSON."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import msgspec
@@ -25,7 +26,13 @@ _OCTETS = b"application/octet-stream"
 class ModelService:
     """Answers for one version of a model. Raises FairwayError when it does not reproduce its samples."""
 
-    def __init__(self, revision: RevisionSpec, store: FileArtifacts, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        revision: RevisionSpec,
+        store: FileArtifacts,
+        metrics: Metrics,
+        alone: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._version = cast("ModelVersion", revision.model)
         self._revision = revision
         self._name = revision.endpoint
@@ -38,7 +45,8 @@ class ModelService:
         self._example: object = None
         self.runtime = self._predictor.runtime
         self.samples = self._reproduce(store)
-        self._batcher = Batcher(self._predict, revision.limits.queue, revision.limits.batch, metrics.batch)
+        limits = revision.limits
+        self._batcher = Batcher(self._predictor.predict, limits.queue, limits.batch, metrics.batch, alone)
         self._metrics = metrics
         self._seconds = revision.limits.request_seconds
         self._encode = msgspec.json.Encoder().encode
@@ -79,10 +87,9 @@ class ModelService:
         row = first[self._signature.inputs[0].name]
         return dict(zip(self._signature.columns, row, strict=True)) if self._signature.columns else row
 
-    def _predict(self, inputs: dict[str, Any]) -> dict[str, Any]:
-        return self._predictor.predict(inputs)
-
     async def _compute(self, request: Request, inputs: dict[str, Any]) -> dict[str, Any]:
+        if self._batcher.free:
+            return self._batcher.compute(inputs)
         future = self._batcher.submit(inputs)
         self._metrics.depth = self._batcher.depth
         if self._batcher.quick:

@@ -1,21 +1,36 @@
-"""uvicorn's HTTP/1.1 protocol with the bounds it lacks: time for a request to come, and the size of its head."""
+"""uvicorn's HTTP/1.1 protocol with the bounds it lacks: time for a request to come, and the size of its head.
+
+A request that comes whole in one piece, as most do, costs no timer and no look at its single headers. An answer leaves in
+one piece too, where ASGI's two messages would be two packets: the application finds how under `WHOLE` in the extensions of
+the scope.
+"""
 
 import asyncio
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+WHOLE = "fairway.whole"
+"""Names `async (head, body, close) -> None` in a scope's extensions. It sends a whole answer and then closes the connection
+if `close`, which `head` has said then; `head` lacks the empty line at its end."""
 
 _HEADER_SECONDS = 10.0
 _BODY_SECONDS = 60.0
 _HEADER_BYTES = 64 * 1024
 _URL_BYTES = 8 * 1024
+_PIECE_BYTES = 256 * 1024
 
 
 class BoundedProtocol(HttpToolsProtocol):
     """Closes connections that send no whole request in time, and refuses heads that are too large."""
 
     _timer: asyncio.TimerHandle | None = None
+    _awaited = _HEADER_SECONDS
+    """How long what is missing of a request may take; 0 between two requests."""
+    _piece = 0
     _size = 0
+    """Bytes since the head under way began, and what came in one piece with its beginning."""
 
     def connection_made(self, transport: Any) -> None:
         """A client connected: its first request head is awaited."""
@@ -27,36 +42,45 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        """A piece of a request, or of several."""
+        self._piece = len(data)
+        self._size += self._piece
+        super().data_received(data)
+        if not self._awaited or self.transport.is_closing():
+            return
+        if self._timer is None:
+            self._timer = self.loop.call_later(self._awaited, self._late)
+        if self._awaited == _HEADER_SECONDS and self._size > _HEADER_BYTES + _PIECE_BYTES:
+            self.send_400_response("The head is too large.")
+
     def on_message_begin(self) -> None:
         """A request begins."""
-        self._size = 0
-        if self._timer is None:
-            self._timer = self.loop.call_later(_HEADER_SECONDS, self._late)
+        self._awaited = _HEADER_SECONDS
         super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        """The target, or a part of it."""
-        super().on_url(url)
-        if len(self.url) > _URL_BYTES:
-            raise ValueError("the target is too long")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """One header."""
-        self._size += len(name) + len(value)
-        if self._size > _HEADER_BYTES:
-            raise ValueError("the headers are too large")
-        super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is whole; its body is awaited."""
         self._stop()
-        self._timer = self.loop.call_later(_BODY_SECONDS, self._late)
+        self._awaited = _BODY_SECONDS
+        if self._size > _URL_BYTES:
+            self._measure()
         super().on_headers_complete()
+        cycle = self.cycle
+        cast("dict[str, Any]", cycle.scope)["extensions"] = {WHOLE: partial(_send, cycle)}
 
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._stop()
+        self._awaited = 0.0
+        self._size = self._piece
         super().on_message_complete()
+
+    def _measure(self) -> None:
+        if len(self.url) > _URL_BYTES:
+            raise ValueError("the target is too long")
+        if sum(len(name) + len(value) for name, value in self.headers) > _HEADER_BYTES:
+            raise ValueError("the headers are too large")
 
     def _late(self) -> None:
         self._timer = None
@@ -67,3 +91,20 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+async def _send(cycle: RequestResponseCycle, head: bytes, body: bytes, close: bool) -> None:
+    """What the cycle's own `send` does with a start and a body, in one write."""
+    if cycle.flow.write_paused and not cycle.disconnected:
+        await cycle.flow.drain()
+    if cycle.disconnected:
+        return
+    cycle.waiting_for_100_continue = False
+    cycle.response_started = cycle.response_complete = True
+    end = b"\r\n" if close or cycle.keep_alive else b"connection: close\r\n\r\n"
+    cycle.transport.write(b"".join((head, end, body)))
+    cycle.message_event.set()
+    if close or not cycle.keep_alive:
+        cycle.keep_alive = False
+        cycle.transport.close()
+    cycle.on_response()

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
 
-from fairway.server.answers import ClientGone, Refusal
+from fairway.server.answers import CLOSE, ClientGone, Refusal
 from fairway.spec.endpoint import ServerLimits
 
 Message = MutableMapping[str, Any]
@@ -65,6 +65,4 @@ class Request:
                 return b"".join(parts)
 
     def _too_large(self) -> Refusal:
-        return Refusal(
-            413, f"the body is larger than {self._limits.body} bytes", headers=((b"connection", b"close"),)
-        )
+        return Refusal(413, f"the body is larger than {self._limits.body} bytes", headers=(CLOSE,))

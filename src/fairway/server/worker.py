@@ -32,8 +32,9 @@ _IDLE_CHECK = 0.05
 _KEEP_ALIVE = 75
 
 
-class _Connections(Protocol):
+class _State(Protocol):
     connections: set[object]
+    tasks: set[object]
 
 
 class Worker:
@@ -101,7 +102,11 @@ class Worker:
         service: Service
         if revision.model is not None:
             service = await asyncio.to_thread(
-                importlib.import_module("fairway.server.models").ModelService, revision, store, metrics
+                importlib.import_module("fairway.server.models").ModelService,
+                revision,
+                store,
+                metrics,
+                self._alone,
             )
         else:
             service = importlib.import_module("fairway.server.functions").FunctionService(
@@ -110,6 +115,10 @@ class Worker:
         self._samples, self._runtime = service.samples, service.runtime
         gate = Gate(self._spec.hosts, revision.key_digest)
         self._app = Application(service, gate, metrics, revision.limits)
+
+    def _alone(self) -> bool:
+        """Whether one request at most is under way; uvicorn has a task for each from the moment its head was read."""
+        return self._server is not None and len(cast("_State", self._server.server_state).tasks) <= 1
 
     async def _serve(self) -> None:
         config = uvicorn.Config(
@@ -121,6 +130,7 @@ class Worker:
             access_log=False,
             server_header=False,
             date_header=False,
+            proxy_headers=False,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=int(self._spec.revision.limits.request_seconds) + 1,
         )
@@ -141,7 +151,7 @@ class Worker:
         """Wait until every client has had its `Connection: close`, or the drain time is over."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._spec.revision.limits.drain_seconds
-        state = cast("_Connections", server.server_state)
+        state = cast("_State", server.server_state)
         while state.connections and loop.time() < deadline:
             await asyncio.sleep(_IDLE_CHECK)
 
