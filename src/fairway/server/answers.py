@@ -13,7 +13,9 @@ SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")
 
 CLOSE = (b"connection", b"close")
 _encode = msgspec.json.Encoder().encode
-_STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus}
+_STATUS = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in http.HTTPStatus
+}
 
 
 class Answer:

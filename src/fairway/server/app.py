@@ -7,8 +7,8 @@ from typing import Any, Protocol, cast
 from fairway.server.answers import CLOSE, Answer, ClientGone, Refusal, as_json, internal_error
 from fairway.server.gate import Gate
 from fairway.server.metrics import Metrics
-from fairway.server.protocol import WHOLE
-from fairway.server.requests import Receive, Request
+from fairway.server.protocol import LEFT, WHOLE
+from fairway.server.requests import Receive, Request, never
 from fairway.server.routes import Route
 from fairway.spec.endpoint import ServerLimits
 
@@ -86,7 +86,8 @@ class Application:
         if handler is None:
             allowed = ", ".join(route.handlers).encode()
             raise Refusal(405, f"{method} is not answered here", headers=((b"allow", allowed),))
-        request = Request(cast("str", scope["path"]), headers, receive, self._limits)
+        when_left = scope.get("extensions", _NONE).get(LEFT, never)
+        request = Request(cast("str", scope["path"]), headers, receive, self._limits, when_left)
         return await handler(request), route.name
 
     async def _send(self, scope: Scope, send: Send, answer: Answer) -> None:

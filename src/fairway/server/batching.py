@@ -1,8 +1,9 @@
 """Micro-batches of what has already arrived, never of what a timer waits for.
 
-Requests that were read in one turn of the event loop are computed together; one that nobody else is behind is computed at
-once. A quick model computes in the loop itself, where a hand-over to a thread would cost more than it gains; a slow one
-computes in one thread, and what arrives meanwhile is the next batch. Knows arrays by name and no protocol.
+A batch is closed when turns of the event loop, in which answers are sent and requests are read, brought it nobody new, or
+when nobody else is on the way; a request that is the only one is computed at once. A quick model computes in the loop itself, where a hand-over to a
+thread would cost more than it gains; a slow one computes in one thread, and what arrives meanwhile joins the next batch.
+Knows arrays by name and no protocol.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ Arrays = dict[str, Any]
 Predict = Callable[[Arrays], Arrays]
 
 _INLINE_SECONDS = 0.002
-_WEIGHT = 0.2
+_STEP = 1.25
 
 
 class Waiting:
@@ -43,7 +44,7 @@ class Batcher:
         queue: requests that may wait.
         batch: rows computed at once at most; a larger single request is computed alone.
         seen: told the rows of every batch.
-        alone: whether no other request has been read that could join a batch.
+        under_way: how many requests have been read and not answered, whether they are in the queue yet or not.
     """
 
     def __init__(
@@ -52,9 +53,9 @@ class Batcher:
         queue: int,
         batch: int,
         seen: Callable[[int], None],
-        alone: Callable[[], bool] = lambda: False,
+        under_way: Callable[[], int] = lambda: 0,
     ) -> None:
-        self._alone = alone
+        self._under_way = under_way
         self._predict = predict
         self._limit = queue
         self._batch = batch
@@ -62,7 +63,10 @@ class Batcher:
         self._waiting: deque[Waiting] = deque()
         self._scheduled = False
         self._computing = False
+        self._known = 0
+        self._patient = True
         self._pace = 0.0
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: ThreadPoolExecutor | None = None
 
     @property
@@ -78,7 +82,7 @@ class Batcher:
     @property
     def free(self) -> bool:
         """Whether a request would be computed in the loop, now and by itself: then queueing it gains nothing."""
-        return self.quick and not self._waiting and not self._computing and self._alone()
+        return self.quick and not self._waiting and not self._computing and self._under_way() == 1
 
     def compute(self, inputs: Arrays) -> Arrays:
         """The outputs for one request, without the queue; for when `free` holds."""
@@ -93,15 +97,32 @@ class Batcher:
         """Queue a request. Cancelling the future before its turn takes it out. Raises Refusal 429."""
         if len(self._waiting) >= self._limit:
             raise too_many()
-        loop = asyncio.get_running_loop()
+        loop = self._loop = self._loop or asyncio.get_running_loop()
         future: asyncio.Future[Arrays] = loop.create_future()
         self._waiting.append(Waiting(inputs, future))
         if not self._scheduled and not self._computing:
-            self._scheduled = True
-            loop.call_soon(self._turn)
+            self._schedule(loop)
         return future
 
-    def _turn(self) -> None:
+    def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._scheduled = True
+        self._known = len(self._waiting)
+        self._patient = True
+        loop.call_soon(self._turn, loop)
+
+    def _others_come(self) -> bool:
+        """Whether the batch should stay open for one more turn. One turn without anybody new is allowed."""
+        count = len(self._waiting)
+        if count >= self._batch or count >= self._under_way():
+            return False
+        grown, self._known = count > self._known, count
+        again, self._patient = grown or self._patient, grown
+        return again
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._others_come():
+            loop.call_soon(self._turn, loop)
+            return
         self._scheduled = False
         while self._waiting and not self._computing:
             batch = self._next()
@@ -112,14 +133,17 @@ class Batcher:
                 self._settle(batch, self._timed(batch))
             else:
                 self._computing = True
-                asyncio.get_running_loop().run_in_executor(
-                    self._pool(), self._timed, batch
-                ).add_done_callback(lambda done, batch=batch: self._computed(batch, done.result()))
+                loop.run_in_executor(self._pool(), self._timed, batch).add_done_callback(
+                    lambda done, batch=batch: self._computed(loop, batch, done.result())
+                )
 
-    def _computed(self, batch: list[Waiting], outcomes: list[Arrays | Exception]) -> None:
+    def _computed(
+        self, loop: asyncio.AbstractEventLoop, batch: list[Waiting], outcomes: list[Arrays | Exception]
+    ) -> None:
         self._computing = False
         self._settle(batch, outcomes)
-        self._turn()
+        if self._waiting:
+            self._schedule(loop)
 
     def _next(self) -> list[Waiting]:
         """The requests at the head of the queue that fit into one batch; those given up are dropped."""
@@ -143,7 +167,10 @@ class Batcher:
         return outcomes
 
     def _learn(self, seconds: float) -> None:
-        self._pace += _WEIGHT * (seconds - self._pace)
+        """Follow the median: a batch that the machine held up moves the pace by one step, however long it took."""
+        if not self._pace:
+            self._pace = seconds
+        self._pace *= _STEP if seconds > self._pace else 1 / _STEP
 
     def _compute(self, batch: list[Waiting]) -> list[Arrays | Exception]:
         if len(batch) == 1:

@@ -31,7 +31,7 @@ class ModelService:
         revision: RevisionSpec,
         store: FileArtifacts,
         metrics: Metrics,
-        alone: Callable[[], bool] = lambda: False,
+        under_way: Callable[[], int] = lambda: 0,
     ) -> None:
         self._version = cast("ModelVersion", revision.model)
         self._revision = revision
@@ -46,7 +46,7 @@ class ModelService:
         self.runtime = self._predictor.runtime
         self.samples = self._reproduce(store)
         limits = revision.limits
-        self._batcher = Batcher(self._predictor.predict, limits.queue, limits.batch, metrics.batch, alone)
+        self._batcher = Batcher(self._predictor.predict, limits.queue, limits.batch, metrics.batch, under_way)
         self._metrics = metrics
         self._seconds = revision.limits.request_seconds
         self._encode = msgspec.json.Encoder().encode
@@ -92,19 +92,15 @@ class ModelService:
             return self._batcher.compute(inputs)
         future = self._batcher.submit(inputs)
         self._metrics.depth = self._batcher.depth
+        request.when_left(_give_up, future, ClientGone())
         if self._batcher.quick:
             return await future
-        watcher = asyncio.ensure_future(request.left())
+        late = Refusal(504, f"no answer within {self._seconds:g} seconds")
+        timer = asyncio.get_running_loop().call_later(self._seconds, _give_up, future, late)
         try:
-            await asyncio.wait({future, watcher}, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED)
-            if future.done():
-                return future.result()
-            if watcher.done():
-                raise ClientGone
-            raise Refusal(504, f"no answer within {self._seconds:g} seconds")
+            return await future
         finally:
-            watcher.cancel()
-            future.cancel()
+            timer.cancel()
 
     async def _infer(self, request: Request) -> Answer:
         kind = request.header(b"content-type").partition(b";")[0].strip()
@@ -204,6 +200,12 @@ async def json_body(request: Request) -> object:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise Refusal(400, f"not valid JSON: {error}") from None
+
+
+def _give_up(future: "asyncio.Future[dict[str, Any]]", reason: Exception) -> None:
+    """End the wait for an answer; a request that is done before its turn leaves the queue."""
+    if not future.done():
+        future.set_exception(reason)
 
 
 def _tensor(spec: object) -> dict[str, object]:

@@ -1,11 +1,12 @@
 """uvicorn's HTTP/1.1 protocol with the bounds it lacks: time for a request to come, and the size of its head.
 
 A request that comes whole in one piece, as most do, costs no timer and no look at its single headers. An answer leaves in
-one piece too, where ASGI's two messages would be two packets: the application finds how under `WHOLE` in the extensions of
-the scope.
+one piece too, where ASGI's two messages would be two packets, and who waits for a model learns of a client that left without
+a task that watches: the application finds how under `WHOLE` and `LEFT` in the extensions of the scope.
 """
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
@@ -21,6 +22,9 @@ _HEADER_BYTES = 64 * 1024
 _URL_BYTES = 8 * 1024
 _PIECE_BYTES = 256 * 1024
 
+LEFT = "fairway.left"
+"""Names `(call, *arguments) -> None`, which has `call` called when the client leaves before it was answered."""
+
 
 class BoundedProtocol(HttpToolsProtocol):
     """Closes connections that send no whole request in time, and refuses heads that are too large."""
@@ -28,6 +32,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
     _awaited = _HEADER_SECONDS
     """How long what is missing of a request may take; 0 between two requests."""
+    _left: Callable[[], object] | None = None
     _piece = 0
     _size = 0
     """Bytes since the head under way began, and what came in one piece with its beginning."""
@@ -41,6 +46,8 @@ class BoundedProtocol(HttpToolsProtocol):
         """The client is gone."""
         self._stop()
         super().connection_lost(exc)
+        if self._left is not None:
+            self._left()
 
     def data_received(self, data: bytes) -> None:
         """A piece of a request, or of several."""
@@ -67,7 +74,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._measure()
         super().on_headers_complete()
         cycle = self.cycle
-        cast("dict[str, Any]", cycle.scope)["extensions"] = {WHOLE: partial(_send, cycle)}
+        cast("dict[str, Any]", cycle.scope)["extensions"] = {
+            WHOLE: partial(_send, cycle),
+            LEFT: self._when_left,
+        }
 
     def on_message_complete(self) -> None:
         """The request is whole."""
@@ -75,6 +85,14 @@ class BoundedProtocol(HttpToolsProtocol):
         self._awaited = 0.0
         self._size = self._piece
         super().on_message_complete()
+
+    def _when_left(self, call: Callable[..., object], *arguments: object) -> None:
+        self._left = partial(call, *arguments)
+
+    def on_response_complete(self) -> None:
+        """The answer was sent."""
+        self._left = None
+        super().on_response_complete()
 
     def _measure(self) -> None:
         if len(self.url) > _URL_BYTES:

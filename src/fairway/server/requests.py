@@ -8,20 +8,32 @@ from fairway.spec.endpoint import ServerLimits
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
+WhenLeft = Callable[..., None]
+"""Called as `(call, *arguments)`; has `call` called when the client leaves before it was answered."""
+
+
+def never(call: Callable[..., object], *arguments: object) -> None:
+    """For a server that cannot tell."""
 
 
 class Request:
     """A request whose route is known."""
 
-    __slots__ = ("_limits", "_receive", "headers", "path")
+    __slots__ = ("_limits", "_receive", "headers", "path", "when_left")
 
     def __init__(
-        self, path: str, headers: list[tuple[bytes, bytes]], receive: Receive, limits: ServerLimits
+        self,
+        path: str,
+        headers: list[tuple[bytes, bytes]],
+        receive: Receive,
+        limits: ServerLimits,
+        when_left: WhenLeft = never,
     ) -> None:
         self.path = path
         self.headers = headers
         self._receive = receive
         self._limits = limits
+        self.when_left = when_left
 
     def header(self, wanted: bytes) -> bytes:
         """A header's value by its lower-case name; empty when it is absent."""

@@ -106,7 +106,7 @@ class Worker:
                 revision,
                 store,
                 metrics,
-                self._alone,
+                self._under_way,
             )
         else:
             service = importlib.import_module("fairway.server.functions").FunctionService(
@@ -116,9 +116,9 @@ class Worker:
         gate = Gate(self._spec.hosts, revision.key_digest)
         self._app = Application(service, gate, metrics, revision.limits)
 
-    def _alone(self) -> bool:
-        """Whether one request at most is under way; uvicorn has a task for each from the moment its head was read."""
-        return self._server is not None and len(cast("_State", self._server.server_state).tasks) <= 1
+    def _under_way(self) -> int:
+        """Requests that are not answered; uvicorn has a task for each from the moment its head was read."""
+        return len(cast("_State", self._server.server_state).tasks) if self._server is not None else 0
 
     async def _serve(self) -> None:
         config = uvicorn.Config(
