@@ -1,9 +1,9 @@
 """Micro-batches of what has already arrived, never of what a timer waits for.
 
 A batch is closed when turns of the event loop, in which answers are sent and requests are read, brought it nobody new, or
-when nobody else is on the way; a request that is the only one is computed at once. A quick model computes in the loop itself, where a hand-over to a
-thread would cost more than it gains; a slow one computes in one thread, and what arrives meanwhile joins the next batch.
-Knows arrays by name and no protocol.
+when nobody else is on the way; a request that is the only one is computed at once. A quick model computes in the loop
+itself, where a hand-over to a thread would cost more than it gains; a slow one computes in one thread, and what arrives
+meanwhile joins the next batch. Knows arrays by name and no protocol.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Waiting:
         self.inputs = inputs
         self.future = future
         self.rows = len(next(iter(inputs.values())))
-        self.shape = tuple((array.shape[1:], array.dtype.str) for array in inputs.values())
+        self.shape = [(array.shape[1:], array.dtype) for array in inputs.values()]
 
 
 class Batcher:

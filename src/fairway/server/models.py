@@ -41,6 +41,7 @@ class ModelService:
             self._version, store.open, trusted=lambda: made_by_a_run(self._version, store.root)
         )
         self._signature = self._predictor.signature
+        self._wanted = tensors.wanted_of(self._signature)
         self._nullable: frozenset[str] = frozenset()
         self._example: object = None
         self.runtime = self._predictor.runtime
@@ -108,11 +109,12 @@ class ModelService:
             raise Refusal(415, "send application/json, or application/octet-stream with binary data")
         body = await request.body()
         asked, binary = tensors.decode(body, request.header(b"inference-header-content-length"))
-        inputs = tensors.inputs_of(asked, binary, self._signature)
-        try:
-            formats.refuse_missing(self._signature, inputs, self._nullable)
-        except UsageError as error:
-            raise Refusal(400, error.message) from None
+        inputs = tensors.inputs_of(asked, binary, self._wanted)
+        if binary:  # JSON cannot say NaN, and null was refused
+            try:
+                formats.refuse_missing(self._signature, inputs, self._nullable)
+            except UsageError as error:
+                raise Refusal(400, error.message) from None
         outputs = await self._compute(request, inputs)
         return tensors.answer(asked, outputs, self._predictor, self._name, self._number)
 

@@ -19,7 +19,7 @@ def never(call: Callable[..., object], *arguments: object) -> None:
 class Request:
     """A request whose route is known."""
 
-    __slots__ = ("_limits", "_receive", "headers", "path", "when_left")
+    __slots__ = ("_limits", "_named", "_receive", "headers", "path", "when_left")
 
     def __init__(
         self,
@@ -31,16 +31,14 @@ class Request:
     ) -> None:
         self.path = path
         self.headers = headers
+        self._named = dict(reversed(headers))
         self._receive = receive
         self._limits = limits
         self.when_left = when_left
 
     def header(self, wanted: bytes) -> bytes:
-        """A header's value by its lower-case name; empty when it is absent."""
-        for name, value in self.headers:
-            if name == wanted:
-                return value
-        return b""
+        """A header's first value by its lower-case name; empty when it is absent."""
+        return self._named.get(wanted, b"")
 
     async def body(self) -> bytes:
         """The whole body. Raises Refusal 413, ClientGone."""

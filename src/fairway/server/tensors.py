@@ -16,10 +16,11 @@ from fairway.spec.model import Signature, TensorSpec
 
 Arrays = dict[str, Any]
 
-_DTYPES = {
+_CODES = {
     "BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "i1", "INT16": "<i2",
     "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
+_DTYPES = {datatype: np.dtype(code) for datatype, code in _CODES.items()}
 _MAX_RANK = 16
 
 
@@ -80,9 +81,16 @@ def decode(body: bytes, json_length: bytes) -> tuple[InferRequest, memoryview]:
     return request, memoryview(body)[end:]
 
 
-def inputs_of(request: InferRequest, binary: memoryview, signature: Signature) -> Arrays:
-    """Arrays by the names of the signature's inputs. Raises Refusal 400."""
-    wanted = {spec.name: spec for spec in signature.inputs}
+Wanted = dict[str, TensorSpec]
+
+
+def wanted_of(signature: Signature) -> Wanted:
+    """The inputs that a model takes, by name."""
+    return {spec.name: spec for spec in signature.inputs}
+
+
+def inputs_of(request: InferRequest, binary: memoryview, wanted: Wanted) -> Arrays:
+    """Arrays by the names of the wanted inputs. Raises Refusal 400."""
     arrays: Arrays = {}
     place = 0
     for tensor in request.inputs:
@@ -103,13 +111,13 @@ def inputs_of(request: InferRequest, binary: memoryview, signature: Signature) -
         arrays[tensor.name] = _fitted(array, tensor, spec, shape)
     if place != len(binary):
         raise Refusal(400, f"{len(binary) - place} bytes behind the JSON part belong to no input")
-    missing = [name for name in wanted if name not in arrays]
-    if missing:
-        raise Refusal(400, f"input {missing[0]!r} is missing; the model takes {', '.join(wanted)}")
-    rows = {len(array) for array in arrays.values()}
+    if len(arrays) != len(wanted):
+        missing = next(name for name in wanted if name not in arrays)
+        raise Refusal(400, f"input {missing!r} is missing; the model takes {', '.join(wanted)}")
+    rows = set(map(len, arrays.values()))
     if len(rows) != 1:
         raise Refusal(400, "the inputs have different numbers of rows")
-    if rows == {0}:
+    if 0 in rows:
         raise Refusal(400, "a request needs at least one row")
     return arrays
 
@@ -156,16 +164,12 @@ def to_binary(array: Any, datatype: str) -> bytes:
 
 
 def _plain(request: InferRequest, outputs: Arrays, predictor: Predictor, who: tuple[str, str]) -> Answer:
-    written = [
-        {
-            "name": spec.name,
-            "shape": outputs[spec.name].shape,
-            "datatype": spec.datatype,
-            "data": outputs[spec.name].ravel().tolist(),
-        }
-        for spec in predictor.signature.outputs
-        if spec.name in outputs
-    ]
+    written: list[object] = []
+    for spec in predictor.signature.outputs:
+        array = outputs.get(spec.name)
+        if array is not None:
+            data = array.ravel().tolist()
+            written.append({"name": spec.name, "shape": array.shape, "datatype": spec.datatype, "data": data})
     return Answer(200, _head(request, written, who))
 
 
@@ -181,6 +185,8 @@ def _shape(tensor: RequestTensor, spec: TensorSpec) -> tuple[int, ...]:
     """The shape that the model gets. One column may come as (rows, 1)."""
     given = tuple(tensor.shape)
     wanted = spec.shape
+    if given and given[1:] == wanted[1:] and min(given) >= 0:
+        return given
     if len(given) > _MAX_RANK or any(size < 0 for size in given):
         raise Refusal(400, f"input {tensor.name!r} has an impossible shape")
     if len(wanted) == 1 and len(given) == 2 and given[1] == 1:
@@ -208,7 +214,7 @@ def _from_json(tensor: RequestTensor) -> Any:
         array = np.array(tensor.data)
     except (ValueError, OverflowError, RecursionError):
         raise Refusal(400, f"input {tensor.name!r}: data is not a regular array") from None
-    given, wanted = array.dtype.kind, np.dtype(_DTYPES[tensor.datatype]).kind
+    given, wanted = array.dtype.kind, _DTYPES[tensor.datatype].kind
     fits = (
         given == wanted
         or (wanted == "f" and given in "iu")
@@ -225,7 +231,7 @@ def _from_binary(tensor: RequestTensor, data: memoryview, count: int) -> Any:
         return _texts(tensor, data, count)
     if tensor.datatype not in _DTYPES:
         raise Refusal(400, f"input {tensor.name!r} has the unknown datatype {tensor.datatype!r}")
-    dtype = np.dtype(_DTYPES[tensor.datatype])
+    dtype = _DTYPES[tensor.datatype]
     if len(data) != count * dtype.itemsize:
         raise Refusal(400, f"input {tensor.name!r} needs {count * dtype.itemsize} bytes, not {len(data)}")
     return np.frombuffer(data, dtype=dtype)
@@ -251,22 +257,20 @@ def _texts(tensor: RequestTensor, data: memoryview, count: int) -> Any:
 
 def _fitted(array: Any, tensor: RequestTensor, spec: TensorSpec, shape: tuple[int, ...]) -> Any:
     """The array in the model's element type and shape, where that loses nothing that the types promise."""
-    if array.size != math.prod(shape):
+    if array.size != (shape[0] * shape[1] if len(shape) == 2 else math.prod(shape)):
         raise Refusal(
             400, f"input {tensor.name!r} has the shape {list(tensor.shape)} and {array.size} values"
         )
-    if spec.datatype == "BYTES" or array.dtype.kind == "O":
-        if spec.datatype != "BYTES" or array.dtype.kind != "O":
+    given = array.dtype
+    if spec.datatype == "BYTES" or given.kind == "O":
+        if spec.datatype != "BYTES" or given.kind != "O":
             raise _type_refused(tensor, spec)
         return array.reshape(shape)
-    dtype = np.dtype(_DTYPES[spec.datatype])
-    if array.dtype == dtype:
+    dtype = _DTYPES[spec.datatype]
+    if given == dtype:
         return array.reshape(shape)
-    wanted, given = dtype.kind, array.dtype.kind
-    if (
-        not (given == wanted or (wanted == "f" and given in "iu") or (wanted in "iu" and given in "iu"))
-        and array.size
-    ):
+    wanted = dtype.kind
+    if not (given.kind == wanted or (given.kind in "iu" and wanted in "fiu")) and array.size:
         raise _type_refused(tensor, spec)
     if wanted in "iu" and array.size:
         limits = np.iinfo(dtype)

@@ -6,6 +6,7 @@ taken by the others, so that a replacement loses no request.
 """
 
 import asyncio
+import gc
 import importlib
 import os
 import signal
@@ -113,6 +114,8 @@ class Worker:
                 self._spec, store, metrics
             )
         self._samples, self._runtime = service.samples, service.runtime
+        gc.collect()
+        gc.freeze()  # what is loaded stays; the collector need not walk it again and again
         gate = Gate(self._spec.hosts, revision.key_digest)
         self._app = Application(service, gate, metrics, revision.limits)
 
