@@ -1,6 +1,6 @@
 """The yardstick: the least that answers an infer request with a model: uvicorn, msgspec, ONNX Runtime and nothing else.
 
-No gate, no metrics, no checks, no bounds, no batches. `python serving_bare.py MODEL.onnx PORT`.
+No gate, no metrics, no checks, no bounds, no batches. `python serving_bare.py MODEL.onnx NAME PORT`.
 """
 
 import socket
@@ -29,7 +29,7 @@ class Infer(msgspec.Struct):
     id: str = ""
 
 
-def application(path: str) -> Any:
+def application(path: str, model: str) -> Any:
     """The ASGI callable for one model."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -54,7 +54,7 @@ def application(path: str) -> Any:
             {"name": name, "shape": result.shape, "datatype": "FP32", "data": result.ravel().tolist()}
             for name, result in zip(names, results, strict=True)
         ]
-        body = encode({"model_name": "toy", "id": asked.id, "outputs": outputs})
+        body = encode({"model_name": model, "id": asked.id, "outputs": outputs})
         await send(
             {
                 "type": "http.response.start",
@@ -70,11 +70,11 @@ def application(path: str) -> Any:
     return app
 
 
-def main(path: str, port: int) -> None:
+def main(path: str, model: str, port: int) -> None:
     """Serve."""
     listening = socket.create_server(("127.0.0.1", port), backlog=512)
     config = uvicorn.Config(
-        application(path), loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None,
+        application(path, model), loop="uvloop", http="httptools", ws="none", lifespan="off", log_config=None,
         access_log=False, server_header=False, date_header=False,
         proxy_headers=False,
     )  # fmt: skip
@@ -82,4 +82,4 @@ def main(path: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
