@@ -132,7 +132,14 @@ def control(folder: Path) -> dict[str, float]:
 
     told: list[tuple[float, float, float]] = []
     for turn in range(3):
-        command = [sys.executable, "-m", "fairway.control", "--root", str(folder / f"platform-{turn}"), "--say"]
+        command = [
+            sys.executable,
+            "-m",
+            "fairway.control",
+            "--root",
+            str(folder / f"platform-{turn}"),
+            "--say",
+        ]
         begun = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.PIPE)
         assert process.stdout is not None
@@ -173,9 +180,7 @@ def run(progress: Callable[[str], None]) -> dict[str, Any]:
                 progress(name)
                 result[name] = side_by_side(kinds, model, folder, connections)
         progress("small, 32 clients, binary")
-        result["small, 32 clients, binary"] = side_by_side(
-            [FAIRWAY, *others], "small", folder, 32, "binary"
-        )
+        result["small, 32 clients, binary"] = side_by_side([FAIRWAY, *others], "small", folder, 32, "binary")
         progress("batching")
         result["batching"] = batching(folder)
         progress("starts")

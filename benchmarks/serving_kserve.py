@@ -40,6 +40,10 @@ class Onnx(Model):
 if __name__ == "__main__":
     logging.disable(logging.INFO)
     server = ModelServer(
-        http_port=int(sys.argv[3]), workers=1, enable_grpc=False, enable_latency_logging=False, access_log_format=None
+        http_port=int(sys.argv[3]),
+        workers=1,
+        enable_grpc=False,
+        enable_latency_logging=False,
+        access_log_format=None,
     )
     server.start([Onnx(sys.argv[2], sys.argv[1])])

@@ -3,6 +3,7 @@
 `python serving_models.py FOLDER` makes them: four features, logistic; a thousand boosted trees; a network of 17 MB.
 """
 
+import itertools
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def network() -> tuple[Any, Any]:
     chance = np.random.default_rng(2)
     sizes = (WIDTH, HIDDEN, HIDDEN, CLASSES)
     nodes, weights, last = [], [], "input"
-    for place, (rows, columns) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for place, (rows, columns) in enumerate(itertools.pairwise(sizes)):
         scale = np.sqrt(2 / rows)
         matrix = (chance.normal(size=(rows, columns)) * scale).astype(np.float32)
         weights += [

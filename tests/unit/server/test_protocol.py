@@ -1,0 +1,205 @@
+"""The protocol under a real uvicorn on a real socket, with its waiting times cut short."""
+
+import asyncio
+import socket
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+import uvicorn
+
+from fairway.server import protocol
+from fairway.server.protocol import LEFT, WHOLE, BoundedProtocol
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+HEAD = b"POST / HTTP/1.1\r\nhost: a\r\n"
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n"
+
+
+class App:
+    """Answers with the number of bytes it was sent, as `how` says."""
+
+    def __init__(self) -> None:
+        self.left: list[str] = []
+        self.asked = 0
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked += 1
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return
+            body, more = body + message["body"], message["more_body"]
+        scope["extensions"][LEFT](self.left.append, scope["path"])
+        await self.hold.wait()
+        await scope["extensions"][WHOLE](OK, b"%02d" % len(body), scope["path"] == "/close")
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads and bodies must come within a moment."""
+    monkeypatch.setattr(protocol, "_HEADER_SECONDS", 0.15)
+    monkeypatch.setattr(protocol, "_BODY_SECONDS", 0.3)
+
+
+def served(talk: Callable[[App, Talk], Awaitable[None]] | Any) -> App:
+    """Serve on a free port while `talk(app, reader, writer)` runs."""
+
+    async def work() -> App:
+        app = App()
+        listening = socket.create_server(("127.0.0.1", 0))
+        config = uvicorn.Config(
+            app,
+            http=BoundedProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            server_header=False,
+            date_header=False,
+        )
+        config.load()
+        server = uvicorn.Server(config)
+        server.lifespan = config.lifespan_class(config)
+        await server.startup(sockets=[listening])
+        reader, writer = await asyncio.open_connection(*listening.getsockname())
+        try:
+            await talk(app, reader, writer)
+        finally:
+            writer.close()
+            app.hold.set()
+            await server.shutdown(sockets=[listening])
+        return app
+
+    return asyncio.run(asyncio.wait_for(work(), 20))
+
+
+def post(size: int, path: bytes = b"/") -> bytes:
+    return b"POST " + path + b" HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size
+
+
+def test_an_answer_comes_in_one_piece_and_the_connection_stays() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for size in (3, 14):
+            writer.write(post(size))
+            assert await reader.read(4096) == OK + b"\r\n" + b"%02d" % size
+
+    assert served(talk).asked == 2
+
+
+def test_pipelined_requests_are_answered_in_order() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(post(1) + post(2) + post(3)[:-2])
+        await asyncio.sleep(0.05)
+        writer.write(b"xx")
+        got = await reader.readexactly(3 * len(OK + b"\r\n02"))
+        assert [part[-2:] for part in got.split(b"HTTP/1.1")[1:]] == [b"01", b"02", b"03"]
+
+    served(talk)
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (post(1, b"/close"), b""),
+        (post(1).replace(b"host", b"connection: close\r\nhost"), b"connection: close\r\n"),
+        (post(1).replace(b"1.1", b"1.0"), b"connection: close\r\n"),
+    ],
+)
+def test_a_connection_that_is_not_kept_is_closed_after_the_answer(sent: bytes, said: bytes) -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        assert await reader.read() == OK + said + b"\r\n01"
+
+    served(talk)
+
+
+def test_a_client_that_leaves_is_told_of_and_one_that_got_its_answer_is_not() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(post(1, b"/answered"))
+        await reader.read(4096)
+        app.hold.clear()
+        writer.write(post(1, b"/left"))
+        await asyncio.sleep(0.05)
+        writer.close()
+        while not app.left:
+            await asyncio.sleep(0.01)
+
+    assert served(talk).left == ["/left"]
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize(
+    "sent",
+    [b"", HEAD, HEAD + b"content-length: 5\r\n\r\nab", post(1) + HEAD],
+    ids=["nothing", "half a head", "half a body", "half a second head"],
+)
+def test_a_request_that_does_not_come_in_time_ends_its_connection(sent: bytes) -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        got = await asyncio.wait_for(reader.read(), 5)
+        assert got == (OK + b"\r\n01" if sent.startswith(post(1)) else b"")
+
+    served(talk)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_time_is_for_one_request_and_a_quiet_connection_may_stay() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(3):
+            writer.write(HEAD)
+            await asyncio.sleep(0.08)
+            writer.write(b"content-length: 1\r\n\r\n")
+            await asyncio.sleep(0.08)
+            writer.write(b"x")
+            assert (await reader.read(4096)).endswith(b"01")
+        await asyncio.sleep(0.5)
+        writer.write(post(2))
+        assert (await reader.read(4096)).endswith(b"02")
+
+    served(talk)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\nhost: a\r\n\r\n",
+        HEAD + b"".join(b"x-%d: %s\r\n" % (number, b"b" * 900) for number in range(80)) + b"\r\n",
+        b"x" * 10,
+    ],
+    ids=["target", "headers", "no HTTP"],
+)
+def test_a_head_that_is_too_large_or_none_is_refused(sent: bytes) -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(sent)
+        assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
+
+    assert served(talk).asked == 0
+
+
+def test_a_header_that_never_ends_is_cut_off_long_before_its_time_is_over() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"x: ")
+        sent = 0
+        try:
+            while sent < 64 * 2**20:
+                writer.write(b"a" * 2**16)
+                await writer.drain()
+                sent += 2**16
+        except ConnectionError:
+            pass
+        assert sent < 32 * 2**20
+
+    assert served(talk).asked == 0
+
+
+def test_a_large_body_after_a_small_head_is_not_taken_for_a_large_head() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(2):
+            writer.write(HEAD + b"content-length: 600000\r\n\r\n" + b"x" * 600000)
+            assert (await reader.readexactly(len(OK) + 4)).endswith(b"60")
+            await reader.readexactly(4)
+
+    served(talk)
