@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.serving_servers import BARE, FAIRWAY, HERE, SERVER_CORE, Kind, Running
+from benchmarks.serving_servers import BARE, FAIRWAY, HERE, SERVER_CORE, Kind, Running, resident, spent_by
 
 REQUIREMENTS = HERE / "requirements"
 ENVIRONMENTS = HERE / ".environments"
@@ -128,8 +128,6 @@ def starts(kinds: list[Kind], folder: Path) -> Figures:
 
 def control(folder: Path) -> dict[str, float]:
     """The platform process: seconds until it takes requests, resident MB, percent of a core when nothing happens."""
-    from benchmarks.serving_servers import _resident, _spent
-
     told: list[tuple[float, float, float]] = []
     for turn in range(3):
         command = [
@@ -147,10 +145,10 @@ def control(folder: Path) -> dict[str, float]:
             process.stdout.readline()
             took = time.perf_counter() - begun
             time.sleep(1)
-            spent = _spent(process.pid)
+            spent = spent_by(process.pid)
             time.sleep(IDLE_SECONDS)
-            idle = (_spent(process.pid) - spent) / IDLE_SECONDS
-            told.append((took, _resident(process.pid) / 1024, 100 * idle))
+            idle = (spent_by(process.pid) - spent) / IDLE_SECONDS
+            told.append((took, resident(process.pid) / 1024, 100 * idle))
         finally:
             process.terminate()
             process.wait()
@@ -158,11 +156,11 @@ def control(folder: Path) -> dict[str, float]:
     return {"seconds": took, "mb": mb, "idle_percent": idle}
 
 
-def run(progress: Callable[[str], None]) -> dict[str, Any]:
-    """Everything, as plain values."""
+def run(progress: Callable[[str], None], result: dict[str, Any]) -> None:
+    """Everything, as plain values, into `result` as it is found."""
     others, missing = peers()
     everyone = [BARE, FAIRWAY, *others]
-    result: dict[str, Any] = {"missing": missing}
+    result["missing"] = missing
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         subprocess.run([sys.executable, str(HERE / "serving_models.py"), made], check=True)
@@ -190,23 +188,27 @@ def run(progress: Callable[[str], None]) -> dict[str, Any]:
         progress("stages of a request")
         stages = subprocess.check_output([sys.executable, str(HERE / "serving_stages.py"), made])
         result["stages_us"] = json.loads(stages)
-    return result
 
 
 def main() -> int:
     """Measure and write `results/serving.json`."""
     begun = time.time()
-    result = run(lambda text: print(text, file=sys.stderr, flush=True))
-    result["about"] = {
+    result: dict[str, Any] = {}
+    about: dict[str, Any] = {
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "load_before": os.getloadavg()[2],
-        "seconds": time.time() - begun,
+        "load_before": os.getloadavg()[0],
+        "rounds": ROUNDS,
     }
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "serving.json").write_text(json.dumps(result, indent=2) + "\n", "utf-8")
-    print(json.dumps(result, indent=1))
+    try:
+        run(lambda text: print(text, file=sys.stderr, flush=True), result)
+    finally:
+        about["seconds"] = time.time() - begun
+        RESULTS.mkdir(exist_ok=True)
+        text = json.dumps({"about": about, **result}, indent=2) + "\n"
+        (RESULTS / "serving.json").write_text(text, "utf-8")
+        print(text)
     return 0
 
 

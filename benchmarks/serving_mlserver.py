@@ -5,6 +5,7 @@ It computes in the server's own process, which is quicker on one core than its p
 
 import json
 import os
+import socket
 import sys
 import tempfile
 from pathlib import Path
@@ -45,11 +46,17 @@ class Onnx(MLModel):
         )
 
 
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
 def main(path: str, model: str, port: int) -> None:
-    """Write the settings and start the server in this process' place; ports for gRPC and metrics are the next two."""
+    """Write the settings and start the server in this process' place."""
     folder = Path(tempfile.mkdtemp(dir=Path(path).parent))
     settings = {
-        "host": "127.0.0.1", "http_port": port, "grpc_port": port + 1, "metrics_port": port + 2,
+        "host": "127.0.0.1", "http_port": port, "grpc_port": free_port(), "metrics_port": free_port(),
         "parallel_workers": 0, "debug": False,
     }  # fmt: skip
     (folder / "settings.json").write_text(json.dumps(settings))

@@ -45,7 +45,7 @@ class Running:
     def __init__(self, kind: Kind, model: str, folder: Path) -> None:
         self.kind = kind
         self.model = model
-        self._folder = folder
+        self.folder = folder
         self.started = time.perf_counter()
         self.port = 0
         self.process = self._fairway() if not kind.script else self._other()
@@ -81,16 +81,16 @@ class Running:
 
     def memory(self) -> float:
         """Resident MB of it and its children."""
-        return sum(_resident(pid) for pid in family(self.process.pid)) / 1024
+        return sum(resident(pid) for pid in family(self.process.pid)) / 1024
 
     def cpu(self) -> float:
         """Seconds of CPU that it and its children have used."""
-        return sum(map(_spent, family(self.process.pid)))
+        return sum(map(spent_by, family(self.process.pid)))
 
     def load(self, connections: int, seconds: float, encoding: str = "json") -> dict[str, float] | None:
         """What the load generator saw, and microseconds of CPU a request; None when it cannot answer this."""
         head, body = request(self, encoding)
-        place = self._folder / f"load-{next(_numbers)}"
+        place = self.folder / f"load-{next(_numbers)}"
         place.with_suffix(".body").write_bytes(body)
         plan = {
             "head": head, "body": str(place.with_suffix(".body")), "port": self.port,
@@ -111,14 +111,14 @@ class Running:
     def _fairway(self) -> "subprocess.Popen[bytes]":
         listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = int(listening.getsockname()[1])
-        own = self._folder / f"worker-{next(_numbers)}"
+        own = self.folder / f"worker-{next(_numbers)}"
         own.mkdir()
         spec = {
             "revision": {
                 "endpoint": self.model, "number": 1, "limits": {"batch": self.kind.batch},
-                "model": json.loads((self._folder / f"{self.model}.json").read_bytes()),
+                "model": json.loads((self.folder / f"{self.model}.json").read_bytes()),
             },
-            "store": str(self._folder / "store"), "control": str(own / "control.sock"),
+            "store": str(self.folder / "store"), "control": str(own / "control.sock"),
             "metrics": str(own / "metrics"), "hosts": [f"127.0.0.1:{self.port}"],
         }  # fmt: skip
         (own / "spec.json").write_text(json.dumps(spec))
@@ -131,7 +131,7 @@ class Running:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = int(free.getsockname()[1])
         script = str(HERE / self.kind.script)
-        return self._start([script, str(self._folder / f"{self.model}.onnx"), self.model, str(self.port)])
+        return self._start([script, str(self.folder / f"{self.model}.onnx"), self.model, str(self.port)])
 
     def _start(self, arguments: list[str], fds: tuple[int, ...] = ()) -> "subprocess.Popen[bytes]":
         command = ["taskset", "-c", SERVER_CORE, self.kind.python, *arguments]
@@ -141,12 +141,12 @@ class Running:
             )
 
     def _log(self) -> Path:
-        return self._folder / f"{self.kind.name.replace(' ', '-')}.log"
+        return self.folder / f"{self.kind.name.replace(' ', '-')}.log"
 
 
 def request(server: Running, encoding: str) -> tuple[str, bytes]:
     """The head, without Content-Length, and the body of one row's request."""
-    rows = np.load(server._folder / f"{server.model}.npy")[:1]  # pyright: ignore[reportPrivateUsage]
+    rows = np.load(server.folder / f"{server.model}.npy")[:1]
     tensor: dict[str, Any] = {"name": "input", "shape": list(rows.shape), "datatype": "FP32"}
     head = f"POST /v2/models/{server.model}/infer HTTP/1.1\nhost: 127.0.0.1:{server.port}\n"
     if encoding == "json":
@@ -168,11 +168,13 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def _spent(pid: int) -> float:
+def spent_by(pid: int) -> float:
+    """Seconds of CPU that a process has used."""
     return sum(int(_read(path).split()[0] or 0) for path in glob.glob(f"/proc/{pid}/task/*/schedstat")) / 1e9
 
 
-def _resident(pid: int) -> int:
+def resident(pid: int) -> int:
+    """Its resident KB."""
     for line in _read(f"/proc/{pid}/status").splitlines():
         if line.startswith("VmRSS"):
             return int(line.split()[1])
