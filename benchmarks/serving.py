@@ -25,7 +25,7 @@ REQUIREMENTS = HERE / "requirements"
 ENVIRONMENTS = HERE / ".environments"
 RESULTS = HERE / "results"
 PEERS = {"FastAPI by hand": "fastapi", "MLServer": "mlserver", "KServe's server": "kserve"}
-ROUNDS, SECONDS, IDLE_SECONDS = 3, 0.8, 5.0
+ROUNDS, SECONDS, IDLE_SECONDS = 3, 0.6, 3.0
 
 Figures = dict[str, dict[str, float]]
 

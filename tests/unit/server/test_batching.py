@@ -87,6 +87,16 @@ def test_a_batch_is_closed_when_two_turns_brought_nobody_though_somebody_is_on_t
     run(work)
 
 
+def test_a_batch_that_everybody_who_was_read_is_in_waits_for_no_further_turn() -> None:
+    async def work() -> None:
+        batch, _ = batcher(Model(), lambda: 2)
+        waiting = [batch.submit(row(1)), batch.submit(row(2))]
+        await asyncio.sleep(0)
+        assert all(one.done() for one in waiting)
+
+    run(work)
+
+
 def test_only_a_request_that_nobody_is_behind_is_computed_at_once() -> None:
     async def work() -> None:
         model, under_way = Model(), 1
@@ -120,8 +130,11 @@ def test_rows_of_other_shapes_are_not_put_into_one_batch() -> None:
         model = Model()
         batch, _ = batcher(model)
         wide = {"x": np.ones((1, 3), dtype=np.float32)}
-        await asyncio.gather(batch.submit(wide), batch.submit({"x": np.ones((1, 2), dtype=np.float32)}))
-        assert model.calls == [1, 1]
+        double = {"x": np.ones((1, 3))}
+        await asyncio.gather(
+            *map(batch.submit, (wide, {"x": np.ones((1, 2), dtype=np.float32)}, wide, double))
+        )
+        assert model.calls == [1, 1, 1, 1]
 
     run(work)
 

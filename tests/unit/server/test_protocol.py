@@ -130,6 +130,29 @@ def test_a_client_that_leaves_is_told_of_and_one_that_got_its_answer_is_not() ->
     assert served(talk).left == ["/left"]
 
 
+def test_nobody_is_told_of_a_client_that_leaves_after_its_answer() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(post(1, b"/answered"))
+        await reader.read(4096)
+        writer.close()
+        await asyncio.sleep(0.1)
+
+    assert served(talk).left == []
+
+
+def test_what_earlier_requests_sent_does_not_count_against_a_head() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(8):
+            writer.write(post(60000))
+            await reader.readexactly(len(OK) + 7)
+        writer.write(HEAD)
+        await asyncio.sleep(0.05)
+        writer.write(b"content-length: 1\r\n\r\nx")
+        assert (await reader.read(4096)).endswith(b"01")
+
+    served(talk)
+
+
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize(
     "sent",
