@@ -68,7 +68,9 @@ def side_by_side(
         for turn in range(ROUNDS):
             for server in running[turn % len(running) :] + running[: turn % len(running)]:
                 got = server.load(connections, SECONDS, encoding)
-                if got is not None:
+                if got is None:
+                    print(f"{server.kind.name} gave no answer to {encoding}", file=sys.stderr, flush=True)
+                else:
                     seen.setdefault(server.kind.name, []).append(got)
     base = seen[kinds[0].name]
     return {name: _summary(got, base) for name, got in seen.items()}
@@ -117,8 +119,9 @@ def starts(kinds: list[Kind], folder: Path) -> Figures:
         for kind in kinds:
             with Running(kind, "small", folder) as server:
                 seconds, begun = server.first_answer(), server.memory()
+                spent = server.cpu()
                 server.load(32, 0.5)
-                told = {"seconds": seconds, "cpu_s": server.cpu(), "mb": begun, "mb_loaded": server.memory()}
+                told = {"seconds": seconds, "cpu_s": spent, "mb": begun, "mb_loaded": server.memory()}
             seen.setdefault(kind.name, []).append(told)
     return {
         name: {key: statistics.median(one[key] for one in got) for key in got[0]}
