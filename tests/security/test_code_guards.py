@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "fairway"
 READS_PICKLES = {"formats/pickled.py", "runner/host.py"}
-READS_CODE_FORMATS = {"formats/torch.py": {"jit.load"}, "formats/keras.py": {"saving.load_model"}}
+READS_CODE_FORMATS = {"formats/torch.py", "formats/keras.py"}
 COMPILES = {"author/source.py", "author/task.py"}
 """To look at the project's own functions; nothing there is run."""
 
@@ -37,15 +37,21 @@ def built(text: ast.JoinedStr) -> bool:
     if not SQL.match(str(start)):
         return False
     parts = [dotted(part.value) for part in text.values if isinstance(part, ast.FormattedValue)]
-    return not all(part in ("table", "pragma", "columns") or part.rpartition(".")[2].isupper() for part in parts)
+    return not all(
+        part in ("table", "pragma", "columns") or part.rpartition(".")[2].isupper() for part in parts
+    )
 
 
 def faults(tree: ast.AST, file: str) -> Iterator[str]:
     """What a file does that no file may."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and dotted(node) in ("os.environ", "os.environb", "os.getenv"):
-            if file not in READS_ENVIRONMENT:
-                yield f"{file}:{node.lineno} reads the environment"
+        environment = isinstance(node, ast.Attribute) and dotted(node) in (
+            "os.environ",
+            "os.environb",
+            "os.getenv",
+        )
+        if environment and file not in READS_ENVIRONMENT:
+            yield f"{file}:{node.lineno} reads the environment"
         if isinstance(node, ast.JoinedStr) and built(node):
             yield f"{file}:{node.lineno} builds SQL from parts"
         if not isinstance(node, ast.Call):
@@ -62,16 +68,26 @@ def faults(tree: ast.AST, file: str) -> Iterator[str]:
             yield f"{where} starts a shell"
         if any(word.arg == "shell" for word in node.keywords):
             yield f"{where} starts a shell"
-        unpickles = ("pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "shelve.open", "joblib.load")
+        unpickles = (
+            "pickle.load",
+            "pickle.loads",
+            "pickle.Unpickler",
+            "marshal.loads",
+            "shelve.open",
+            "joblib.load",
+        )
         if name.endswith(unpickles) and file not in READS_PICKLES:
             yield f"{where} reads a pickle"
-        if name.endswith(("torch.load", "tarfile.open", "extractall", "unpack_archive", "yaml.load", "unsafe_load")):
+        if name.endswith(
+            ("torch.load", "tarfile.open", "extractall", "unpack_archive", "yaml.load", "unsafe_load")
+        ):
             yield f"{where} opens what can run code or leave its folder"
-        risky = ("jit.load", "saving.load_model", "load_model", "InferenceSession")
-        if name.endswith(risky[:3]) and not any(name.endswith(ok) for ok in READS_CODE_FORMATS.get(file, ())):
-            if not file.startswith("formats/"):
-                yield f"{where} opens a model outside the formats"
-        if any(word.arg == "allow_pickle" and getattr(word.value, "value", None) is True for word in node.keywords):
+        if name.endswith(("jit.load", "load_model")) and file not in READS_CODE_FORMATS:
+            yield f"{where} opens a model that can be code"
+        if any(
+            word.arg == "allow_pickle" and getattr(word.value, "value", None) is True
+            for word in node.keywords
+        ):
             yield f"{where} allows pickles"
         if name.endswith((".execute", ".executemany", ".executescript")) and node.args:
             first = node.args[0]

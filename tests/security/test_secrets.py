@@ -47,7 +47,7 @@ NEEDLES = {
     **LITERAL,
 }  # fmt: skip
 
-CODE = '''
+CODE = """
 import base64, json, logging, subprocess
 
 late = "-".join(["late", "H8", "a0b1c2d3e4f5"])
@@ -133,7 +133,7 @@ def takes_secret(key: fw.Secret = fw.Secret("BILLING")):
 def broken(text: str) -> str:
     print(os.environ["API_TOKEN"], fw.Secret("BILLING").reveal())
     raise ValueError("https://user:" + "-".join(["serve", "W23", "1a2b3c4d5e"]) + "@host/ " + os.environ["DB_PASSWORD"])
-'''
+"""
 
 WITHOUT = """
 import fairway.author.redaction as redaction
@@ -148,7 +148,12 @@ redaction.refusal = lambda name, value: ""
 
 def spellings(value: str) -> set[bytes]:
     """How a value may have been written down."""
-    texts = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe="")}
+    texts = {
+        value,
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        quote(value, safe=""),
+    }
     return {text.encode() for text in {*texts, repr(value)[1:-1]}}
 
 
@@ -194,7 +199,9 @@ def tried(project: Project) -> list[str]:
         fairway("logs", run["name"])
     try:
         fairway("deploy", "project.py")
-        url = next(word for word in said[-1].split() if word.startswith("http://127.0.0.1") and word.endswith("/"))
+        url = next(
+            word for word in said[-1].split() if word.startswith("http://127.0.0.1") and word.endswith("/")
+        )
         asked = Request(url, b'"x"', {"Content-Type": "application/json"}, method="POST")
         with pytest.raises(HTTPError) as refused:
             urlopen(asked, timeout=20)
