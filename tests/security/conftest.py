@@ -10,7 +10,7 @@ import pytest
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "e2e")]
 
-from projects import Project
+from projects import Project  # noqa: E402
 
 
 @pytest.fixture
@@ -28,6 +28,7 @@ class Live:
         project.fairway("run", "project.py:make")
         self.model = self._deploy("deploy", "sums")
         self.private = self._deploy("deploy", "project.py", "--private")
+        self.key = re.findall(r"[\w-]{43}", self.said)[0]
         root = project.folder / ".fairway"
         self.port = json.loads((root / "platform" / "platform.json").read_text())["port"]
         self.token = (root / "platform" / "token").read_text().strip()
