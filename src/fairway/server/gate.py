@@ -44,7 +44,7 @@ class Gate:
                 if value not in (b"same-origin", b"none"):
                     raise Refusal(403, "requests from other sites are not accepted")
             elif name == b"authorization":
-                authorization = value
+                authorization = value if not authorization else b"twice"
         if hosts != 1 or host not in self._hosts:
             raise Refusal(403, "this host name is not accepted")
         if self._key_digest and policy != "public":
