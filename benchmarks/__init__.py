@@ -1,0 +1,1 @@
+"""What Fairway costs beside its peers and beside the least it could cost: `python -m benchmarks`."""
