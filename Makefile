@@ -57,12 +57,8 @@ lock:
 	$(UV) pyproject.toml --extra sklearn --extra data --extra rl --group build -c requirements/dev.txt -o requirements/demo.txt
 
 # The peers that benchmarks compare with, each in a lock of its own.
-PEERS := metaflow luigi ray mlflow
-
 lock-peers: setup
-	for peer in $(PEERS); do \
-		echo $$peer | $(BIN)/$(UV) - -o benchmarks/requirements/$$peer.txt; \
-	done
+	for wanted in benchmarks/requirements/*.in; do $(BIN)/$(UV) $$wanted -o $${wanted%.in}.txt; done
 
 bench: setup
 	$(BIN)/python -m benchmarks
