@@ -1,1 +1,1 @@
-"""Benchmarks: A and B in turns within one run."""
+"""What Fairway costs beside its peers and beside the least it could cost: `python -m benchmarks`."""

@@ -107,7 +107,9 @@ def rendered(text: str) -> list[str]:
         for name in ("_repr_html_", "_repr_svg_"):
             if hasattr(evaluation, name):
                 pages.append(getattr(evaluation, name)())
-    assert drawing and report and arrays
+    assert drawing
+    assert report
+    assert arrays
     return pages
 
 

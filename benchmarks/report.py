@@ -1,0 +1,77 @@
+"""Makes docs/performance.md from the results: goals, what was seen beside peers and limits, and where the time goes."""
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks import results
+from benchmarks.subjects import Seen, Subject, Table, Told, subjects
+
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+
+HEAD = """# Performance, as measured
+
+Made by `make bench`, which measures everything below; `python -m benchmarks NAME` measures one subject and
+`python -m benchmarks report` makes this page from the results in `benchmarks/results`. Do not edit it.
+
+Every comparison takes turns within one run: each round measures every side once, and a ratio is the median of the rounds'
+ratios, with the lowest and the highest behind it. Seconds depend on the machine and on what else it does; ratios
+much less. Peers run in environments of their own from locks in `benchmarks/requirements`, set up as their documentation
+says, each doing the same work. A goal that is not met says so.
+
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    shown = [(subject, results.read(subject.name)) for subject in subjects()]
+    told = [(subject, kept, subject.tell(kept["figures"]) if kept else None) for subject, kept in shown]
+    rows = [row for subject, kept, said in told for row in _rows(subject, kept, said)]
+    columns = ("What", "Goal", "Fairway", "Beside", "Ratio", "Date")
+    parts = [HEAD, table(Table(columns, tuple(rows)))]
+    parts += [_section(*one) for one in told if not one[0].profile]
+    parts.append("## Where the time goes\n\n")
+    parts += [_section(*one, level=3) for one in told if one[0].profile]
+    return "\n".join(part.rstrip("\n") + "\n" for part in parts)
+
+
+def write() -> Path:
+    """Write the page."""
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), "utf-8")
+    return PAGE
+
+
+def table(told: Table) -> str:
+    """A table in Markdown."""
+    lines = [told.columns, tuple("---" for _ in told.columns), *told.rows]
+    text = "\n".join("| " + " | ".join(cell.replace("|", "/") for cell in line) + " |" for line in lines)
+    return f"{told.title}:\n\n{text}\n" if told.title else f"{text}\n"
+
+
+def _rows(subject: Subject, kept: dict[str, Any] | None, told: Told | None) -> list[tuple[str, ...]]:
+    if kept is None or told is None:
+        return [(goal.what, goal.goal, "not measured yet", "", "", "") for goal in subject.goals]
+    pairs = zip(subject.goals, told.seen, strict=True)
+    return [(goal.what, goal.goal, *_cells(seen), kept["about"]["date"]) for goal, seen in pairs]
+
+
+def _cells(seen: Seen) -> tuple[str, str, str]:
+    verdict = {True: "", False: " (**not met**)", None: ""}[seen.met]
+    return seen.fairway + verdict, seen.beside, seen.ratio
+
+
+def _section(subject: Subject, kept: dict[str, Any] | None, told: Told | None, level: int = 2) -> str:
+    lines = [f"{'#' * level} {subject.title}\n", f"{subject.says}\n"]
+    if kept is None or told is None:
+        return "\n".join([*lines, f"Not measured yet: `python -m benchmarks {subject.name}` does it.\n"])
+    about = kept["about"]
+    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
+    lines.append(
+        f"`python -m benchmarks {subject.name}` made this on {about['date']}: Fairway {about['fairway']} "
+        f"({about['commit']}), Python {about['python']}, {about['machine']}, load average {about['load']}"
+        f"{f'; {versions}' if versions else ''}.\n"
+    )
+    lines += [table(one) for one in told.tables]
+    lines += [f"- {note}" for note in told.notes]
+    lines += [f"- {name} is missing here: {why}" for name, why in kept["missing"].items()]
+    return "\n".join(lines)
