@@ -1,4 +1,4 @@
-"""The model server against its yardstick and its peers, in turns within one run: `python -m benchmarks.serving`.
+"""The model server against its yardstick and its peers, in turns within one run.
 
 One core for the server, the other for the load. The yardstick is a bare uvicorn + msgspec + ONNX Runtime handler. Requests a
 second and times depend on what else the machine does, so each figure stands beside the yardstick's of the same round, and
@@ -6,66 +6,66 @@ the CPU time of a request, which depends on it least, is written too.
 """
 
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from benchmarks.serving_servers import BARE, FAIRWAY, HERE, SERVER_CORE, Kind, Running, resident, spent_by
+from benchmarks.subjects import Bench, Figures, Goal, Seen, Subject, Table, Told
 
-REQUIREMENTS = HERE / "requirements"
-ENVIRONMENTS = HERE / ".environments"
-RESULTS = HERE / "results"
-PEERS = {"FastAPI by hand": "fastapi", "MLServer": "mlserver", "KServe's server": "kserve"}
-ROUNDS, SECONDS, IDLE_SECONDS = 3, 0.6, 3.0
+PEERS = {"FastAPI": "fastapi", "MLServer": "mlserver", "KServe": "kserve"}
+SINGLE = Kind("Fairway, batches of 1", batch=1)
+ROUNDS, SECONDS, IDLE_SECONDS = 5, 1.0, 3.0
 
-Figures = dict[str, dict[str, float]]
+Side = dict[str, dict[str, float]]
 
 
-def peers() -> tuple[list[Kind], dict[str, str]]:
-    """The peers, each in a virtual environment of its own from its lock, and why those that are missing are missing."""
-    found: list[Kind] = []
-    missing: dict[str, str] = {}
-    for name, short in PEERS.items():
-        place = ENVIRONMENTS / f"serving-{short}"
-        lock = REQUIREMENTS / f"serving-{short}.txt"
-        python = str(place / "bin" / "python")
-        made = place / "made"
-        if not made.exists() or made.read_bytes() != lock.read_bytes():
-            uv = str(Path(sys.executable).parent / "uv")
-            for command in (
-                [uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(place)],
-                [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", str(lock)],
-            ):
-                done = subprocess.run(command, capture_output=True, text=True, check=False)
-                if done.returncode:
-                    missing[name] = " ".join(done.stderr.split())[-300:]
-                    break
-            else:
-                made.write_bytes(lock.read_bytes())
-        if name not in missing:
-            found.append(Kind(name, python, f"serving_{short}.py"))
-    return found, missing
+def measure(bench: Bench) -> Figures:
+    """Every load on every server."""
+    rounds = bench.size(ROUNDS, 1)
+    pythons = {name: bench.peer(name, f"serving-{short}") for name, short in PEERS.items()}
+    others = [
+        Kind(name, str(python), f"serving_{PEERS[name]}.py") for name, python in pythons.items() if python
+    ]
+    everyone = [BARE, FAIRWAY, *others]
+    batched = [
+        Kind(f"{one.name}, batching", one.python, one.script, env={"BATCHES": "1"})
+        for one in others
+        if one.name == "MLServer"
+    ]
+    subprocess.run([sys.executable, str(HERE / "serving_models.py"), str(bench.folder)], check=True)
+    figures: Figures = {}
+    for model in ("small", "trees", "network"):
+        kinds = [*everyone, SINGLE, *batched] if model == "network" else everyone
+        for connections in (32, 1):
+            name = f"{model}, {connections} client{'s' if connections > 1 else ''}, JSON"
+            bench.say(name)
+            figures[name] = side_by_side(kinds, model, bench.folder, connections, rounds)
+    bench.say("small, 32 clients, binary")
+    binary = side_by_side([FAIRWAY, *others], "small", bench.folder, 32, rounds, "binary")
+    figures["small, 32 clients, binary"] = binary
+    bench.say("batching")
+    figures["batching"] = batching(bench.folder, rounds)
+    bench.say("starts")
+    figures["start"] = starts(everyone, bench.folder, rounds)
+    bench.say("platform")
+    figures["platform"] = control(bench.folder)
+    return figures
 
 
 def side_by_side(
-    kinds: list[Kind], model: str, folder: Path, connections: int, encoding: str = "json"
-) -> Figures:
+    kinds: list[Kind], model: str, folder: Path, connections: int, rounds: int, encoding: str = "json"
+) -> Side:
     """All kinds answer the same load in turns; medians, and medians of the ratios to the first kind of each round."""
     seen: dict[str, list[dict[str, float]]] = {}
     with ExitStack() as stack:
         running = [stack.enter_context(Running(kind, model, folder)) for kind in kinds]
         for server in running:
             server.first_answer()
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
             for server in running[turn % len(running) :] + running[: turn % len(running)]:
                 got = server.load(connections, SECONDS, encoding)
                 if got is None:
@@ -86,17 +86,16 @@ def _summary(got: list[dict[str, float]], base: list[dict[str, float]]) -> dict[
     return told
 
 
-def batching(folder: Path) -> dict[str, float]:
+def batching(folder: Path, rounds: int) -> dict[str, float]:
     """What batching costs one client, and how near 32 clients come to the limit of batches of 32 rows."""
-    off = Kind("fairway, batches of 1", batch=1)
     limit = [sys.executable, str(HERE / "serving_limit.py"), str(folder / "network.onnx"), "32"]
     costs: list[float] = []
     reached: list[float] = []
     by_cpu: list[float] = []
-    with Running(FAIRWAY, "network", folder) as on, Running(off, "network", folder) as without:
+    with Running(FAIRWAY, "network", folder) as on, Running(SINGLE, "network", folder) as without:
         on.first_answer()
         without.first_answer()
-        for turn in range(ROUNDS):
+        for turn in range(rounds):
             pair = [on.load(1, SECONDS), without.load(1, SECONDS)] if turn % 2 else None
             if pair is None:
                 pair = [without.load(1, SECONDS), on.load(1, SECONDS)][::-1]
@@ -112,10 +111,10 @@ def batching(folder: Path) -> dict[str, float]:
     return {"cost_at_1": middle(costs), "of_limit": middle(reached), "of_limit_by_cpu": middle(by_cpu)}
 
 
-def starts(kinds: list[Kind], folder: Path) -> Figures:
+def starts(kinds: list[Kind], folder: Path, rounds: int) -> Side:
     """Seconds from start to the first answer, and resident MB after it and after a short load, in turns."""
     seen: dict[str, list[dict[str, float]]] = {}
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for kind in kinds:
             with Running(kind, "small", folder) as server:
                 seconds, begun = server.first_answer(), server.memory()
@@ -159,61 +158,73 @@ def control(folder: Path) -> dict[str, float]:
     return {"seconds": took, "mb": mb, "idle_percent": idle}
 
 
-def run(progress: Callable[[str], None], result: dict[str, Any]) -> None:
-    """Everything, as plain values, into `result` as it is found."""
-    others, missing = peers()
-    everyone = [BARE, FAIRWAY, *others]
-    result["missing"] = missing
-    with tempfile.TemporaryDirectory() as made:
-        folder = Path(made)
-        subprocess.run([sys.executable, str(HERE / "serving_models.py"), made], check=True)
-        for model in ("small", "trees", "network"):
-            for connections in (32, 1):
-                kinds = everyone
-                if model == "network":
-                    kinds = [*everyone, Kind("fairway, batches of 1", batch=1)]
-                    kinds += [
-                        Kind(f"{kind.name}, batching", kind.python, kind.script, env={"BATCHES": "1"})
-                        for kind in others
-                        if kind.name == "MLServer"
-                    ]
-                name = f"{model}, {connections} client{'s' if connections > 1 else ''}, json"
-                progress(name)
-                result[name] = side_by_side(kinds, model, folder, connections)
-        progress("small, 32 clients, binary")
-        result["small, 32 clients, binary"] = side_by_side([FAIRWAY, *others], "small", folder, 32, "binary")
-        progress("batching")
-        result["batching"] = batching(folder)
-        progress("starts")
-        result["start"] = starts(everyone, folder)
-        progress("platform")
-        result["platform"] = control(folder)
-        progress("stages of a request")
-        stages = subprocess.check_output([sys.executable, str(HERE / "serving_stages.py"), made])
-        result["stages_us"] = json.loads(stages)
+def tell(figures: Figures) -> Told:
+    """The rows of the goals, and a table for each kind of figure."""
+    many, one = figures["small, 32 clients, JSON"], figures["small, 1 client, JSON"]
+    shared, start, process = figures["batching"], figures["start"], figures["platform"]
+    mine, alone, began = many["Fairway"], one["Fairway"], start["Fairway"]
+    enough = shared["cost_at_1"] <= 0.05 and shared["of_limit"] >= 0.6
+    small = began["seconds"] <= 0.8 and began["mb_loaded"] <= 80
+    light = process["seconds"] <= 1 and process["mb"] <= 80 and process["idle_percent"] <= 0.5
+    seen = (
+        Seen(f"{mine['per_second']:,.0f}/s", _beside(many, "per_second", "{:,.0f}/s"),
+             f"{100 * mine['ratio']:.0f} % of the bare handler", mine["ratio"] >= 0.6),
+        Seen(f"{alone['p50_ms']:.2f} ms", _beside(one, "p50_ms", "{:.2f} ms"),
+             f"{alone['p50_ratio']:.2f}× the bare handler", alone["p50_ms"] <= 0.25),
+        Seen(f"{100 * shared['cost_at_1']:.1f} % and {100 * shared['of_limit']:.0f} %", "the model in batches of 32, called bare",
+             f"{100 * shared['of_limit_by_cpu']:.0f} % by CPU", enough),
+        Seen(f"{began['seconds']:.2f} s, {began['mb_loaded']:.0f} MB", _beside(start, "seconds", "{:.2f} s"), "", small),
+        Seen(f"{process['seconds']:.2f} s, {process['mb']:.0f} MB, {process['idle_percent']:.2f} %", "", "", light),
+    )  # fmt: skip
+    loads = tuple(
+        Table(
+            ("Server", "Requests/s", "p50", "p99", "CPU a request", "Requests beside the first"),
+            _rows(sides),
+            name,
+        )
+        for name, sides in figures.items()
+        if "client" in name
+    )
+    starting = tuple(
+        (name, f"{got['seconds']:.2f} s", f"{got['mb']:.0f} MB", f"{got['mb_loaded']:.0f} MB")
+        for name, got in start.items()
+    )
+    return Told(
+        seen,
+        (
+            *loads,
+            Table(("Server", "First answer after", "Memory then", "Memory after load"), starting, "Starting"),
+        ),
+        (
+            "All checks, limits and metrics of the model server are on. FastAPI is a handler written by hand with ONNX "
+            "Runtime. The bare handler sends head and body as ASGI does, in two writes; the model server in one.",
+        ),
+    )
 
 
-def main() -> int:
-    """Measure and write `results/serving.json`."""
-    begun = time.time()
-    result: dict[str, Any] = {}
-    about: dict[str, Any] = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
-        "load_before": os.getloadavg()[0],
-        "rounds": ROUNDS,
-    }
-    try:
-        run(lambda text: print(text, file=sys.stderr, flush=True), result)
-    finally:
-        about["seconds"] = time.time() - begun
-        RESULTS.mkdir(exist_ok=True)
-        text = json.dumps({"about": about, **result}, indent=2) + "\n"
-        (RESULTS / "serving.json").write_text(text, "utf-8")
-        print(text)
-    return 0
+def _beside(sides: Side, key: str, form: str) -> str:
+    return ", ".join(f"{name} {form.format(got[key])}" for name, got in sides.items() if name != "Fairway")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _rows(sides: Side) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (name, f"{got['per_second']:,.0f}", f"{got['p50_ms']:.2f} ms", f"{got['p99_ms']:.2f} ms",
+         f"{got['cpu_us']:.0f} µs", f"{100 * got['ratio']:.0f} %")
+        for name, got in sides.items()
+    )  # fmt: skip
+
+
+SUBJECT = Subject(
+    name="serving",
+    title="Serving",
+    says="Servers on one core answer the same requests from the other: a small model, 1,000 trees, and a network of 17 MB.",
+    goals=(
+        Goal("a small ONNX model, one core, JSON, 32 clients", "≥ 60 % of a bare handler's requests"),
+        Goal("one client, p50", "≤ 0.25 ms"),
+        Goal("dynamic batching: cost at one client, share of the batch-32 limit", "≤ 5 % and ≥ 60 %"),
+        Goal("model server: start to first answer, memory", "≤ 0.8 s, ≤ 80 MB"),
+        Goal("platform process: start, memory, idle", "≤ 1 s, ≤ 80 MB, ≤ 0.5 % of a core"),
+    ),
+    measure=measure,
+    tell=tell,
+)

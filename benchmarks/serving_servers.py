@@ -35,7 +35,7 @@ class Kind:
     env: dict[str, str] = field(default_factory=dict[str, str])
 
 
-FAIRWAY = Kind("fairway")
+FAIRWAY = Kind("Fairway")
 BARE = Kind("bare handler", script="serving_bare.py")
 
 

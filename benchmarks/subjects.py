@@ -18,7 +18,7 @@ NAMES = (
     "chain",
     "fanout",
     "caching",
-    "array",
+    "arrays",
     "history",
     "serving",
     "served",

@@ -90,7 +90,7 @@ def tell(figures: Figures) -> Told:
 
 
 SUBJECT = Subject(
-    name="array",
+    name="arrays",
     title="An array between steps",
     says="100 MB of random numbers made in one step and used in the next, both isolated.",
     goals=(Goal("100 MB array between steps", "≤ 1.5× save + sha256 + map"),),
