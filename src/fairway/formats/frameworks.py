@@ -19,9 +19,24 @@ _NAMES = {
 _INSTALL = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
 
 
+_OTHERS = ("torch", "cupy", "dask", "jax")
+"""What skops would import, if it is installed, by walking through all of scikit-learn; it takes seconds and half a GiB."""
+
+
 def load(name: str) -> Any:
     """A module of a framework. Raises ImportError when it is not installed."""
-    return sys.modules.get(name) or importlib.import_module(name)
+    found = sys.modules.get(name)
+    if found is not None:
+        return found
+    if not name.startswith("skops"):
+        return importlib.import_module(name)
+    hidden = [other for other in _OTHERS if other not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        return importlib.import_module(name)
+    finally:
+        for other in hidden:
+            del sys.modules[other]
 
 
 def install_hint(name: str) -> str:

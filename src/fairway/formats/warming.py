@@ -4,9 +4,10 @@ A host calls this once, before its first step: what it imports then, no forked s
 Nothing is imported for a framework that the project itself did not import.
 """
 
-import importlib
 import sys
 from contextlib import suppress
+
+from fairway.formats.frameworks import load
 
 _NEEDED = {
     "pandas": ("pyarrow", "pyarrow.ipc"),
@@ -22,4 +23,4 @@ def warm() -> None:
         if framework in sys.modules:
             for module in modules:
                 with suppress(ImportError):
-                    importlib.import_module(module)
+                    load(module)

@@ -23,6 +23,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in which the system counts a process's peak of memory."""
 _MANY = 1 << 16
+_FORK_SAFE = (b"jemalloc_bg_thd",)
 _libc = ctypes.CDLL(None) if _LINUX else None
 
 
@@ -78,11 +79,24 @@ def _ignore(number: int, frame: object) -> None:
 
 
 def thread_count() -> int:
-    """Threads of this process, those of native libraries included where that can be told."""
+    """Threads of this process that a fork would leave behind in the middle of something.
+
+    Those of native libraries are counted where that can be told, but not the one of jemalloc, which pyarrow brings: it
+    takes care of forks by itself.
+    """
     try:
-        return len(os.listdir("/proc/self/task"))
+        threads = os.listdir("/proc/self/task")
     except OSError:
         return threading.active_count()
+    return sum(1 for thread in threads if len(threads) == 1 or _thread_name(thread) not in _FORK_SAFE)
+
+
+def _thread_name(thread: str) -> bytes:
+    try:
+        with open(f"/proc/self/task/{thread}/comm", "rb") as file:
+            return file.read().strip()
+    except OSError:
+        return b""
 
 
 def usage(begun: float) -> Usage:

@@ -133,3 +133,12 @@ def test_a_file_with_a_strange_type_runs_nothing(tmp_path: Path) -> None:
 )
 def test_names_that_are_never_reviewed(name: str) -> None:
     assert unreviewed([name], trusted=True) == [name]
+
+
+def test_storing_an_estimator_imports_no_other_framework() -> None:
+    code = (
+        "import sys; from sklearn.linear_model import LinearRegression; from fairway.formats import encode;"
+        "encoded = encode(LinearRegression()); print(encoded.format, sorted({'torch', 'jax'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "skops []"

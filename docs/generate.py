@@ -1,0 +1,180 @@
+"""Makes the generated pages of docs/reference: `python docs/generate.py`, or `--check` to see whether they are fresh.
+
+Commands come from the command line itself, the words of a project file from their signatures and docstrings. Settings are
+written here, because each needs a sentence; a test holds them against what the code reads.
+"""
+
+import importlib
+import inspect
+import sys
+from pathlib import Path
+
+import click
+
+import fairway
+from fairway.cli.main import COMMANDS, cli
+
+REFERENCE = Path(__file__).parent / "reference"
+MADE = "<!-- Made by `python docs/generate.py`; do not edit. -->\n\n"
+
+SETTINGS = {
+    "FAIRWAY_HOME": "Directory of the store, instead of the nearest `.fairway` from here upwards.",
+    "FAIRWAY_TOKEN": "Token for the platform's API, instead of the one kept in the store.",
+    "FAIRWAY_HOST": "Set by Fairway for a host and all that descends from it, so that orphans can be found; never read from you.",
+}
+
+EXITS = {
+    0: "done",
+    1: "the run, or the command, failed",
+    2: "wrong usage: flags, a declaration, a project that cannot be read so",
+    3: "a gate refused a model",
+    4: "not found: a run, model, version, alias, endpoint or file",
+    5: "not allowed",
+    130: "interrupted or cancelled",
+}
+
+PLACES = {
+    ".fairway/fairway.db": "the event log and the tables made from it (SQLite)",
+    ".fairway/blobs/": "content by its sha256",
+    ".fairway/runs/RUN/": "records and output of a run's attempts",
+    ".fairway/endpoints/": "what model servers keep: sockets, logs",
+    ".fairway/platform/": "the platform process: its token (mode 0600), its address, its log",
+    "~/.cache/fairway/": "virtual environments of tasks with `environment=`; below `XDG_CACHE_HOME` where that is set",
+}
+
+
+def commands() -> str:
+    """Every command with its usage, arguments and options."""
+    parts = [f"# Commands\n\n{MADE}"]
+    for name in COMMANDS:
+        context = click.Context(cli, info_name="fairway")
+        command = cli.get_command(context, name)
+        if command is not None:
+            parts.append(_command(command, f"fairway {name}", 2))
+    return "\n".join(parts)
+
+
+def _command(command: click.Command, path: str, level: int) -> str:
+    context = click.Context(command, info_name=path)
+    usage = " ".join(command.collect_usage_pieces(context))
+    told, _, example = inspect.cleandoc(command.help or "").replace("\b", "").partition("Example:")
+    parts = [f"{'#' * level} {path}\n", f"```\n{path} {usage}\n```\n", f"{told.strip()}\n"]
+    if example:
+        parts.append(f"```\n{inspect.cleandoc(example)}\n```\n")
+    rows = [_option(one, context) for one in command.params if isinstance(one, click.Option)]
+    if rows:
+        parts.append("| Option | |\n|---|---|\n" + "\n".join(rows) + "\n")
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None:
+                parts.append(_command(inner, f"{path} {name}", level + 1))
+    return "\n".join(parts)
+
+
+def _option(option: click.Option, context: click.Context) -> str:
+    record = option.get_help_record(context)
+    names, text = record if record is not None else (", ".join(option.opts), "")
+    return f"| `{names.replace('|', ', ')}` | {text.replace('|', ', ')} |"
+
+
+def project_file() -> str:
+    """Every public name with its signature and docstring."""
+    parts = [f"# The project file\n\n{MADE}`import fairway as fw` gives these names.\n"]
+    for name in sorted(fairway.__all__, key=str.lower):
+        value = getattr(fairway, name)
+        home = importlib.import_module(value.__module__) if hasattr(value, "__module__") else None
+        plain = getattr(home, name, value) if home is not None else value
+        parts.append(f"## fw.{name}\n\n```\n{_signature(name, plain)}\n```\n\n{_doc(plain)}\n")
+        if inspect.isclass(plain):
+            parts += _members(plain)
+    return "\n".join(parts)
+
+
+def _signature(name: str, value: object) -> str:
+    try:
+        signature = inspect.signature(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return f"fw.{name}"
+    text = f"fw.{name}{signature}"
+    if len(text) <= 100:
+        return text
+    lines: list[str] = []
+    named = False
+    for one in signature.parameters.values():
+        if one.kind is one.KEYWORD_ONLY and not named:
+            named = True
+            lines.append("    *,")
+        lines.append(f"    {one},")
+        if one.kind is one.POSITIONAL_ONLY:
+            lines.append("    /,")
+    returned = signature.return_annotation
+    end = "" if returned is inspect.Signature.empty else f" -> {inspect.formatannotation(returned)}"
+    return "\n".join([f"fw.{name}(", *lines, f"){end}"])
+
+
+def _doc(value: object) -> str:
+    lines: list[str] = []
+    for line in (inspect.getdoc(value) or "").splitlines():
+        bare = line.strip()
+        if bare in ("Args:", "Attributes:", "Returns:", "Raises:"):
+            lines += ["", f"{bare[:-1]}", ""]
+        elif line.startswith("    ") and bare:
+            name, colon, rest = bare.partition(": ")
+            new = colon and not line.startswith("     ") and " " not in name
+            lines.append(f"- `{name}`: {rest}" if new else f"  {bare}")
+        else:
+            lines.append(line)
+    return "\n".join(lines).strip() + "\n"
+
+
+def _members(kind: type) -> list[str]:
+    told: list[str] = []
+    for name, member in sorted(vars(kind).items()):
+        if name.startswith("_") or not (callable(member) or isinstance(member, property)):
+            continue
+        first = (inspect.getdoc(member) or "").split("\n\n")[0].replace("\n", " ")
+        if first:
+            told.append(f"- `.{name}{'' if isinstance(member, property) else '(…)'}` {first}")
+    return ["\n".join(told) + "\n"] if told else []
+
+
+def settings() -> str:
+    """Environment names, places and exit codes."""
+    parts = [
+        f"# Settings\n\n{MADE}What a run needs is in the project file. Beside that there are only these.\n"
+    ]
+    for title, rows in (
+        ("Environment", {f"`{name}`": text for name, text in SETTINGS.items()}),
+        ("Places", {f"`{name}`": text for name, text in PLACES.items()}),
+        ("Exit codes", {str(code): text for code, text in EXITS.items()}),
+    ):
+        table = "\n".join(f"| {name} | {text} |" for name, text in rows.items())
+        parts.append(f"## {title}\n\n| | |\n|---|---|\n{table}\n")
+    parts.append(
+        "## Ports\n\nThe platform takes port 7700, or the next free one below; endpoints take 7701 and up, or what "
+        "`--port` says, and keep it. Both listen on 127.0.0.1 only.\n"
+    )
+    return "\n".join(parts)
+
+
+PAGES = {"commands.md": commands, "project-file.md": project_file, "settings.md": settings}
+
+
+def main(words: list[str]) -> int:
+    """Write the pages, or with `--check` say which are stale; returns 1 for these."""
+    stale: list[str] = []
+    REFERENCE.mkdir(exist_ok=True)
+    for name, make in PAGES.items():
+        path, text = REFERENCE / name, make().rstrip() + "\n"
+        if not path.exists() or path.read_text("utf-8") != text:
+            stale.append(name)
+            if "--check" not in words:
+                path.write_text(text, "utf-8")
+    if stale:
+        sys.stdout.write(f"{'stale' if '--check' in words else 'written'}: {', '.join(stale)}\n")
+    return 1 if stale and "--check" in words else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,81 @@
+"""The documentation tells of everything there is, its links lead somewhere, and generated pages are fresh."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+import fairway
+from fairway.cli.main import COMMANDS, cli
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+
+
+def reference(name: str) -> str:
+    """A page of the reference."""
+    return (ROOT / "docs" / "reference" / name).read_text("utf-8")
+
+
+def test_generated_pages_are_fresh() -> None:
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs" / "generate.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_command_and_option_is_told_of() -> None:
+    told = reference("commands.md")
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        assert f"## fairway {name}\n" in told
+        for one in command.params:
+            if isinstance(one, click.Option):
+                assert all(option in told for option in one.opts), (name, one.opts)
+
+
+def test_every_public_name_is_told_of() -> None:
+    told = reference("project-file.md")
+    assert [name for name in fairway.__all__ if f"## fw.{name}\n" not in told] == []
+
+
+def test_every_setting_is_told_of() -> None:
+    told = reference("settings.md")
+    found = {
+        name
+        for path in (ROOT / "src").rglob("*.py")
+        for name in re.findall(r"[\"\'](FAIRWAY_[A-Z]+)[\"\']", path.read_text("utf-8"))
+    }
+    assert {"FAIRWAY_HOME", "FAIRWAY_TOKEN"} <= found
+    assert [name for name in sorted(found) if name not in told] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text("utf-8")):
+        if "://" in target or target.startswith(("#", "mailto:")):
+            continue
+        assert (page.parent / target.partition("#")[0]).exists(), target
+
+
+def test_every_page_can_be_found_from_the_index() -> None:
+    index = ROOT / "docs" / "README.md"
+    linked = {
+        (index.parent / target.partition("#")[0]).resolve()
+        for target in LINK.findall(index.read_text("utf-8"))
+    }
+    missing = [
+        str(page.relative_to(ROOT))
+        for page in (ROOT / "docs").rglob("*.md")
+        if page != index and "decisions" not in page.parts and page.resolve() not in linked
+    ]
+    assert missing == []
