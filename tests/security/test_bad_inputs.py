@@ -194,7 +194,7 @@ def test_schemathesis_finds_no_server_error(live: Any, which: str, full: bool) -
         if "shutdown" in operation.path or (which == "platform" and operation.method.upper() == "DELETE"):
             continue
 
-        @settings(max_examples=300 if full else 12, deadline=None, database=None, phases=[Phase.generate],
+        @settings(max_examples=150 if full else 12, deadline=None, database=None, phases=[Phase.generate],
                   derandomize=True, suppress_health_check=list(HealthCheck))  # fmt: skip
         @given(case=operation.as_strategy())
         def run(case: Any) -> None:

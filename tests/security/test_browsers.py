@@ -108,7 +108,7 @@ def run_of(text: str) -> Run:
         StepStatus(spec=spec, phase=Phase.FAILED, failure=failure),
         StepStatus(spec=spec, phase=Phase.SUCCEEDED),
     )
-    run = RunSpec(name=text, pipeline=text, parameters={}, shown={text: text})
+    run = RunSpec(name=text, pipeline=text, project=text, source="", parameters={}, shown={text: text})
     return Run(
         RunStatus(spec=run, phase=Phase.FAILED, started=0.0, steps=steps, failure=failure), lambda node: node
     )
