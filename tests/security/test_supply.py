@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -85,10 +86,9 @@ def test_the_wheel_is_the_source_tree(wheel: zipfile.ZipFile, measured) -> None:
         "licenses/LICENSE",
         "licenses/NOTICE",
     }
-    assert (
-        "fairway = fairway.cli.main:main"
-        in wheel.read(next(n for n in names if n.endswith("entry_points.txt"))).decode()
-    )
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    said = wheel.read(next(name for name in names if name.endswith("entry_points.txt"))).decode()
+    assert said.split() == ["[console_scripts]", *f"fairway = {scripts['fairway']}".split()]
     components = sum(len(sbom.document(path)["components"]) for path in (ROOT / "requirements").glob("*.txt"))
     measured("T33", "Wheel against source tree, SBOM against locks, network at import", goal="exact", files=len(names),
              differences=0, components=components, network_calls=0)  # fmt: skip
