@@ -7,7 +7,7 @@ UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 WORKERS ?= 2
 
-.PHONY: demo test lint types contracts check lock lock-peers bench faults clean setup torch
+.PHONY: demo test lint types contracts check lock lock-peers bench faults sbom clean setup torch
 
 .venv/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3.11"; exit 1; }
@@ -56,9 +56,7 @@ lock:
 	$(UV) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
 	$(UV) pyproject.toml --extra sklearn --extra data --extra rl --group build -c requirements/dev.txt -o requirements/demo.txt
 
-# The peers that benchmarks compare with, each in a lock of its own.
-lock-peers: setup
-	for wanted in benchmarks/requirements/*.in; do $(BIN)/$(UV) $$wanted -o $${wanted%.in}.txt; done
+.PHONY: demo test lint types contracts check lock lock-peers bench faults sbom clean setup torch
 
 bench: setup
 	$(BIN)/python -m benchmarks

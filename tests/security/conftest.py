@@ -49,16 +49,18 @@ class Live:
 
 SERVED = """
 import numpy as np
-from sklearn.linear_model import LogisticRegression
+from onnx import TensorProto, helper
 
 @fw.task
-def train() -> LogisticRegression:
-    data = np.random.default_rng(0).normal(size=(80, 3))
-    return LogisticRegression().fit(data, (data[:, 0] > 0).astype(int))
+def build() -> object:
+    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["rows", 3])
+    made = helper.make_tensor_value_info("prediction", TensorProto.FLOAT, ["rows", 3])
+    graph = helper.make_graph([helper.make_node("Abs", ["input"], ["prediction"])], "g", [given], [made])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 @fw.pipeline
 def make():
-    return fw.register("sums", train(), sample=np.random.default_rng(1).normal(size=(8, 3)))
+    return fw.register("sums", build(), sample=np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3))
 
 @fw.endpoint
 def closed(text: str) -> str:

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 import fairway as fw
-from fairway.evaluation import arrays
-
-VOID = Path("/nowhere")
+from fairway.engine import pictures
+from fairway.engine.report import Run
+from fairway.evaluation import charts, tables
+from fairway.spec.artifact import Artifact
+from fairway.spec.run import Failure, Phase, Reason, RunSpec, RunStatus, StepSpec, StepStatus
 
 MARK = "pwned()"
 SCRIPTS = [
@@ -98,19 +100,31 @@ def evaluations(text: str) -> list[Any]:
     return made
 
 
+def run_of(text: str) -> Run:
+    """A failed run with the text wherever a run has one."""
+    failure = Failure(reason=Reason.USER, message=text, hint=text, details=text)
+    spec = StepSpec(name=text, task=text, inputs={}, label=text)
+    steps = (
+        StepStatus(spec=spec, phase=Phase.FAILED, failure=failure),
+        StepStatus(spec=spec, phase=Phase.SUCCEEDED),
+    )
+    run = RunSpec(name=text, pipeline=text, project=text, source="", parameters={}, shown={text: text})
+    return Run(
+        RunStatus(spec=run, phase=Phase.FAILED, started=0.0, steps=steps, failure=failure), lambda node: node
+    )
+
+
 def rendered(text: str) -> list[str]:
     """All HTML and SVG that is made of it."""
-    from fairway.evaluation import drawing, report
-
-    pages: list[str] = []
-    for evaluation in evaluations(text):
-        for name in ("_repr_html_", "_repr_svg_"):
-            if hasattr(evaluation, name):
-                pages.append(getattr(evaluation, name)())
-    assert drawing
-    assert report
-    assert arrays
-    return pages
+    pages = [evaluation._repr_html_() for evaluation in evaluations(text)]
+    pages.append(run_of(text)._repr_html_())
+    pages.append(tables.table_html([text, "b"], [[text, 1.0], [None, text]], caption=text))
+    pages.append(charts.bars([(0.0, 1.0), (1.0, 2.0)], text, text, text))
+    pages.append(charts.rows_of_bars([(text, 1.0, text), ("b", 2.0, text)], text, text))
+    artifact = Artifact(format="json", digest="d", size=1)
+    for shown in (text, f"<svg xmlns='http://www.w3.org/2000/svg'>{text}</svg>"):
+        pages.append(pictures.rendered(artifact, shown)[1])
+    return [page for page in pages if not page.startswith("<svg xmlns='")]
 
 
 @pytest.mark.parametrize("number", range(40))
@@ -122,6 +136,17 @@ def test_a_script_as_a_name_is_text_wherever_it_is_rendered(number: int) -> None
         assert harm(page) == []
         for picture in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
             ElementTree.fromstring(picture)
+
+
+def test_active_svg_is_shown_as_text() -> None:
+    artifact = Artifact(format="json", digest="d", size=1)
+    for active in (
+        f"<svg onload={MARK}>",
+        f"<svg><script>{MARK}</script></svg>",
+        f"<svg><a href='javascript:{MARK}'/>",
+    ):
+        assert pictures.rendered(artifact, active)[0] == "html"
+    assert pictures.rendered(artifact, "<svg><rect/></svg>") == ("svg", "<svg><rect/></svg>")
 
 
 def test_the_check_sees_what_an_unescaped_page_would_run() -> None:
@@ -186,31 +211,11 @@ def test_pages_of_other_sites_are_refused_with_the_right_token_in_hand(live, mea
     ):
         own = f"127.0.0.1:{port}"
         right = ("Authorization", f"Bearer {live.token}")
-        hosts = [
-            own,
-            "evil.example",
-            f"evil.example:{port}",
-            "127.0.0.1",
-            f"127.0.0.1:{port + 1}",
-            f"127.0.0.1.evil.example:{port}",
-            f"127.0.0.1:{port}@evil.example",
-            f"0.0.0.0:{port}",
-            f"[::1]:{port}",
-            f"LOCALHOST.:{port}",
-            "",
-            f"2130706433:{port}",
-        ]
-        origins = [
-            None,
-            f"http://{own}",
-            "http://evil.example",
-            "null",
-            f"https://{own}",
-            f"http://{own}.evil.example",
-            f"http://127.0.0.1:{port + 1}",
-            "file://",
-            "",
-        ]
+        hosts = [own, "evil.example", f"evil.example:{port}", "127.0.0.1", f"127.0.0.1:{port + 1}", "",
+                 f"127.0.0.1.evil.example:{port}", f"127.0.0.1:{port}@evil.example", f"0.0.0.0:{port}",
+                 f"[::1]:{port}", f"LOCALHOST.:{port}", f"2130706433:{port}"]  # fmt: skip
+        origins = [None, f"http://{own}", "http://evil.example", "null", f"https://{own}", f"http://{own}.evil.example",
+                   f"http://127.0.0.1:{port + 1}", "file://", ""]  # fmt: skip
         sites = [None, "same-origin", "none", "cross-site", "same-site", "SAME-ORIGIN", ""]
         for host, origin, site in itertools.product(hosts, origins, sites):
             fine = host == own and origin in (None, f"http://{own}") and site in (None, "same-origin", "none")

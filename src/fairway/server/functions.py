@@ -165,7 +165,7 @@ class FunctionService:
             task.cancel()
 
     async def _no_tensors(self, request: Request) -> Answer:
-        raise Refusal(501, "this endpoint is a function; send its JSON to /")
+        raise Refusal(404, "this endpoint is a function; send its JSON to /")
 
     async def _welcome(self, request: Request) -> Answer:
         about = {"method": "POST", "path": "/"}
