@@ -56,7 +56,10 @@ lock:
 	$(UV) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
 	$(UV) pyproject.toml --extra sklearn --extra data --extra rl --group build -c requirements/dev.txt -o requirements/demo.txt
 
-.PHONY: demo test lint types contracts check lock lock-peers bench faults sbom clean setup torch
+# The peers that benchmarks compare with, each in a lock of its own.
+lock-peers: setup
+	$(BIN)/$(UV) pyproject.toml --extra sklearn --extra data -c requirements/dev.txt -o benchmarks/requirements/served.txt
+	for wanted in benchmarks/requirements/*.in; do $(BIN)/$(UV) $$wanted -o $${wanted%.in}.txt; done
 
 bench: setup
 	$(BIN)/python -m benchmarks

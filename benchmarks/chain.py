@@ -1,6 +1,8 @@
 """What an isolated step costs when each waits for the one before, beside peers and a bare fork of the same warm host."""
 
+import os
 import tempfile
+import time
 from functools import partial
 from pathlib import Path
 
@@ -39,9 +41,6 @@ def measure(bench: Bench) -> Figures:
 
 def _fsync(folder: Path, count: int) -> Sample:
     """Seconds of creating a small file durably, as part of what any record costs on this disk."""
-    import os
-    import time
-
     with tempfile.TemporaryDirectory(dir=folder) as place:
         begun = time.perf_counter()
         for number in range(count):

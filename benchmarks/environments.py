@@ -42,7 +42,7 @@ class Environments:
         place = self.folder / name
         python, mark = place / "bin" / "python", place / "made.json"
         wanted = {"lock": hashlib.sha256(lock.read_bytes()).hexdigest(), "python": sys.version}
-        if mark.exists() and json.loads(mark.read_bytes()) == wanted:
+        if mark.exists() and python.exists() and json.loads(mark.read_bytes()) == wanted:
             return Made(python)
         shutil.rmtree(place, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
