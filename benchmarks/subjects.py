@@ -22,6 +22,7 @@ NAMES = (
     "history",
     "serving",
     "served",
+    "steps",
     "stages",
 )
 
