@@ -42,9 +42,14 @@ def about(versions: dict[str, str]) -> dict[str, Any]:
 
 
 def _commit() -> str:
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=RESULTS.parent)
-    return done.stdout.strip() or "unknown"
+    """The commit, and whether the package differs from it."""
+    root = RESULTS.parent.parent
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
+    changed = subprocess.run(
+        ["git", "diff", "--quiet", "HEAD", "--", "src"], check=False, cwd=root
+    ).returncode
+    return (done.stdout.strip() or "unknown") + (", changed" if changed == 1 else "")
 
 
 def _rounded(value: Any) -> Any:

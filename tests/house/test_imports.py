@@ -1,7 +1,9 @@
 """What is loaded for a step that uses little, and for `--help`, by the list of modules and not by seconds."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +36,57 @@ def test_little_is_loaded(code: str, allowed: set[str]) -> None:
     loaded = set(done.stdout.rpartition("LOADED")[2].split())
     assert "fairway" in loaded
     assert loaded & (HEAVY - allowed) == set()
+
+
+FOREIGN = {
+    "import fairway": set[str](),
+    "from fairway.cli.main import main; main(['--help'])": {"click"},
+    "from fairway.runner import host": {"msgspec", "typing_extensions"},
+}
+"""All that is loaded beyond Python's own library and Fairway."""
+
+
+def foreign(loaded: set[str]) -> set[str]:
+    """The packages among modules that neither Python brings nor this project is."""
+    given = {"fairway", "sitecustomize", "usercustomize", "probe"}
+    tops = {name.partition(".")[0] for name in loaded} - set(sys.stdlib_module_names) - given
+    return {name for name in tops if not name.startswith(("__", "_distutils", "_sysconfig", "_virtualenv"))}
+
+
+@pytest.mark.parametrize("code", FOREIGN)
+def test_exactly_these_packages_are_loaded(code: str) -> None:
+    script = f"import sys\n{code}\nprint('LOADED', *sorted(sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert foreign(set(done.stdout.rpartition("LOADED")[2].split())) == FOREIGN[code]
+
+
+PROBE = """
+import sys
+import fairway as fw
+
+@fw.task
+def loaded(number: int) -> list[str]:
+    return sorted(sys.modules)
+
+@fw.pipeline
+def main(out: str):
+    with open(out, "w") as file:
+        file.write(" ".join(fw.value(loaded(1))))
+"""
+
+
+def test_a_step_that_uses_little_finds_little_loaded(tmp_path: Path) -> None:
+    (tmp_path / "probe.py").write_text(PROBE, "utf-8")
+    subprocess.run(
+        [sys.executable, "-m", "fairway", "run", "probe.py", "--out", "out"],
+        cwd=tmp_path, env={**os.environ, "FAIRWAY_HOME": str(tmp_path / "store")}, capture_output=True,
+        timeout=120, check=True,
+    )  # fmt: skip
+    loaded = set((tmp_path / "out").read_text("utf-8").split())
+    assert "fairway.runner.host" in loaded
+    assert loaded & HEAVY == set()
+    assert foreign(loaded) == {"msgspec", "typing_extensions"}
+    assert len([name for name in loaded if name.startswith("fairway.")]) <= 90
+    assert not any(name.startswith(("fairway.cli", "fairway.engine", "fairway.server")) for name in loaded)
