@@ -1,6 +1,7 @@
 """`python -m benchmarks [NAME…]` measures; `report` only makes the page; `--list` names the subjects."""
 
 import argparse
+import subprocess
 import sys
 import tempfile
 import time
@@ -25,15 +26,25 @@ def main(words: list[str]) -> int:
         for subject in known.values():
             _say(f"{subject.name:12} {subject.title}")
         return 0
+    failed: list[str] = []
     if asked.names != ["report"]:
         unknown = [name for name in asked.names if name not in known]
         if unknown:
             parser.error(f"no subject {', '.join(unknown)}; there are {', '.join(known)}")
-        for name in asked.names or known:
-            _measure(known[name], asked.quick)
+        failed = [name for name in asked.names or known if not _measured(known[name], asked.quick)]
     if not asked.quick:
         _say(f"{report.write()} written")
-    return 0
+    return 1 if failed else 0
+
+
+def _measured(subject: Subject, quick: bool) -> bool:
+    """Whether it could be measured; when not, its earlier result stays and the others are measured all the same."""
+    try:
+        _measure(subject, quick)
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
+        _say(f"  {subject.name} could not be measured: {error}")
+        return False
+    return True
 
 
 def _measure(subject: Subject, quick: bool) -> None:

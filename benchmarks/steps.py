@@ -22,6 +22,18 @@ STAGES = (
     ("heard", "ordered", "the engine decides, records, and orders the next step"),
 )
 
+START = (
+    ("begun", "launched", "Python has started; so has the host, with the import of the project"),
+    ("launched", "asked", "the command line is loaded, the arguments are read"),
+    ("asked", "loaded", "the engine is loaded"),
+    ("loaded", "described", "the host describes the project"),
+    ("described", "bound", "parameters are bound, the run gets its name and its lease"),
+    ("bound", "ordered", "the pipeline starts and calls its step"),
+    ("ordered", "heard", "the step, as above but in a host that has forked nothing yet"),
+    ("heard", "ended", "the pipeline returns, the end is recorded durably"),
+    ("ended", "left", "the host is let go, the command ends"),
+)
+
 
 def measure(bench: Bench) -> Figures:
     """A chain whose processes note the time, and runs of cached steps whose engine is timed."""
@@ -35,7 +47,27 @@ def measure(bench: Bench) -> Figures:
     bench.say("a cached step")
     parts = _cached(bench.folder, bench.size(500, 50), rounds)
     step = {name: statistics.median(values) for name, values in seen.items()}
-    return {"steps": steps, "step": step, "cached": parts}
+    bench.say("the start of a run")
+    started: dict[str, list[float]] = defaultdict(list)
+    for _ in range(bench.size(15, 2)):
+        for name, seconds in _start(bench.folder).items():
+            started[name].append(seconds)
+    start = {name: statistics.median(values) for name, values in started.items()}
+    return {"steps": steps, "step": step, "cached": parts, "start": start}
+
+
+def _start(folder: Path) -> dict[str, float]:
+    own = counting.fresh(folder)
+    words = [
+        sys.executable,
+        counting.PROJECTS / "profiled.py",
+        "start",
+        f"{counting.PROJECTS / 'counting.py'}:chain",
+    ]
+    command([*words, "1", own / "engine.json"], own, {"FAIRWAY_HOME": str(own / "store")})
+    at = {name: seconds for _, name, seconds in json.loads((own / "engine.json").read_bytes())["marks"]}
+    told = {says: at[second] - at[first] for first, second, says in START}
+    return {**told, "all": at["left"] - at["begun"]}
 
 
 def _chain(folder: Path, steps: int) -> dict[str, float]:
@@ -82,6 +114,8 @@ def tell(figures: Figures) -> Told:
     step, cached = dict(figures["step"]), dict(figures["cached"])
     whole, cpu = step.pop("all"), cached.pop("CPU of the command's process")
     known = sum(cached.values())
+    start = dict(figures["start"])
+    run = start.pop("all")
     return Told(
         (),
         (
@@ -111,6 +145,17 @@ def tell(figures: Figures) -> Told:
                 ),
                 "What a part calls is counted where it belongs",
             ),
+            Table(
+                ("Stage of a run of one step", "Time", "Share"),
+                (
+                    *(
+                        (name, milliseconds(value), f"{100 * value / run:.0f} %")
+                        for name, value in start.items()
+                    ),
+                    ("from the first line of Python to the last", milliseconds(run), ""),
+                ),
+                "Medians of whole commands",
+            ),
         ),
         (
             "The stages of a step follow one another, in three processes with one clock. The fork is not among them: "
@@ -122,7 +167,7 @@ def tell(figures: Figures) -> Told:
 
 SUBJECT = Subject(
     name="steps",
-    title="A step, a cached step",
+    title="A step, a cached step, a run of one step",
     says="The product's own functions, timed from outside in a real run.",
     goals=(),
     measure=measure,

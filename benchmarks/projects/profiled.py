@@ -1,7 +1,7 @@
 """Runs `fairway run` in this process with its functions timed from outside: `profiled.py MODE FILE STEPS OUT`.
 
-With MODE `marks` it notes when a step is ordered and when its end is heard; with `parts` it adds up the time of each part
-of the engine, what a part calls not counted as its own.
+With MODE `marks` it notes when a step is ordered and when its end is heard; with `start` what happens from the start of the
+command to its end; with `parts` it adds up the time of each part of the engine, what a part calls not counted as its own.
 """
 
 import json
@@ -13,7 +13,8 @@ from typing import Any
 
 BEGUN = time.monotonic()
 
-from fairway.cli.main import main  # noqa: E402
+from fairway import wiring  # noqa: E402
+from fairway.cli import program  # noqa: E402
 
 MARKS: list[tuple[str, str, float]] = []
 PARTS: Counter[str] = Counter()
@@ -64,6 +65,46 @@ def mark_steps() -> None:
     marked(RunEngine, "_committed", lambda result: (result.step, "heard"))
 
 
+def note(name: str) -> None:
+    """The command has come this far."""
+    MARKS.append(("", name, time.monotonic()))
+
+
+def mark_start() -> None:
+    """How far the command has come; the engine is loaded where the command does so itself."""
+    head_start, execute = wiring.head_start, wiring.execute
+
+    def headed(path: str) -> None:
+        head_start(path)
+        note("launched")
+
+    async def executed(*given: Any) -> Any:
+        note("asked")
+        from fairway.engine.run import RunEngine
+        from fairway.local.executor import LocalExecutor
+
+        note("loaded")
+        adopt, run = LocalExecutor.adopt, RunEngine.run
+
+        async def adopted(*given: Any) -> Any:
+            described = await adopt(*given)
+            note("described")
+            return described
+
+        async def ran(*given: Any, **named: Any) -> Any:
+            note("bound")
+            mark_steps()
+            ended = await run(*given, **named)
+            note("ended")
+            return ended
+
+        LocalExecutor.adopt, RunEngine.run = adopted, ran
+        return await execute(*given)
+
+    MARKS.append(("", "begun", BEGUN))
+    wiring.head_start, wiring.execute = headed, executed
+
+
 def time_parts() -> None:
     """The parts of the engine."""
     from fairway.cli import progress
@@ -89,12 +130,19 @@ def time_parts() -> None:
             timed(value, "event", f"showing progress ({name})")
 
 
-if __name__ == "__main__":
-    mode, file, steps, out = sys.argv[1:]
-    (mark_steps if mode == "marks" else time_parts)()
-    ready = time.process_time()
-    status = main(["run", file, "--steps", steps])
-    told = {"marks": MARKS, "parts": PARTS, "cpu": time.process_time() - ready}
-    with open(out, "w") as kept:
+def keep(status: int) -> None:
+    """Write what was seen, in place of the command's way out."""
+    note("left")
+    told = {"marks": MARKS, "parts": PARTS, "cpu": time.process_time() - READY}
+    with open(OUT, "w") as kept:
         json.dump(told, kept)
     sys.exit(status)
+
+
+if __name__ == "__main__":
+    MODE, FILE, STEPS, OUT = sys.argv[1:]
+    {"marks": mark_steps, "start": mark_start, "parts": time_parts}[MODE]()
+    sys.argv[1:] = ["run", FILE, "--steps", STEPS]
+    program.leave = keep
+    READY = time.process_time()
+    program.main()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-LOCKS = sorted((Path(__file__).parents[2] / "requirements").glob("*.txt"))
+ROOT = Path(__file__).parents[2]
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+PEERS = sorted((ROOT / "benchmarks" / "requirements").glob("*.txt"))
 
 
 def pinned(path: Path) -> list[str]:
@@ -13,7 +15,7 @@ def pinned(path: Path) -> list[str]:
     return [line for line in path.read_text("utf-8").splitlines() if re.match(r"[a-z0-9]", line)]
 
 
-@pytest.mark.parametrize("path", LOCKS, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*LOCKS, *PEERS], ids=lambda path: path.name)
 def test_a_lock_has_hashes_and_no_addresses(path: Path) -> None:
     text = path.read_text("utf-8")
     assert len(LOCKS) == 4
