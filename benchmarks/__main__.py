@@ -53,14 +53,14 @@ def _measure(subject: Subject, quick: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="fairway-bench-") as folder:
         bench = Bench(quick, Path(folder), Environments(), lambda text: _say(f"  {text}"))
         figures = subject.measure(bench)
+    if not quick:
+        results.write(subject.name, figures, bench.versions, bench.missing)
     told = subject.tell(figures)
     for goal, seen in zip(subject.goals, told.seen, strict=True):
         verdict = {True: "met", False: "not met", None: ""}[seen.met]
         _say(f"  {goal.what}: {seen.fairway}; {seen.beside}; {seen.ratio} (goal {goal.goal}) {verdict}")
     for one in told.tables if quick else ():
         _say(report.table(one))
-    if not quick:
-        results.write(subject.name, figures, bench.versions, bench.missing)
     _say(f"  {time.monotonic() - begun:.0f} s")
 
 

@@ -109,7 +109,7 @@ def times(value: Spread | float) -> str:
     """A ratio, with its spread when there is one."""
     if not isinstance(value, Spread):
         return f"{_digits(value)}×"
-    if value.count == 1:
+    if value.low == value.high:
         return f"{_digits(value.middle)}×"
     return f"{_digits(value.middle)}× ({_digits(value.low)} to {_digits(value.high)})"
 
