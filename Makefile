@@ -64,6 +64,11 @@ lock-peers: setup
 bench: setup
 	$(BIN)/python -m benchmarks
 
+# What an installation of the core is made of.
+sbom: setup
+	@mkdir -p dist
+	$(BIN)/python requirements/sbom.py requirements/core.txt dist/sbom.json
+
 faults: setup
 	$(BIN)/python -m pytest tests/faults tests/model tests/security --full --timeout 3600 -n $(WORKERS) --dist loadfile
 	$(BIN)/python tests/report.py

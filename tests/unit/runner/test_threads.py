@@ -10,9 +10,10 @@ from fairway.local.hosts import THREAD_VARIABLES
 
 
 def said_by(code: str) -> str:
-    """What a fresh interpreter prints."""
+    """What a fresh interpreter prints, its numeric libraries kept to one thread as in a host."""
+    alone = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1")}
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=alone
     ).stdout.strip()
 
 
