@@ -167,11 +167,7 @@ class Progress(Listener):
         if self._kept:
             text = f"  {_steps(self._kept)} done before\n{text}"
             self._kept = 0
-        try:
-            self._stream.write(text + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._live = False
+        self._write(text + "\n")
 
     def _draw(self) -> None:
         now = time.monotonic()
@@ -180,16 +176,29 @@ class Progress(Listener):
         self._drawn = now
         running = ", ".join(_first(self._running, 3, self._title))
         more = f" and {len(self._running) - 3} more" if len(self._running) > 3 else ""
-        width = int(os.environ.get("COLUMNS") or os.get_terminal_size(self._stream.fileno()).columns)
+        width = _width(self._stream)
         text = f"  {self._ended}/{len(self._calls)} steps   {running}{more}"[: max(10, width - 1)]
-        self._stream.write(f"\r\x1b[K{text}")
-        self._stream.flush()
+        self._write(f"\r\x1b[K{text}")
 
     def _clear(self) -> None:
         if self._live and self._drawn:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            self._write("\r\x1b[K")
             self._drawn = 0.0
+
+    def _write(self, text: str) -> None:
+        """Nobody may be there any more to read it: the run goes on."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            self._live = False
+
+
+def _width(stream: TextIO) -> int:
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size(stream.fileno()).columns)
+    except (OSError, ValueError):
+        return 80
 
 
 def _steps(count: int) -> str:

@@ -1,6 +1,7 @@
 """Commands that start, plan, take up and stop runs."""
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -209,7 +210,8 @@ def _carry_out(
 
             click.echo(views.as_json(stores.metadata.run(name)))
         else:
-            _say_end(name, ended, time.monotonic() - begun, stores)
+            with contextlib.suppress(OSError):
+                _say_end(name, ended, time.monotonic() - begun, stores)
     finally:
         stores.close()
     return _exit_code(ended)

@@ -130,7 +130,7 @@ class RunEngine:
         self._hosts[None] = home
         self._record(RunStarted(spec) if resumed is None else RunResumed(project.source))
         self._start_driver()
-        self._go_on()
+        await self._begun()
         try:
             conclusion = await self._done
         finally:
@@ -145,6 +145,15 @@ class RunEngine:
         for host in self._hosts.values():
             host.send(Quit())
         return ended
+
+    async def _begun(self) -> None:
+        """Nothing is decided before the run is on record; its pipeline may begin meanwhile."""
+        self._busy = True
+        try:
+            await asyncio.wrap_future(self._write())
+        finally:
+            self._busy = False
+        self._go_on()
 
     def hear(self, host: Host, message: FromHost | None) -> None:
         """Take a message of a host; None when it is gone."""

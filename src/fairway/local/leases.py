@@ -2,10 +2,17 @@
 
 import fcntl
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 
 from fairway.spec.errors import UsageError
+
+
+_PATIENCE = 0.5
+"""Seconds: whoever only asks who is at work holds the lock for a moment."""
+
+_LOOK = 0.01
 
 
 class Lease:
@@ -18,15 +25,16 @@ class Lease:
     def __enter__(self) -> "Lease":
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._fd)
-            pid = holder(self._path.parent)
-            raise UsageError(
-                f"run {self._path.parent.name} is being worked on by process {pid}",
-                hint="wait for it, or `fairway cancel` it",
-            ) from None
+        deadline = time.monotonic() + _PATIENCE
+        while not _locked(self._fd):
+            if time.monotonic() > deadline:
+                os.close(self._fd)
+                pid = holder(self._path.parent)
+                raise UsageError(
+                    f"run {self._path.parent.name} is being worked on by process {pid}",
+                    hint="wait for it, or `fairway cancel` it",
+                )
+            time.sleep(_LOOK)
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, str(os.getpid()).encode(), 0)
         return self
@@ -44,11 +52,17 @@ def holder(folder: Path) -> int:
     except OSError:
         return 0
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+        if _locked(fd):
+            return 0
         text = os.pread(fd, 20, 0)
         return int(text) if text.isdigit() else -1
-    else:
-        return 0
     finally:
         os.close(fd)
+
+
+def _locked(fd: int) -> bool:
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

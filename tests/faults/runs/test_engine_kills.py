@@ -59,17 +59,24 @@ class Storm:
         while self.kills < kills:
             self._fill(IN_FLIGHT)
             time.sleep(self.rng.random() * 0.1)
-            who, engine = self.rng.choice(list(self.engines.items()))
-            if engine.poll() is None:
-                engine.kill()
-                self.kills += 1
-            engine.wait()
-            self._over(who, engine)
+            working = self._at_work()
+            if len(working) < min(IN_FLIGHT // 2, kills):
+                continue
+            who = self.rng.choice(working)
+            self.engines[who].kill()
+            self.engines[who].wait()
+            self.kills += self.engines[who].returncode == -9
+            self._over(who, self.engines[who])
         until = time.monotonic() + 240
         while self.engines and time.monotonic() < until:
             self._fill(0)
             time.sleep(0.02)
         assert not self.engines, "runs that do not end"
+
+    def _at_work(self) -> list[int]:
+        """Whose engine holds a run now, and is not just starting."""
+        holders = {path.read_text() for path in (self.place.folder / ".fairway" / "runs").glob("*/lock")}
+        return [who for who, engine in self.engines.items() if str(engine.pid) in holders]
 
     def _fill(self, wanted: int) -> None:
         for who, engine in list(self.engines.items()):
