@@ -8,7 +8,6 @@ from types import TracebackType
 
 from fairway.spec.errors import UsageError
 
-
 _PATIENCE = 0.5
 """Seconds: whoever only asks who is at work holds the lock for a moment."""
 

@@ -16,7 +16,7 @@ from places import Place, kill, wait_for
 
 from fairway.spec.run import Phase, Reason
 
-TEXT = '''
+TEXT = """
 @fw.task
 def tick(i: int) -> int:
     note("ticks", i)
@@ -43,7 +43,7 @@ def deaf(i: int) -> int:
 @fw.pipeline
 def main(which: str = "tick", count: int = 12) -> int:
     return sum(globals()[which].map(range(count)))
-'''
+"""
 
 
 def test_a_hangup_changes_nothing(place: Callable[..., Place]) -> None:
@@ -127,7 +127,9 @@ def test_two_engines_cannot_work_at_one_run(place: Callable[..., Place]) -> None
     assert here.verified().problems == ()
 
 
-def test_a_store_that_cannot_be_written_stops_the_run_and_it_goes_on_later(place: Callable[..., Place]) -> None:
+def test_a_store_that_cannot_be_written_stops_the_run_and_it_goes_on_later(
+    place: Callable[..., Place],
+) -> None:
     """The engine may write no further byte: every write to its database fails from then on."""
     here = place(TEXT)
     engine = here.start("run", "project.py", "--count", "30", quiet=False)
@@ -150,7 +152,7 @@ def test_a_store_that_cannot_be_written_stops_the_run_and_it_goes_on_later(place
     assert again <= 8, "what was done is not done again"
 
 
-WAVERING = '''
+WAVERING = """
 @fw.task
 def tick(i: int) -> int:
     time.sleep(0.3)
@@ -161,7 +163,7 @@ def main() -> int:
     note("drivers", os.getpid())
     first = fw.value(tick(random.SystemRandom().randrange(10**6)))
     return first + sum(tick.map(range(6)))
-'''
+"""
 
 
 def test_a_repeated_pipeline_that_takes_another_path_fails_clearly(place: Callable[..., Place]) -> None:
