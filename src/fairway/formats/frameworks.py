@@ -6,6 +6,8 @@ but those whose distribution is called otherwise than their package.
 
 import importlib
 import sys
+from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 _NAMES = {
@@ -30,13 +32,22 @@ def load(name: str) -> Any:
         return found
     if not name.startswith("skops"):
         return importlib.import_module(name)
-    hidden = [other for other in _OTHERS if other not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    unseen = _Unseen()
+    sys.meta_path.insert(0, unseen)
     try:
         return importlib.import_module(name)
     finally:
-        for other in hidden:
-            del sys.modules[other]
+        sys.meta_path.remove(unseen)
+
+
+class _Unseen:
+    """Says of other frameworks that they are not installed, unless they are loaded already."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
+    ) -> None:
+        if fullname in _OTHERS:
+            raise ModuleNotFoundError(f"{fullname} is not wanted now", name=fullname)
 
 
 def install_hint(name: str) -> str:

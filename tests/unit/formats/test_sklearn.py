@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_breast_cancer
 from sklearn.decomposition import PCA
+from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -142,3 +143,16 @@ def test_storing_an_estimator_imports_no_other_framework() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "skops []"
+
+
+def test_an_estimator_is_read_where_nothing_was_imported_before() -> None:
+    data = skops.io.dumps(DummyRegressor().fit(DATA, TARGET)).hex()
+    program = (
+        "import sys; from fairway.formats.codecs import decode;"
+        "found = decode('skops', bytes.fromhex(sys.stdin.read()), 'sklearn.DummyRegressor');"
+        "print(type(found).__name__, sorted({'torch', 'jax', 'cupy', 'dask'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=data, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "DummyRegressor []"
