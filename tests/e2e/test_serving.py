@@ -375,7 +375,9 @@ def test_a_port_in_use_is_said(project: Project) -> None:
 
 
 def test_an_endpoint_keeps_its_port_or_moves_when_asked(project: Project) -> None:
-    port = project.json("deploy", "churn")["status"]["port"]
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    assert project.json("deploy", "churn", "--port", str(port))["status"]["port"] == port
     kept = project.json("deploy", "churn:1", "--port", str(port))
     assert (kept["status"]["port"], kept["replaced"]) == (port, 1)
     with socket.create_server(("127.0.0.1", 0)) as taken:

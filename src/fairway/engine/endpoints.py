@@ -264,7 +264,13 @@ class EndpointEngine:
                 f"port {request.port} belongs to endpoint {owner}", hint="give another `--port`, or none"
             )
         kept = known.port if known is not None and known.port not in others.values() else 0
-        return self._claim(request.name, request.port or kept, frozenset(others.values()))
+        taken = frozenset(others.values())
+        try:
+            return self._claim(request.name, request.port or kept, taken)
+        except UsageError:
+            if request.port or known is None or known.wanted:
+                raise
+            return self._claim(request.name, 0, taken)
 
     def _ports(self, but: str) -> dict[str, int]:
         """Where the other endpoints are, by name."""

@@ -50,10 +50,10 @@ def evaluate(
     """Judge predictions, clusters or episodes; the values equal scikit-learn's.
 
     ```python
-    fw.evaluate(truth, predicted)                          # classification or regression
-    fw.evaluate(truth, scores=model.predict_proba(rows))   # classification with ROC AUC, log loss, …
-    fw.evaluate(data=rows, clusters=labels)                # clustering; with truth=, also ARI and NMI
-    fw.evaluate(returns=returns, lengths=lengths)          # episodes of an agent
+    fw.evaluate(truth, predicted)  # classification or regression
+    fw.evaluate(truth, scores=model.predict_proba(rows))  # classification with ROC AUC, log loss, …
+    fw.evaluate(data=rows, clusters=labels)  # clustering; with truth=, also ARI and NMI
+    fw.evaluate(returns=returns, lengths=lengths)  # episodes of an agent
     ```
 
     Columns are lists, numpy arrays, pandas or polars Series, or anything with `__array__`, of shape (n,).

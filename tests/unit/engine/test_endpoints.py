@@ -63,15 +63,16 @@ class House:
         self.artifacts = FileArtifacts(root)
         self.deployer = FakeDeployer()
         self.clock = FakeClock()
+        self.in_use: set[int] = set()
         self.engine = self.fresh_engine()
 
     def fresh_engine(self) -> EndpointEngine:
         return EndpointEngine(self.metadata, self.deployer, self.artifacts, self.clock, self.claim)
 
     def claim(self, endpoint: str, port: int, taken: frozenset[int]) -> int:
-        if port == 9:
-            raise UsageError("port 9 is in use by another program")
-        return port or next(number for number in range(7701, 8000) if number not in taken)
+        if port == 9 or port in self.in_use:
+            raise UsageError(f"port {port} is in use by another program")
+        return port or next(number for number in range(7701, 8000) if number not in taken | self.in_use)
 
     def register(self, name: str = "churn") -> None:
         artifact = Artifact(format="json", digest="0" * 64, size=2, inline=b"{}")
@@ -169,6 +170,21 @@ def test_undeploy_takes_away_and_a_new_deployment_keeps_the_port(house: House) -
             await house.engine.undeploy("churn")
         answer = await house.engine.deploy(deploy(house))
         assert (answer.status.wanted, answer.status.port) == (2, 7701)
+
+    asyncio.run(work())
+
+
+def test_an_endpoint_that_comes_back_moves_when_its_port_has_been_taken(house: House) -> None:
+    async def work() -> None:
+        await house.engine.deploy(deploy(house))
+        house.in_use = {7701}
+        with pytest.raises(UsageError, match="7701 is in use"):
+            await house.engine.deploy(deploy(house))
+        await house.engine.undeploy("churn")
+        with pytest.raises(UsageError, match="7701 is in use"):
+            await house.engine.deploy(deploy(house, port=7701))
+        again = await house.engine.deploy(deploy(house))
+        assert (again.status.port, house.metadata.endpoints()[0].port) == (7702, 7702)
 
     asyncio.run(work())
 
