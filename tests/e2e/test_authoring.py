@@ -250,6 +250,21 @@ def test_a_wrong_value_names_flag_type_and_value_and_starts_nothing(
     assert json.loads(project.fairway("runs", "--json").stdout) == []
 
 
+def test_a_parameter_named_config_has_that_flag_for_itself(project: Project) -> None:
+    project.write(
+        "from dataclasses import dataclass\n\n"
+        "@dataclass\nclass Config:\n    depth: int = 3\n\n"
+        "@fw.pipeline\ndef main(config: Config = Config()):\n    print(config.depth)\n"
+    )
+    (project.folder / "deep.toml").write_text("depth = 9\n")
+    (project.folder / "odd.toml").write_text("depht = 9\n")
+    assert told(project, "--config", "deep.toml") == ["9"]
+    assert "depht" in project.fairway("run", "project.py", "--config", "odd.toml", expect=2).stderr
+    helped = project.fairway("run", "project.py", "--help").stdout
+    assert "--config Config" in helped
+    assert "--config FILE" not in helped
+
+
 def test_of_several_pipelines_one_must_be_chosen(project: Project) -> None:
     project.write(
         "@fw.pipeline\ndef one():\n    print('uno')\n\n@fw.pipeline\ndef two():\n    print('due')\n"

@@ -20,8 +20,11 @@ from fairway.spec.project import Parameter
 
 Kind = Literal["int", "float", "bool", "str", "path", "file", "folder", "choice", "list", "struct", "json"]
 
-OWN_FLAGS = frozenset({"config", "explain", "quiet", "json", "help"})
+OWN_FLAGS = frozenset({"explain", "quiet", "json", "help"})
 """Names that `fairway run` has for itself."""
+
+CONFIG = "config"
+"""A name that `fairway run` has too, and leaves to a pipeline whose parameter takes one word."""
 
 _SCALARS: dict[object, Kind] = {
     int: "int", float: "float", bool: "bool", str: "str", Path: "path", File: "file", Folder: "folder",
@@ -48,6 +51,12 @@ def describe(function: Callable[..., object]) -> tuple[Parameter, ...]:
         written = _annotation(function, parameter)
         annotation, optional = _unwrap(written)
         kind = _kind(annotation)
+        if name in OWN_FLAGS or (name == CONFIG and kind in ("list", "bool")):
+            raise UsageError(
+                f"the parameter {name} of {function.__name__} would be {_flag(name)}, "
+                "which `fairway run` has itself",
+                hint="rename the parameter",
+            )
         element = _element(annotation) if kind == "list" else annotation
         required = parameter.default is parameter.empty
         described.append(
@@ -107,11 +116,6 @@ def _check_flag(pipeline: str, parameter: inspect.Parameter, names: abc.Collecti
         raise UsageError(
             f"the parameter {stars}{name} of {pipeline} can have no flag",
             hint="a pipeline takes parameters that have a name each",
-        )
-    if name in OWN_FLAGS:
-        raise UsageError(
-            f"the parameter {name} of {pipeline} would be {_flag(name)}, which `fairway run` has itself",
-            hint="rename the parameter",
         )
     if name.startswith("no_") and name.removeprefix("no_") in names:
         raise UsageError(

@@ -60,6 +60,11 @@ def describe(pipeline: PipelineSpec) -> list[tuple[str, str]]:
     return lines
 
 
+def has_config(pipeline: PipelineSpec) -> bool:
+    """Whether `--config` is a parameter of the pipeline, and so no longer a file with all parameters."""
+    return any(parameter.name == "config" for parameter in pipeline.parameters)
+
+
 def _find(by_name: dict[str, Parameter], flag: str) -> tuple[Parameter | None, bool]:
     """The parameter a flag sets, and whether the flag is its `--no-` form."""
     name = flag.replace("-", "_")

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 
 
+_CONFIG = "JSON or TOML file with parameters; flags win over it. A pipeline with a parameter of that name has it for itself."
+
+
 class Following(wiring.Follower):
     """Follows a run for a person: reads the flags, prints the headline, then the progress."""
 
@@ -48,6 +51,9 @@ class Following(wiring.Follower):
             raise click.exceptions.Exit(EXIT_DONE)
         request.pipeline = name
         request.texts = flags.read(pipeline, self._words)
+        if request.config and flags.has_config(pipeline):
+            request.texts["config"] = [request.config]
+            request.config = ""
         return request
 
     def begin(self, spec: "RunSpec", project: "ProjectSpec") -> "Listener":
@@ -70,7 +76,7 @@ class Following(wiring.Follower):
 @click.command("run", context_settings=_WORDS, add_help_option=False)
 @click.argument("file", required=False)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
-@click.option("--config", default="", help="JSON or TOML file with parameters; flags win over it.")
+@click.option("--config", default="", help=_CONFIG)
 @click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
 @click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
 @click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
@@ -165,7 +171,7 @@ def cancel_command(run: str, as_json: bool) -> int:
 @click.command("plan", context_settings=_WORDS)
 @click.argument("file")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED)
-@click.option("--config", default="", help="JSON or TOML file with parameters; flags win over it.")
+@click.option("--config", default="", help=_CONFIG)
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) -> int:
     """Say which steps a run of FILE would start and which are cached, as far as that can be known without running.
@@ -263,12 +269,8 @@ def _print_flags(pipeline: "PipelineSpec", project: "ProjectSpec") -> None:
         with formatter.section("Flags"):
             formatter.write_dl(described)
     with formatter.section("Of every run"):
-        formatter.write_dl(
-            [
-                ("--config FILE", "parameters from JSON or TOML"),
-                ("--explain", "why each step ran"),
-                ("--quiet", ""),
-                ("--json", ""),
-            ]
-        )
+        shared = [("--explain", "why each step ran"), ("--quiet", ""), ("--json", "")]
+        if not flags.has_config(pipeline):
+            shared.insert(0, ("--config FILE", "parameters from JSON or TOML"))
+        formatter.write_dl(shared)
     click.echo(formatter.getvalue().rstrip())
