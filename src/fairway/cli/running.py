@@ -112,12 +112,12 @@ def run_command(
 
 
 @click.command("resume")
-@click.argument("run")
+@click.argument("run", required=False)
 @click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
 @click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
 @click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
-def resume_command(run: str, explain: bool, quiet: bool, as_json: bool) -> int:
-    """Go on with RUN where it stopped; steps that are done do not run again.
+def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -> int:
+    """Go on with RUN, or the newest one, where it stopped; steps that are done do not run again.
 
     \b
     Example:
@@ -125,7 +125,7 @@ def resume_command(run: str, explain: bool, quiet: bool, as_json: bool) -> int:
     """
     begun = time.monotonic()
     stores = wiring.LocalStores(wiring.store_root())
-    status = stores.metadata.run(wiring.find_run(stores, run))
+    status = stores.metadata.run(wiring.find_run(stores, run or ""))
     if status.phase == "Succeeded":
         stores.close()
         if as_json:
