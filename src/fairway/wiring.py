@@ -369,6 +369,13 @@ def find_run(stores: LocalStores, prefix: str) -> str:
     return names[0]
 
 
+def endpoint_folder(root: Path, name: str) -> Path:
+    """Where an endpoint's workers leave their output."""
+    from fairway.local.listening import folder
+
+    return folder(root, name)
+
+
 def engine_of(stores: LocalStores, run: str) -> int:
     """Process id of the engine that works on a run; 0 when none does."""
     from fairway.local.leases import holder

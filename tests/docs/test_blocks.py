@@ -15,6 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"(?:<!-- ([^\n]*?) -->\n+)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ADDRESS = re.compile(r"127\.0\.0\.1:(\d+)")
 MASKS = (
     (r"\b[a-z]\d[a-z]\d\b", "RUN"),
     (r"\x1b\[[0-9;]*m", ""),
@@ -67,6 +68,7 @@ def test_a_page_shows_what_happens(page: Path, tmp_path: Path) -> None:
     environment = {**kept, "PATH": binaries, "HOME": str(tmp_path / "home"), "CI": "1", "COLUMNS": "110"}
     folder = tmp_path / "project"
     folder.mkdir()
+    ports: dict[str, str] = {}
     try:
         for note, language, text in BLOCK.findall(page.read_text("utf-8")):
             if note == "not run":
@@ -75,21 +77,24 @@ def test_a_page_shows_what_happens(page: Path, tmp_path: Path) -> None:
                 (folder / text[2:].split("\n")[0]).write_text(text, "utf-8")
             elif language == "console":
                 status = int(note.removeprefix("exit ")) if note.startswith("exit ") else 0
-                _play(text, folder, environment, status)
+                _play(text, folder, environment, status, ports)
     finally:
         subprocess.run(["fairway", "down"], cwd=folder, env=environment, capture_output=True, check=False)
 
 
-def _play(text: str, folder: Path, environment: dict[str, str], status: int) -> None:
+def _play(text: str, folder: Path, environment: dict[str, str], status: int, ports: dict[str, str]) -> None:
+    """Run a block's commands. `ports` are those shown and those seen: others on this machine may have the usual ones."""
     parts = [part for part in re.split(r"^\$ ", text, flags=re.MULTILINE) if part.strip()]
     for number, part in enumerate(parts):
         command, _, shown = part.partition("\n")
+        command = ADDRESS.sub(lambda found: f"127.0.0.1:{ports.get(found[1], found[1])}", command)
         done = subprocess.run(
             ["bash", "-c", command], cwd=folder, env=environment, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
         )  # fmt: skip
         last = number == len(parts) - 1
         assert done.returncode == (status if last else 0), f"$ {command}\n{done.stdout}"
+        ports.update(zip(ADDRESS.findall(shown), ADDRESS.findall(done.stdout), strict=False))
         wanted = [masked(line) for line in shown.splitlines() if line.strip()]
         seen = [masked(line) for line in done.stdout.splitlines() if line.strip()]
         assert fits(wanted, seen), f"$ {command}\n{done.stdout}\nmasked: {seen}\nwanted: {wanted}"

@@ -201,3 +201,14 @@ def test_endpoints_and_their_revisions_survive_the_platform(server: Server) -> N
     assert server.fairway("rollback", "add").stderr.startswith("add  revision 1  function add, 1 worker")
     assert server.ask("add", {"a": 3, "b": 4}) == (200, 7)
     assert server.ask("judge", {"name": "Ada", "age": 1})[0] == 200
+
+
+def test_what_an_endpoint_printed_is_found_by_its_name_and_the_id_of_an_error(server: Server) -> None:
+    status, body = server.ask("judge", {"name": "a", "age": -1})
+    assert status == 500
+    said = server.fairway("logs", "judge").stdout
+    assert f" worker 1 | error {body['id']}: Traceback" in said
+    assert "ValueError: secret detail of the inside" in said
+    first = msgspec.json.decode(server.fairway("logs", "judge", "--json").stdout.splitlines()[0])
+    assert (first["endpoint"], first["revision"] in (1, 2), first["worker"]) == ("judge", True, 1)
+    assert "there is no run 'nobody'" in server.fairway("logs", "nobody", code=4).stderr

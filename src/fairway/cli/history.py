@@ -8,6 +8,7 @@ import msgspec
 
 from fairway import wiring
 from fairway.cli import views
+from fairway.cli.printing import print_logs
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus, StepStatus
 from fairway.stores.logs import plain
@@ -75,12 +76,21 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
 def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> int:
     """Print what the steps of RUN printed, or one of them by RUN/STEP; the newest run when none is named.
 
+    An endpoint's name gives what its servers print.
+
     \b
     Example:
       fairway logs k7m2/train-2 --follow
     """
     stores = wiring.LocalStores(wiring.store_root())
     name, _, step = (run or "").partition("/")
+    if run and run in {status.name for status in stores.metadata.endpoints()}:
+        print_logs(
+            wiring.endpoint_folder(stores.root, run),
+            lambda where, text: _print_words(run, where, text, as_json=as_json),
+            follow=follow,
+        )
+        return EXIT_DONE
     name = wiring.find_run(stores, name)
     if step and step not in {status.spec.name for status in stores.metadata.run(name).steps} | {"pipeline"}:
         raise NotFound(f"run {name} has no step {step!r}", hint=f"`fairway show {name}` lists them")
@@ -161,3 +171,12 @@ def _print_line(
         stamp = time.strftime("%H:%M:%S ", time.localtime(at)) if times else ""
         line = f"{stamp}{plain(text)}" if single else f"{stamp}{where[0]} | {plain(text)}"
     click.echo(line)
+
+
+def _print_words(endpoint: str, where: tuple[str, int], text: str, *, as_json: bool) -> None:
+    revision, worker = where
+    if as_json:
+        said = {"endpoint": endpoint, "revision": int(revision[1:]), "worker": worker, "text": text}
+        click.echo(msgspec.json.encode(said).decode())
+    else:
+        click.echo(f"{revision} worker {worker} | {plain(text)}")
