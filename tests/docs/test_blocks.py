@@ -20,8 +20,9 @@ MASKS = (
     (r"\b[a-z]\d[a-z]\d\b", "RUN"),
     (r"\x1b\[[0-9;]*m", ""),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
+    (r"\b\d\d:\d\d:\d\d\b", "TIME"),
     (r"\b\d+(\.\d+)? (ms|s|min)\b", "SECONDS"),
-    (r"\b\d+(\.\d+)? ?(KiB|MiB|GiB|B)\b", "SIZE"),
+    (r"\b\d+(\.\d+)? ?(KiB|MiB|GiB|Mi|Gi|B)\b", "SIZE"),
     (r"127\.0\.0\.1:\d+", "HOST"),
     (r"\b[0-9a-f]{12,64}\b", "DIGEST"),
     (r"0\.\d+|\b1\.0\b", "NUMBER"),
@@ -94,7 +95,8 @@ def _play(text: str, folder: Path, environment: dict[str, str], status: int, por
         )  # fmt: skip
         last = number == len(parts) - 1
         assert done.returncode == (status if last else 0), f"$ {command}\n{done.stdout}"
+        said = done.stdout.replace(f"{folder}/", "")
         ports.update(zip(ADDRESS.findall(shown), ADDRESS.findall(done.stdout), strict=False))
         wanted = [masked(line) for line in shown.splitlines() if line.strip()]
-        seen = [masked(line) for line in done.stdout.splitlines() if line.strip()]
+        seen = [masked(line) for line in said.splitlines() if line.strip()]
         assert fits(wanted, seen), f"$ {command}\n{done.stdout}\nmasked: {seen}\nwanted: {wanted}"

@@ -10,6 +10,8 @@ import pytest
 
 import fairway
 from fairway.cli.main import COMMANDS, cli
+from fairway.control.api import Api
+from fairway.formats import codecs
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -46,6 +48,28 @@ def test_every_command_and_option_is_told_of() -> None:
 def test_every_public_name_is_told_of() -> None:
     told = reference("project-file.md")
     assert [name for name in fairway.__all__ if f"## fw.{name}\n" not in told] == []
+
+
+def test_every_format_is_told_of() -> None:
+    told = reference("formats.md")
+    names = {*codecs._DECODE, *(name for name, _ in codecs._BY_KIND), "json", "bundle", "skops"}
+    assert len(names) > 12
+    assert [name for name in sorted(names) if f"`{name}`" not in told] == []
+
+
+def test_every_route_and_every_metric_is_told_of() -> None:
+    told = reference("http.md").replace("NAME", "{name}")
+    for entry in Api.__new__(Api).entries():
+        assert f"{entry.method} {entry.path}`" in told, entry
+    served = "".join(
+        (ROOT / "src/fairway/server" / name).read_text("utf-8") for name in ("app.py", "models.py")
+    )
+    routes = set(re.findall(r'"(/[a-z0-9./]*)"', served)) - {"/"}
+    assert {"/livez", "/v2", "/openapi.json"} <= routes
+    assert [route for route in sorted(routes) if f"`GET {route}`" not in told] == []
+    metrics = re.findall(r'"(fairway_[a-z_]+)"', (ROOT / "src/fairway/server/metrics.py").read_text("utf-8"))
+    assert metrics
+    assert [name for name in metrics if f"`{name}" not in told] == []
 
 
 def test_every_setting_is_told_of() -> None:

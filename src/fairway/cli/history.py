@@ -59,7 +59,8 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
     alive = wiring.engine_of(stores, name) != 0
     status = msgspec.structs.replace(status, alive=alive)
     if save:
-        click.echo(f"{wiring.save_shown(stores, status, save)} files written to {save}", err=True)
+        count = wiring.save_shown(stores, status, save)
+        click.echo(f"{count} {'file' if count == 1 else 'files'} written to {save}", err=True)
     if step_name:
         step = _step(status, step_name)
         click.echo(views.as_json(step) if as_json else views.step(step))

@@ -111,7 +111,7 @@ def _nested(element: Schema, shape: tuple[int, ...]) -> Schema:
 
 def _responses(good: Schema) -> Schema:
     error = {"description": "Refused; `error` says why", "content": {"application/json": {"schema": _ERROR}}}
-    codes = ("400", "401", "403", "408", "413", "415", "429", "500", "501", "504")
+    codes = ("400", "401", "403", "404", "408", "413", "415", "429", "500", "504")
     answer: object = {"description": "The answer", "content": {"application/json": {"schema": good}}}
     return {"200": answer, **dict.fromkeys(codes, error)}
 
