@@ -110,7 +110,7 @@ def test_a_cancelled_run_can_be_taken_up_again(place: Callable[..., Place]) -> N
 
 def test_two_engines_cannot_work_at_one_run(place: Callable[..., Place]) -> None:
     here = place(TEXT)
-    engine = here.start("run", "project.py", "--count", "6")
+    engine = here.start("run", "project.py", "--count", "16")
     assert wait_for(lambda: here.notes("ticks"))
     engine.kill()
     engine.wait()
@@ -119,10 +119,14 @@ def test_two_engines_cannot_work_at_one_run(place: Callable[..., Place]) -> None
     both = [here.start("resume", name, quiet=False) for _ in range(2)]
     words = [one.communicate(timeout=60)[1] for one in both]
 
-    assert sorted(one.returncode for one in both) == [0, 2], words
-    refused = words[0] if both[0].returncode == 2 else words[1]
-    assert f"run {name} is being worked on by process" in refused
-    assert "hint:" in refused
+    codes = sorted(one.returncode for one in both)
+    assert codes in ([0, 2], [0, 0]), words
+    if codes == [0, 2]:
+        refused = words[0] if both[0].returncode == 2 else words[1]
+        assert f"run {name} is being worked on by process" in refused
+        assert "hint:" in refused
+    else:
+        assert any("nothing is left to do" in said for said in words), "one came after the other had ended"
     assert here.status().phase is Phase.SUCCEEDED
     assert here.verified().problems == ()
 
