@@ -10,7 +10,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from fairway.spec.errors import StorageError
@@ -31,6 +31,9 @@ _PAGES = 3
 _MAX_WAL = 16 << 20
 
 _BUSY_SECONDS = 30.0
+_NEEDS_WRITER = (sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY)
+"""What a reader gets from a database whose writer was killed in the middle of creating it."""
+
 _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
@@ -226,6 +229,27 @@ def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
     sync_folder(str(path.parent))
 
 
+def _finish_what_was_begun(path: Path) -> None:
+    """Undo what a process was killed in the middle of, which takes a connection that may write."""
+    with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version").fetchone()
+
+
+def _has_content(path: str) -> bool:
+    with suppress(FileNotFoundError):
+        return os.stat(path).st_size > 0
+    return False
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Of the tables; 0 when there are none yet."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+class _NoRoom(Exception):
+    """The disk is so full that a reader cannot share the database with writers; none has it open."""
+
+
 class ReadConnections:
     """Read-only connections, one for each thread that asks."""
 
@@ -243,36 +267,52 @@ class ReadConnections:
             StorageError: the database is damaged, from a newer Fairway, or cannot be read.
         """
         try:
-            yield self._get()
+            try:
+                kept: sqlite3.Connection | None = getattr(self._local, "connection", None) or self._open()
+            except _NoRoom:
+                with closing(self._look(immutable=True)) as passing:
+                    yield passing if _version(passing) else None
+            else:
+                yield kept
         except sqlite3.Error as error:
             raise explain_sqlite(error, self._layout.database) from error
 
-    def _get(self) -> sqlite3.Connection | None:
-        found: sqlite3.Connection | None = getattr(self._local, "connection", None)
-        if found is not None:
-            return found
+    def _open(self) -> sqlite3.Connection | None:
+        """A connection to keep; None as long as there is no database. Raises _NoRoom."""
         path = self._layout.database
         if not path.exists():
             return None
-        uri = f"{path.as_uri()}?mode=ro"
-        if not os.access(path.parent, os.W_OK) and not os.path.exists(f"{path}-wal"):
-            uri += "&immutable=1"
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        sealed = not os.access(path.parent, os.W_OK) and not os.path.exists(f"{path}-wal")
         try:
-            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            if version > schema.VERSION:
-                raise newer(f"the database {path}")
-        except BaseException:
-            connection.close()
-            raise
-        if version == 0:
+            connection = self._look(immutable=sealed)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode in _NEEDS_WRITER:
+                _finish_what_was_begun(path)
+                connection = self._look(immutable=False)
+            elif _is_full(path.parent) and not _has_content(f"{path}-wal"):
+                raise _NoRoom from error
+            else:
+                raise
+        if _version(connection) == 0:
             connection.close()
             return None
         self._local.connection = connection
         with self._guard:
             self._all.append(connection)
+        return connection
+
+    def _look(self, *, immutable: bool) -> sqlite3.Connection:
+        """A connection that has read something. An immutable one needs no file beside the database, nor room for it."""
+        uri = f"{self._layout.database.as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            if _version(connection) > schema.VERSION:
+                raise newer(f"the database {self._layout.database}")
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def close(self) -> None:
