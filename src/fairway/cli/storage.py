@@ -97,8 +97,9 @@ def restore_command(folder: Path, as_json: bool) -> int:
 
 @click.command("doctor")
 @click.option("--rebuild", is_flag=True, help="Make the state tables anew from the event log.")
+@click.option("--content", is_flag=True, help="Read every artifact and compare it with its digest.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def doctor_command(rebuild: bool, as_json: bool) -> int:
+def doctor_command(rebuild: bool, content: bool, as_json: bool) -> int:
     """Check this machine and the store, and say what to do about what is wrong.
 
     \b
@@ -113,6 +114,7 @@ def doctor_command(rebuild: bool, as_json: bool) -> int:
         _space(root),
         _writing(root),
         _store(root, rebuild=rebuild),
+        *([_content(root)] if content else ()),
     ]
     if as_json:
         click.echo(views.as_json(checks))
@@ -161,4 +163,25 @@ def _store(root: Path, *, rebuild: bool) -> Check:
     found = "; ".join(problems) or f"{root}: log and tables agree"
     return Check(
         "store", found, not problems, "`fairway doctor --rebuild`, or `fairway restore` a backup elsewhere"
+    )
+
+
+def _content(root: Path) -> Check:
+    if not (root / "store.json").exists():
+        return Check("content", "none here yet")
+    stores = wiring.LocalStores(root)
+    count, wrong = 0, list[str]()
+    for digest, damaged in stores.artifacts.damaged():
+        count += 1
+        if damaged:
+            wrong.append(digest[:12])
+    stores.close()
+    if not wrong:
+        return Check("content", f"{count} artifacts match their digests")
+    named = ", ".join(wrong[:5]) + (" and others" if len(wrong) > 5 else "")
+    return Check(
+        "content",
+        f"{len(wrong)} of {count} artifacts are damaged: {named}",
+        False,
+        "run the pipelines that made them again, or bring the store back with `fairway restore`",
     )

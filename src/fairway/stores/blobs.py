@@ -8,7 +8,7 @@ import hashlib
 import io
 import os
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,18 @@ class FileArtifacts:
         with Explaining("sweeping artifacts", self._blobs):
             self._checked.clear()
             return sweep(self._blobs, keep, before=time.time() - older_than, dry=dry)
+
+    def damaged(self) -> Iterator[tuple[str, bool]]:
+        """Every blob's digest, and whether its content is another; all of it is read, and none is moved.
+
+        Raises:
+            StorageError: something could not be read.
+        """
+        with Explaining("checking artifacts", self._blobs):
+            for folder in sorted(name for name in os.listdir(self._blobs) if len(name) == 2):
+                for digest in sorted(filter(_is_digest, os.listdir(f"{self._blobs}/{folder}"))):
+                    with suppress(FileNotFoundError):
+                        yield digest, folders.hash_of(self._path(digest)) != digest
 
     def _path(self, digest: str) -> str:
         return f"{self._blobs}/{digest[:2]}/{digest}"

@@ -7,6 +7,8 @@ import hashlib
 import sqlite3
 import struct
 from collections.abc import Sequence
+from contextlib import closing
+from itertools import zip_longest
 
 import msgspec
 
@@ -83,6 +85,35 @@ def rows(connection: sqlite3.Connection, after: int = 0, run: str = "", *, limit
     return [Row(*values) for values in found]
 
 
+def mark(connection: sqlite3.Connection) -> bytes:
+    """The last event's seq and hash, with a checksum; empty when there is none."""
+    found = connection.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
+    if found is None:
+        return b""
+    body = struct.pack(">q", found[0]) + bytes(found[1])
+    return body + hashlib.sha256(body).digest()[:8]
+
+
+def marked(noted: bytes) -> tuple[int, bytes]:
+    """Seq and hash of a mark; 0 for none, or one that was damaged itself."""
+    body, check = noted[:40], noted[40:48]
+    if len(body) < 40 or hashlib.sha256(body).digest()[:8] != check:
+        return 0, b""
+    return int(struct.unpack(">q", body[:8])[0]), body[8:]
+
+
+def reaches(connection: sqlite3.Connection, noted: bytes) -> str:
+    """Why the log is not the one of a mark that was noted, as a sentence; empty when it goes at least as far."""
+    seq, hashed = marked(noted)
+    if not seq:
+        return ""
+    found = connection.execute("SELECT hash FROM event WHERE seq = ?", (seq,)).fetchone()
+    if found is None:
+        last = int(connection.execute("SELECT max(seq) FROM event").fetchone()[0] or 0)
+        return f"the log ends at event {last}, and event {seq} was confirmed: its end is lost"
+    return "" if bytes(found[0]) == hashed else f"event {seq} is not the one that was confirmed"
+
+
 def check(connection: sqlite3.Connection) -> tuple[int, list[str]]:
     """How many events there are, and what is wrong with their chain, as sentences."""
     before, count, problems = START, 0, list[str]()
@@ -104,14 +135,38 @@ def rebuild(connection: sqlite3.Connection) -> int:
     """Drop the derived tables and make them anew from the log. Returns the number of events."""
     for table in schema.TABLES:
         connection.execute(f"DROP TABLE IF EXISTS {table}")
+    return _derive(connection, connection)
+
+
+def differences(connection: sqlite3.Connection) -> list[str]:
+    """Which derived tables are not what the log says, as sentences."""
+    with closing(sqlite3.connect("", isolation_level=None)) as anew:
+        anew.execute("BEGIN")
+        _derive(connection, anew)
+        return [
+            f"the table {table} does not agree with the log"
+            for table in schema.TABLES
+            if any(
+                one != other for one, other in zip_longest(_sorted(connection, table), _sorted(anew, table))
+            )
+        ]
+
+
+def _derive(log: sqlite3.Connection, derived: sqlite3.Connection) -> int:
     for statement in schema.DERIVED.split(";"):
         if statement.strip():
-            connection.execute(statement)
+            derived.execute(statement)
     seq = 0
-    while batch := rows(connection, seq):
+    while batch := rows(log, seq):
         for row in batch:
             event = row.event()
             if event is not None:
-                schema.apply(connection, event)
+                schema.apply(derived, event)
         seq = batch[-1].seq
     return seq
+
+
+def _sorted(connection: sqlite3.Connection, table: str) -> sqlite3.Cursor:
+    columns = len(connection.execute(f"PRAGMA table_info({table})").fetchall())
+    order = ", ".join(str(column + 1) for column in range(columns)) or "1"
+    return connection.execute(f"SELECT * FROM {table} ORDER BY {order}")

@@ -94,6 +94,13 @@ class CommitLock:
     def __exit__(self, *_: object) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
+    def note(self, connection: sqlite3.Connection) -> None:
+        """Write down how far the log goes, so that a log cut short is noticed; while the lock is held."""
+        mark = chain.mark(connection)
+        if mark:
+            with suppress(OSError):
+                os.pwrite(self._fd, mark, 0)
+
     def close(self) -> None:
         """Give the file back."""
         if self._fd >= 0:
@@ -106,6 +113,7 @@ class WriteConnection:
 
     def __init__(self, layout: Layout) -> None:
         layout.prepare()
+        self._layout = layout
         self._path = layout.database
         self._lock = CommitLock(layout.lock)
         self._connection: sqlite3.Connection | None = None
@@ -129,6 +137,7 @@ class WriteConnection:
                     connection.execute("BEGIN IMMEDIATE")
                     yield connection
                     connection.execute("COMMIT")
+                    self._lock.note(connection)
                     self._pages += connection.total_changes - self._changes + _PAGES
                     self._changes = connection.total_changes
                 except BaseException:
@@ -188,14 +197,9 @@ class WriteConnection:
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            for pragma in (
-                "journal_mode = WAL",
-                "synchronous = FULL",
-                "wal_autocheckpoint = 0",
-                "fullfsync = ON",
-            ):
+            for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").fetchall()
-            _bring_up_to_date(connection, self._path)
+            _bring_up_to_date(connection, self._layout)
         except BaseException:
             connection.close()
             raise
@@ -208,8 +212,28 @@ class WriteConnection:
         return error
 
 
-def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+def confirmed(layout: Layout) -> bytes:
+    """How far the log went when it was last written, as `chain.mark` notes it."""
+    with suppress(FileNotFoundError):
+        return layout.lock.read_bytes()
+    return b""
+
+
+def _refuse_loss(layout: Layout) -> None:
+    """Where no log is, none may ever have been: a new one in its place would hide the loss."""
+    seq, _ = chain.marked(confirmed(layout))
+    if seq:
+        raise StorageError(
+            f"the log {layout.database} is gone or empty, and {seq} events were confirmed in it",
+            hint=f"`fairway restore` a backup elsewhere, or begin anew: `mv {layout.root} {layout.root}-lost`",
+        )
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, layout: Layout) -> None:
+    path = layout.database
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+        _refuse_loss(layout)
     if version > schema.VERSION:
         raise newer(f"the database {path}")
     if version == schema.VERSION:
@@ -281,6 +305,7 @@ class ReadConnections:
         """A connection to keep; None as long as there is no database. Raises _NoRoom."""
         path = self._layout.database
         if not path.exists():
+            _refuse_loss(self._layout)
             return None
         sealed = not os.access(path.parent, os.W_OK) and not os.path.exists(f"{path}-wal")
         try:
@@ -294,7 +319,10 @@ class ReadConnections:
             else:
                 raise
         if _version(connection) == 0:
+            empty = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
             connection.close()
+            if empty:
+                _refuse_loss(self._layout)
             return None
         self._local.connection = connection
         with self._guard:

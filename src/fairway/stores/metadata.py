@@ -21,7 +21,7 @@ from fairway.spec.event import AliasMoved, Body, Event, ModelRegistered, Revisio
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
 from fairway.spec.run import RunStatus, RunSummary
 from fairway.stores import chain, queries, schema
-from fairway.stores.connections import ReadConnections, explain_sqlite
+from fairway.stores.connections import ReadConnections, confirmed, explain_sqlite
 from fairway.stores.durable import sync, sync_folder
 from fairway.stores.faults import Explaining
 from fairway.stores.layout import Layout
@@ -216,12 +216,21 @@ class SqliteMetadata:
                 yield from queries.digests(db)
 
     def verify(self) -> Verified:
-        """Check the hashes of all events, and the database file itself. Raises StorageError."""
+        """Check the hashes of all events, the tables against them, and the database file. Raises StorageError."""
         with self._readers.reading() as db:
             if db is None:
                 return Verified(events=0)
-            count, problems = chain.check(db)
-            problems += [str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"]
+            db.execute("BEGIN")
+            try:
+                noted = confirmed(self._layout)
+                count, problems = chain.check(db)
+                problems += [why] if (why := chain.reaches(db, noted)) else []
+                problems += [
+                    str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"
+                ]
+                problems += [] if problems else chain.differences(db)
+            finally:
+                db.execute("ROLLBACK")
             return Verified(events=count, problems=tuple(problems))
 
     def rebuild(self) -> int:

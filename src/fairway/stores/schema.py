@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from fairway.spec.artifact import Artifact, Node, walk
+from fairway.spec.errors import StorageError
 from fairway.spec.event import (
     AliasMoved,
     AttemptEnded,
@@ -81,11 +82,20 @@ def encode(body: Body) -> bytes:
 
 
 def decode(data: bytes) -> Body | None:
-    """A stored body; None for a kind of event that only a newer Fairway knows."""
+    """A stored body; None for a kind of event that only a newer Fairway knows.
+
+    Raises:
+        StorageError: it is no JSON any more.
+    """
     try:
         return _decoder.decode(data)
     except msgspec.ValidationError:
         return None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise StorageError(
+            f"an event in the log is damaged ({error})",
+            hint="see how much with `fairway doctor`, or `fairway restore` a backup elsewhere",
+        ) from error
 
 
 def kind_of(body: Body) -> str:

@@ -16,7 +16,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.event import Event, RunStarted
 from fairway.spec.run import RunSpec, StepResult
-from fairway.stores import FileArtifacts, FileResults, Layout, SqliteMetadata
+from fairway.stores import FileArtifacts, FileResults, Layout, SqliteMetadata, connections
 from fairway.stores import blobs as blob_files
 
 KINDS = ("blob", "stream", "folder", "record", "event")
@@ -103,6 +103,9 @@ PLANTED: dict[str, Callable[[], None]] = {
     "no atomic name": lambda: setattr(FileArtifacts, "_place", place_in_full_view),
     "no sync of files": lambda: setattr(blob_files, "sync", lambda fd, path: None),
     "no sync of folders": lambda: setattr(blob_files, "sync_folder", lambda path: None),
+    "database not synced": lambda: setattr(
+        connections, "_PRAGMAS", tuple(one.replace("FULL", "NORMAL") for one in connections._PRAGMAS)
+    ),
     "errors are swallowed": lambda: setattr(Writer, "write", swallowing(Writer.write)),
     "early acknowledgement": lambda: None,
 }
@@ -130,11 +133,11 @@ def main() -> None:
     planted = sys.argv[5] if len(sys.argv) > 5 else ""
     if planted:
         PLANTED[planted]()
-    writer = Writer(root)
     for number in range(first, last + 1) if "folder" in kinds else ():
         folder_of(root.parent / "folders", number)
     say("begin")
     try:
+        writer = Writer(root)
         for number in range(first, last + 1):
             for kind in kinds:
                 if planted == "early acknowledgement":
