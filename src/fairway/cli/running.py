@@ -136,10 +136,18 @@ def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
             click.echo(f"run {status.spec.name} has succeeded; nothing is left to do", err=True)
         return EXIT_DONE
     request = wiring.RunRequest(
-        file=status.spec.project, pipeline=status.spec.pipeline, resume=status.spec.name
+        file=_still_there(status.spec.project, stores.root),
+        pipeline=status.spec.pipeline,
+        resume=status.spec.name,
     )
     follower = Following([], explain=explain, quiet=quiet, silent=as_json, helping=False)
     return _carry_out(request, stores, follower, begun, as_json=as_json)
+
+
+def _still_there(project: str, root: Path) -> str:
+    """The project file, also after its folder was moved together with the store."""
+    moved = root.parent / Path(project).name
+    return str(moved) if not Path(project).exists() and moved.is_file() else project
 
 
 @click.command("cancel")
