@@ -130,5 +130,5 @@ def test_a_large_store_is_looked_up_as_fast_as_a_small_one_and_swept_in_little_m
 def test_a_store_that_searches_is_found(tmp_path: Path) -> None:
     """The comparison of the sizes, with a store whose lookups grow."""
     filled(tmp_path / "few", 100)
-    filled(tmp_path / "many", 10_000)
-    assert lookup(tmp_path / "many", 10_000, Scanning, 60) > 3 * lookup(tmp_path / "few", 100, Scanning, 60)
+    filled(tmp_path / "many", 30_000)
+    assert lookup(tmp_path / "many", 30_000, Scanning, 30) > 3 * lookup(tmp_path / "few", 100, Scanning, 30)
