@@ -4,6 +4,7 @@ import platform
 import shutil
 import sqlite3
 import tempfile
+import time
 from pathlib import Path
 
 import click
@@ -29,7 +30,8 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
       fairway gc --delete
     """
     stores = wiring.LocalStores(wiring.store_root())
-    swept = stores.artifacts.sweep(stores.metadata.digests(), older_than=older_than * 3600.0, dry=not delete)
+    age = max(older_than * 3600.0, _age_of_work(stores))
+    swept = stores.artifacts.sweep(stores.metadata.digests(), older_than=age, dry=not delete)
     if as_json:
         click.echo(views.as_json({"blobs": swept.blobs, "bytes": swept.size, "deleted": delete}))
         return EXIT_DONE
@@ -38,6 +40,16 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
     if swept.blobs and not delete:
         click.echo("hint: `fairway gc --delete` removes them", err=True)
     return EXIT_DONE
+
+
+def _age_of_work(stores: wiring.LocalStores) -> float:
+    """Seconds since the oldest run that is at work began: what it has stored meanwhile stays, whatever the clock did."""
+    at_work = [
+        run.started
+        for run in stores.metadata.runs(1000)
+        if not run.phase.ended and wiring.engine_of(stores, run.name) != 0
+    ]
+    return time.time() - min(at_work) + 60.0 if at_work else 0.0
 
 
 @click.command("backup")
