@@ -9,7 +9,19 @@ from diary import KINDS, Reader, acknowledged
 from powerloss import SYNCS, Call, Disk, traced
 from tracing import diary, needs_strace
 
+from fairway.spec.errors import StorageError
+
 LAST = 12
+
+
+def complaints(store: Path, known: list[tuple[str, int]]) -> list[str]:
+    """Of one disk."""
+    if not store.is_dir():
+        return ["nothing is there"] if known else []
+    try:
+        return Reader(store).complaints(known)
+    except StorageError as error:
+        return [error.message]
 
 
 def images(calls: list[Call], root: Path, count: int, seed: int, folder: Path) -> list[str]:
@@ -29,10 +41,7 @@ def images(calls: list[Call], root: Path, count: int, seed: int, folder: Path) -
         here = folder / str(number)
         disk.image(here, rng)
         store = here / root.name
-        if store.is_dir():
-            why = Reader(store).complaints(acknowledged("".join(said)))
-        else:
-            why = ["nothing is there"] if acknowledged("".join(said)) else []
+        why = complaints(store, acknowledged("".join(said)))
         found += [f"seed {seed}, after call {moment}: {one}" for one in why]
         shutil.rmtree(here, ignore_errors=True)
     return found
