@@ -1,10 +1,13 @@
 """Follows a run on the terminal: one line per step as it ends, and a live line of what is under way."""
 
+import math
 import os
 import sys
 import time
 from collections.abc import Iterable
 from typing import TextIO
+
+import msgspec
 
 from fairway.engine.run import Listener
 from fairway.spec.event import AttemptEnded, AttemptStarted, Event, StepCalled, StepEnded
@@ -18,6 +21,32 @@ _MANY = 12
 _REDRAW = 0.1
 
 
+class _Call(msgspec.Struct, frozen=True, gc=False):
+    """What is kept of a step's call, of which there may be very many."""
+
+    task: str
+    label: str
+    retries: int
+
+
+class _Held(msgspec.Struct):
+    """Steps of one task that get one line together, and what they took."""
+
+    count: int = 0
+    cached: int = 0
+    wall: float = 0.0
+    memory: int = 0
+    begun: int = 0
+    since: float = math.inf
+    name: str = ""
+    last: StepEnded | None = None
+
+    def cost(self) -> str:
+        """Time and memory, for people."""
+        wall = time.monotonic() - self.since if self.begun > 1 else self.wall
+        return f"{format_duration(wall)}" + (f"   {format_memory(self.memory)}" if self.memory else "")
+
+
 class Progress(Listener):
     """Prints a run as it happens. `explain` adds why each step ran; `quiet` leaves out what steps print."""
 
@@ -26,10 +55,10 @@ class Progress(Listener):
         self._explain = explain
         self._quiet = quiet
         self._live = stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
-        self._calls: dict[str, StepSpec] = {}
+        self._calls: dict[str, _Call] = {}
         self._open: dict[str, int] = {}
         self._counts: dict[str, int] = {}
-        self._held: dict[str, list[tuple[StepSpec, StepEnded]]] = {}
+        self._held: dict[str, _Held] = {}
         self._usage: dict[str, Usage] = {}
         self._begun: dict[str, float] = {}
         self._running: dict[str, None] = {}
@@ -58,7 +87,8 @@ class Progress(Listener):
 
     def recalled(self, spec: StepSpec) -> None:
         """Know a step by its call."""
-        self._calls[spec.name] = spec
+        task = sys.intern(spec.task)
+        self._calls[spec.name] = _Call(task, spec.label, spec.retries)
         self._open[spec.task] = self._open.get(spec.task, 0) + 1
         self._counts[spec.task] = self._counts.get(spec.task, 0) + 1
 
@@ -113,25 +143,37 @@ class Progress(Listener):
         self._open[spec.task] -= 1
         many = self._counts[spec.task] > _MANY or self._lines.get(spec.task, 0) >= _MANY
         if (many or not spec.label) and body.phase is Phase.SUCCEEDED and not self._explain:
-            self._held.setdefault(spec.task, []).append((spec, body))
+            self._hold(self._held.setdefault(spec.task, _Held()), step, body)
             if not self._open[spec.task] and not many:
                 self._release(spec.task)
             return
         self._lines[spec.task] = self._lines.get(spec.task, 0) + 1
-        self._line(self._title(step), body, self._cost([step]))
+        one = _Held()
+        self._hold(one, step, body)
+        self._line(self._title(step), body, one.cost())
+
+    def _hold(self, held: _Held, step: str, body: StepEnded) -> None:
+        """Add a step to those that get a line together."""
+        usage, begun = self._usage.pop(step, None), self._begun.pop(step, None)
+        held.count += 1
+        held.cached += body.cached
+        held.name, held.last = step, body
+        if usage is not None:
+            held.wall += usage.wall
+            held.memory = max(held.memory, usage.memory)
+        if begun is not None:
+            held.begun += 1
+            held.since = min(held.since, begun)
 
     def _release(self, task: str) -> None:
-        held = self._held.pop(task, [])
-        if not held:
+        held = self._held.pop(task, None)
+        if held is None or held.last is None:
             return
-        spec, body = held[-1]
-        names = [held_spec.name for held_spec, _ in held]
-        title = f"{task} ×{len(held)}" if len(held) > 1 else self._title(spec.name)
-        if len({item.cached for _, item in held}) > 1:
-            cached = sum(item.cached for _, item in held)
-            self._print(f"  {title:<24} done      {self._cost(names)}   {cached} of them cached")
+        title = f"{task} ×{held.count}" if held.count > 1 else self._title(held.name)
+        if 0 < held.cached < held.count:
+            self._print(f"  {title:<24} done      {held.cost()}   {held.cached} of them cached")
             return
-        self._line(title, body, self._cost(names))
+        self._line(title, held.last, held.cost())
 
     def _line(self, title: str, body: StepEnded, cost: str) -> None:
         word = "cached" if body.cached else _WORDS.get(body.phase, str(body.phase))
@@ -144,23 +186,13 @@ class Progress(Listener):
             text = f"  {title:<24} {body.outputs[0].note or 'registered'}"
         self._print(text.rstrip())
 
-    def _cost(self, steps: list[str]) -> str:
-        begun = [self._begun[step] for step in steps if step in self._begun]
-        wall = (
-            time.monotonic() - min(begun)
-            if len(begun) > 1
-            else sum(self._usage[s].wall for s in steps if s in self._usage)
-        )
-        peak = max((self._usage[step].memory for step in steps if step in self._usage), default=0)
-        return f"{format_duration(wall)}" + (f"   {format_memory(peak)}" if peak else "")
-
     def _title(self, step: str) -> str:
         spec = self._calls.get(step)
         if spec is None:
             return step
         if spec.label and self._counts.get(spec.task, 0) > 1:
             return f"{spec.task} {spec.label}"
-        return spec.name
+        return step
 
     def _print(self, text: str) -> None:
         self._clear()

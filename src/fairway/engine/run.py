@@ -322,7 +322,7 @@ class RunEngine:
             self._listener.kept(spec.name)
         else:
             key, parts, why = self._keys.pop(action.step, ("", {}, "ran: its task has no cache"))
-            source_run, source_step = self._hits.get(action.step, ("", ""))
+            source_run, source_step = self._hits.pop(action.step, ("", ""))
             self._record(
                 StepEnded(
                     phase=action.phase,
@@ -339,6 +339,7 @@ class RunEngine:
             )
         for question in self._waiting.pop(action.step, ()):
             self._answer_step(question, action.step)
+        self._state.filed(action.step)
 
     def _answer_step(self, question: int, name: str) -> None:
         step = self._state.steps[name]
@@ -423,7 +424,7 @@ class RunEngine:
     def _attempt_ended(self, result: StepResult) -> None:
         if result.failure is None and self._state.steps[result.step].spec.task == "register":
             result = self._publish(result)
-        self._fresh.update(output.digest for output in result.outputs)
+        self._fresh.update(output.digest for output in result.outputs if output.inline is None)
         self._record(AttemptEnded(result.attempt, result), result.step)
         self._state.ended(result.step, result.attempt, result, self._clock.monotonic())
 

@@ -24,6 +24,10 @@ _OVERTAKEN = 64
 """A step that does not fit yet may be overtaken by the steps asked for after it, but only by so many."""
 
 
+_pack = msgspec.msgpack.Encoder().encode
+_unpack = msgspec.msgpack.Decoder(tuple[StepSpec, tuple[Artifact, ...]]).decode
+
+
 class Begin(msgspec.Struct, frozen=True):
     """Hand an attempt of a step to a host."""
 
@@ -69,27 +73,30 @@ class StepState:
 
     `attempt` is the number of the last one begun; `faults` and `losses` count attempts that failed by the user's
     code and by ours; `waiting` counts inputs that are not there yet. `looking` and `running` are true between
-    LookUp and its answer, and between Begin and the attempt's end.
+    LookUp and its answer, and between Begin and the attempt's end. Of a step that is over, call and outputs are kept
+    packed, in a fraction of the memory: a run may have many thousands, and they are hardly looked at again.
     """
 
     __slots__ = (
+        "_outputs",
+        "_packed",
+        "_spec",
         "attempt",
         "dependents",
         "failure",
         "faults",
         "looking",
         "losses",
-        "outputs",
         "phase",
         "running",
-        "spec",
         "waiting",
     )
 
     def __init__(self, spec: StepSpec) -> None:
-        self.spec = spec
+        self._spec: StepSpec | None = spec
+        self._outputs: tuple[Artifact, ...] = ()
+        self._packed = b""
         self.phase = Phase.PENDING
-        self.outputs: tuple[Artifact, ...] = ()
         self.failure: Failure | None = None
         self.attempt = 0
         self.faults = 0
@@ -97,7 +104,27 @@ class StepState:
         self.looking = False
         self.running = False
         self.waiting = 0
-        self.dependents: list[str] = []
+        self.dependents: list[str] | None = None
+
+    @property
+    def spec(self) -> StepSpec:
+        """The call."""
+        return self._spec or _unpack(self._packed)[0]
+
+    @property
+    def outputs(self) -> tuple[Artifact, ...]:
+        """What it left; nothing before it has succeeded."""
+        return _unpack(self._packed)[1] if self._packed else self._outputs
+
+    def end(self, phase: Phase, outputs: tuple[Artifact, ...], failure: Failure | None) -> None:
+        """It is over."""
+        self.phase, self._outputs, self.failure = phase, outputs, failure
+
+    def pack(self) -> None:
+        """Nothing more will happen to it."""
+        if not self._packed:
+            self._packed = _pack((self._spec, self._outputs))
+            self._spec, self._outputs = None, ()
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -177,6 +204,8 @@ class RunState:
         for source in sources:
             if not source.phase.ended:
                 step.waiting += 1
+                if source.dependents is None:
+                    source.dependents = []
                 source.dependents.append(spec.name)
         if not step.waiting:
             self._prepare(step)
@@ -218,6 +247,10 @@ class RunState:
         if step.running:
             self._give_back(step)
         self._settle(step, Phase.CANCELLED if self._cancelling else Phase.FAILED, failure=failure)
+
+    def filed(self, name: str) -> None:
+        """The end of this step was recorded; its call is rarely needed from here on."""
+        self.steps[name].pack()
 
     def delivered(self, name: str) -> None:
         """The pipeline was told that this step failed: it and what failed before it are now the pipeline's business."""
@@ -298,12 +331,12 @@ class RunState:
             current, end = ending.pop()
             if current.phase.ended:
                 continue
-            current.phase, current.outputs, current.failure = end.phase, end.outputs, end.failure
+            current.end(end.phase, end.outputs, end.failure)
             self._open -= 1
             self._out.append(end)
             if end.phase is Phase.FAILED:
-                self._failed.append(current.spec.name)
-            released, current.dependents = current.dependents, []
+                self._failed.append(end.step)
+            released, current.dependents = current.dependents or [], None
             if end.phase is Phase.SUCCEEDED:
                 self._release(released)
             else:
