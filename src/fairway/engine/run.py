@@ -339,7 +339,6 @@ class RunEngine:
             )
         for question in self._waiting.pop(action.step, ()):
             self._answer_step(question, action.step)
-        self._state.filed(action.step)
 
     def _answer_step(self, question: int, name: str) -> None:
         step = self._state.steps[name]

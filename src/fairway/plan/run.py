@@ -25,7 +25,8 @@ _OVERTAKEN = 64
 
 
 _pack = msgspec.msgpack.Encoder().encode
-_unpack = msgspec.msgpack.Decoder(tuple[StepSpec, tuple[Artifact, ...]]).decode
+_unpack_call = msgspec.msgpack.Decoder(StepSpec).decode
+_unpack_outputs = msgspec.msgpack.Decoder(tuple[Artifact, ...]).decode
 
 
 class Begin(msgspec.Struct, frozen=True):
@@ -73,29 +74,37 @@ class StepState:
 
     `attempt` is the number of the last one begun; `faults` and `losses` count attempts that failed by the user's
     code and by ours; `waiting` counts inputs that are not there yet. `looking` and `running` are true between
-    LookUp and its answer, and between Begin and the attempt's end. Of a step that is over, call and outputs are kept
-    packed, in a fraction of the memory: a run may have many thousands, and they are hardly looked at again.
+    LookUp and its answer, and between Begin and the attempt's end. Call and outputs are kept packed, in a fraction of
+    the memory: a run may have many thousands of steps, and most of them wait or are over.
     """
 
     __slots__ = (
-        "_outputs",
-        "_packed",
-        "_spec",
+        "_call",
+        "_left",
         "attempt",
+        "cache",
         "dependents",
         "failure",
         "faults",
         "looking",
         "losses",
+        "name",
         "phase",
+        "resources",
+        "retries",
         "running",
+        "several",
         "waiting",
     )
 
-    def __init__(self, spec: StepSpec) -> None:
-        self._spec: StepSpec | None = spec
-        self._outputs: tuple[Artifact, ...] = ()
-        self._packed = b""
+    def __init__(self, spec: StepSpec, resources: Resources) -> None:
+        self._call = _pack(spec)
+        self._left = b""
+        self.name = spec.name
+        self.resources = resources
+        self.cache = spec.cache
+        self.retries = spec.retries
+        self.several = spec.outputs > 0
         self.phase = Phase.PENDING
         self.failure: Failure | None = None
         self.attempt = 0
@@ -109,22 +118,17 @@ class StepState:
     @property
     def spec(self) -> StepSpec:
         """The call."""
-        return self._spec or _unpack(self._packed)[0]
+        return _unpack_call(self._call)
 
     @property
     def outputs(self) -> tuple[Artifact, ...]:
         """What it left; nothing before it has succeeded."""
-        return _unpack(self._packed)[1] if self._packed else self._outputs
+        return _unpack_outputs(self._left) if self._left else ()
 
     def end(self, phase: Phase, outputs: tuple[Artifact, ...], failure: Failure | None) -> None:
         """It is over."""
-        self.phase, self._outputs, self.failure = phase, outputs, failure
-
-    def pack(self) -> None:
-        """Nothing more will happen to it."""
-        if not self._packed:
-            self._packed = _pack((self._spec, self._outputs))
-            self._spec, self._outputs = None, ()
+        self.phase, self.failure = phase, failure
+        self._left = _pack(outputs) if outputs else b""
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -152,6 +156,7 @@ class RunState:
     def __init__(self, capacity: Resources, recorded: dict[str, Recorded] | None = None) -> None:
         self.capacity = capacity
         self.steps: dict[str, StepState] = {}
+        self._resources: dict[Resources, Resources] = {}
         self._recorded = recorded or {}
         self._cpu, self._memory, self._gpu = capacity.cpu, capacity.memory, capacity.gpu
         self._queue: deque[tuple[int, str]] = deque()
@@ -185,7 +190,8 @@ class RunState:
             if _contradicts(known.spec, spec):
                 self.returned(_unrepeatable(spec))
             return
-        step = self.steps[spec.name] = StepState(spec)
+        resources = self._resources.setdefault(spec.resources, spec.resources)
+        step = self.steps[spec.name] = StepState(spec, resources)
         self._open += 1
         earlier = self._recorded.get(spec.name)
         if earlier is not None:
@@ -248,10 +254,6 @@ class RunState:
             self._give_back(step)
         self._settle(step, Phase.CANCELLED if self._cancelling else Phase.FAILED, failure=failure)
 
-    def filed(self, name: str) -> None:
-        """The end of this step was recorded; its call is rarely needed from here on."""
-        self.steps[name].pack()
-
     def delivered(self, name: str) -> None:
         """The pipeline was told that this step failed: it and what failed before it are now the pipeline's business."""
         self._handled.add(name)
@@ -268,7 +270,7 @@ class RunState:
         self._cancelling = True
         for step in list(self.steps.values()):
             if step.running:
-                self._out.append(Halt(step.spec.name, step.attempt))
+                self._out.append(Halt(step.name, step.attempt))
             elif not step.phase.ended:
                 self._settle(step, Phase.CANCELLED, failure=_CANCELLED)
 
@@ -282,7 +284,7 @@ class RunState:
         outputs = self.steps[ref.step].outputs
         if ref.item >= 0:
             return outputs[ref.item]
-        return outputs[0] if not self.steps[ref.step].spec.outputs else Group("tuple", outputs)
+        return outputs[0] if not self.steps[ref.step].several else Group("tuple", outputs)
 
     def next_time(self) -> float | None:
         """When something will be due by itself; None when nothing is."""
@@ -306,15 +308,15 @@ class RunState:
         """Every input is there."""
         if self._cancelling:
             self._settle(step, Phase.CANCELLED, failure=_CANCELLED)
-        elif step.spec.cache:
+        elif step.cache:
             step.looking = True
-            self._out.append(LookUp(step.spec.name))
+            self._out.append(LookUp(step.name))
         else:
             self._enqueue(step)
 
     def _enqueue(self, step: StepState) -> None:
         self._count += 1
-        self._queue.append((self._count, step.spec.name))
+        self._queue.append((self._count, step.name))
 
     def _settle(
         self,
@@ -326,7 +328,7 @@ class RunState:
         replayed: bool = False,
     ) -> None:
         """End a step and everything that this ends or releases, without recursion."""
-        ending = [(step, Settle(step.spec.name, phase, outputs, failure, replayed))]
+        ending = [(step, Settle(step.name, phase, outputs, failure, replayed))]
         while ending:
             current, end = ending.pop()
             if current.phase.ended:
@@ -361,13 +363,13 @@ class RunState:
         if reason not in _COUNTED:
             return False
         step.faults += 1
-        return step.faults <= step.spec.retries
+        return step.faults <= step.retries
 
     def _fits(self, wanted: Resources) -> bool:
         return wanted.cpu <= self._cpu + _TINY and wanted.memory <= self._memory and wanted.gpu <= self._gpu
 
     def _take(self, step: StepState) -> None:
-        wanted = step.spec.resources
+        wanted = step.resources
         self._cpu -= wanted.cpu
         self._memory -= wanted.memory
         self._gpu -= wanted.gpu
@@ -375,7 +377,7 @@ class RunState:
         self._running += 1
 
     def _give_back(self, step: StepState) -> None:
-        taken = step.spec.resources
+        taken = step.resources
         step.running = False
         self._running -= 1
         self._cpu = self._cpu + taken.cpu if self._running else self.capacity.cpu
@@ -393,7 +395,7 @@ class RunState:
             step = self.steps[name]
             if step.phase.ended:
                 continue
-            if not self._fits(step.spec.resources):
+            if not self._fits(step.resources):
                 passed.append((number, name))
                 continue
             self._take(step)
@@ -408,7 +410,7 @@ class RunState:
         if self._driver_failure is not None:
             root = self.steps.get(self._driver_failure.cause)
             if root is not None and root.failure is not None:
-                return Conclude(Phase.FAILED, msgspec.structs.replace(root.failure, cause=root.spec.name))
+                return Conclude(Phase.FAILED, msgspec.structs.replace(root.failure, cause=root.name))
             return Conclude(Phase.FAILED, self._driver_failure)
         handled = self._with_sources(self._handled)
         for name in self._failed:
@@ -470,7 +472,7 @@ def _sources(spec: StepSpec) -> list[str]:
 
 def _upstream(source: StepState) -> Failure:
     """Why a step that takes the output of `source` does not run: the first step that failed on the way."""
-    cause = source.failure.cause if source.failure is not None and source.failure.cause else source.spec.name
+    cause = source.failure.cause if source.failure is not None and source.failure.cause else source.name
     return Failure(reason=Reason.UPSTREAM, message=f"not run, because {cause} did not succeed", cause=cause)
 
 
