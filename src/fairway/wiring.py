@@ -392,11 +392,6 @@ def record_cancelled(stores: LocalStores, run: str) -> None:
     stores.metadata.append([Event(body=RunEnded(Phase.CANCELLED, failure), run=run, time=time.time())])
 
 
-def models_of(stores: LocalStores, run: str) -> list[str]:
-    """Names of the models that a run registered."""
-    return list(dict.fromkeys(name.partition(":")[0] for name in stores.metadata.run(run).models))
-
-
 def evaluations_of(stores: LocalStores, status: "RunStatus") -> "dict[str, Evaluation]":
     """Evaluations that steps of a run returned, by step."""
     from fairway.spec.evaluation import Evaluation

@@ -448,6 +448,7 @@ def test_a_run_names_its_models(store):
     store.append([started(), called("register")])
     store.register(candidate(), Lineage(run="r1", step="register"), accept, ("champion",))
     assert store.run("r1").models == ("churn:1",)
+    assert (store.registered_by("r1"), store.registered_by("r2")) == (["churn"], [])
 
 
 def test_revisions_and_ports(store):

@@ -237,7 +237,7 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
 
     spent = format_duration(seconds)
     if ended.phase is Phase.SUCCEEDED:
-        models = wiring.models_of(stores, name)
+        models = stores.metadata.registered_by(name)
         hint = f" To serve it: fairway deploy {models[-1]}" if models else ""
         click.echo(f"Done in {spent}.{hint}", err=True)
         return

@@ -8,6 +8,7 @@ import asyncio
 import time as wall
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 
 import msgspec
 
@@ -60,6 +61,8 @@ GRACE = 10.0
 
 _MAX_DRIVERS = 3
 _MAX_HOSTS = 10
+_BACKLOG = 256
+"""Events that may wait while others are being written."""
 
 
 class Stores(msgspec.Struct, frozen=True):
@@ -107,6 +110,7 @@ class RunEngine:
         self._results: dict[str, StepResult] = {}
         self._versions: dict[str, ModelVersion] = {}
         self._unwritten: list[Event] = []
+        self._writing: Future[int] | None = None
         self._driver_attempt = 0
         self._driver_deaths = 0
         self._driver_result: Node | None = None
@@ -141,6 +145,8 @@ class RunEngine:
         result = self._result() if conclusion.phase is Phase.SUCCEEDED else None
         ended = RunEnded(conclusion.phase, conclusion.failure, result)
         self._record(ended)
+        if self._writing is not None:
+            await asyncio.wrap_future(self._writing)
         await asyncio.wrap_future(self._write())
         for host in self._hosts.values():
             host.send(Quit())
@@ -196,8 +202,7 @@ class RunEngine:
                     self._perform(action)
         finally:
             self._busy = False
-        if self._unwritten:
-            self._write().add_done_callback(self._written)
+        self._gathered()
         due = self._state.next_time()
         if self._timer is not None:
             self._timer.cancel()
@@ -519,11 +524,37 @@ class RunEngine:
         events, self._unwritten = self._unwritten, []
         return self._stores.metadata.submit(events)
 
+    def _write_on(self) -> None:
+        """Write what there is, one batch at a time; the next one gathers meanwhile, and is bounded.
+
+        Waiting for the disk here keeps the hosts waiting too. What they may do without the log, they go on doing.
+        """
+        if not self._unwritten or (self._done is not None and self._done.done()):
+            return
+        if self._writing is not None:
+            if not self._writing.done() and len(self._unwritten) < _BACKLOG:
+                return
+            self._writing.result()
+        self._writing = self._write()
+        self._writing.add_done_callback(self._written)
+
     def _written(self, future: "Future[int]") -> None:
         """On the thread that writes: a fact that cannot be kept ends the run here; what is on record can be resumed."""
+        if self._done is None:
+            return
         error = future.exception()
-        if error is not None and self._done is not None:
-            self._done.get_loop().call_soon_threadsafe(self._give_up, error)
+        loop = self._done.get_loop()
+        with suppress(RuntimeError):
+            if error is not None:
+                loop.call_soon_threadsafe(self._give_up, error)
+            elif self._unwritten:
+                loop.call_soon_threadsafe(self._gathered)
+
+    def _gathered(self) -> None:
+        try:
+            self._write_on()
+        except Exception as error:
+            self._give_up(error)
 
     def _give_up(self, error: BaseException) -> None:
         if self._done is not None and not self._done.done():

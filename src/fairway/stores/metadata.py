@@ -178,6 +178,11 @@ class SqliteMetadata:
                 raise queries.no_model(db, model)
         return found
 
+    def registered_by(self, run: str) -> list[str]:
+        """Names of the models that a run registered, in order, without reading the run itself."""
+        with self._readers.reading() as db:
+            return queries.registered_by(db, run) if db is not None else []
+
     def resolve(self, reference: str) -> ModelVersion:
         """The version that "churn" (newest), "churn:3" or "churn@champion" means. Raises NotFound."""
         with self._readers.reading() as db:

@@ -117,6 +117,12 @@ def version_of(db: sqlite3.Connection, run: str, step: str) -> ModelVersion | No
     return _version(found[0]) if found is not None else None
 
 
+def registered_by(db: sqlite3.Connection, run: str) -> list[str]:
+    """Names of the models that a run registered, in order."""
+    sql = "SELECT model FROM model_version WHERE run = ? GROUP BY model ORDER BY min(seq)"
+    return [str(model) for (model,) in db.execute(sql, (run,))]
+
+
 def alias(db: sqlite3.Connection, model: str, name: str) -> int:
     """The version an alias names; 0 when it names none."""
     found = db.execute("SELECT version FROM alias WHERE model = ? AND alias = ?", (model, name)).fetchone()
