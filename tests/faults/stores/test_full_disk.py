@@ -199,3 +199,42 @@ def test_a_store_that_nobody_has_open_can_be_looked_at_on_a_full_disk(
         assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
     assert "r1" in fairway(here, "runs").stdout
     assert "log and tables agree" in fairway(here, "doctor").stdout
+
+
+PROJECT = """
+import fairway as fw
+
+@fw.task
+def make(number: int) -> bytes:
+    print("making", number)
+    return bytes([number]) * 300_000
+
+@fw.pipeline
+def main(first: int = 0) -> int:
+    return sum(len(make(number)) for number in range(first, first + 12))
+"""
+
+
+@pytest.mark.parametrize("pages", [0, 1, 30, 150, 600])
+def test_a_run_on_a_disk_that_fills_up_says_so_and_is_resumed_with_room(disk: Callable[..., Disk], pages: int) -> None:
+    here = disk()
+    (here.folder / "project.py").write_text(PROJECT)
+    first = fairway(here, "run", "project.py:main")
+    assert first.returncode == 0, first.stderr
+    here.fill(pages * PAGE)
+    failed = fairway(here, "run", "project.py:main", "--first", "100")
+    assert failed.returncode == 1, failed.stdout + failed.stderr
+    assert "disk full" in failed.stderr
+    assert "hint: " in failed.stderr
+    assert "Traceback" not in failed.stderr
+    for words in (("runs",), ("show",), ("logs",)):
+        done = fairway(here, *words)
+        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
+    here.enlarge(32 << 20)
+    runs = [line.split() for line in fairway(here, "runs").stdout.splitlines()[1:]]
+    if len(runs) == 2 and "done" not in runs[0]:
+        resumed = fairway(here, "resume")
+        assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    again = fairway(here, "run", "project.py:main")
+    assert again.returncode == 0, again.stderr
+    assert "log and tables agree" in fairway(here, "doctor", "--content").stdout
