@@ -7,6 +7,8 @@ from benchmarks import results
 from benchmarks.subjects import Seen, Subject, Table, Told, subjects
 
 PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
+README = Path(__file__).parent.parent / "README.md"
+BEGINS, ENDS = "<!-- figures, made by `python -m benchmarks report` -->\n", "<!-- end of figures -->"
 
 HEAD = """# Performance, as measured
 
@@ -34,10 +36,24 @@ def page() -> str:
     return "\n".join(part.rstrip("\n") + "\n" for part in parts)
 
 
+def readme(text: str) -> str:
+    """The text of the README with the figures of today: every goal, what was seen, and beside what."""
+    kept = [(subject, results.read(subject.name)) for subject in subjects()]
+    rows = [
+        row[:4]
+        for subject, found in kept
+        for row in _rows(subject, found, subject.tell(found["figures"]) if found else None)
+    ]
+    before, _, rest = text.partition(BEGINS)
+    made = table(Table(("What", "Goal", "Fairway", "Beside"), tuple(rows)))
+    return f"{before}{BEGINS}{made}{ENDS}{rest.partition(ENDS)[2]}"
+
+
 def write() -> Path:
-    """Write the page."""
+    """Write the page, and the table of the README."""
     PAGE.parent.mkdir(exist_ok=True)
     PAGE.write_text(page(), "utf-8")
+    README.write_text(readme(README.read_text("utf-8")), "utf-8")
     return PAGE
 
 

@@ -43,6 +43,14 @@ def test_the_page_of_figures_is_made_from_the_results() -> None:
     assert (ROOT / "docs" / "performance.md").read_text("utf-8") == page, "run `python -m benchmarks report`"
 
 
+def test_the_readme_shows_the_figures_of_the_results() -> None:
+    text = said(
+        "from benchmarks import report; print(report.readme(report.README.read_text('utf-8')), end='')"
+    )
+    assert (ROOT / "README.md").read_text("utf-8") == text, "run `python -m benchmarks report`"
+    assert "| a run of one step, whole command, durable |" in text
+
+
 def test_the_page_of_figures_has_a_row_for_every_goal() -> None:
     lines = (ROOT / "docs" / "performance.md").read_text("utf-8").splitlines()
     rows = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in lines if line.startswith("| ")]
