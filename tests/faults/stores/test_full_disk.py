@@ -216,7 +216,9 @@ def main(first: int = 0) -> int:
 
 
 @pytest.mark.parametrize("pages", [0, 1, 30, 150, 600])
-def test_a_run_on_a_disk_that_fills_up_says_so_and_is_resumed_with_room(disk: Callable[..., Disk], pages: int) -> None:
+def test_a_run_on_a_disk_that_fills_up_says_so_and_is_resumed_with_room(
+    disk: Callable[..., Disk], pages: int
+) -> None:
     here = disk()
     (here.folder / "project.py").write_text(PROJECT)
     first = fairway(here, "run", "project.py:main")
