@@ -122,6 +122,25 @@ def test_typed_values_come_in_and_go_out(server: Server) -> None:
     assert all(f'"{name}"' in msgspec.json.encode(body).decode() for name in ("name", "age", "plan", "paid"))
 
 
+def test_what_an_endpoint_says_of_itself_is_what_it_takes(server: Server) -> None:
+    def wanted(name: str) -> dict[str, Any]:
+        paths = server.ask(name, b"", "GET", "/openapi.json")[1]["paths"]
+        assert not any(path.endswith("/infer") for path in paths)
+        return paths["/"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+
+    assert wanted("add") == {
+        "type": "object",
+        "properties": {"a": {"type": "integer"}, "b": {"type": "integer"}},
+        "required": ["a"],
+        "additionalProperties": False,
+    }
+    assert wanted("slowly") == {"type": "number"}
+    assert server.ask("slowly", [1.0])[0] == 400
+    several = {"type": "array", "items": {"type": "number"}, "minItems": 1}
+    assert wanted("sizes_of") == {"anyOf": [{"type": "number"}, several]}
+    assert server.ask("sizes_of", [1.0, 2.0])[0] == 200
+
+
 @pytest.mark.parametrize(
     ("name", "sent", "said"),
     [

@@ -191,8 +191,10 @@ class FunctionService:
         return as_json({"name": self._name, "ready": True})
 
     async def _openapi(self, request: Request) -> Answer:
-        row, answer = _schema(self._endpoint.request_type), _schema(self._endpoint.response_type)
-        return as_json(openapi.describe(self._name, self._number, row, answer, private=self._private))
+        wanted, answer = _wanted(self._endpoint), _schema(self._endpoint.response_type)
+        if self._endpoint.batched and not _is_list(self._endpoint.request_type):
+            wanted, answer = openapi.one_or_many(wanted), openapi.one_or_many(answer)
+        return as_json(openapi.describe(self._name, self._number, wanted, answer, private=self._private))
 
 
 def _arguments(endpoint: "Endpoint[..., object]", given: object) -> "tuple[object, ...] | dict[str, object]":
@@ -260,6 +262,20 @@ def _plain(value: Any) -> object:
 
 def _is_list(annotation: object) -> bool:
     return annotation is list or getattr(annotation, "__origin__", None) is list
+
+
+def _wanted(endpoint: "Endpoint[..., object]") -> dict[str, object]:
+    """Schema of one request: the only parameter's own, or an object with a field for each of several."""
+    parameters = endpoint.parameters
+    if len(parameters) < 2:
+        return _schema(endpoint.request_type) if parameters else {}
+    known = inspect.signature(endpoint.function).parameters
+    return {
+        "type": "object",
+        "properties": {name: _schema(annotation) for name, annotation in parameters.items()},
+        "required": [name for name in parameters if known[name].default is inspect.Parameter.empty],
+        "additionalProperties": False,
+    }
 
 
 def _schema(annotation: object) -> dict[str, object]:

@@ -181,16 +181,15 @@ class ModelService:
         return as_json({"name": self._name, "ready": True})
 
     async def _openapi(self, request: Request) -> Answer:
-        return as_json(
-            openapi.describe(
-                self._name,
-                self._number,
-                openapi.row_schema(self._signature),
-                openapi.answer_schema(self._signature),
-                example=self._example,
-                private=bool(self._revision.key_digest),
-            )
+        document = openapi.describe(
+            self._name,
+            self._number,
+            openapi.one_or_many(openapi.row_schema(self._signature)),
+            openapi.one_or_many(openapi.answer_schema(self._signature)),
+            example=self._example,
+            private=bool(self._revision.key_digest),
         )
+        return as_json(openapi.with_tensors(document, self._name))
 
 
 async def json_body(request: Request) -> object:

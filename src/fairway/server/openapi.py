@@ -1,5 +1,7 @@
 """The OpenAPI 3.1 description of what one endpoint answers. Pure."""
 
+from typing import cast
+
 from fairway.spec.model import Signature
 
 Schema = dict[str, object]
@@ -19,40 +21,27 @@ _ERROR: Schema = {
 
 
 def describe(
-    name: str, version: str, row: Schema, answer: Schema, *, example: object = None, private: bool = False
+    name: str, version: str, request: Schema, answer: Schema, *, example: object = None, private: bool = False
 ) -> Schema:
-    """The whole document.
+    """The document of what every endpoint answers.
 
     Args:
-        row: schema of one row or request of `POST /`.
-        answer: schema of one answer of `POST /`.
+        request: schema of what `POST /` takes.
+        answer: schema of what it gives.
         example: a request that works.
         private: whether a key is needed.
     """
-    body: Schema = {"schema": {"oneOf": [row, {"type": "array", "items": row, "minItems": 1}]}}
+    body: Schema = {"schema": request}
     if example is not None:
         body["example"] = example
     predict: Schema = {
         "operationId": "predict",
         "summary": f"Ask {name}",
         "requestBody": {"required": True, "content": {"application/json": body}},
-        "responses": _responses({"oneOf": [answer, {"type": "array", "items": answer}]}),
-    }
-    infer: Schema = {
-        "operationId": "infer",
-        "summary": "Open Inference Protocol v2",
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {"schema": _infer_schema()},
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
-            },
-        },
-        "responses": _responses({"type": "object"}),
+        "responses": _responses(answer),
     }
     paths: Schema = {
         "/": {"post": predict},
-        f"/v2/models/{name}/infer": {"post": infer},
         f"/v2/models/{name}": {"get": _get("metadata", "Inputs and outputs")},
         "/v2/health/live": {"get": _get("live", "Whether the server runs")},
         "/v2/health/ready": {"get": _get("ready", "Whether the server answers")},
@@ -70,6 +59,29 @@ def describe(
         }
         document["security"] = [{"key": []}]
     return document
+
+
+def with_tensors(document: Schema, name: str) -> Schema:
+    """The same document with the route for tensors, which only models have."""
+    infer: Schema = {
+        "operationId": "infer",
+        "summary": "Open Inference Protocol v2",
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": _infer_schema()},
+                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+            },
+        },
+        "responses": _responses({"type": "object"}),
+    }
+    paths = cast("Schema", document["paths"])
+    return {**document, "paths": {**paths, f"/v2/models/{name}/infer": {"post": infer}}}
+
+
+def one_or_many(schema: Schema) -> Schema:
+    """One of these, or a list of some; `anyOf`, because what is itself a list may be read both ways."""
+    return {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1}]}
 
 
 def row_schema(signature: Signature) -> Schema:

@@ -13,12 +13,15 @@ def signature(**given: Any) -> Signature:
 
 def test_every_path_says_how_it_is_asked_and_what_errors_look_like() -> None:
     row = {"type": "object"}
-    document: Any = openapi.describe("toy", "3", row, {"type": "integer"}, example={"a": 1})
+    many: Any = openapi.one_or_many(row)
+    described = openapi.describe("toy", "3", many, {"type": "integer"}, example={"a": 1})
+    assert "/v2/models/toy/infer" not in str(described)
+    document: Any = openapi.with_tensors(described, "toy")
     assert document["info"] == {"title": "toy", "version": "3"}
     assert set(document["paths"]) >= {"/", "/v2/models/toy", "/v2/models/toy/infer", "/v2/health/ready"}
     body = document["paths"]["/"]["post"]["requestBody"]["content"]["application/json"]
     assert body["example"] == {"a": 1}
-    assert body["schema"]["oneOf"] == [row, {"type": "array", "items": row, "minItems": 1}]
+    assert body["schema"]["anyOf"] == [row, {"type": "array", "items": row, "minItems": 1}]
     for path in document["paths"].values():
         for operation in path.values():
             assert "200" in operation["responses"]
