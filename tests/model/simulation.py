@@ -221,6 +221,7 @@ class Simulation:
             record.cut(self.rng.randint(record.durable, len(record.log)))
             self.ghosts += [one for one in self.flying if self.rng.random() < 0.5]
             self.now = self.rng.uniform(0, 1e6)
+            self.late |= {key for key in record.results if key[0] not in record.calls}
             self._haunt()
         else:
             record.cut(len(record.log) if self.torn else record.durable)
@@ -302,9 +303,10 @@ class Simulation:
             self.state.looked_up(action.step, None)
         elif isinstance(action, Halt):
             key = (action.step, action.attempt)
-            assert key in self.flying or key in self.record.results, "an attempt was stopped that was never begun"
-            self._commit(action.step, action.attempt, Reason.CANCELLED)
-            self._post(action.step, action.attempt)
+            assert key in self.flying or key in self.record.results, "an attempt was stopped that never began"
+            if key in self.flying:
+                self.flying.remove(key)
+                self.mail.append(self._result(*key, Reason.CANCELLED))
         elif isinstance(action, Settle):
             self._settle(action)
         else:
