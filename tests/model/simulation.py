@@ -364,7 +364,9 @@ class Simulation:
         choices = [self._finish] * bool(self.flying) + [self._deliver] * bool(self.mail)
         choices += [self._next] * (self.waits == "") + [self._haunt] * bool(self.ghosts)
         if self.unruly and self.rng.random() < 0.05:
-            choices = [self._lose_host] if self.rng.random() < 0.7 and self.losses < 5 else [self._lose_driver]
+            choices = (
+                [self._lose_host] if self.rng.random() < 0.7 and self.losses < 5 else [self._lose_driver]
+            )
         due = self.state.next_time()
         if due is not None and self.unruly and self.rng.random() < 0.3:
             choices = []

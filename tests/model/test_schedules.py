@@ -47,7 +47,9 @@ FIVE = Plan(
 )
 
 
-@pytest.mark.parametrize("torn", [False, True], ids=["what was noted last is lost", "all that was noted is kept"])
+@pytest.mark.parametrize(
+    "torn", [False, True], ids=["what was noted last is lost", "all that was noted is kept"]
+)
 def test_five_steps_survive_a_death_before_every_action_and_every_pair(torn: bool) -> None:
     calm = Simulation(FIVE, random.Random(0), unruly=False)
     expected = calm.run()
@@ -102,9 +104,7 @@ def spends_retries_on_lost_hosts(patch: Patch) -> None:
 def takes_a_stale_answer(patch: Patch) -> None:
     kept = plan.RunState.ended
 
-    def any_attempt(
-        self: plan.RunState, name: str, attempt: int, result: StepResult, now: float
-    ) -> None:
+    def any_attempt(self: plan.RunState, name: str, attempt: int, result: StepResult, now: float) -> None:
         kept(self, name, self.steps[name].attempt, result, now)
 
     patch.setattr(plan.RunState, "ended", any_attempt)

@@ -116,7 +116,7 @@ def test_the_race_sees_a_store_that_looks_before_it_writes(
 
 def wrongs(place: Place, run: str) -> list[str]:
     """What must not be on record of a run, however many worked at it."""
-    events = list(place.stores.metadata.events(run))
+    events = list(place.stores.metadata.events(run=run))
     kinds = Counter(type(event.body).__name__ for event in events)
     status = place.status(run)
     ends = Counter(
