@@ -215,8 +215,12 @@ async def execute(
         request = follower.arguments(project, request)
         spec, recorded = (None if request.resume else await _new_run(request, project, host, stores)), None
         folder = stores.run_folder(spec.name if spec is not None else request.resume)
-        # Whoever sees the lease may ask to cancel: that is heard before, and answered once the engine is at work.
-        with Interrupts(lambda **how: engine.cancel(**how)), Lease(folder):
+
+        def cancel(**how: float) -> None:
+            engine.cancel(**how)
+
+        # Whoever sees the lease may ask to cancel: heard from here on, and answered once the engine is at work.
+        with Interrupts(cancel), Lease(folder):
             if spec is None:
                 spec, recorded = _resumed(request, stores)
             listener = follower.begin(spec, project)
