@@ -213,18 +213,21 @@ async def execute(
     host, project = await executor.adopt(launched)
     try:
         request = follower.arguments(project, request)
-        spec, recorded = (
-            _resumed(request, stores)
-            if request.resume
-            else (await _new_run(request, project, host, stores), None)
-        )
-        with Lease(stores.run_folder(spec.name)):
+        spec, recorded = (None if request.resume else await _new_run(request, project, host, stores)), None
+        folder = stores.run_folder(spec.name if spec is not None else request.resume)
+
+        def cancel(**how: float) -> None:
+            engine.cancel(**how)
+
+        # Whoever sees the lease may ask to cancel: heard from here on, and answered once the engine is at work.
+        with Interrupts(cancel), Lease(folder):
+            if spec is None:
+                spec, recorded = _resumed(request, stores)
             listener = follower.begin(spec, project)
             parts = Stores(stores.metadata, stores.results, stores.logs, stores.read)
             engine = RunEngine(parts, executor, SystemClock(), listener)
             host.listen(engine.hear)
-            with Interrupts(engine.cancel):
-                ended = await engine.run(spec, project, host, recorded)
+            ended = await engine.run(spec, project, host, recorded)
         return spec.name, ended
     finally:
         await host.close()
@@ -267,6 +270,10 @@ def _resumed(request: RunRequest, stores: LocalStores) -> "tuple[RunSpec, dict[s
     from fairway.engine.resume import recorded_steps
 
     status = stores.metadata.run(request.resume)
+    if status.phase == "Succeeded":
+        raise UsageError(
+            f"run {request.resume} has succeeded meanwhile", hint=f"`fairway show {request.resume}`"
+        )
     return status.spec, recorded_steps(status, stores.results)
 
 
@@ -383,13 +390,38 @@ def engine_of(stores: LocalStores, run: str) -> int:
     return holder(stores.run_folder(run))
 
 
-def record_cancelled(stores: LocalStores, run: str) -> None:
-    """Put on record that an interrupted run will not go on."""
+def cancel_run(stores: LocalStores, run: str) -> bool:
+    """Tell the engine of a run to stop, or put on record that an interrupted run will not go on.
+
+    Returns:
+        Whether there was an engine to tell.
+
+    Raises:
+        UsageError: the run is over.
+    """
+    from fairway.local.leases import Lease, stop
     from fairway.spec.event import Event, RunEnded
     from fairway.spec.run import Failure, Phase, Reason
 
-    failure = Failure(reason=Reason.CANCELLED, message="cancelled after it was interrupted")
-    stores.metadata.append([Event(body=RunEnded(Phase.CANCELLED, failure), run=run, time=time.time())])
+    folder = stores.run_folder(run)
+    for left in reversed(range(10)):
+        if stop(folder):
+            return True
+        try:
+            with Lease(folder):
+                over = stores.metadata.run(run).phase.ended
+                if not over:
+                    failure = Failure(reason=Reason.CANCELLED, message="cancelled after it was interrupted")
+                    body = RunEnded(Phase.CANCELLED, failure)
+                    stores.metadata.append([Event(body=body, run=run, time=time.time())])
+        except UsageError:
+            if not left:
+                raise
+            continue
+        if over:
+            raise UsageError(f"run {run} is over already", hint=f"`fairway show {run}`")
+        break
+    return False
 
 
 def evaluations_of(stores: LocalStores, status: "RunStatus") -> "dict[str, Evaluation]":

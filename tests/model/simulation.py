@@ -6,12 +6,24 @@ results outlive an engine; everything else is lost with it, as on a real machine
 
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from fairway.plan.run import Begin, Conclude, Halt, LookUp, Recorded, RunState, Settle, decide
+from fairway.engine.resume import recorded_steps
+from fairway.plan.run import Action, Begin, Conclude, Halt, LookUp, Recorded, RunState, Settle, decide
 from fairway.spec.artifact import Artifact, Group, RefData
 from fairway.spec.quantities import Resources
-from fairway.spec.run import Failure, Phase, Reason, StepResult, StepSpec
+from fairway.spec.run import (
+    AttemptStatus,
+    Failure,
+    Phase,
+    Reason,
+    RunSpec,
+    RunStatus,
+    StepResult,
+    StepSpec,
+    StepStatus,
+)
 
 
 class Crash(Exception):
@@ -61,31 +73,96 @@ class Plan:
     cancel_at: int = -1
 
 
-@dataclass
-class Record:
-    """What survives an engine: settled steps, attempts begun, committed results and whether a cancel was asked."""
+@dataclass(frozen=True)
+class Called:
+    """Fact: the pipeline called a step."""
 
-    settled: dict[str, Settle] = field(default_factory=dict)
-    begun: Counter[str] = field(default_factory=Counter)
-    results: dict[tuple[str, int], StepResult] = field(default_factory=dict)
-    calls: dict[str, StepSpec] = field(default_factory=dict)
-    cancelled: bool = False
-    conclusion: Conclude | None = None
+    spec: StepSpec
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Fact: an attempt was handed to a host."""
+
+    step: str
+    attempt: int
+
+
+class Cancelling:
+    """Fact: somebody wants the run to stop."""
+
+
+Fact = Called | Begun | Settle | Cancelling | Conclude
+
+
+class Record:
+    """What survives an engine: the log as far as it was written, results of attempts, and what anybody was told.
+
+    An engine hands facts to its writer and goes on; `durable` of them are on disk. A death cuts the log anywhere behind
+    them, never in the middle of a batch's order.
+    """
+
+    def __init__(self) -> None:
+        self.log: list[Fact] = []
+        self.durable = 0
+        self.results: dict[tuple[str, int], StepResult] = {}
+        self.told: dict[str, tuple[Artifact, ...]] = {}
+        self.calls: dict[str, StepSpec] = {}
+        self.begun: Counter[str] = Counter()
+        self.settled: dict[str, Settle] = {}
+        self.cancelled = False
+        self.conclusion: Conclude | None = None
+
+    def add(self, fact: Fact) -> None:
+        """Note a fact; it is not on disk yet."""
+        self.log.append(fact)
+        self._fold(fact)
+
+    def cut(self, length: int) -> None:
+        """Forget what was not written."""
+        assert length >= self.durable
+        facts = self.log[:length]
+        self.log, self.durable = [], length
+        self.calls, self.begun, self.settled = {}, Counter(), {}
+        self.cancelled, self.conclusion = False, None
+        for fact in facts:
+            self.add(fact)
+
+    def _fold(self, fact: Fact) -> None:
+        if isinstance(fact, Called):
+            self.calls[fact.spec.name] = fact.spec
+        elif isinstance(fact, Begun):
+            self.begun[fact.step] = fact.attempt
+        elif isinstance(fact, Settle):
+            self.settled[fact.step] = fact
+        elif isinstance(fact, Cancelling):
+            self.cancelled = True
+        else:
+            self.conclusion = fact
+
+    def commit(self, result: StepResult) -> bool:
+        """Keep the result of an attempt unless there is one."""
+        return self.results.setdefault((result.step, result.attempt), result) is result
+
+    def read(self, run: str, step: str, attempt: int) -> StepResult | None:
+        """As the store of results answers."""
+        return self.results.get((step, attempt))
 
     def recorded(self) -> dict[str, Recorded]:
         """As an engine that takes the run up reads it."""
-        found: dict[str, Recorded] = {}
-        for name, spec in self.calls.items():
-            settled = self.settled.get(name)
-            done = settled is not None and settled.phase is Phase.SUCCEEDED
-            outputs = settled.outputs if settled is not None and done else None
-            if outputs is None:
-                for attempt in range(1, self.begun[name] + 1):
-                    result = self.results.get((name, attempt))
-                    if result is not None and result.failure is None:
-                        outputs = result.outputs
-            found[name] = Recorded(spec, self.begun[name], outputs, settled=done)
-        return found
+        steps = tuple(
+            StepStatus(
+                spec=spec,
+                phase=self.settled[name].phase if name in self.settled else Phase.PENDING,
+                attempts=(AttemptStatus(number=self.begun[name]),) if self.begun[name] else (),
+                outputs=self.settled[name].outputs if name in self.settled else (),
+            )
+            for name, spec in self.calls.items()
+        )
+        return recorded_steps(RunStatus(spec=_RUN, phase=Phase.RUNNING, started=0.0, steps=steps), self)
+
+
+_RUN = RunSpec(name="r", pipeline="main", project="")
 
 
 def artifact(name: str) -> Artifact:
@@ -98,23 +175,34 @@ class Simulation:
 
     Args:
         crashes: after how many actions of the whole run the engine dies, each once.
-        unruly: whether ends of attempts are repeated, delayed and put out of order, and hosts lost.
+        unruly: whether messages are repeated, delayed and put out of order, hosts and drivers lost, writes slow, and
+            attempts of dead engines still leave results.
+        torn: whether a death keeps all that was noted, although it was not written; only where nothing is unruly.
     """
 
     def __init__(
-        self, plan: Plan, rng: random.Random, crashes: frozenset[int] = frozenset(), *, unruly: bool = True
+        self,
+        plan: Plan,
+        rng: random.Random,
+        crashes: frozenset[int] = frozenset(),
+        *,
+        unruly: bool = True,
+        torn: bool = False,
     ):
         self.plan = plan
         self.by_name = {step.name: step for step in plan.steps}
         self.rng = rng
         self.crashes = crashes
         self.unruly = unruly
+        self.torn = torn
         self.record = Record()
         self.actions = 0
         self.now = 0.0
-        self.peak = Resources(cpu=0)
         self.faults: Counter[str] = Counter()
         self.losses = 0
+        self.executions = 0
+        self.ghosts: list[tuple[str, int]] = []
+        self.late: set[tuple[str, int]] = set()
 
     def run(self) -> Conclude:
         """Start engines until one sees the run to its end."""
@@ -122,56 +210,88 @@ class Simulation:
             try:
                 return self._engine()
             except Crash:
-                self.faults.clear()
-                continue
+                self._dead()
         raise AssertionError("more crashes than were asked for")
+
+    def _dead(self) -> None:
+        """What was not written is lost; what its attempts were about to commit may still be, once or much later."""
+        self.faults.clear()
+        record = self.record
+        if self.unruly:
+            record.cut(self.rng.randint(record.durable, len(record.log)))
+            self.ghosts += [one for one in self.flying if self.rng.random() < 0.5]
+            self.now = self.rng.uniform(0, 1e6)
+            self.late |= {key for key in record.results if key[0] not in record.calls}
+            self._haunt()
+        else:
+            record.cut(len(record.log) if self.torn else record.durable)
 
     def _engine(self) -> Conclude:
         self.state = RunState(self.plan.capacity, self.record.recorded())
         self.flying: list[tuple[str, int]] = []
         self.mail: list[StepResult] = []
-        self.delivered = 0
-        self.driver = self._pipeline()
-        self.waits = next(self.driver, None)
-        if self.waits is None:
-            self._returned()
+        self.deaths = self.still = 0
+        self.broken: Failure | None = None
+        self._start_driver()
         if self.record.cancelled:
             self.state.cancel()
-        for _ in range(100_000):
+        for _ in range(10_000):
             actions = decide(self.state, self.now)
             for action in actions:
                 self._perform(action)
                 if self.record.conclusion is not None:
+                    self._write()
                     return self.record.conclusion
+            if not self.unruly or self.rng.random() < 0.5:
+                self._write()
             if not actions:
                 self._something_happens()
         raise AssertionError("the run does not end")
 
-    def _pipeline(self):
+    def _write(self) -> None:
+        """All that was noted is on disk."""
+        self.record.durable = len(self.record.log)
+
+    def _start_driver(self) -> None:
+        self.driver = self._pipeline()
+        self.waits = next(self.driver, None)
+        if self.waits is None:
+            self._returned()
+
+    def _pipeline(self) -> Iterator[str]:
+        """The user's function: yields the name of the step it waits for, or nothing where it is just slow."""
         for step in self.plan.steps:
             spec = step.spec()
             if self.state.is_new(spec):
                 assert spec.name not in self.record.calls
-                self.record.calls[spec.name] = spec
+                self.record.add(Called(spec))
             self.state.called(spec)
             if self.unruly and self.rng.random() < 0.1:
                 self.state.called(spec)
+            if self.unruly and self.rng.random() < 0.2:
+                yield ""
             if step.name in self.plan.awaited:
                 yield step.name
-                failure = self.state.steps[step.name].failure
-                if failure is not None:
-                    self.state.delivered(step.name)
-                    if not self.plan.caught:
-                        self.broken = failure
-                        return
+                seen = self.state.steps[step.name]
+                if seen.failure is None:
+                    self._tell_outputs(step.name, seen.outputs)
+                    continue
+                self.state.delivered(step.name)
+                if not self.plan.caught:
+                    self.broken = seen.failure
+                    return
+
+    def _tell_outputs(self, name: str, outputs: tuple[Artifact, ...]) -> None:
+        """Somebody outside sees a step's result: it may never be another one again."""
+        assert self.record.told.setdefault(name, outputs) == outputs, f"{name} had another result before"
 
     def _returned(self) -> None:
-        failure = getattr(self, "broken", None)
+        failure = self.broken
         if failure is not None:
             failure = Failure(reason=Reason.UPSTREAM, message="", cause=failure.cause or "driver")
         self.state.returned(failure)
 
-    def _perform(self, action: object) -> None:
+    def _perform(self, action: Action) -> None:
         self.actions += 1
         if self.actions in self.crashes:
             raise Crash
@@ -182,24 +302,28 @@ class Simulation:
             self.state.looked_up(action.step, (artifact(action.step),) if hit else None)
             self.state.looked_up(action.step, None)
         elif isinstance(action, Halt):
-            self.record.results.setdefault(
-                (action.step, action.attempt), self._result(action.step, action.attempt, Reason.CANCELLED)
-            )
-            self._post(action.step, action.attempt)
+            key = (action.step, action.attempt)
+            assert key in self.flying or key in self.record.results, "an attempt was stopped that never began"
+            if key in self.flying:
+                self.flying.remove(key)
+                self.mail.append(self._result(*key, Reason.CANCELLED))
         elif isinstance(action, Settle):
             self._settle(action)
-        elif isinstance(action, Conclude):
-            self.record.conclusion = action
+        else:
+            self.record.add(action)
 
     def _begin(self, action: Begin) -> None:
         step = self.by_name[action.step]
         assert not self.record.cancelled, "a step began after the cancel"
-        assert (action.step, action.attempt) not in self.record.results, "an attempt's number was used twice"
+        assert action.attempt > self.record.begun[action.step], "an attempt's number was used twice"
+        key = (action.step, action.attempt)
+        assert key in self.late or key not in self.record.results, "an attempt has a result before it began"
+        assert action.step not in [name for name, _ in self.flying], "two attempts of a step at once"
         for name in step.after:
-            assert self.record.settled[name].phase is Phase.SUCCEEDED, (
-                "a step began before its input was there"
-            )
-        self.record.begun[action.step] = action.attempt
+            assert name in self.record.settled, "a step began before its input was there"
+            assert self.record.settled[name].phase is Phase.SUCCEEDED, "a step began without its input"
+            self._tell_outputs(name, self.state.steps[name].outputs)
+        self.record.add(Begun(action.step, action.attempt))
         self.flying.append((action.step, action.attempt))
         used = [self.by_name[name].resources for name, _ in self.flying]
         in_use = Resources(
@@ -216,41 +340,64 @@ class Simulation:
             assert action.outputs == before.outputs, "a step has two results"
         else:
             assert not action.replayed
-            self.record.settled[action.step] = action
+            self.record.add(action)
         if self.waits == action.step:
             self._go_on()
 
     def _go_on(self) -> None:
-        while self.waits is not None and self.state.steps[self.waits].phase.ended:
-            self.waits = next(self.driver, None)
+        """The pipeline gets the answers it waits for, until one is not there."""
+        while self.waits and self.state.steps[self.waits].phase.ended:
+            self._next()
+
+    def _next(self) -> None:
+        self.waits = next(self.driver, None)
         if self.waits is None:
             self._returned()
 
     def _something_happens(self) -> None:
         self._go_on()
         if self.plan.cancel_at >= 0 and self.actions >= self.plan.cancel_at and not self.record.cancelled:
-            self.record.cancelled = True
+            self.record.add(Cancelling())
             self.state.cancel()
             self.state.cancel()
             return
         choices = [self._finish] * bool(self.flying) + [self._deliver] * bool(self.mail)
-        if self.unruly and self.flying and self.losses < 5 and self.rng.random() < 0.05:
-            choices = [self._lose_host]
+        choices += [self._next] * (self.waits == "") + [self._haunt] * bool(self.ghosts)
+        if self.unruly and self.rng.random() < 0.05:
+            choices = (
+                [self._lose_host] if self.rng.random() < 0.7 and self.losses < 5 else [self._lose_driver]
+            )
         due = self.state.next_time()
         if due is not None and self.unruly and self.rng.random() < 0.3:
             choices = []
         if choices:
+            self.still = 0
             self.rng.choice(choices)()
         elif due is not None:
+            self.still = 0
+            self._write()
             self.now = max(self.now, due)
+        else:
+            self.still += 1
+            assert self.still < 3, "the run stands still"
 
     def _finish(self) -> None:
         """An attempt ends by itself: its result is committed; the message may come later."""
-        place = self.rng.randrange(len(self.flying)) if self.unruly else 0
-        name, attempt = self.flying[place]
-        reason = self.by_name[name].reason(attempt)
-        self.record.results.setdefault((name, attempt), self._result(name, attempt, reason))
+        name, attempt = self.flying[self.rng.randrange(len(self.flying)) if self.unruly else 0]
+        self._commit(name, attempt, self.by_name[name].reason(attempt))
         self._post(name, attempt)
+
+    def _commit(self, name: str, attempt: int, reason: Reason | None) -> None:
+        """An attempt leaves its result, if it is the first under its number. No two executions give the same."""
+        self.executions += 1
+        self.record.commit(self._result(name, attempt, reason))
+
+    def _haunt(self) -> None:
+        """An attempt of an engine or a host that is gone leaves its result after all; nobody says so."""
+        if self.ghosts:
+            name, attempt = self.ghosts.pop(self.rng.randrange(len(self.ghosts)))
+            self.late.add((name, attempt))
+            self._commit(name, attempt, self.by_name[name].reason(attempt))
 
     def _post(self, name: str, attempt: int) -> None:
         if (name, attempt) in self.flying:
@@ -271,14 +418,30 @@ class Simulation:
         if counts and result.failure is not None and result.failure.reason is not Reason.HOST:
             self.faults[result.step] += 1
 
+    def _lose_driver(self) -> None:
+        """The process of the pipeline dies; it is begun again and repeats its calls."""
+        if self.waits is not None and self.deaths < 2:
+            self.deaths += 1
+            self._start_driver()
+
     def _lose_host(self) -> None:
-        """Every attempt in flight dies without a result."""
+        """Every attempt in flight is given up; some had left a result, some do so later, and say so too late."""
         self.losses += 1
         for name, attempt in list(self.flying):
             self.flying.remove((name, attempt))
-            self._tell(self._result(name, attempt, Reason.HOST))
+            fate = self.rng.random()
+            if fate < 0.2:
+                self._commit(name, attempt, self.by_name[name].reason(attempt))
+            result = self.record.results.get((name, attempt))
+            self._tell(result or self._result(name, attempt, Reason.HOST))
+            if 0.2 < fate < 0.4:
+                self._commit(name, attempt, self.by_name[name].reason(attempt))
+                self.mail.append(self.record.results[name, attempt])
+            elif fate > 0.8:
+                self.ghosts.append((name, attempt))
+        self._lose_driver()
 
     def _result(self, name: str, attempt: int, reason: Reason | None) -> StepResult:
         failure = None if reason is None else Failure(reason=reason, message=str(reason))
-        outputs = (artifact(name),) if failure is None else ()
+        outputs = (artifact(f"{name}.{attempt}.{self.executions}"),) if failure is None else ()
         return StepResult(run="r", step=name, attempt=attempt, outputs=outputs, failure=failure)

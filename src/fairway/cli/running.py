@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
-import signal
 import sys
 import time
 from pathlib import Path
@@ -162,14 +160,9 @@ def cancel_command(run: str, as_json: bool) -> int:
     """
     stores = wiring.LocalStores(wiring.store_root())
     name = wiring.find_run(stores, run)
-    pid = wiring.engine_of(stores, name)
-    if pid > 0:
-        os.kill(pid, signal.SIGTERM)
+    if wiring.cancel_run(stores, name):
         said = f"run {name} is being cancelled"
-    elif stores.metadata.run(name).phase.ended:
-        raise UsageError(f"run {name} is over already", hint=f"`fairway show {name}`")
     else:
-        wiring.record_cancelled(stores, name)
         said = f"run {name} was interrupted before; it is cancelled now"
     stores.close()
     click.echo(json.dumps({"run": name, "cancelled": True}) if as_json else said, err=not as_json)

@@ -31,8 +31,11 @@ def _unrecorded(
     number = max(attempts, 1)
     while True:
         result = results.read(status.spec.name, step.spec.name, number)
-        if result is None:
-            return max(attempts, number - 1), outputs
-        if result.failure is None and step.spec.task != _REGISTER:
-            outputs = result.outputs
+        if result is not None:
+            attempts = number
+            if result.failure is None and step.spec.task != _REGISTER:
+                outputs = result.outputs
+        elif number > attempts:
+            return attempts, outputs
+        # The last attempt on record may have died without a result; the next one may have left one and not been noted.
         number += 1

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import signal
 import time
 from pathlib import Path
 from types import TracebackType
@@ -45,13 +46,14 @@ class Lease:
 
 
 def holder(folder: Path) -> int:
-    """Process id of the engine that works on the run of this folder; 0 when none does."""
+    """Process id of the engine that works on the run of this folder; 0 when none does, -1 when it is just starting."""
     try:
         fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return 0
     try:
-        if _locked(fd):
+        # Shared: of two that ask at once, none takes the other for an engine.
+        if _locked(fd, fcntl.LOCK_SH):
             return 0
         text = os.pread(fd, 20, 0)
         return int(text) if text.isdigit() else -1
@@ -59,9 +61,21 @@ def holder(folder: Path) -> int:
         os.close(fd)
 
 
-def _locked(fd: int) -> bool:
+def stop(folder: Path) -> bool:
+    """Ask the engine that works on the run of this folder to stop; False when there was none to ask."""
+    pid = holder(folder)
+    if pid <= 0:
+        return False
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _locked(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
+    try:
+        fcntl.flock(fd, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

@@ -139,7 +139,7 @@ def wrongs(storm: Storm) -> list[str]:
         if len(set(place.notes(f"returned-{who}"))) != 1:
             found.append(f"{name}: its pipeline returned different things")
         results = Counter(
-            event.step for event in metadata.events(name) if type(event.body).__name__ == "StepEnded"
+            event.step for event in metadata.events(run=name) if type(event.body).__name__ == "StepEnded"
         )
         found += [f"{name}/{step} ended {count} times" for step, count in results.items() if count > 1]
     found += [f"{who} has {count} runs that ended" for who, count in ended.items() if count > 1]

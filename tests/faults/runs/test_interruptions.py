@@ -85,6 +85,28 @@ def test_one_ctrl_c_lets_steps_tidy_up(place: Callable[..., Place]) -> None:
     assert not here.alive()
 
 
+def test_a_request_to_end_cancels_as_ctrl_c_does_and_a_later_engine_goes_on(
+    place: Callable[..., Place],
+) -> None:
+    """What an init system, a container or `fairway cancel` sends."""
+    here = place(TEXT)
+    engine = here.start("run", "project.py", "--count", "16")
+    assert wait_for(lambda: len(here.notes("ticks")) >= 3)
+    kill(engine.pid, signal.SIGTERM)
+    assert engine.wait(timeout=30) == 130
+    status = here.status()
+    assert status.phase is Phase.CANCELLED
+    done = {step.spec.name for step in status.steps if step.phase is Phase.SUCCEEDED}
+    assert done
+    assert not here.alive()
+
+    here.fairway("resume", here.runs()[0])
+
+    status = here.status()
+    assert status.phase is Phase.SUCCEEDED
+    assert all(len(step.attempts) == 1 for step in status.steps if step.spec.name in done)
+
+
 def test_a_second_ctrl_c_ends_what_does_not_listen(place: Callable[..., Place]) -> None:
     here = place(TEXT)
     engine = here.start("run", "project.py", "--which", "deaf")
@@ -186,7 +208,7 @@ def test_a_repeated_pipeline_that_takes_another_path_fails_clearly(place: Callab
 
 
 def test_a_pipeline_that_is_killed_again_and_again_ends(place: Callable[..., Place]) -> None:
-    here = place(WAVERING.replace("random.SystemRandom().randrange(10**6)", "3").replace("0.3", "5"))
+    here = place(WAVERING.replace("random.SystemRandom().randrange(10**6)", "3").replace("0.3", "2"))
     engine = here.start("run", "project.py", quiet=False)
     for death in range(3):
         assert wait_for(lambda: len(here.notes("drivers")) == death + 1)  # noqa: B023

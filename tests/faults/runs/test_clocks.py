@@ -1,0 +1,125 @@
+"""The clock of the machine is set a day forwards and backwards while runs are at work: nothing is early, late or lost."""
+
+import time
+from collections.abc import Callable
+
+from places import Place, kill, wait_for
+
+from fairway.spec.run import Phase, Reason
+
+JUMPS = """
+import os, time
+real = time.time
+def jumping():
+    try:
+        with open(os.path.join(os.environ["HOME"], "..", "jump")) as file:
+            return real() + float(file.read() or 0)
+    except (OSError, ValueError):
+        return real()
+time.time = jumping
+"""
+"""The wall clock of every process is off by what a file says at that moment; monotonic clocks do not jump, as on a machine."""
+
+TEXT = """
+@fw.task(timeout="20s")
+def tick(i: int) -> int:
+    note("ticks", i)
+    time.sleep(0.1)
+    return i
+
+@fw.task(retries=1)
+def second(i: int) -> int:
+    note("seconds", i)
+    assert os.path.exists("forgiving") or open("forgiving", "w").close()
+    return i
+
+@fw.task(timeout="1s")
+def slow() -> int:
+    note("ticks", "slow")
+    time.sleep(60)
+    return 0
+
+@fw.pipeline
+def main(which: str = "good") -> int:
+    if which == "slow":
+        return fw.value(slow())
+    return fw.value(second(1)) + sum(tick.map(range(12)))
+"""
+
+DAY = 86_400
+
+
+def set_clock(place: Place, seconds: int) -> None:
+    """Set the clock of all processes of a place forwards or backwards."""
+    new = place.folder / "jump.new"
+    new.write_text(str(seconds))
+    new.rename(place.folder / "jump")
+
+
+def test_runs_do_not_notice_that_the_clock_jumps(
+    place: Callable[..., Place], full: bool, measured: Callable[..., None]
+) -> None:
+    rounds = 20 if full else 1
+    jumps = 0
+    for number in range(rounds):
+        here = place(TEXT, planted=JUMPS)
+        for attempt in range(2):
+            words = ("run", "project.py") if not attempt else ("resume", here.runs()[0])
+            engine = here.start(*words, "--quiet")
+            before = len(here.notes("ticks"))
+            while engine.poll() is None:
+                jumps += 1
+                set_clock(here, DAY if (jumps + number) % 2 else -DAY)
+                time.sleep(0.05)
+                if not attempt and len(here.notes("ticks")) >= before + 4:
+                    kill(engine.pid)
+                    engine.wait()
+            assert engine.returncode in ((-9,) if not attempt else (0,)), (here.folder / "said").read_text()
+        status = here.status()
+        assert status.phase is Phase.SUCCEEDED
+        assert here.verified().problems == ()
+        reasons = [one.failure.reason for step in status.steps for one in step.attempts if one.failure]
+        assert set(reasons) <= {Reason.USER, Reason.HOST}, (
+            "the engine was killed; else only the task's own error"
+        )
+        assert all(one.usage.wall < 60 for step in status.steps for one in step.attempts)
+        numbers = [event.seq for event in here.stores.metadata.events()]
+        assert numbers == sorted(numbers)
+    measured(
+        "T16",
+        "The wall clock jumps a day forwards and backwards under runs that are killed and resumed",
+        goal="no early timeout, no lost run, order of the log and durations intact",
+        runs=rounds,
+        jumps=jumps,
+        wrong=0,
+    )
+
+
+def test_a_timeout_is_neither_early_nor_late_when_the_clock_jumps(place: Callable[..., Place]) -> None:
+    here = place(TEXT, planted=JUMPS)
+    engine = here.start("run", "project.py", "--which", "slow", "--quiet")
+    assert wait_for(lambda: here.notes("ticks"))
+    set_clock(here, -DAY)
+    assert engine.wait(30) == 1
+    attempt = here.status().steps[0].attempts[0]
+    assert attempt.failure is not None
+    assert attempt.failure.reason is Reason.TIMEOUT
+    assert 0.9 < attempt.usage.wall < 20
+
+
+BY_THE_CLOCK = (
+    JUMPS
+    + """
+time.monotonic = time.time
+"""
+)
+
+
+def test_the_check_sees_timeouts_by_the_wall_clock(place: Callable[..., Place]) -> None:
+    """With every clock jumping backwards a step's timeout is a day late."""
+    here = place(TEXT, planted=BY_THE_CLOCK)
+    engine = here.start("run", "project.py", "--which", "slow", "--quiet")
+    assert wait_for(lambda: here.notes("ticks"))
+    set_clock(here, -DAY)
+    time.sleep(2.5)
+    assert engine.poll() is None

@@ -1,0 +1,290 @@
+"""Two at once where there may be one: attempts that commit the same record, engines at one run, cancel, gc, builds."""
+
+import asyncio
+import multiprocessing
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+from places import Place, kill, wait_for
+
+from fairway.local import environments
+from fairway.spec.artifact import Artifact
+from fairway.spec.project import EnvironmentSpec
+from fairway.spec.run import Phase, StepResult
+from fairway.stores.results import FileResults
+
+RACERS = 4
+FORK = multiprocessing.get_context("fork")
+
+TEXT = """
+@fw.task
+def tick(i: int) -> str:
+    note("ticks", i)
+    time.sleep(0.02)
+    return os.urandom(8).hex()
+
+@fw.task
+def array(i: int) -> bytes:
+    time.sleep(0.02)
+    return os.urandom(100_000)
+
+@fw.pipeline
+def main(which: str = "tick", count: int = 6) -> int:
+    note("pipelines", os.getpid())
+    found = [fw.value(one) for one in globals()[which].map(range(count))]
+    return len(found)
+"""
+
+
+def racing(work: Callable[[int, int], object], rounds: int, racers: int = RACERS) -> list[list[object]]:
+    """What each of several processes got from `work(who, round)`, begun by all at the same moment, round by round."""
+    barrier = FORK.Barrier(racers)
+    pipes = [FORK.Pipe(duplex=False) for _ in range(racers)]
+
+    def race(who: int, gate: Barrier) -> None:
+        found: list[object] = []
+        for number in range(rounds):
+            gate.wait(60)
+            found.append(work(who, number))
+        pipes[who][1].send(found)
+
+    children = [FORK.Process(target=race, args=(who, barrier)) for who in range(racers)]
+    for child in children:
+        child.start()
+    by_racer = [pipe[0].recv() if pipe[0].poll(240) else [] for pipe in pipes]
+    for child in children:
+        child.join(30)
+        child.kill()
+    assert [len(found) for found in by_racer] == [rounds] * racers
+    return [list(found) for found in zip(*by_racer, strict=True)]
+
+
+def doubled(results: FileResults, rounds: int) -> list[str]:
+    """Attempts with more or fewer than one accepted result, of two attempts that several processes each carry out."""
+
+    def late(who: int, number: int) -> bool:
+        made = Artifact(format="json", digest=f"by {who}", size=1)
+        return results.commit(StepResult(run="r", step=f"s{number}", attempt=1 + who % 2, outputs=(made,)))
+
+    found: list[str] = []
+    for number, firsts in enumerate(racing(late, rounds)):
+        for attempt in (1, 2):
+            won = [who for who, first in enumerate(firsts) if first and 1 + who % 2 == attempt]
+            record = results.read("r", f"s{number}", attempt)
+            kept = record.outputs[0].digest if record is not None else "nothing"
+            if [f"by {who}" for who in won] != [kept]:
+                found.append(f"s{number}.{attempt}: {won} were accepted, kept is {kept}")
+    return found
+
+
+def test_of_late_and_double_attempts_one_result_each_is_accepted(
+    tmp_path: Path, full: bool, measured: Callable[..., None]
+) -> None:
+    rounds = 1_000 if full else 60
+    assert doubled(FileResults(tmp_path), rounds) == []
+    measured(
+        "T3",
+        "Processes that commit the result of the same attempt at the same moment, two attempts of a step at a time",
+        goal="exactly one result accepted of each attempt, and that one is read",
+        races=rounds,
+        processes=RACERS,
+        attempts=2 * rounds,
+        doubled=0,
+    )
+
+
+def test_the_race_sees_a_store_that_looks_before_it_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def commit(self: FileResults, result: StepResult) -> bool:
+        path = tmp_path / f"{result.step}.{result.attempt}"
+        if path.exists():
+            return False
+        time.sleep(0.001)
+        path.write_text(result.outputs[0].digest)
+        return True
+
+    monkeypatch.setattr(FileResults, "commit", commit)
+    assert doubled(FileResults(tmp_path), 20)
+
+
+def wrongs(place: Place, run: str) -> list[str]:
+    """What must not be on record of a run, however many worked at it."""
+    events = list(place.stores.metadata.events(run=run))
+    kinds = Counter(type(event.body).__name__ for event in events)
+    status = place.status(run)
+    ends = Counter(
+        event.step
+        for event in events
+        if type(event.body).__name__ == "StepEnded" and event.body.phase is Phase.SUCCEEDED
+    )
+    found = [f"{step} ended {count} times" for step, count in ends.items() if count > 1]
+    if status.phase.ended and type(events[-1].body).__name__ != "RunEnded":
+        found.append(f"{type(events[-1].body).__name__} after the end")
+    if kinds["RunStarted"] != 1:
+        found.append(f"started {kinds['RunStarted']} times")
+    return found + list(place.verified().problems)
+
+
+def interrupted(place: Place) -> str:
+    """A run whose engine was killed; its name."""
+    known = set(place.runs())
+    noted = len(place.notes("ticks"))
+    engine = place.start("run", "project.py", "--quiet")
+    assert wait_for(lambda: len(place.notes("ticks")) > noted, pause=0.002)
+    kill(engine.pid)
+    engine.wait()
+    return (set(place.runs()) - known).pop()
+
+
+def two_resume(place: Place, rng: random.Random) -> str:
+    """Two engines take up the same run, the second a little later."""
+    name = interrupted(place)
+    first = place.start("resume", name)
+    time.sleep(rng.random() * 0.6)
+    second = place.start("resume", name)
+    codes = {first.wait(60), second.wait(60)}
+    assert codes <= {0, 2}, codes
+    assert 0 in codes
+    assert place.status(name).phase is Phase.SUCCEEDED
+    return name
+
+
+def resume_while_running(place: Place, rng: random.Random) -> str:
+    """Somebody resumes a run that is not interrupted at all."""
+    known = set(place.runs())
+    engine = place.start("run", "project.py", "--quiet")
+    assert wait_for(lambda: set(place.runs()) - known, pause=0.002)
+    name = (set(place.runs()) - known).pop()
+    time.sleep(rng.random() * 0.2)
+    other = place.start("resume", name)
+    assert (engine.wait(60), other.wait(60)) in ((0, 0), (0, 2))
+    assert place.status(name).phase is Phase.SUCCEEDED
+    return name
+
+
+def cancel_while_finishing(place: Place, rng: random.Random) -> str:
+    """A cancel that comes about when the run ends: it ends either way, and the exit code says which."""
+    known = set(place.runs())
+    engine = place.start("run", "project.py", "--quiet")
+    assert wait_for(lambda: set(place.runs()) - known, pause=0.002)
+    name = (set(place.runs()) - known).pop()
+    time.sleep(rng.random() * 0.15)
+    asked = place.start("cancel", name).wait(60)
+    code, phase = engine.wait(60), place.status(name).phase
+    assert (code, phase) in ((0, Phase.SUCCEEDED), (130, Phase.CANCELLED)), (code, phase)
+    assert asked in ((0, 2) if code == 0 else (0,))
+    return name
+
+
+def cancel_while_resuming(place: Place, rng: random.Random) -> str:
+    """A cancel of an interrupted run that is just being taken up: never is a run at work that is over on record."""
+    name = interrupted(place)
+    engine = place.start("resume", name, "--quiet")
+    time.sleep(rng.random() * 0.5)
+    asked = place.start("cancel", name).wait(60)
+    code, phase = engine.wait(60), place.status(name).phase
+    assert (code, phase) in ((0, Phase.SUCCEEDED), (130, Phase.CANCELLED)), (code, phase)
+    assert asked in (0, 2)
+    return name
+
+
+def gc_while_running(place: Place, rng: random.Random) -> str:
+    """Sweeping takes nothing that a run at work has just made and not noted yet."""
+    known = set(place.runs())
+    engine = place.start("run", "project.py", "--which", "array", "--quiet")
+    while engine.poll() is None:
+        time.sleep(rng.random() * 0.05)
+        assert place.start("gc").wait(60) == 0
+    assert engine.returncode == 0
+    name = (set(place.runs()) - known).pop()
+    for step in place.status(name).steps:
+        assert len(place.stores.load(step.outputs[0])) == 100_000  # type: ignore[arg-type]
+    return name
+
+
+RACES = [two_resume, resume_while_running, cancel_while_finishing, cancel_while_resuming, gc_while_running]
+
+
+def test_commands_that_race_for_a_run_leave_it_whole(
+    place: Callable[..., Place], full: bool, measured: Callable[..., None]
+) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    rng = random.Random(seed)
+    rounds = 25 if full else 1
+    here = place(TEXT)
+    for _ in range(rounds):
+        for race in RACES:
+            assert wrongs(here, race(here, rng)) == [], race.__name__
+    measured(
+        "T3-commands",
+        "Two engines at one run, resume while running, cancel while finishing and while resuming, gc while running",
+        goal="one engine at a time, each step ends once, nothing after the end, nothing made is swept",
+        races=rounds * len(RACES),
+        wrong=0,
+    )
+
+
+NO_LEASE = """
+import fairway.local.leases as leases
+leases._locked = lambda fd, kind=0: True
+"""
+
+
+def test_the_check_sees_engines_without_a_lease(place: Callable[..., Place]) -> None:
+    here = place(TEXT.replace("0.02", "0.3"), planted=NO_LEASE)
+    name = interrupted(here)
+    for engine in [here.start("resume", name) for _ in range(2)]:
+        engine.wait(60)
+    assert wrongs(here, name)
+
+
+INSTALLER = """#!/bin/sh
+for last; do :; done
+if [ "$1" = venv ]; then
+    echo build >> "$BUILDS"
+    mkdir "$last" || exit 1
+    sleep 0.02
+    mkdir "$last/bin" || exit 1
+fi
+"""
+
+
+def test_an_environment_that_many_want_at_once_is_built_once(
+    tmp_path: Path, full: bool, monkeypatch: pytest.MonkeyPatch, measured: Callable[..., None]
+) -> None:
+    """The installer here only makes folders; that two would meet in one shows as an error of theirs."""
+    rounds = 200 if full else 8
+    tools, builds = tmp_path / "tools", tmp_path / "builds"
+    tools.mkdir()
+    (tools / "uv").write_text(INSTALLER)
+    (tools / "uv").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    monkeypatch.setenv("BUILDS", str(builds))
+
+    def build(who: int, number: int) -> str:
+        wanted = EnvironmentSpec(requirements=(f"package=={number}",))
+        try:
+            built = asyncio.run(environments.ensure(wanted, tmp_path / "cache", lambda text: None))
+        except Exception as error:
+            return str(error)
+        return "" if (built.package / "fairway").exists() else "not whole"
+
+    for said in racing(build, rounds):
+        assert said == [""] * RACERS
+    assert len(builds.read_text().splitlines()) == rounds
+    measured(
+        "T3-builds",
+        "Processes that want the same environment at the same moment",
+        goal="it is built once and whole for all",
+        races=rounds,
+        processes=RACERS,
+        wrong=0,
+    )
