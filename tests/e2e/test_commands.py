@@ -159,6 +159,8 @@ def test_exit_codes_tell_what_happened(project: Project) -> None:
         (["models", "alias", "toy", "champion", "9"], "toy has no version 9"),
         (["models", "compare", "toy:1", "toy:9"], "toy has no version 9"),
         (["deploy", "ghost"], "ghost"),
+        (["rollback", "ghost"], "no endpoint 'ghost'"),
+        (["undeploy", "ghost"], "no endpoint 'ghost'"),
         (["deploy", "toy@ghost"], "ghost"),
     ],
 )
@@ -166,6 +168,7 @@ def test_what_is_not_there_is_said_with_exit_code_4(models: Project, words: list
     stderr = models.fairway(*words, expect=4).stderr
     assert said in stderr
     assert "hint: " in stderr
+    assert "platform started" not in stderr
 
 
 def test_a_step_that_is_not_there_is_said_too(models: Project) -> None:

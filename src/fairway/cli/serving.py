@@ -13,7 +13,7 @@ from fairway import wiring
 from fairway.cli import views
 from fairway.local import platforms, sightings
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
-from fairway.spec.errors import EXIT_DONE, UsageError
+from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
@@ -77,7 +77,9 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     Example:
       fairway rollback churn
     """
-    platform = wiring.platform(wiring.store_root(), _silent if as_json else _say)
+    root = wiring.store_root()
+    _check_known(root, endpoint)
+    platform = wiring.platform(root, _silent if as_json else _say)
     answer = asyncio.run(platform.rollback(endpoint, revision or 0))
     if as_json:
         click.echo(views.as_json(answer))
@@ -96,13 +98,25 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     Example:
       fairway undeploy churn
     """
-    platform = wiring.platform(wiring.store_root(), _silent if as_json else _say)
+    root = wiring.store_root()
+    _check_known(root, endpoint)
+    platform = wiring.platform(root, _silent if as_json else _say)
     asyncio.run(platform.undeploy(endpoint))
     if as_json:
         click.echo(views.as_json({"undeployed": endpoint}))
     else:
         _say(f"{endpoint} is taken away")
     return EXIT_DONE
+
+
+def _check_known(root: Path, endpoint: str) -> None:
+    """A name that was never deployed starts no platform. Raises NotFound."""
+    stores = wiring.LocalStores(root)
+    try:
+        if endpoint not in {status.name for status in stores.metadata.endpoints()}:
+            raise NotFound(f"there is no endpoint {endpoint!r}", hint="`fairway endpoints` lists them")
+    finally:
+        stores.close()
 
 
 @click.command("endpoints")
