@@ -11,7 +11,6 @@ from typing import Any, BinaryIO
 from fairway.formats.encoded import SMALL, Content, Encoded
 from fairway.formats.frameworks import load
 
-_PIECE = 2**20
 _KINDS = "biufcmMSUV"
 _REGISTERED = 2
 """What numpy says of an element type that another package added, which the format cannot name."""
@@ -50,9 +49,7 @@ def write_array(stream: BinaryIO, array: Any) -> None:
         return
     npy.write_array_header_1_0(stream, npy.header_data_from_array_1_0(plain))
     flat = (plain if plain.flags.c_contiguous else plain.T).reshape(-1).view(np.uint8)
-    data = memoryview(flat)
-    for start in range(0, len(data), _PIECE):
-        stream.write(data[start : start + _PIECE])
+    stream.write(memoryview(flat))
 
 
 def decode(content: Content, kind: str = "") -> object:

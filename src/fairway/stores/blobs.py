@@ -7,6 +7,7 @@ its digest, and the directory made durable. Knows nothing of formats or of what 
 import hashlib
 import io
 import os
+import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,12 +17,14 @@ from typing import Any
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import CorruptArtifact, NotFound
 from fairway.stores import folders
-from fairway.stores.durable import make_folders, sync, sync_folder, temporary_name, write_all
+from fairway.stores.durable import begin_writing, make_folders, sync, sync_folder, temporary_name, write_all
 from fairway.stores.faults import Explaining
 from fairway.stores.layout import Layout
 from fairway.stores.sweeping import Swept, sweep
 
 _CHUNK = 1 << 20
+_LARGE = 16 << 20
+_PIECE = 8 << 20
 _DIGITS = frozenset("0123456789abcdef")
 _MAX_CHECKED = 200_000
 
@@ -52,9 +55,25 @@ class HashingFile(io.RawIOBase):
                 self._drain()
         else:
             self._drain()
-            self._hash.update(view)
-            write_all(self._fd, view)
+            if len(view) < _LARGE:
+                for place in range(0, len(view), _CHUNK):
+                    self._hash.update(view[place : place + _CHUNK])
+                    write_all(self._fd, view[place : place + _CHUNK])
+            else:
+                self._write_large(view)
         return len(view)
+
+    def _write_large(self, view: memoryview) -> None:
+        """Hash on one core while the other writes, and have the disk begin before it is waited for."""
+        hashing = threading.Thread(target=self._hash.update, args=(view,))
+        hashing.start()
+        try:
+            for place in range(0, len(view), _PIECE):
+                piece = view[place : place + _PIECE]
+                write_all(self._fd, piece)
+                begin_writing(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - len(piece), len(piece))
+        finally:
+            hashing.join()
 
     def tell(self) -> int:
         """Bytes written so far."""

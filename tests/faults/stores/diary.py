@@ -133,6 +133,7 @@ def main() -> None:
     planted = sys.argv[5] if len(sys.argv) > 5 else ""
     if planted:
         PLANTED[planted]()
+    blob_files._LARGE, blob_files._PIECE = 50_000, 30_000
     for number in range(first, last + 1) if "folder" in kinds else ():
         folder_of(root.parent / "folders", number)
     say("begin")
