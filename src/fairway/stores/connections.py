@@ -53,7 +53,7 @@ def explain_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
         return explain(OSError(errno.ENOSPC, "no space left"), "recording events", path)
     if primary == sqlite3.SQLITE_IOERR:
         return disk_failed("using the database", path, name)
-    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+    if primary in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or "codec can't decode" in str(error):
         return StorageError(
             f"the database {path} is damaged ({error})",
             hint="see how much with `fairway doctor`; models and artifacts are kept apart from it",
@@ -300,6 +300,8 @@ class ReadConnections:
                 yield kept
         except sqlite3.Error as error:
             raise explain_sqlite(error, self._layout.database) from error
+        except UnicodeDecodeError as error:
+            raise explain_sqlite(sqlite3.DatabaseError(str(error)), self._layout.database) from error
 
     def _open(self) -> sqlite3.Connection | None:
         """A connection to keep; None as long as there is no database. Raises _NoRoom."""
