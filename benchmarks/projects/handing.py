@@ -8,9 +8,9 @@ import fairway as fw
 
 
 @fw.task
-def make(megabytes: int) -> tuple[np.ndarray, float]:
-    """An array, and when it was ready."""
-    made = np.random.default_rng(0).random(megabytes * 125_000)
+def make(megabytes: int, number: int) -> tuple[np.ndarray, float]:
+    """An array that no other number gives, and when it was ready."""
+    made = np.random.default_rng(number).random(megabytes * 125_000)
     return made, time.monotonic()
 
 
@@ -26,8 +26,8 @@ def use(array: np.ndarray, ready: float) -> float:
 def main(out: str, megabytes: int = 100, count: int = 3):
     """So many arrays, one after the other."""
     seen: list[float] = []
-    for _ in range(count):
-        array, ready = make(megabytes)
+    for number in range(count):
+        array, ready = make(megabytes, number)
         seen.append(float(use(array, ready)))
     with open(out, "w") as file:
         file.write(" ".join(map(str, seen)))
