@@ -9,12 +9,9 @@ from collections.abc import Callable
 from typing import Literal
 
 from fairway.spec.errors import UsageError
-from fairway.spec.wire import DRIVER
+from fairway.spec.wire import DRIVER, REGISTER
 
 Kind = Literal["task", "pipeline", "endpoint"]
-
-REGISTER = "register"
-"""Task name of the built-in step that packages a model."""
 
 _NAME = re.compile(r"[^\W\d][\w.-]{0,62}|\d[\w.-]{0,62}")
 _COUNTED = re.compile(r".*-\d+")

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Sequence
 from typing import cast
 
-from fairway.author.naming import REGISTER
 from fairway.author.ref import Ref, value
 from fairway.author.session import current, is_ref
 from fairway.author.task import as_refs
@@ -13,6 +12,7 @@ from fairway.spec.errors import NotFound, UsageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import Candidate, Gates, Lineage, ModelVersion
 from fairway.spec.run import MetricPoint, StepSpec
+from fairway.spec.wire import REGISTER
 
 __all__ = ["REGISTER", "log", "model", "register", "show"]
 

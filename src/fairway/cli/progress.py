@@ -4,7 +4,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterable
+from itertools import islice
 from typing import TextIO
 
 import msgspec
@@ -13,7 +13,7 @@ from fairway.engine.run import Listener
 from fairway.spec.event import AttemptEnded, AttemptStarted, Event, StepCalled, StepEnded
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Phase, Reason, StepSpec, Usage
-from fairway.spec.wire import DRIVER
+from fairway.spec.wire import DRIVER, REGISTER
 from fairway.stores.logs import plain
 
 _WORDS = {Phase.SUCCEEDED: "done", Phase.FAILED: "failed", Phase.CANCELLED: "cancelled"}
@@ -190,9 +190,9 @@ class Progress(Listener):
         spec = self._calls.get(step)
         if spec is None:
             return step
-        if spec.label and self._counts.get(spec.task, 0) > 1:
-            return f"{spec.task} {spec.label}"
-        return step
+        if spec.task == REGISTER:  # Its line names the model in any case.
+            return REGISTER
+        return f"{spec.task} {spec.label}" if spec.label else step
 
     def _print(self, text: str) -> None:
         self._clear()
@@ -206,7 +206,7 @@ class Progress(Listener):
         if not self._live or now - self._drawn < _REDRAW:
             return
         self._drawn = now
-        running = ", ".join(_first(self._running, 3, self._title))
+        running = ", ".join(self._title(step) for step in islice(self._running, 3))
         more = f" and {len(self._running) - 3} more" if len(self._running) > 3 else ""
         width = _width(self._stream)
         text = f"  {self._ended}/{len(self._calls)} steps   {running}{more}"[: max(10, width - 1)]
@@ -235,15 +235,6 @@ def _width(stream: TextIO) -> int:
 
 def _steps(count: int) -> str:
     return "1 step" if count == 1 else f"{count} steps"
-
-
-def _first(names: Iterable[str], count: int, title: "object") -> list[str]:
-    chosen: list[str] = []
-    for name in names:
-        if len(chosen) == count:
-            break
-        chosen.append(title(name))  # type: ignore[operator]
-    return chosen
 
 
 def story() -> TextIO:

@@ -4,8 +4,7 @@ from fairway.plan.run import Recorded
 from fairway.ports import ResultStore
 from fairway.spec.artifact import Artifact
 from fairway.spec.run import Phase, RunStatus, StepStatus
-
-_REGISTER = "register"
+from fairway.spec.wire import REGISTER
 
 
 def recorded_steps(status: RunStatus, results: ResultStore) -> dict[str, Recorded]:
@@ -33,7 +32,7 @@ def _unrecorded(
         result = results.read(status.spec.name, step.spec.name, number)
         if result is not None:
             attempts = number
-            if result.failure is None and step.spec.task != _REGISTER:
+            if result.failure is None and step.spec.task != REGISTER:
                 outputs = result.outputs
         elif number > attempts:
             return attempts, outputs

@@ -18,7 +18,6 @@ from typing import Protocol, cast
 import msgspec
 
 from fairway.author import describe, redaction, session
-from fairway.author.reporting import REGISTER
 from fairway.author.task import Task
 from fairway.ports import ArtifactStore, ResultStore
 from fairway.runner import processes, registering
@@ -28,7 +27,7 @@ from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError, StepFailed, StorageError
 from fairway.spec.run import Failure, Reason, StepResult, out_of_memory
-from fairway.spec.wire import DRIVER, Committed, Returned, Start
+from fairway.spec.wire import DRIVER, REGISTER, Committed, Returned, Start
 
 
 class Project(Protocol):

@@ -15,6 +15,8 @@ PROTOCOL = 1
 MAX_FRAME = 64 * 2**20
 DRIVER = "pipeline"
 """The step name under which a run's driver is started and logs."""
+REGISTER = "register"
+"""Task of the built-in step that packages a model."""
 
 
 class Bind(msgspec.Struct, frozen=True, kw_only=True, tag="bind"):
