@@ -30,11 +30,16 @@ _MAX_CHECKED = 200_000
 
 
 class HashingFile(io.RawIOBase):
-    """A file for writing, not for seeking, that hashes what passes; a blob once its block has ended."""
+    """A file for writing, not for seeking, that hashes what passes; a blob once its block has ended.
+
+    What is large is hashed on another core while it is written and made durable: nobody may change it before the
+    block has ended.
+    """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._hash = hashlib.sha256()
+        self._hashing: threading.Thread | None = None
         self._pending = bytearray()
         self._size = 0
         self._digest = ""
@@ -56,6 +61,7 @@ class HashingFile(io.RawIOBase):
         else:
             self._drain()
             if len(view) < _LARGE:
+                self._await_hash()
                 for place in range(0, len(view), _CHUNK):
                     self._hash.update(view[place : place + _CHUNK])
                     write_all(self._fd, view[place : place + _CHUNK])
@@ -65,15 +71,23 @@ class HashingFile(io.RawIOBase):
 
     def _write_large(self, view: memoryview) -> None:
         """Hash on one core while the other writes, and have the disk begin before it is waited for."""
-        hashing = threading.Thread(target=self._hash.update, args=(view,))
-        hashing.start()
-        try:
-            for place in range(0, len(view), _PIECE):
-                piece = view[place : place + _PIECE]
-                write_all(self._fd, piece)
-                begin_writing(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - len(piece), len(piece))
-        finally:
-            hashing.join()
+        self._await_hash()
+        self._hashing = threading.Thread(target=self._hash.update, args=(view,))
+        self._hashing.start()
+        for place in range(0, len(view), _PIECE):
+            piece = view[place : place + _PIECE]
+            write_all(self._fd, piece)
+            begin_writing(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - len(piece), len(piece))
+
+    def _await_hash(self) -> None:
+        if self._hashing is not None:
+            self._hashing.join()
+            self._hashing = None
+
+    @property
+    def is_hashing(self) -> bool:
+        """Whether some of what was written is still being hashed."""
+        return self._hashing is not None and self._hashing.is_alive()
 
     def tell(self) -> int:
         """Bytes written so far."""
@@ -93,6 +107,7 @@ class HashingFile(io.RawIOBase):
 
     def _drain(self) -> None:
         if self._pending:
+            self._await_hash()
             self._hash.update(self._pending)
             write_all(self._fd, self._pending)
             self._pending = bytearray()
@@ -101,6 +116,7 @@ class HashingFile(io.RawIOBase):
         """Write what is pending; no more is taken. Returns the digest."""
         if not self._digest:
             self._drain()
+            self._await_hash()
             self._digest = self._hash.hexdigest()
         return self._digest
 
@@ -141,6 +157,8 @@ class FileArtifacts:
             file = HashingFile(fd)
             with Explaining("storing an artifact", self._blobs):
                 yield file
+                if file.is_hashing:
+                    sync(fd, temporary)
                 digest = file.finish()
                 if not self._have(digest, file.size):
                     self._place(fd, temporary, digest)
