@@ -38,7 +38,7 @@ class _Held(msgspec.Struct):
     memory: int = 0
     begun: int = 0
     since: float = math.inf
-    name: str = ""
+    title: str = ""
     last: StepEnded | None = None
 
     def cost(self) -> str:
@@ -56,6 +56,8 @@ class Progress(Listener):
         self._quiet = quiet
         self._live = stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
         self._calls: dict[str, _Call] = {}
+        self._called = 0
+        self._speakers: dict[str, str] = {}
         self._open: dict[str, int] = {}
         self._counts: dict[str, int] = {}
         self._held: dict[str, _Held] = {}
@@ -89,6 +91,7 @@ class Progress(Listener):
         """Know a step by its call."""
         task = sys.intern(spec.task)
         self._calls[spec.name] = _Call(task, spec.label, spec.retries)
+        self._called += 1
         self._open[spec.task] = self._open.get(spec.task, 0) + 1
         self._counts[spec.task] = self._counts.get(spec.task, 0) + 1
 
@@ -96,7 +99,7 @@ class Progress(Listener):
         """Count a step that needs no work; their number is printed before the first one that does."""
         self._kept += 1
         self._ended += 1
-        self._open[self._calls[step].task] -= 1
+        self._open[self._calls.pop(step).task] -= 1
 
     def output(self, step: str, attempt: int, data: bytes) -> None:
         """Print complete lines of a step's output behind its name."""
@@ -106,7 +109,7 @@ class Progress(Listener):
         lines = data.split(b"\n")
         if lines[-1]:
             self._partial[step, attempt] = lines[-1][-65536:]
-        name = "" if step == DRIVER else self._title(step)
+        name = "" if step == DRIVER else self._speakers.setdefault(step, self._title(step))
         for line in lines[:-1]:
             text = plain(line.decode("utf-8", "replace").rstrip("\r"))
             self._print(f"  {name} | {text}" if name else f"  | {text}")
@@ -150,14 +153,15 @@ class Progress(Listener):
         self._lines[spec.task] = self._lines.get(spec.task, 0) + 1
         one = _Held()
         self._hold(one, step, body)
-        self._line(self._title(step), body, one.cost())
+        self._line(one.title, body, one.cost())
 
     def _hold(self, held: _Held, step: str, body: StepEnded) -> None:
         """Add a step to those that get a line together."""
         usage, begun = self._usage.pop(step, None), self._begun.pop(step, None)
         held.count += 1
         held.cached += body.cached
-        held.name, held.last = step, body
+        held.title, held.last = self._title(step), body
+        self._calls.pop(step, None)
         if usage is not None:
             held.wall += usage.wall
             held.memory = max(held.memory, usage.memory)
@@ -169,7 +173,7 @@ class Progress(Listener):
         held = self._held.pop(task, None)
         if held is None or held.last is None:
             return
-        title = f"{task} ×{held.count}" if held.count > 1 else self._title(held.name)
+        title = f"{task} ×{held.count}" if held.count > 1 else held.title
         if 0 < held.cached < held.count:
             self._print(f"  {title:<24} done      {held.cost()}   {held.cached} of them cached")
             return
@@ -189,7 +193,7 @@ class Progress(Listener):
     def _title(self, step: str) -> str:
         spec = self._calls.get(step)
         if spec is None:
-            return step
+            return self._speakers.get(step, step)
         if spec.task == REGISTER:  # Its line names the model in any case.
             return REGISTER
         return f"{spec.task} {spec.label}" if spec.label else step
@@ -209,7 +213,7 @@ class Progress(Listener):
         running = ", ".join(self._title(step) for step in islice(self._running, 3))
         more = f" and {len(self._running) - 3} more" if len(self._running) > 3 else ""
         width = _width(self._stream)
-        text = f"  {self._ended}/{len(self._calls)} steps   {running}{more}"[: max(10, width - 1)]
+        text = f"  {self._ended}/{self._called} steps   {running}{more}"[: max(10, width - 1)]
         self._write(f"\r\x1b[K{text}")
 
     def _clear(self) -> None:

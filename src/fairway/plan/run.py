@@ -12,7 +12,7 @@ import msgspec
 
 from fairway.spec.artifact import Artifact, Group, Node, RefData, walk
 from fairway.spec.quantities import Resources, format_memory
-from fairway.spec.run import Failure, Phase, Reason, StepResult, StepSpec
+from fairway.spec.run import ONE_CORE, Failure, Phase, Reason, StepResult, StepSpec
 
 _COUNTED = (Reason.USER, Reason.CRASH, Reason.OOM, Reason.TIMEOUT)
 _MAX_HOST_LOSSES = 10
@@ -98,7 +98,7 @@ class StepState:
     )
 
     def __init__(self, spec: StepSpec, resources: Resources) -> None:
-        self._call = _pack(spec)
+        self._call = _pack(msgspec.structs.replace(spec, name="", resources=ONE_CORE))
         self._left = b""
         self.name = spec.name
         self.resources = resources
@@ -118,7 +118,8 @@ class StepState:
     @property
     def spec(self) -> StepSpec:
         """The call."""
-        return _unpack_call(self._call)
+        call = _unpack_call(self._call)
+        return msgspec.structs.replace(call, name=self.name, resources=self.resources)
 
     @property
     def outputs(self) -> tuple[Artifact, ...]:

@@ -61,6 +61,10 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
+ONE_CORE = Resources()
+"""What a step needs whose task asks for nothing."""
+
+
 class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call of a task in a run.
 
@@ -77,7 +81,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     inputs: dict[str, Node]
     label: str = ""
     outputs: int = 0
-    resources: Resources = Resources()
+    resources: Resources = ONE_CORE
     retries: int = 0
     timeout: float = 0.0
     cache: bool = False
@@ -195,3 +199,22 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     steps: tuple[StepStatus, ...] = ()
     models: tuple[str, ...] = ()
     alive: bool = False
+
+
+class RunRequest(msgspec.Struct, kw_only=True):
+    """A run that somebody asked for.
+
+    Attributes:
+        file: the project file; empty for one from a notebook, whose pipeline is in `pickled`.
+        pipeline: which pipeline; the only one when empty.
+        texts: typed parameters; `values` are Python values instead.
+        resume: name of a run to take up again.
+    """
+
+    file: str = ""
+    pickled: str = ""
+    pipeline: str = ""
+    texts: dict[str, list[str]] = msgspec.field(default_factory=dict[str, list[str]])
+    values: dict[str, object] | None = None
+    config: str = ""
+    resume: str = ""
