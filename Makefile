@@ -14,9 +14,11 @@ WORKERS ?= 2
 	$(PYTHON) -m venv .venv
 	@touch $@
 
-.venv/demo-ready: .venv/made requirements/demo.txt pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/demo.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+# pip brings uv, and uv the rest, several times as fast.
+.venv/demo-ready: .venv/made requirements/uv.txt requirements/demo.txt pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/demo.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/dev-ready: .venv/demo-ready requirements/dev.txt
@@ -53,6 +55,7 @@ check: lint types contracts
 lock:
 	$(UV) pyproject.toml --all-extras --group build --group dev -o requirements/dev.txt
 	$(UV) --group torch -c requirements/dev.txt -o requirements/torch.txt
+	$(UV) --group uv -c requirements/dev.txt -o requirements/uv.txt
 	$(UV) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
 	$(UV) pyproject.toml --extra sklearn --extra data --extra rl --group build -c requirements/dev.txt -o requirements/demo.txt
 
