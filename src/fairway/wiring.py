@@ -11,8 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-import msgspec
-
 from fairway.local.hosts import HostSetup, Launched, launch
 from fairway.spec.errors import Interrupted, NotFound, UsageError
 
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
     from fairway.spec.evaluation import Evaluation
     from fairway.spec.event import RunEnded
     from fairway.spec.project import ProjectSpec
-    from fairway.spec.run import RunSpec, RunStatus
+    from fairway.spec.run import RunRequest, RunSpec, RunStatus
     from fairway.stores import FileArtifacts, FileLogs, FileResults, SqliteMetadata
 
 STORE = ".fairway"
@@ -144,25 +142,6 @@ class LocalStores:
             self._metadata.close()
 
 
-class RunRequest(msgspec.Struct, kw_only=True):
-    """A run that somebody asked for.
-
-    Attributes:
-        file: the project file; empty for one from a notebook, whose pipeline is in `pickled`.
-        pipeline: which pipeline; the only one when empty.
-        texts: typed parameters; `values` are Python values instead.
-        resume: name of a run to take up again.
-    """
-
-    file: str = ""
-    pickled: str = ""
-    pipeline: str = ""
-    texts: dict[str, list[str]] = msgspec.field(default_factory=dict[str, list[str]])
-    values: dict[str, object] | None = None
-    config: str = ""
-    resume: str = ""
-
-
 _ahead: dict[str, Launched] = {}
 
 
@@ -190,13 +169,13 @@ class Follower:
     def note(self, text: str) -> None:
         """Something worth a line happened outside any step."""
 
-    def arguments(self, project: "ProjectSpec", request: RunRequest) -> RunRequest:
+    def arguments(self, project: "ProjectSpec", request: "RunRequest") -> "RunRequest":
         """The project is known: a chance to read the command line by its parameters."""
         return request
 
 
 async def execute(
-    request: RunRequest, stores: LocalStores, launched: Launched, follower: Follower
+    request: "RunRequest", stores: LocalStores, launched: Launched, follower: Follower
 ) -> "tuple[str, RunEnded]":
     """Run a pipeline to its end on this machine; returns the run's name and how it ended.
 
@@ -210,6 +189,7 @@ async def execute(
 
     setup = HostSetup(root=str(stores.root), project=request.file, pickled=request.pickled)
     executor = LocalExecutor(setup, cache_folder(stores.root), follower.note)
+    stores.metadata.open_ahead()
     host, project = await executor.adopt(launched)
     try:
         request = follower.arguments(project, request)
@@ -234,7 +214,7 @@ async def execute(
 
 
 async def _new_run(
-    request: RunRequest, project: "ProjectSpec", host: object, stores: LocalStores
+    request: "RunRequest", project: "ProjectSpec", host: object, stores: LocalStores
 ) -> "RunSpec":
     from fairway.engine.names import new_name
     from fairway.local.executor import LocalHost
@@ -266,7 +246,7 @@ async def _new_run(
     )
 
 
-def _resumed(request: RunRequest, stores: LocalStores) -> "tuple[RunSpec, dict[str, Recorded]]":
+def _resumed(request: "RunRequest", stores: LocalStores) -> "tuple[RunSpec, dict[str, Recorded]]":
     from fairway.engine.resume import recorded_steps
 
     status = stores.metadata.run(request.resume)
@@ -316,6 +296,7 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
     from fairway.author.pipeline import Pipeline
     from fairway.engine.report import Run
     from fairway.local.interrupts import blocking
+    from fairway.spec.run import RunRequest
 
     if not isinstance(pipeline, Pipeline):
         raise UsageError("fairway.run takes a pipeline", hint="decorate the function with `@fw.pipeline`")
@@ -458,7 +439,7 @@ def save_shown(stores: LocalStores, status: "RunStatus", folder: str) -> int:
 
 
 async def foresee(
-    request: RunRequest, stores: LocalStores, launched: Launched, follower: Follower
+    request: "RunRequest", stores: LocalStores, launched: Launched, follower: Follower
 ) -> list[tuple[str, str, str]]:
     """What a run would do, as (step, "run" or "cached" or "may run", why), without running any step."""
     from fairway.engine.foresight import Foresight
@@ -576,6 +557,8 @@ def deploy(
         NotFound: there is no such model, version or alias.
         FairwayError: it did not become ready; what served before serves on.
     """
+    import msgspec
+
     from fairway.local.interrupts import blocking
 
     stores = LocalStores(store_root())

@@ -18,6 +18,8 @@ HEAVY = {
     "uvicorn",
     "click",
 }
+FOR_SOME = {"html", "json", "pickle", "shutil", "sysconfig", "tempfile", "zipfile", "zoneinfo"}
+"""Of Python's own library, what only some values, secrets or reports need: a host starts without them."""
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,22 @@ def test_exactly_these_packages_are_loaded(code: str) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     )
     assert foreign(set(done.stdout.rpartition("LOADED")[2].split())) == FOREIGN[code]
+
+
+def test_a_host_starts_without_what_only_some_need() -> None:
+    script = "import sys\nbefore = set(sys.modules)\nfrom fairway.runner import host\nprint(*set(sys.modules) - before)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert set(done.stdout.split()) & FOR_SOME == set()
+
+
+def test_a_command_starts_the_host_before_it_loads_more() -> None:
+    script = "import sys\nbefore = set(sys.modules)\nimport fairway.cli.program\nprint(*set(sys.modules) - before)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert set(done.stdout.split()) & {*HEAVY, *FOR_SOME, "msgspec", "inspect", "threading"} == set()
 
 
 PROBE = """

@@ -10,7 +10,6 @@ import enum
 import functools
 import hashlib
 import io
-import pickle
 from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, MethodType, ModuleType
 from typing import cast
@@ -174,11 +173,8 @@ class _Walk:
         return self._pickled(value)
 
     def _pickled(self, value: object) -> str | None:
-        target = io.BytesIO()
-        pickler = _Pickler(target, value, self._text)
         with contextlib.suppress(Exception):
-            pickler.dump(value)
-            return _digest_bytes(target.getvalue())
+            return _digest_bytes(_pickle(value, self._text))
         return None
 
     def _first(self, value: object) -> bool:
@@ -199,21 +195,22 @@ class _Walk:
             name = f"{label} ({count})"
 
 
-class _Pickler(pickle.Pickler):
-    """Writes an installed package's object, with the project's code in it replaced by its text."""
+def _pickle(whole: object, text: Callable[[object], str | None]) -> bytes:
+    """An installed package's object as a pickle, with the project's code in it replaced by its text."""
+    import pickle
 
-    def __init__(self, target: io.BytesIO, whole: object, text: Callable[[object], str | None]) -> None:
-        super().__init__(target, protocol=5)
-        self._whole = whole
-        self._text = text
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, obj: object) -> str | None:
+            """The text of functions, classes and sets; None for what is written as usual."""
+            if obj is whole:
+                return None
+            if isinstance(obj, FunctionType | MethodType | type | set | frozenset):
+                return text(cast("object", obj))
+            return text(obj) if source.is_project(type(obj).__module__) else None
 
-    def persistent_id(self, obj: object) -> str | None:
-        """The text of functions, classes and sets; None for what is written as usual."""
-        if obj is self._whole:
-            return None
-        if isinstance(obj, FunctionType | MethodType | type | set | frozenset):
-            return self._text(cast("object", obj))
-        return self._text(obj) if source.is_project(type(obj).__module__) else None
+    target = io.BytesIO()
+    Pickler(target, protocol=5).dump(whole)
+    return target.getvalue()
 
 
 def _function_of(value: object) -> FunctionType | None:

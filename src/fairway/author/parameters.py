@@ -5,7 +5,6 @@ What a person types is checked here, before anything starts; every error names t
 
 import enum
 import inspect
-import json
 import types
 from collections import abc
 from collections.abc import Callable, Sequence
@@ -210,7 +209,7 @@ def _convert(name: str, annotation: object, texts: list[str]) -> object:
 def _several(name: str, annotation: object, texts: list[str]) -> object:
     if len(texts) == 1 and texts[0].startswith("["):
         try:
-            return _structured(name, annotation, json.loads(texts[0]))
+            return _structured(name, annotation, _json(texts[0]))
         except (ValueError, RecursionError):
             if _element(annotation) is not str:
                 raise _wrong(name, annotation, texts[0]) from None
@@ -256,12 +255,18 @@ def _scalar(name: str, annotation: object, text: str) -> object:
     return _from_json(name, inner, text)
 
 
+def _json(text: str) -> object:
+    import json
+
+    return cast("object", json.loads(text))
+
+
 def _from_json(name: str, annotation: object, text: str) -> object:
     """A value from JSON, or from the text itself where that is how the type is written in JSON, as for a date."""
     if annotation is object:
         return text
     try:
-        found = cast("object", json.loads(text))
+        found = _json(text)
     except (ValueError, RecursionError):
         found = text
     try:

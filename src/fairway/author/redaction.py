@@ -5,7 +5,6 @@ of passwords in addresses. Beside these, passwords in addresses and tokens in qu
 secret in another encoding is not recognised. Knows no sink.
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -176,6 +175,8 @@ def _a_word(value: str) -> bool:
 
 def _forms(value: str) -> set[bytes]:
     """The spellings in which a value turns up: as it is, quoted in an address, escaped in JSON or by `repr`."""
+    import json
+
     lines = [line.strip() for line in value.splitlines()]
     parts = {value, unquote(value), *(line for line in lines if len(line) >= _SHORTEST_LINE)}
     forms: set[str] = set()

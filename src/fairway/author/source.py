@@ -2,8 +2,9 @@
 
 import ast
 import dis
+import os
+import site
 import sys
-import sysconfig
 from collections.abc import Iterator
 from functools import cache
 from importlib.machinery import PathFinder
@@ -13,9 +14,7 @@ from typing import cast
 
 import msgspec
 
-_LIBRARIES = tuple(
-    {f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-)
+_LIBRARIES = (f"{os.path.dirname(os.__file__)}/", *(f"{folder}/" for folder in site.getsitepackages()))
 _PACKAGES = ("/site-packages/", "/dist-packages/")
 _OURS = str(Path(__file__).resolve().parents[1])
 _GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")

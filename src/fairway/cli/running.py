@@ -13,6 +13,7 @@ import click
 from fairway import wiring
 from fairway.cli import flags
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
+from fairway.spec.run import RunRequest
 
 if TYPE_CHECKING:
     from fairway.cli.progress import Progress
@@ -38,7 +39,7 @@ class Following(wiring.Follower):
         self._helping = helping
         self.progress: Progress | None = None
 
-    def arguments(self, project: "ProjectSpec", request: wiring.RunRequest) -> wiring.RunRequest:
+    def arguments(self, project: "ProjectSpec", request: RunRequest) -> RunRequest:
         """Read the words behind the file by the pipeline's parameters."""
         if request.resume:
             return request
@@ -104,7 +105,7 @@ def run_command(
     path, _, pipeline = file.partition(":")
     begun = time.monotonic()
     stores = wiring.LocalStores(wiring.store_root())
-    request = wiring.RunRequest(file=str(Path(path).absolute()), pipeline=pipeline, config=config)
+    request = RunRequest(file=str(Path(path).absolute()), pipeline=pipeline, config=config)
     follower = Following(list(words), explain=explain, quiet=quiet, silent=as_json, helping=helping)
     return _carry_out(request, stores, follower, begun, as_json=as_json)
 
@@ -133,7 +134,7 @@ def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
         else:
             click.echo(f"run {status.spec.name} has succeeded; nothing is left to do", err=True)
         return EXIT_DONE
-    request = wiring.RunRequest(
+    request = RunRequest(
         file=_still_there(status.spec.project, stores.root),
         pipeline=status.spec.pipeline,
         resume=status.spec.name,
@@ -183,7 +184,7 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
     """
     path, _, pipeline = file.partition(":")
     stores = wiring.LocalStores(wiring.store_root()).prepare()
-    request = wiring.RunRequest(file=str(Path(path).absolute()), pipeline=pipeline, config=config)
+    request = RunRequest(file=str(Path(path).absolute()), pipeline=pipeline, config=config)
     follower = Following(list(words), explain=False, quiet=True, silent=True, helping=False)
     launched = wiring.launch_host(request.file, stores.root)
     steps = asyncio.run(wiring.foresee(request, stores, launched, follower))
@@ -199,7 +200,7 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
 
 
 def _carry_out(
-    request: wiring.RunRequest,
+    request: RunRequest,
     stores: wiring.LocalStores,
     follower: Following,
     begun: float,

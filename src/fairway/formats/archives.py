@@ -5,20 +5,25 @@ Nothing is ever extracted to a folder. Knows no format that is kept in one.
 
 import io
 import stat
-import zipfile
+from typing import TYPE_CHECKING
 
 from fairway.spec.errors import SerializationError
+
+if TYPE_CHECKING:
+    from zipfile import ZipInfo
 
 MAX_ENTRIES = 10_000
 FREE_SIZE = 64 * 2**20
 """Bytes that a file may unpack to however small it is."""
 
 MAX_RATIO = 100
-_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_STORED, _DEFLATED = 0, 8
 
 
 def check(data: bytes) -> None:
     """Refuse what is no plain zip file of plain files. Raises SerializationError saying why."""
+    import zipfile
+
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             why = _fault(archive.infolist(), len(data))
@@ -28,7 +33,7 @@ def check(data: bytes) -> None:
         raise SerializationError(f"the file is not admitted: {why}")
 
 
-def _fault(entries: list[zipfile.ZipInfo], size: int) -> str:
+def _fault(entries: "list[ZipInfo]", size: int) -> str:
     if len(entries) > MAX_ENTRIES:
         return f"it holds {len(entries)} entries"
     if len({entry.filename for entry in entries}) != len(entries):
@@ -46,7 +51,7 @@ def _fault(entries: list[zipfile.ZipInfo], size: int) -> str:
         mode = entry.external_attr >> 16
         if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
             return f"{name[:60]!r} is a link or a device"
-        if entry.compress_type not in _METHODS or entry.flag_bits & 1:
+        if entry.compress_type not in (_STORED, _DEFLATED) or entry.flag_bits & 1:
             return f"{name[:60]!r} is packed or encrypted in a way that is not read"
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > max(FREE_SIZE, size * MAX_RATIO):

@@ -9,7 +9,6 @@ content. Knows no format of a leaf.
 import base64
 import mmap
 import os
-import shutil
 from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -122,6 +121,8 @@ def _write(root: Path, skeleton: bytes, large: list[Encoded]) -> None:
 
 
 def _write_part(target: Path, encoded: Encoded) -> None:
+    import shutil
+
     if encoded.folder is not None:
         target.mkdir()
         encoded.folder(target)

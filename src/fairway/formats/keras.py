@@ -5,8 +5,6 @@ code and is read only where the caller trusts its origin. Knows nothing of the b
 """
 
 import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,6 +22,9 @@ def encode(value: Any) -> Encoded | None:
         return None
 
     def write(stream: BinaryIO) -> None:
+        import shutil
+        import tempfile
+
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / _FILE
             value.save(path)
@@ -37,6 +38,8 @@ def encode(value: Any) -> Encoded | None:
 
 def decode(content: Content, kind: str = "") -> object:
     """The model, in Keras' safe mode all the same."""
+    import tempfile
+
     keras = load("keras")
 
     with tempfile.TemporaryDirectory() as folder:

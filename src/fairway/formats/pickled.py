@@ -3,9 +3,7 @@
 Everything stored this way is visible as format "pickle". Knows no framework.
 """
 
-import pickle
 import sys
-import sysconfig
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -44,6 +42,8 @@ def encode(value: Any, *, portable: bool = False) -> Encoded:
 
 def _project_of(kind: type) -> list[ModuleType]:
     """The modules beside a class's own that are installed nowhere; none for a class that is."""
+    import sysconfig
+
     installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
 
     def place(module: ModuleType | None) -> Path | None:
@@ -69,6 +69,8 @@ def refuse(value: Any) -> SerializationError:
 
 def decode(content: Content, kind: str = "") -> object:
     """The value. Runs code in the content: the caller has decided to trust it."""
+    import pickle
+
     try:
         return pickle.loads(as_bytes(content))
     except (ImportError, AttributeError) as error:

@@ -15,7 +15,6 @@ from decimal import Decimal
 from enum import Enum
 from pathlib import Path, PosixPath, PurePath, PurePosixPath, PureWindowsPath, WindowsPath
 from typing import Any, cast
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -280,12 +279,14 @@ def _moment(value: dt.datetime | dt.time) -> Tree:
     fold = {"fold": 1} if value.fold else {}
     if zone is None or type(zone) is dt.timezone:
         return {tag: value.isoformat(), **fold}
-    if type(zone) is ZoneInfo and zone.key:
-        return {tag: value.replace(tzinfo=None).isoformat(), "zone": zone.key, **fold}
+    if type(zone).__module__ == "zoneinfo" and (key := getattr(zone, "key", None)):
+        return {tag: value.replace(tzinfo=None).isoformat(), "zone": key, **fold}
     return None
 
 
 def _read_moment(tag: str, tree: dict[str, Any]) -> object:
+    from zoneinfo import ZoneInfo
+
     cls = dt.datetime if tag == "$datetime" else dt.time
     value = cls.fromisoformat(tree[tag]).replace(fold=tree.get("fold", 0))
     return value.replace(tzinfo=ZoneInfo(tree["zone"])) if "zone" in tree else value

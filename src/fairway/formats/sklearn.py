@@ -8,9 +8,7 @@ into pipelines.
 
 import importlib
 import io
-import json
 import sys
-import zipfile
 from typing import Any, cast
 
 from fairway.formats import archives
@@ -99,6 +97,9 @@ def _reviewed(name: str) -> bool:
 
 def _canonical(data: bytes) -> bytes:
     """The same content with ids counted from 1 and without times, so that equal models have equal bytes."""
+    import json
+    import zipfile
+
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         schema = json.loads(archive.read("schema.json"))
         ids: dict[object, int] = {}

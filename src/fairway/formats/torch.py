@@ -6,7 +6,6 @@ frameworks.
 """
 
 import io
-import json
 import math
 import os
 from collections import OrderedDict
@@ -95,6 +94,7 @@ def encode_state_dict(value: Any) -> Encoded | None:
 def decode(content: Content, kind: str = "") -> object:
     """The tensor or state dict, on the CPU, in its old order."""
     _check_header(content)
+    json = load("json")
     torch = load("torch")
     safetensors = load("safetensors.torch")
 
@@ -189,6 +189,7 @@ def _safetensors(tensors: dict[str, Any], kind: str, note: str) -> Encoded:
 
 def _write(stream: BinaryIO, tensors: dict[str, Any]) -> None:
     """Write the safetensors format tensor by tensor: header length, JSON header, larger types first."""
+    json = load("json")
     torch = load("torch")
 
     places = sorted(

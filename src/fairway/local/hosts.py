@@ -10,8 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterable
-
-import msgspec
+from typing import NamedTuple
 
 from fairway.spec.errors import NotFound
 
@@ -23,7 +22,7 @@ _MARK = "FAIRWAY_HOST"
 _SWEEPS = 100
 
 
-class Launched(msgspec.Struct, frozen=True):
+class Launched(NamedTuple):
     """A host process, our end of its socket, and the mark of all that descends from it."""
 
     pid: int
@@ -31,7 +30,38 @@ class Launched(msgspec.Struct, frozen=True):
     mark: str
 
 
-class HostSetup(msgspec.Struct, frozen=True, kw_only=True):
+class HostOptions(NamedTuple):
+    """What a host is told on its command line.
+
+    Attributes:
+        fd: the connected socket to the engine.
+        root: directory of the store.
+        project: the project file; empty when `pickled` holds a pipeline made in a notebook.
+        pickled: path of a file with a pipeline serialised by the process that starts this host.
+        foreign: whether it runs under another environment than the project's own.
+        spawn: start a fresh interpreter per attempt instead of forking.
+    """
+
+    fd: int
+    root: str
+    project: str = ""
+    pickled: str = ""
+    foreign: bool = False
+    spawn: bool = False
+
+    @classmethod
+    def from_words(cls, words: list[str]) -> "HostOptions":
+        """Read them as `words` gives them."""
+        fd, root, project, pickled, *how = words
+        return cls(int(fd), root, project, pickled, "foreign" in how, "spawn" in how)
+
+    def words(self) -> list[str]:
+        """As words of a command line, which need nothing to be loaded to be read."""
+        how = [word for word, wanted in (("foreign", self.foreign), ("spawn", self.spawn)) if wanted]
+        return [str(self.fd), self.root, self.project, self.pickled, *how]
+
+
+class HostSetup(NamedTuple):
     """How to start a host.
 
     Attributes:
@@ -62,21 +92,12 @@ def launch(setup: HostSetup) -> Launched:
             f"there is no file {setup.project}", hint="`fairway init` writes a project to start from"
         )
     near, far = socket.socketpair()
-    options = {
-        "fd": _CHILD_FD, "root": setup.root, "project": setup.project, "pickled": setup.pickled,
-        "foreign": setup.foreign, "spawn": setup.spawn,
-    }  # fmt: skip
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
     mark = environment[_MARK] = os.urandom(8).hex()
     if setup.path:
         environment["PYTHONPATH"] = setup.path
-    command = [
-        setup.python or sys.executable,
-        "-P",
-        "-m",
-        "fairway.runner",
-        msgspec.json.encode(options).decode(),
-    ]
+    options = HostOptions(_CHILD_FD, setup.root, setup.project, setup.pickled, setup.foreign, setup.spawn)
+    command = [setup.python or sys.executable, "-P", "-m", "fairway.runner", *options.words()]
     actions = [(os.POSIX_SPAWN_DUP2, 2, 1), (os.POSIX_SPAWN_DUP2, far.fileno(), _CHILD_FD)]
     if far.fileno() == _CHILD_FD:
         far.set_inheritable(True)

@@ -1,4 +1,4 @@
-"""`python -m fairway.runner`: starts a host. Options come as one JSON argument, so that nothing heavy parses them."""
+"""`python -m fairway.runner`: starts a host. Options come as plain words, which need nothing to be loaded."""
 
 import sys
 
@@ -6,4 +6,4 @@ from fairway.local.leaving import leave
 from fairway.runner.host import main
 
 if __name__ == "__main__":
-    leave(main(sys.argv[1]))
+    leave(main(sys.argv[1:]))

@@ -23,6 +23,7 @@ from fairway.author import describe, parameters, redaction
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
+from fairway.local.hosts import HostOptions
 from fairway.runner import attempt, processes
 from fairway.runner.channel import Channel
 from fairway.runner.children import Child, Limits
@@ -55,26 +56,6 @@ _MEMORY_CHECK = 0.05
 _END_SECONDS = 1.0
 _NO_FORK_ON_MAC = frozenset({"torch", "tensorflow", "jax", "keras", "objc", "matplotlib.backends._macosx"})
 """Frameworks whose system libraries do not survive a fork there, even before they start a thread."""
-
-
-class HostOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a host is started.
-
-    Attributes:
-        fd: the connected socket to the engine.
-        root: directory of the store.
-        project: the project file; empty when `pickled` holds a pipeline made in a notebook.
-        pickled: path of a file with a pipeline serialised by the process that starts this host.
-        foreign: whether it runs under another environment than the project's own.
-        spawn: start a fresh interpreter per attempt instead of forking.
-    """
-
-    fd: int
-    root: str
-    project: str = ""
-    pickled: str = ""
-    foreign: bool = False
-    spawn: bool = False
 
 
 class ImportedProject:
@@ -262,8 +243,8 @@ class Host:
 
     def _spawn(self, child: Child) -> int:
         line, output = child.far_line.fileno(), child.far_output
-        options = msgspec.json.encode(msgspec.structs.replace(self.options, fd=line)).decode()
-        command = [sys.executable, "-P", "-m", "fairway.runner.spawned", options]
+        words = self.options._replace(fd=line).words()
+        command = [sys.executable, "-P", "-m", "fairway.runner.spawned", *words]
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, output, 1),
@@ -494,7 +475,7 @@ def _find_task(module: ModuleType, name: str) -> "Task[..., object] | None":
     return None
 
 
-def main(options: str) -> int:
-    """Run a host with the options given as JSON."""
+def main(words: list[str]) -> int:
+    """Run a host with options given as words of a command line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return Host(msgspec.json.decode(options.encode(), type=HostOptions)).serve()
+    return Host(HostOptions.from_words(words)).serve()

@@ -6,21 +6,20 @@ import socket
 import sys
 from pathlib import Path
 
-import msgspec
-
+from fairway.local.hosts import HostOptions
 from fairway.runner import attempt, processes
 from fairway.runner.channel import Channel
-from fairway.runner.host import HostOptions, ImportedProject, load_module
+from fairway.runner.host import ImportedProject, load_module
 from fairway.stores import FileArtifacts, FileResults, Layout
 
 
-def main(options_text: str) -> int:
+def main(words: list[str]) -> int:
     """Carry out the attempt whose order comes first on the line to the host; returns the exit status."""
     processes.die_with_parent(signal.SIGKILL)
     processes.become_subreaper()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     processes.unwind_on_termination()
-    options = msgspec.json.decode(options_text.encode(), type=HostOptions)
+    options = HostOptions.from_words(words)
     channel = Channel(socket.socket(fileno=options.fd))
     root = Layout(Path(options.root)).root
     place = attempt.Workplace(
@@ -32,7 +31,7 @@ def main(options_text: str) -> int:
 if __name__ == "__main__":
     status = 1
     try:
-        status = main(sys.argv[1])
+        status = main(sys.argv[1:])
     except processes.Terminated:
         processes.end_by(signal.SIGTERM)
     except BaseException as error:

@@ -1,7 +1,6 @@
 """Between Python values and the nodes that stand for them: the meeting point of refs, formats and the store."""
 
 import hashlib
-import tempfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -80,6 +79,8 @@ class Values:
             return *self._store.put_file(encoded.source), False
         if encoded.folder is None:
             raise SerializationError(f"nothing was encoded for a {encoded.kind}")
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="fairway-") as folder:
             encoded.folder(Path(folder))
             return *self._store.put_folder(Path(folder)), True

@@ -4,7 +4,6 @@ An `Evaluation` is small enough to travel inside a result, is kept with the mode
 read. It is only the record: how a value is computed and how a picture is drawn is not known here.
 """
 
-import html
 from collections.abc import Callable
 from typing import Literal
 
@@ -439,6 +438,8 @@ def draw_with(draw: Callable[[Evaluation], str]) -> None:
 
 
 def _preformatted(evaluation: Evaluation) -> str:
+    import html
+
     return f"<pre>{html.escape(str(evaluation))}</pre>"
 
 

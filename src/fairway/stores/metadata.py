@@ -62,6 +62,10 @@ class SqliteMetadata:
             kept = [event if event.who else msgspec.structs.replace(event, who=self._who) for event in kept]
         return self._writer.submit(lambda db: _append(db, kept))
 
+    def open_ahead(self) -> None:
+        """Open the database for writing while the caller does something else; what fails then fails again later."""
+        self._writer.submit(lambda _: None)
+
     def append(self, events: Sequence[Event]) -> int:
         """Append events and wait until they are durable; returns the last seq. Raises StorageError."""
         return self.submit(events).result()
