@@ -43,6 +43,43 @@ def after(x: int) -> int:
 
 
 @pytest.mark.parametrize(
+    "body",
+    ["import json\n    x = add(1)\n    return json.dumps({'x': x})", "x = add(1)\n    return ','.join([x])"],
+)
+def test_where_a_ref_cannot_stand_in_the_error_says_to_ask_for_the_value(project: Project, body: str) -> None:
+    project.write(
+        TASKS
+        + f"""
+@fw.pipeline
+def main() -> str:
+    {body}
+"""
+    )
+    assert "fw.value" in project.fairway("run", "project.py", expect=1).stderr.partition("hint: ")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "headline"),
+    [
+        ("the reason\\nand a footnote", "ValueError: the reason"),
+        ("\\nthe reason\\nand a footnote", "ValueError: the reason"),
+    ],
+)
+def test_an_error_of_many_lines_is_named_by_its_first(project: Project, text: str, headline: str) -> None:
+    project.write(
+        TASKS
+        + f"""
+@fw.pipeline
+def main() -> int:
+    return bad("{text}") + 1
+"""
+    )
+    said = project.fairway("run", "project.py", expect=1).stderr
+    assert f"error: bad: {headline}\n" in said
+    assert "and a footnote" in said
+
+
+@pytest.mark.parametrize(
     ("body", "printed", "count"),
     [
         ("print(sum([add(i) for i in range(300)]))", "45150", 300),

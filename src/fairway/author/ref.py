@@ -127,9 +127,12 @@ def _line(frame: FrameType) -> str:
 
 
 def _had_ref(frame: FrameType, line: str) -> bool:
-    """Whether the line names a variable that holds a Ref; a Ref's own methods fail as the value does."""
+    """Whether the line names a variable that holds a Ref; a Ref's own methods fail as the value does.
+
+    Not so `__index__`: code in C, as of `os.path.exists`, asks it of every Ref, whatever the value is.
+    """
     if frame.f_code.co_filename == __file__:
-        return False
+        return frame.f_locals.get("function") is operator.index
     named = set(re.findall(r"\w+", line))
     return any(name in named and _holds_ref(held) for name, held in frame.f_locals.items())
 

@@ -18,6 +18,7 @@ from typing import Protocol, cast
 import msgspec
 
 from fairway.author import describe, redaction, session
+from fairway.author.ref import hint_for
 from fairway.author.task import Task
 from fairway.ports import ArtifactStore, ResultStore
 from fairway.runner import processes, registering
@@ -177,17 +178,25 @@ def _told(error: BaseException, reason: Reason) -> Failure:
         return Failure(reason=reason, message=error.message, hint=error.hint, details=keep)
     if isinstance(error, SystemExit):
         return Failure(reason=reason, message=f"the code called sys.exit({error.code!r})", details=details)
-    message = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
-    hint = ""
+    message = _headline(error)
+    hint = hint_for(error)
     if isinstance(error, MemoryError):
         reason = Reason.OOM
         message += f": the system refused more than the {_peak()} MiB it had"
         hint = "hold less at once, or run it where there is more memory"
-    if isinstance(error, TypeError | AttributeError | ValueError) and "Ref" in message:
-        hint = "a library looked behind a Ref; give it the value itself: `fw.value(…)`"
     if isinstance(error, OSError) and error.errno == 28:
         hint = "free some space, then `fairway resume`"
     return Failure(reason=reason, message=message, hint=hint, details=details)
+
+
+def _headline(error: BaseException) -> str:
+    """The error in one line: its type and the first line of what it says; notes and further lines are in the details."""
+    texts = traceback.format_exception_only(error)
+    if isinstance(error, SyntaxError):  # Its place in the file comes before what is wrong there.
+        told = [text for text in texts if text.startswith(type(error).__name__)]
+        texts = told or texts[-1:]
+    lines = [line.strip() for line in "".join(texts).splitlines() if line.strip()]
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
 
 
 def _peak() -> int:

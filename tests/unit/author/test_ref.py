@@ -5,6 +5,7 @@ import copy
 import json
 import math
 import operator
+import os
 import pathlib
 import pickle
 from collections.abc import Callable
@@ -299,6 +300,7 @@ def test_augmented_assignment_makes_a_value_of_its_own() -> None:
         lambda r: np.random.default_rng(r),
         lambda r: FRAME[r],
         lambda r: FRAME.groupby(r).sum(),
+        lambda r: os.path.exists(r),
     ],
 )
 def test_where_a_library_cannot_wait_the_hint_is_to_ask_for_the_value(use: Callable[[Ref], object]) -> None:
