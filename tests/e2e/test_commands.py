@@ -171,6 +171,18 @@ def test_what_is_not_there_is_said_with_exit_code_4(models: Project, words: list
     assert "platform started" not in stderr
 
 
+@pytest.mark.parametrize("alias", ["two words", "", "a@b", "-x"])
+def test_an_alias_that_could_not_be_written_again_is_refused(models: Project, alias: str) -> None:
+    assert (
+        "is not a usable name" in models.fairway("models", "alias", "toy", "--", alias, "1", expect=2).stderr
+    )
+
+
+def test_the_hint_for_a_missing_alias_sets_it(models: Project) -> None:
+    stderr = models.fairway("models", "show", "toy@fresh", expect=4).stderr
+    assert "`fairway models alias toy fresh VERSION`" in stderr
+
+
 def test_a_step_that_is_not_there_is_said_too(models: Project) -> None:
     for command in ("show", "logs"):
         stderr = models.fairway(command, f"{models.newest()}/ghost", expect=4).stderr

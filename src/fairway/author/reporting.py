@@ -89,7 +89,7 @@ def register(
         metric=metric,
     )
     aliases = ((alias,) if alias else ()) if isinstance(alias, str) else tuple(alias)
-    _check_name(name, *aliases, *([better_than] if better_than else []))
+    check_name(name, *aliases, *([better_than] if better_than else []))
     if (gates.at_least or gates.at_most or better_than) and evaluation is None:
         raise UsageError("register: gates need an evaluation", hint="pass `evaluation=fw.evaluate(…)`")
     if not is_ref(evaluation) and not isinstance(cast("object", evaluation), Evaluation | None):
@@ -137,7 +137,8 @@ def _unregistered(name: str, evaluation: Evaluation | None, gates: Gates) -> Mod
     return ModelVersion(name=name, version=0, candidate=candidate, lineage=Lineage(run="", step=""))
 
 
-def _check_name(*names: str) -> None:
+def check_name(*names: str) -> None:
+    """Refuse what cannot name a model or an alias. Raises UsageError."""
     for name in names:
         if (
             not isinstance(cast("object", name), str)

@@ -3,6 +3,7 @@
 import click
 
 from fairway import wiring
+from fairway.author.reporting import check_name
 from fairway.cli import views
 from fairway.spec.errors import EXIT_DONE
 from fairway.spec.event import AliasMoved, Event
@@ -96,6 +97,7 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     """
     stores = wiring.LocalStores(wiring.store_root())
     if version:
+        check_name(alias)
         stores.metadata.resolve(f"{model}:{version}")
     else:
         stores.metadata.resolve(f"{model}@{alias}")

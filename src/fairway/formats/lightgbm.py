@@ -11,6 +11,10 @@ from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
 from fairway.formats.frameworks import load
 
 _FILE = "model.txt"
+_BEST = "best_iteration="
+"""A line of its own before the last one; the text has no place for what early stopping found."""
+
+_LAST = "pandas_categorical:"
 
 
 def encode(value: Any) -> Encoded | None:
@@ -45,7 +49,12 @@ def decode(content: Content, kind: str = "") -> object:
     """The Booster."""
     lightgbm = load("lightgbm")
 
-    return lightgbm.Booster(model_str=as_bytes(content).decode())
+    text = as_bytes(content).decode()
+    booster = lightgbm.Booster(model_str=text)
+    best = text.rpartition(f"\n{_LAST}")[0].rpartition("\n")[2]
+    if best.startswith(_BEST):
+        booster.best_iteration = int(best.removeprefix(_BEST))
+    return booster
 
 
 def decode_wrapper(content: Content, kind: str = "") -> object:
@@ -64,4 +73,8 @@ def decode_wrapper(content: Content, kind: str = "") -> object:
 
 
 def _text(booster: Any) -> str:
-    return booster.model_to_string(num_iteration=-1)
+    text: str = booster.model_to_string(num_iteration=-1)
+    if booster.best_iteration < 1:
+        return text
+    model, last, rest = text.rpartition(_LAST)
+    return f"{model}{_BEST}{booster.best_iteration}\n{last}{rest}" if last else text

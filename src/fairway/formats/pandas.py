@@ -12,6 +12,9 @@ from fairway.formats.frameworks import load
 from fairway.spec.errors import SerializationError
 
 _EXTRA = b"fairway"
+_TIMED = ("DatetimeIndex", "TimedeltaIndex")
+"""Indexes whose frequency is not part of their type."""
+
 _CELLS: tuple[frozenset[str], ...] = tuple(
     frozenset((name, "NoneType")) for name in ("str", "bytes", "bool", "date", "Decimal")
 )
@@ -73,8 +76,8 @@ def _to_arrow(frame: Any, value: Any) -> Any:
         "range": [columns.start, columns.stop, columns.step]
         if type(columns).__name__ == "RangeIndex"
         else None,
-        "freq": getattr(frame.index, "freqstr", None)
-        if getattr(frame.index, "freq", None) is not None
+        "freq": frame.index.freqstr
+        if type(frame.index).__name__ in _TIMED and frame.index.freq is not None
         else None,
     }
     encoded = plain.Writer().encode(extra)
@@ -110,6 +113,7 @@ def _same_form(one: Any, other: Any) -> bool:
         and list(one.index.names) == list(other.index.names)
         and _level_types(one.index) == _level_types(other.index)
         and one.attrs == other.attrs
+        and one.flags == other.flags
     )
 
 

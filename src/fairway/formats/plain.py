@@ -126,8 +126,8 @@ class Writer:
         dtype = getattr(value, "dtype", None)
         if dtype is None:
             return None
-        if hasattr(value, "__array_finalize__") and type(value).__name__ == "ndarray":
-            if dtype.kind != "O":
+        if hasattr(value, "__array_finalize__"):
+            if dtype.kind != "O" or type(value).__name__ != "ndarray":
                 return None
             return {
                 "$objects": list(value.shape),
@@ -277,8 +277,12 @@ def _moment(value: dt.datetime | dt.time) -> Tree:
     tag = f"${type(value).__name__}"
     zone = value.tzinfo
     fold = {"fold": 1} if value.fold else {}
-    if zone is None or type(zone) is dt.timezone:
+    if zone is None:
         return {tag: value.isoformat(), **fold}
+    if type(zone) is dt.timezone:
+        name = zone.tzname(None)
+        named = {} if name == dt.timezone(zone.utcoffset(None)).tzname(None) else {"named": _text(name)}
+        return {tag: value.isoformat(), **fold, **named}
     if type(zone).__module__ == "zoneinfo" and (key := getattr(zone, "key", None)):
         return {tag: value.replace(tzinfo=None).isoformat(), "zone": key, **fold}
     return None
@@ -289,6 +293,9 @@ def _read_moment(tag: str, tree: dict[str, Any]) -> object:
 
     cls = dt.datetime if tag == "$datetime" else dt.time
     value = cls.fromisoformat(tree[tag]).replace(fold=tree.get("fold", 0))
+    if "named" in tree:
+        name = _read_name(tree["named"])
+        value = value.replace(tzinfo=dt.timezone(value.utcoffset() or dt.timedelta(), name))
     return value.replace(tzinfo=ZoneInfo(tree["zone"])) if "zone" in tree else value
 
 
@@ -308,8 +315,12 @@ def _read_text(data: str) -> str:
     return base64.b64decode(data).decode("utf-8", "surrogatepass")
 
 
+def _read_name(tree: Tree) -> str:
+    return tree if isinstance(tree, str) else _read_text(tree["$text"])
+
+
 def _read_path(cls: type[PurePath]) -> Callable[[Any], object]:
-    return lambda tree: cls(tree if isinstance(tree, str) else _read_text(tree["$text"]))
+    return lambda tree: cls(_read_name(tree))
 
 
 def _tuple(cls: type[Any], items: list[object]) -> object:

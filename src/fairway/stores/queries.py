@@ -162,7 +162,8 @@ def _missing(db: sqlite3.Connection, model: str, rest: str) -> ModelVersion:
         ]
         known = f"its aliases are {', '.join(names)}" if names else "it has no aliases"
         raise NotFound(
-            f"model {model} has no alias {rest[1:]!r}", hint=f"{known}; set one with `fairway models`"
+            f"model {model} has no alias {rest[1:]!r}",
+            hint=f"{known}; set one with `fairway models alias {model} {rest[1:]} VERSION`",
         )
     raise NotFound(f"model {model} has no version {rest[1:]}", hint=f"the newest is {model}:{newest.version}")
 

@@ -45,6 +45,23 @@ def test_bare_boosters(trip: Trip) -> None:
     assert (trip(two, "ubj").predict(matrix) == two.predict(matrix)).all()
 
 
+def test_what_early_stopping_found_is_kept(trip: Trip) -> None:
+    train, valid = (lightgbm.Dataset(DATA[half], TARGET[half]) for half in (slice(0, 300), slice(300, None)))
+    stop: Any = lightgbm.early_stopping(5, verbose=False)
+    booster = lightgbm.train(
+        {"objective": "binary", "verbose": -1, "learning_rate": 0.5},
+        train,
+        100,
+        [valid],
+        keep_training_booster=True,
+        callbacks=[stop],
+    )
+    again = trip(booster, "lightgbm-text")
+    assert 0 < booster.best_iteration < booster.current_iteration()
+    assert again.best_iteration == booster.best_iteration
+    assert (again.predict(DATA) == booster.predict(DATA)).all()
+
+
 def test_wrappers_that_are_not_fitted(trip: Trip) -> None:
     assert trip(xgboost.XGBClassifier(max_depth=3), "xgboost").max_depth == 3
     assert trip(lightgbm.LGBMClassifier(num_leaves=7), "lightgbm").num_leaves == 7

@@ -65,6 +65,10 @@ def test_a_mapped_array_can_be_stored_again(trip: Trip) -> None:
 def test_subclasses_keep_their_class_by_pickle(trip: Trip) -> None:
     masked = np.ma.array([1, 2], mask=[True, False])
     assert type(trip(masked, "pickle", trusted=True)) is np.ma.MaskedArray
+    for matrix in (np.matrix([[1, 2], [3, 4]]), np.matrix([[5]])):
+        again = trip(matrix, "pickle", trusted=True)
+        assert type(again) is np.matrix
+        assert again.tolist() == matrix.tolist()
     assert encode(np.array([object()], dtype=object)).format == "pickle"
 
 

@@ -179,6 +179,15 @@ def test_special_values(value: object) -> None:
     assert same(again(value), value)
 
 
+@pytest.mark.parametrize("name", ["IST", "\udcff"])
+def test_a_fixed_zone_keeps_its_name(name: str) -> None:
+    zone = dt.timezone(dt.timedelta(hours=5, minutes=30), name)
+    result: Any = again(dt.datetime(2024, 1, 1, tzinfo=zone))
+    assert result.tzname() == name
+    assert result.utcoffset() == zone.utcoffset(None)
+    assert again(dt.time(1, 2, tzinfo=zone)).tzname() == name  # pyright: ignore
+
+
 @pytest.mark.parametrize(
     "value",
     [

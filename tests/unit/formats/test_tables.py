@@ -44,6 +44,9 @@ FRAMES: dict[str, Callable[[], pd.DataFrame]] = {
     "time index": lambda: pd.DataFrame(
         {"a": [1, 2, 3]}, index=pd.date_range("2024", periods=3, freq="D", name="day")
     ),
+    "period index": lambda: pd.DataFrame(
+        {"a": [1, 2]}, index=pd.period_range("2024-01", periods=2, freq="M")
+    ),
     "text index": lambda: pd.DataFrame({"a": [1, 2]}, index=pd.Index(["x", "y"], name="key")),
     "two-level index": lambda: pd.DataFrame(
         {"a": [1, 2]}, index=pd.MultiIndex.from_tuples([(1, "x"), (2, "y")])
@@ -94,10 +97,13 @@ def test_frames_come_back_exactly(name: str, trip: Trip) -> None:
         pd.DataFrame({"a": pd.arrays.SparseArray([0, 0, 1])}),
         pd.DataFrame({"a": [1j]}),
         pd.DataFrame(index=range(3)),
+        pd.DataFrame({"a": [1]}).set_flags(allows_duplicate_labels=False),
     ],
 )
 def test_what_arrow_would_change_is_pickled(frame: pd.DataFrame, trip: Trip) -> None:
-    pd.testing.assert_frame_equal(trip(frame, "pickle", trusted=True), frame)
+    again = trip(frame, "pickle", trusted=True)
+    pd.testing.assert_frame_equal(again, frame)
+    assert again.flags == frame.flags
 
 
 def test_a_frame_that_was_read_back_can_be_changed(keep: Callable[[Encoded], Any]) -> None:
@@ -133,6 +139,7 @@ def test_series_come_back_exactly(series: pd.Series, trip: Trip) -> None:
         pd.date_range("2024", periods=3, freq="D"),
         pd.MultiIndex.from_product([[1, 2], ["a"]], names=["n", None]),
         pd.CategoricalIndex(["a", "b"]),
+        pd.period_range("2024", periods=3, freq="Y"),
     ],
 )
 def test_indexes_come_back_exactly(index: pd.Index, trip: Trip) -> None:

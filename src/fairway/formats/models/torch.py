@@ -5,6 +5,7 @@ Knows nothing of other libraries.
 
 import importlib.util
 import io
+import logging
 from typing import Any
 
 from fairway.formats import onnx
@@ -62,15 +63,21 @@ def _export(module: Any, signature: Signature, data: tuple[Any, ...]) -> bytes:
     """Through torch.export. Raises SerializationError when functions of its own are left in the graph."""
     torch = load("torch")
     batch = torch.export.Dim("rows", min=1)
-    program = torch.onnx.export(
-        module,
-        data,
-        input_names=[spec.name for spec in signature.inputs],
-        output_names=[spec.name for spec in signature.outputs],
-        dynamic_shapes=tuple({0: batch} for _ in data),
-        dynamo=True,
-        verbose=False,
-    )
+    talk = logging.getLogger("torch.onnx")
+    level = talk.level
+    talk.setLevel(logging.ERROR)  # it names every package that it could do without
+    try:
+        program = torch.onnx.export(
+            module,
+            data,
+            input_names=[spec.name for spec in signature.inputs],
+            output_names=[spec.name for spec in signature.outputs],
+            dynamic_shapes=tuple({0: batch} for _ in data),
+            dynamo=True,
+            verbose=False,
+        )
+    finally:
+        talk.setLevel(level)
     exported: bytes = program.model_proto.SerializeToString(deterministic=True)
     onnx.check(exported)
     return exported

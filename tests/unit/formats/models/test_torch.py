@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,17 @@ def test_a_module_is_compiled_for_any_number_of_rows(rows: int) -> None:
     package = package_model(network(), np.random.default_rng(0).random((rows, 3)))
     assert package.compiled is not None, package.note
     assert package.signature.outputs[0].shape == (-1, 2)
+
+
+def test_the_exporter_does_not_talk_of_packages_it_could_do_without() -> None:
+    pytest.importorskip("onnxscript")
+    code = (
+        "import numpy, torch; from fairway.formats import package_model;"
+        "print(package_model(torch.nn.Linear(3, 2), numpy.ones((4, 3))).compiled is not None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True"]
+    assert "not installed" not in done.stderr
 
 
 def test_a_module_predicts_on_its_own() -> None:
