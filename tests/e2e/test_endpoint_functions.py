@@ -56,6 +56,21 @@ async def slowly(x: float) -> float:
     await asyncio.sleep(0.5)
     return x
 
+@fw.endpoint(workers=1)
+def leave(how: str) -> int:
+    import os
+    import sys
+    if how == "exit":
+        sys.exit("done")
+    if how == "interrupt":
+        raise KeyboardInterrupt
+    return os.getpid()
+
+@fw.endpoint(workers=1)
+async def leave_later(how: str) -> int:
+    await asyncio.sleep(0)
+    return leave(how)
+
 @fw.endpoint(private=True, name="closed")
 def hidden(x: float) -> float:
     return -x
@@ -103,14 +118,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_all_endpoints_of_a_file_are_deployed_and_said(server: Server) -> None:
-    assert sorted(server.urls) == ["add", "closed", "judge", "sizes_of", "slowly"]
+    assert sorted(server.urls) == ["add", "closed", "judge", "leave", "leave_later", "sizes_of", "slowly"]
     assert "judge  revision 1  function judge, 1 worker" in server.told.stderr
     assert "closed  revision 1  function closed" in server.told.stderr
     assert server.told.stderr.count("its key, shown this once") == 1
     assert "samples" not in server.told.stderr
     assert "--name" not in server.told.stderr
     refused = server.fairway("deploy", "file.py", "--port", "8123", code=2)
-    assert "5 endpoints, which cannot share a name or port" in refused.stderr
+    assert "7 endpoints, which cannot share a name or port" in refused.stderr
 
 
 def test_typed_values_come_in_and_go_out(server: Server) -> None:
@@ -177,6 +192,21 @@ def test_an_exception_ends_its_request_alone_and_tells_nothing_of_the_inside(ser
     assert server.ask("judge", {"name": "Ada", "age": 1})[0] == 200
 
 
+@pytest.mark.parametrize("name", ["leave", "leave_later"])
+def test_a_function_that_exits_ends_its_request_and_not_its_worker(server: Server, name: str) -> None:
+    before = server.ask(name, "stay")
+    for how in ("exit", "interrupt"):
+        status, answer = server.ask(name, how)
+        assert (status, set(answer)) == (500, {"error", "id"})
+    assert server.ask(name, "stay") == before
+
+
+def test_media_types_are_read_whatever_their_case(server: Server) -> None:
+    assert server.ask("add", {"a": 1}, **{"content-type": "Application/JSON; charset=utf-8"}) == (200, 11)
+    status, answer = server.ask("add", {"a": 1}, **{"content-type": "text/plain"})
+    assert (status, "Content-Type: application/json" in answer["error"]) == (415, True)
+
+
 def test_lists_are_filled_from_requests_that_arrive_together(server: Server) -> None:
     assert server.ask("sizes_of", [1.0, 2.0, 3.0]) == (200, [3, 3, 3])
     with ThreadPoolExecutor(16) as pool:
@@ -191,7 +221,7 @@ def test_async_functions_wait_together(server: Server) -> None:
     with ThreadPoolExecutor(40) as pool:
         answers = list(pool.map(lambda one: server.ask("slowly", float(one)), range(40)))
     assert answers == [(200, float(one)) for one in range(40)]
-    assert len({status["name"] for status in server.endpoints() if status["ready"] == status["workers"]}) == 5
+    assert len({status["name"] for status in server.endpoints() if status["ready"] == status["workers"]}) == 7
 
 
 def test_a_private_endpoint_needs_its_key(server: Server) -> None:
@@ -215,7 +245,7 @@ def test_endpoints_and_their_revisions_survive_the_platform(server: Server) -> N
     server.fairway("deploy", "file.py")
     assert server.ask("add", {"a": 3, "b": 4}) == (200, 12)
     server.fairway("down")
-    assert [status["phase"] for status in server.endpoints()] == ["Stopped"] * 5
+    assert [status["phase"] for status in server.endpoints()] == ["Stopped"] * 7
     server.fairway("up")
     assert server.fairway("rollback", "add").stderr.startswith("add  revision 1  function add, 1 worker")
     assert server.ask("add", {"a": 3, "b": 4}) == (200, 7)

@@ -143,6 +143,9 @@ def test_json_and_binary_give_the_same_answer(server: Server) -> None:
     output = json.loads(content[:length])["outputs"][0]
     dtype = {"FP32": "<f4", "FP64": "<f8"}[output["datatype"]]
     assert np.frombuffer(content[length:], dtype).tolist() == pytest.approx(expected["data"], rel=1e-6)
+    del headers["Content-Type"]
+    assert server.ask("/v2/models/toy/infer", head + struct.pack("<6d", *[0.5] * 6), headers)[1] == content
+    assert server.ask("/v2/models/toy/infer", infer_body(2), {})[0] == 415
 
 
 def test_rows_metadata_health_and_metrics(server: Server) -> None:

@@ -458,6 +458,7 @@ def test_a_second_platform_process_is_refused(project: Project) -> None:
     second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
     assert second.returncode == 2
     assert f"process id {project.platform()[0]}" in second.stderr
+    assert "fairway down" in project.fairway("up", "--foreground", code=2).stderr
     assert len(project.platform()) == 1
 
 

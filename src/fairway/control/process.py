@@ -136,7 +136,8 @@ def main(arguments: list[str]) -> int:
     try:
         serve(root, _say if options.say else _silent)
     except FairwayError as error:
-        print(f"error: {error.message}", file=sys.stderr, flush=True)
+        hint = f"\nhint: {error.hint}" if options.say and error.hint else ""
+        print(f"error: {error.message}{hint}", file=sys.stderr, flush=True)
         return error.exit_code
     return 0
 

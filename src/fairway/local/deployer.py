@@ -206,7 +206,7 @@ class LocalDeployer:
         ready = [worker for worker in site.workers if worker.ready]
         numbers = [worker.revision for worker in ready]
         serving = revision.number if revision is not None else max(numbers, key=numbers.count, default=0)
-        spec = revision or next((w.spec.revision for w in site.workers if w.revision == serving), None)
+        spec = revision or next((w.spec.revision for w in site.workers if serving in (0, w.revision)), None)
         said = next((worker.status for worker in ready if worker.revision == serving), None)
         return EndpointStatus(
             name=site.name,

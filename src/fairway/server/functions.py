@@ -144,10 +144,13 @@ class FunctionService:
 
     async def _run(self, arguments: "tuple[object, ...] | dict[str, object]") -> Any:
         args, kwargs = (arguments, {}) if isinstance(arguments, tuple) else ((), arguments)
-        if self._async:
-            return await self._call(*args, **kwargs)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, lambda: self._call(*args, **kwargs))
+        try:
+            if self._async:
+                return await self._call(*args, **kwargs)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._pool, lambda: self._call(*args, **kwargs))
+        except (SystemExit, KeyboardInterrupt) as error:  # the event loop would end with them
+            raise RuntimeError(f"the function raised {type(error).__name__}") from error
 
     async def _within_time(self, request: Request, work: Any) -> Any:
         task = asyncio.ensure_future(work)

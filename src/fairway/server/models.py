@@ -20,6 +20,7 @@ from fairway.spec.errors import FairwayError, UsageError
 from fairway.spec.model import ModelVersion
 from fairway.stores import FileArtifacts
 
+_JSON = b"application/json"
 _OCTETS = b"application/octet-stream"
 
 
@@ -104,11 +105,14 @@ class ModelService:
             timer.cancel()
 
     async def _infer(self, request: Request) -> Answer:
-        kind = request.header(b"content-type").partition(b";")[0].strip()
-        if kind not in (b"application/json", _OCTETS):
-            raise Refusal(415, "send application/json, or application/octet-stream with binary data")
+        length = request.header(b"inference-header-content-length")
+        kind = request.kind() or (_OCTETS if length else b"")  # that header says it as well
+        if kind not in (_JSON, _OCTETS):
+            raise Refusal(
+                415, "send Content-Type: application/json, or application/octet-stream with binary data"
+            )
         body = await request.body()
-        asked, binary = tensors.decode(body, request.header(b"inference-header-content-length"))
+        asked, binary = tensors.decode(body, length)
         inputs = tensors.inputs_of(asked, binary, self._wanted)
         if binary:  # JSON cannot say NaN, and null was refused
             try:
@@ -194,8 +198,8 @@ class ModelService:
 
 async def json_body(request: Request) -> object:
     """The decoded JSON body. Raises Refusal 415 or 400."""
-    if request.header(b"content-type").partition(b";")[0].strip() != b"application/json":
-        raise Refusal(415, "send application/json")
+    if request.kind() != _JSON:
+        raise Refusal(415, "send JSON with Content-Type: application/json")
     body = await request.body()
     try:
         return msgspec.json.decode(body)

@@ -40,8 +40,16 @@ class Request:
         """A header's first value by its lower-case name; empty when it is absent."""
         return self._named.get(wanted, b"")
 
+    def kind(self) -> bytes:
+        """The media type of the body, without its parameters; empty when the client does not say."""
+        return self.header(b"content-type").partition(b";")[0].strip().lower()
+
     async def body(self) -> bytes:
-        """The whole body. Raises Refusal 413, ClientGone."""
+        """The whole body. Raises Refusal 413 or 415, ClientGone."""
+        if self.header(b"content-encoding").lower() not in (b"", b"identity"):
+            raise Refusal(
+                415, "a compressed body is not read; send it without Content-Encoding", headers=(CLOSE,)
+            )
         length = self.header(b"content-length")
         if length and (not length.isdigit() or int(length) > self._limits.body):
             raise self._too_large()

@@ -58,7 +58,7 @@ class InferRequest(msgspec.Struct):
     """The JSON part of a request."""
 
     inputs: list[RequestTensor]
-    id: str = ""
+    id: str | None = None
     parameters: RequestParameters | None = None
     outputs: list[RequestedOutput] | None = None
 
@@ -124,7 +124,7 @@ def inputs_of(request: InferRequest, binary: memoryview, wanted: Wanted) -> Arra
 
 def answer(request: InferRequest, outputs: Arrays, predictor: Predictor, name: str, version: str) -> Answer:
     """The response, binary where it was asked for. Raises Refusal 400 for an unknown output."""
-    chosen = request.outputs
+    chosen = request.outputs or None  # an empty list asks for nothing in particular
     everything = request.parameters is not None and request.parameters.binary_data_output
     if chosen is None and not everything:
         return _plain(request, outputs, predictor, (name, version))

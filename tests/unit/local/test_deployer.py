@@ -8,11 +8,13 @@ import tempfile
 import time
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
-from fairway.local.deployer import LocalDeployer
+from fairway.local.deployer import LocalDeployer, Site
 from fairway.local.workers import is_alive
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import RevisionSpec
@@ -275,6 +277,22 @@ def test_a_mute_worker_is_ended_and_a_stranger_with_its_number_is_not(
         assert not is_alive(mute)
         assert await second.observe("double") is None
         assert list((ground.root / "endpoints").glob("*/r*/w*.json")) == []
+
+    ground.run(work)
+
+
+def test_a_model_s_address_is_the_same_before_its_workers_answer(ground: Ground) -> None:
+    async def work() -> None:
+        deployer = ground.deployer()
+        revision = msgspec.structs.replace(ground.revision(1), model=object())
+        worker = SimpleNamespace(ready=False, revision=1, spec=SimpleNamespace(revision=revision))
+        site = Site("double", ground.root)
+        site.workers.append(worker)  # type: ignore[arg-type]
+        pending = deployer._status(site, None)
+        worker.ready, worker.status = True, None
+        assert (pending.serving, pending.ready) == (0, 0)
+        assert pending.url == deployer._status(site, None).url
+        assert pending.url.endswith("/v2/models/double/infer")
 
     ground.run(work)
 

@@ -47,7 +47,12 @@ class Service:
 
 
 def ask(
-    path: str, method: str = "POST", *, whole: bool = False, draining: bool = False, host: bytes = b"h"
+    path: str,
+    method: str = "POST",
+    *headers: tuple[bytes, bytes],
+    whole: bool = False,
+    draining: bool = False,
+    host: bytes = b"h",
 ) -> Any:
     """Status, body, headers, and what was counted."""
     metrics = Counted()
@@ -68,7 +73,7 @@ def ask(
         assert close is ((b"connection", b"close") in headers)
 
     scope: dict[str, Any] = {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": [(b"host", host)],
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": [(b"host", host), *headers],
         "extensions": {WHOLE: at_once} if whole else {},
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))
@@ -119,6 +124,14 @@ def test_a_client_that_left_is_counted_and_gets_nothing() -> None:
     status, _, _, seen = ask("/leave")
     assert status is None
     assert seen == [("leave", 499)]
+
+
+def test_a_compressed_body_is_refused_by_its_header_and_not_by_its_bytes() -> None:
+    status, body, headers, _ = ask("/answer", "POST", (b"content-encoding", b"gzip"))
+    assert status == 415
+    assert b"Content-Encoding" in body
+    assert headers[b"connection"] == b"close", "its bytes may still be on the way"
+    assert ask("/answer", "POST", (b"content-encoding", b"Identity"))[0] == 200
 
 
 def test_a_foreign_host_reaches_no_route(capsys: pytest.CaptureFixture[str]) -> None:

@@ -194,6 +194,17 @@ def test_an_answer_has_every_output_and_the_request_s_id() -> None:
     assert dict(answer.headers)[b"content-length"] == b"%d" % len(answer.body)
 
 
+def test_what_a_client_leaves_open_in_words_is_left_open() -> None:
+    plain = outputs_for({})[1]
+    assert "id" not in plain
+    assert outputs_for({"id": None, "parameters": None, "outputs": None})[1] == plain
+    assert outputs_for({"outputs": []})[1] == plain, "no choice is no wish for nothing"
+    assert (
+        outputs_for({"outputs": [], "parameters": {"binary_data_output": True}})[1]["outputs"][1]["name"]
+        == "p"
+    )
+
+
 def test_chosen_outputs_come_in_the_order_and_the_encoding_that_was_asked_for() -> None:
     answer, said = outputs_for(
         {"outputs": [{"name": "p", "parameters": {"binary_data": True}}, {"name": "label"}]}
