@@ -9,7 +9,6 @@ from collections.abc import Callable
 from places import Place, wait_for
 
 from fairway.local import leases
-
 from fairway.spec.run import Phase
 
 IN_FLIGHT = 20

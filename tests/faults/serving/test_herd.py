@@ -67,7 +67,7 @@ def verdicts(answers: list[Answer | str]) -> Counter[str]:
 
 
 def starting(arena: Arena, clients: int, seconds: float = 2.0) -> tuple[Counter[str], Counter[str], int]:
-    """What the herd gets while the endpoint starts for so many seconds, what it gets once it serves, and by how much memory grew."""
+    """What the herd gets while the endpoint starts, which takes so long; then what it gets; by how much memory grew."""
     arena.up()
     deployed = arena.fairway("deploy", arena.file("busy.py", STARTS.format(seconds=seconds)))
     port = int(deployed.stdout.split("/")[2].rpartition(":")[2])
