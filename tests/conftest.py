@@ -1,11 +1,15 @@
-"""`--full` asks for the sizes that a release is proven with; `measured` writes down what such a run saw."""
+"""`--full` asks for the sizes that a release is proven with; `measured` writes down what such a run saw.
+
+It is written once every test of the file has passed, those of planted bugs as well: a harness that would not have seen
+one has proven nothing.
+"""
 
 import json
 import os
 import platform
 import sqlite3
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,12 +37,42 @@ def full(request: pytest.FixtureRequest) -> bool:
 
 Measured = Callable[..., None]
 
+_FAILED = pytest.StashKey[bool]()
+"""Whether a test of a file has failed."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember of a file that one of its tests has failed."""
+    report = yield
+    module = item.getparent(pytest.Module)
+    if report.failed and module is not None:
+        module.stash[_FAILED] = True
+    return report
+
+
+@pytest.fixture(scope="module")
+def rows(request: pytest.FixtureRequest) -> Iterator[list[dict[str, object]]]:
+    """What the tests of a file have measured; written behind the last of them, when none has failed."""
+    found: list[dict[str, object]] = []
+    yield found
+    if request.node.stash.get(_FAILED, False):
+        return
+    for row in found:
+        RESULTS.mkdir(exist_ok=True)
+        text = json.dumps(row, indent=2, ensure_ascii=False)
+        (RESULTS / f"{row['id']}.json").write_text(f"{text}\n", "utf-8")
+
 
 @pytest.fixture
-def measured(full: bool, record_property: Callable[[str, object], None]) -> Measured:
+def measured(
+    full: bool, rows: list[dict[str, object]], record_property: Callable[[str, object], None]
+) -> Measured:
     """Call it as `measured("T4", "Kills of steps, hosts, drivers", goal="0 lost", kills=500, lost=0)` after the checks.
 
-    At full size it writes `tests/results/T4.json`, from which `python tests/report.py` makes `docs/reliability.md`.
+    At full size it makes `tests/results/T4.json`, from which `python tests/report.py` makes `docs/reliability.md`.
     """
 
     def write(identity: str, title: str, *, goal: str, **seen: Figure) -> None:
@@ -46,8 +80,7 @@ def measured(full: bool, record_property: Callable[[str, object], None]) -> Meas
             record_property(name, figure)
         if not full:
             return
-        RESULTS.mkdir(exist_ok=True)
-        told = {
+        row: dict[str, object] = {
             "id": identity,
             "title": title,
             "goal": goal,
@@ -59,9 +92,7 @@ def measured(full: bool, record_property: Callable[[str, object], None]) -> Meas
             "sqlite": sqlite3.sqlite_version,
             "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         }
-        (RESULTS / f"{identity}.json").write_text(
-            json.dumps(told, indent=2, ensure_ascii=False) + "\n", "utf-8"
-        )
+        rows.append(row)
 
     return write
 

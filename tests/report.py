@@ -10,7 +10,8 @@ PAGE = HERE.parent / "docs" / "reliability.md"
 HEAD = """# Reliability, as measured
 
 Made by `make faults`, which runs every test below at full size and writes what it saw; `make test` runs the same tests
-at small sizes. A row is written only when its checks passed. Do not edit: `python tests/report.py` makes this page.
+at small sizes. A row is written only when its checks passed, and those that give the harness a planted bug and look
+whether it is found. Do not edit: `python tests/report.py` makes this page.
 
 | Test | What is done to it | Goal | Seen | When, on what |
 |---|---|---|---|---|

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from places import Place, wait_for
 
+from fairway.local import leases
 from fairway.spec.run import Phase
 
 IN_FLIGHT = 20
@@ -15,10 +16,10 @@ STEPS = 8
 
 TEXT = '''
 @fw.task(retries=2)
-def work(who: int, i: int, before: str) -> str:
+def work(who: int, i: int, longest: float, before: str) -> str:
     """Cannot be repeated: a second execution gives another token."""
     token = os.urandom(8).hex()
-    time.sleep(random.Random(token).random() * 0.05)
+    time.sleep(random.Random(token).random() * longest)
     return token
 
 @fw.task(cache=True)
@@ -26,11 +27,11 @@ def shared(i: int) -> int:
     return i * i
 
 @fw.pipeline
-def main(who: int = 0, steps: int = 8) -> list[str]:
+def main(who: int = 0, longest: float = 0.05, steps: int = 8) -> list[str]:
     """Whatever it is told, it writes down at once: that is acknowledged."""
     tokens = []
     for i in range(steps):
-        wide = [work(who, i, ""), work(who, i, tokens[-1] if tokens else "x")]
+        wide = [work(who, i, longest, ""), work(who, i, longest, tokens[-1] if tokens else "x")]
         assert fw.value(shared(i % 3)) == (i % 3) ** 2
         for j, one in enumerate(wide):
             token = fw.value(one)
@@ -42,11 +43,18 @@ def main(who: int = 0, steps: int = 8) -> list[str]:
 
 
 class Storm:
-    """Runs that are kept in flight while their engines are killed."""
+    """So many runs are kept in flight while their engines are killed; their steps take `longest` seconds at most.
 
-    def __init__(self, place: Place, rng: random.Random) -> None:
+    Steps must take so long that more engines are at work than start, or there is nobody to kill.
+    """
+
+    def __init__(
+        self, place: Place, rng: random.Random, wanted: int = IN_FLIGHT, longest: float = 0.05
+    ) -> None:
         self.place = place
         self.rng = rng
+        self.wanted = wanted
+        self.longest = longest
         self.engines: dict[int, subprocess.Popen[str]] = {}
         self.names: dict[int, str] = {}
         self.seen: set[int] = set()
@@ -57,10 +65,10 @@ class Storm:
     def rage(self, kills: int) -> None:
         """Kill so often, then let every run come to its end."""
         while self.kills < kills:
-            self._fill(IN_FLIGHT)
+            self._fill(self.wanted)
             time.sleep(self.rng.random() * 0.1)
             working = self._at_work()
-            if len(working) < min(IN_FLIGHT // 2, kills):
+            if len(working) < self.wanted // 2:
                 continue
             who = self.rng.choice(working)
             self.engines[who].kill()
@@ -75,8 +83,13 @@ class Storm:
 
     def _at_work(self) -> list[int]:
         """Whose engine holds a run now, and is not just starting."""
-        holders = {path.read_text() for path in (self.place.folder / ".fairway" / "runs").glob("*/lock")}
-        return [who for who, engine in self.engines.items() if str(engine.pid) in holders]
+        self._name_runs()
+        runs = self.place.folder / ".fairway" / "runs"
+        return [
+            who
+            for who, engine in self.engines.items()
+            if who in self.names and leases.holder(runs / self.names[who]) == engine.pid
+        ]
 
     def _fill(self, wanted: int) -> None:
         for who, engine in list(self.engines.items()):
@@ -97,15 +110,18 @@ class Storm:
         name = self._find(who) if who in self.seen else ""
         self.seen.add(who)
         self.begun_again += bool(name)
-        words = ("resume", name) if name else ("run", "project.py", "--who", str(who))
-        self.engines[who] = self.place.start(*words, "--quiet")
+        new = ("run", "project.py", "--who", str(who), "--longest", str(self.longest))
+        self.engines[who] = self.place.start(*(("resume", name) if name else new), "--quiet")
 
     def _find(self, who: int) -> str:
         """The run of a killed engine; empty when it was killed before there was one."""
+        self._name_runs()
+        return self.names.get(who, "")
+
+    def _name_runs(self) -> None:
         metadata = self.place.stores.metadata
         for name in set(metadata.run_names()) - set(self.names.values()):
             self.names[int(metadata.run(name).spec.shown["who"])] = name
-        return self.names.get(who, "")
 
 
 def wrongs(storm: Storm) -> list[str]:
@@ -150,19 +166,21 @@ def wrongs(storm: Storm) -> list[str]:
 def test_runs_survive_kills_of_their_engines(
     place: Callable[..., Place], full: bool, measured: Callable[..., None]
 ) -> None:
-    kills = 1000 if full else 10
+    kills, wanted, longest = (1000, IN_FLIGHT, 2.0) if full else (8, 6, 0.4)
     seed = random.randrange(2**32)
     print("seed", seed)
-    storm = Storm(place(TEXT), random.Random(seed))
+    storm = Storm(place(TEXT), random.Random(seed), wanted, longest)
     begun = time.monotonic()
 
     storm.rage(kills)
 
     assert wrongs(storm) == []
+    assert storm.kills == kills
+    assert storm.begun_again == kills, "every run that was killed went on"
     events = storm.place.verified().events
     measured(
         "T1",
-        "Kill -9 of engines at random moments under 20 runs in flight, then resume",
+        f"Kill -9 of engines at random moments under {wanted} runs in flight, then resume",
         goal="all runs end, 0 acknowledged results lost, 0 steps with two results, database and hash chain whole",
         kills=storm.kills,
         resumed=storm.begun_again,

@@ -77,6 +77,14 @@ class Arena:
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def start(self, *words: str) -> subprocess.Popen[bytes]:
+        """The real command line, not waited for; what it says goes to the file `said`."""
+        with open(self.folder / "said", "ab") as said:
+            return subprocess.Popen(
+                [sys.executable, "-m", "fairway", *words],
+                cwd=self.folder, env=self._environment, stdin=subprocess.DEVNULL, stdout=said, stderr=said,
+            )  # fmt: skip
+
     def file(self, name: str, text: str) -> str:
         """Write a project file; returns its name."""
         (self.folder / name).write_text(text)
@@ -201,7 +209,8 @@ def once(port: int, body: bytes = ROWS, path: str = "/", key: str = "") -> Answe
 class Load:
     """Clients that ask at a steady rate, never again for the same: each request is answered 200, or lost.
 
-    `fresh` clients use a connection for one request; others keep theirs until they are told to close it.
+    `fresh` clients use a connection for one request; others keep theirs until they are told to close it, or until
+    they see, before they ask again, that it was closed: as every library that keeps connections does.
     """
 
     port: int
@@ -235,6 +244,9 @@ class Load:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             due = max(due + pause, time.monotonic() - 1.0)
             began = time.monotonic()
+            if connection is not None and connection[0].at_eof():
+                connection[1].close()
+                connection = None
             try:
                 connection = connection or await asyncio.open_connection("127.0.0.1", self.port)
                 answer = await exchange(*connection, wire)

@@ -15,7 +15,7 @@ STARTS = """
 import asyncio, time
 import fairway as fw
 
-time.sleep(2.0)
+time.sleep({seconds})
 
 @fw.endpoint
 async def busy(x: float) -> float:
@@ -66,10 +66,10 @@ def verdicts(answers: list[Answer | str]) -> Counter[str]:
     )
 
 
-def starting(arena: Arena, clients: int) -> tuple[Counter[str], Counter[str], int]:
-    """What the herd gets while the endpoint starts, what it gets once it serves, and by how much memory grew."""
+def starting(arena: Arena, clients: int, seconds: float = 2.0) -> tuple[Counter[str], Counter[str], int]:
+    """What the herd gets while the endpoint starts, which takes so long; then what it gets; by how much memory grew."""
     arena.up()
-    deployed = arena.fairway("deploy", arena.file("busy.py", STARTS))
+    deployed = arena.fairway("deploy", arena.file("busy.py", STARTS.format(seconds=seconds)))
     port = int(deployed.stdout.split("/")[2].rpartition(":")[2])
     served = arena.status("busy").revision
     assert served is not None
@@ -95,8 +95,8 @@ def starting(arena: Arena, clients: int) -> tuple[Counter[str], Counter[str], in
 def test_a_herd_is_answered_or_told_when_to_come_back(
     full: bool, arena: Callable[..., Arena], measured: Callable[..., None]
 ) -> None:
-    clients = 1_000 if full else 150
-    first, again, grown = starting(arena(), clients)
+    clients, seconds = (1_000, 5.0) if full else (150, 2.0)
+    first, again, grown = starting(arena(), clients, seconds)
     assert set(first) <= {"200", "429"}, first
     assert first["200"] > 0
     assert set(again) <= {"200", "429"}, again
@@ -105,7 +105,7 @@ def test_a_herd_is_answered_or_told_when_to_come_back(
     measured(
         "T20", "Clients at once against a starting endpoint, then ten times against a busy one",
         goal="each 200 or 429 with Retry-After, none hangs, no 5xx, memory bounded",
-        clients=clients, while_starting=msgspec.json.encode(first).decode(), bursts=10,
+        clients=clients, seconds_to_start=seconds, while_starting=msgspec.json.encode(first).decode(), bursts=10,
         in_bursts=msgspec.json.encode(again).decode(), grown_mib=round(grown / 2**20, 1),
     )  # fmt: skip
 

@@ -1,5 +1,6 @@
-"""T23: under load for a long time, memory and descriptors stay as they were after the warm-up."""
+"""T23: under load for a long time, memory and descriptors stay as they were after the warm-up; runs go on beside it."""
 
+import subprocess
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -18,6 +19,17 @@ def leaky(x: float) -> float:
     kept.append(b"x" * 50_000)
     return x
 """
+TICK = """
+import fairway as fw
+
+@fw.task
+def tick(i: int) -> int:
+    return i
+
+@fw.pipeline
+def ticks() -> int:
+    return sum(tick(i) for i in range(5))
+"""
 HOUR = 3600.0
 
 
@@ -29,8 +41,15 @@ def slope(points: list[tuple[float, float]]) -> float:
     return sum((at - middle) * (value - mean) for at, value in points) / spread
 
 
-def soak(arena: Arena, port: int, seconds: float, body: bytes) -> tuple[float, list[int], Load]:
-    """Memory's growth in bytes an hour of the worst worker after a third of the time, and its descriptors."""
+def soak(
+    arena: Arena, port: int, seconds: float, body: bytes, runs: int = 0
+) -> tuple[float, list[int], Load]:
+    """Memory's growth in bytes an hour of the worst worker after a third of the time, and its descriptors.
+
+    So many runs are started meanwhile, at even distances.
+    """
+    project = arena.file("ticks.py", TICK)
+    started: list[subprocess.Popen[bytes]] = []
     watched = [*arena.workers(), *arena.platform()]
     memory: dict[int, list[tuple[float, float]]] = {pid: [] for pid in watched}
     files: list[int] = []
@@ -41,7 +60,10 @@ def soak(arena: Arena, port: int, seconds: float, body: bytes) -> tuple[float, l
                 for pid in watched:
                     memory[pid].append((now, float(resident(pid))))
                 files.append(sum(descriptors(pid) for pid in watched))
+            if len(started) < runs * now / seconds:
+                started.append(arena.start("run", project, "--quiet"))
             time.sleep(max(0.05, seconds / 600))
+    assert [one.wait(60) for one in started] == [0] * runs
     return max(slope(points) for points in memory.values()) * HOUR, files, load
 
 
@@ -49,16 +71,17 @@ def test_memory_and_descriptors_are_flat_under_load(
     full: bool, arena: Callable[..., Arena], measured: Callable[..., None], request: pytest.FixtureRequest
 ) -> None:
     minutes = float(request.config.getoption("--soak"))
-    seconds = 60 * minutes if full else 5.0
+    seconds, runs = (60 * minutes, 200) if full else (5.0, 3)
     made = arena()
     made.up()
     port = made.deploy("churn:1").status.port
-    growth, files, load = soak(made, port, seconds, b"[[1.0, 2.0, 3.0, 4.0]]")
+    growth, files, load = soak(made, port, seconds, b"[[1.0, 2.0, 3.0, 4.0]]", runs)
     assert load.lost == []
     assert growth <= (2**20 if full else 2**30), f"{growth / 2**20:.2f} MiB an hour"
     assert max(files) - min(files) <= 4
     measured(
-        "T23", f"{minutes:g} minutes of load at {RATE} requests a second", goal="≤ 1 MB an hour, descriptors flat",
+        "T23", f"{minutes:g} minutes of load at {RATE} requests a second, and {runs} runs meanwhile",
+        goal="≤ 1 MB an hour, descriptors flat",
         minutes=minutes, requests=load.answered, lost=len(load.lost), growth_mib_an_hour=round(growth / 2**20, 3),
         descriptors_least=min(files), descriptors_most=max(files),
     )  # fmt: skip

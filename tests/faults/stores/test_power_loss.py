@@ -76,11 +76,16 @@ def test_after_a_power_loss_all_that_was_acknowledged_is_there(tmp_path: Path, f
     calls, root = life(tmp_path, ",".join(KINDS))
     count, seed = (3000, 12) if full else (100, random.SystemRandom().randrange(10**6))
     assert images(calls, root, count, seed, tmp_path / "images") == []
+    (tmp_path / "normal").mkdir()
+    calls_of_normal, normal = life(tmp_path / "normal", "event", "database not synced")
+    losing = images(calls_of_normal, normal, count // 10, seed, tmp_path / "images of normal")
+    assert losing, "with synchronous=NORMAL it lost nothing"
     measured(
         "T12",
         "Disks after a power loss: artifacts, records, event log with its checkpoints; writes lost, torn, names late",
-        goal="0 acknowledged lost, 0 corrupt",
-        images=count, seed=seed, calls=len(calls), lost=0,
+        goal="0 acknowledged lost, 0 corrupt; some lost with synchronous=NORMAL",
+        images=count, seed=seed, calls=len(calls), lost=0, images_with_synchronous_normal=count // 10,
+        lost_with_synchronous_normal=len(losing),
     )  # fmt: skip
 
 

@@ -75,6 +75,21 @@ def filled(root: Path, count: int) -> None:
             metadata.append(events[place : place + 200])
 
 
+MANY = """
+import fairway as fw
+
+@fw.task
+def one(i: int) -> int:
+    return i
+
+@fw.pipeline
+def many(count: int = 1000, width: int = 1000) -> int:
+    for start in range(0, count, width):
+        one.map(range(start, start + width))
+    return count
+"""
+
+
 class Scanning(FileArtifacts):
     """A planted mistake: it looks through a folder for what it wants."""
 
@@ -124,6 +139,32 @@ def test_a_large_store_is_looked_up_as_fast_as_a_small_one_and_swept_in_little_m
         goal="lookups flat, memory of a sweep bounded (16 bytes for each one kept, and some)",
         artifacts=many, lookup_us=round(large, 1), lookup_us_at_10_000=round(small, 1),
         sweep_seconds=round(seen["seconds"], 1), sweep_grown_mib=round(seen["grown_kib"] / 1024, 1),
+    )  # fmt: skip
+
+
+def test_a_run_of_many_steps_leaves_a_small_record(tmp_path: Path, full: bool, measured) -> None:
+    count, width = (10_000, 1_000) if full else (200, 100)
+    (tmp_path / "many.py").write_text(MANY)
+    words = ("run", "many.py", "--count", str(count), "--width", str(width), "--quiet")
+    done = subprocess.run(
+        [sys.executable, "-m", "fairway", *words],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+        env={**os.environ, "FAIRWAY_HOME": str(tmp_path / ".fairway")},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    with SqliteMetadata(Layout(tmp_path / ".fairway")) as metadata:
+        (name,) = metadata.run_names()
+        begun = time.perf_counter()
+        steps = metadata.run(name).steps
+        seconds = time.perf_counter() - begun
+    size = sum(path.stat().st_size for path in (tmp_path / ".fairway").glob("fairway.db*"))
+    assert len(steps) == count
+    assert size < 5_000 * count + (1 << 20)
+    measured(
+        "T25-run",
+        f"A run of {count:,} steps, in maps {width:,} wide",
+        goal="its events and tables below 50 MB",
+        steps=len(steps), database_mib=round(size / 2**20, 1), read_whole_in_seconds=round(seconds, 2),
     )  # fmt: skip
 
 
