@@ -73,7 +73,9 @@ def test_a_host_starts_without_what_only_some_need() -> None:
 
 
 def test_a_command_starts_the_host_before_it_loads_more() -> None:
-    script = "import sys\nbefore = set(sys.modules)\nimport fairway.cli.program\nprint(*set(sys.modules) - before)"
+    script = (
+        "import sys\nbefore = set(sys.modules)\nimport fairway.cli.program\nprint(*set(sys.modules) - before)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     )
