@@ -11,14 +11,15 @@ WORKERS ?= 2
 
 .venv/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3.11"; exit 1; }
-	$(PYTHON) -m venv .venv
+	@echo "setting up .venv, which is done once"
+	@$(PYTHON) -m venv .venv || { echo "$(PYTHON) lacks venv or pip: install python3-venv"; rm -rf .venv; exit 1; }
 	@touch $@
 
 # pip brings uv, and uv the rest, several times as fast.
 .venv/demo-ready: .venv/made requirements/uv.txt requirements/demo.txt pyproject.toml
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/demo.txt
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/demo.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 .venv/dev-ready: .venv/demo-ready requirements/dev.txt

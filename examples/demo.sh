@@ -4,6 +4,8 @@
 set -euo pipefail
 
 fairway=${1:-fairway}
+python=$(dirname "$fairway")/python
+[ -x "$python" ] || python=python3
 folder=$(mktemp -d "${TMPDIR:-/tmp}/fairway-demo-XXXXXX")
 cd "$folder"
 unset FAIRWAY_HOME
@@ -26,7 +28,7 @@ say fairway deploy cancer
 url=$("$fairway" deploy cancer)
 echo "$url"
 say "one prediction from $url"
-python3 - "$url" <<'PY'
+"$python" - "$url" <<'PY'
 import json
 import sys
 import urllib.request

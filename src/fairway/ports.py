@@ -54,6 +54,10 @@ class ArtifactStore(Protocol):
         """Whether a blob is here."""
         ...
 
+    def holds(self, artifact: Artifact) -> bool:
+        """Whether all content of an artifact is here; what was found damaged is not. It is not read."""
+        ...
+
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> "Swept":
         """Remove blobs that are not in `keep` (manifests keep their files) and are older than so many seconds."""
         ...

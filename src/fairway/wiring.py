@@ -204,7 +204,7 @@ async def execute(
             if spec is None:
                 spec, recorded = _resumed(request, stores)
             listener = follower.begin(spec, project)
-            parts = Stores(stores.metadata, stores.results, stores.logs, stores.read)
+            parts = Stores(stores.metadata, stores.results, stores.logs, stores.read, stores.artifacts.holds)
             engine = RunEngine(parts, executor, SystemClock(), listener)
             host.listen(engine.hear)
             ended = await engine.run(spec, project, host, recorded)
@@ -451,7 +451,7 @@ async def foresee(
     try:
         request = follower.arguments(project, request)
         spec = await _new_run(request, project, host, stores)
-        foresight = Foresight(stores.metadata, project, spec)
+        foresight = Foresight(stores.metadata, stores.artifacts.holds, project, spec)
         host.listen(foresight.hear)
         return await foresight.look(host)
     finally:

@@ -5,6 +5,7 @@ value that only running could give, foresight ends.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from fairway.engine import outcomes
 from fairway.plan import cachekey
@@ -32,8 +33,15 @@ Foreseen = tuple[str, str, str]
 class Foresight:
     """Listens to a host that runs the pipeline's body, and answers it from the cache alone."""
 
-    def __init__(self, metadata: MetadataStore, project: ProjectSpec, spec: RunSpec) -> None:
+    def __init__(
+        self,
+        metadata: MetadataStore,
+        holds: Callable[[Artifact], bool],
+        project: ProjectSpec,
+        spec: RunSpec,
+    ) -> None:
         self._metadata = metadata
+        self._holds = holds
         self._project = project
         self._spec = spec
         self._outputs: dict[str, tuple[Artifact, ...]] = {}
@@ -89,9 +97,11 @@ class Foresight:
             environment = outcomes.environment_digest(spec.environment, self._project)
             parts = cachekey.parts(spec, environment, self._resolve)
             hit = self._metadata.cached(cachekey.key(spec.task, parts))
-            if hit is not None:
+            if hit is not None and all(map(self._holds, hit.outputs)):
                 self._outputs[spec.name] = hit.outputs
                 self._found.append((title, "cached", f"result of run {hit.run}"))
+            elif hit is not None:
+                self._found.append((title, "run", outcomes.lost(hit.run)))
             else:
                 before = self._metadata.last_parts(self._spec.pipeline, spec.task, spec.label)
                 self._found.append((title, "run", cachekey.explain(before, parts, spec.label)))

@@ -92,3 +92,8 @@ def inline_artifact(value: object, note: str = "") -> Artifact:
         note=note or encoded.note,
         inline=data,
     )
+
+
+def lost(run: str) -> str:
+    """Why a step runs whose result is known, but not there."""
+    return f"what it left in run {run} is damaged or no longer in the store"

@@ -72,6 +72,7 @@ class Stores(msgspec.Struct, frozen=True):
     results: ResultStore
     logs: LogStore
     read: Callable[[Artifact], bytes]
+    holds: Callable[[Artifact], bool]
 
 
 class Listener:
@@ -312,13 +313,17 @@ class RunEngine:
         parts = cachekey.parts(spec, environment, self._state.resolve)
         key = cachekey.key(spec.task, parts)
         hit = self._stores.metadata.cached(key)
-        if hit is not None:
+        if hit is not None and all(map(self._stores.holds, hit.outputs)):
             self._hits[name] = (hit.run, hit.step)
             self._keys[name] = (key, parts, f"same code, inputs and environment as in run {hit.run}")
             self._state.looked_up(name, hit.outputs)
             return
-        before = self._stores.metadata.last_parts(self._spec.pipeline, spec.task, spec.label)
-        self._keys[name] = (key, parts, f"ran: {cachekey.explain(before, parts, spec.label)}")
+        if hit is not None:
+            why = outcomes.lost(hit.run)
+        else:
+            before = self._stores.metadata.last_parts(self._spec.pipeline, spec.task, spec.label)
+            why = cachekey.explain(before, parts, spec.label)
+        self._keys[name] = (key, parts, f"ran: {why}")
         self._state.looked_up(name, None)
 
     def _settle(self, action: Settle) -> None:

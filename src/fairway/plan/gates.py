@@ -23,9 +23,10 @@ def judge(name: str, gates: Gates, evaluation: Evaluation | None, rival: Evaluat
     for metric, bound in gates.at_most.items():
         if not _value(metrics, metric) <= bound:
             refused.append("{} {} is above {}".format(metric, *_apart(_value(metrics, metric), bound)))
-    if gates.better_than and rival is not None:
+    if gates.better_than:
         metric = compared(gates, evaluation)
         ours = _value(metrics, metric)
+    if gates.better_than and rival is not None:
         theirs = _value(rival.metrics, metric, f"the evaluation of {name}@{gates.better_than}")
         if not (ours < theirs if _lower_is_better(gates, metric) else ours > theirs):
             texts = _apart(ours, theirs)

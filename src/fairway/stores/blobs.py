@@ -226,6 +226,19 @@ class FileArtifacts:
         """Whether a blob is here."""
         return _is_digest(digest) and os.path.exists(self._path(digest))
 
+    def holds(self, artifact: Artifact) -> bool:
+        """Whether all content of an artifact is here; what was found damaged is not. It is not read."""
+        if artifact.inline is not None:
+            return True
+        if not artifact.files:
+            return self.exists(artifact.digest)
+        try:
+            with Explaining("reading an artifact", self._blobs):
+                manifest = folders.decode(self._manifest(artifact.digest), artifact.digest)
+        except (CorruptArtifact, NotFound):
+            return False
+        return all(self.exists(entry.digest) for entry in manifest.files)
+
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> Swept:
         """Remove blobs that are not in `keep` (manifests keep their files) and older than so many seconds.
 

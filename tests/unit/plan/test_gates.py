@@ -80,6 +80,11 @@ def test_a_gate_on_a_metric_that_is_not_there_is_wrong_usage() -> None:
         judge("toy", Gates(better_than="champion", metric="f1"), made(f1=1.0), made(accuracy=1.0))
 
 
+def test_a_metric_that_is_not_there_is_refused_for_the_first_version_too() -> None:
+    with pytest.raises(UsageError, match="acuracy"):
+        judge("toy", Gates(better_than="champion", metric="acuracy"), made(accuracy=1.0), None)
+
+
 def test_the_metric_compared_is_the_named_one_then_the_gated_one_then_the_main_one() -> None:
     ours = made(accuracy=1.0, f1=0.5, cost=2.0)
     assert compared(Gates(metric="cost"), ours) == "cost"
