@@ -197,6 +197,10 @@ async def execute(
         folder = stores.run_folder(spec.name if spec is not None else request.resume)
 
         def cancel(**how: float) -> None:
+            if not how:
+                follower.note(
+                    "stopping: steps have ten seconds to end by themselves, Ctrl-C again ends them at once"
+                )
             engine.cancel(**how)
 
         # Whoever sees the lease may ask to cancel: heard from here on, and answered once the engine is at work.

@@ -301,7 +301,9 @@ def test_a_flipped_bit_is_found(project: Project) -> None:
     content[100] ^= 1
     blobs[0].write_bytes(content)
     assert re.search(r"does not match|damaged|corrupt", project.fairway("run", "project.py", expect=1).stderr)
-    assert re.search(r"make +run +what it left in run \w+ is damaged", project.fairway("plan", "project.py").stdout)
+    assert re.search(
+        r"make +run +what it left in run \w+ is damaged", project.fairway("plan", "project.py").stdout
+    )
     again = project.fairway("run", "project.py", "--explain")
     assert "what it left in run" in again.stderr, "the step runs again, and makes anew what was damaged"
     assert "cached" in project.fairway("run", "project.py").stderr

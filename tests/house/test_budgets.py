@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import fairway
+from fairway.spec import errors as spec_errors
 
 ROOT = Path(fairway.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if "templates" not in path.parts)
@@ -80,3 +81,35 @@ def test_settings_are_few_and_read_in_one_place() -> None:
 def test_nothing_is_left_for_later() -> None:
     words = re.compile(r"\b(TODO|FIXME|XXX)\b")
     assert [str(path.relative_to(ROOT)) for path in FILES if words.search(path.read_text("utf-8"))] == []
+
+
+def test_the_vocabulary_decisions_and_seams_are_fully_typed() -> None:
+    pure = [path for path in FILES if path.name == "ports.py" or {"spec", "plan"} & set(path.parts)]
+    assert len(pure) > 15
+    assert [path.name for path in pure if re.search(r"\bAny\b", path.read_text("utf-8"))] == []
+
+
+def test_settings_have_at_most_five_names() -> None:
+    names = {
+        name for path in FILES for name in re.findall(r"[\"'](FAIRWAY_[A-Z_]+)", path.read_text("utf-8"))
+    } - {"FAIRWAY_HOST"}  # the mark of what descends from a host, no setting
+    assert {"FAIRWAY_HOME", "FAIRWAY_TOKEN"} <= names
+    assert len(names) <= 5
+
+
+def test_classes_inherit_once() -> None:
+    """Errors may go deeper; a base from elsewhere counts as one step."""
+    own = {
+        node.name: [base.id for base in node.bases if isinstance(base, ast.Name)]
+        for tree in TREES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and not node.name.endswith("Error")
+    }
+    deep = {
+        name
+        for name, bases in own.items()
+        for base in bases
+        if any(above in own for above in own.get(base, []))
+    }
+    errors = {name for name in deep if issubclass(getattr(spec_errors, name, object), Exception)}
+    assert deep - errors == set()

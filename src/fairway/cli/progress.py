@@ -114,6 +114,10 @@ class Progress(Listener):
             text = plain(line.decode("utf-8", "replace").rstrip("\r"))
             self._print(f"  {name} | {text}" if name else f"  | {text}")
 
+    def note(self, text: str) -> None:
+        """Print a line about the run as a whole."""
+        self._print(f"  {text}")
+
     def finish(self) -> None:
         """Print what was held back, and take the live line away."""
         for task in list(self._held):
@@ -183,7 +187,8 @@ class Progress(Listener):
         word = "cached" if body.cached else _WORDS.get(body.phase, str(body.phase))
         text = f"  {title:<24} {word:<9} {cost}"
         if body.failure is not None:
-            text = f"  {title:<24} {word:<9} {body.failure.message}"
+            why = body.failure.message if body.failure.message != word else ""
+            text = f"  {title:<24} {word:<9} {why}"
         elif self._explain and body.why:
             text = f"{text}   {body.why}"
         if body.phase is Phase.SUCCEEDED and body.outputs and body.outputs[0].kind.endswith("ModelVersion"):

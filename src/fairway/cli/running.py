@@ -68,7 +68,9 @@ class Following(wiring.Follower):
 
     def note(self, text: str) -> None:
         """Something happened outside any step."""
-        if not self._silent:
+        if self.progress is not None:
+            self.progress.note(text)
+        elif not self._silent:
             click.echo(f"  {text}", err=True)
 
 
