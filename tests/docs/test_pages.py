@@ -36,9 +36,15 @@ def test_generated_pages_are_fresh() -> None:
 def test_every_command_and_option_is_told_of() -> None:
     told = reference("commands.md")
     context = click.Context(cli)
+    commands: list[tuple[str, click.Command]] = []
     for name in COMMANDS:
         command = cli.get_command(context, name)
         assert command is not None
+        commands.append((name, command))
+        if isinstance(command, click.Group):
+            commands += [(f"{name} {inner}", found) for inner, found in command.commands.items()]
+    assert len(commands) > len(COMMANDS)
+    for name, command in commands:
         assert f"## fairway {name}\n" in told
         for one in command.params:
             if isinstance(one, click.Option):
