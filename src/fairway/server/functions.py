@@ -8,8 +8,9 @@ import inspect
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import msgspec
 
@@ -243,12 +244,39 @@ def _converted(annotation: object, value: object, field: str = "") -> object:
 
 def _special(annotation: object) -> Callable[[object], object] | None:
     """How rows become an array or a data frame; None for other types."""
-    name = f"{getattr(annotation, '__module__', '')}.{getattr(annotation, '__name__', '')}"
-    if name.startswith("pandas.") and name.endswith(".DataFrame"):
-        return lambda rows: sys.modules["pandas"].DataFrame(rows if isinstance(rows, list) else [rows])
-    if name == "numpy.ndarray" or str(annotation).startswith("numpy.ndarray"):
-        return lambda rows: sys.modules["numpy"].asarray(rows)
-    return None
+    if _is_frame(annotation):
+        return _frame
+    return partial(_array, annotation) if _is_array(annotation) else None
+
+
+def _is_frame(annotation: object) -> bool:
+    module, name = getattr(annotation, "__module__", ""), getattr(annotation, "__name__", "")
+    return module.partition(".")[0] == "pandas" and name == "DataFrame"
+
+
+def _is_array(annotation: object) -> bool:
+    return str(annotation).startswith(("numpy.ndarray", "<class 'numpy.ndarray'>"))
+
+
+def _frame(given: object) -> object:
+    rows = cast("list[object]", given) if isinstance(given, list) else [given]
+    if not all(isinstance(row, dict) or (isinstance(row, list) and rows is given) for row in rows):
+        raise ValueError("Expected rows, as objects or lists")
+    return sys.modules["pandas"].DataFrame(rows)
+
+
+def _array(annotation: object, rows: object) -> object:
+    """Raises ValueError for what is ragged, or not of the annotation's element type."""
+    element = next((get_args(part) for part in get_args(annotation)[1:]), ())
+    wanted = element[0] if element and isinstance(element[0], type) and element[0] is not Any else None
+    found = sys.modules["numpy"].asarray(rows)
+    if found.dtype.kind == "O" or not isinstance(rows, list | int | float):
+        raise ValueError("Expected numbers, nested in lists")
+    if wanted is None:
+        return found
+    if not sys.modules["numpy"].can_cast(found.dtype, wanted, casting="same_kind"):
+        raise ValueError(f"Expected {wanted.__name__}, got {found.dtype.name}")
+    return found.astype(wanted)
 
 
 def _encoded(value: object) -> Answer:
@@ -256,10 +284,16 @@ def _encoded(value: object) -> Answer:
 
 
 def _plain(value: Any) -> object:
-    if hasattr(value, "to_dict"):
-        return value.to_dict("records") if hasattr(value, "columns") else value.to_dict()
+    if hasattr(value, "to_dicts"):  # a frame of polars
+        return value.to_dicts()
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        return value.to_dict("records")
+    if hasattr(value, "to_dict") and type(value.index).__name__ != "RangeIndex":
+        return value.to_dict()
     if hasattr(value, "tolist"):
         return value.tolist()
+    if hasattr(value, "to_list"):
+        return value.to_list()
     raise TypeError(f"an answer of type {type(value).__name__} has no JSON form")
 
 
@@ -282,6 +316,10 @@ def _wanted(endpoint: "Endpoint[..., object]") -> dict[str, object]:
 
 
 def _schema(annotation: object) -> dict[str, object]:
+    if _is_frame(annotation):
+        return {"type": "array", "items": {"type": ["object", "array"]}}
+    if _is_array(annotation):
+        return {"type": ["array", "number"]}
     try:
         schema, found = msgspec.json.schema_components([cast("type", annotation)], ref_template="{name}")
     except (TypeError, ValueError):

@@ -1,0 +1,80 @@
+"""What the annotations of an endpoint's function let in, and how its answers are written."""
+
+import json
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import polars as pl
+import pytest
+
+from fairway.server import functions
+from fairway.server.answers import Refusal
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given", "wanted"),
+    [
+        (np.ndarray, [[1, 2], [3, 4]], np.array([[1, 2], [3, 4]])),
+        (np.ndarray, 3, np.array(3)),
+        (npt.NDArray[np.float32], [1, 2.5], np.array([1, 2.5], np.float32)),
+        (npt.NDArray[np.float32], [1, 2], np.array([1, 2], np.float32)),
+        (npt.NDArray[np.int64], [1, 2], np.array([1, 2])),
+        (npt.NDArray[np.str_], ["a", "b"], np.array(["a", "b"])),
+        (npt.NDArray[Any], [True], np.array([True])),
+    ],
+)
+def test_an_array_has_the_element_type_of_its_annotation(annotation: Any, given: Any, wanted: Any) -> None:
+    seen: Any = functions._converted(annotation, given)
+    assert seen.dtype == wanted.dtype
+    assert np.array_equal(seen, wanted)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "given"),
+    [
+        (npt.NDArray[np.float32], ["a"]),
+        (npt.NDArray[np.float32], [None]),
+        (npt.NDArray[np.float32], None),
+        (npt.NDArray[np.int64], [1.5]),
+        (np.ndarray, [[1, 2], [3]]),
+        (np.ndarray, {"a": 1}),
+        (np.ndarray, [{"a": 1}]),
+        (pd.DataFrame, 3),
+        (pd.DataFrame, "x"),
+        (pd.DataFrame, None),
+        (pd.DataFrame, [1, 2]),
+    ],
+)
+def test_what_is_no_such_array_or_frame_is_refused(annotation: Any, given: Any) -> None:
+    with pytest.raises(Refusal) as refused:
+        functions._converted(annotation, given, "rows")
+    assert refused.value.status == 400
+    assert "field 'rows'" in str(refused.value)
+
+
+@pytest.mark.parametrize("given", [[{"a": 1}], {"a": 1}, [[1]]])
+def test_a_frame_is_read_from_rows(given: Any) -> None:
+    seen: Any = functions._converted(pd.DataFrame, given)
+    assert seen.to_numpy().tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (pd.Series([1, 2]), [1, 2]),
+        (pd.Series([1, 2], ["a", "b"]), {"a": 1, "b": 2}),
+        (pd.DataFrame({"a": [1, 2]}), [{"a": 1}, {"a": 2}]),
+        (pl.DataFrame({"a": [1, 2]}), [{"a": 1}, {"a": 2}]),
+        (pl.Series([1, 2]), [1, 2]),
+        (np.array([[1.5]]), [[1.5]]),
+    ],
+)
+def test_tables_are_answered_as_rows_and_columns_as_lists(answer: Any, text: Any) -> None:
+    assert json.loads(functions._encoded(answer).body) == text
+
+
+def test_arrays_and_frames_are_described() -> None:
+    assert functions._schema(pd.DataFrame)["type"] == "array"
+    assert functions._schema(npt.NDArray[np.float32])["type"] == ["array", "number"]
