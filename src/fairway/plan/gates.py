@@ -26,11 +26,13 @@ def judge(name: str, gates: Gates, evaluation: Evaluation | None, rival: Evaluat
     if gates.better_than:
         metric = compared(gates, evaluation)
         ours = _value(metrics, metric)
-    if gates.better_than and rival is not None:
-        theirs = _value(rival.metrics, metric, f"the evaluation of {name}@{gates.better_than}")
-        if not (ours < theirs if _lower_is_better(gates, metric) else ours > theirs):
-            texts = _apart(ours, theirs)
-            refused.append(f"{metric} {texts[0]} is not better than {texts[1]} of {name}@{gates.better_than}")
+        if rival is not None:
+            theirs = _value(rival.metrics, metric, f"the evaluation of {name}@{gates.better_than}")
+            if not (ours < theirs if _lower_is_better(gates, metric) else ours > theirs):
+                texts = _apart(ours, theirs)
+                refused.append(
+                    f"{metric} {texts[0]} is not better than {texts[1]} of {name}@{gates.better_than}"
+                )
     if refused:
         raise GateRefused(
             f"{name} was not registered: {'; '.join(refused)}",

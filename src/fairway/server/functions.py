@@ -274,7 +274,7 @@ def _array(annotation: object, rows: object) -> object:
         raise ValueError("Expected numbers, nested in lists")
     if wanted is None:
         return found
-    if not sys.modules["numpy"].can_cast(found.dtype, wanted, casting="same_kind"):
+    if found.size and not sys.modules["numpy"].can_cast(found.dtype, wanted, casting="same_kind"):
         raise ValueError(f"Expected {wanted.__name__}, got {found.dtype.name}")
     return found.astype(wanted)
 

@@ -22,6 +22,7 @@ from fairway.server.answers import Refusal
         (npt.NDArray[np.float32], [1, 2], np.array([1, 2], np.float32)),
         (npt.NDArray[np.int64], [1, 2], np.array([1, 2])),
         (npt.NDArray[np.str_], ["a", "b"], np.array(["a", "b"])),
+        (npt.NDArray[np.int64], [], np.array([], np.int64)),
         (npt.NDArray[Any], [True], np.array([True])),
     ],
 )
