@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable
-from typing import Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints, overload
+from typing import Annotated, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints, overload
 
 from fairway.author import naming
 from fairway.spec.errors import UsageError
@@ -47,19 +47,19 @@ class Endpoint(Generic[P, R]):
         annotations = list(self.parameters.values())
         if len(annotations) != 1:
             return dict[str, object]
-        return get_args(annotations[0])[0] if self.batched else annotations[0]
+        return get_args(bare(annotations[0]))[0] if self.batched else annotations[0]
 
     @property
     def response_type(self) -> object:
         """What one answer is."""
         annotation: object = self._hints().get("return", object)
-        return get_args(annotation)[0] if self.batched else annotation
+        return get_args(bare(annotation))[0] if self.batched else annotation
 
     @property
     def batched(self) -> bool:
         """Whether it takes a list of requests and returns a list of answers."""
-        annotations = list(self.parameters.values())
-        result = self._hints().get("return")
+        annotations = [bare(annotation) for annotation in self.parameters.values()]
+        result = bare(self._hints().get("return"))
         return len(annotations) == 1 and get_origin(annotations[0]) is list and get_origin(result) is list
 
     def describe(self) -> EndpointSpec:
@@ -75,7 +75,7 @@ class Endpoint(Generic[P, R]):
 
     def _hints(self) -> dict[str, object]:
         try:
-            return dict(get_type_hints(self.function))
+            return dict(get_type_hints(self.function, include_extras=True))
         except (NameError, AttributeError, TypeError, SyntaxError) as error:
             raise UsageError(
                 f"endpoint {self.__name__}: its annotations cannot be read: {error}",
@@ -84,6 +84,13 @@ class Endpoint(Generic[P, R]):
 
     def __repr__(self) -> str:
         return f"<endpoint {self.__name__}>"
+
+
+def bare(annotation: object) -> object:
+    """The type itself, without the limits that `Annotated` adds to it."""
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return annotation
 
 
 @overload

@@ -16,7 +16,7 @@ import msgspec
 
 from fairway import formats
 from fairway.author import describe, session
-from fairway.author.endpoint import Endpoint
+from fairway.author.endpoint import Endpoint, bare
 from fairway.server import openapi
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json, too_many
 from fairway.server.gathering import Gatherer
@@ -228,7 +228,7 @@ def _converted(annotation: object, value: object, field: str = "") -> object:
     """The value as its annotation says. Raises Refusal 400."""
     where = f"field {field!r}: " if field else ""
     try:
-        special = _special(annotation)
+        special = _special(bare(annotation))
         if special is not None:
             return special(value)
         return (  # pyright: ignore[reportUnknownVariableType]
@@ -298,6 +298,7 @@ def _plain(value: Any) -> object:
 
 
 def _is_list(annotation: object) -> bool:
+    annotation = bare(annotation)
     return annotation is list or getattr(annotation, "__origin__", None) is list
 
 
@@ -316,9 +317,9 @@ def _wanted(endpoint: "Endpoint[..., object]") -> dict[str, object]:
 
 
 def _schema(annotation: object) -> dict[str, object]:
-    if _is_frame(annotation):
+    if _is_frame(bare(annotation)):
         return {"type": "array", "items": {"type": ["object", "array"]}}
-    if _is_array(annotation):
+    if _is_array(bare(annotation)):
         return {"type": ["array", "number"]}
     try:
         schema, found = msgspec.json.schema_components([cast("type", annotation)], ref_template="{name}")

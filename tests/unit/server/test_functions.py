@@ -1,14 +1,16 @@
 """What the annotations of an endpoint's function let in, and how its answers are written."""
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import polars as pl
 import pytest
 
+from fairway.author.endpoint import Endpoint
 from fairway.server import functions
 from fairway.server.answers import Refusal
 
@@ -79,3 +81,19 @@ def test_tables_are_answered_as_rows_and_columns_as_lists(answer: Any, text: Any
 def test_arrays_and_frames_are_described() -> None:
     assert functions._schema(pd.DataFrame)["type"] == "array"
     assert functions._schema(npt.NDArray[np.float32])["type"] == ["array", "number"]
+
+
+def test_limits_in_an_annotation_are_checked() -> None:
+    def plain(age: Annotated[int, msgspec.Meta(ge=1)]) -> int:
+        return age
+
+    def many(ages: list[Annotated[int, msgspec.Meta(ge=1)]]) -> Annotated[list[int], "years"]:
+        return ages
+
+    one, several = (Endpoint(each, each.__name__, 1, False) for each in (plain, many))
+    assert (one.batched, several.batched) == (False, True)
+    for endpoint in (one, several):
+        assert functions._converted(endpoint.request_type, 1) == 1
+        assert functions._schema(endpoint.request_type)["minimum"] == 1
+        with pytest.raises(Refusal, match=">= 1"):
+            functions._converted(endpoint.request_type, 0)
