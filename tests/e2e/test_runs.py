@@ -347,3 +347,21 @@ def test_an_environment_of_its_own_that_cannot_be_built_is_said(project: Project
     text += "def inside() -> int:\n    return 1\n"
     project.write(text + "\n@fw.pipeline\ndef main() -> int:\n    return inside()\n")
     assert "could not be built" in project.fairway("run", "project.py", expect=1).stderr
+
+
+def test_a_change_counts_within_the_same_second_and_of_the_same_length(project: Project) -> None:
+    """Compiled files are told apart from their source by whole seconds and size."""
+    (project.folder / "package").mkdir()
+    (project.folder / "package" / "rates.py").write_text("RATE = 3\n")
+    project.write(
+        "from package import rates\nOWN = 1\n\n@fw.task\ndef one() -> str:\n    return f'{OWN} {rates.RATE}'\n\n"
+        "@fw.pipeline\ndef main():\n    print('saw', one())\n"
+    )
+    project.environment["PYTHONDONTWRITEBYTECODE"] = ""
+    files = [project.folder / "project.py", project.folder / "package" / "rates.py"]
+    for own, rate in ((1, 3), (2, 4)):
+        files[0].write_text(files[0].read_text().replace("OWN = 1", f"OWN = {own}"))
+        files[1].write_text(f"RATE = {rate}\n")
+        for file in files:
+            os.utime(file, (1_700_000_000, 1_700_000_000))
+        assert f"saw {own} {rate}" in project.fairway("run", "project.py").stderr

@@ -9,9 +9,16 @@ import os
 import platform
 import sys
 import traceback
+from importlib.machinery import (
+    EXTENSION_SUFFIXES,
+    SOURCE_SUFFIXES,
+    ExtensionFileLoader,
+    FileFinder,
+    SourceFileLoader,
+)
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import cast
+from typing import Never, cast
 
 from fairway.author import naming, source
 from fairway.author.endpoint import Endpoint
@@ -34,8 +41,41 @@ _HIDDEN = (
 )
 
 
+class _FromSource(SourceFileLoader):
+    """Reads a module of the project from its source every time.
+
+    A compiled file is told apart from its source by whole seconds and size only, so a constant changed right after a run
+    would not be seen.
+    """
+
+    def path_stats(self, path: object) -> Never:
+        """Nothing that a compiled file could be compared with."""
+        raise OSError
+
+
+def _project_finder(path: str) -> FileFinder:
+    """A hook for `sys.path_hooks`. Raises ImportError for places outside the project."""
+    if not any(f"{path}/".startswith(folder) for folder in _folders) or not source.is_project_file(
+        f"{path}/"
+    ):
+        raise ImportError
+    return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FromSource, SOURCE_SUFFIXES))
+
+
+_folders: set[str] = set()
+
+
+def _read_from_source(folder: str) -> None:
+    """From here on, modules in and below a folder are not read from compiled files, and none are written."""
+    _folders.add(f"{folder}/")
+    if _project_finder not in sys.path_hooks:
+        sys.path_hooks.insert(0, _project_finder)
+    for path in [path for path in sys.path_importer_cache if f"{path}/".startswith(f"{folder}/")]:
+        del sys.path_importer_cache[path]
+
+
 def load(path: str) -> ModuleType:
-    """Import a project file under its own name, with its folder first on the path.
+    """Import a project file under its own name, from its source, with its folder first on the path.
 
     Raises:
         UsageError: there is no such file, or its name cannot be a module's.
@@ -53,6 +93,7 @@ def load(path: str) -> ModuleType:
     folder = str(file.parent)
     if folder not in sys.path:
         sys.path.insert(0, folder)
+    _read_from_source(folder)
     taken = sys.modules.get(file.stem)
     if taken is not None and Path(getattr(taken, "__file__", None) or "/").resolve() != file.resolve():
         raise UsageError(f"the name of {file.name} is that of an installed module", hint="rename the file")

@@ -22,7 +22,7 @@ IMPATIENT = """
 import sys
 if "fairway.control" in sys.orig_argv:
     from fairway.local import deployer
-    deployer._READY_SECONDS = 4.0
+    deployer._READY_SECONDS = 15.0
 """
 TRUSTING = """
 import sys
@@ -36,7 +36,7 @@ THERE = GOOD + "\nimport os, sys, time\nif 'fairway.server' in sys.orig_argv:\n 
 REFUSED = {
     "crashes on load": (THERE + "os._exit(3)\n", "status 3"),
     "raises on load": (THERE + "raise RuntimeError('no table of rates')\n", "no table of rates"),
-    "is slow to start": (THERE + "time.sleep(60)\n", "was not ready after 4 seconds"),
+    "is slow to start": (THERE + "time.sleep(60)\n", "was not ready after 15 seconds"),
 }
 LATE = {
     "raises on every request": "raise ValueError('never')",

@@ -128,7 +128,7 @@ def test_what_a_task_takes_from_another_module_of_the_project_counts(parts: Part
     text = "from features import clean\n\ndef task(x):\n    return clean(x)\n"
     before = parts(text)
     assert {"helper features.clean", "constant features.LIMIT"} <= set(before)
-    features.write_text(features.read_text().replace("LIMIT = 3", "LIMIT = 4"))
+    features.write_text(features.read_text().replace("LIMIT = 3", "LIMIT = 4  # more"))
     after = parts(text)
     assert {name for name in before if before[name] != after[name]} == {"constant features.LIMIT"}
 
