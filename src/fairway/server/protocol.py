@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
+from weakref import ref
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -74,8 +75,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._measure()
         super().on_headers_complete()
         cycle = self.cycle
+        # Weakly: a scope that holds its own request would wait for the collector of cycles, which comes seldom.
         cast("dict[str, Any]", cycle.scope)["extensions"] = {
-            WHOLE: partial(_send, cycle),
+            WHOLE: partial(_send, ref(cycle)),
             LEFT: self._when_left,
         }
 
@@ -111,8 +113,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._timer = None
 
 
-async def _send(cycle: RequestResponseCycle, head: bytes, body: bytes, close: bool) -> None:
+async def _send(asked: "ref[RequestResponseCycle]", head: bytes, body: bytes, close: bool) -> None:
     """What the cycle's own `send` does with a start and a body, in one write."""
+    cycle = asked()
+    assert cycle is not None, "its task holds it until it was answered"
     if cycle.flow.write_paused and not cycle.disconnected:
         await cycle.flow.drain()
     if cycle.disconnected:

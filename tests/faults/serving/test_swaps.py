@@ -13,13 +13,17 @@ RATE = 350
 MOMENT = 0.05
 """Seconds in which a request may begin after a kill was asked for and still meet the worker that is dying."""
 CUTS = """
-import sys
+import asyncio, sys
 if "fairway.server" in sys.orig_argv:
     from fairway.server.worker import Worker
 
     async def emptied(self, server):
-        for connection in list(server.server_state.connections):
-            connection.transport.abort()
+        state = server.server_state
+        while state.connections:
+            if state.tasks:
+                for connection in list(state.connections):
+                    connection.transport.abort()
+            await asyncio.sleep(0)
 
     Worker._emptied = emptied
 """

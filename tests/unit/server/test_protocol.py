@@ -1,6 +1,7 @@
 """The protocol under a real uvicorn on a real socket, with its waiting times cut short."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -96,6 +97,25 @@ def test_pipelined_requests_are_answered_in_order() -> None:
         writer.write(b"xx")
         got = await reader.readexactly(3 * len(OK + b"\r\n02"))
         assert [part[-2:] for part in got.split(b"HTTP/1.1")[1:]] == [b"01", b"02", b"03"]
+
+    served(talk)
+
+
+def test_an_answered_request_leaves_nothing_to_the_collector_of_cycles() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def ask(times: int) -> None:
+            for _ in range(times):
+                writer.write(post(1))
+                await reader.read(4096)
+
+        await ask(5)
+        gc.collect()
+        gc.disable()
+        try:
+            await ask(50)
+            assert gc.collect() < 50
+        finally:
+            gc.enable()
 
     served(talk)
 
