@@ -13,7 +13,7 @@ from benchmarks.subjects import Bench, Figures, Goal, Seen, Subject, Table, Told
 def measure(bench: Bench) -> Figures:
     """Fan-outs in turns, then long runs with the engine's memory."""
     folder = bench.folder
-    steps, scaled = bench.size(1000, 60), bench.size(100, 6)
+    steps, scaled = bench.size(1000, 60), bench.size(1000, 6)
     metaflow, luigi = bench.peer("Metaflow"), bench.peer("Luigi")
     sides = {
         "bare Python": partial(counting.bare, folder),
@@ -91,11 +91,15 @@ def tell(figures: Figures) -> Told:
     each = milliseconds(of(long, str(many), "step").middle)
     return Told(
         (
-            Seen(milliseconds(wall), beside, f"{times(starts)} bare Python", wall <= 3),
+            Seen(milliseconds(wall), beside, f"{times(starts)} bare Python", wall <= 3,
+                 "Both cores are at work all the time: with forks, with the steps' processes, their records and syncs, "
+                 "and with the engine's events. The sketch, which has no engine and no start of a command, shows what the "
+                 "first three take."),
             Seen(f"{each} a step at {many:,}", f"{milliseconds(of(long, str(few), 'step').middle)} at {few:,}",
                  times(growth), growth.middle <= 1.25),
             Seen(f"{kilobytes:.2f} KB a step", f"{of(long, str(many), 'engine_mb').middle:.0f} MB at {many:,} steps",
-                 "", kilobytes <= 1),
+                 "", kilobytes <= 1,
+                 "What the engine keeps of a step until its run ends: its key, its state and the digest of its result."),
         ),
         (Table(("Side", f"{steps:,} steps", "Fairway beside it"), tuple(rows)),),
         (

@@ -18,7 +18,7 @@ Made by `make bench`, which measures everything below; `python -m benchmarks NAM
 Every comparison takes turns within one run: each round measures every side once, and a ratio is the median of the rounds'
 ratios, with the lowest and the highest behind it. Seconds depend on the machine and on what else it does; ratios
 much less. Peers run in environments of their own from locks in `benchmarks/requirements`, set up as their documentation
-says, each doing the same work. A goal that is not met says so.
+says, each doing the same work. A goal that is not met says so, and below the table why.
 
 """
 
@@ -30,6 +30,7 @@ def page() -> str:
     rows = [row for subject, kept, said in told for row in _rows(subject, kept, said)]
     columns = ("What", "Goal", "Fairway", "Beside", "Ratio", "Date")
     parts = [HEAD, table(Table(columns, tuple(rows)))]
+    parts.append(_short([(subject, said) for subject, _, said in told if said is not None]))
     parts += [_section(*one) for one in told if not one[0].profile]
     parts.append("## Where the time goes\n\n")
     parts += [_section(*one, level=3) for one in told if one[0].profile]
@@ -74,6 +75,19 @@ def _rows(subject: Subject, kept: dict[str, Any] | None, told: Told | None) -> l
 def _cells(seen: Seen) -> tuple[str, str, str]:
     verdict = {True: "", False: " (**not met**)", None: ""}[seen.met]
     return seen.fairway + verdict, seen.beside, seen.ratio
+
+
+def _short(told: list[tuple[Subject, Told]]) -> str:
+    """What does not meet its goal, each with its cause."""
+    lines = [
+        f"- {goal.what}: {seen.fairway} where {goal.goal} is the goal. {seen.cause}\n"
+        for subject, said in told
+        for goal, seen in zip(subject.goals, said.seen, strict=True)
+        if seen.met is False
+    ]
+    return "".join(
+        ["## What is short, and why\n\n", *lines, *([] if lines else ["Nothing: every goal is met.\n"])]
+    )
 
 
 def _section(subject: Subject, kept: dict[str, Any] | None, told: Told | None, level: int = 2) -> str:

@@ -188,7 +188,8 @@ def tell(figures: Figures) -> Told:
         seen.append(
             Seen(milliseconds(took),
                  f"MLflow {milliseconds(of(figures[tool], 'MLflow').middle)}" if there else "",
-                 times(ratio(figures[tool], "Fairway", "MLflow")) if there else "", took <= limit)
+                 times(ratio(figures[tool], "Fairway", "MLflow")) if there else "", took <= limit,
+                 f"{tool} itself takes {_took(figures[tool]['Fairway'], 'install')} of it to install what the project needs.")
         )  # fmt: skip
     parts = ("install", "train and register", "serve", "first prediction")
     rows = tuple(

@@ -39,12 +39,13 @@ class Goal:
 
 @dataclass(frozen=True)
 class Seen:
-    """What stands in a row: Fairway's figure, what it stands beside, their ratio, and whether the goal is met."""
+    """What stands in a row: Fairway's figure, what it stands beside, their ratio, whether the goal is met; why, if not."""
 
     fairway: str
     beside: str
     ratio: str
     met: bool | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True)

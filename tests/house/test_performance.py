@@ -51,6 +51,19 @@ def test_the_readme_shows_the_figures_of_the_results() -> None:
     assert "| a run of one step, whole command, durable |" in text
 
 
+def test_a_goal_that_is_not_met_has_its_cause_told() -> None:
+    silent = said(
+        "from benchmarks import results\n"
+        "from benchmarks.subjects import subjects\n"
+        "for subject in subjects():\n"
+        "    kept = results.read(subject.name)\n"
+        "    for seen in subject.tell(kept['figures']).seen if kept else ():\n"
+        "        if seen.met is False and not seen.cause:\n"
+        "            print(subject.name)"
+    )
+    assert silent == ""
+
+
 def test_the_page_of_figures_has_a_row_for_every_goal() -> None:
     lines = (ROOT / "docs" / "performance.md").read_text("utf-8").splitlines()
     rows = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in lines if line.startswith("| ")]
