@@ -5,7 +5,8 @@ package costs next to nothing in a step that uses only some.
 """
 
 import importlib
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from fairway.author.endpoint import endpoint

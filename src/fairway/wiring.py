@@ -1,4 +1,4 @@
-"""Puts the parts together for a target: the one place that names adapters, and the only reader of FAIRWAY_ variables.
+"""Puts the parts together for a target: the one place that names adapters, and with `headstart` the reader of FAIRWAY_ variables.
 
 FAIRWAY_HOME   directory of the store, instead of `.fairway` in the project
 FAIRWAY_TOKEN  token for the platform, instead of the one in the store
@@ -7,11 +7,11 @@ FAIRWAY_TOKEN  token for the platform, instead of the one in the store
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from fairway.local.hosts import HostSetup, Launched, launch
+from fairway.headstart import launch_host, store_place
+from fairway.local.launching import HostSetup
 from fairway.spec.errors import Interrupted, NotFound, UsageError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fairway.engine.report import Run
     from fairway.engine.run import Listener
     from fairway.local.deployer import LocalDeployer
+    from fairway.local.launching import Launched
     from fairway.plan.run import Recorded
     from fairway.remote import RemotePlatform
     from fairway.spec.artifact import Artifact, Node
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from fairway.spec.project import ProjectSpec
     from fairway.spec.run import RunRequest, RunSpec, RunStatus
     from fairway.stores import FileArtifacts, FileLogs, FileResults, SqliteMetadata
-
-STORE = ".fairway"
 
 
 class SystemClock:
@@ -48,16 +47,7 @@ class SystemClock:
 
 def store_root() -> Path:
     """Where the store is: FAIRWAY_HOME, else the nearest `.fairway` from here upwards, else `.fairway` here."""
-    home = os.environ.get("FAIRWAY_HOME")
-    if home:
-        return Path(home).absolute()
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / STORE / "store.json").exists():
-            return folder / STORE
-        if (folder / ".git").exists():
-            break
-    return here / STORE
+    return Path(store_place())
 
 
 def cache_folder(root: Path) -> Path:
@@ -142,21 +132,6 @@ class LocalStores:
             self._metadata.close()
 
 
-_ahead: dict[str, Launched] = {}
-
-
-def head_start(file: str) -> None:
-    """Start the host of a project that is about to be asked for; `launch_host` hands it out then."""
-    path = str(Path(file).absolute())
-    with suppress(OSError, NotFound):
-        _ahead[path] = launch_host(path, store_root())
-
-
-def launch_host(file: str, root: Path, pickled: str = "") -> Launched:
-    """Start the host of a project; it imports the project while the caller goes on."""
-    return _ahead.pop(file, None) or launch(HostSetup(root=str(root), project=file, pickled=pickled))
-
-
 class Follower:
     """How a run is followed: told about it before it begins, then given its events."""
 
@@ -175,7 +150,7 @@ class Follower:
 
 
 async def execute(
-    request: "RunRequest", stores: LocalStores, launched: Launched, follower: Follower
+    request: "RunRequest", stores: LocalStores, launched: "Launched", follower: Follower
 ) -> "tuple[str, RunEnded]":
     """Run a pipeline to its end on this machine; returns the run's name and how it ended.
 
@@ -187,7 +162,7 @@ async def execute(
     from fairway.local.interrupts import Interrupts
     from fairway.local.leases import Lease
 
-    setup = HostSetup(root=str(stores.root), project=request.file, pickled=request.pickled)
+    setup = HostSetup(str(stores.root), request.file, request.pickled)
     executor = LocalExecutor(setup, cache_folder(stores.root), follower.note)
     stores.metadata.open_ahead()
     host, project = await executor.adopt(launched)
@@ -316,7 +291,7 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
     file = _file_of(pipeline)
     pickled = "" if file else _pickled(pipeline, stores.root)
     try:
-        launched = launch_host(file, stores.root, pickled)
+        launched = launch_host(file, str(stores.root), pickled)
         request = RunRequest(file=file, pickled=pickled, pipeline=pipeline.__name__, values=dict(parameters))
         name, ended = blocking(execute(request, stores, launched, Follower()))
         status = stores.metadata.run(name)
@@ -443,13 +418,13 @@ def save_shown(stores: LocalStores, status: "RunStatus", folder: str) -> int:
 
 
 async def foresee(
-    request: "RunRequest", stores: LocalStores, launched: Launched, follower: Follower
+    request: "RunRequest", stores: LocalStores, launched: "Launched", follower: Follower
 ) -> list[tuple[str, str, str]]:
     """What a run would do, as (step, "run" or "cached" or "may run", why), without running any step."""
     from fairway.engine.foresight import Foresight
     from fairway.local.executor import LocalExecutor
 
-    setup = HostSetup(root=str(stores.root), project=request.file)
+    setup = HostSetup(str(stores.root), request.file)
     executor = LocalExecutor(setup, cache_folder(stores.root), follower.note)
     host, project = await executor.adopt(launched)
     try:
@@ -530,10 +505,8 @@ async def function_requests(stores: LocalStores, file: str, only: str = "") -> "
     from fairway.spec.endpoint import DeployRequest
 
     path = Path(file).absolute()
-    executor = LocalExecutor(
-        HostSetup(root=str(stores.root), project=str(path)), stores.root, lambda text: None
-    )
-    host, project = await executor.adopt(launch_host(str(path), stores.root))
+    executor = LocalExecutor(HostSetup(str(stores.root), str(path)), stores.root, lambda text: None)
+    host, project = await executor.adopt(launch_host(str(path), str(stores.root)))
     await host.close()
     found = [endpoint for endpoint in project.endpoints if only in ("", endpoint.name)]
     if not found:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fairway import wiring
+from fairway import headstart, wiring
 from fairway.cli import flags
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
 from fairway.spec.run import RunRequest
@@ -188,7 +188,7 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
     stores = wiring.LocalStores(wiring.store_root()).prepare()
     request = RunRequest(file=str(Path(path).absolute()), pipeline=pipeline, config=config)
     follower = Following(list(words), explain=False, quiet=True, silent=True, helping=False)
-    launched = wiring.launch_host(request.file, stores.root)
+    launched = headstart.launch_host(request.file, str(stores.root))
     steps = asyncio.run(wiring.foresee(request, stores, launched, follower))
     stores.close()
     if as_json:
@@ -210,7 +210,7 @@ def _carry_out(
     as_json: bool,
 ) -> int:
     stores.prepare()
-    launched = wiring.launch_host(request.file, stores.root)
+    launched = headstart.launch_host(request.file, str(stores.root))
     try:
         name, ended = asyncio.run(wiring.execute(request, stores, launched, follower))
         if follower.progress is not None:

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fairway.local import environments, gpus
-from fairway.local.hosts import HostSetup, Launched, end, launch
+from fairway.local.ending import end
+from fairway.local.launching import HostSetup, Launched, launch
 from fairway.spec.errors import FairwayError, HostLost, UsageError
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Resources
@@ -161,13 +162,13 @@ class LocalExecutor:
     ) -> LocalHost:
         """A host for the project under an environment. Raises FairwayError."""
         setup = self._setup
-        if environment is not None:
+        if environment is None:
+            launched = launch(setup)
+        else:
             built = await environments.ensure(environment, self._cache, self._note)
-            setup = HostSetup(
-                root=setup.root, project=setup.project, pickled=setup.pickled, foreign=True,
-                python=str(built.python), path=str(built.package),
-            )  # fmt: skip
-        host, _ = await self._connected(launch(setup), hear)
+            foreign = HostSetup(setup.root, setup.project, setup.pickled, foreign=True)
+            launched = launch(foreign, str(built.python), str(built.package))
+        host, _ = await self._connected(launched, hear)
         return host
 
     async def _connected(

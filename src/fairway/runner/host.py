@@ -23,7 +23,7 @@ from fairway.author import describe, parameters, redaction
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
-from fairway.local.hosts import HostOptions
+from fairway.local.launching import HostSetup
 from fairway.runner import attempt, processes
 from fairway.runner.channel import Channel
 from fairway.runner.children import Child, Limits
@@ -79,10 +79,10 @@ class ImportedProject:
 class Host:
     """Serves one engine over one socket until told to quit or the socket closes."""
 
-    def __init__(self, options: HostOptions) -> None:
-        self.options = options
-        self.engine = socket.socket(fileno=options.fd)
-        layout = Layout(Path(options.root))
+    def __init__(self, fd: int, setup: HostSetup) -> None:
+        self.setup = setup
+        self.engine = socket.socket(fileno=fd)
+        layout = Layout(Path(setup.root))
         self.artifacts = FileArtifacts(layout.root)
         self.results = FileResults(layout.root)
         self._selector = selectors.DefaultSelector()
@@ -103,6 +103,7 @@ class Host:
         self._flush()
         gc.collect()
         gc.freeze()
+        gc.enable()
         self._selector.register(self.engine, selectors.EVENT_READ, self._hear)
         wakeup = processes.watch_children()
         signal.signal(signal.SIGTERM, self._asked_to_end)
@@ -127,12 +128,12 @@ class Host:
 
     def _describe(self) -> Described:
         try:
-            module = load_module(self.options)
+            module = load_module(self.setup)
             self._project = ImportedProject(module)
             redaction.refresh()
-            spec = describe.describe(self.options.project, module)
+            spec = describe.describe(self.setup.project, module)
         except BaseException as error:
-            return Described(pid=os.getpid(), failure=import_failure(error, self.options.project))
+            return Described(pid=os.getpid(), failure=import_failure(error, self.setup.project))
         return Described(pid=os.getpid(), project=spec, threads=processes.thread_count())
 
     def _hear(self) -> None:
@@ -182,7 +183,7 @@ class Host:
             return Bound(failure=Failure(reason=Reason.USER, message=redaction.live().text(said)))
 
     def _start(self, start: Start, content: bytes) -> None:
-        if start.step != DRIVER and not self._warm and not self.options.spawn:
+        if start.step != DRIVER and not self._warm:
             self._warm = True
             warm()
             gc.freeze()
@@ -208,11 +209,11 @@ class Host:
             self._spare = self._child()
 
     def _place(self) -> attempt.Workplace:
-        return attempt.Workplace(self.project, self.artifacts, self.results, self.options.foreign)
+        return attempt.Workplace(self.project, self.artifacts, self.results, self.setup.foreign)
 
     def _may_fork(self) -> bool:
         """Whether a child that only this thread lives on in can work: a lock another one held would stay locked."""
-        if self.options.spawn or processes.thread_count() > 1:
+        if processes.thread_count() > 1:
             return False
         return sys.platform != "darwin" or _NO_FORK_ON_MAC.isdisjoint(sys.modules)
 
@@ -243,8 +244,7 @@ class Host:
 
     def _spawn(self, child: Child) -> int:
         line, output = child.far_line.fileno(), child.far_output
-        words = self.options._replace(fd=line).words()
-        command = [sys.executable, "-P", "-m", "fairway.runner.spawned", *words]
+        command = [sys.executable, "-P", "-m", "fairway.runner.spawned", *self.setup.words(line)]
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, output, 1),
@@ -422,13 +422,13 @@ def _check_secrets(values: dict[str, object]) -> None:
             )
 
 
-def load_module(options: HostOptions) -> ModuleType:
+def load_module(setup: HostSetup) -> ModuleType:
     """Import the project file, or unpickle the pipeline that a notebook handed over."""
-    if options.project:
-        return describe.load(options.project)
+    if setup.project:
+        return describe.load(setup.project)
     import cloudpickle
 
-    pipeline = cast("Pipeline[..., object]", cloudpickle.loads(Path(options.pickled).read_bytes()))
+    pipeline = cast("Pipeline[..., object]", cloudpickle.loads(Path(setup.pickled).read_bytes()))
     module = ModuleType("__main__")
     pipeline.__module__ = module.__name__
     vars(module)[pipeline.__name__] = pipeline
@@ -478,4 +478,4 @@ def _find_task(module: ModuleType, name: str) -> "Task[..., object] | None":
 def main(words: list[str]) -> int:
     """Run a host with options given as words of a command line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    return Host(HostOptions.from_words(words)).serve()
+    return Host(*HostSetup.from_words(words)).serve()

@@ -6,7 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
-from fairway.local.hosts import HostOptions
+from fairway.local.launching import HostSetup
 from fairway.runner import attempt, processes
 from fairway.runner.channel import Channel
 from fairway.runner.host import ImportedProject, load_module
@@ -19,11 +19,11 @@ def main(words: list[str]) -> int:
     processes.become_subreaper()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     processes.unwind_on_termination()
-    options = HostOptions.from_words(words)
-    channel = Channel(socket.socket(fileno=options.fd))
-    root = Layout(Path(options.root)).root
+    fd, setup = HostSetup.from_words(words)
+    channel = Channel(socket.socket(fileno=fd))
+    root = Layout(Path(setup.root)).root
     place = attempt.Workplace(
-        ImportedProject(load_module(options)), FileArtifacts(root), FileResults(root), options.foreign
+        ImportedProject(load_module(setup)), FileArtifacts(root), FileResults(root), setup.foreign
     )
     return attempt.run(channel.order(), channel, place)
 

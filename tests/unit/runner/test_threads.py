@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from fairway.local.hosts import THREAD_VARIABLES
+from fairway.local.launching import THREAD_VARIABLES
 
 
 def said_by(code: str) -> str:

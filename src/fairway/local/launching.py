@@ -1,0 +1,87 @@
+"""Starts hosts as processes of this machine.
+
+This file loads next to nothing, not even `typing` or `contextlib`, so that a command can start the host first and load
+the rest while the host imports the project.
+"""
+
+import os
+import socket
+import sys
+
+from fairway.spec.errors import NotFound
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
+MARK = "FAIRWAY_HOST"
+"""Set for a host and so for all that descends from it: how its orphans are known when it is gone."""
+
+_CHILD_FD = 3
+
+
+class Launched:
+    """A host process, our end of its socket, and the mark of all that descends from it."""
+
+    __slots__ = ("connection", "mark", "pid")
+
+    def __init__(self, pid: int, connection: socket.socket, mark: str) -> None:
+        self.pid = pid
+        self.connection = connection
+        self.mark = mark
+
+
+class HostSetup:
+    """What a host is to do; it is told on its command line, as plain words, which need nothing to be loaded.
+
+    Attributes:
+        root: directory of the store.
+        project: the project file; empty when `pickled` holds a pipeline made in a notebook.
+        pickled: path of a file with a pipeline serialised by the process that starts this host.
+        foreign: whether it runs under another environment than the project's own.
+    """
+
+    __slots__ = ("foreign", "pickled", "project", "root")
+
+    def __init__(self, root: str, project: str = "", pickled: str = "", foreign: bool = False) -> None:
+        self.root = root
+        self.project = project
+        self.pickled = pickled
+        self.foreign = foreign
+
+    @classmethod
+    def from_words(cls, words: list[str]) -> "tuple[int, HostSetup]":
+        """Read what `words` gives: the connected socket to whoever started this process, and the rest."""
+        fd, root, project, pickled, *how = words
+        return int(fd), cls(root, project, pickled, "foreign" in how)
+
+    def words(self, fd: int) -> list[str]:
+        """As words of a command line, for a process that has its socket at `fd`."""
+        return [str(fd), self.root, self.project, self.pickled, *(["foreign"] if self.foreign else [])]
+
+
+def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
+    """Start a host; it begins to import the project at once. Its own output goes to our standard error.
+
+    Args:
+        setup: what it is to do.
+        python: its interpreter; ours when empty.
+        path: value for PYTHONPATH, where that interpreter does not have Fairway installed.
+
+    Raises:
+        NotFound: there is no such project file.
+    """
+    if setup.project and not os.path.isfile(setup.project):
+        raise NotFound(
+            f"there is no file {setup.project}", hint="`fairway init` writes a project to start from"
+        )
+    near, far = socket.socketpair()
+    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
+    mark = environment[MARK] = os.urandom(8).hex()
+    if path:
+        environment["PYTHONPATH"] = path
+    command = [python or sys.executable, "-P", "-m", "fairway.runner", *setup.words(_CHILD_FD)]
+    actions = [(os.POSIX_SPAWN_DUP2, 2, 1), (os.POSIX_SPAWN_DUP2, far.fileno(), _CHILD_FD)]
+    if far.fileno() == _CHILD_FD:
+        far.set_inheritable(True)
+        actions = actions[:1]
+    pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setpgroup=0)
+    far.close()
+    return Launched(pid, near, mark)
