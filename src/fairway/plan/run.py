@@ -24,7 +24,7 @@ _OVERTAKEN = 64
 """A step that does not fit yet may be overtaken by the steps asked for after it, but only by so many."""
 
 
-_pack = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
 _unpack_call = msgspec.msgpack.Decoder(StepSpec).decode
 _unpack_outputs = msgspec.msgpack.Decoder(tuple[Artifact, ...]).decode
 
@@ -74,8 +74,9 @@ class StepState:
 
     `attempt` is the number of the last one begun; `faults` and `losses` count attempts that failed by the user's
     code and by ours; `waiting` counts inputs that are not there yet. `looking` and `running` are true between
-    LookUp and its answer, and between Begin and the attempt's end. Call and outputs are kept packed, in a fraction of
-    the memory: a run may have many thousands of steps, and most of them wait or are over.
+    LookUp and its answer, and between Begin and the attempt's end; `place` is its number among those that became ready.
+    Call and outputs are kept packed, in a fraction of the memory: a run may have many thousands of steps, and most of
+    them wait or are over.
     """
 
     __slots__ = (
@@ -90,6 +91,7 @@ class StepState:
         "losses",
         "name",
         "phase",
+        "place",
         "resources",
         "retries",
         "running",
@@ -113,6 +115,7 @@ class StepState:
         self.looking = False
         self.running = False
         self.waiting = 0
+        self.place = 0
         self.dependents: list[str] | None = None
 
     @property
@@ -160,7 +163,7 @@ class RunState:
         self._resources: dict[Resources, Resources] = {}
         self._recorded = recorded or {}
         self._cpu, self._memory, self._gpu = capacity.cpu, capacity.memory, capacity.gpu
-        self._queue: deque[tuple[int, str]] = deque()
+        self._queue: deque[StepState] = deque()
         self._delayed: list[tuple[float, int, str]] = []
         self._count = 0
         self._out: deque[Action] = deque()
@@ -317,7 +320,8 @@ class RunState:
 
     def _enqueue(self, step: StepState) -> None:
         self._count += 1
-        self._queue.append((self._count, step.name))
+        step.place = self._count
+        self._queue.append(step)
 
     def _settle(
         self,
@@ -387,22 +391,21 @@ class RunState:
 
     def _begin_what_fits(self) -> None:
         """Begin steps in the order they became ready, passing over those that do not fit for a while."""
-        passed: list[tuple[int, str]] = []
+        passed: list[StepState] = []
         while self._queue and self._cpu > _TINY:
-            number, name = self._queue[0]
-            if passed and number - passed[0][0] > _OVERTAKEN:
+            step = self._queue[0]
+            if passed and step.place - passed[0].place > _OVERTAKEN:
                 break
             self._queue.popleft()
-            step = self.steps[name]
             if step.phase.ended:
                 continue
             if not self._fits(step.resources):
-                passed.append((number, name))
+                passed.append(step)
                 continue
             self._take(step)
             step.phase = Phase.RUNNING
             step.attempt += 1
-            self._out.append(Begin(name, step.attempt))
+            self._out.append(Begin(step.name, step.attempt))
         self._queue.extendleft(reversed(passed))
 
     def _conclusion(self) -> Conclude:
@@ -438,6 +441,11 @@ def decide(state: RunState, now: float) -> list[Action]:
 
 
 _CANCELLED = Failure(reason=Reason.CANCELLED, message="cancelled")
+
+
+def _pack(kept: object) -> bytes:
+    """Packed into no more memory than it needs: the encoder's own answer has up to half as much room again."""
+    return bytes(memoryview(_encode(kept)))
 
 
 def _same_call(before: StepSpec, now: StepSpec) -> bool:

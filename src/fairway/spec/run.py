@@ -85,7 +85,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     retries: int = 0
     timeout: float = 0.0
     cache: bool = False
-    code: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    code: dict[str, str] = {}
     environment: EnvironmentSpec | None = None
 
 
