@@ -64,6 +64,7 @@ class LocalDeployer:
         self._open = open_artifact
         self._sites: dict[str, Site] = {}
         self._claimed: dict[str, socket.socket] = {}
+        self._served: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.changed: Callable[[], None] = lambda: None
 
@@ -125,6 +126,7 @@ class LocalDeployer:
                 raise FairwayError(f"no worker of {revision.endpoint} could be started: {error}") from error
             raise
         site.reason = ""
+        self._served.add(site.name)
         for worker in fresh:
             self._mind(worker)
         await self._drain(site, surplus + others)
@@ -140,6 +142,7 @@ class LocalDeployer:
     async def remove(self, endpoint: str) -> None:
         """End an endpoint's workers after what is in flight, and let go of its port."""
         self._release(endpoint)
+        self._served.discard(endpoint)
         site = self._sites.get(endpoint)
         if site is None:
             return
@@ -175,6 +178,7 @@ class LocalDeployer:
             return site.listening
         claimed = self._claimed.pop(site.name, None)
         if claimed is not None and claimed.getsockname()[1] == port:
+            listening.listen(claimed)
             return claimed
         if claimed is not None:
             claimed.close()
@@ -318,9 +322,15 @@ class LocalDeployer:
             self.changed()
 
     def _tidy(self, site: Site) -> None:
-        if not site.workers and not site.leaving:
-            site.silence()
-            self._sites.pop(site.name, None)
+        """Of a site without any worker nothing stays but, where it has served, the hold on its port."""
+        if site.workers or site.leaving:
+            return
+        port = site.port
+        site.silence()
+        self._sites.pop(site.name, None)
+        if site.name in self._served:
+            with contextlib.suppress(OSError, FairwayError):
+                self._claimed[site.name] = listening.hold(port)
 
 
 def _hint(worker: Worker) -> str:

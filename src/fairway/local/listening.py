@@ -28,13 +28,32 @@ _NAME = 40
 
 def bind(port: int) -> socket.socket:
     """A socket that listens on a port of this machine. Raises UsageError when it is in use."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    return _bound(port, listens=True)
+
+
+def hold(port: int) -> socket.socket:
+    """A socket that keeps a port from others and refuses who comes, until it listens. Raises UsageError as `bind`."""
+    return _bound(port, listens=False)
+
+
+def listen(held: socket.socket) -> None:
+    """Take in who comes to a port that was held."""
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.listen(_BACKLOG)
+
+
+def _bound(port: int, *, listens: bool) -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((HOST, port))
-        listening.listen(_BACKLOG)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((HOST, port))
+        if listens:
+            made.listen(_BACKLOG)
+        else:
+            # Bound beside connections that are still closing; with the option on, others could listen here before us.
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except OSError as error:
-        listening.close()
+        made.close()
         if error.errno == errno.EADDRINUSE:
             raise UsageError(
                 f"port {port} is in use by another program", hint="choose another with `--port`"
@@ -44,7 +63,7 @@ def bind(port: int) -> socket.socket:
                 f"port {port} may not be used by this user", hint="choose one from 1024 with `--port`"
             ) from None
         raise
-    return listening
+    return made
 
 
 def bind_free(taken: Collection[int]) -> socket.socket:

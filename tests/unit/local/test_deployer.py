@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from fairway.local import listening
 from fairway.local.deployer import LocalDeployer, Site
 from fairway.local.workers import is_alive
 from fairway.spec.artifact import Artifact
@@ -170,6 +171,32 @@ def test_a_dead_worker_is_noticed_and_replaced_alone(
         assert (await deployer.roll(ground.revision(1, workers=2), port)).ready == 2
         assert kept in ground.pids()
         assert (await deployer.roll(ground.revision(1, workers=1), port)).workers == 1
+
+    ground.run(work)
+
+
+def test_the_port_is_held_and_refuses_while_no_worker_can_be_started(ground: Ground) -> None:
+    async def work() -> None:
+        deployer = ground.deployer()
+        told: list[bool] = []
+        deployer.changed = lambda: told.append(True)
+        port = deployer.claim("double", 0, ())
+        await deployer.roll(ground.revision(1), port)
+        os.kill(ground.pids()[0], signal.SIGKILL)
+        await until(lambda: bool(told))
+        ground.write("import os\nos.kill(os.getpid(), 9)\n")
+        for _ in range(2):
+            with pytest.raises(FairwayError, match="SIGKILL"):
+                await deployer.roll(ground.revision(1), port)
+            with pytest.raises(OSError, match="refused"):
+                await asyncio.to_thread(ask, port)
+            with pytest.raises(UsageError, match="in use"):
+                listening.bind(port)
+        ground.write(GOOD)
+        assert (await deployer.roll(ground.revision(1), port)).ready == 1
+        assert await asyncio.to_thread(ask, port) == b"8.0"
+        await deployer.remove("double")
+        listening.bind(port).close()
 
     ground.run(work)
 
