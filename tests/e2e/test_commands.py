@@ -143,6 +143,9 @@ def test_exit_codes_tell_what_happened(project: Project) -> None:
         assert "Traceback" not in stderr
     project.fairway("run", "project.py:gated", expect=3)
     assert "there is no file" in project.fairway("run", "nowhere.py", expect=4).stderr
+    missing = project.fairway("deploy", "nowhere.py", expect=4).stderr
+    assert "there is no file nowhere.py" in missing
+    assert "hint: " in missing
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,16 @@ def test_typed_values_come_in_and_go_out(server: Server) -> None:
     assert all(f'"{name}"' in msgspec.json.encode(body).decode() for name in ("name", "age", "plan", "paid"))
 
 
+def test_a_function_is_known_by_its_revision_too(server: Server) -> None:
+    for base in ("/v2/models/add", "/v2/models/add/versions/1"):
+        assert server.ask("add", b"", "GET", base)[1]["versions"] == ["1"]
+        assert server.ask("add", b"", "GET", f"{base}/ready") == (200, {"name": "add", "ready": True})
+        status, answer = server.ask("add", {"inputs": []}, path=f"{base}/infer")
+        assert status == 404
+        assert "send its JSON to /" in answer["error"]
+    assert server.ask("add", b"", "GET", "/v2/models/add/versions/2")[0] == 404
+
+
 def test_what_an_endpoint_says_of_itself_is_what_it_takes(server: Server) -> None:
     def wanted(name: str) -> dict[str, Any]:
         paths = server.ask(name, b"", "GET", "/openapi.json")[1]["paths"]

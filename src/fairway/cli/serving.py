@@ -41,7 +41,10 @@ def deploy_command(
     stores = wiring.LocalStores(wiring.store_root())
     if what.endswith(".py"):
         if not Path(what).is_file():
-            raise UsageError(f"there is no file {what}")
+            raise NotFound(
+                f"there is no file {what}",
+                hint="`fairway init` writes a project to start from; a registered model goes by its name: `fairway models`",
+            )
         requests = asyncio.run(wiring.function_requests(stores.prepare(), what))
     else:
         requests = [wiring.model_request(stores, what)]

@@ -112,14 +112,16 @@ class FunctionService:
     def routes(self) -> dict[str, Route]:
         """What it answers."""
         base = f"/v2/models/{self._name}"
-        return {
+        routes = {
             "/": Route("predict", {"POST": self._answer, "GET": self._welcome}),
             "/v2": Route("server", {"GET": self._server}),
-            base: Route("metadata", {"GET": self._metadata}),
-            f"{base}/ready": Route("model_ready", {"GET": self._ready}),
-            f"{base}/infer": Route("infer", {"POST": self._no_tensors}),
             "/openapi.json": Route("openapi", {"GET": self._openapi}),
         }
+        for path in (base, f"{base}/versions/{self._number}"):
+            routes[path] = Route("metadata", {"GET": self._metadata})
+            routes[f"{path}/ready"] = Route("model_ready", {"GET": self._ready})
+            routes[f"{path}/infer"] = Route("infer", {"POST": self._no_tensors})
+        return routes
 
     async def _answer(self, request: Request) -> Answer:
         given = await json_body(request)
