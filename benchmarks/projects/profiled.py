@@ -13,8 +13,9 @@ from typing import Any
 
 BEGUN = time.monotonic()
 
-from fairway import wiring  # noqa: E402
+from fairway import headstart, wiring  # noqa: E402
 from fairway.cli import program  # noqa: E402
+from fairway.local import leaving  # noqa: E402
 
 MARKS: list[tuple[str, str, float]] = []
 PARTS: Counter[str] = Counter()
@@ -72,7 +73,7 @@ def note(name: str) -> None:
 
 def mark_start() -> None:
     """How far the command has come; the engine is loaded where the command does so itself."""
-    head_start, execute = wiring.head_start, wiring.execute
+    head_start, execute = headstart.head_start, wiring.execute
 
     def headed(path: str) -> None:
         head_start(path)
@@ -102,7 +103,7 @@ def mark_start() -> None:
         return await execute(*given)
 
     MARKS.append(("", "begun", BEGUN))
-    wiring.head_start, wiring.execute = headed, executed
+    headstart.head_start, wiring.execute = headed, executed
 
 
 def time_parts() -> None:
@@ -143,6 +144,6 @@ if __name__ == "__main__":
     MODE, FILE, STEPS, OUT = sys.argv[1:]
     {"marks": mark_steps, "start": mark_start, "parts": time_parts}[MODE]()
     sys.argv[1:] = ["run", FILE, "--steps", STEPS]
-    program.leave = keep
+    leaving.leave = keep
     READY = time.process_time()
     program.main()

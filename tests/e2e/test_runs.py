@@ -346,7 +346,16 @@ def test_an_environment_of_its_own_that_cannot_be_built_is_said(project: Project
     text = '@fw.task(environment=fw.Environment(requirements=["no-such-package-of-ours==9.9"]))\n'
     text += "def inside() -> int:\n    return 1\n"
     project.write(text + "\n@fw.pipeline\ndef main() -> int:\n    return inside()\n")
-    assert "could not be built" in project.fairway("run", "project.py", expect=1).stderr
+    said = project.fairway("run", "project.py", expect=1).stderr
+    assert "error: inside: the environment with no-such-package-of-ours==9.9 could not be built\n" in said
+    assert said.count("hint: check the names and versions") == 1
+    step = next(line for line in said.splitlines() if line.startswith("  inside"))
+    assert step.endswith("could not be built")
+    shown, _, error = said.rpartition("error: ")
+    assert "no-such-package-of-ours" in shown.partition(step)[2], (
+        "what the installer said comes before the error"
+    )
+    assert len(error.splitlines()) == 3
 
 
 def test_a_change_counts_within_the_same_second_and_of_the_same_length(project: Project) -> None:

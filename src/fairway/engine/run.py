@@ -268,7 +268,8 @@ class RunEngine:
             host = await self._new_host(environment)
         except FairwayError as error:
             reason = Reason.HOST if isinstance(error, HostLost) else Reason.ENVIRONMENT
-            failure = Failure(reason=reason, message=error.message, hint=error.hint)
+            message, _, details = error.message.partition("\n")
+            failure = Failure(reason=reason, message=message.rstrip(":"), hint=error.hint, details=details)
             for action in self._starting.pop(environment):
                 if action.step == DRIVER:
                     self._state.returned(failure)
