@@ -178,6 +178,17 @@ def _end_group(server: "subprocess.Popen[bytes]") -> None:
         server.wait()
 
 
+def _cause(figures: Figures, tool: str) -> str:
+    own = figures[tool]["Fairway"]
+    if tool == "pip":
+        return f"pip itself takes {_took(own, 'install')} of it to install what the project needs."
+    learning = [_took(figures[one]["Fairway"], "train and register") for one in ("uv", "pip")]
+    return (
+        "uv leaves it to Python to compile what it installs, when training first imports it: "
+        f"training takes {learning[0]} after uv and {learning[1]} after pip, which compiles while it installs."
+    )
+
+
 def tell(figures: Figures) -> Told:
     """A row for each installer, and the parts."""
     goals = {"pip": 15.0, "uv": 8.0}
@@ -189,7 +200,7 @@ def tell(figures: Figures) -> Told:
             Seen(milliseconds(took),
                  f"MLflow {milliseconds(of(figures[tool], 'MLflow').middle)}" if there else "",
                  times(ratio(figures[tool], "Fairway", "MLflow")) if there else "", took <= limit,
-                 f"{tool} itself takes {_took(figures[tool]['Fairway'], 'install')} of it to install what the project needs.")
+                 _cause(figures, tool))
         )  # fmt: skip
     parts = ("install", "train and register", "serve", "first prediction")
     rows = tuple(
