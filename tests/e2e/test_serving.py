@@ -355,7 +355,7 @@ def test_wrong_words_are_said_before_anything_starts(project: Project) -> None:
         (("deploy", "nobody"), 4),
         (("deploy", "churn:9"), 4),
         (("deploy", "churn@nobody"), 4),
-        (("deploy", "nothing.py"), 2),
+        (("deploy", "nothing.py"), 4),
         (("deploy", "churn", "--workers", "0"), 2),
         (("deploy", "churn.py"), 2),
     ):

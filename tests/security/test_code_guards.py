@@ -20,8 +20,8 @@ EVALUATES = {"author/task.py"}
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|DROP|PRAGMA|REPLACE|CREATE)\b")
 
 READS_ENVIRONMENT = {
-    "wiring.py", "author/files.py", "author/redaction.py", "runner/attempt.py", "runner/host.py", "local/hosts.py",
-    "local/listening.py", "local/workers.py", "server/__main__.py", "cli/progress.py",
+    "wiring.py", "headstart.py", "author/files.py", "author/redaction.py", "runner/attempt.py", "runner/host.py",
+    "local/launching.py", "local/listening.py", "local/workers.py", "server/__main__.py", "cli/progress.py",
 }  # fmt: skip
 
 

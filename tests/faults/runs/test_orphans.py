@@ -140,8 +140,8 @@ processes.kill_strays = lambda known: None
 """
 
 ENGINE_FORGETS = """
-import fairway.local.hosts as hosts
-hosts._end_marked = lambda mark: None
+import fairway.local.ending as ending
+ending._end_marked = lambda mark: None
 """
 
 
