@@ -12,14 +12,17 @@ import numpy as np
 import onnxruntime
 import uvicorn
 
+JSON_LENGTH = b"inference-header-content-length"
+KINDS = {"<f4": "FP32", "<f8": "FP64", "<i8": "INT64"}
+
 
 class Tensor(msgspec.Struct):
-    """One input."""
+    """One input; its numbers follow the JSON where it has none."""
 
     name: str
     shape: list[int]
     datatype: str
-    data: list[float]
+    data: list[float] = []
 
 
 class Infer(msgspec.Struct):
@@ -47,25 +50,40 @@ def application(path: str, model: str) -> Any:
             parts.append(message["body"])
             if not message["more_body"]:
                 break
-        asked = decode(b"".join(parts))
-        tensor = asked.inputs[0]
-        results = session.run(names, {given.name: np.array(tensor.data, dtype=dtype).reshape(tensor.shape)})
-        outputs = [
-            {"name": name, "shape": result.shape, "datatype": "FP32", "data": result.ravel().tolist()}
-            for name, result in zip(names, results, strict=True)
-        ]
-        body = encode({"model_name": model, "id": asked.id, "outputs": outputs})
+        body = b"".join(parts)
+        size = next((int(value) for name, value in scope["headers"] if name == JSON_LENGTH), 0)
+        if size:
+            asked = decode(body[:size])
+            array = np.frombuffer(body, "<f4", offset=size).astype(dtype, copy=False)
+        else:
+            asked = decode(body)
+            array = np.array(asked.inputs[0].data, dtype=dtype)
+        results = session.run(names, {given.name: array.reshape(asked.inputs[0].shape)})
+        whole, headers = answer(asked.id, results, bool(size))
         await send(
             {
                 "type": "http.response.start",
                 "status": 200,
-                "headers": [
-                    (b"content-type", b"application/json"),
-                    (b"content-length", b"%d" % len(body)),
-                ],
+                "headers": [*headers, (b"content-length", b"%d" % len(whole))],
             }
         )
-        await send({"type": "http.response.body", "body": body})
+        await send({"type": "http.response.body", "body": whole})
+
+    def answer(number: str, results: list[Any], binary: bool) -> tuple[bytes, list[tuple[bytes, bytes]]]:
+        outputs: list[dict[str, Any]] = [
+            {"name": name, "shape": result.shape, "datatype": KINDS[result.dtype.str]}
+            for name, result in zip(names, results, strict=True)
+        ]
+        for output, result in zip(outputs, results, strict=True):
+            if binary:
+                output["parameters"] = {"binary_data_size": result.nbytes}
+            else:
+                output["data"] = result.ravel().tolist()
+        text = encode({"model_name": model, "id": number, "outputs": outputs})
+        if not binary:
+            return text, [(b"content-type", b"application/json")]
+        told = [(b"content-type", b"application/octet-stream"), (JSON_LENGTH, b"%d" % len(text))]
+        return b"".join([text, *(result.tobytes() for result in results)]), told
 
     return app
 

@@ -27,14 +27,15 @@ class Onnx(Model):
         array = tensor.as_numpy()
         if array.dtype != "float32":
             array = array.astype("float32")
+        binary = bool(payload.use_binary_outputs)
         outputs = []
         results = self._session.run(self._names, {tensor.name: array})
         for name, result in zip(self._names, results, strict=True):
             kind = "FP32" if result.dtype == "float32" else "INT64"
             output = InferOutput(name, list(result.shape), kind)
-            output.set_data_from_numpy(result, binary_data=False)
+            output.set_data_from_numpy(result, binary_data=binary)
             outputs.append(output)
-        return InferResponse(payload.id or "1", self.name, outputs)
+        return InferResponse(payload.id or "1", self.name, outputs, use_binary_outputs=binary)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ import numpy as np
 HERE = Path(__file__).parent
 SERVER_CORE, LOAD_CORE = "0", "1"
 _UP_SECONDS = 60.0
+_LAST_LINES = 15
 _numbers = itertools.count()
 
 
@@ -77,7 +78,8 @@ class Running:
             finally:
                 connection.close()
             time.sleep(0.01)
-        raise SystemExit(f"{self.kind.name} did not answer; see {self._log()}")
+        said = self._log().read_text(errors="replace").splitlines()[-_LAST_LINES:]
+        raise SystemExit("\n".join([f"{self.kind.name} did not answer; it said last:", *said]))
 
     def memory(self) -> float:
         """Resident MB of it and its children."""

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import sys
 import time
 from pathlib import Path
@@ -168,7 +167,12 @@ def cancel_command(run: str, as_json: bool) -> int:
     else:
         said = f"run {name} was interrupted before; it is cancelled now"
     stores.close()
-    click.echo(json.dumps({"run": name, "cancelled": True}) if as_json else said, err=not as_json)
+    if as_json:
+        from fairway.cli import views
+
+        click.echo(views.as_json({"run": name, "cancelled": True}))
+    else:
+        click.echo(said, err=True)
     return EXIT_DONE
 
 
@@ -192,9 +196,9 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
     steps = asyncio.run(wiring.foresee(request, stores, launched, follower))
     stores.close()
     if as_json:
-        click.echo(
-            json.dumps([{"step": step, "will": will, "why": why} for step, will, why in steps], indent=2)
-        )
+        from fairway.cli import views
+
+        click.echo(views.as_json([{"step": step, "will": will, "why": why} for step, will, why in steps]))
         return EXIT_DONE
     for step, will, why in steps:
         click.echo(f"  {step:<28} {will:<8} {why}".rstrip())

@@ -1,16 +1,18 @@
 """Short names for runs, easy to read out and to type."""
 
-import secrets
+import os
 
-_LETTERS = "abcdefghjkmnpqrstuvwxyz"
-_DIGITS = "23456789"
+_ALPHABETS = ("abcdefghjkmnpqrstuvwxyz", "23456789")
 
 
 def new_name(taken: "set[str] | frozenset[str]" = frozenset()) -> str:
     """A name such as "k7m2" that is not taken; one place longer when names of four places run out."""
     places = 4
     for tries in range(1, 1 << 16):
-        name = "".join(secrets.choice(_LETTERS if place % 2 == 0 else _DIGITS) for place in range(places))
+        drawn = os.urandom(places)
+        name = "".join(
+            _ALPHABETS[place % 2][byte % len(_ALPHABETS[place % 2])] for place, byte in enumerate(drawn)
+        )
         if name not in taken:
             return name
         if tries % 64 == 0:

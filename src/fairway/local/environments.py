@@ -8,7 +8,6 @@ import asyncio
 import fcntl
 import hashlib
 import os
-import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -48,11 +47,11 @@ async def ensure(environment: EnvironmentSpec, cache: Path, note: Callable[[str]
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         if not _complete(folder):
             note(f"building an environment with {_summary(environment)}")
-            shutil.rmtree(folder, ignore_errors=True)
+            _remove(folder)
             try:
                 await _build(environment, folder)
             except BaseException:
-                shutil.rmtree(folder, ignore_errors=True)
+                _remove(folder)
                 raise
     return built
 
@@ -64,12 +63,24 @@ def key(environment: EnvironmentSpec) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
+def _remove(folder: Path) -> None:
+    import shutil  # two milliseconds, which a run without environments of its own is spared
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _installed(program: str) -> str | None:
+    import shutil
+
+    return shutil.which(program)
+
+
 def _complete(folder: Path) -> bool:
     return (folder / "complete").exists()
 
 
 async def _build(environment: EnvironmentSpec, folder: Path) -> None:
-    uv = shutil.which("uv") or _sibling("uv")
+    uv = _installed("uv") or _sibling("uv")
     await _run(_create(environment, folder, uv), environment)
     requirements = folder / "requirements.txt"
     requirements.write_text("\n".join(environment.requirements) + "\n", encoding="utf-8")
@@ -98,7 +109,7 @@ def _create(environment: EnvironmentSpec, folder: Path, uv: str | None) -> list[
     if environment.python and environment.python != ".".join(
         map(str, sys.version_info[: environment.python.count(".") + 1])
     ):
-        found = shutil.which(f"python{environment.python}")
+        found = _installed(f"python{environment.python}")
         if found is None:
             raise FairwayError(
                 f"there is no Python {environment.python} on this machine",
