@@ -35,10 +35,21 @@ def about(versions: dict[str, str]) -> dict[str, Any]:
         "fairway": fairway.__version__,
         "commit": _commit(),
         "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores{_processor()}",
         "load": round(os.getloadavg()[1], 1),
         "versions": versions,
     }
+
+
+def _processor() -> str:
+    """ " of Intel Xeon", where the system says it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return ""
+    return next(
+        (f" of {line.partition(':')[2].strip()}" for line in lines if line.startswith("model name")), ""
+    )
 
 
 def _commit() -> str:

@@ -32,7 +32,7 @@ def test_every_run_ends_as_its_steps_say_under_any_schedule(
         schedules=count,
         actions=actions,
         first_seed=first,
-        wrong=0,
+        wrong=int(wrong >= 0),
     )
 
 
@@ -59,17 +59,17 @@ def test_five_steps_survive_a_death_before_every_action_and_every_pair(
     expected = calm.run()
     assert expected.phase is Phase.FAILED
     assert calm.actions > 10
-    pairs = 0
+    pairs, wrong = 0, list[tuple[int, int]]()
 
     for first in range(1, calm.actions + 1):
         for second in range(first, 2 * calm.actions + 1):
             pairs += 1
             storm = Simulation(FIVE, random.Random(0), frozenset({first, second}), unruly=False, torn=torn)
             conclusion = storm.run()
-            assert conclusion.phase is expected.phase, (first, second)
-            assert conclusion.failure is not None
-            assert conclusion.failure.cause == "right"
-            assert outcome(storm) == outcome(calm), (first, second)
+            ended = (conclusion.phase, conclusion.failure and conclusion.failure.cause, outcome(storm))
+            if ended != (expected.phase, "right", outcome(calm)):
+                wrong.append((first, second))
+    assert wrong == []
     measured(
         f"T2-points-{'kept' if torn else 'lost'}",
         "The engine's death before every action of a pipeline of 5 steps, and before every pair of them; what was noted "
@@ -78,7 +78,7 @@ def test_five_steps_survive_a_death_before_every_action_and_every_pair(
         steps=len(FIVE.steps),
         crash_points=calm.actions,
         pairs=pairs,
-        wrong=0,
+        wrong=len(wrong),
     )
 
 
