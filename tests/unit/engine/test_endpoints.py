@@ -4,55 +4,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from fakes import FakeClock, FakeDeployer
 
 from fairway.engine.endpoints import EndpointEngine
 from fairway.spec.artifact import Artifact
-from fairway.spec.endpoint import DeployRequest, EndpointStatus, RevisionSpec
+from fairway.spec.endpoint import DeployRequest, EndpointStatus
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.model import Candidate, Lineage
 from fairway.stores import FileArtifacts, Layout, SqliteMetadata
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.time = 1000.0
-
-    def now(self) -> float:
-        return self.time
-
-    def monotonic(self) -> float:
-        return self.time
-
-
-class FakeDeployer:
-    """Endpoints in a dict; `failing` revisions do not become ready."""
-
-    def __init__(self) -> None:
-        self.serving: dict[str, EndpointStatus] = {}
-        self.failing: set[int] = set()
-        self.calls: list[tuple[str, str, int]] = []
-        self.gate: asyncio.Event | None = None
-
-    async def roll(self, revision: RevisionSpec, port: int) -> EndpointStatus:
-        self.calls.append(("roll", revision.endpoint, revision.number))
-        if self.gate is not None:
-            await self.gate.wait()
-        if revision.number in self.failing:
-            raise FairwayError("it did not become ready: samples differ")
-        status = EndpointStatus(
-            name=revision.endpoint, url=f"http://127.0.0.1:{port}/", port=port, wanted=revision.number,
-            serving=revision.number, ready=revision.workers, workers=revision.workers, phase="Running",
-            revision=revision,
-        )  # fmt: skip
-        self.serving[revision.endpoint] = status
-        return status
-
-    async def observe(self, endpoint: str) -> EndpointStatus | None:
-        return self.serving.get(endpoint)
-
-    async def remove(self, endpoint: str) -> None:
-        self.calls.append(("remove", endpoint, 0))
-        self.serving.pop(endpoint, None)
 
 
 class House:
