@@ -1,76 +1,77 @@
 """Chooses the format of a value by its type, and reads any format back.
 
-A framework is imported only when one of its values, or content in its format, is met: the packages that
+A framework and its codec are imported only when one of its values, or content in its format, is met: the packages that
 define a value's class and bases say whose value it is. Knows no store.
 """
 
 import functools
+import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from fairway.formats import (
-    arrow,
-    bundle,
-    files,
-    jax,
-    keras,
-    lightgbm,
-    numpy,
-    onnx,
-    pandas,
-    pickled,
-    plain,
-    polars,
-    scipy,
-    sklearn,
-    torch,
-    xgboost,
-)
+from fairway.formats import bundle, plain
 from fairway.formats.encoded import CODE_FORMATS, Content, Encoded, kind_of, roots_of
 from fairway.formats.frameworks import install_hint
 from fairway.spec.errors import FairwayError, SerializationError
 
-_ENCODE: dict[str, Callable[[Any], Encoded | None]] = {
-    "numpy": numpy.encode,
-    "pandas": pandas.encode,
-    "polars": polars.encode,
-    "pyarrow": arrow.encode,
-    "scipy": scipy.encode,
-    "torch": torch.encode,
-    "jaxlib": jax.encode,
-    "jax": jax.encode,
-    "sklearn": sklearn.encode,
-    "xgboost": xgboost.encode,
-    "lightgbm": lightgbm.encode,
-    "onnx": onnx.encode,
-    "keras": keras.encode,
+_ENCODE = {
+    "numpy": "numpy",
+    "pandas": "pandas",
+    "polars": "polars",
+    "pyarrow": "arrow",
+    "scipy": "scipy",
+    "torch": "torch",
+    "jaxlib": "jax",
+    "jax": "jax",
+    "sklearn": "sklearn",
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
+    "onnx": "onnx",
+    "keras": "keras",
 }
-"""By top-level package; a codec returns None for values that it cannot hold exactly."""
+"""By top-level package, the codec of its values; its `encode` returns None for those that it cannot hold exactly."""
 
-_DECODE: dict[str, Callable[[Content, str], object]] = {
-    "npy": numpy.decode,
-    "arrow": arrow.decode,
-    "file": files.decode,
-    "folder": files.decode,
-    "pickle": pickled.decode,
-    "sparse": scipy.decode,
-    "safetensors": torch.decode,
-    "torchscript": torch.decode_script,
-    "ubj": xgboost.decode,
-    "xgboost": xgboost.decode_wrapper,
-    "lightgbm-text": lightgbm.decode,
-    "lightgbm": lightgbm.decode_wrapper,
-    "onnx": onnx.decode,
-    "keras": keras.decode,
+_DECODE = {
+    "npy": "numpy.decode",
+    "arrow": "arrow.decode",
+    "file": "files.decode",
+    "folder": "files.decode",
+    "pickle": "pickled.decode",
+    "sparse": "scipy.decode",
+    "safetensors": "torch.decode",
+    "torchscript": "torch.decode_script",
+    "ubj": "xgboost.decode",
+    "xgboost": "xgboost.decode_wrapper",
+    "lightgbm-text": "lightgbm.decode",
+    "lightgbm": "lightgbm.decode_wrapper",
+    "onnx": "onnx.decode",
+    "keras": "keras.decode",
 }
 
-_BY_KIND: dict[tuple[str, str], Callable[[Content, str], object]] = {
-    ("arrow", "pandas"): pandas.decode,
-    ("arrow", "polars"): polars.decode,
-    ("npy", "jax"): jax.decode,
+_BY_KIND = {
+    ("arrow", "pandas"): "pandas.decode",
+    ("arrow", "polars"): "polars.decode",
+    ("npy", "jax"): "jax.decode",
 }
 """Formats that several packages share, by format and the package in the value's kind."""
+
+
+def warm() -> None:
+    """Import the codecs of all frameworks in this process, so that no process forked from it has to."""
+    for package, codec in _ENCODE.items():
+        if package in sys.modules:
+            _codec(codec)
+
+
+def _codec(name: str) -> Any:
+    return importlib.import_module(f"fairway.formats.{name}")
+
+
+def _function(place: str) -> Callable[[Content, str], object]:
+    codec, _, name = place.partition(".")
+    return cast("Callable[[Content, str], object]", getattr(_codec(codec), name))
 
 
 def encode(value: object, *, allow_pickle: bool = True) -> Encoded:
@@ -95,14 +96,15 @@ def encode(value: object, *, allow_pickle: bool = True) -> Encoded:
         return bundle.encode(value, _leaf)
     except (plain.NotPlain, RecursionError):
         pass
+    pickled = _codec("pickled")
     if not allow_pickle:
         raise pickled.refuse(value)
-    return pickled.encode(value)
+    return cast("Encoded", pickled.encode(value))
 
 
 def encode_portable(value: object) -> Encoded:
     """A pickle that carries the project's own classes with it. Raises SerializationError."""
-    return pickled.encode(value, portable=True)
+    return cast("Encoded", _codec("pickled").encode(value, portable=True))
 
 
 def decode(format: str, content: bytes | Path, kind: str = "", *, allow_pickle: bool = True) -> object:
@@ -133,14 +135,14 @@ def _decode(format: str, content: Content, kind: str, trusted: bool) -> object:
         if format == "bundle":
             return bundle.decode(content, functools.partial(_decode, trusted=trusted), importing=trusted)
         if format == "skops":
-            return sklearn.decode(content, kind, trusted=trusted)
-        read = _BY_KIND.get((format, kind.partition(".")[0])) or _DECODE.get(format)
-        if read is None:
+            return cast("object", _codec("sklearn").decode(content, kind, trusted=trusted))
+        place = _BY_KIND.get((format, kind.partition(".")[0])) or _DECODE.get(format)
+        if place is None:
             raise SerializationError(
                 f"a value is stored in the unknown format {format!r}",
                 hint="it may need a newer version of Fairway",
             )
-        return read(content, kind)
+        return _function(place)(content, kind)
     except FairwayError:
         raise
     except ImportError as error:
@@ -162,13 +164,13 @@ def _data(content: Content) -> bytes | memoryview:
 def _leaf(value: object) -> Encoded | None:
     """A value of a framework, or a user's file, in its own format; None when there is none."""
     if hasattr(type(value), "__fairway_kind__"):
-        return files.encode(value)
-    if torch.is_state_dict(value):
-        return torch.encode_state_dict(value)
+        return cast("Encoded", _codec("files").encode(value))
+    if "torch" in sys.modules and _codec("torch").is_state_dict(value):
+        return cast("Encoded | None", _codec("torch").encode_state_dict(value))
     for root in roots_of(value):
-        encode_it = _ENCODE.get(root)
+        codec = _ENCODE.get(root)
         try:
-            encoded = encode_it(value) if encode_it is not None else None
+            encoded = cast("Encoded | None", _codec(codec).encode(value)) if codec is not None else None
         except ImportError:
             continue
         if encoded is not None:

@@ -7,6 +7,7 @@ Nothing is imported for a framework that the project itself did not import.
 import sys
 from contextlib import suppress
 
+from fairway.formats import codecs
 from fairway.formats.frameworks import load
 
 _NEEDED = {
@@ -18,7 +19,8 @@ _NEEDED = {
 
 
 def warm() -> None:
-    """Import the codecs' needs of every framework in this process."""
+    """Import the codecs of every framework in this process, and their needs."""
+    codecs.warm()
     for framework, modules in _NEEDED.items():
         if framework in sys.modules:
             for module in modules:
