@@ -110,10 +110,10 @@ def test_only_a_request_that_nobody_is_behind_is_computed_at_once() -> None:
         waiting = batch.submit(row(1))
         assert not batch.free
         await waiting
-        for _ in range(1000):
+        for _ in range(100):  # one that the machine held up counts as slow until quicker ones follow
             if batch.free:
                 return
-            await asyncio.sleep(0.001)
+            await batch.submit(row(1))
         pytest.fail("it stays busy")
 
     run(work)
