@@ -42,7 +42,7 @@ request = urllib.request.Request(
 with urllib.request.urlopen(request) as answer:
     print(answer.read().decode())
 PY
-say fairway run cancer.py --test-share 0.3
+say fairway run cancer.py --test-share 0.3 --quiet
 "$fairway" run cancer.py --test-share 0.3 --quiet
 say fairway runs
 "$fairway" runs

@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import shlex
 import signal
 import subprocess
 import sys
@@ -330,3 +331,19 @@ def test_a_wrong_declaration_is_said_before_anything_runs(project: Project, text
     assert "fairway/runner" not in done.stderr
     assert str(Path("fairway", "author")) not in done.stderr
     assert json.loads(project.fairway("runs", "--json").stdout) == []
+
+
+@pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-", "2>/dev/full", "2>&1 | true"])
+def test_a_run_needs_nobody_who_listens(project: Project, streams: str) -> None:
+    project.write(
+        "@fw.task\ndef one() -> int:\n    print('one', file=sys.stderr)\n    return 1\n\n\n"
+        "@fw.pipeline\ndef main() -> int:\n    return one()\n"
+    )
+    command = f"{shlex.join(project.command('run', 'project.py'))} {streams}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=project.folder, env=project.environment, timeout=60, check=False
+    )
+    assert done.returncode == 0
+    (run,) = json.loads(project.fairway("runs", "--json").stdout)
+    assert run["phase"] == "Succeeded"
+    assert "one" in project.fairway("logs").stdout

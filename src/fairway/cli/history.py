@@ -9,6 +9,7 @@ import msgspec
 from fairway import wiring
 from fairway.cli import views
 from fairway.cli.printing import print_logs
+from fairway.cli.story import tell
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus, StepStatus
 from fairway.stores.logs import plain
@@ -34,8 +35,7 @@ def runs_command(limit: int, as_json: bool) -> int:
     if as_json:
         click.echo(views.as_json(found))
     elif not found:
-        click.echo("no runs yet", err=True)
-        click.echo("hint: `fairway run FILE`", err=True)
+        tell("no runs yet", "hint: `fairway run FILE`")
     else:
         click.echo(views.runs(found))
     return EXIT_DONE
@@ -60,7 +60,7 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
     status = msgspec.structs.replace(status, alive=alive)
     if save:
         count = wiring.save_shown(stores, status, save)
-        click.echo(f"{count} {'file' if count == 1 else 'files'} written to {save}", err=True)
+        tell(f"{count} {'file' if count == 1 else 'files'} written to {save}")
     if step_name:
         step = _step(status, step_name)
         click.echo(views.as_json(step) if as_json else views.step(step))

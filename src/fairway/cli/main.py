@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from fairway.cli.story import tell
 from fairway.spec.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FairwayError
 
 COMMANDS = {
@@ -107,9 +108,4 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _complain(message: str, hint: str) -> None:
-    try:
-        click.echo(f"error: {message}", err=True)
-        if hint:
-            click.echo(f"hint: {hint}", err=True)
-    except OSError:
-        return
+    tell(f"error: {message}", *([f"hint: {hint}"] if hint else []))

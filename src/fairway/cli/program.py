@@ -4,6 +4,7 @@ A short run is mostly two imports, the project's in its host and ours here. This
 """
 
 import gc
+import os
 import sys
 
 gc.set_threshold(10_000)  # what is imported stays: looking through it every 700 objects finds nothing to free
@@ -13,8 +14,20 @@ from fairway import headstart  # noqa: E402 - nothing may be imported before
 _WITH_PROJECT = ("run", "plan")
 
 
+def open_streams() -> None:
+    """Open the standard streams that are closed onto nothing, so that no file of ours becomes one of them."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(number, True)
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - it stays open
+
+
 def main() -> None:
     """Run the command line and end this process with its exit code."""
+    open_streams()
     words = sys.argv[1:]
     if len(words) > 1 and words[0] in _WITH_PROJECT and not words[1].startswith("-"):
         headstart.head_start(words[1].partition(":")[0])

@@ -114,6 +114,10 @@ class Progress(Listener):
             text = plain(line.decode("utf-8", "replace").rstrip("\r"))
             self._print(f"  {name} | {text}" if name else f"  | {text}")
 
+    def headline(self, text: str) -> None:
+        """Print the first line."""
+        self._print(text)
+
     def note(self, text: str) -> None:
         """Print a line about the run as a whole."""
         self._print(f"  {text}")

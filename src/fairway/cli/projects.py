@@ -6,6 +6,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from fairway.cli import templates
+from fairway.cli.story import tell
 from fairway.spec.errors import EXIT_DONE, UsageError
 
 
@@ -34,10 +35,10 @@ def init_command(template: str, force: bool, as_json: bool) -> int:
     if as_json:
         click.echo(f'{{"template": "{template}", "file": "{name}"}}')
         return EXIT_DONE
-    click.echo(f"{name} written", err=True)
+    tell(f"{name} written")
     if needs:
-        click.echo(f"it needs: pip install {needs}", err=True)
-    click.echo(f"hint: `fairway run {name}`", err=True)
+        tell(f"it needs: pip install {needs}")
+    tell(f"hint: `fairway run {name}`")
     return EXIT_DONE
 
 

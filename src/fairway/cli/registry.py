@@ -5,6 +5,7 @@ import click
 from fairway import wiring
 from fairway.author.reporting import check_name
 from fairway.cli import views
+from fairway.cli.story import tell
 from fairway.spec.errors import EXIT_DONE
 from fairway.spec.event import AliasMoved, Event
 from fairway.spec.model import ModelVersion
@@ -26,8 +27,7 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
     if as_json:
         click.echo(views.as_json(found))
     elif not found:
-        click.echo("no models yet", err=True)
-        click.echo("hint: a pipeline registers one with `fw.register(…)`", err=True)
+        tell("no models yet", "hint: a pipeline registers one with `fw.register(…)`")
     else:
         rows = [
             (
@@ -106,9 +106,7 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     if as_json:
         click.echo(views.as_json({"model": model, "alias": alias, "version": version}))
     else:
-        click.echo(
-            f"{model}@{alias} is version {version}" if version else f"{model}@{alias} is gone", err=True
-        )
+        tell(f"{model}@{alias} is version {version}" if version else f"{model}@{alias} is gone")
     return EXIT_DONE
 
 

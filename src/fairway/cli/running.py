@@ -1,7 +1,6 @@
 """Commands that start, plan, take up and stop runs."""
 
 import asyncio
-import contextlib
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from fairway import headstart, wiring
 from fairway.cli import flags
+from fairway.cli.story import tell
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
 from fairway.spec.run import RunRequest
 
@@ -61,8 +61,8 @@ class Following(wiring.Follower):
 
         if self._silent:
             return Listener()
-        click.echo(f"{spec.pipeline}  run {spec.name}  on this machine", err=True)
         self.progress = Progress(sys.stderr, explain=self._explain, quiet=self._quiet)
+        self.progress.headline(f"{spec.pipeline}  run {spec.name}  on this machine")
         return self.progress
 
     def note(self, text: str) -> None:
@@ -70,7 +70,7 @@ class Following(wiring.Follower):
         if self.progress is not None:
             self.progress.note(text)
         elif not self._silent:
-            click.echo(f"  {text}", err=True)
+            tell(f"  {text}")
 
 
 @click.command("run", context_settings=_WORDS, add_help_option=False)
@@ -133,7 +133,7 @@ def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
 
             click.echo(views.as_json(status))
         else:
-            click.echo(f"run {status.spec.name} has succeeded; nothing is left to do", err=True)
+            tell(f"run {status.spec.name} has succeeded; nothing is left to do")
         return EXIT_DONE
     request = RunRequest(
         file=_still_there(status.spec.project, stores.root),
@@ -172,7 +172,7 @@ def cancel_command(run: str, as_json: bool) -> int:
 
         click.echo(views.as_json({"run": name, "cancelled": True}))
     else:
-        click.echo(said, err=True)
+        tell(said)
     return EXIT_DONE
 
 
@@ -224,8 +224,7 @@ def _carry_out(
 
             click.echo(views.as_json(stores.metadata.run(name)))
         else:
-            with contextlib.suppress(OSError):
-                _say_end(name, ended, time.monotonic() - begun, stores)
+            _say_end(name, ended, time.monotonic() - begun, stores)
     finally:
         stores.close()
     return _exit_code(ended)
@@ -239,21 +238,21 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
     if ended.phase is Phase.SUCCEEDED:
         models = stores.metadata.registered_by(name)
         hint = f" To serve it: fairway deploy {models[-1]}" if models else ""
-        click.echo(f"Done in {spent}.{hint}", err=True)
+        tell(f"Done in {spent}.{hint}")
         return
     if ended.phase is Phase.CANCELLED:
-        click.echo(f"Cancelled after {spent}. To go on: fairway resume {name}", err=True)
+        tell(f"Cancelled after {spent}. To go on: fairway resume {name}")
         return
     failure = ended.failure
     if failure is not None:
         if failure.details:
-            click.echo(f"\n{failure.details}\n", err=True)
+            tell(f"\n{failure.details}\n")
         where = (
             f"{failure.cause}: " if failure.cause and not failure.message.startswith(failure.cause) else ""
         )
-        click.echo(f"error: {where}{failure.message}", err=True)
-        click.echo(f"hint: {failure.hint or f'mend it, then `fairway resume {name}`'}", err=True)
-    click.echo(f"Failed after {spent}. Its record: fairway show {name}", err=True)
+        tell(f"error: {where}{failure.message}")
+        tell(f"hint: {failure.hint or f'mend it, then `fairway resume {name}`'}")
+    tell(f"Failed after {spent}. Its record: fairway show {name}")
 
 
 def _exit_code(ended: "RunEnded") -> int:

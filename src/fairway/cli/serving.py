@@ -11,6 +11,7 @@ import msgspec
 
 from fairway import wiring
 from fairway.cli import views
+from fairway.cli.story import tell
 from fairway.local import platforms, sightings
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
@@ -50,7 +51,7 @@ def deploy_command(
         requests = [wiring.model_request(stores, what)]
     if (name or port) and len(requests) > 1:
         raise UsageError(f"{what} has {len(requests)} endpoints, which cannot share a name or port")
-    platform = wiring.platform(stores.root, _silent if as_json else _say)
+    platform = wiring.platform(stores.root, _silent if as_json else tell)
     deployed: list[Deployed] = []
     for request in requests:
         wanted = msgspec.structs.replace(
@@ -82,7 +83,7 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     """
     root = wiring.store_root()
     _check_known(root, endpoint)
-    platform = wiring.platform(root, _silent if as_json else _say)
+    platform = wiring.platform(root, _silent if as_json else tell)
     answer = asyncio.run(platform.rollback(endpoint, revision or 0))
     if as_json:
         click.echo(views.as_json(answer))
@@ -103,12 +104,12 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     """
     root = wiring.store_root()
     _check_known(root, endpoint)
-    platform = wiring.platform(root, _silent if as_json else _say)
+    platform = wiring.platform(root, _silent if as_json else tell)
     asyncio.run(platform.undeploy(endpoint))
     if as_json:
         click.echo(views.as_json({"undeployed": endpoint}))
     else:
-        _say(f"{endpoint} is taken away")
+        tell(f"{endpoint} is taken away")
     return EXIT_DONE
 
 
@@ -138,8 +139,8 @@ def endpoints_command(as_json: bool) -> int:
         click.echo(views.as_json(found))
         return EXIT_DONE
     if not found:
-        _say("no endpoints yet")
-        _say("hint: `fairway deploy MODEL` serves one; `fairway models` lists models")
+        tell("no endpoints yet")
+        tell("hint: `fairway deploy MODEL` serves one; `fairway models` lists models")
         return EXIT_DONE
     rows = [
         (
@@ -157,7 +158,7 @@ def endpoints_command(as_json: bool) -> int:
     ]
     click.echo(views.table(("endpoint", "url", "revision", "serves", "workers", "phase", ""), rows))
     if not runs:
-        _say("hint: `fairway up` starts the platform, which looks after them")
+        tell("hint: `fairway up` starts the platform, which looks after them")
     return EXIT_DONE
 
 
@@ -186,7 +187,7 @@ def up_command(foreground: bool, as_json: bool) -> int:
             views.as_json({"url": platform.url, "pid": record.pid if record else 0, "started": not before})
         )
         return EXIT_DONE
-    _say("the platform runs already" if before else "the platform runs; `fairway down` stops it")
+    tell("the platform runs already" if before else "the platform runs; `fairway down` stops it")
     click.echo(platform.url)
     return EXIT_DONE
 
@@ -204,7 +205,7 @@ def down_command(as_json: bool) -> int:
     if as_json:
         click.echo(views.as_json({"stopped": stopped}))
     else:
-        _say("the platform and its endpoints are stopped" if stopped else "nothing runs here")
+        tell("the platform and its endpoints are stopped" if stopped else "nothing runs here")
     return EXIT_DONE
 
 
@@ -212,14 +213,14 @@ def _story(answer: Deployed, request: DeployRequest | None) -> None:
     """What was deployed, and as the only thing on standard output, where it answers."""
     status, revision = answer.status, answer.status.revision
     workers = f"{status.workers} worker{'s' if status.workers != 1 else ''}"
-    _say(f"{status.name}  revision {status.wanted}  {', '.join([*_served(status), workers])}")
+    tell(f"{status.name}  revision {status.wanted}  {', '.join([*_served(status), workers])}")
     if status.samples not in ("", "none"):
-        _say(f"  samples reproduced {status.samples}")
+        tell(f"  samples reproduced {status.samples}")
     if answer.key:
-        _say(f"  its key, shown this once: {answer.key}")
-        _say(f"  send it as the header `Authorization: Bearer {answer.key}`")
+        tell(f"  its key, shown this once: {answer.key}")
+        tell(f"  send it as the header `Authorization: Bearer {answer.key}`")
     elif request is not None and revision is not None and revision.key_digest:
-        _say("  private, with the key it had")
+        tell("  private, with the key it had")
     click.echo(status.url)
 
 
@@ -237,10 +238,6 @@ def _served(status: EndpointStatus) -> Sequence[str]:
 
 async def _unattended(root: Path) -> list[EndpointStatus]:
     return await sightings.unattended(root, wiring.LocalStores(root).metadata.endpoints())
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
 
 
 def _silent(text: str) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from fairway import wiring
 from fairway.cli import views
+from fairway.cli.story import tell
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError, UsageError
 from fairway.spec.quantities import format_memory
 
@@ -36,9 +37,9 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
         click.echo(views.as_json({"blobs": swept.blobs, "bytes": swept.size, "deleted": delete}))
         return EXIT_DONE
     did = "removed" if delete else "would remove"
-    click.echo(f"{did} {swept.blobs} blobs, {format_memory(swept.size)}", err=True)
+    tell(f"{did} {swept.blobs} blobs, {format_memory(swept.size)}")
     if swept.blobs and not delete:
-        click.echo("hint: `fairway gc --delete` removes them", err=True)
+        tell("hint: `fairway gc --delete` removes them")
     return EXIT_DONE
 
 
@@ -75,10 +76,7 @@ def backup_command(folder: Path, as_json: bool) -> int:
         elif source.exists():
             shutil.copy2(source, folder / part)
     stores.close()
-    click.echo(
-        views.as_json({"backup": str(folder)}) if as_json else f"the store is copied to {folder}",
-        err=not as_json,
-    )
+    _said(as_json, {"backup": str(folder)}, f"the store is copied to {folder}")
     return EXIT_DONE
 
 
@@ -103,8 +101,15 @@ def restore_command(folder: Path, as_json: bool) -> int:
     stores.close()
     if problems:
         raise FairwayError(f"the backup is damaged: {problems[0]}", hint="use another backup")
-    click.echo(views.as_json({"restored": str(root)}) if as_json else f"restored to {root}", err=not as_json)
+    _said(as_json, {"restored": str(root)}, f"restored to {root}")
     return EXIT_DONE
+
+
+def _said(as_json: bool, data: dict[str, str], story: str) -> None:
+    if as_json:
+        click.echo(views.as_json(data))
+    else:
+        tell(story)
 
 
 @click.command("doctor")
@@ -134,7 +139,7 @@ def doctor_command(rebuild: bool, content: bool, as_json: bool) -> int:
         for check in checks:
             click.echo(f"  {check.check:<8} {'ok' if check.ok else 'WRONG':<6} {check.found}")
             if not check.ok:
-                click.echo(f"hint: {check.hint}", err=True)
+                tell(f"hint: {check.hint}")
     return EXIT_DONE if all(check.ok for check in checks) else EXIT_FAILED
 
 
