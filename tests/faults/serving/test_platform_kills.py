@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from arena import Arena, Load, wait_for
 
+from fairway.local.workers import is_alive
 from fairway.spec.errors import FairwayError
 from fairway.spec.run import Phase
 from fairway.stores import Layout, SqliteMetadata
@@ -115,7 +116,7 @@ def kill_during_deployments(arena: Arena, kills: int) -> tuple[Seen, Load]:
             except (FairwayError, AssertionError):
                 seen.refused += 1
             killer.join()
-            assert wait_for(lambda: pid not in arena.platform())  # noqa: B023
+            assert wait_for(lambda: not is_alive(pid))  # noqa: B023 - before, it may still hold its lock
             before = set(arena.workers())
             arena.up()
             seen.adopted += bool(before & set(arena.workers()))
