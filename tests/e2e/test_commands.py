@@ -347,3 +347,17 @@ def test_a_run_needs_nobody_who_listens(project: Project, streams: str) -> None:
     (run,) = json.loads(project.fairway("runs", "--json").stdout)
     assert run["phase"] == "Succeeded"
     assert "one" in project.fairway("logs").stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("rnu", "project.py"), "there is no command 'rnu'; did you mean `fairway run`?"),
+        (("endpoint",), "did you mean `fairway endpoints`?"),
+        (("xyzzy",), "there is no command 'xyzzy'\n"),
+        (("run",), "which file?"),
+        (("run", "--n", "3"), "flags come behind it: `fairway run FILE --n 3`"),
+    ],
+)
+def test_a_slip_is_answered_with_what_was_meant(project: Project, words: tuple[str, ...], said: str) -> None:
+    assert said in project.fairway(*words, expect=2).stderr

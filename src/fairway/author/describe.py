@@ -88,7 +88,8 @@ def load(path: str) -> ModuleType:
         raise UsageError(f"{path} is not a Python file")
     if not file.stem.isidentifier():
         raise UsageError(
-            f"{file.name} cannot be imported", hint=f"rename it, such as to {file.stem.replace('-', '_')}.py"
+            f"{file.name} cannot be imported: a module's name has letters, digits and _ only, and no digit first",
+            hint=f"rename it, such as to {_importable(file.stem)}.py",
         )
     folder = str(file.parent)
     if folder not in sys.path:
@@ -103,6 +104,11 @@ def load(path: str) -> ModuleType:
     if Path(getattr(module, "__file__", "") or "").resolve() != file.resolve():
         raise UsageError(f"importing {file.stem} gives {module.__file__}, not {path}", hint="rename the file")
     return module
+
+
+def _importable(stem: str) -> str:
+    name = "".join(letter if letter.isalnum() else "_" for letter in stem)
+    return name if name.isidentifier() else f"_{name}"
 
 
 def declared(module: ModuleType) -> Declared:

@@ -58,9 +58,11 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Like the base, with a guess when the name is unknown."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            close = [name for name in COMMANDS if name[:2] == args[0][:2]]
-            hint = f"did you mean `fairway {close[0]}`?" if close else "`fairway --help` lists the commands"
-            raise click.UsageError(f"there is no command {args[0]!r}; {hint}")
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, 1)
+            guess = f"; did you mean `fairway {close[0]}`?" if close else ""
+            raise click.UsageError(f"there is no command {args[0]!r}{guess}")
         return super().resolve_command(ctx, args)
 
 

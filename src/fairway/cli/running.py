@@ -103,6 +103,10 @@ def run_command(
             click.echo(ctx.get_help())
             return EXIT_DONE
         raise UsageError("which file?", hint="`fairway run FILE`, or `fairway init` for one to start from")
+    if file.startswith("-"):
+        raise UsageError(
+            "which file?", hint="flags come behind it: `fairway run FILE " + " ".join([file, *words]) + "`"
+        )
     path, _, pipeline = file.partition(":")
     begun = time.monotonic()
     stores = wiring.LocalStores(wiring.store_root())
