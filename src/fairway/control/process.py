@@ -23,9 +23,10 @@ from fairway.author import redaction
 from fairway.control.api import Api
 from fairway.control.gate import Gate
 from fairway.control.routes import application, public_paths
+from fairway.local.listening import bind
 from fairway.local.platforms import PlatformLock
 from fairway.server.protocol import BoundedProtocol
-from fairway.spec.errors import FairwayError
+from fairway.spec.errors import FairwayError, UsageError
 
 _HOST = "127.0.0.1"
 _PORT = 7700
@@ -113,16 +114,13 @@ async def _serving(gate: Gate, listening: socket.socket) -> uvicorn.Server:
 
 
 def _bind() -> socket.socket:
-    """A socket on port 7700, or the next free one below, which no endpoint takes by itself."""
+    """A socket that listens on port 7700, or the next free one below, which no endpoint takes by itself.
+
+    It listens at once: until then another could bind the same port, and uvloop does not say which of them came too late.
+    """
     for port in range(_PORT, _PORT - _PORTS, -1):
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind((_HOST, port))
-        except OSError:
-            listening.close()
-            continue
-        return listening
+        with contextlib.suppress(UsageError):
+            return bind(port)
     raise FairwayError(f"no port from {_PORT - _PORTS + 1} to {_PORT} is free on this machine")
 
 
