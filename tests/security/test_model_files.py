@@ -258,9 +258,8 @@ def test_twenty_honest_models_are_accepted(place: Place, measured) -> None:
         formats.decode(encoded.format, encoded.to_bytes(), encoded.kind, allow_pickle=False)
         accepted += 1
     assert accepted == 20
-    measured(
-        "T31", "Honest models and values, given to the same", goal="20 of 20 accepted", accepted=accepted
-    )
+    measured("T31", "Honest models and values, given to codecs and to the server", goal="20 of 20 accepted",
+             accepted=accepted)  # fmt: skip
 
 
 OWN = (
