@@ -41,7 +41,7 @@ def document(lock: Path) -> dict[str, Any]:
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": {"component": {"type": "application", "name": "fairway", "bom-ref": "fairway"}},
+        "metadata": {"component": {"type": "application", "name": "fairway-ml", "bom-ref": "fairway-ml"}},
         "components": [components[purl] for purl in sorted(components)],
     }
 

@@ -232,22 +232,6 @@ def test_logs_follow_a_step_until_the_run_is_over(project: Project) -> None:
     assert lines[0][2] == lines[0][5] == ":"
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_scripts_complete(project: Project, shell: str) -> None:
-    script = project.fairway("completion", shell).stdout
-    assert "_FAIRWAY_COMPLETE" in script
-    answers = subprocess.run(
-        [sys.executable, "-m", "fairway"],
-        env={
-            **project.environment, "_FAIRWAY_COMPLETE": f"{shell}_complete",
-            "COMP_WORDS": "fairway un" if shell != "fish" else "fairway", "COMP_CWORD": "1" if shell != "fish" else "un",
-        },
-        capture_output=True, text=True, timeout=30, cwd=project.folder,
-    )  # fmt: skip
-    assert "undeploy" in answers.stdout, answers.stderr
-    assert "models" not in answers.stdout
-
-
 def test_the_flags_of_a_pipeline_are_in_its_help(project: Project) -> None:
     project.write(
         "@fw.pipeline\ndef main(depths: list[int] = [2, 3], fast: bool = False, name: str | None = None):\n"
@@ -361,3 +345,16 @@ def test_a_run_needs_nobody_who_listens(project: Project, streams: str) -> None:
 )
 def test_a_slip_is_answered_with_what_was_meant(project: Project, words: tuple[str, ...], said: str) -> None:
     assert said in project.fairway(*words, expect=2).stderr
+
+
+def test_fairway_alone_says_what_is_here_and_what_comes_next(project: Project) -> None:
+    assert "Usage: fairway" in project.fairway().stdout
+    project.write("open('imported', 'w').close()\n\n@fw.pipeline\ndef main(): pass\n")
+    said = project.fairway()
+    assert said.stdout == "project.py: pipeline main\n"
+    assert "fairway run project.py" in said.stderr
+    assert not (project.folder / "imported").exists()
+    project.fairway("run", "project.py")
+    run = project.newest()
+    assert f"newest run: {run}, main, done" in project.fairway().stdout
+    assert f"fairway show {run}" in project.fairway().stderr

@@ -25,7 +25,7 @@ def weight(found: Distribution) -> int:
 
 def test_the_core_brings_few_packages_and_few_megabytes() -> None:
     seen: dict[str, Distribution] = {}
-    gather("fairway", seen)
+    gather("fairway-ml", seen)
     own = sum(path.stat().st_size for path in (Path(__file__).parents[2] / "src").rglob("*.py"))
     assert {"click", "msgspec", "uvicorn", "uvloop"} <= set(seen)
     assert len(seen) <= 24

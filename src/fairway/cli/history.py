@@ -8,6 +8,7 @@ import msgspec
 
 from fairway import wiring
 from fairway.cli import views
+from fairway.cli.arguments import Argument
 from fairway.cli.printing import print_logs
 from fairway.cli.story import tell
 from fairway.spec.errors import EXIT_DONE, NotFound
@@ -42,7 +43,7 @@ def runs_command(limit: int, as_json: bool) -> int:
 
 
 @click.command("show")
-@click.argument("run", required=False)
+@click.argument("run", required=False, cls=Argument, completes="run_or_step")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--save", default="", help="Write the pictures and tables that were shown to this folder.")
 def show_command(run: str | None, as_json: bool, save: str) -> int:
@@ -70,7 +71,7 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
 
 
 @click.command("logs")
-@click.argument("run", required=False)
+@click.argument("run", required=False, cls=Argument, completes="logged")
 @click.option("--follow", "-f", is_flag=True, help="Go on printing until the run is over.")
 @click.option("--times", is_flag=True, help="Print when each line was printed.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
@@ -114,8 +115,8 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
 
 
 @click.command("compare")
-@click.argument("run")
-@click.argument("other")
+@click.argument("run", cls=Argument, completes="run")
+@click.argument("other", cls=Argument, completes="run")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def compare_command(run: str, other: str, as_json: bool) -> int:
     """Compare two runs: parameters, metrics, code and environment; only what differs is listed.

@@ -1,12 +1,16 @@
 """`fairway`: finds the command, loads only what it needs, and turns errors into a sentence, a hint and an exit code."""
 
 import importlib
+import os
 import sys
 
 import click
 
 from fairway.cli.story import tell
 from fairway.spec.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FairwayError
+
+_COMPLETE = "_FAIRWAY_COMPLETE"
+"""Set by the script of a shell that asks for completions, which are click's business."""
 
 COMMANDS = {
     "init": ("fairway.cli.projects", "Write a project to start from."),
@@ -66,19 +70,32 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="fairway", prog_name="fairway")
-def cli() -> None:
+@click.group(
+    cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.version_option(package_name="fairway-ml", prog_name="fairway")
+@click.pass_context
+def cli(context: click.Context) -> None:
     """From data to a model that answers requests.
+
+    Alone, it says what is in this project and which commands come next.
 
     \b
     Example:
       fairway init && fairway run cancer.py && fairway deploy cancer
     """
+    if context.invoked_subcommand is None:
+        from fairway.cli import overview
+
+        overview.print_overview(context)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    if _COMPLETE in os.environ:
+        from fairway.cli import completing
+
+        completing.install()
     try:
         outcome = cli.main(args=arguments, prog_name="fairway", standalone_mode=False)
     except FairwayError as error:

@@ -47,12 +47,16 @@ def init_command(template: str, force: bool, as_json: bool) -> int:
 def completion_command(shell: str) -> int:
     """Print the completion script for SHELL.
 
+    In bash and zsh, put the example into ~/.bashrc or ~/.zshrc; in fish: `fairway completion fish | source`.
+
     \b
     Example:
       eval "$(fairway completion bash)"
     """
+    from fairway.cli import completing
     from fairway.cli.main import cli
 
+    completing.install()
     kind = get_completion_class(shell)
     if kind is None:
         raise UsageError(f"no completion for {shell}")

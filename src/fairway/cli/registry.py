@@ -5,6 +5,7 @@ import click
 from fairway import wiring
 from fairway.author.reporting import check_name
 from fairway.cli import views
+from fairway.cli.arguments import Argument
 from fairway.cli.story import tell
 from fairway.spec.errors import EXIT_DONE
 from fairway.spec.event import AliasMoved, Event
@@ -45,7 +46,7 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
 
 
 @models_command.command("show")
-@click.argument("model")
+@click.argument("model", cls=Argument, completes="model")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def show_command(model: str, as_json: bool) -> int:
     """Show all versions of MODEL, or one by MODEL:VERSION or MODEL@ALIAS in full.
@@ -84,8 +85,8 @@ def show_command(model: str, as_json: bool) -> int:
 
 
 @models_command.command("alias")
-@click.argument("model")
-@click.argument("alias")
+@click.argument("model", cls=Argument, completes="model")
+@click.argument("alias", cls=Argument, completes="alias")
 @click.argument("version", type=int)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
@@ -111,8 +112,8 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
 
 
 @models_command.command("compare")
-@click.argument("model")
-@click.argument("other")
+@click.argument("model", cls=Argument, completes="model")
+@click.argument("other", cls=Argument, completes="model")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def compare_command(model: str, other: str, as_json: bool) -> int:
     """Compare two versions: metrics, parameters, code, environment and data; only what differs is listed.

@@ -10,6 +10,7 @@ import click
 
 from fairway import headstart, wiring
 from fairway.cli import flags
+from fairway.cli.arguments import Argument, PipelineCommand
 from fairway.cli.story import tell
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
 from fairway.spec.run import RunRequest
@@ -73,9 +74,9 @@ class Following(wiring.Follower):
             tell(f"  {text}")
 
 
-@click.command("run", context_settings=_WORDS, add_help_option=False)
-@click.argument("file", required=False)
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.command("run", cls=PipelineCommand, context_settings=_WORDS, add_help_option=False)
+@click.argument("file", required=False, cls=Argument, completes="project_file")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, cls=Argument, completes="flag_value")
 @click.option("--config", default="", help=_CONFIG)
 @click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
 @click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
@@ -116,7 +117,7 @@ def run_command(
 
 
 @click.command("resume")
-@click.argument("run", required=False)
+@click.argument("run", required=False, cls=Argument, completes="run")
 @click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
 @click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
 @click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
@@ -155,7 +156,7 @@ def _still_there(project: str, root: Path) -> str:
 
 
 @click.command("cancel")
-@click.argument("run")
+@click.argument("run", cls=Argument, completes="run")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
 def cancel_command(run: str, as_json: bool) -> int:
     """Stop RUN: its steps get ten seconds to end by themselves.
@@ -180,9 +181,9 @@ def cancel_command(run: str, as_json: bool) -> int:
     return EXIT_DONE
 
 
-@click.command("plan", context_settings=_WORDS)
-@click.argument("file")
-@click.argument("words", nargs=-1, type=click.UNPROCESSED)
+@click.command("plan", cls=PipelineCommand, context_settings=_WORDS)
+@click.argument("file", cls=Argument, completes="project_file")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, cls=Argument, completes="flag_value")
 @click.option("--config", default="", help=_CONFIG)
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
 def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) -> int:

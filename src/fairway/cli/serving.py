@@ -11,6 +11,7 @@ import msgspec
 
 from fairway import wiring
 from fairway.cli import views
+from fairway.cli.arguments import Argument
 from fairway.cli.story import tell
 from fairway.local import platforms, sightings
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
@@ -20,7 +21,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
 
 @click.command("deploy")
-@click.argument("what", default="")
+@click.argument("what", default="", cls=Argument, completes="deployable")
 @click.option("--name", default="", help="Name of the endpoint, instead of the model's.")
 @click.option(
     "--workers", type=click.IntRange(1, 64), default=None, help="Processes that answer.  [default: 2]"
@@ -71,7 +72,7 @@ def deploy_command(
 
 
 @click.command("rollback")
-@click.argument("endpoint")
+@click.argument("endpoint", cls=Argument, completes="endpoint")
 @click.argument("revision", type=click.IntRange(1), default=None, required=False)
 @_JSON
 def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
@@ -93,7 +94,7 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
 
 
 @click.command("undeploy")
-@click.argument("endpoint")
+@click.argument("endpoint", cls=Argument, completes="endpoint")
 @_JSON
 def undeploy_command(endpoint: str, as_json: bool) -> int:
     """Take ENDPOINT away after it finished what is in flight.

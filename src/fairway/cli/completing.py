@@ -1,0 +1,190 @@
+"""Completes words of the command line in a shell: files, pipelines and their flags, runs, steps, models and endpoints.
+
+It looks and never runs: project files are read as text, and no store is made. A question that cannot be answered
+completes nothing, because an error message would end up in the middle of the line that a person is typing.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
+
+from fairway import wiring
+from fairway.cli import outline
+
+_MOST_RUNS = 50
+
+Items = list[CompletionItem[str]]
+Complete = Callable[[click.Context, str], Items]
+
+_BASH = """\
+%(complete_func)s() {
+    local IFS=$'\\n' answer kind text
+    answer=$(env COMP_WORDS="${COMP_LINE:0:$COMP_POINT}" COMP_WORDBREAKS="$COMP_WORDBREAKS" %(complete_var)s=bash_complete "$1")
+    COMPREPLY=()
+    while IFS=, read -r kind text; do
+        case $kind in
+            plain) COMPREPLY+=("$text") ;;
+            file) compopt -o filenames; COMPREPLY+=($(compgen -f -- "$text")) ;;
+            dir) compopt -o filenames; COMPREPLY+=($(compgen -d -- "$text")) ;;
+        esac
+    done <<< "$answer"
+}
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+class Bash(BashComplete):
+    """Completion for Bash that offers files and names together, and words with a `:` or `@` in them.
+
+    Bash cuts such words into several, so the line itself is read, and an answer leaves out what stands before the cut.
+    """
+
+    source_template = _BASH
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The complete words, and the one that is being typed."""
+        line = os.environ.get("COMP_WORDS", "")
+        words = split_arg_string(line)
+        incomplete = words.pop() if words and not line[-1:].isspace() else ""
+        breaks = set(os.environ.get("COMP_WORDBREAKS", ""))
+        self._cut = max((place + 1 for place, letter in enumerate(incomplete) if letter in breaks), default=0)
+        return words[1:], incomplete
+
+    def format_completion(self, item: CompletionItem[Any]) -> str:
+        """One line: what kind of word it is, and the word."""
+        return f"{item.type},{item.value[self._cut :] if item.type == 'plain' else item.value}"
+
+
+def install() -> None:
+    """Have click use the class above for Bash."""
+    add_completion_class(Bash)
+
+
+def _quiet(complete: Callable[[click.Context, str], Iterable[CompletionItem[str]]]) -> Complete:
+    """Complete nothing where `complete` fails, and only what begins as typed."""
+
+    def answer(ctx: click.Context, incomplete: str) -> Items:
+        try:
+            return [
+                item
+                for item in complete(ctx, incomplete)
+                if item.type != "plain" or item.value.startswith(incomplete)
+            ]
+        except Exception:  # a traceback would be printed into the line being typed
+            return []
+
+    return answer
+
+
+def _stores() -> wiring.LocalStores | None:
+    """The store that is here, if there is one."""
+    root = wiring.store_root()
+    return wiring.LocalStores(root) if (root / "store.json").exists() else None
+
+
+@_quiet
+def project_file(ctx: click.Context, incomplete: str) -> Items:
+    """A file, and behind `FILE:` the pipelines in it."""
+    path, colon, _ = incomplete.partition(":")
+    found: Items = [] if colon else [CompletionItem(incomplete, type="file")]
+    names = outline.read(Path(path)).pipelines if path.endswith(".py") else {}
+    if colon or len(names) > 1:
+        found += [CompletionItem(f"{path}:{name}", help="pipeline") for name in names]
+    return found
+
+
+@_quiet
+def run(ctx: click.Context, incomplete: str) -> Items:
+    """Names of runs, newest first."""
+    stores = _stores()
+    runs = stores.metadata.runs(_MOST_RUNS) if stores is not None else []
+    return [CompletionItem(run.name, help=f"{run.pipeline} {run.phase.value}") for run in runs]
+
+
+@_quiet
+def run_or_step(ctx: click.Context, incomplete: str) -> Items:
+    """Names of runs, and behind `RUN/` its steps."""
+    name, slash, _ = incomplete.partition("/")
+    if not slash:
+        return run(ctx, incomplete)
+    stores = _stores()
+    steps = stores.metadata.run(name).steps if stores is not None else ()
+    return [CompletionItem(f"{name}/{step.spec.name}", help=step.phase.value) for step in steps]
+
+
+@_quiet
+def endpoint(ctx: click.Context, incomplete: str) -> Items:
+    """Names of endpoints."""
+    stores = _stores()
+    known = stores.metadata.endpoints() if stores is not None else []
+    return [CompletionItem(status.name) for status in known]
+
+
+@_quiet
+def logged(ctx: click.Context, incomplete: str) -> Items:
+    """All that has a log: runs, their steps, endpoints."""
+    return [*run_or_step(ctx, incomplete), *endpoint(ctx, incomplete)]
+
+
+@_quiet
+def model(ctx: click.Context, incomplete: str) -> Items:
+    """Names of models, behind `NAME:` its versions and behind `NAME@` its aliases."""
+    stores = _stores()
+    if stores is None:
+        return []
+    if "@" in incomplete:
+        return [CompletionItem(reference) for reference in stores.metadata.aliases()]
+    name, colon, _ = incomplete.partition(":")
+    if colon:
+        return [CompletionItem(f"{name}:{one.version}") for one in stores.metadata.versions(name)]
+    return [CompletionItem(one.name, help=one.newest.candidate.framework) for one in stores.metadata.models()]
+
+
+@_quiet
+def alias(ctx: click.Context, incomplete: str) -> Items:
+    """Aliases that exist, and the usual one."""
+    stores = _stores()
+    known = stores.metadata.aliases() if stores is not None else {}
+    return [CompletionItem(name) for name in sorted({"champion", *(key.partition("@")[2] for key in known)})]
+
+
+@_quiet
+def deployable(ctx: click.Context, incomplete: str) -> Items:
+    """A model, or a file with endpoints."""
+    return [*model(ctx, incomplete), CompletionItem(incomplete, type="file")]
+
+
+def _flags_of(ctx: click.Context) -> tuple[outline.Flag, ...]:
+    """Flags of the pipeline that the words so far name; none when it is not clear which."""
+    path, _, wanted = str(ctx.params.get("file") or "").partition(":")
+    pipelines = outline.read(Path(path)).pipelines
+    if wanted:
+        return pipelines.get(wanted, ())
+    return next(iter(pipelines.values())) if len(pipelines) == 1 else ()
+
+
+@_quiet
+def flag_value(ctx: click.Context, incomplete: str) -> Items:
+    """What a flag of the pipeline may be set to: one of its choices, or a file."""
+    before = [word for word in ctx.params.get("words") or () if word.startswith("--")][-1:]
+    for flag in _flags_of(ctx):
+        if before == [f"--{flag.name.replace('_', '-')}"]:
+            if flag.is_bool:
+                return []
+            if flag.choices:
+                return [CompletionItem(choice) for choice in flag.choices]
+    return [CompletionItem(incomplete, type="file")]
+
+
+@_quiet
+def flags(ctx: click.Context, incomplete: str) -> Items:
+    """Flags of the pipeline in the file that the words name."""
+    found: Items = []
+    for flag in _flags_of(ctx):
+        name = flag.name.replace("_", "-")
+        found += [CompletionItem(f"--{name}"), *([CompletionItem(f"--no-{name}")] if flag.is_bool else [])]
+    return found

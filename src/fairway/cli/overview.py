@@ -1,0 +1,123 @@
+"""`fairway` alone: in a project, what is here and the three commands that probably come next.
+
+Project files are read as text, never imported. Outside a project there is nothing to tell; the help is shown there.
+"""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from fairway import wiring
+from fairway.cli import outline, views
+from fairway.cli.story import tell
+from fairway.spec.endpoint import EndpointStatus
+from fairway.spec.model import ModelSummary
+from fairway.spec.run import Phase, RunSummary
+
+_MOST_FILES = 200
+
+
+class Found(msgspec.Struct, frozen=True):
+    """A project as it lies there: files with what they declare, and what the store remembers."""
+
+    files: dict[str, outline.Outline] = {}
+    newest: RunSummary | None = None
+    models: tuple[ModelSummary, ...] = ()
+    endpoints: tuple[EndpointStatus, ...] = ()
+
+    @property
+    def is_project(self) -> bool:
+        """Whether there is anything to tell."""
+        return bool(self.files or self.newest or self.models or self.endpoints)
+
+
+def look(folder: Path) -> Found:
+    """What is in a folder and its store."""
+    files: dict[str, outline.Outline] = {}
+    for path in sorted(folder.glob("*.py"))[:_MOST_FILES]:
+        declared = outline.read(path)
+        if declared.is_project:
+            files[path.name] = declared
+    root = wiring.store_root()
+    if not (root / "store.json").exists():
+        return Found(files)
+    stores = wiring.LocalStores(root)
+    runs = stores.metadata.runs(1)
+    newest = (
+        msgspec.structs.replace(runs[0], alive=wiring.engine_of(stores, runs[0].name) != 0) if runs else None
+    )
+    wanted = tuple(one for one in stores.metadata.endpoints() if one.wanted)
+    return Found(files, newest, tuple(stores.metadata.models()), wanted)
+
+
+def lines(found: Found) -> list[str]:
+    """What is here, a line for each thing."""
+    told: list[str] = []
+    for name, declared in found.files.items():
+        parts = [f"pipeline {one}" for one in declared.pipelines]
+        parts += [f"endpoint {one}" for one in declared.endpoints]
+        told.append(f"{name}: {', '.join(parts)}")
+    run = found.newest
+    if run is not None:
+        word = views.run_word(run.phase, alive=run.alive)
+        told.append(f"newest run: {run.name}, {run.pipeline}, {word}, {views.when(run.started)}")
+    for model in found.models:
+        aliases = "".join(f", {alias}={version}" for alias, version in sorted(model.aliases.items()))
+        told.append(f"model {model.name}: version {model.newest.version}{aliases}")
+    told += [f"endpoint {one.name}: revision {one.wanted}" for one in found.endpoints]
+    return told
+
+
+def next_commands(found: Found) -> list[tuple[str, str]]:
+    """Three commands that probably come next, each with what it is for; the most pressing first."""
+    commands: list[tuple[str, str]] = []
+    run = found.newest
+    if run is not None and run.phase is Phase.FAILED:
+        commands += [
+            (f"fairway show {run.name}", "see why it failed"),
+            (f"fairway resume {run.name}", "resume it once that is fixed"),
+        ]
+    elif run is not None and run.phase is Phase.CANCELLED:
+        commands.append((f"fairway resume {run.name}", "resume it"))
+    elif run is not None and run.phase is not Phase.SUCCEEDED:
+        if run.alive:
+            commands.append((f"fairway logs {run.name} --follow", "follow the newest run"))
+        else:
+            commands.append((f"fairway resume {run.name}", "resume the interrupted run"))
+    served = {one.name for one in found.endpoints}
+    commands += [
+        (f"fairway deploy {model.name}", "serve the newest version")
+        for model in found.models
+        if model.name not in served
+    ][:1]
+    for name, declared in found.files.items():
+        one = next(iter(declared.pipelines), "")
+        where = f"{name}:{one}" if len(declared.pipelines) > 1 else name
+        if one:
+            commands.append((f"fairway run {where}", "run the pipeline"))
+        elif not served.issuperset(declared.endpoints):
+            commands.append((f"fairway deploy {name}", "serve the endpoint"))
+    if served:
+        commands.append(("fairway endpoints", "see what answers, and where"))
+    if run is not None:
+        commands += [(f"fairway show {run.name}", "see the newest run"), ("fairway runs", "list all runs")]
+    else:
+        name = next(iter(found.files), "FILE")
+        commands += [
+            (f"fairway plan {name}", "see what it would do"),
+            ("fairway doctor", "check this machine"),
+        ]
+    return list(dict(commands).items())[:3]
+
+
+def print_overview(context: click.Context) -> None:
+    """Print the overview of the project here; outside a project, the help."""
+    found = look(Path.cwd())
+    if not found.is_project:
+        click.echo(context.get_help())
+        return
+    click.echo("\n".join(lines(found)))
+    width = max(len(command) for command, _ in next_commands(found))
+    tell("", "next:", *(f"  {command.ljust(width)}  {why}" for command, why in next_commands(found)))
+    tell(f"  {'fairway --help'.ljust(width)}  list all commands")
