@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from fairway.author.endpoint import Endpoint
     from fairway.author.pipeline import Pipeline
     from fairway.engine.endpoints import EndpointEngine
+    from fairway.engine.listening import Listener
     from fairway.engine.report import Run
-    from fairway.engine.run import Listener
     from fairway.local.deployer import LocalDeployer
     from fairway.local.launching import Launched
     from fairway.plan.run import Recorded
@@ -61,6 +61,18 @@ def cache_folder(root: Path) -> Path:
     except OSError:
         folder = root / "cache"
     return folder
+
+
+def shared_folder() -> Path:
+    """Where all engines of a person on this machine note what they use.
+
+    The folder of a login session will not do: it goes away with the session, and whoever has no session, such as cron,
+    does not know it.
+    """
+    chosen = os.environ.get("XDG_RUNTIME_DIR", "")
+    if chosen and chosen != f"/run/user/{os.geteuid()}" and os.path.isdir(chosen):
+        return Path(chosen) / "fairway"
+    return Path(f"/tmp/fairway-{os.geteuid()}")
 
 
 class LocalStores:
@@ -137,7 +149,7 @@ class Follower:
 
     def begin(self, spec: "RunSpec", project: "ProjectSpec") -> "Listener":
         """The run is about to start; returns who listens to it."""
-        from fairway.engine.run import Listener
+        from fairway.engine.listening import Listener
 
         return Listener()
 
@@ -161,9 +173,12 @@ async def execute(
     from fairway.local.executor import LocalExecutor
     from fairway.local.interrupts import Interrupts
     from fairway.local.leases import Lease
+    from fairway.local.sharing import Share
+    from fairway.spec.wire import LEASE
 
     setup = HostSetup(str(stores.root), request.file, request.pickled)
-    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note)
+    share = Share(shared_folder(), os.environ.get(LEASE, ""), str(stores.root), follower.note)
+    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note, share)
     stores.metadata.open_ahead()
     host, project = await executor.adopt(launched)
     try:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 import msgspec
 
-from fairway.engine.run import Listener
+from fairway.engine.listening import Listener
 from fairway.spec.event import AttemptEnded, AttemptStarted, Event, StepCalled, StepEnded
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Phase, Reason, StepSpec, Usage
