@@ -365,6 +365,23 @@ def engine_of(stores: LocalStores, run: str) -> int:
     return holder(stores.run_folder(run))
 
 
+def with_waiting(stores: LocalStores, status: "RunStatus") -> "RunStatus":
+    """A run at work, with the reason for which one of its steps has not begun where other runs leave no room for it."""
+    from msgspec import structs
+
+    from fairway.local.sharing import waits
+
+    name, whom = waits(shared_folder(), status.spec.name, str(stores.root))
+    if not name:
+        return status
+    why = f"waits for {whom or 'other runs'}"
+    steps = tuple(
+        structs.replace(step, why=why) if step.spec.name == name and not step.phase.ended else step
+        for step in status.steps
+    )
+    return structs.replace(status, steps=steps)
+
+
 def cancel_run(stores: LocalStores, run: str) -> bool:
     """Tell the engine of a run to stop, or put on record that an interrupted run will not go on.
 
@@ -419,17 +436,13 @@ def save_shown(stores: LocalStores, status: "RunStatus", folder: str) -> int:
 
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    count = 0
-    for step in status.steps:
-        for title, artifact in step.shown.items():
-            suffix, text = rendered(artifact, stores.load(artifact))
-            safe = "".join(
-                letter if letter.isalnum() or letter in "-_." else "-"
-                for letter in f"{step.spec.name}-{title}"
-            )
-            (target / f"{safe}.{suffix}").write_text(text, encoding="utf-8")
-            count += 1
-    return count
+    shown = [("pipeline", status.shown), *((step.spec.name, step.shown) for step in status.steps)]
+    pictures = [(f"{name}-{title}", artifact) for name, some in shown for title, artifact in some.items()]
+    for name, artifact in pictures:
+        suffix, text = rendered(artifact, stores.load(artifact))
+        safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+        (target / f"{safe}.{suffix}").write_text(text, encoding="utf-8")
+    return len(pictures)
 
 
 async def foresee(

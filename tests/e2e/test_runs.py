@@ -265,7 +265,7 @@ def main(bound: float = 0.9) -> fw.ModelVersion:
 
 def test_a_refused_gate_registers_nothing(project: Project) -> None:
     project.write(GATED)
-    assert "accuracy 0.75 is below 0.9" in project.fairway("run", "project.py", expect=3).stderr
+    assert "accuracy 0.75 (at least 0.9)" in project.fairway("run", "project.py", expect=3).stderr
     assert "no models yet" in project.fairway("models").stderr
     project.fairway("run", "project.py", "--bound", "0.7")
     project.fairway("run", "project.py", "--bound", "0.6")

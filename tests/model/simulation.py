@@ -354,7 +354,9 @@ class Simulation:
         """Other runs end, and others come and take what is left."""
         left = self.plan.capacity
         for used in self._in_use():
-            left = Resources(cpu=left.cpu - used.cpu, memory=left.memory - used.memory, gpu=left.gpu - used.gpu)
+            left = Resources(
+                cpu=left.cpu - used.cpu, memory=left.memory - used.memory, gpu=left.gpu - used.gpu
+            )
         self.others = Resources(
             cpu=self.rng.choice([0, left.cpu / 2, left.cpu]),
             memory=self.rng.choice([0, left.memory]),

@@ -12,10 +12,10 @@ from typing import Generic, ParamSpec, TypeVar, cast, get_args, get_origin, over
 
 import msgspec
 
-from fairway.author import code, naming, source
+from fairway.author import code, labels, naming, source
 from fairway.author.environment import Environment
 from fairway.author.ref import Ref
-from fairway.author.session import Session, current, is_ref
+from fairway.author.session import Session, current
 from fairway.spec.artifact import RefData
 from fairway.spec.errors import UsageError
 from fairway.spec.project import TaskSpec
@@ -24,8 +24,6 @@ from fairway.spec.run import StepSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_LABEL_WIDTH = 40
 
 
 class Task(Generic[P, R]):
@@ -133,7 +131,7 @@ class Task(Generic[P, R]):
             name=self.title,
             task=self.spec.name,
             inputs={},
-            label=_label(arguments),
+            label=labels.label(arguments),
             outputs=self.outputs,
             resources=self.spec.resources,
             retries=self.spec.retries,
@@ -199,16 +197,6 @@ def _written_outputs(annotation: str) -> int:
         return 0
     parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     return 0 if any(isinstance(part, ast.Constant) and part.value is ... for part in parts) else len(parts)
-
-
-def _label(arguments: dict[str, object]) -> str:
-    shown: list[str] = []
-    for name, value in arguments.items():
-        if not is_ref(value) and isinstance(value, bool | int | float | str):
-            text = f"{name}={value}"
-            if len(text) <= _LABEL_WIDTH and text.isprintable():
-                shown.append(text)
-    return " ".join(shown[:3])
 
 
 class _Settings(msgspec.Struct, frozen=True):

@@ -29,6 +29,7 @@ from fairway.spec.event import (
     Body,
     Event,
     MetricsLogged,
+    PictureShown,
     RunCancelling,
     RunEnded,
     RunResumed,
@@ -53,6 +54,7 @@ from fairway.spec.wire import (
     Quit,
     Returned,
     Said,
+    Showed,
     Start,
     Stop,
     decode_from_child,
@@ -301,6 +303,9 @@ class RunEngine:
         self._driver_attempt += 1
         home = self._hosts[None]
         self._on[DRIVER, self._driver_attempt] = home
+        if self._driver_attempt > 1:
+            # It repeats what it logged and showed before: whoever reads the log takes that for the same.
+            self._record(AttemptStarted(self._driver_attempt, home.name), DRIVER)
         home.send(
             Start(
                 run=self._spec.name,
@@ -388,6 +393,8 @@ class RunEngine:
             self._answer(self._model(said.step, message))
         elif isinstance(message, Metrics):
             self._record(MetricsLogged(message.points), said.step)
+        elif isinstance(message, Showed):
+            self._record(PictureShown(message.title, message.picture), said.step)
         else:
             self._said[said.step, said.attempt] = message
 

@@ -107,7 +107,11 @@ def _said(users: list[Entry], what: str) -> str:
     names = [one.run.rstrip(b"\0").decode("utf-8", "replace") for one in users]
     if len(names) == 1:
         return f"run {names[0]}, which uses {what}"
-    listed = f"runs {', '.join(names[:-1])} and {names[-1]}" if len(names) <= _NAMED else f"{len(names)} other runs"
+    listed = (
+        f"runs {', '.join(names[:-1])} and {names[-1]}"
+        if len(names) <= _NAMED
+        else f"{len(names)} other runs"
+    )
     return f"{listed}, which use {what}"
 
 

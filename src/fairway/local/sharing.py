@@ -32,7 +32,11 @@ class Share:
     """
 
     def __init__(
-        self, folder: Path | None = None, lease: str = "", store: str = "", note: Callable[[str], None] = print
+        self,
+        folder: Path | None = None,
+        lease: str = "",
+        store: str = "",
+        note: Callable[[str], None] = print,
     ) -> None:
         self._folder = folder
         self._loan = _loan(lease)
@@ -202,7 +206,11 @@ class Share:
         return self._visible_bits & ~self._devices
 
     def _device_bits(self, grant: Grant) -> int:
-        return sum(1 << place for place, name in self._visible.items() if name in grant.gpus) if grant.gpus else 0
+        return (
+            sum(1 << place for place, name in self._visible.items() if name in grant.gpus)
+            if grant.gpus
+            else 0
+        )
 
     def _me(self) -> Entry:
         return self._entry._replace(

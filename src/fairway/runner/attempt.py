@@ -69,12 +69,12 @@ def _drive(start: Start, channel: Channel, project: Project, values: Values) -> 
         arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
         result = values.to_node(function(**arguments))
         _flush()
-        channel.tell(Returned(result=result, shown=driver.shown))
+        channel.tell(Returned(result=result))
     except processes.Terminated:
         raise
     except BaseException as error:
         _flush()
-        channel.tell(Returned(failure=_failure(error), shown=driver.shown))
+        channel.tell(Returned(failure=_failure(error)))
         return 1
     return 0
 

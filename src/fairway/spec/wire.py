@@ -164,12 +164,18 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, tag="metrics"):
     points: tuple[MetricPoint, ...]
 
 
+class Showed(msgspec.Struct, frozen=True, kw_only=True, tag="showed"):
+    """Driver to engine: a picture or table to keep. A step's are in its record."""
+
+    title: str
+    picture: Artifact
+
+
 class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
     """Driver to engine: the pipeline function is over, with a result that may still hold refs."""
 
     result: Node | None = None
     failure: Failure | None = None
-    shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True, tag="committed"):
@@ -185,7 +191,7 @@ class Revealed(msgspec.Struct, frozen=True, kw_only=True, tag="revealed"):
     value: str
 
 
-FromChild = Call | Await | Ask | Metrics | Returned | Committed | Revealed
+FromChild = Call | Await | Ask | Metrics | Showed | Returned | Committed | Revealed
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
