@@ -25,7 +25,7 @@ _QUIET = 1.0
 """Seconds without a new step of a task, after which the line for its many steps is printed."""
 
 _NARROW = 24
-_WIDE = 44
+_WIDE = 52
 """Bounds of the first column."""
 
 
