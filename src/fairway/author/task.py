@@ -283,9 +283,9 @@ def task(
     """Declare a task: a function whose calls inside a pipeline become isolated, recorded steps.
 
     Args:
-        cpu: cores an attempt needs, such as 2, 0.5 or "500m"; 1 when not given.
+        cpu: cores an attempt needs, such as 2, 0.5 or "500m"; 0 for one that only waits, 1 when not given.
         memory: such as "2Gi"; an attempt that uses more ends as out of memory. Not limited when not given.
-        gpu: whole GPUs.
+        gpu: whole GPUs; the attempt sees those that it was given.
         retries: further attempts after the code failed, with growing pauses.
         timeout: such as "10m"; then the attempt and everything it started is ended.
         cache: use the result of an earlier step with the same code, inputs and environment.
