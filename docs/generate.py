@@ -21,6 +21,7 @@ SETTINGS = {
     "FAIRWAY_HOME": "Directory of the store, instead of the nearest `.fairway` from here upwards.",
     "FAIRWAY_TOKEN": "Token for the platform's API, instead of the one kept in the store.",
     "FAIRWAY_HOST": "Set by Fairway for a host and all that descends from it, so that orphans can be found; never read from you.",
+    "FAIRWAY_LEASE": "Set by Fairway for a step, so that runs it starts work within its share of the machine; never read from you.",
 }
 
 EXITS = {

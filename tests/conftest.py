@@ -7,8 +7,10 @@ one has proven nothing.
 import json
 import os
 import platform
+import shutil
 import sqlite3
 import subprocess
+import tempfile
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +29,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--soak", type=float, default=30.0, metavar="MINUTES", help="how long load lasts with --full"
     )
+
+
+_RUNTIME = pytest.StashKey[str]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the runs of these tests share the machine among themselves only, and each worker's with nobody's."""
+    config.stash[_RUNTIME] = os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="fairway-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Clear away what was kept for the time of the tests."""
+    shutil.rmtree(config.stash[_RUNTIME], ignore_errors=True)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import Event
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
 from fairway.spec.project import EnvironmentSpec
-from fairway.spec.quantities import Resources
+from fairway.spec.quantities import Grant, Resources
 from fairway.spec.run import RunStatus, RunSummary, StepResult
 from fairway.spec.wire import FromHost, ToHost
 
@@ -242,10 +242,38 @@ class Host(Protocol):
 
 
 class Executor(Protocol):
-    """Where steps run: makes hosts and knows how much there is."""
+    """Where steps run: makes hosts and knows how much there is, and how much of it other runs leave."""
 
     def capacity(self) -> Resources:
         """All that steps may use together."""
+        ...
+
+    def enter(self, run: str) -> None:
+        """A run begins to work here; from now on it gets its share and leaves others theirs."""
+        ...
+
+    def leave(self) -> None:
+        """The run is over and uses nothing. A process that dies has left as well."""
+        ...
+
+    def take(self, wanted: Resources, step: str) -> Grant | None:
+        """A part of what there is, for one attempt of a step; None while other runs leave no room for it."""
+        ...
+
+    def give_back(self, grant: Grant) -> None:
+        """The attempt is over."""
+        ...
+
+    def wait_for(self, wanted: Resources, step: str) -> None:
+        """Stand in the line with the first step that there is no room for, and stay there: `take` again soon."""
+        ...
+
+    def stop_waiting(self) -> None:
+        """Step out of the line: no step waits for room any more."""
+        ...
+
+    def who_else(self) -> str:
+        """Who leaves no room, such as "run k7m2, which uses 2 of 2 cores"; empty when nobody is known."""
         ...
 
     async def start(

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from fairway.author.endpoint import Endpoint
     from fairway.author.pipeline import Pipeline
     from fairway.engine.endpoints import EndpointEngine
+    from fairway.engine.listening import Listener
     from fairway.engine.report import Run
-    from fairway.engine.run import Listener
     from fairway.local.deployer import LocalDeployer
     from fairway.local.launching import Launched
     from fairway.plan.run import Recorded
@@ -61,6 +61,18 @@ def cache_folder(root: Path) -> Path:
     except OSError:
         folder = root / "cache"
     return folder
+
+
+def shared_folder() -> Path:
+    """Where all engines of a person on this machine note what they use.
+
+    The folder of a login session will not do: it goes away with the session, and whoever has no session, such as cron,
+    does not know it.
+    """
+    chosen = os.environ.get("XDG_RUNTIME_DIR", "")
+    if chosen and chosen != f"/run/user/{os.geteuid()}" and os.path.isdir(chosen):
+        return Path(chosen) / "fairway"
+    return Path(f"/tmp/fairway-{os.geteuid()}")
 
 
 class LocalStores:
@@ -137,7 +149,7 @@ class Follower:
 
     def begin(self, spec: "RunSpec", project: "ProjectSpec") -> "Listener":
         """The run is about to start; returns who listens to it."""
-        from fairway.engine.run import Listener
+        from fairway.engine.listening import Listener
 
         return Listener()
 
@@ -161,9 +173,12 @@ async def execute(
     from fairway.local.executor import LocalExecutor
     from fairway.local.interrupts import Interrupts
     from fairway.local.leases import Lease
+    from fairway.local.sharing import Share
+    from fairway.spec.wire import LEASE
 
     setup = HostSetup(str(stores.root), request.file, request.pickled)
-    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note)
+    share = Share(shared_folder(), os.environ.get(LEASE, ""), str(stores.root), follower.note)
+    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note, share)
     stores.metadata.open_ahead()
     host, project = await executor.adopt(launched)
     try:
@@ -350,6 +365,23 @@ def engine_of(stores: LocalStores, run: str) -> int:
     return holder(stores.run_folder(run))
 
 
+def with_waiting(stores: LocalStores, status: "RunStatus") -> "RunStatus":
+    """A run at work, with the reason for which one of its steps has not begun where other runs leave no room for it."""
+    from msgspec import structs
+
+    from fairway.local.sharing import waits
+
+    name, whom = waits(shared_folder(), status.spec.name, str(stores.root))
+    if not name:
+        return status
+    why = f"waits for {whom or 'other runs'}"
+    steps = tuple(
+        structs.replace(step, why=why) if step.spec.name == name and not step.phase.ended else step
+        for step in status.steps
+    )
+    return structs.replace(status, steps=steps)
+
+
 def cancel_run(stores: LocalStores, run: str) -> bool:
     """Tell the engine of a run to stop, or put on record that an interrupted run will not go on.
 
@@ -404,17 +436,13 @@ def save_shown(stores: LocalStores, status: "RunStatus", folder: str) -> int:
 
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)
-    count = 0
-    for step in status.steps:
-        for title, artifact in step.shown.items():
-            suffix, text = rendered(artifact, stores.load(artifact))
-            safe = "".join(
-                letter if letter.isalnum() or letter in "-_." else "-"
-                for letter in f"{step.spec.name}-{title}"
-            )
-            (target / f"{safe}.{suffix}").write_text(text, encoding="utf-8")
-            count += 1
-    return count
+    shown = [("pipeline", status.shown), *((step.spec.name, step.shown) for step in status.steps)]
+    pictures = [(f"{name}-{title}", artifact) for name, some in shown for title, artifact in some.items()]
+    for name, artifact in pictures:
+        suffix, text = rendered(artifact, stores.load(artifact))
+        safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
+        (target / f"{safe}.{suffix}").write_text(text, encoding="utf-8")
+    return len(pictures)
 
 
 async def foresee(

@@ -11,9 +11,11 @@ import pytest
 
 from fairway.local.executor import LocalExecutor
 from fairway.local.launching import HostSetup
+from fairway.local.sharing import Share
 from fairway.ports import Executor, Host
 from fairway.runner.values import Values
 from fairway.spec.errors import FairwayError, HostLost
+from fairway.spec.quantities import Resources
 from fairway.spec.run import Reason
 from fairway.spec.wire import Committed, Exited, FromHost, Log, Said, Start, Started, Stop, decode_from_child
 from fairway.stores import FileArtifacts, FileResults, Layout
@@ -26,6 +28,10 @@ import fairway as fw
 def double(n: int) -> int:
     print("doubling", n)
     return 2 * n
+
+@fw.task
+def lent() -> None:
+    print(os.environ.get("FAIRWAY_LEASE"), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 @fw.task
 def fails() -> int:
@@ -51,7 +57,12 @@ def hoards(count: int) -> int:
 
 
 def on_this_machine(folder: Path, project: Path) -> Executor:
-    return LocalExecutor(HostSetup(str(folder / "store"), str(project)), folder / "cache", lambda text: None)
+    return LocalExecutor(
+        HostSetup(str(folder / "store"), str(project)),
+        folder / "cache",
+        lambda text: None,
+        Share(folder / "shared", "", str(folder / "store")),
+    )
 
 
 ADAPTERS: dict[str, Callable[[Path, Path], Executor]] = {"this machine": on_this_machine}
@@ -106,7 +117,8 @@ class Ground:
         Layout(folder / "store").prepare()
         self.project = folder / "project.py"
         self.project.write_text(TEXT)
-        self.executor = make(folder, self.project)
+        self.another = lambda: make(folder, self.project)
+        self.executor = self.another()
         self.results = FileResults(folder / "store")
         self.values = Values(FileArtifacts(folder / "store"))
         self.ear = Ear()
@@ -153,6 +165,43 @@ def test_it_knows_how_much_there_is(play: Play) -> None:
         assert there.cpu >= 1
         assert there.memory > 2**26
         assert there.gpu >= 0
+
+    play(work)
+
+
+def test_what_is_taken_is_given_back_and_nobody_takes_more_than_there_is(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        executor, other = ground.executor, ground.another()
+        whole = executor.capacity()
+        executor.enter("k7m2")
+        other.enter("p3x8")
+        grant = executor.take(whole, "first")
+        assert grant is not None
+        assert grant.resources == whole
+        assert other.take(Resources(cpu=0.5), "second") is None
+        other.wait_for(Resources(cpu=0.5), "second")
+        assert "k7m2" in other.who_else()
+        executor.give_back(grant)
+        assert other.take(Resources(cpu=0.5), "second") is not None
+        other.stop_waiting()
+        assert other.who_else() == ""
+        assert executor.take(whole, "third") is None
+        other.leave()
+        assert executor.take(whole, "third") is not None
+        executor.leave()
+
+    play(work)
+
+
+def test_a_step_is_told_what_it_lends_to_runs_that_it_starts(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        host = await ground.host()
+        host.send(ground.order("lent", lease="1:2:1.0:0:0", gpus=("GPU-1", "GPU-2")))
+        await ground.ear.exited("lent")
+        assert ground.ear.printed("lent") == "1:2:1.0:0:0 GPU-1,GPU-2\n"
+        host.send(ground.order("lent", attempt=2))
+        await ground.ear.exited("lent", 2)
+        assert ground.ear.printed("lent").endswith("\nNone None\n")
 
     play(work)
 

@@ -19,6 +19,7 @@ from fairway.spec.event import (
     EndpointPointed,
     Event,
     MetricsLogged,
+    PictureShown,
     RunCancelling,
     RunEnded,
     RunResumed,
@@ -210,6 +211,29 @@ def test_a_run_as_it_goes(store):
     store.append([ended(time=7.0)])
     found = store.run("r1")
     assert (found.phase, found.ended, found.result) == (Phase.SUCCEEDED, 7.0, RefData("a"))
+
+
+def pipeline_logged(name, *values):
+    points = tuple(MetricPoint(name=name, value=value, index=at) for at, value in enumerate(values))
+    return event("pipeline", MetricsLogged(points))
+
+
+@pytest.mark.parametrize("again", ["resumed", "its process was lost"])
+def test_what_a_pipeline_logs_and_shows_is_the_runs_and_not_doubled_when_it_is_repeated(store, again):
+    store.append([started(), pipeline_logged("loss", 3.0, 2.0), pipeline_logged("early", 1.0)])
+    store.append([event("pipeline", PictureShown("curve", blob("one")))])
+    store.append([event("", RunResumed()) if again == "resumed" else event("pipeline", AttemptStarted(2))])
+    kept = store.run("r1")
+    assert [(point.name, point.value) for point in kept.metrics] == [("loss", 3), ("loss", 2), ("early", 1)]
+
+    store.append([pipeline_logged("loss", 3.0), pipeline_logged("loss", 2.0), pipeline_logged("late", 0.5)])
+    store.append([event("pipeline", PictureShown("curve", blob("two")))])
+    found = store.run("r1")
+    assert [(point.name, point.value) for point in found.metrics] == [
+        ("loss", 3), ("loss", 2), ("early", 1), ("late", 0.5),
+    ]  # fmt: skip
+    assert found.shown == {"curve": blob("two")}
+    assert {blob("one").digest, blob("two").digest} <= set(store.digests())
 
 
 def test_failed_attempts_are_kept(store):

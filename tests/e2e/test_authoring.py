@@ -451,7 +451,7 @@ def test_models_are_gated_aliased_compared_and_used_in_steps(project: Project) -
     assert unknown.returncode in (1, 4)
     assert "toy" in unknown.stderr
     refused = project.fairway("run", "project.py:learn", expect=3).stderr
-    assert "mae 1 is above 0.9" in refused
+    assert "mae 1 (at most 0.9)" in refused
     assert "hint:" in refused
     project.fairway("run", "project.py:learn", "--factor", "1.2")
     assert told_of(project, "use") == ["1.2 1.2"]

@@ -265,7 +265,7 @@ def main(bound: float = 0.9) -> fw.ModelVersion:
 
 def test_a_refused_gate_registers_nothing(project: Project) -> None:
     project.write(GATED)
-    assert "accuracy 0.75 is below 0.9" in project.fairway("run", "project.py", expect=3).stderr
+    assert "accuracy 0.75 (at least 0.9)" in project.fairway("run", "project.py", expect=3).stderr
     assert "no models yet" in project.fairway("models").stderr
     project.fairway("run", "project.py", "--bound", "0.7")
     project.fairway("run", "project.py", "--bound", "0.6")
@@ -275,6 +275,60 @@ def test_a_refused_gate_registers_nothing(project: Project) -> None:
     assert "toy version 1" in project.fairway("models", "show", "toy@champion").stdout
     project.fairway("models", "show", "toy:9", expect=4)
     project.fairway("show", "zzzz", expect=4)
+
+
+PIPELINE_SAYS = """
+@fw.task
+def one() -> float:
+    if not os.path.exists("mended"):
+        raise ValueError("not yet")
+    return 1.5
+
+@fw.pipeline
+def main(rate: float = 1.0) -> float:
+    fw.log(rate=rate)
+    fw.log(rate=rate / 2)
+    fw.show("<svg xmlns='http://www.w3.org/2000/svg'/>", title="before")
+    result = one()
+    fw.log(final=float(result))
+    fw.show("<svg xmlns='http://www.w3.org/2000/svg'/>", title="after")
+    return float(result)
+"""
+
+
+def test_what_the_pipeline_itself_logs_and_shows_is_the_runs_also_after_a_resume(project: Project) -> None:
+    project.write(PIPELINE_SAYS)
+    project.fairway("run", "project.py", expect=1)
+    failed = json.loads(project.fairway("show", "--json").stdout)
+    assert [(one["name"], one["value"]) for one in failed["metrics"]] == [("rate", 1.0), ("rate", 0.5)]
+    assert list(failed["shown"]) == ["before"]
+
+    (project.folder / "mended").touch()
+    project.fairway("resume")
+    found = json.loads(project.fairway("show", "--json").stdout)
+    assert [(one["name"], one["value"]) for one in found["metrics"]] == [
+        ("rate", 1.0), ("rate", 0.5), ("final", 1.5),
+    ]  # fmt: skip
+    shown = project.fairway("show", "--save", "out").stdout
+    assert "metric    rate 0.5  (last of 2)" in shown
+    assert "metric    final 1.5" in shown
+    assert sorted(path.name for path in (project.folder / "out").iterdir()) == [
+        "pipeline-after.svg", "pipeline-before.svg",
+    ]  # fmt: skip
+    first = project.newest()
+    project.fairway("run", "project.py", "--rate", "4")
+    assert "metric rate" in project.fairway("compare", project.newest(), first).stdout
+    script = "import fairway as fw, project; run = fw.run(project.main); print(run.metrics, list(run.shown))"
+    said = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert said.stdout.splitlines()[-1] == (
+        "{'rate': [(0.0, 1.0), (1.0, 0.5)], 'final': [(0.0, 1.5)]} ['before', 'after']"
+    ), said.stderr
 
 
 def test_more_than_the_machine_has_is_said(project: Project) -> None:

@@ -170,13 +170,21 @@ def artifact(name: str) -> Artifact:
     return Artifact(format="json", digest=name, size=1)
 
 
+def _sum(parts: list[Resources]) -> Resources:
+    return Resources(
+        cpu=sum(one.cpu for one in parts),
+        memory=sum(one.memory for one in parts),
+        gpu=sum(one.gpu for one in parts),
+    )
+
+
 class Simulation:
     """One run under a platform that misbehaves as the random numbers say.
 
     Args:
         crashes: after how many actions of the whole run the engine dies, each once.
-        unruly: whether messages are repeated, delayed and put out of order, hosts and drivers lost, writes slow, and
-            attempts of dead engines still leave results.
+        unruly: whether messages are repeated, delayed and put out of order, hosts and drivers lost, writes slow,
+            attempts of dead engines still leave results, and other runs use what they can get of the machine.
         torn: whether a death keeps all that was noted, although it was not written; only where nothing is unruly.
     """
 
@@ -203,6 +211,8 @@ class Simulation:
         self.executions = 0
         self.ghosts: list[tuple[str, int]] = []
         self.late: set[tuple[str, int]] = set()
+        self.others = Resources(cpu=0)
+        self.refusals = 0
 
     def run(self) -> Conclude:
         """Start engines until one sees the run to its end."""
@@ -227,7 +237,9 @@ class Simulation:
             record.cut(len(record.log) if self.torn else record.durable)
 
     def _engine(self) -> Conclude:
-        self.state = RunState(self.plan.capacity, self.record.recorded())
+        recorded = self.record.recorded()
+        self.last = Counter({name: one.attempts for name, one in recorded.items()})
+        self.state = RunState(self.plan.capacity, recorded)
         self.flying: list[tuple[str, int]] = []
         self.mail: list[StepResult] = []
         self.deaths = self.still = 0
@@ -296,7 +308,14 @@ class Simulation:
         if self.actions in self.crashes:
             raise Crash
         if isinstance(action, Begin):
-            self._begin(action)
+            wished = _sum([*self._in_use(), self.by_name[action.step].resources])
+            assert wished.fits(self.plan.capacity), f"{wished} is more than there is"
+            if _sum([wished, self.others]).fits(self.plan.capacity):
+                self._begin(action)
+            else:
+                self.refusals += 1
+                self.state.no_room(action.step)
+                self.state.no_room(action.step)
         elif isinstance(action, LookUp):
             hit = self.by_name[action.step].hit
             self.state.looked_up(action.step, (artifact(action.step),) if hit else None)
@@ -316,6 +335,8 @@ class Simulation:
         step = self.by_name[action.step]
         assert not self.record.cancelled, "a step began after the cancel"
         assert action.attempt > self.record.begun[action.step], "an attempt's number was used twice"
+        assert action.attempt == self.last[action.step] + 1, "an attempt was counted that never began"
+        self.last[action.step] = action.attempt
         key = (action.step, action.attempt)
         assert key in self.late or key not in self.record.results, "an attempt has a result before it began"
         assert action.step not in [name for name, _ in self.flying], "two attempts of a step at once"
@@ -325,13 +346,27 @@ class Simulation:
             self._tell_outputs(name, self.state.steps[name].outputs)
         self.record.add(Begun(action.step, action.attempt))
         self.flying.append((action.step, action.attempt))
-        used = [self.by_name[name].resources for name, _ in self.flying]
-        in_use = Resources(
-            cpu=sum(one.cpu for one in used),
-            memory=sum(one.memory for one in used),
-            gpu=sum(one.gpu for one in used),
+
+    def _in_use(self) -> list[Resources]:
+        return [self.by_name[name].resources for name, _ in self.flying]
+
+    def _others_change(self) -> None:
+        """Other runs end, and others come and take what is left."""
+        left = self.plan.capacity
+        for used in self._in_use():
+            left = Resources(
+                cpu=left.cpu - used.cpu, memory=left.memory - used.memory, gpu=left.gpu - used.gpu
+            )
+        self.others = Resources(
+            cpu=self.rng.choice([0, left.cpu / 2, left.cpu]),
+            memory=self.rng.choice([0, left.memory]),
+            gpu=self.rng.choice([0, left.gpu]),
         )
-        assert in_use.fits(self.plan.capacity), f"{in_use} is more than there is"
+        self.state.room()
+
+    def _others_leave(self) -> None:
+        self.others = Resources(cpu=0)
+        self.state.room()
 
     def _settle(self, action: Settle) -> None:
         before = self.record.settled.get(action.step)
@@ -367,6 +402,8 @@ class Simulation:
             choices = (
                 [self._lose_host] if self.rng.random() < 0.7 and self.losses < 5 else [self._lose_driver]
             )
+        if self.unruly and self.rng.random() < 0.1:
+            choices = [self._others_change]
         due = self.state.next_time()
         if due is not None and self.unruly and self.rng.random() < 0.3:
             choices = []
@@ -377,6 +414,8 @@ class Simulation:
             self.still = 0
             self._write()
             self.now = max(self.now, due)
+        elif self.state.waiting is not None and self.others.cpu + self.others.memory + self.others.gpu:
+            self._others_leave()
         else:
             self.still += 1
             assert self.still < 3, "the run stands still"

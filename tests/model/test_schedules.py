@@ -10,7 +10,9 @@ from schedules import first_wrong, outcome, sweep
 from simulation import Plan, Simulation, Step
 
 from fairway.engine import resume
+from fairway.plan import queue
 from fairway.plan import run as plan
+from fairway.plan.step import StepState
 from fairway.spec.run import Phase, Reason, StepResult
 
 
@@ -96,13 +98,13 @@ Patch = pytest.MonkeyPatch
 
 
 def begins_twice(patch: Patch) -> None:
-    kept = plan.RunState._enqueue
+    kept = queue.Queue.add
 
-    def twice(self: plan.RunState, step: plan.StepState) -> None:
+    def twice(self: queue.Queue, step: StepState) -> None:
         kept(self, step)
         kept(self, step)
 
-    patch.setattr(plan.RunState, "_enqueue", twice)
+    patch.setattr(queue.Queue, "add", twice)
 
 
 def forgets_a_retry(patch: Patch) -> None:
@@ -127,20 +129,61 @@ def takes_a_stale_answer(patch: Patch) -> None:
 
 
 def never_gives_back(patch: Patch) -> None:
-    def keep(self: plan.RunState, step: plan.StepState) -> None:
+    def keep(self: queue.Queue, step: StepState) -> None:
         step.running = False
 
-    patch.setattr(plan.RunState, "_give_back", keep)
+    patch.setattr(queue.Queue, "give_back", keep)
 
 
 def gives_back_too_much(patch: Patch) -> None:
-    kept = plan.RunState._give_back
+    kept = queue.Queue.give_back
 
-    def more(self: plan.RunState, step: plan.StepState) -> None:
+    def more(self: queue.Queue, step: StepState) -> None:
         kept(self, step)
         self._memory += step.spec.resources.memory
 
-    patch.setattr(plan.RunState, "_give_back", more)
+    patch.setattr(queue.Queue, "give_back", more)
+
+
+def loses_a_step_that_found_no_room(patch: Patch) -> None:
+    patch.setattr(queue.Queue, "no_room", lambda self, step: self._free(step))
+
+
+def forgets_that_there_was_no_room(patch: Patch) -> None:
+    kept = queue.Queue.no_room
+
+    def forgets(self: queue.Queue, step: StepState) -> None:
+        kept(self, step)
+        self.ask_again()
+
+    patch.setattr(queue.Queue, "no_room", forgets)
+
+
+def never_asks_for_room_again(patch: Patch) -> None:
+    patch.setattr(queue.Queue, "ask_again", lambda self: None)
+
+
+def counts_an_attempt_that_never_began(patch: Patch) -> None:
+    kept = plan.RunState.no_room
+
+    def counts(self: plan.RunState, name: str) -> None:
+        before = self.steps[name].attempt
+        kept(self, name)
+        self.steps[name].attempt = before
+
+    patch.setattr(plan.RunState, "no_room", counts)
+
+
+def keeps_what_found_no_room(patch: Patch) -> None:
+    """The step goes back into the queue and still counts as using the machine."""
+
+    def keeps(self: queue.Queue, step: StepState) -> None:
+        step.running = False
+        self._refused.append(step.resources)
+        self._first_refused = step
+        self._of(step).appendleft(step)
+
+    patch.setattr(queue.Queue, "no_room", keeps)
 
 
 def begins_before_its_input(patch: Patch) -> None:
@@ -180,6 +223,11 @@ BUGS = [
     takes_a_stale_answer,
     never_gives_back,
     gives_back_too_much,
+    loses_a_step_that_found_no_room,
+    forgets_that_there_was_no_room,
+    never_asks_for_room_again,
+    counts_an_attempt_that_never_began,
+    keeps_what_found_no_room,
     begins_before_its_input,
     retries_without_end,
     begins_after_a_cancel,

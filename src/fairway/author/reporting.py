@@ -18,7 +18,7 @@ __all__ = ["REGISTER", "log", "model", "register", "show"]
 
 
 def log(*, step: float | None = None, **metrics: float) -> None:
-    """Keep metric values of the current step, to be seen live and afterwards. Outside a run it does nothing.
+    """Keep metric values of the current step, or of the run when the pipeline itself logs. Outside a run it does nothing.
 
     Args:
         step: where on the horizontal axis, such as an epoch; a running count when not given.
@@ -38,7 +38,9 @@ def log(*, step: float | None = None, **metrics: float) -> None:
 
 
 def show(picture: object, *, title: str = "") -> None:
-    """Keep a figure, table or SVG text with the current step, for `fairway show`. Outside a run it does nothing.
+    """Keep a figure, table or SVG text with the current step, or with the run when the pipeline itself shows it.
+
+    `fairway show` lists what was kept. Outside a run it does nothing.
 
     Args:
         picture: a matplotlib figure, a data frame, SVG text, or what has `_repr_svg_` or `_repr_html_`.

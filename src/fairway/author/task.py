@@ -12,10 +12,10 @@ from typing import Generic, ParamSpec, TypeVar, cast, get_args, get_origin, over
 
 import msgspec
 
-from fairway.author import code, naming, source
+from fairway.author import code, labels, naming, source
 from fairway.author.environment import Environment
 from fairway.author.ref import Ref
-from fairway.author.session import Session, current, is_ref
+from fairway.author.session import Session, current
 from fairway.spec.artifact import RefData
 from fairway.spec.errors import UsageError
 from fairway.spec.project import TaskSpec
@@ -24,8 +24,6 @@ from fairway.spec.run import StepSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-_LABEL_WIDTH = 40
 
 
 class Task(Generic[P, R]):
@@ -133,7 +131,7 @@ class Task(Generic[P, R]):
             name=self.title,
             task=self.spec.name,
             inputs={},
-            label=_label(arguments),
+            label=labels.label(arguments),
             outputs=self.outputs,
             resources=self.spec.resources,
             retries=self.spec.retries,
@@ -199,16 +197,6 @@ def _written_outputs(annotation: str) -> int:
         return 0
     parts = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
     return 0 if any(isinstance(part, ast.Constant) and part.value is ... for part in parts) else len(parts)
-
-
-def _label(arguments: dict[str, object]) -> str:
-    shown: list[str] = []
-    for name, value in arguments.items():
-        if not is_ref(value) and isinstance(value, bool | int | float | str):
-            text = f"{name}={value}"
-            if len(text) <= _LABEL_WIDTH and text.isprintable():
-                shown.append(text)
-    return " ".join(shown[:3])
 
 
 class _Settings(msgspec.Struct, frozen=True):
@@ -295,9 +283,9 @@ def task(
     """Declare a task: a function whose calls inside a pipeline become isolated, recorded steps.
 
     Args:
-        cpu: cores an attempt needs, such as 2, 0.5 or "500m"; 1 when not given.
+        cpu: cores an attempt needs, such as 2, 0.5 or "500m"; 0 for one that only waits, 1 when not given.
         memory: such as "2Gi"; an attempt that uses more ends as out of memory. Not limited when not given.
-        gpu: whole GPUs.
+        gpu: whole GPUs; the attempt sees those that it was given.
         retries: further attempts after the code failed, with growing pauses.
         timeout: such as "10m"; then the attempt and everything it started is ended.
         cache: use the result of an earlier step with the same code, inputs and environment.

@@ -59,6 +59,8 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
     status = stores.metadata.run(name)
     alive = wiring.engine_of(stores, name) != 0
     status = msgspec.structs.replace(status, alive=alive)
+    if alive:
+        status = wiring.with_waiting(stores, status)
     if save:
         count = wiring.save_shown(stores, status, save)
         tell(f"{count} {'file' if count == 1 else 'files'} written to {save}")
@@ -146,6 +148,8 @@ def _facts(stores: wiring.LocalStores, name: str) -> dict[str, str]:
     facts = {"pipeline": status.spec.pipeline, "phase": status.phase.value, "code": status.spec.source[:12]}
     facts["environment"] = status.spec.environment[:12]
     facts |= {f"parameter {key}": value for key, value in status.spec.shown.items()}
+    for point in status.metrics:
+        facts[f"metric {point.name}"] = f"{point.value:.6g}"
     for step in status.steps:
         for point in step.metrics:
             facts[f"metric {step.spec.name}/{point.name}"] = f"{point.value:.6g}"

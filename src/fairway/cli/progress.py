@@ -1,5 +1,6 @@
 """Follows a run on the terminal: one line per step as it ends, and a live line of what is under way."""
 
+import asyncio
 import math
 import os
 import sys
@@ -9,7 +10,7 @@ from typing import TextIO
 
 import msgspec
 
-from fairway.engine.run import Listener
+from fairway.engine.listening import Listener
 from fairway.spec.event import AttemptEnded, AttemptStarted, Event, StepCalled, StepEnded
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Phase, Reason, StepSpec, Usage
@@ -19,6 +20,13 @@ from fairway.stores.logs import plain
 _WORDS = {Phase.SUCCEEDED: "done", Phase.FAILED: "failed", Phase.CANCELLED: "cancelled"}
 _MANY = 12
 _REDRAW = 0.1
+_TICK = 0.25
+_QUIET = 1.0
+"""Seconds without a new step of a task, after which the line for its many steps is printed."""
+
+_NARROW = 24
+_WIDE = 52
+"""Bounds of the first column."""
 
 
 class _Call(msgspec.Struct, frozen=True, gc=False):
@@ -38,12 +46,13 @@ class _Held(msgspec.Struct):
     memory: int = 0
     begun: int = 0
     since: float = math.inf
+    until: float = 0.0
     title: str = ""
     last: StepEnded | None = None
 
     def cost(self) -> str:
         """Time and memory, for people."""
-        wall = time.monotonic() - self.since if self.begun > 1 else self.wall
+        wall = self.until - self.since if self.begun > 1 else self.wall
         return f"{format_duration(wall)}" + (f"   {format_memory(self.memory)}" if self.memory else "")
 
 
@@ -67,6 +76,11 @@ class Progress(Listener):
         self._ended = 0
         self._kept = 0
         self._lines: dict[str, int] = {}
+        self._groups: dict[str, int] = {}
+        self._column = _NARROW
+        self._waiting = ""
+        self._waited = False
+        self._ticker: asyncio.TimerHandle | None = None
         self._drawn = 0.0
         self._partial: dict[tuple[str, int], bytes] = {}
         self.models: list[str] = []
@@ -74,6 +88,8 @@ class Progress(Listener):
     def event(self, event: Event) -> None:
         """Take note of a fact and print what follows from it."""
         body = event.body
+        if self._ticker is None:
+            self._tick()
         if isinstance(body, StepCalled):
             self.recalled(body.spec)
         elif isinstance(body, AttemptStarted):
@@ -94,6 +110,7 @@ class Progress(Listener):
         self._called += 1
         self._open[spec.task] = self._open.get(spec.task, 0) + 1
         self._counts[spec.task] = self._counts.get(spec.task, 0) + 1
+        self._column = min(_WIDE, max(self._column, len(self._title(spec.name))))
 
     def kept(self, step: str) -> None:
         """Count a step that needs no work; their number is printed before the first one that does."""
@@ -114,6 +131,15 @@ class Progress(Listener):
             text = plain(line.decode("utf-8", "replace").rstrip("\r"))
             self._print(f"  {name} | {text}" if name else f"  | {text}")
 
+    def waits(self, step: str, whom: str) -> None:
+        """Say that a step waits for other runs: on the live line as long as it does, else once in a run."""
+        self._waiting = f"{self._title(step)} waits for {whom}" if whom else ""
+        if whom and not self._live and not self._waited:
+            self._waited = True
+            self._print(f"  {self._cell(self._title(step))} waits for {whom}")
+        self._drawn = 0.0 if not self._drawn else -math.inf
+        self._draw()
+
     def headline(self, text: str) -> None:
         """Print the first line."""
         self._print(text)
@@ -124,6 +150,8 @@ class Progress(Listener):
 
     def finish(self) -> None:
         """Print what was held back, and take the live line away."""
+        if self._ticker is not None:
+            self._ticker.cancel()
         for task in list(self._held):
             self._release(task)
         for (step, _), rest in self._partial.items():
@@ -142,10 +170,10 @@ class Progress(Listener):
         spec = self._calls.get(step)
         if failure is not None and spec is not None and spec.retries and body.number <= spec.retries:
             self._print(
-                f"  {self._title(step):<24} attempt {body.number} failed: {failure.message}; trying again"
+                f"  {self._cell(self._title(step))} attempt {body.number} failed: {failure.message}; trying again"
             )
         elif failure is not None and failure.reason is Reason.HOST:
-            self._print(f"  {self._title(step):<24} {failure.message}; trying again")
+            self._print(f"  {self._cell(self._title(step))} {failure.message}; trying again")
 
     def _settled(self, step: str, body: StepEnded) -> None:
         spec = self._calls.get(step)
@@ -158,6 +186,7 @@ class Progress(Listener):
             if not self._open[spec.task] and not many:
                 self._release(spec.task)
             return
+        self._release_what_is_over()
         self._lines[spec.task] = self._lines.get(spec.task, 0) + 1
         one = _Held()
         self._hold(one, step, body)
@@ -176,6 +205,30 @@ class Progress(Listener):
         if begun is not None:
             held.begun += 1
             held.since = min(held.since, begun)
+            held.until = time.monotonic()
+
+    def _release_what_is_over(self, quiet: float = 0.0) -> None:
+        """Print the lines of groups none of whose steps is under way.
+
+        A loop starts one step after the other: with each line of a task, its next one takes twice as long to come, so
+        that there are few.
+        """
+        now = time.monotonic()
+        for task, held in list(self._held.items()):
+            pause = quiet * 2 ** self._groups.get(task, 0)
+            if not self._open[task] and now - held.until >= pause:
+                self._groups[task] = self._groups.get(task, 0) + 1
+                self._release(task)
+
+    def _tick(self) -> None:
+        """Now and then, also while nothing is recorded: the live line tells how long steps have been running."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self._ticker = loop.call_later(_TICK, self._tick)
+        self._release_what_is_over(_QUIET)
+        self._draw()
 
     def _release(self, task: str) -> None:
         held = self._held.pop(task, None)
@@ -183,20 +236,20 @@ class Progress(Listener):
             return
         title = f"{task} ×{held.count}" if held.count > 1 else held.title
         if 0 < held.cached < held.count:
-            self._print(f"  {title:<24} done      {held.cost()}   {held.cached} of them cached")
+            self._print(f"  {self._cell(title)} done      {held.cost()}   {held.cached} of them cached")
             return
         self._line(title, held.last, held.cost())
 
     def _line(self, title: str, body: StepEnded, cost: str) -> None:
         word = "cached" if body.cached else _WORDS.get(body.phase, str(body.phase))
-        text = f"  {title:<24} {word:<9} {cost}"
+        text = f"  {self._cell(title)} {word:<9} {cost}"
         if body.failure is not None:
             why = body.failure.message if body.failure.message != word else ""
-            text = f"  {title:<24} {word:<9} {why}"
+            text = f"  {self._cell(title)} {word:<9} {why}"
         elif self._explain and body.why:
             text = f"{text}   {body.why}"
         if body.phase is Phase.SUCCEEDED and body.outputs and body.outputs[0].kind.endswith("ModelVersion"):
-            text = f"  {title:<24} {body.outputs[0].note or 'registered'}"
+            text = f"  {self._cell(title)} {body.outputs[0].note or 'registered'}"
         self._print(text.rstrip())
 
     def _title(self, step: str) -> str:
@@ -206,6 +259,12 @@ class Progress(Listener):
         if spec.task == REGISTER:  # Its line names the model in any case.
             return REGISTER
         return f"{spec.task} {spec.label}" if spec.label else step
+
+    def _cell(self, title: str) -> str:
+        """A title as wide as the first column is."""
+        if len(title) > self._column:
+            title = title[: self._column - 1] + "…"
+        return title.ljust(self._column)
 
     def _print(self, text: str) -> None:
         self._clear()
@@ -219,10 +278,14 @@ class Progress(Listener):
         if not self._live or now - self._drawn < _REDRAW:
             return
         self._drawn = now
-        running = ", ".join(self._title(step) for step in islice(self._running, 3))
+        running = [
+            f"{self._title(step)} {format_duration(now - self._begun.get(step, now))}"
+            for step in islice(self._running, 3)
+        ]
         more = f" and {len(self._running) - 3} more" if len(self._running) > 3 else ""
+        told = "   ".join(filter(None, (", ".join(running) + more, self._waiting)))
         width = _width(self._stream)
-        text = f"  {self._ended}/{self._called} steps   {running}{more}"[: max(10, width - 1)]
+        text = f"  {self._ended}/{self._called} steps   {told}"[: max(10, width - 1)]
         self._write(f"\r\x1b[K{text}")
 
     def _clear(self) -> None:

@@ -145,7 +145,7 @@ def headline(version: ModelVersion) -> str:
         (name for name in (gates.metric, *gates.at_least, *gates.at_most) if name in metrics),
         next(iter(metrics)),
     )
-    return f"{chosen} {metrics[chosen]:.4g}"
+    return f"{chosen} {metrics[chosen]:.3g}"
 
 
 def _facts(version: ModelVersion) -> dict[str, str]:

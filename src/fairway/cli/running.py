@@ -17,7 +17,7 @@ from fairway.spec.run import RunRequest
 
 if TYPE_CHECKING:
     from fairway.cli.progress import Progress
-    from fairway.engine.run import Listener
+    from fairway.engine.listening import Listener
     from fairway.spec.event import RunEnded
     from fairway.spec.project import PipelineSpec, ProjectSpec
     from fairway.spec.run import RunSpec
@@ -58,7 +58,7 @@ class Following(wiring.Follower):
     def begin(self, spec: "RunSpec", project: "ProjectSpec") -> "Listener":
         """Print the headline."""
         from fairway.cli.progress import Progress
-        from fairway.engine.run import Listener
+        from fairway.engine.listening import Listener
 
         if self._silent:
             return Listener()

@@ -1,13 +1,14 @@
 """How runs, steps and models look on the command line, as aligned plain text and as JSON."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
 
+from fairway.spec.artifact import Artifact
 from fairway.spec.quantities import format_duration, format_memory
-from fairway.spec.run import Phase, RunStatus, RunSummary, StepStatus
+from fairway.spec.run import MetricPoint, Phase, RunStatus, RunSummary, StepStatus
 
 _WORDS = {
     Phase.PENDING: "pending",
@@ -73,6 +74,7 @@ def run(status: RunStatus, *, alive: bool) -> str:
         lines.append("  with      " + "  ".join(f"{name}={value}" for name, value in spec.shown.items()))
     if status.models:
         lines.append("  models    " + ", ".join(status.models))
+    lines += _kept(status.metrics, status.shown)
     if status.steps:
         lines += [
             "",
@@ -111,10 +113,7 @@ def step(status: StepStatus) -> str:
             f"  attempt {attempt.number} {_WORDS[attempt.phase]}  {format_duration(usage.wall)} wall, "
             f"{format_duration(usage.cpu)} CPU, peak {format_memory(usage.memory)}"
         )
-    for name, value, count in _metrics(status):
-        lines.append(f"  metric    {name} {value:.6g}" + (f"  (last of {count})" if count > 1 else ""))
-    for title, shown in status.shown.items():
-        lines.append(f"  shown     {title}  {shown.format}, {format_memory(shown.size)}")
+    lines += _kept(status.metrics, status.shown)
     if status.failure is not None:
         lines += [f"  error     {status.failure.message}"]
         if status.failure.details:
@@ -122,11 +121,18 @@ def step(status: StepStatus) -> str:
     return "\n".join(lines)
 
 
-def _metrics(status: StepStatus) -> list[tuple[str, float, int]]:
+def _kept(metrics: Sequence[MetricPoint], shown: Mapping[str, Artifact]) -> list[str]:
+    """What was logged and shown, a line for each name."""
     last: dict[str, tuple[float, int]] = {}
-    for point in status.metrics:
+    for point in metrics:
         last[point.name] = (point.value, last.get(point.name, (0.0, 0))[1] + 1)
-    return [(name, value, count) for name, (value, count) in last.items()]
+    return [
+        *(
+            f"  metric    {name} {value:.6g}" + (f"  (last of {count})" if count > 1 else "")
+            for name, (value, count) in last.items()
+        ),
+        *(f"  shown     {title}  {one.format}, {format_memory(one.size)}" for title, one in shown.items()),
+    ]
 
 
 def _node(node: object) -> str:
@@ -146,11 +152,16 @@ def _node(node: object) -> str:
 def _step_row(status: StepStatus) -> tuple[str, ...]:
     usage = status.attempts[-1].usage if status.attempts else None
     said = status.failure.message if status.failure is not None else status.spec.label
+    if status.phase is Phase.PENDING and status.why:
+        said = f"{said}  {status.why}".strip()
+    took = usage.wall if usage else 0.0
+    if status.phase is Phase.RUNNING and status.attempts:
+        took = max(0.0, time.time() - status.attempts[-1].started)
     return (
         status.spec.name,
         "cached" if status.cached else _WORDS[status.phase],
-        format_duration(usage.wall) if usage else "",
+        format_duration(took) if usage else "",
         format_memory(usage.memory) if usage and usage.memory else "",
         str(len(status.attempts)) if status.attempts else "",
-        said.splitlines()[0][:80] if said else "",
+        said.splitlines()[0][:120] if said else "",
     )

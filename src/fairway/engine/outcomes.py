@@ -5,6 +5,7 @@ import os
 import signal
 
 from fairway import formats
+from fairway.plan.gates import beside
 from fairway.spec.artifact import Artifact
 from fairway.spec.model import ModelVersion
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
@@ -68,15 +69,15 @@ def environment_digest(environment: EnvironmentSpec | None, project: ProjectSpec
 
 
 def registered(version: ModelVersion) -> str:
-    """A registration in a line: "churn version 4   accuracy 0.912 (needs 0.85)"."""
+    """A registration in a line: "churn version 4   accuracy 0.912 (at least 0.85)"."""
     evaluation, gates = version.evaluation, version.candidate.gates
     said = [f"{version.name} version {version.version}"]
     if evaluation is not None:
-        bounds = {**gates.at_least, **gates.at_most}
-        for metric in bounds or [evaluation.headline]:
+        low, high = gates.at_least, gates.at_most
+        for metric in {**low, **high} or [evaluation.headline]:
             if metric in evaluation.metrics:
-                needs = f" (needs {bounds[metric]:g})" if metric in bounds else ""
-                said.append(f"{metric} {evaluation.metrics[metric]:.3g}{needs}")
+                value = evaluation.metrics[metric]
+                said.append(beside(metric, value, at_least=low.get(metric), at_most=high.get(metric)))
     return "   ".join(said)
 
 

@@ -50,11 +50,21 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, list[tuple[float, float]]]:
-        """Logged values as (step, value) pairs, by "step/metric"."""
+        """Logged values as (step, value) pairs, by "step/metric"; those of the pipeline's own function by "metric"."""
         found: dict[str, list[tuple[float, float]]] = {}
+        for point in self.status.metrics:
+            found.setdefault(point.name, []).append((point.index, point.value))
         for step in self.status.steps:
             for point in step.metrics:
                 found.setdefault(f"{step.spec.name}/{point.name}", []).append((point.index, point.value))
+        return found
+
+    @property
+    def shown(self) -> dict[str, object]:
+        """Pictures and tables by "step/title"; those of the pipeline's own function by "title"."""
+        found = {title: self._load(one) for title, one in self.status.shown.items()}
+        for step in self.status.steps:
+            found |= {f"{step.spec.name}/{title}": self._load(one) for title, one in step.shown.items()}
         return found
 
     @property
@@ -83,6 +93,8 @@ class Run:
         lines += [f"  {_title(step):<28} {_said(step)}" for step in self.status.steps[:_SHORT]]
         if len(self.status.steps) > _SHORT:
             lines.append(f"  … {len(self.status.steps) - _SHORT} more steps")
+        last = {point.name: point.value for point in self.status.metrics}
+        lines += [f"  {name:<28} {number:.6g}" for name, number in list(last.items())[:_DRAWN]]
         lines += [f"  {name:<28} {evaluation!r}" for name, evaluation in self._some_evaluations()]
         lines += [f"  {model} is registered" for model in self.status.models]
         if self.status.failure is not None:

@@ -14,6 +14,8 @@ import msgspec
 
 from fairway import formats
 from fairway.engine import outcomes
+from fairway.engine.listening import Listener
+from fairway.engine.room import Room
 from fairway.plan import cachekey
 from fairway.plan.gates import judge
 from fairway.plan.provenance import made_here
@@ -27,6 +29,7 @@ from fairway.spec.event import (
     Body,
     Event,
     MetricsLogged,
+    PictureShown,
     RunCancelling,
     RunEnded,
     RunResumed,
@@ -51,6 +54,7 @@ from fairway.spec.wire import (
     Quit,
     Returned,
     Said,
+    Showed,
     Start,
     Stop,
     decode_from_child,
@@ -73,22 +77,6 @@ class Stores(msgspec.Struct, frozen=True):
     logs: LogStore
     read: Callable[[Artifact], bytes]
     holds: Callable[[Artifact], bool]
-
-
-class Listener:
-    """What a person following a run gets to see. The base sees nothing."""
-
-    def event(self, event: Event) -> None:
-        """A fact was recorded."""
-
-    def recalled(self, spec: StepSpec) -> None:
-        """A step was called that an earlier try at the run put on record."""
-
-    def kept(self, step: str) -> None:
-        """A step is done: its result is on record from an earlier try at the run."""
-
-    def output(self, step: str, attempt: int, data: bytes) -> None:
-        """An attempt printed something."""
 
 
 class RunEngine:
@@ -131,8 +119,19 @@ class RunEngine:
         """
         self._spec, self._project = spec, project
         self._state = RunState(self._executor.capacity(), resumed)
+        self._room = Room(self._executor, self._state, self._listener, self._go_on)
         self._done = asyncio.get_running_loop().create_future()
         self._hosts[None] = home
+        self._executor.enter(spec.name)
+        try:
+            return await self._work(spec, project, resumed)
+        finally:
+            self._room.close()
+
+    async def _work(
+        self, spec: RunSpec, project: ProjectSpec, resumed: dict[str, Recorded] | None
+    ) -> RunEnded:
+        assert self._done is not None
         self._record(RunStarted(spec) if resumed is None else RunResumed(project.source))
         self._start_driver()
         await self._begun()
@@ -203,6 +202,7 @@ class RunEngine:
                     self._perform(action)
         finally:
             self._busy = False
+        self._room.wait()
         self._gathered()
         due = self._state.next_time()
         if self._timer is not None:
@@ -214,7 +214,8 @@ class RunEngine:
 
     def _perform(self, action: Action) -> None:
         if isinstance(action, Begin):
-            self._begin(action)
+            if self._room.take(action.step, action.attempt):
+                self._begin(action)
         elif isinstance(action, LookUp):
             self._look_up(action.step)
         elif isinstance(action, Settle):
@@ -237,6 +238,7 @@ class RunEngine:
             leaf.digest for node in inputs.values() for leaf in walk(node) if isinstance(leaf, Artifact)
         ]
         self._on[action.step, action.attempt] = host
+        grant = self._room.of(action.step, action.attempt)
         host.send(
             Start(
                 run=self._spec.name,
@@ -249,6 +251,8 @@ class RunEngine:
                 memory=spec.resources.memory,
                 timeout=spec.timeout,
                 verified=tuple(digest for digest in digests if digest in self._fresh),
+                lease=grant.lease,
+                gpus=grant.gpus,
             )
         )
         self._record(AttemptStarted(action.attempt, host.name), spec.name)
@@ -274,6 +278,7 @@ class RunEngine:
                 if action.step == DRIVER:
                     self._state.returned(failure)
                 else:
+                    self._room.free(action.step, action.attempt)
                     self._state.refused(action.step, failure)
         else:
             self._hosts[environment] = host
@@ -298,6 +303,9 @@ class RunEngine:
         self._driver_attempt += 1
         home = self._hosts[None]
         self._on[DRIVER, self._driver_attempt] = home
+        if self._driver_attempt > 1:
+            # It repeats what it logged and showed before: whoever reads the log takes that for the same.
+            self._record(AttemptStarted(self._driver_attempt, home.name), DRIVER)
         home.send(
             Start(
                 run=self._spec.name,
@@ -385,6 +393,8 @@ class RunEngine:
             self._answer(self._model(said.step, message))
         elif isinstance(message, Metrics):
             self._record(MetricsLogged(message.points), said.step)
+        elif isinstance(message, Showed):
+            self._record(PictureShown(message.title, message.picture), said.step)
         else:
             self._said[said.step, said.attempt] = message
 
@@ -434,6 +444,7 @@ class RunEngine:
     def _attempt_ended(self, result: StepResult) -> None:
         if result.failure is None and self._state.steps[result.step].spec.task == "register":
             result = self._publish(result)
+        self._room.free(result.step, result.attempt)
         self._fresh.update(output.digest for output in result.outputs if output.inline is None)
         self._record(AttemptEnded(result.attempt, result), result.step)
         self._state.ended(result.step, result.attempt, result, self._clock.monotonic())

@@ -1,14 +1,13 @@
 """Runs hosts on this machine for an engine: one for the project's own environment, one per other environment."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from fairway.local import environments, gpus
+from fairway.local import environments, machine
 from fairway.local.ending import end
 from fairway.local.launching import HostSetup, Launched, launch
+from fairway.local.sharing import Share
 from fairway.spec.errors import FairwayError, HostLost, UsageError
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Resources
@@ -28,7 +27,6 @@ from fairway.spec.wire import (
 )
 
 _QUIT_SECONDS = 2.0
-_RESERVED_MEMORY = 256 * 2**20
 
 
 class LocalHost(asyncio.Protocol):
@@ -142,16 +140,21 @@ class LocalHost(asyncio.Protocol):
 class LocalExecutor:
     """Makes hosts for one project on this machine."""
 
-    def __init__(self, setup: HostSetup, cache: Path, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, setup: HostSetup, cache: Path, note: Callable[[str], None], share: Share | None = None
+    ) -> None:
         self._setup = setup
         self._cache = cache
         self._note = note
         self._count = 0
+        share = share or Share()
+        self.enter, self.leave = share.enter, share.leave
+        self.take, self.give_back = share.take, share.give_back
+        self.wait_for, self.stop_waiting, self.who_else = share.wait_for, share.stop_waiting, share.who_else
 
     def capacity(self) -> Resources:
         """Processors this process may use, physical memory, GPUs."""
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") - _RESERVED_MEMORY
-        return Resources(cpu=float(_processors()), memory=max(memory, 0), gpu=gpus.count())
+        return machine.capacity()
 
     async def adopt(self, launched: Launched) -> tuple[LocalHost, ProjectSpec]:
         """Take over a host that was launched before there was an event loop. Raises FairwayError when it cannot import."""
@@ -196,9 +199,3 @@ def import_error(failure: Failure | None) -> FairwayError:
     if not failure.details:
         return UsageError(failure.message, hint=failure.hint)
     return FairwayError(f"{failure.details}\n\n{failure.message}", hint=failure.hint)
-
-
-def _processors() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

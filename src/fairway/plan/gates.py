@@ -4,6 +4,8 @@ from fairway.spec.errors import GateRefused, UsageError
 from fairway.spec.evaluation import METRICS, Evaluation
 from fairway.spec.model import Gates
 
+_DIGITS = 3
+
 
 def judge(name: str, gates: Gates, evaluation: Evaluation | None, rival: Evaluation | None) -> None:
     """Do nothing when every gate is met.
@@ -19,23 +21,23 @@ def judge(name: str, gates: Gates, evaluation: Evaluation | None, rival: Evaluat
     refused: list[str] = []
     for metric, bound in gates.at_least.items():
         if not _value(metrics, metric) >= bound:
-            refused.append("{} {} is below {}".format(metric, *_apart(_value(metrics, metric), bound)))
+            refused.append(beside(metric, _value(metrics, metric), at_least=bound))
     for metric, bound in gates.at_most.items():
         if not _value(metrics, metric) <= bound:
-            refused.append("{} {} is above {}".format(metric, *_apart(_value(metrics, metric), bound)))
+            refused.append(beside(metric, _value(metrics, metric), at_most=bound))
     if gates.better_than:
         metric = compared(gates, evaluation)
         ours = _value(metrics, metric)
         if rival is not None:
             theirs = _value(rival.metrics, metric, f"the evaluation of {name}@{gates.better_than}")
             if not (ours < theirs if _lower_is_better(gates, metric) else ours > theirs):
-                texts = _apart(ours, theirs)
+                digits = _digits(ours, theirs)
                 refused.append(
-                    f"{metric} {texts[0]} is not better than {texts[1]} of {name}@{gates.better_than}"
+                    f"{metric} {ours:.{digits}g} (better than {theirs:.{digits}g} of {name}@{gates.better_than})"
                 )
     if refused:
         raise GateRefused(
-            f"{name} was not registered: {'; '.join(refused)}",
+            f"{name} was not registered, its gates refuse it: {'; '.join(refused)}",
             hint="train a better model, or lower the gate in `fw.register`",
         )
 
@@ -59,13 +61,25 @@ def _lower_is_better(gates: Gates, metric: str) -> bool:
     return known.lower_is_better if known is not None else metric in gates.at_most
 
 
-def _apart(value: float, bound: float) -> tuple[str, str]:
-    """Both numbers as texts with as many digits as it takes to tell them apart."""
-    for digits in (4, 6, 9, 17):
-        texts = f"{value:.{digits}g}", f"{bound:.{digits}g}"
-        if texts[0] != texts[1]:
-            return texts
-    return f"{value:.4g}", f"{bound:.4g}"
+def beside(metric: str, value: float, *, at_least: float | None = None, at_most: float | None = None) -> str:
+    """A figure and its bounds: "rmse 0.42 (at most 1)". All have the same number of digits, and none looks met that is not."""
+    bounds = [bound for bound in (at_least, at_most) if bound is not None]
+    digits = max((_digits(value, bound, exact=True) for bound in bounds), default=_DIGITS)
+    said = [
+        *([f"at least {at_least:.{digits}g}"] if at_least is not None else []),
+        *([f"at most {at_most:.{digits}g}"] if at_most is not None else []),
+    ]
+    return f"{metric} {value:.{digits}g}" + (f" ({', '.join(said)})" if said else "")
+
+
+def _digits(value: float, bound: float, *, exact: bool = False) -> int:
+    """How many digits show which of two numbers is larger; with `exact`, also the bound as somebody wrote it."""
+    for digits in (_DIGITS, 4, 5, 6, 9, 17):
+        shown, against = float(f"{value:.{digits}g}"), float(f"{bound:.{digits}g}")
+        written = not exact or digits >= 6 or against == float(f"{bound:.6g}")
+        if written and (shown < against, shown > against) == (value < bound, value > bound):
+            return digits
+    return _DIGITS
 
 
 def _value(metrics: dict[str, float], metric: str, whose: str = "the evaluation") -> float:

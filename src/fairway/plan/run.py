@@ -10,27 +10,21 @@ from collections import deque
 
 import msgspec
 
+from fairway.plan.queue import Queue
+from fairway.plan.step import Recorded, StepState
 from fairway.spec.artifact import Artifact, Group, Node, RefData, walk
 from fairway.spec.quantities import Resources, format_memory
-from fairway.spec.run import ONE_CORE, Failure, Phase, Reason, StepResult, StepSpec
+from fairway.spec.run import Failure, Phase, Reason, StepResult, StepSpec
 
 _COUNTED = (Reason.USER, Reason.CRASH, Reason.OOM, Reason.TIMEOUT)
 _MAX_HOST_LOSSES = 10
 _MAX_BACKOFF = 60.0
-_TINY = 1e-9
 _FIRST_BACKOFF = 1.0
 _HOST_BACKOFF = 0.2
-_OVERTAKEN = 64
-"""A step that does not fit yet may be overtaken by the steps asked for after it, but only by so many."""
-
-
-_encode = msgspec.msgpack.Encoder().encode
-_unpack_call = msgspec.msgpack.Decoder(StepSpec).decode
-_unpack_outputs = msgspec.msgpack.Decoder(tuple[Artifact, ...]).decode
 
 
 class Begin(msgspec.Struct, frozen=True):
-    """Hand an attempt of a step to a host."""
+    """Hand an attempt of a step to a host; where there is no room for it, answer with `RunState.no_room`."""
 
     step: str
     attempt: int
@@ -69,91 +63,11 @@ class Conclude(msgspec.Struct, frozen=True):
 Action = Begin | LookUp | Halt | Settle | Conclude
 
 
-class StepState:
-    """One step as the run sees it.
-
-    `attempt` is the number of the last one begun; `faults` and `losses` count attempts that failed by the user's
-    code and by ours; `waiting` counts inputs that are not there yet. `looking` and `running` are true between
-    LookUp and its answer, and between Begin and the attempt's end; `place` is its number among those that became ready.
-    Call and outputs are kept packed, in a fraction of the memory: a run may have many thousands of steps, and most of
-    them wait or are over.
-    """
-
-    __slots__ = (
-        "_call",
-        "_left",
-        "attempt",
-        "cache",
-        "dependents",
-        "failure",
-        "faults",
-        "looking",
-        "losses",
-        "name",
-        "phase",
-        "place",
-        "resources",
-        "retries",
-        "running",
-        "several",
-        "waiting",
-    )
-
-    def __init__(self, spec: StepSpec, resources: Resources) -> None:
-        self._call = _pack(msgspec.structs.replace(spec, name="", resources=ONE_CORE))
-        self._left = b""
-        self.name = spec.name
-        self.resources = resources
-        self.cache = spec.cache
-        self.retries = spec.retries
-        self.several = spec.outputs > 0
-        self.phase = Phase.PENDING
-        self.failure: Failure | None = None
-        self.attempt = 0
-        self.faults = 0
-        self.losses = 0
-        self.looking = False
-        self.running = False
-        self.waiting = 0
-        self.place = 0
-        self.dependents: list[str] | None = None
-
-    @property
-    def spec(self) -> StepSpec:
-        """The call."""
-        call = _unpack_call(self._call)
-        return msgspec.structs.replace(call, name=self.name, resources=self.resources)
-
-    @property
-    def outputs(self) -> tuple[Artifact, ...]:
-        """What it left; nothing before it has succeeded."""
-        return _unpack_outputs(self._left) if self._left else ()
-
-    def end(self, phase: Phase, outputs: tuple[Artifact, ...], failure: Failure | None) -> None:
-        """It is over."""
-        self.phase, self.failure = phase, failure
-        self._left = _pack(outputs) if outputs else b""
-
-
-class Recorded(msgspec.Struct, frozen=True):
-    """What an earlier try at the same run left of a step.
-
-    Attributes:
-        outputs: None when it has to run again.
-        settled: whether the log says that it ended; otherwise only its attempt's own record does.
-    """
-
-    spec: StepSpec
-    attempts: int
-    outputs: tuple[Artifact, ...] | None = None
-    settled: bool = True
-
-
 class RunState:
     """All that decisions about one run need.
 
     Args:
-        capacity: what may be in use at once.
+        capacity: what may be in use at once, if no other run uses the same place.
         recorded: what an earlier try at the same run left, by step name.
     """
 
@@ -162,12 +76,10 @@ class RunState:
         self.steps: dict[str, StepState] = {}
         self._resources: dict[Resources, Resources] = {}
         self._recorded = recorded or {}
-        self._cpu, self._memory, self._gpu = capacity.cpu, capacity.memory, capacity.gpu
-        self._queue: deque[StepState] = deque()
+        self._queue = Queue(capacity)
         self._delayed: list[tuple[float, int, str]] = []
         self._count = 0
         self._out: deque[Action] = deque()
-        self._running = 0
         self._open = 0
         self._handled: set[str] = set()
         self._failed: list[str] = []
@@ -229,14 +141,14 @@ class RunState:
         if outputs is not None:
             self._settle(step, Phase.SUCCEEDED, outputs=outputs)
         else:
-            self._enqueue(step)
+            self._queue.add(step)
 
     def ended(self, name: str, attempt: int, result: StepResult, now: float) -> None:
         """An attempt is over. Only the current attempt of a step that is not over counts."""
         step = self.steps.get(name)
         if step is None or not step.running or attempt != step.attempt:
             return
-        self._give_back(step)
+        self._queue.give_back(step)
         failure = result.failure
         if failure is None:
             self._settle(step, Phase.SUCCEEDED, outputs=result.outputs)
@@ -255,8 +167,28 @@ class RunState:
         if step.phase.ended:
             return
         if step.running:
-            self._give_back(step)
+            self._queue.give_back(step)
         self._settle(step, Phase.CANCELLED if self._cancelling else Phase.FAILED, failure=failure)
+
+    def no_room(self, name: str) -> None:
+        """The answer to `Begin` where other runs leave no room: nothing was begun, and the step waits for `room`."""
+        step = self.steps[name]
+        if not step.running:
+            return
+        self._queue.no_room(step)
+        step.attempt -= 1
+        step.phase = Phase.PENDING
+        if self._cancelling:
+            self._settle(step, Phase.CANCELLED, failure=_CANCELLED)
+
+    def room(self) -> None:
+        """Other runs may leave room now where they left none."""
+        self._queue.ask_again()
+
+    @property
+    def waiting(self) -> StepState | None:
+        """The first step that other runs leave no room for; None when there is none."""
+        return self._queue.waiting
 
     def delivered(self, name: str) -> None:
         """The pipeline was told that this step failed: it and what failed before it are now the pipeline's business."""
@@ -299,7 +231,7 @@ class RunState:
         while self._delayed and self._delayed[0][0] <= now:
             step = self.steps[heapq.heappop(self._delayed)[2]]
             if not step.phase.ended:
-                self._enqueue(step)
+                self._queue.add(step)
         self._begin_what_fits()
         if self._returned and not self._open and not self._concluded:
             self._concluded = True
@@ -316,12 +248,7 @@ class RunState:
             step.looking = True
             self._out.append(LookUp(step.name))
         else:
-            self._enqueue(step)
-
-    def _enqueue(self, step: StepState) -> None:
-        self._count += 1
-        step.place = self._count
-        self._queue.append(step)
+            self._queue.add(step)
 
     def _settle(
         self,
@@ -370,43 +297,11 @@ class RunState:
         step.faults += 1
         return step.faults <= step.retries
 
-    def _fits(self, wanted: Resources) -> bool:
-        return wanted.cpu <= self._cpu + _TINY and wanted.memory <= self._memory and wanted.gpu <= self._gpu
-
-    def _take(self, step: StepState) -> None:
-        wanted = step.resources
-        self._cpu -= wanted.cpu
-        self._memory -= wanted.memory
-        self._gpu -= wanted.gpu
-        step.running = True
-        self._running += 1
-
-    def _give_back(self, step: StepState) -> None:
-        taken = step.resources
-        step.running = False
-        self._running -= 1
-        self._cpu = self._cpu + taken.cpu if self._running else self.capacity.cpu
-        self._memory += taken.memory
-        self._gpu += taken.gpu
-
     def _begin_what_fits(self) -> None:
-        """Begin steps in the order they became ready, passing over those that do not fit for a while."""
-        passed: list[StepState] = []
-        while self._queue and self._cpu > _TINY:
-            step = self._queue[0]
-            if passed and step.place - passed[0].place > _OVERTAKEN:
-                break
-            self._queue.popleft()
-            if step.phase.ended:
-                continue
-            if not self._fits(step.resources):
-                passed.append(step)
-                continue
-            self._take(step)
+        for step in self._queue.begin():
             step.phase = Phase.RUNNING
             step.attempt += 1
             self._out.append(Begin(step.name, step.attempt))
-        self._queue.extendleft(reversed(passed))
 
     def _conclusion(self) -> Conclude:
         if self._cancelling:
@@ -441,11 +336,6 @@ def decide(state: RunState, now: float) -> list[Action]:
 
 
 _CANCELLED = Failure(reason=Reason.CANCELLED, message="cancelled")
-
-
-def _pack(kept: object) -> bytes:
-    """Packed into no more memory than it needs: the encoder's own answer has up to half as much room again."""
-    return bytes(memoryview(_encode(kept)))
 
 
 def _same_call(before: StepSpec, now: StepSpec) -> bool:

@@ -28,7 +28,7 @@ from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError, StepFailed, StorageError
 from fairway.spec.run import Failure, Reason, StepResult, out_of_memory
-from fairway.spec.wire import DRIVER, REGISTER, Committed, Returned, Start
+from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Start
 
 
 class Project(Protocol):
@@ -69,18 +69,19 @@ def _drive(start: Start, channel: Channel, project: Project, values: Values) -> 
         arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
         result = values.to_node(function(**arguments))
         _flush()
-        channel.tell(Returned(result=result, shown=driver.shown))
+        channel.tell(Returned(result=result))
     except processes.Terminated:
         raise
     except BaseException as error:
         _flush()
-        channel.tell(Returned(failure=_failure(error), shown=driver.shown))
+        channel.tell(Returned(failure=_failure(error)))
         return 1
     return 0
 
 
 def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> int:
     begun = time.monotonic()
+    _know_share(start)
     inside = StepSession(channel, values)
     session.enter(inside)
     outputs: tuple[Artifact, ...] = ()
@@ -210,6 +211,16 @@ def _reseed(start: Start) -> None:
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         numpy.random.seed(seed)
+
+
+def _know_share(start: Start) -> None:
+    """Let runs that the step starts work within its share, and libraries see the devices it was given."""
+    if start.lease:
+        os.environ[LEASE] = start.lease
+    if start.gpus:
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(start.gpus)
+        # Where a device has no name but its number, this is the order the numbers are in.
+        os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 def _set_threads(cpu: float) -> None:

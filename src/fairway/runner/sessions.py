@@ -12,7 +12,7 @@ from fairway.spec.artifact import Artifact, RefData
 from fairway.spec.errors import NotAllowed, NotFound, StepFailed
 from fairway.spec.model import ModelVersion
 from fairway.spec.run import Failure, MetricPoint, StepSpec
-from fairway.spec.wire import Answer, Call, Metrics, Revealed
+from fairway.spec.wire import Answer, Call, Metrics, Revealed, Showed
 
 _DATA_FORMATS = frozenset({"onnx", "npy", "safetensors", "ubj", "lightgbm-text"})
 """Formats of models that are read the same wherever they come from."""
@@ -68,6 +68,9 @@ class StepSession:
 
     def show(self, title: str, value: object) -> None:
         """Store a picture or table under a title; a second of the same title gets a number."""
+        self._keep(title, value)
+
+    def _keep(self, title: str, value: object) -> str:
         title = redaction.live().text(title)
         name, count = title, 2
         while name in self.shown:
@@ -75,6 +78,7 @@ class StepSession:
         self.shown[name] = self._values.save(
             formats.figure_svg(value).decode() if formats.is_figure(value) else value
         )
+        return name
 
     def revealed(self, name: str, value: str) -> None:
         """Tell the host, before the code can print it, what to take out of the output."""
@@ -99,6 +103,11 @@ class DriverSession(StepSession):
         label = redaction.live().text(spec.label)
         self._channel.tell(Call(spec=msgspec.structs.replace(spec, name=name, inputs=inputs, label=label)))
         return RefData(name)
+
+    def show(self, title: str, value: object) -> None:
+        """Store a picture or table with the run, at once: a pipeline leaves no record of its own."""
+        name = self._keep(title, value)
+        self._channel.tell(Showed(title=name, picture=self.shown[name]))
 
     def wait(self, ref: RefData) -> object:
         """The value of a step's output. Raises StepFailed."""

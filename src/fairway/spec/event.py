@@ -73,9 +73,16 @@ class StepEnded(msgspec.Struct, frozen=True, tag="step.ended"):
 
 
 class MetricsLogged(msgspec.Struct, frozen=True, tag="metrics.logged"):
-    """A step or the pipeline logged values."""
+    """A step or, under the name `DRIVER`, the pipeline logged values."""
 
     points: tuple[MetricPoint, ...]
+
+
+class PictureShown(msgspec.Struct, frozen=True, tag="picture.shown"):
+    """The pipeline showed a picture or table. What a step shows is in the result of its attempt."""
+
+    title: str
+    picture: Artifact
 
 
 class ModelRegistered(msgspec.Struct, frozen=True, tag="model.registered"):
@@ -122,6 +129,7 @@ Body = (
     | AttemptEnded
     | StepEnded
     | MetricsLogged
+    | PictureShown
     | ModelRegistered
     | AliasMoved
     | RevisionCreated

@@ -33,6 +33,19 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
         return self.cpu <= other.cpu + 1e-9 and self.memory <= other.memory and self.gpu <= other.gpu
 
 
+class Grant(msgspec.Struct, frozen=True, kw_only=True):
+    """What one attempt was given of a place that several runs use.
+
+    Attributes:
+        lease: tells a run that the attempt starts whose share it may use; empty where nothing is shared.
+        gpus: the devices to use, as `CUDA_VISIBLE_DEVICES` takes them; empty leaves the choice to the code.
+    """
+
+    resources: Resources
+    lease: str = ""
+    gpus: tuple[str, ...] = ()
+
+
 def parse_memory(text: str | float) -> int:
     """Bytes for "2Gi", "512Mi", "1.5G" or a plain number of bytes, as Kubernetes writes quantities.
 
@@ -52,14 +65,14 @@ def parse_memory(text: str | float) -> int:
 
 
 def parse_cpu(text: str | float) -> float:
-    """Cores for 2, 0.5, "2" or "500m". Raises UsageError for anything else, and for none at all."""
+    """Cores for 2, 0.5, "2" or "500m"; 0 for a step that only waits. Raises UsageError for anything else."""
     value = math.nan
     if isinstance(text, str):
         with contextlib.suppress(ValueError):
             value = float(text[:-1]) / 1000 if text.endswith("m") else float(text)
     elif _is_number(text):
         value = float(text)
-    if not value > 0 or math.isinf(value):
+    if not value >= 0 or math.isinf(value):
         raise UsageError(f"cpu={text!r} is not a number of CPUs", hint='write it like 2, 0.5 or "500m"')
     return value
 

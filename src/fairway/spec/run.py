@@ -188,7 +188,12 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as observed, with every step in the order of its calls."""
+    """A run as observed, with every step in the order of its calls.
+
+    Attributes:
+        metrics: what the pipeline's own function logged; that of steps is with them.
+        shown: pictures and tables that it showed, by title.
+    """
 
     spec: RunSpec
     phase: Phase
@@ -198,6 +203,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     result: Node | None = None
     steps: tuple[StepStatus, ...] = ()
     models: tuple[str, ...] = ()
+    metrics: tuple[MetricPoint, ...] = ()
+    shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
     alive: bool = False
 
 

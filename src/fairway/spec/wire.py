@@ -18,6 +18,9 @@ DRIVER = "pipeline"
 REGISTER = "register"
 """Task of the built-in step that packages a model."""
 
+LEASE = "FAIRWAY_LEASE"
+"""Tells a run that a step starts whose share of the machine it works in."""
+
 
 class Bind(msgspec.Struct, frozen=True, kw_only=True, tag="bind"):
     """Engine to host: turn a pipeline's command-line texts into values.
@@ -39,6 +42,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
         verified: digests written or checked during this run, which need no second check.
         memory: bytes the attempt's processes may use together; 0 is no limit.
         producers: for each input that is a step's output, the step's name.
+        lease: what a run that the attempt starts has to show, to work within the attempt's share of the machine.
+        gpus: the devices that the attempt was given, as `CUDA_VISIBLE_DEVICES` takes them.
     """
 
     run: str
@@ -52,6 +57,8 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     timeout: float = 0.0
     verified: tuple[str, ...] = ()
     producers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    lease: str = ""
+    gpus: tuple[str, ...] = ()
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
@@ -157,12 +164,18 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True, tag="metrics"):
     points: tuple[MetricPoint, ...]
 
 
+class Showed(msgspec.Struct, frozen=True, kw_only=True, tag="showed"):
+    """Driver to engine: a picture or table to keep. A step's are in its record."""
+
+    title: str
+    picture: Artifact
+
+
 class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
     """Driver to engine: the pipeline function is over, with a result that may still hold refs."""
 
     result: Node | None = None
     failure: Failure | None = None
-    shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True, tag="committed"):
@@ -178,7 +191,7 @@ class Revealed(msgspec.Struct, frozen=True, kw_only=True, tag="revealed"):
     value: str
 
 
-FromChild = Call | Await | Ask | Metrics | Returned | Committed | Revealed
+FromChild = Call | Await | Ask | Metrics | Showed | Returned | Committed | Revealed
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):

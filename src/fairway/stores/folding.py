@@ -11,9 +11,11 @@ from fairway.spec.artifact import Artifact, Node
 from fairway.spec.event import (
     AttemptEnded,
     AttemptStarted,
+    Body,
     Event,
     MetricsLogged,
     ModelRegistered,
+    PictureShown,
     RunEnded,
     RunResumed,
     RunStarted,
@@ -31,6 +33,7 @@ from fairway.spec.run import (
     StepSpec,
     StepStatus,
 )
+from fairway.spec.wire import DRIVER
 
 _INTERRUPTED = Failure(reason=Reason.HOST, message="interrupted: the run's engine was lost")
 
@@ -74,6 +77,9 @@ class RunFold:
         self._result: Node | None = None
         self._steps: dict[str, _Step] = {}
         self._models: list[str] = []
+        self._metrics: dict[str, list[MetricPoint]] = {}
+        self._repeated: set[str] = set()
+        self._shown: dict[str, Artifact] = {}
 
     def add(self, events: Iterable[Event]) -> None:
         """Take events in."""
@@ -92,6 +98,8 @@ class RunFold:
                 self._models.append(f"{body.version.name}:{body.version.version}")
             elif event.step in self._steps:
                 self._step_event(self._steps[event.step], event)
+            elif event.step == DRIVER:
+                self._pipeline_event(body)
 
     def status(self) -> RunStatus | None:
         """The run as it stands; None before it started."""
@@ -106,7 +114,26 @@ class RunFold:
             result=self._result,
             steps=tuple(step.status() for step in self._steps.values()),
             models=tuple(self._models),
+            metrics=tuple(point for points in self._metrics.values() for point in points),
+            shown=dict(self._shown),
         )
+
+    def _pipeline_event(self, body: Body) -> None:
+        """What the pipeline's own function said.
+
+        It is repeated when a run is taken up and when its process was lost. What it says then stands for what it said
+        before under the same name; what it did not come to again stays.
+        """
+        if isinstance(body, AttemptStarted):
+            self._repeated = set(self._metrics)
+        elif isinstance(body, PictureShown):
+            self._shown[body.title] = body.picture
+        elif isinstance(body, MetricsLogged):
+            for point in body.points:
+                if point.name in self._repeated:
+                    self._repeated.discard(point.name)
+                    self._metrics[point.name] = []
+                self._metrics.setdefault(point.name, []).append(point)
 
     def _called(self, name: str, spec: StepSpec) -> None:
         step = self._steps.get(name)
@@ -117,6 +144,7 @@ class RunFold:
 
     def _resume(self, time: float) -> None:
         self._phase, self._ended, self._failure, self._result = Phase.RUNNING, 0.0, None, None
+        self._repeated = set(self._metrics)
         for step in self._steps.values():
             if step.phase is not Phase.RUNNING:
                 continue

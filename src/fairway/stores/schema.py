@@ -21,6 +21,7 @@ from fairway.spec.event import (
     EndpointPointed,
     Event,
     ModelRegistered,
+    PictureShown,
     RevisionCreated,
     RunEnded,
     RunResumed,
@@ -232,6 +233,8 @@ def _artifacts(body: Body) -> Iterable[Artifact]:
     """Every artifact that an event refers to."""
     if isinstance(body, AttemptEnded):
         return (*body.result.outputs, *body.result.shown.values())
+    if isinstance(body, PictureShown):
+        return (body.picture,)
     if isinstance(body, StepEnded):
         return body.outputs
     if isinstance(body, StepCalled):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fairway.plan.gates import compared, judge
+from fairway.plan.gates import beside, compared, judge
 from fairway.spec.errors import GateRefused, UsageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import Gates
@@ -34,32 +34,32 @@ def test_gates_that_are_met_say_nothing(
 @pytest.mark.parametrize(
     ("gates", "ours", "rival", "said"),
     [
-        (Gates(at_least={"accuracy": 0.9}), made(accuracy=0.85), None, "accuracy 0.85 is below 0.9"),
-        (Gates(at_most={"mae": 1.0}), made(mae=1.5), None, "mae 1.5 is above 1"),
-        (Gates(at_least={"accuracy": 0.9}), made(accuracy=float("nan")), None, "accuracy nan is below 0.9"),
+        (Gates(at_least={"accuracy": 0.9}), made(accuracy=0.85), None, "accuracy 0.85 (at least 0.9)"),
+        (Gates(at_most={"mae": 1.0}), made(mae=1.5), None, "mae 1.5 (at most 1)"),
+        (Gates(at_least={"accuracy": 0.9}), made(accuracy=float("nan")), None, "accuracy nan (at least 0.9)"),
         (
             Gates(at_least={"accuracy": 0.9}),
             made(accuracy=0.8999999),
             None,
-            "accuracy 0.8999999 is below 0.9",
+            "accuracy 0.8999999 (at least 0.9)",
         ),
         (
             Gates(better_than="champion"),
             made(accuracy=0.9),
             made(accuracy=0.9),
-            "accuracy 0.9 is not better than 0.9 of toy@champion",
+            "accuracy 0.9 (better than 0.9 of toy@champion)",
         ),
         (
             Gates(better_than="champion", metric="mae"),
             made(mae=0.6),
             made(mae=0.5),
-            "mae 0.6 is not better than 0.5 of toy@champion",
+            "mae 0.6 (better than 0.5 of toy@champion)",
         ),
         (
             Gates(at_least={"accuracy": 0.9, "f1": 0.5}),
             made(accuracy=0.1, f1=0.2),
             None,
-            "accuracy 0.1 is below 0.9; f1 0.2 is below 0.5",
+            "accuracy 0.1 (at least 0.9); f1 0.2 (at least 0.5)",
         ),
     ],
 )
@@ -70,6 +70,27 @@ def test_a_refusal_names_value_and_bound(
         judge("toy", gates, ours, rival)
     assert said in refusal.value.message
     assert refusal.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "bounds", "said"),
+    [
+        (0.42345, {"at_most": 1.0}, "rmse 0.423 (at most 1)"),
+        (0.91234, {"at_least": 0.85}, "rmse 0.912 (at least 0.85)"),
+        (0.91234, {"at_least": 0.8523}, "rmse 0.9123 (at least 0.8523)"),
+        (1.0002, {"at_most": 1.0}, "rmse 1.0002 (at most 1)"),
+        (1.00000000001, {"at_most": 1.0}, "rmse 1.00000000001 (at most 1)"),
+        (0.95832, {"at_least": 0.9585}, "rmse 0.9583 (at least 0.9585)"),
+        (1.0, {"at_most": 1.0}, "rmse 1 (at most 1)"),
+        (1234.5, {"at_most": 1234.0}, "rmse 1234.5 (at most 1234)"),
+        (0.5, {"at_least": 0.25, "at_most": 1.0}, "rmse 0.5 (at least 0.25, at most 1)"),
+        (0.66666666, {}, "rmse 0.667"),
+    ],
+)
+def test_a_figure_and_its_bound_are_rounded_alike_and_as_far_as_tells_them_apart(
+    value: float, bounds: dict[str, float], said: str
+) -> None:
+    assert beside("rmse", value, **bounds) == said
 
 
 def test_a_gate_on_a_metric_that_is_not_there_is_wrong_usage() -> None:

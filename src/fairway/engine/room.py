@@ -1,0 +1,88 @@
+"""Room for a run's attempts at the place where they run: asked for, kept while they run, and waited for."""
+
+import asyncio
+from collections.abc import Callable
+
+from fairway.engine.listening import Listener
+from fairway.plan.run import RunState
+from fairway.ports import Executor
+from fairway.spec.quantities import Grant
+
+_AGAIN = 0.02
+_AGAIN_LATER = 0.05
+_LATER = 5.0
+_WORTH_SAYING = 1.0
+"""Seconds of waiting for other runs before somebody who follows the run is told."""
+
+
+class Room:
+    """What one run has taken of a place. `go_on` is called when there may be room for a step that waits."""
+
+    def __init__(
+        self, executor: Executor, state: RunState, listener: Listener, go_on: Callable[[], None]
+    ) -> None:
+        self._executor = executor
+        self._state = state
+        self._listener = listener
+        self._go_on = go_on
+        self._grants: dict[tuple[str, int], Grant] = {}
+        self._timer: asyncio.TimerHandle | None = None
+        self._since = 0.0
+        self._said = ("", "")
+
+    def take(self, step: str, attempt: int) -> bool:
+        """Take what an attempt needs; when that cannot be, the run's state knows of it."""
+        grant = self._executor.take(self._state.steps[step].resources, step)
+        if grant is None:
+            self._state.no_room(step)
+            return False
+        self._grants[step, attempt] = grant
+        return True
+
+    def of(self, step: str, attempt: int) -> Grant:
+        """What an attempt was given."""
+        return self._grants[step, attempt]
+
+    def free(self, step: str, attempt: int) -> None:
+        """An attempt is over, or will not begin."""
+        grant = self._grants.pop((step, attempt), None)
+        if grant is not None:
+            self._executor.give_back(grant)
+
+    def wait(self) -> None:
+        """After a decision: stand in the line if a step found no room, and ask again soon."""
+        step = self._state.waiting
+        if step is None:
+            if self._since:
+                self._stop_waiting()
+            return
+        loop = asyncio.get_running_loop()
+        self._since = self._since or loop.time()
+        self._executor.wait_for(step.resources, step.name)
+        waited = loop.time() - self._since
+        if waited >= _WORTH_SAYING:
+            self._say(step.name, self._executor.who_else() or "other runs")
+        if self._timer is None:
+            self._timer = loop.call_later(_AGAIN if waited < _LATER else _AGAIN_LATER, self._ask_again)
+
+    def close(self) -> None:
+        """The run is over: give everything back."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._grants.clear()
+        self._executor.leave()
+
+    def _ask_again(self) -> None:
+        self._timer = None
+        self._state.room()
+        self._go_on()
+
+    def _stop_waiting(self) -> None:
+        self._since = 0.0
+        self._executor.stop_waiting()
+        self._say("", "")
+
+    def _say(self, step: str, whom: str) -> None:
+        if (step, whom) != self._said:
+            self._said = (step, whom)
+            self._listener.waits(step, whom)
