@@ -44,6 +44,8 @@ class Worker:
     def __init__(self, spec: WorkerSpec, fd: int) -> None:
         self._spec = spec
         self._listening = socket.socket(fileno=fd)
+        self._listening.set_inheritable(False)
+        os.register_at_fork(after_in_child=self._listening.close)
         self.phase = "starting"
         self.reason = ""
         self._samples = ""
@@ -140,7 +142,6 @@ class Worker:
         config.load()
         server = self._server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
-        self._listening.set_inheritable(False)
         await server.startup(sockets=[self._listening.dup()])
         self.phase = "ready"
         await self._draining.wait()
