@@ -103,8 +103,8 @@ def enter_step() -> None:
 
 
 @contextlib.contextmanager
-def importing() -> Generator[None]:
-    """Import a project in a process that is no host: what the project starts meanwhile stays marked as a host's is."""
+def marked() -> Generator[None]:
+    """Import a project in a process that is no host. What the project starts meanwhile is marked as a host's is, for good."""
     before = standing()
     enter(os.urandom(_ID_BYTES).hex())
     try:
@@ -150,15 +150,15 @@ def _set_limit(mark: str) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     if soft != resource.RLIM_INFINITY and not _marked(soft):
         return  # a limit that somebody has set stays
-    wanted = resource.RLIM_INFINITY
-    if mark:
-        named = mark.rstrip("/")
-        depth = named.count("/") + 1
-        wanted = _BASE | int(named.rpartition("/")[2], 16) << _ID_SHIFT | depth << 1 | mark.endswith("/")
-    try:
+    wanted = _limit_of(mark) if mark else resource.RLIM_INFINITY
+    with contextlib.suppress(OSError, ValueError):  # a hard limit may be lower: then the variable has to do
         resource.setrlimit(resource.RLIMIT_FSIZE, (wanted, hard))
-    except (OSError, ValueError):
-        return  # the hard limit is lower: the variable has to do
+
+
+def _limit_of(mark: str) -> int:
+    named = mark.rstrip("/")
+    depth = named.count("/") + 1
+    return _BASE | int(named.rpartition("/")[2], 16) << _ID_SHIFT | depth << 1 | mark.endswith("/")
 
 
 def _caller() -> str:

@@ -12,8 +12,8 @@ from fairway.local import descent
 from fairway.spec.errors import NotFound
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-_KEPT_BACK = "FAIRWAY_TOKEN"
-"""The variable that no host and no step gets: with it, the user's code could act as the person who started the run."""
+TOKEN = "FAIRWAY_TOKEN"
+"""Kept from hosts, steps and installers: with it, other people's code could act as the person who started the run."""
 
 CHILD_FD = 3
 """Where a process that is started has its socket."""
@@ -79,10 +79,11 @@ def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
     near, far = socket.socketpair()
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
     environment[descent.MARK] = mark
-    environment.pop(_KEPT_BACK, None)
+    environment.pop(TOKEN, None)
     if path:
         environment["PYTHONPATH"] = path
-    command = [python or sys.executable, "-P", "-m", "fairway.runner", str(os.getpid()), *setup.words(CHILD_FD)]
+    words = [str(os.getpid()), *setup.words(CHILD_FD)]
+    command = [python or sys.executable, "-P", "-m", "fairway.runner", *words]
     actions = [(os.POSIX_SPAWN_DUP2, 2, 1), (os.POSIX_SPAWN_DUP2, far.fileno(), CHILD_FD)]
     if far.fileno() == CHILD_FD:
         far.set_inheritable(True)

@@ -8,7 +8,8 @@ gc.disable()  # what is imported stays; the host enables it again when the proje
 from fairway.runner import lifeline  # noqa: E402 - nothing may be imported before
 
 if __name__ == "__main__":
-    lifeline.hold(int(sys.argv[1]), int(sys.argv[2]))  # first: whoever started this host may be killed at any moment
+    # Before anything else: whoever started this host may be killed at any moment.
+    lifeline.hold(int(sys.argv[1]), int(sys.argv[2]))
 
 from fairway.local.leaving import leave  # noqa: E402
 from fairway.runner.host import main  # noqa: E402

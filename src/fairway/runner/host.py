@@ -23,7 +23,7 @@ from fairway.author import describe, parameters, redaction
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
-from fairway.local import descent
+from fairway.local import descent, importing
 from fairway.local.launching import CHILD_FD, HostSetup
 from fairway.runner import attempt, lifeline, processes
 from fairway.runner.channel import Channel
@@ -132,7 +132,7 @@ class Host:
 
     def _describe(self) -> Described:
         try:
-            with lifeline.alone():
+            with importing.apart():
                 module = load_module(self.setup)
             self._project = ImportedProject(module)
             redaction.refresh()

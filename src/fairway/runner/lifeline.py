@@ -5,14 +5,12 @@ Elsewhere the system tells when the other end of a socket is closed, and a handl
 for it, because a host with threads must not fork.
 """
 
-import contextlib
 import ctypes
 import fcntl
 import os
 import select
 import signal
 import sys
-from collections.abc import Generator
 
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _libc = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
@@ -67,14 +65,3 @@ def _is_closed(line: int) -> bool:
     poll = select.poll()
     poll.register(line, 0)  # a closed end is told of without being asked for
     return bool(poll.poll(0))
-
-
-@contextlib.contextmanager
-def alone() -> Generator[None]:
-    """Import a project. A process that it forks and that goes on behind the import ends here, and not as a second host."""
-    owner = os.getpid()
-    try:
-        yield
-    finally:
-        if os.getpid() != owner:
-            os._exit(0)

@@ -6,7 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
-from fairway.local import descent
+from fairway.local import descent, importing
 from fairway.local.launching import HostSetup
 from fairway.runner import attempt, lifeline, processes
 from fairway.runner.channel import Channel
@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
     line.set_inheritable(False)
     channel = Channel(line)
     root = Layout(Path(setup.root)).root
-    with lifeline.alone():
+    with importing.apart():
         project = ImportedProject(load_module(setup))
     descent.enter_step()
     place = attempt.Workplace(project, FileArtifacts(root), FileResults(root), setup.foreign)
