@@ -6,7 +6,7 @@ The project is imported meanwhile, so whatever this file imports delays both (de
 import os
 
 from fairway.local.launching import HostSetup, Launched, launch
-from fairway.spec.errors import NotFound
+from fairway.spec.errors import FairwayError
 
 STORE = ".fairway"
 _ahead: dict[str, Launched] = {}
@@ -38,7 +38,7 @@ def head_start(file: str) -> None:
     path = absolute(file)
     try:
         _ahead[path] = launch_host(path, store_place())
-    except (OSError, NotFound):
+    except (OSError, FairwayError):
         return  # said when the project is asked for
 
 

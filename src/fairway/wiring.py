@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from fairway.headstart import launch_host, store_place
+from fairway.local import descent
 from fairway.local.launching import HostSetup
-from fairway.spec.errors import Interrupted, NotFound, UsageError
+from fairway.spec.errors import FairwayError, Interrupted, NotFound, UsageError
 
 if TYPE_CHECKING:
     from fairway.author.endpoint import Endpoint
@@ -284,8 +285,10 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
         The run: `.ok`, `.phase`, `.result`, `.steps`, `.metrics`; it prints and renders as a summary.
 
     Raises:
-        UsageError: it is not a pipeline, or a parameter is unknown or missing.
+        UsageError: it is not a pipeline, or a parameter is unknown or missing; or it is called while Fairway imports the
+            project: put it under `if __name__ == "__main__":`.
     """
+    descent.refuse_at_import("fw.run")
     from fairway.author import parameters as described
     from fairway.author.pipeline import Pipeline
     from fairway.engine.report import Run
@@ -310,6 +313,8 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
         request = RunRequest(file=file, pickled=pickled, pipeline=pipeline.__name__, values=dict(parameters))
         name, ended = blocking(execute(request, stores, launched, Follower()))
         status = stores.metadata.run(name)
+    except FairwayError as error:
+        raise _as_a_script_shows_it(error) from None
     finally:
         stores.close()
         if pickled:
@@ -317,6 +322,13 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
     if ended.failure is not None and ended.failure.message == "cancelled":
         raise Interrupted(f"run {name} was cancelled", hint=f"`fairway resume {name}` goes on with it")
     return Run(status, stores.load)
+
+
+def _as_a_script_shows_it(error: FairwayError) -> FairwayError:
+    """The error with its hint as a note, and without our own lines: a script or notebook shows it as a traceback."""
+    if error.hint:
+        error.add_note(f"hint: {error.hint}")
+    return error.with_traceback(None)
 
 
 def _file_of(pipeline: "Pipeline[..., object]") -> str:
@@ -560,8 +572,17 @@ def deploy(
 
     Raises:
         NotFound: there is no such model, version or alias.
+        UsageError: it is called while Fairway imports the project: put it under `if __name__ == "__main__":`.
         FairwayError: it did not become ready; what served before serves on.
     """
+    descent.refuse_at_import("fw.deploy")
+    try:
+        return _deployed(what, workers, private)
+    except FairwayError as error:
+        raise _as_a_script_shows_it(error) from None
+
+
+def _deployed(what: "str | Endpoint[..., object]", workers: int | None, private: bool) -> "Deployed":
     import msgspec
 
     from fairway.local.interrupts import blocking

@@ -19,7 +19,9 @@ _POLL = 0.2
 
 
 @click.command("runs")
-@click.option("--limit", default=20, show_default=True, help="How many, newest first.")
+@click.option(
+    "--limit", type=click.IntRange(1, 10**6), default=20, show_default=True, help="How many, newest first."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def runs_command(limit: int, as_json: bool) -> int:
     """List runs, newest first.

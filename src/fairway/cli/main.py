@@ -7,6 +7,7 @@ import sys
 import click
 
 from fairway.cli.story import tell
+from fairway.local import descent
 from fairway.spec.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FairwayError
 
 _COMPLETE = "_FAIRWAY_COMPLETE"
@@ -97,6 +98,9 @@ def main(arguments: list[str] | None = None) -> int:
 
         completing.install()
     try:
+        words = sys.argv[1:] if arguments is None else arguments
+        if words and words[0] in COMMANDS:
+            descent.refuse_at_import(f"`fairway {words[0]}`")
         outcome = cli.main(args=arguments, prog_name="fairway", standalone_mode=False)
     except FairwayError as error:
         _complain(error.message, error.hint)

@@ -1,5 +1,6 @@
 """Commands that set a project or a shell up."""
 
+import os
 from pathlib import Path
 
 import click
@@ -29,9 +30,14 @@ def init_command(template: str, force: bool, as_json: bool) -> int:
     """
     name, needs = templates.TEMPLATES[template]
     target = Path(name)
+    if target.is_symlink():
+        raise UsageError(
+            f"{name} is a link to {os.readlink(name)!r}, and init writes to no file through a link",
+            hint=f"remove the link: `rm {name}`",
+        )
     if target.exists() and not force:
         raise UsageError(f"{name} exists already", hint="`fairway init --force` writes over it")
-    target.write_text(templates.read(template), encoding="utf-8")
+    _write_anew(target, templates.read(template))
     if as_json:
         click.echo(f'{{"template": "{template}", "file": "{name}"}}')
         return EXIT_DONE
@@ -40,6 +46,19 @@ def init_command(template: str, force: bool, as_json: bool) -> int:
         tell(f"it needs: pip install {needs}")
     tell(f"hint: `fairway run {name}`")
     return EXIT_DONE
+
+
+def _write_anew(target: Path, text: str) -> None:
+    """Write a file under a new name and give it its own then: nothing is written through a link, nor to half."""
+    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        with open(fd, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 @click.command("completion")

@@ -87,7 +87,7 @@ def show_command(model: str, as_json: bool) -> int:
 @models_command.command("alias")
 @click.argument("model", cls=Argument, completes="model")
 @click.argument("alias", cls=Argument, completes="alias")
-@click.argument("version", type=int)
+@click.argument("version", type=click.IntRange(0, 2**31 - 1))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     """Let ALIAS name VERSION of MODEL; version 0 removes the alias.

@@ -73,7 +73,7 @@ def deploy_command(
 
 @click.command("rollback")
 @click.argument("endpoint", cls=Argument, completes="endpoint")
-@click.argument("revision", type=click.IntRange(1), default=None, required=False)
+@click.argument("revision", type=click.IntRange(1, 2**31 - 1), default=None, required=False)
 @_JSON
 def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     """Return ENDPOINT to its previous revision, or to REVISION.

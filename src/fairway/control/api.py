@@ -17,6 +17,7 @@ from fairway.engine.endpoints import EndpointEngine
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import NotFound, UsageError
 from fairway.spec.model import ModelSummary, ModelVersion
+from fairway.spec.quantities import whole_number
 from fairway.spec.run import RunStatus, RunSummary
 
 T = TypeVar("T")
@@ -204,6 +205,7 @@ def _name(request: Request) -> str:
 
 def _number(request: Request, name: str, default: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= most:
+    number = whole_number(text, most)
+    if not number:
         raise UsageError(f"{name} is a number from 1 to {most}, not {text[:40]!r}")
-    return int(text)
+    return number

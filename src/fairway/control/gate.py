@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import msgspec
 
+from fairway.spec.quantities import whole_number
+
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -99,7 +101,7 @@ class Gate:
 def bounded(headers: Headers, receive: Receive) -> Receive:
     """The same request, its body refused once it is too large. Raises Refused when it says so at once."""
     for name, value in headers:
-        if name == b"content-length" and (not value.isdigit() or int(value) > BODY_LIMIT):
+        if name == b"content-length" and whole_number(value, BODY_LIMIT) is None:
             raise Refused(413, f"a request has at most {BODY_LIMIT} bytes")
     seen = 0
 

@@ -23,6 +23,7 @@ from fairway.author import redaction
 from fairway.control.api import Api
 from fairway.control.gate import Gate
 from fairway.control.routes import application, public_paths
+from fairway.local import descent
 from fairway.local.listening import bind
 from fairway.local.platforms import PlatformLock
 from fairway.server.protocol import BoundedProtocol
@@ -132,6 +133,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     root = cast("Path", options.root).absolute()
     try:
+        descent.refuse_at_import("the platform")
         serve(root, _say if options.say else _silent)
     except FairwayError as error:
         hint = f"\nhint: {error.hint}" if options.say and error.hint else ""

@@ -25,6 +25,9 @@ Claim = Callable[[str, int, frozenset[int]], int]
 _log = logging.getLogger("fairway")
 _LOOK_SECONDS = 1.0
 _NAME_LENGTH = 63
+_MAX_WORKERS = 64
+_MAX_PORT = 65535
+_MAX_LIMIT = 2**40
 
 
 class EndpointEngine:
@@ -200,10 +203,7 @@ class EndpointEngine:
                 f"{request.name!r} cannot be an endpoint's name",
                 hint="letters a to z, digits, `-`, `_` and `.`, at most 63",
             )
-        if request.workers < 1 or request.workers > 64:
-            raise UsageError(
-                f"{request.workers} workers cannot be started", hint="from 1 to 64: `--workers 2`"
-            )
+        _check_numbers(request)
         revision = RevisionSpec(
             endpoint=request.name,
             number=0,
@@ -323,6 +323,19 @@ def _key(request: DeployRequest, current: RevisionSpec | None) -> tuple[str, str
         return "", ""
     key = secrets.token_urlsafe(32)
     return key, hashlib.sha256(key.encode()).hexdigest()
+
+
+def _check_numbers(request: DeployRequest) -> None:
+    """Refuse numbers that no server can be started with. Raises UsageError."""
+    if not 1 <= request.workers <= _MAX_WORKERS:
+        raise UsageError(
+            f"{request.workers} workers cannot be started", hint=f"from 1 to {_MAX_WORKERS}: `--workers 2`"
+        )
+    if not 0 <= request.port <= _MAX_PORT:
+        raise UsageError(f"there is no port {request.port}", hint=f"from 1 to {_MAX_PORT}: `--port 8000`")
+    for name, limit in msgspec.structs.asdict(request.limits).items():
+        if not 0 <= limit <= _MAX_LIMIT:
+            raise UsageError(f"a limit of {limit} for {name} cannot be kept", hint=f"from 0 to {_MAX_LIMIT}")
 
 
 def _usable(name: str) -> bool:

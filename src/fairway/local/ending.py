@@ -5,7 +5,8 @@ import os
 import signal
 from collections.abc import Iterable
 
-from fairway.local.launching import MARK, Launched
+from fairway.local import descent
+from fairway.local.launching import Launched
 
 _SWEEPS = 100
 
@@ -35,9 +36,8 @@ def end(launched: Launched, groups: Iterable[int]) -> str:
 
 def _end_marked(mark: str) -> None:
     """Kill what carries a mark until nothing does: a process may start another while it is looked for."""
-    wanted = f"{MARK}={mark}".encode()
     for _ in range(_SWEEPS):
-        found = [pid for pid in _processes() if wanted in _environment(pid)]
+        found = [pid for pid in _processes() if descent.descends(pid, mark)]
         if not found:
             return
         for pid in found:
@@ -50,12 +50,3 @@ def _processes() -> list[int]:
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
         return []
-
-
-def _environment(pid: int) -> bytes:
-    """What a process was started with; nothing for one that is gone or not ours."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return file.read()
-    except OSError:
-        return b""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from fairway.local.launching import TOKEN
 from fairway.spec.errors import FairwayError
 from fairway.spec.project import EnvironmentSpec
 
@@ -125,6 +126,7 @@ async def _run(command: list[str], environment: EnvironmentSpec) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        env={name: value for name, value in os.environ.items() if name != TOKEN},
     )
     try:
         output, _ = await process.communicate()

@@ -84,9 +84,13 @@ class LocalHost(asyncio.Protocol):
         try:
             await asyncio.wait_for(asyncio.shield(self._gone), _QUIT_SECONDS)
         except TimeoutError:
-            if self._transport is not None:
-                self._transport.abort()
-            self._end()
+            self.end()
+
+    def end(self) -> None:
+        """End it now, with all that it started."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._end()
 
     def lost(self) -> HostLost:
         """The error for a host that ended while it was needed."""
@@ -179,8 +183,12 @@ class LocalExecutor:
     ) -> tuple[LocalHost, ProjectSpec]:
         self._count += 1
         host = LocalHost(launched, f"host-{self._count}")
-        await host.connect(hear)
-        described = await host.described
+        try:
+            await host.connect(hear)
+            described = await host.described
+        except BaseException:
+            host.end()  # also when somebody lost patience: it may be importing for long yet
+            raise
         if described.project is None:
             await host.close()
             raise import_error(described.failure)

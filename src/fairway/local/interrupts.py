@@ -40,11 +40,17 @@ class Interrupts:
                     self._loop.remove_signal_handler(number)
 
 
-def blocking(work: Coroutine[object, object, T]) -> T:
-    """Run a coroutine to its end, also where this thread has an event loop already, as in a notebook."""
+def _has_a_loop() -> bool:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
+        return False
+    return True
+
+
+def blocking(work: Coroutine[object, object, T]) -> T:
+    """Run a coroutine to its end, also where this thread has an event loop already, as in a notebook."""
+    if not _has_a_loop():
         return asyncio.run(work)
     outcome: list[T] = []
     errors: list[BaseException] = []

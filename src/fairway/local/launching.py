@@ -8,13 +8,15 @@ import os
 import socket
 import sys
 
+from fairway.local import descent
 from fairway.spec.errors import NotFound
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-MARK = "FAIRWAY_HOST"
-"""Set for a host and so for all that descends from it: how its orphans are known when it is gone."""
+TOKEN = "FAIRWAY_TOKEN"
+"""Kept from hosts, steps and installers: with it, other people's code could act as the person who started the run."""
 
-_CHILD_FD = 3
+CHILD_FD = 3
+"""Where a process that is started has its socket."""
 
 
 class Launched:
@@ -67,19 +69,23 @@ def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
 
     Raises:
         NotFound: there is no such project file.
+        UsageError: a project starts this host when it is imported, or too many runs are inside one another.
     """
+    mark = descent.next_mark()
     if setup.project and not os.path.isfile(setup.project):
         raise NotFound(
             f"there is no file {setup.project}", hint="`fairway init` writes a project to start from"
         )
     near, far = socket.socketpair()
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
-    mark = environment[MARK] = os.urandom(8).hex()
+    environment[descent.MARK] = mark
+    environment.pop(TOKEN, None)
     if path:
         environment["PYTHONPATH"] = path
-    command = [python or sys.executable, "-P", "-m", "fairway.runner", *setup.words(_CHILD_FD)]
-    actions = [(os.POSIX_SPAWN_DUP2, 2, 1), (os.POSIX_SPAWN_DUP2, far.fileno(), _CHILD_FD)]
-    if far.fileno() == _CHILD_FD:
+    words = [str(os.getpid()), *setup.words(CHILD_FD)]
+    command = [python or sys.executable, "-P", "-m", "fairway.runner", *words]
+    actions = [(os.POSIX_SPAWN_DUP2, 2, 1), (os.POSIX_SPAWN_DUP2, far.fileno(), CHILD_FD)]
+    if far.fileno() == CHILD_FD:
         far.set_inheritable(True)
         actions = actions[:1]
     pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setpgroup=0)

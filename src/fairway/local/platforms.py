@@ -15,6 +15,7 @@ from types import TracebackType
 
 import msgspec
 
+from fairway.local import descent
 from fairway.local.workers import is_alive, last_words, write_private
 from fairway.spec.errors import FairwayError, StorageError, UsageError
 
@@ -97,8 +98,10 @@ def start(root: Path) -> PlatformRecord:
 
     Raises:
         FairwayError: it ended, with its last words, or took too long.
+        UsageError: a step or a project file starts it.
         StorageError: the store cannot be written.
     """
+    descent.refuse_in_step("the platform")
     log = root / "platform" / "log"
     try:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

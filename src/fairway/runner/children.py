@@ -9,7 +9,8 @@ import time
 import msgspec
 
 from fairway.author import redaction
-from fairway.runner import processes
+from fairway.local import descent
+from fairway.runner import lifeline, processes
 from fairway.spec.wire import Splitter
 
 _KILL_AFTER = 2.0
@@ -62,8 +63,9 @@ class Child:
     def become(self, host: int) -> None:
         """In the child: a session of its own, output to the pipe, no input, ordinary signals, death with the host."""
         os.setsid()
-        processes.die_with_parent(signal.SIGKILL, host)
-        processes.become_subreaper()
+        lifeline.hold(host, self.far_line.fileno())
+        lifeline.become_subreaper()
+        descent.enter_step()
         os.close(self.output)
         self.line.close()
         os.dup2(self.far_output, 1)

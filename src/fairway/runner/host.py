@@ -23,8 +23,9 @@ from fairway.author import describe, parameters, redaction
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
-from fairway.local.launching import HostSetup
-from fairway.runner import attempt, processes
+from fairway.local import descent, importing
+from fairway.local.launching import CHILD_FD, HostSetup
+from fairway.runner import attempt, lifeline, processes
 from fairway.runner.channel import Channel
 from fairway.runner.children import Child, Limits
 from fairway.runner.values import Values
@@ -96,9 +97,11 @@ class Host:
 
     def serve(self) -> int:
         """Import, describe, then work; returns the exit status."""
-        processes.die_with_parent(signal.SIGTERM)
-        processes.become_subreaper()
+        parent = os.getppid()
+        lifeline.become_subreaper()
+        descent.enter(os.environ[descent.MARK])
         self.engine.set_inheritable(False)
+        os.register_at_fork(after_in_child=self._let_go)
         self._say(self._describe())
         self._flush()
         gc.collect()
@@ -107,6 +110,7 @@ class Host:
         self._selector.register(self.engine, selectors.EVENT_READ, self._hear)
         wakeup = processes.watch_children()
         signal.signal(signal.SIGTERM, self._asked_to_end)
+        lifeline.hold_politely(parent, self.engine.fileno())
         self._selector.register(wakeup, selectors.EVENT_READ, lambda: self._reap(wakeup))
         while not self._quitting:
             for key, _ in self._selector.select(self._pause()):
@@ -128,7 +132,8 @@ class Host:
 
     def _describe(self) -> Described:
         try:
-            module = load_module(self.setup)
+            with importing.apart():
+                module = load_module(self.setup)
             self._project = ImportedProject(module)
             redaction.refresh()
             spec = describe.describe(self.setup.project, module)
@@ -225,10 +230,6 @@ class Host:
         status = 1
         try:
             child.become(host)
-            self.engine.close()
-            self._selector.close()
-            for sibling in self._children.values():
-                sibling.close()
             if self._quitting:
                 raise processes.Terminated
             channel = Channel(child.far_line)
@@ -242,18 +243,25 @@ class Host:
         finally:
             os._exit(status)
 
+    def _let_go(self) -> None:
+        """In every process that is forked from this one, by us or by the project: what is the host's is closed."""
+        self.engine.close()
+        self._selector.close()
+        for child in self._children.values():
+            child.close()
+        self._children.clear()  # their numbers may be those of other files by the next fork
+
     def _spawn(self, child: Child) -> int:
-        line, output = child.far_line.fileno(), child.far_output
-        command = [sys.executable, "-P", "-m", "fairway.runner.spawned", *self.setup.words(line)]
+        words = [str(os.getpid()), *self.setup.words(CHILD_FD)]
+        command = [sys.executable, "-P", "-m", "fairway.runner.spawned", *words]
+        # The line gets a number in the new process only: a thread of the project may start a program just now.
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_DUP2, output, 1),
-            (os.POSIX_SPAWN_DUP2, output, 2),
+            (os.POSIX_SPAWN_DUP2, child.far_output, 1),
+            (os.POSIX_SPAWN_DUP2, child.far_output, 2),
+            (os.POSIX_SPAWN_DUP2, child.far_line.fileno(), CHILD_FD),
         ]
-        os.set_inheritable(line, True)
-        pid = os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
-        os.set_inheritable(line, False)
-        return pid
+        return os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
 
     def _send(self, child: Child) -> None:
         """Send what waits for a child; what it does not take now goes when it does, and nobody waits for it."""

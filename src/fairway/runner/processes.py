@@ -1,10 +1,9 @@
-"""What the operating system offers to keep processes together: death signals, subreaping, memory of a group.
+"""What the operating system tells of processes and does to them: their ends, their memory, their descendants.
 
 Linux has all of it; elsewhere a call does what it can. Knows nothing of steps.
 """
 
 import contextlib
-import ctypes
 import os
 import resource
 import select
@@ -17,32 +16,15 @@ from pathlib import Path
 
 from fairway.spec.run import Usage
 
-_LINUX = sys.platform.startswith("linux")
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in which the system counts a process's peak of memory."""
 _MANY = 1 << 16
 _FORK_SAFE = (b"jemalloc_bg_thd",)
-_libc = ctypes.CDLL(None) if _LINUX else None
 
 
 class Terminated(BaseException):
     """This process was asked to end, by a cancelled run or a timeout: `finally` blocks run, and nothing else."""
-
-
-def become_subreaper() -> None:
-    """Let orphans among our descendants become our children, so that they can be found and ended."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-
-
-def die_with_parent(number: signal.Signals, parent: int = 0) -> None:
-    """Have this process sent a signal when the one that made it dies; `parent` may have died before this call."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0)
-    if parent and os.getppid() != parent:
-        os.kill(os.getpid(), number)
 
 
 def unwind_on_termination() -> None:

@@ -6,8 +6,9 @@ import socket
 import sys
 from pathlib import Path
 
+from fairway.local import descent, importing
 from fairway.local.launching import HostSetup
-from fairway.runner import attempt, processes
+from fairway.runner import attempt, lifeline, processes
 from fairway.runner.channel import Channel
 from fairway.runner.host import ImportedProject, load_module
 from fairway.stores import FileArtifacts, FileResults, Layout
@@ -15,16 +16,19 @@ from fairway.stores import FileArtifacts, FileResults, Layout
 
 def main(words: list[str]) -> int:
     """Carry out the attempt whose order comes first on the line to the host; returns the exit status."""
-    processes.die_with_parent(signal.SIGKILL)
-    processes.become_subreaper()
+    lifeline.hold(int(words[0]), int(words[1]))
+    lifeline.become_subreaper()
     signal.signal(signal.SIGINT, signal.default_int_handler)
     processes.unwind_on_termination()
-    fd, setup = HostSetup.from_words(words)
-    channel = Channel(socket.socket(fileno=fd))
+    fd, setup = HostSetup.from_words(words[1:])
+    line = socket.socket(fileno=fd)
+    line.set_inheritable(False)
+    channel = Channel(line)
     root = Layout(Path(setup.root)).root
-    place = attempt.Workplace(
-        ImportedProject(load_module(setup)), FileArtifacts(root), FileResults(root), setup.foreign
-    )
+    with importing.apart():
+        project = ImportedProject(load_module(setup))
+    descent.enter_step()
+    place = attempt.Workplace(project, FileArtifacts(root), FileResults(root), setup.foreign)
     return attempt.run(channel.order(), channel, place)
 
 

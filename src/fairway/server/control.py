@@ -60,6 +60,11 @@ class Control:
         self._server.close()
         Path(self._path).unlink(missing_ok=True)
 
+    def let_go(self) -> None:
+        """In a forked process: close what is the worker's, and leave the socket's name alone."""
+        if self._server.fileno() >= 0:
+            os.close(self._server.detach())
+
     def _start(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)

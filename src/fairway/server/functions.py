@@ -17,6 +17,7 @@ import msgspec
 from fairway import formats
 from fairway.author import describe, session
 from fairway.author.endpoint import Endpoint, bare
+from fairway.local import descent, importing
 from fairway.server import openapi
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json, too_many
 from fairway.server.gathering import Gatherer
@@ -90,7 +91,8 @@ class FunctionService:
     def __init__(self, spec: WorkerSpec, store: FileArtifacts, metrics: Metrics) -> None:
         revision = spec.revision
         session.enter(EndpointSession(spec, store))
-        module = describe.load(str(Path(spec.project) / revision.module))
+        with descent.marked(), importing.apart():
+            module = describe.load(str(Path(spec.project) / revision.module))
         endpoint = describe.declared(module)[2].get(revision.function)
         if endpoint is None:
             raise NotFound(f"{revision.module} declares no endpoint {revision.function!r}")

@@ -13,6 +13,7 @@ import numpy as np
 from fairway.formats import Predictor
 from fairway.server.answers import Answer, Refusal
 from fairway.spec.model import Signature, TensorSpec
+from fairway.spec.quantities import whole_number
 
 Arrays = dict[str, Any]
 
@@ -71,9 +72,10 @@ def decode(body: bytes, json_length: bytes) -> tuple[InferRequest, memoryview]:
     """The request and its binary part. `json_length` is the header of the binary extension, or empty. Raises Refusal."""
     end = len(body)
     if json_length:
-        if not json_length.isdigit() or int(json_length) > len(body):
+        length = whole_number(json_length, len(body))
+        if length is None:
             raise Refusal(400, "Inference-Header-Content-Length does not fit the body")
-        end = int(json_length)
+        end = length
     try:
         request = _decoder.decode(body if end == len(body) else body[:end])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -44,6 +45,8 @@ class Worker:
     def __init__(self, spec: WorkerSpec, fd: int) -> None:
         self._spec = spec
         self._listening = socket.socket(fileno=fd)
+        self._listening.set_inheritable(False)
+        self._accepting: socket.socket | None = None
         self.phase = "starting"
         self.reason = ""
         self._samples = ""
@@ -57,6 +60,7 @@ class Worker:
         """Serve until told to drain; returns the exit status."""
         control = Control(self._spec.control, self._listening.fileno(), self.status, self.drain)
         control.open()
+        os.register_at_fork(after_in_child=partial(self._let_go, control))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.drain)
         loop.add_signal_handler(signal.SIGINT, self.drain)
@@ -83,6 +87,13 @@ class Worker:
             "reason": self.reason,
             "in_flight": self._in_flight(),
         }
+
+    def _let_go(self, control: Control) -> None:
+        """In every process that the project forks: what is the worker's is closed, or its port would stay taken."""
+        control.let_go()
+        for listening in (self._listening, self._accepting):
+            if listening is not None and listening.fileno() >= 0:
+                os.close(listening.detach())  # `close` waits for the loop, which goes on in the other process
 
     def drain(self) -> None:
         """Take no new connections, close the open ones politely, and end."""
@@ -140,8 +151,8 @@ class Worker:
         config.load()
         server = self._server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
-        self._listening.set_inheritable(False)
-        await server.startup(sockets=[self._listening.dup()])
+        self._accepting = self._listening.dup()
+        await server.startup(sockets=[self._accepting])
         self.phase = "ready"
         await self._draining.wait()
         for listener in server.servers:

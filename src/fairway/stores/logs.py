@@ -12,6 +12,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 
+from fairway.spec.quantities import whole_number
 from fairway.stores.durable import make_folders, write_all
 from fairway.stores.faults import FULL, Explaining
 from fairway.stores.layout import Layout, original_name, safe_name
@@ -130,8 +131,9 @@ class FileLogs:
         found: list[tuple[str, int]] = []
         for name in names:
             step, _, attempt = name.rpartition(".")
-            if step and attempt.isdecimal():
-                found.append((original_name(step), int(attempt)))
+            number = whole_number(attempt)
+            if step and number is not None:
+                found.append((original_name(step), number))
         return found
 
     def _write(self, stream: _Stream, data: bytes) -> None:

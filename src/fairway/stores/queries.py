@@ -14,9 +14,13 @@ from fairway.spec.endpoint import EndpointStatus, RevisionSpec
 from fairway.spec.errors import NotFound, StorageError, UsageError
 from fairway.spec.event import Body, ModelRegistered, RevisionCreated, StepEnded
 from fairway.spec.model import ModelSummary, ModelVersion
+from fairway.spec.quantities import whole_number
 from fairway.spec.run import Phase, RunStatus, RunSummary
 from fairway.stores import chain, schema
 from fairway.stores.folding import RunFold
+
+_SHOWN = 40
+"""Characters of what was asked for that an error repeats."""
 
 
 class CacheHit(msgspec.Struct, kw_only=True):
@@ -145,7 +149,7 @@ def resolve(db: sqlite3.Connection, reference: str) -> ModelVersion:
         raise UsageError(
             f"{reference!r} does not name a version", hint='write "churn", "churn:3" or "churn@champion"'
         )
-    number = alias(db, model, rest) if separator == "@" else int(rest) if separator else 0
+    number = alias(db, model, rest) if separator == "@" else whole_number(rest) or 0
     found = version(db, model, number) if number or not separator else None
     if found is not None:
         return found
@@ -165,7 +169,8 @@ def _missing(db: sqlite3.Connection, model: str, rest: str) -> ModelVersion:
             f"model {model} has no alias {rest[1:]!r}",
             hint=f"{known}; set one with `fairway models alias {model} {rest[1:]} VERSION`",
         )
-    raise NotFound(f"model {model} has no version {rest[1:]}", hint=f"the newest is {model}:{newest.version}")
+    asked = rest[1:] if len(rest) <= _SHOWN else f"{rest[1:_SHOWN]}…"
+    raise NotFound(f"model {model} has no version {asked}", hint=f"the newest is {model}:{newest.version}")
 
 
 def no_model(db: sqlite3.Connection | None, model: str) -> NotFound:

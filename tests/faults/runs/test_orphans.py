@@ -135,8 +135,9 @@ def _name(pid: int) -> str:
 
 
 HOST_FORGETS = """
+import fairway.runner.lifeline as lifeline
 import fairway.runner.processes as processes
-processes.die_with_parent = lambda *words: None
+lifeline.die_with_parent = lambda *words: None
 processes.kill_strays = lambda known: None
 """
 
