@@ -23,7 +23,7 @@ def main(words: list[str]) -> int:
     channel = Channel(socket.socket(fileno=fd))
     root = Layout(Path(setup.root)).root
     place = attempt.Workplace(
-        ImportedProject(load_module(setup)), FileArtifacts(root), FileResults(root), setup.foreign
+        ImportedProject(load_module(setup)), FileArtifacts(root), FileResults(root), setup.foreign, root
     )
     return attempt.run(channel.order(), channel, place)
 
