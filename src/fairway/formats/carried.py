@@ -8,7 +8,7 @@ no format of a model; runs code, so only content of a trusted origin comes here.
 import builtins
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import resolve_name, spec_from_file_location
@@ -23,7 +23,7 @@ _staying: set[str] = set()
 
 
 @contextmanager
-def modules_of(digest: str, folder: Path, *, alone: bool) -> Iterator[None]:
+def modules_of(digest: str, folder: Path, *, alone: bool) -> Generator[None, None]:
     """Within this context, names of modules mean the carried ones.
 
     Args:
@@ -48,9 +48,7 @@ class Bundle:
     """The source files that travel with one model, as modules."""
 
     def __init__(self, folder: Path) -> None:
-        self.files = {
-            _module_name(path.relative_to(folder)): path for path in sorted(folder.rglob("*.py"))
-        }
+        self.files = {_module_name(path.relative_to(folder)): path for path in sorted(folder.rglob("*.py"))}
         self.folders = {
             ".".join(path.relative_to(folder).parts): path for path in folder.rglob("*") if path.is_dir()
         }
@@ -78,7 +76,7 @@ class Bundle:
             return self._same
 
     @contextmanager
-    def entered(self) -> Iterator[None]:
+    def entered(self) -> Generator[None, None]:
         """Put the carried modules in the place of the process's own of the same names, for this thread."""
         with _lock:
             if _entered and _entered[-1] is self:

@@ -40,18 +40,23 @@ def reached(value: Any) -> list[object]:
     """
     found: dict[int, object] = {}
 
-    class Walk(load("cloudpickle").Pickler):  # type: ignore[misc]
+    base: Any = load("cloudpickle").Pickler
+
+    class Walk(base):
         def reducer_override(self, item: Any) -> Any:
-            met = item if isinstance(item, type | FunctionType | ModuleType) else type(item)
+            met: object = item if isinstance(item, type | FunctionType | ModuleType) else type(item)
             found.setdefault(id(met), met)
-            return super().reducer_override(item)
+            return base.reducer_override(self, item)
 
     class Nowhere:
         def write(self, data: Any) -> int:
             return len(data)
 
+    def left_out(buffer: object) -> None:
+        """Copy no large array."""
+
     try:
-        Walk(Nowhere(), protocol=5, buffer_callback=lambda _: None).dump(value)
+        Walk(Nowhere(), protocol=5, buffer_callback=left_out).dump(value)
     except Exception as error:
         raise _unwritten(value, error) from error
     return list(found.values())

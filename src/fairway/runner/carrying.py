@@ -49,27 +49,22 @@ def needs_of(model: object, form: str) -> Needs:
     inside: list[str] = []
     for item in codecs.reached(model) if form != "keras" else _layers(model):
         module = item.__name__ if isinstance(item, ModuleType) else str(getattr(item, "__module__", None))
-        if not source.is_project(module):
+        if module != "__main__" and not _is_ours(module):
             continue
         name = module if isinstance(item, ModuleType) else f"{module}.{getattr(item, '__qualname__', '?')}"
         if isinstance(item, ModuleType) or _is_found(item, module):
             held[name] = module
         else:
             inside.append(name)
-    needs = Needs(held=tuple(sorted(held)), inside=tuple(sorted(set(inside))))
+    outer = tuple(f"{name}." for name in inside)
+    own = {name for name in inside if not name.startswith(outer)}
+    needs = Needs(held=tuple(sorted(held)), inside=tuple(sorted(own)))
     return _with_files(needs, list(held.values()))
 
 
 def loaded() -> list[str]:
     """Names of all modules of the project that are loaded now and have a source file."""
-    return [
-        name
-        for name, module in list(sys.modules.items())
-        if name != "__main__"
-        and source.is_project(name)
-        and str(getattr(module, "__file__", "")).endswith(".py")
-        and not getattr(module, "__name__", name).startswith("__mp_")
-    ]
+    return [name for name in list(sys.modules) if name != "__main__" and _is_ours(name)]
 
 
 def write(needs: Needs, folder: Path) -> None:
@@ -111,7 +106,7 @@ def _with_neighbours(names: Iterable[str]) -> list[str]:
             if not isinstance(value, type | FunctionType | ModuleType):
                 continue
             name = value.__name__ if isinstance(value, ModuleType) else value.__module__
-            if name not in found and name != "__main__" and source.is_project(name):
+            if name not in found and name != "__main__" and _is_ours(name):
                 found[name] = None
                 queue.append(name)
     return list(found)
@@ -121,6 +116,12 @@ def _layers(model: object) -> list[object]:
     """The classes of a model and of its layers."""
     layers = cast("list[object]", getattr(model, "layers", []))
     return [type(part) for part in (model, *layers)]
+
+
+def _is_ours(module: str) -> bool:
+    """Whether a loaded module is made of a source file of the project; some libraries make up modules without a file."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    return source.is_project(module) and isinstance(path, str) and path.endswith(".py") and Path(path).is_file()
 
 
 def _is_found(item: object, module: str) -> bool:

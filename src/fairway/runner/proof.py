@@ -66,7 +66,9 @@ def prove(candidate: Candidate, store: Path, without: Iterable[Path] = ()) -> Pr
             return msgspec.json.decode((folder / _ANSWER).read_bytes(), type=Proof)
         except (OSError, msgspec.DecodeError):
             lines = (folder / _PRINTED).read_text(errors="replace").strip().splitlines()
-            return Proof(f"the process ended with status {status}" + (f": {lines[-1][:300]}" if lines else ""))
+            return Proof(
+                f"the process ended with status {status}" + (f": {lines[-1][:300]}" if lines else "")
+            )
 
 
 def _environment(hidden: set[Path]) -> dict[str, str]:

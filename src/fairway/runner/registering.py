@@ -97,7 +97,9 @@ def _forms(candidate: Candidate, model: object, needs: Needs, values: Values) ->
     """Ways to keep the model, the best first."""
     replace = msgspec.structs.replace
     if candidate.artifact.code:
-        yield replace(candidate, sources=carrying.entries(cast("Path", values.open(sources_of(candidate.artifact)))))
+        yield replace(
+            candidate, sources=carrying.entries(cast("Path", values.open(sources_of(candidate.artifact))))
+        )
         return
     if not needs.held:
         yield replace(candidate, inside=needs.inside)
@@ -126,7 +128,9 @@ def _with_sources(candidate: Candidate, needs: Needs, values: Values) -> Candida
 
 def _folders(needs: Needs) -> list[Path]:
     """The folders in which the modules' names are found."""
-    return [path.parents[name.count(".") + (path.name == "__init__.py")] for name, path in needs.files.items()]
+    return [
+        path.parents[name.count(".") + (path.name == "__init__.py")] for name, path in needs.files.items()
+    ]
 
 
 def _refused(proof: Proof, needs: Needs) -> FairwayError:

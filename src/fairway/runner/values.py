@@ -62,6 +62,8 @@ class Values:
 
     def save_sources(self, folder: Path) -> str:
         """Store the source files that travel with a model; returns the digest of their manifest."""
+        for path in folder.rglob("*.py"):
+            _refuse_secrets(path.read_bytes(), f"the file {path.relative_to(folder)}, which a model needs,")
         return self._store.put_folder(folder)[0]
 
     def open(self, artifact: Artifact) -> Path | bytes:
@@ -70,12 +72,7 @@ class Values:
 
     def put(self, form: str, data: bytes, kind: str, note: str = "") -> Artifact:
         """Store content that is encoded already, inline when it is small."""
-        secret = redaction.live().found(data)
-        if secret:
-            raise SerializationError(
-                f"a value of type {kind or form} holds the value of the secret {secret}, which is not stored",
-                hint=f'hand over `fw.Secret("{secret.partition(",")[0]}")` and reveal it where it is needed',
-            )
+        _refuse_secrets(data, f"a value of type {kind or form}")
         small = len(data) <= INLINE_LIMIT
         digest = hashlib.sha256(data).hexdigest() if small else self._store.put_bytes(data)
         self._verified.add(digest)
@@ -137,6 +134,16 @@ class Values:
         if own:
             return (File if artifact.format == "file" else Folder)(cast("Path", value))
         return value
+
+
+def _refuse_secrets(data: bytes, what: str) -> None:
+    """Raise SerializationError for content that holds the value of a secret."""
+    secret = redaction.live().found(data)
+    if secret:
+        raise SerializationError(
+            f"{what} holds the value of the secret {secret}, which is not stored",
+            hint=f'hand over `fw.Secret("{secret.partition(",")[0]}")` and reveal it where it is needed',
+        )
 
 
 def _holds_ref(value: object) -> bool:
