@@ -15,20 +15,24 @@ from fairway.spec.errors import SerializationError
 def encode(value: Any, *, by_value: Sequence[ModuleType] = ()) -> Encoded:
     """Any value. Raises SerializationError naming the type when it cannot be pickled.
 
-    Classes and functions of the modules in `by_value` are written whole, to be read where those cannot be imported.
+    Classes and functions of the modules in `by_value` are written whole, to be read where those cannot be imported. They
+    do not keep the place of their file, which is not there either.
     """
     cloudpickle = load("cloudpickle")
     own: list[ModuleType] = []
+    places: list[object] = []
     try:
         for module in by_value:
             cloudpickle.register_pickle_by_value(module)
             own.append(module)
+            places.append(vars(module).pop("__file__", None))
         data = cloudpickle.dumps(value, protocol=5)
     except Exception as error:
         raise _unwritten(value, error) from error
     finally:
-        for module in own:
+        for module, place in zip(own, places, strict=False):
             cloudpickle.unregister_pickle_by_value(module)
+            vars(module)["__file__"] = place
     return Encoded(format="pickle", kind=kind_of(value), note="pickled", data=data)
 
 

@@ -92,7 +92,10 @@ def test_a_process_with_the_same_sources_uses_its_own_modules(bundle: Made, proj
 
 
 def test_a_process_that_serves_one_model_keeps_its_modules(bundle: Made, project: Path) -> None:
-    made = bundle(staying="import importlib\ndef late(): return importlib.import_module('latecomer').X\n", latecomer="X = 5")
+    made = bundle(
+        staying="import importlib\ndef late(): return importlib.import_module('latecomer').X\n",
+        latecomer="X = 5",
+    )
     try:
         assert made.stay()
         import staying
