@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import msgspec
 import pytest
 from projects import Project
 
+from fairway.formats import carried
 from fairway.server.models import ModelService
 from fairway.spec.endpoint import RevisionSpec
 from fairway.spec.errors import FairwayError
@@ -86,6 +88,16 @@ class Planted:
         """Load the version as a worker does."""
         metrics = SimpleNamespace(batch=lambda *_: None, depth=0)
         return ModelService(RevisionSpec(endpoint="toy", number=1, model=version), self.store, metrics)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def _forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A worker keeps the modules of its model; this process must not."""
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
+    monkeypatch.setattr(carried, "_staying", set[str]())
+    monkeypatch.setattr(carried, "_bundles", dict[str, carried.Bundle]())
+    yield
+    sys.modules.pop("project", None)
 
 
 @pytest.mark.parametrize(

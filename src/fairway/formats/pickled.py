@@ -4,7 +4,7 @@ Everything stored this way is visible as format "pickle". Knows no framework.
 """
 
 from collections.abc import Sequence
-from types import FunctionType, ModuleType
+from types import MethodType, ModuleType
 from typing import Any
 
 from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
@@ -48,8 +48,9 @@ def reached(value: Any) -> list[object]:
 
     class Walk(base):
         def reducer_override(self, item: Any) -> Any:
-            met: object = item if isinstance(item, type | FunctionType | ModuleType) else type(item)
-            found.setdefault(id(met), met)
+            named = hasattr(item, "__qualname__") and not isinstance(item, MethodType)  # such as a cached function
+            for met in (item,) if named or isinstance(item, ModuleType) else (type(item),):
+                found.setdefault(id(met), met)
             return base.reducer_override(self, item)
 
     class Nowhere:
