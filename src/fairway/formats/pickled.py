@@ -48,7 +48,9 @@ def reached(value: Any) -> list[object]:
 
     class Walk(base):
         def reducer_override(self, item: Any) -> Any:
-            named = hasattr(item, "__qualname__") and not isinstance(item, MethodType)  # such as a cached function
+            named = hasattr(item, "__qualname__") and not isinstance(
+                item, MethodType
+            )  # such as a cached function
             for met in (item,) if named or isinstance(item, ModuleType) else (type(item),):
                 found.setdefault(id(met), met)
             return base.reducer_override(self, item)

@@ -16,7 +16,9 @@ MODEL, CODE, OTHER = "a" * 64, "b" * 64, "c" * 64
 def version(code: str = CODE, step: str = "register", **lineage: object) -> ModelVersion:
     artifact = Artifact(format="pickle", digest=MODEL, size=1, code=code)
     made_by = msgspec.structs.replace(Lineage(run="r", step=step), **lineage)
-    return ModelVersion(name="m", version=1, candidate=Candidate(name="m", artifact=artifact), lineage=made_by)
+    return ModelVersion(
+        name="m", version=1, candidate=Candidate(name="m", artifact=artifact), lineage=made_by
+    )
 
 
 def ended(step: str, *outputs: Artifact) -> Event:
