@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import cast
 
 import msgspec
@@ -75,7 +75,13 @@ def class_text(kind: type) -> str | None:
 
 def module_texts(name: str) -> Iterator[tuple[str, str]]:
     """Names and sources of a project module and of all project modules that it imports, directly or not."""
-    queue, seen = [name], {""}
+    for module, path in module_files([name]):
+        yield module, _file(path).text
+
+
+def module_files(names: list[str]) -> Iterator[tuple[str, str]]:
+    """Names and files of project modules and of all project modules that they import, directly or not."""
+    queue, seen = list(names), {""}
     while queue:
         module = queue.pop()
         parent = module.rpartition(".")[0]
@@ -86,10 +92,28 @@ def module_texts(name: str) -> Iterator[tuple[str, str]]:
         path = _project_file(module)
         if path is None:
             continue
+        yield module, path
         file = _file(path)
-        yield module, file.text
         package = module if Path(path).name == "__init__.py" else parent
         queue += sorted(_absolute(imported, package) for imported in file.imports)
+
+
+def is_as_imported(module: ModuleType, content: bytes) -> bool:
+    """Whether the functions and classes of a loaded module are those of a source, so that it was not changed since."""
+    path = module.__file__ or ""
+    try:
+        codes = set(_all_codes(compile(content, path, "exec", dont_inherit=True)))
+    except (SyntaxError, ValueError):
+        return False
+    values = list(vars(module).values())
+    values += [
+        member
+        for kind in values
+        if isinstance(kind, type) and kind.__module__ == module.__name__
+        for member in vars(kind).values()
+    ]
+    compiled = [value.__code__ for value in values if isinstance(value, FunctionType)]
+    return all(code in codes for code in compiled if code.co_filename == path)
 
 
 def global_names(compiled: CodeType) -> list[tuple[str, ...]]:

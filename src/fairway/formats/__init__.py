@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         signature_of,
     )
     from fairway.formats.models.parity import Parity, check_parity
-    from fairway.formats.models.predictor import NativePredictor, Predictor, load_predictor
+    from fairway.formats.models.predictor import NativePredictor, Predictor, load_model, load_predictor
     from fairway.formats.models.rows import nullable_columns, outputs_to_rows, refuse_missing, rows_to_inputs
     from fairway.formats.models.samples import Arrays, decode_samples, encode_samples
 
@@ -44,6 +44,7 @@ _HOMES = {
     "figure_svg": "matplotlib",
     "is_figure": "matplotlib",
     "kind_of": "encoded",
+    "load_model": "models.predictor",
     "load_predictor": "models.predictor",
     "nullable_columns": "models.rows",
     "outputs_to_rows": "models.rows",
@@ -74,6 +75,7 @@ __all__ = [
     "figure_svg",
     "is_figure",
     "kind_of",
+    "load_model",
     "load_predictor",
     "nullable_columns",
     "outputs_to_rows",

@@ -44,7 +44,7 @@ def digest_of(node: Node, resolve: Resolve) -> str:
     if isinstance(node, RefData):
         return digest_of(resolve(node), resolve)
     if isinstance(node, Artifact):
-        return f"{node.format}:{node.digest}"
+        return f"{node.format}:{node.digest}" + (f":{node.code}" if node.code else "")
     inner = [digest_of(child, resolve) for child in (*node.keys, *node.items)]
     return hashlib.sha256(f"{node.container}{len(node.keys)}{inner}".encode()).hexdigest()
 

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, cast
 
 import msgspec
@@ -44,12 +45,18 @@ class Project(Protocol):
 
 
 class Workplace(msgspec.Struct, frozen=True):
-    """What a child needs besides its orders; `foreign` is whether it is another environment than the project's own."""
+    """What a child needs besides its orders.
+
+    Attributes:
+        foreign: whether it is another environment than the project's own.
+        root: where the store is, for a process that is started to read it.
+    """
 
     project: Project
     artifacts: ArtifactStore
     results: ResultStore
     foreign: bool
+    root: Path
 
 
 def run(start: Start, channel: Channel, place: Workplace) -> int:
@@ -92,7 +99,7 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
         failure = _failure(error, Reason.INPUT)
     else:
         try:
-            result = _call(start, place.project, values, arguments)
+            result = _call(start, place, values, arguments)
         except processes.Terminated:
             raise
         except BaseException as error:
@@ -125,10 +132,10 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
     return 0 if failure is None else 1
 
 
-def _call(start: Start, project: Project, values: Values, arguments: dict[str, object]) -> object:
+def _call(start: Start, place: Workplace, values: Values, arguments: dict[str, object]) -> object:
     if start.task == REGISTER:
-        return registering.package(start, values, arguments)
-    task = project.task(start.task)
+        return registering.package(start, values, arguments, place.root)
+    task = place.project.task(start.task)
     if task is None:
         raise StepFailed(
             f"the project has no task {start.task!r}", hint="give tasks made by code a place in the module"

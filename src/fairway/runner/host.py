@@ -214,7 +214,8 @@ class Host:
             self._spare = self._child()
 
     def _place(self) -> attempt.Workplace:
-        return attempt.Workplace(self.project, self.artifacts, self.results, self.setup.foreign)
+        root = self.artifacts.root
+        return attempt.Workplace(self.project, self.artifacts, self.results, self.setup.foreign, root)
 
     def _may_fork(self) -> bool:
         """Whether a child that only this thread lives on in can work: a lock another one held would stay locked."""

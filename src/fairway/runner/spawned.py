@@ -28,7 +28,7 @@ def main(words: list[str]) -> int:
     with importing.apart():
         project = ImportedProject(load_module(setup))
     descent.enter_step()
-    place = attempt.Workplace(project, FileArtifacts(root), FileResults(root), setup.foreign)
+    place = attempt.Workplace(project, FileArtifacts(root), FileResults(root), setup.foreign, root)
     return attempt.run(channel.order(), channel, place)
 
 

@@ -45,7 +45,7 @@ class EndpointSession:
         self._aliases = spec.revision.aliases
         self._metadata = SqliteMetadata(Layout(Path(spec.store)))
         self._store = store
-        self._loaded: dict[str, object] = {}
+        self._loaded: dict[tuple[str, str], object] = {}
 
     def model(self, reference: str) -> tuple[ModelVersion, object]:
         """The version, and a function that loads its model once."""
@@ -73,13 +73,11 @@ class EndpointSession:
 
     def _load(self, version: ModelVersion) -> object:
         artifact = version.candidate.artifact
-        if artifact.digest not in self._loaded:
-            content = self._store.open(artifact)
+        key = (artifact.digest, artifact.code)
+        if key not in self._loaded:
             trusted = made_by_a_run(version, self._store.root)
-            self._loaded[artifact.digest] = formats.decode(
-                artifact.format, content, artifact.kind, allow_pickle=trusted
-            )
-        return self._loaded[artifact.digest]
+            self._loaded[key] = formats.load_model(artifact, self._store.open, trusted=trusted)
+        return self._loaded[key]
 
 
 class FunctionService:

@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from fairway.spec.artifact import Artifact
+from fairway.spec.artifact import Artifact, FileEntry
 from fairway.spec.evaluation import Evaluation
 
 Datatype = Literal[
@@ -92,6 +92,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         compile_note: why there is no compiled form, or how close it came ("max difference 2e-7").
         samples: up to 32 input rows with the outputs the model gave, format "samples".
         framework: such as "scikit-learn 1.9.1".
+        sources: the project's source files that travel with the model, `artifact.code` by name.
+        inside: classes and functions of the project that travel in the model's own content, by name.
     """
 
     name: str
@@ -106,6 +108,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     gates: Gates = Gates()
     aliases: tuple[str, ...] = ()
+    sources: tuple[FileEntry, ...] = ()
+    inside: tuple[str, ...] = ()
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from fairway.formats import carried
 from fairway.formats.codecs import decode
 from fairway.formats.encoded import as_bytes
 from fairway.formats.models.adapters import adapter_of
 from fairway.formats.models.runtime import OnnxPredictor
 from fairway.formats.models.samples import Arrays
-from fairway.spec.artifact import Artifact
+from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.errors import FairwayError
 from fairway.spec.model import ModelVersion, Signature
 
@@ -80,9 +81,31 @@ def load_predictor(
             f"{version} was registered without a sample, so it is not known what it takes",
             hint="register it with `sample=`, some rows of its input",
         )
-    artifact = candidate.artifact
-    model = decode(artifact.format, open(artifact), artifact.kind, allow_pickle=trusted())
+    model = load_model(candidate.artifact, open, trusted=trusted(), alone=True)
     return NativePredictor(model, candidate.signature)
+
+
+def load_model(
+    artifact: Artifact, open: Callable[[Artifact], Path | bytes], *, trusted: bool, alone: bool = False
+) -> object:
+    """A model in its own framework, made with the source files that travel with it.
+
+    Args:
+        open: gives the content of the artifact and of its source files.
+        trusted: as in `load_predictor`, which this is the second half of.
+        alone: whether the process has no project and serves only this model.
+
+    Raises:
+        FairwayError: it is damaged, cannot be read here, or would have to run code and may not.
+    """
+    content = open(artifact)
+    if not artifact.code or not trusted:
+        return decode(artifact.format, content, artifact.kind, allow_pickle=trusted)
+    folder = open(sources_of(artifact))
+    if not isinstance(folder, Path):
+        raise FairwayError("the source files of a model are not the folder they should be")
+    with carried.modules_of(artifact.code, folder, alone=alone):
+        return decode(artifact.format, content, artifact.kind)
 
 
 def tidy(outputs: Arrays) -> Arrays:
