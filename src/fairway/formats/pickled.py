@@ -48,11 +48,8 @@ def reached(value: Any) -> list[object]:
 
     class Walk(base):
         def reducer_override(self, item: Any) -> Any:
-            named = hasattr(item, "__qualname__") and not isinstance(
-                item, MethodType
-            )  # such as a cached function
-            for met in (item,) if named or isinstance(item, ModuleType) else (type(item),):
-                found.setdefault(id(met), met)
+            met = _named(item)
+            found.setdefault(id(met), met)
             return base.reducer_override(self, item)
 
     class Nowhere:
@@ -67,6 +64,14 @@ def reached(value: Any) -> list[object]:
     except Exception as error:
         raise _unwritten(value, error) from error
     return list(found.values())
+
+
+def _named(item: object) -> object:
+    """The item itself where a pickle may only name it, such as a cached function; otherwise its class."""
+    if isinstance(item, ModuleType):
+        return item
+    bound = isinstance(item, MethodType)
+    return item if hasattr(item, "__qualname__") and not bound else type(item)  # pyright: ignore[reportUnknownVariableType]
 
 
 def _unwritten(value: object, error: Exception) -> SerializationError:

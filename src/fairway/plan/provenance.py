@@ -6,7 +6,6 @@ travel with the model must be those that the same run registered with the same c
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import msgspec
 
@@ -50,12 +49,37 @@ def _told(event: Event) -> Iterator[Artifact]:
             yield from (leaf for leaf in walk(node) if isinstance(leaf, Artifact))
 
 
+class _Digests(msgspec.Struct):
+    digest: str
+    code: str
+
+
+class _Artifact(msgspec.Struct):
+    fields: _Digests
+
+
+class _CandidateFields(msgspec.Struct):
+    artifact: _Artifact
+
+
+class _Candidate(msgspec.Struct):
+    fields: _CandidateFields
+
+
+class _VersionFields(msgspec.Struct):
+    candidate: _Candidate
+
+
+class _Version(msgspec.Struct):
+    """As much of a stored version as names its content and source files."""
+
+    fields: _VersionFields
+
+
 def _registered_with(result: bytes) -> tuple[str, str]:
     """Digests of the content and of the source files of the version that a registering step left."""
     try:
-        found: Any = msgspec.json.decode(result)
-        for name in ("candidate", "artifact"):
-            found = found["fields"][name]
-        return found["fields"]["digest"], found["fields"]["code"]
-    except (msgspec.DecodeError, KeyError, TypeError):
+        stored = msgspec.json.decode(result, type=_Version).fields.candidate.fields.artifact.fields
+    except msgspec.DecodeError:
         return "", ""
+    return stored.digest, stored.code

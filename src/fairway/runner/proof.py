@@ -6,9 +6,7 @@ model the way a server does.
 
 import os
 import signal
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -44,6 +42,9 @@ def prove(candidate: Candidate, store: Path, without: Iterable[Path] = ()) -> Pr
     Args:
         without: folders of the project, which are taken out of `PYTHONPATH`.
     """
+    import subprocess
+    import tempfile
+
     hidden = {path.resolve() for path in without}
     with tempfile.TemporaryDirectory(prefix="fairway-") as name:
         folder = Path(name)

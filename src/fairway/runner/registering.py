@@ -5,7 +5,6 @@ model that will not be served as ONNX is tried in a process without the project 
 """
 
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
@@ -118,6 +117,8 @@ def _forms(candidate: Candidate, model: object, needs: Needs, values: Values) ->
 
 
 def _with_sources(candidate: Candidate, needs: Needs, values: Values) -> Candidate:
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="fairway-") as name:
         carrying.write(needs, Path(name))
         digest = values.save_sources(Path(name))

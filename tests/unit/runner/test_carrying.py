@@ -68,6 +68,11 @@ class Mode(enum.Enum):
 class WithMode:
     def __init__(self, mode): self.mode = mode
     def predict(self, X): return np.asarray(X)[:, 0] * self.mode.value
+@functools.lru_cache
+def factor(n): return n * 2.0
+class Caching:
+    def __init__(self): self.factor = factor
+    def predict(self, X): return np.asarray(X)[:, 0] * self.factor(3)
 def times(X, n): return np.asarray(X) * n
 def closing(n):
     def inner(X):
@@ -112,6 +117,8 @@ MODELS = {
     "dataclass": Plain(2.5),
     "enumeration": WithMode(Mode.TWICE),
     "bound method": Wrapper(type("Calls", (), {"predict": staticmethod(lambda X: np.asarray(X)[:, 1])})()),
+    "cached function": Caching(),
+    "generic function of a module": make_pipeline(FunctionTransformer(flat.generic), Ridge()).fit(X, y),
     "local class": local_class(),
 }
 SAMPLES = {name: X for name in MODELS}
@@ -229,7 +236,10 @@ def carry(tmp_path: Path, *words: str) -> Carried:
 @pytest.fixture(scope="module")
 def carried(tmp_path_factory: pytest.TempPathFactory) -> Carried:
     tmp_path = tmp_path_factory.mktemp("carried")
-    flat = "def tripled(X): return X * 3\n"
+    flat = (
+        "import functools\ndef tripled(X): return X * 3\n"
+        "@functools.singledispatch\ndef generic(X): return X * 3\n"
+    )
     write(
         tmp_path / "project", main=PROJECT + MORE, flat=flat, unused="", pack__init="", pack__unused="",
         pack__features=FEATURES, pack__shared="def doubled(X): return X * 2\n", pack__late="def one(): return 1\n",
@@ -239,7 +249,7 @@ def carried(tmp_path_factory: pytest.TempPathFactory) -> Carried:
 
 def test_every_kind_of_model_that_holds_code_of_the_project_is_served_without_it(carried: Carried) -> None:
     assert {name: problem for name, problem in carried.problems.items() if problem} == {}
-    assert len(carried.problems) >= 26
+    assert len(carried.problems) >= 28
 
 
 def test_what_travels_is_the_source_of_the_modules_that_the_model_needs_and_no_more(carried: Carried) -> None:
