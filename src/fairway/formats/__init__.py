@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
     from fairway.formats.matplotlib import figure_svg, is_figure
     from fairway.formats.models.adapters import describe_model
+    from fairway.formats.models.features import understand
     from fairway.formats.models.package import (
         Compiled,
         Package,
@@ -54,6 +55,7 @@ _HOMES = {
     "rows_to_inputs": "models.rows",
     "sample_inputs": "models.package",
     "signature_of": "models.package",
+    "understand": "models.features",
 }
 
 __all__ = [
@@ -85,6 +87,7 @@ __all__ = [
     "rows_to_inputs",
     "sample_inputs",
     "signature_of",
+    "understand",
 ]
 
 

@@ -21,6 +21,10 @@ def _same(model: Any, inputs: Arrays) -> Arrays:
     return inputs
 
 
+def _as_it_is(model: Any, signature: Signature) -> Signature:
+    return signature
+
+
 def _no_classes(model: Any) -> list[Any]:
     return []
 
@@ -44,7 +48,9 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
         classes: a classifier's labels.
         wants_table: whether columns of numbers must stay apart.
         adjust: the sample in the element types that the model computes with.
+        complete: the signature with what the model knows of its inputs and the sample did not say.
         native: whether the model takes the user's own sample as it is.
+        tables: whether the model can take a table.
     """
 
     runtime: str
@@ -54,7 +60,9 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     classes: Callable[[Any], list[Any]] = _no_classes
     wants_table: Callable[[Any], bool] = _never
     adjust: Callable[[Any, Arrays], Arrays] = _same
+    complete: Callable[[Any, Signature], Signature] = _as_it_is
     native: bool = True
+    tables: bool = True
 
 
 def _onnx_predict(model: Any, data: Any) -> Arrays:
@@ -86,6 +94,7 @@ _ADAPTERS = {
         prepare=boosters.prepare,
         convert=lambda model, signature, types, _: lightgbm.convert(model, signature, types),
         classes=sklearn.classes,
+        complete=lambda model, signature: boosters.complete(model, signature, lightgbm.categories),
     ),
     "xgboost": Adapter(
         runtime="XGBoost",
@@ -93,6 +102,7 @@ _ADAPTERS = {
         prepare=boosters.prepare,
         convert=lambda model, signature, types, _: xgboost.convert(model, signature, types),
         classes=sklearn.classes,
+        complete=lambda model, signature: boosters.complete(model, signature, xgboost.categories),
     ),
     "torch": Adapter(
         runtime="PyTorch",
@@ -101,6 +111,7 @@ _ADAPTERS = {
         convert=torch.convert,
         adjust=torch.adjust,
         native=False,
+        tables=False,
     ),
     "keras": Adapter(
         runtime="Keras",
@@ -109,6 +120,7 @@ _ADAPTERS = {
         convert=lambda model, signature, types, _: keras.convert(model, signature, types),
         adjust=keras.adjust,
         native=False,
+        tables=False,
     ),
     "onnx": Adapter(
         runtime="onnx",
@@ -116,6 +128,7 @@ _ADAPTERS = {
         prepare=lambda model, signature, inputs: inputs,
         convert=_onnx_convert,
         native=False,
+        tables=False,
     ),
 }
 
