@@ -14,6 +14,8 @@ from fairway.formats.frameworks import framework_name
 from fairway.formats.models import boosters, keras, lightgbm, sklearn, tables, torch, xgboost
 from fairway.formats.models.runtime import OnnxPredictor
 from fairway.formats.models.samples import Arrays
+from fairway.spec.errors import UsageError
+from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import Signature
 
 
@@ -141,12 +143,31 @@ _OBJECT = Adapter(
 )
 
 
+_DATA = (dict, list, tuple, set, frozenset, str, bytes, bytearray, int, float, complex, Evaluation)
+_TABLES = ("pandas", "polars", "pyarrow")
+
+
 def adapter_of(model: Any) -> Adapter:
     """How to handle a model; any object with `predict` is one."""
     for root in roots_of(model):
         if root in _ADAPTERS:
             return _ADAPTERS[root]
     return _OBJECT
+
+
+def refuse_data(model: Any) -> None:
+    """Refuse plain data, tables, arrays and classes in the place of a model. Raises UsageError."""
+    kind = type(model)
+    root = kind.__module__.partition(".")[0]
+    array = root in ("numpy", "scipy", "torch", "jax", "jaxlib") and hasattr(model, "shape")
+    plain = isinstance(model, _DATA) or root in _TABLES or array
+    if model is None or (plain and not hasattr(model, "predict")):
+        raise UsageError(
+            f"register: {'None' if model is None else f'a {kind.__name__}'} is no model",
+            hint="give `fw.register` what was trained: an estimator, a booster, a module, or an object with `predict`",
+        )
+    if isinstance(model, type):
+        raise UsageError(f"register: {model.__name__} is a class and no model", hint="give an instance that was trained")
 
 
 def describe_model(model: Any) -> str:

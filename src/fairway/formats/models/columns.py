@@ -81,7 +81,8 @@ def _polars(name: str, column: Any, rows: list[int]) -> Read:
     nullable = column.null_count() > 0
     part = column[rows]
     if kind in ("Categorical", "Enum"):
-        categories = column.cat.get_categories().to_list()
+        known = column.dtype.categories if kind == "Enum" else column.drop_nulls().unique().cast(str).sort()
+        categories: list[str] = known.to_list()
         return _texts(part.to_list()), Feature(
             name=name, kind="category", dtype=kind, categories=tuple(categories), nullable=nullable
         )

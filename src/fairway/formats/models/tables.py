@@ -157,10 +157,10 @@ def _polars_column(polars: Any, name: str, feature: Feature | None, array: Any) 
         cells = [None if cell is None else moments.read_value(feature.kind, cell) for cell in array]
         return polars.Series(name, cells, dtype=getattr(polars, feature.dtype, None))
     if feature.kind == "category":
+        if feature.dtype != "Enum":  # its categories are the texts that it holds
+            return polars.Series(name, array.tolist(), dtype=polars.Categorical)
         cells = [cell if cell in feature.categories else None for cell in array]
-        known = list(feature.categories)
-        dtype = polars.Enum(known) if feature.dtype == "Enum" else polars.Categorical
-        return polars.Series(name, cells, dtype=dtype)
+        return polars.Series(name, cells, dtype=polars.Enum(list(feature.categories)))
     if array.dtype.kind == "O":
         return polars.Series(name, array.tolist(), dtype=polars.String)
     made = polars.Series(name, array).fill_nan(None) if array.dtype.kind == "f" else polars.Series(name, array)
