@@ -4,7 +4,7 @@ Knows every framework's module in this folder and no framework itself.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -157,7 +157,7 @@ def adapter_of(model: Any) -> Adapter:
 
 def refuse_data(model: Any) -> None:
     """Refuse plain data, tables, arrays and classes in the place of a model. Raises UsageError."""
-    kind = type(model)
+    kind = cast("type[Any]", type(model))
     root = kind.__module__.partition(".")[0]
     array = root in ("numpy", "scipy", "torch", "jax", "jaxlib") and hasattr(model, "shape")
     plain = isinstance(model, _DATA) or root in _TABLES or array
@@ -167,7 +167,9 @@ def refuse_data(model: Any) -> None:
             hint="give `fw.register` what was trained: an estimator, a booster, a module, or an object with `predict`",
         )
     if isinstance(model, type):
-        raise UsageError(f"register: {model.__name__} is a class and no model", hint="give an instance that was trained")
+        raise UsageError(
+            f"register: {model.__name__} is a class and no model", hint="give an instance that was trained"
+        )
 
 
 def describe_model(model: Any) -> str:

@@ -44,7 +44,8 @@ def complete(model: Any, signature: Signature, categories: Categories) -> Signat
     nullable = {feature.name for feature in signature.features if feature.nullable}
     features = [feature for feature in signature.features if feature.name not in found]
     features += [
-        Feature(name=name, kind="category", categories=found[name], nullable=name in nullable) for name in bare
+        Feature(name=name, kind="category", categories=found[name], nullable=name in nullable)
+        for name in bare
     ]
     return msgspec.structs.replace(signature, features=tuple(features))
 

@@ -77,41 +77,40 @@ def _pandas(name: str, column: Any, rows: list[int]) -> Read:
 
 
 def _polars(name: str, column: Any, rows: list[int]) -> Read:
-    kind = type(column.dtype).__name__ if not isinstance(column.dtype, type) else column.dtype.__name__
+    dtype: Any = column.dtype
+    kind: str = getattr(dtype, "__name__", "") or type(dtype).__name__
     nullable = column.null_count() > 0
     part = column[rows]
     if kind in ("Categorical", "Enum"):
-        known = column.dtype.categories if kind == "Enum" else column.drop_nulls().unique().cast(str).sort()
+        known: Any = dtype.categories if kind == "Enum" else column.drop_nulls().unique().cast(str).sort()
         categories: list[str] = known.to_list()
         return _texts(part.to_list()), Feature(
             name=name, kind="category", dtype=kind, categories=tuple(categories), nullable=nullable
         )
     if kind == "Datetime":
-        return _moments(name, part.to_numpy(), getattr(column.dtype, "time_zone", None) or "", nullable)
+        return _moments(name, part.to_numpy(), getattr(dtype, "time_zone", None) or "", nullable)
     if kind == "Duration":
         return _durations(name, part.to_numpy(), nullable)
     if kind in ("Date", "Time", "String", "Object", "Null"):
         array, feature = _objects(name, _object_array(column.to_list()), rows)
         wanted = "" if kind == "String" else kind
         return array, msgspec.structs.replace(feature, dtype=wanted, blank=False)
-    if column.dtype.is_numeric() or kind == "Boolean":
-        nullable = nullable or (column.dtype.is_float() and bool(column.is_nan().any()))
+    if dtype.is_numeric() or kind == "Boolean":
+        nullable = nullable or (dtype.is_float() and bool(column.is_nan().any()))
         if nullable:
             return part.cast(load("polars").Float64).fill_null(float("nan")).to_numpy(), Feature(
-                name=name, dtype="" if column.dtype.is_float() else kind, nullable=True
+                name=name, dtype="" if dtype.is_float() else kind, nullable=True
             )
         return _number(name, part.to_numpy(), False, "")
-    raise _strange(name, str(column.dtype))
+    raise _strange(name, str(dtype))
 
 
 def _plain(name: str, column: Any, rows: list[int]) -> Read:
     """A list, an array of numpy or of another library."""
-    np = load("numpy")
     try:
-        if isinstance(column, (list, tuple)) and not _nested(cast("list[Any]", column)):
-            array = _object_array(list(cast("list[Any]", column)))
-        else:
-            array = np.asarray(column.to_numpy() if hasattr(column, "to_numpy") else column)
+        listed = list(cast("list[Any]", column)) if isinstance(column, (list, tuple)) else None
+        flat = listed is not None and not _nested(listed)
+        array = _object_array(listed or []) if flat else _as_numpy(column)
     except ValueError as error:
         raise UsageError(f"column {name!r} cannot be made an array: {error}", hint=HINT) from error
     return read_array(name, array, rows)
@@ -171,8 +170,8 @@ def _durations(name: str, array: Any, nullable: bool) -> Read:
 def _categories(name: str, dtype: Any, cells: list[Any], nullable: bool) -> Read:
     """A column of pandas categories, which are texts, numbers or truth values."""
     np = load("numpy")
-    categories = dtype.categories.tolist()
-    kinds = {type(category) for category in categories}
+    categories: list[Any] = dtype.categories.tolist()
+    kinds = set(map(type, categories))
     if not (kinds <= _TEXT or kinds <= _TRUTH or kinds <= {int, float}):
         words = ", ".join(sorted(kind.__name__ for kind in kinds))
         raise UsageError(
@@ -212,7 +211,7 @@ def _objects(name: str, array: Any, rows: list[int]) -> Read:
     if known <= _TEXT:
         return _texts(picked).reshape(chosen.shape), feature
     if known <= _NUMBERS:
-        exact = not nullable and (known == _WHOLE or known == _TRUTH)
+        exact = not nullable and (known <= _WHOLE or known <= _TRUTH)
         dtype = None if exact else np.float64
         made = np.array([np.nan if cell is None else cell for cell in picked], dtype=dtype)
         return _number(name, made.reshape(chosen.shape), nullable, "")[0], msgspec.structs.replace(
@@ -221,7 +220,9 @@ def _objects(name: str, array: Any, rows: list[int]) -> Read:
     kind = next((word for cls, word in _OBJECT_KINDS if known == {cls}), None)
     if kind is None or chosen.ndim != 1:
         strange = ", ".join(sorted(cls.__name__ for cls in known - _TEXT))
-        raise UsageError(f"column {name!r} holds values of type {strange}, which a request cannot carry", hint=HINT)
+        raise UsageError(
+            f"column {name!r} holds values of type {strange}, which a request cannot carry", hint=HINT
+        )
     zoned = {getattr(cell, "tzinfo", None) is not None for cell in picked if cell is not None}
     if len(zoned) > 1:
         raise UsageError(f"column {name!r} holds moments with and without a time zone", hint=_ENCODE)
@@ -236,7 +237,9 @@ _CERTAIN: frozenset[type] = frozenset({str, int, bool, date, time, timedelta})
 
 
 def _object_dtype(known: set[type]) -> str:
-    return {frozenset(_WHOLE): "object, whole", frozenset(_TRUTH): "object, truth"}.get(frozenset(known), "object")
+    return {frozenset(_WHOLE): "object, whole", frozenset(_TRUTH): "object, truth"}.get(
+        frozenset(known), "object"
+    )
 
 
 def python_kind(kind: type) -> type:
@@ -262,6 +265,10 @@ def _is_missing(cell: Any) -> bool:
 
 def _nested(column: list[Any]) -> bool:
     return bool(column) and hasattr(column[0], "__len__") and not isinstance(column[0], (str, bytes))
+
+
+def _as_numpy(column: Any) -> Any:
+    return load("numpy").asarray(column.to_numpy() if hasattr(column, "to_numpy") else column)
 
 
 def _object_array(cells: list[Any]) -> Any:

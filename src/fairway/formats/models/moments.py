@@ -80,9 +80,7 @@ def write_durations(array: Any) -> list[str | None]:
     size = _NANOSECONDS[np.datetime_data(array.dtype)[0]]
     counts: list[int] = array.view("int64").tolist()
     gone: list[bool] = np.isnat(array).tolist()
-    return [
-        None if none else write_duration(count * size) for count, none in zip(counts, gone, strict=True)
-    ]
+    return [None if none else write_duration(count * size) for count, none in zip(counts, gone, strict=True)]
 
 
 def write_value(value: Any) -> str:

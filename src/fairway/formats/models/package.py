@@ -167,7 +167,9 @@ def _forms(adapter: Adapter, model: Any, read: Sample) -> Iterator[Arrays]:
 
     One array comes first: it is the fastest to serve. A model that wants its columns by name does not predict it.
     """
-    separate = not read.table or adapter.runtime == "onnx" or any(array.ndim > 1 for array in read.arrays.values())
+    separate = (
+        not read.table or adapter.runtime == "onnx" or any(array.ndim > 1 for array in read.arrays.values())
+    )
     if separate or adapter.wants_table(model) or any(feature.kind for feature in read.features):
         yield read.arrays
         return

@@ -43,12 +43,16 @@ def check_parity(predictor: Predictor, inputs: Arrays, expected: Arrays, *, each
     asked = [("", np.arange(rows))]
     if rows > 1:
         asked.append((" when the rows come in another order", order))
-        asked += [(" when a row comes alone", np.array([row])) for row in (range(rows) if each else _some(rows))]
+        asked += [
+            (" when a row comes alone", np.array([row])) for row in (range(rows) if each else _some(rows))
+        ]
     good = np.ones(rows, dtype=bool)
     largest, reason = 0.0, ""
     for when, places in asked:
         try:
-            got = predictor.predict(inputs if not when else {name: array[places] for name, array in inputs.items()})
+            got = predictor.predict(
+                inputs if not when else {name: array[places] for name, array in inputs.items()}
+            )
         except Exception as error:
             return Parity(reproduced=0, rows=rows, note=f"it failed on the samples{when}: {reason_of(error)}")
         for name, wanted in expected.items():

@@ -215,9 +215,9 @@ def _tensor(spec: TensorSpec, rows: list[Any], nullable: frozenset[str]) -> Any:
         raise UsageError(f"row {at}: has the shape {list(_shape(rows[at]))}; the model takes {wanted}")
     if any(size not in (-1, have) for size, have in zip(shape, array.shape[1:], strict=True)):
         raise UsageError(f"row 0: has the shape {list(array.shape[1:])}; the model takes {wanted}")
-    if array.dtype.kind == "O" and spec.name in nullable and spec.datatype[:2] == "FP":
-        if set(map(type, array.ravel().tolist())) <= _NUMBER_OR_NULL:
-            array = array.astype(np.float64)
+    may_miss = array.dtype.kind == "O" and spec.name in nullable and spec.datatype[:2] == "FP"
+    if may_miss and set(map(type, array.ravel().tolist())) <= _NUMBER_OR_NULL:
+        array = array.astype(np.float64)  # null becomes NaN
     kinds = {"FP": "biuf", "BO": "b", "BY": "U"}.get(spec.datatype[:2], "iu")
     if array.dtype.kind == "f" and kinds == "iu" and (array == np.floor(array)).all():
         kinds = "f"

@@ -87,7 +87,9 @@ def read_sample(sample: Any) -> Sample:
     named = _columns(sample)
     if named is None:
         return _read_array(sample)
-    if single := next((label for label, column in named if isinstance(column, str) or not hasattr(column, "__len__")), ""):
+    if single := next(
+        (label for label, column in named if isinstance(column, str) or not hasattr(column, "__len__")), ""
+    ):
         raise UsageError(f"column {single!r} of the sample is a single value, not rows", hint=HINT)
     lengths = {len(column) for _, column in named}
     if not lengths or lengths == {0}:
@@ -119,7 +121,9 @@ def read_sample(sample: Any) -> Sample:
 
 def _read_array(sample: Any) -> Sample:
     """A sample without named columns."""
-    nullable = hasattr(sample, "toarray") and sample.dtype.kind == "f" and bool((sample.data != sample.data).any())
+    nullable = (
+        hasattr(sample, "toarray") and sample.dtype.kind == "f" and bool((sample.data != sample.data).any())
+    )
     array = _as_array(_dense(sample))
     if array.ndim == 0:
         raise UsageError("the sample is a single value, not rows", hint=HINT)
@@ -134,7 +138,9 @@ def _read_array(sample: Any) -> Sample:
             hint="give dates and times in the columns of a table",
         )
     feature = Feature(name="input", nullable=feature.nullable or nullable)
-    return Sample(arrays={"input": read}, table=False, native=read, features=(feature,) * feature.nullable, library="")
+    return Sample(
+        arrays={"input": read}, table=False, native=read, features=(feature,) * feature.nullable, library=""
+    )
 
 
 def encode_samples(inputs: Arrays, outputs: Arrays) -> bytes:
@@ -189,7 +195,8 @@ def _from_dicts(sample: Any) -> Any:
 def _columns(sample: Any) -> list[tuple[Any, Any]] | None:
     """Labels and columns of a table, two of one name included; None for what is not a table."""
     if isinstance(sample, dict):
-        return list(sample.items())  # pyright: ignore
+        pairs = cast("dict[Any, Any]", sample).items()
+        return list(pairs)
     library, name = type(sample).__module__.partition(".")[0], type(sample).__name__
     if library == "pandas" and name == "DataFrame":
         return [(label, sample.iloc[:, place]) for place, label in enumerate(sample.columns)]

@@ -11,6 +11,8 @@ from fairway.formats.models import moments
 from fairway.formats.models.samples import Arrays
 from fairway.spec.model import Feature, Signature
 
+_MAKERS = {"object, whole": int, "object, truth": bool}
+
 
 def merge(arrays: Arrays) -> Any | None:
     """Columns of numbers as one array `(rows, columns)` of a type that holds them all; None with text."""
@@ -94,7 +96,7 @@ def _objects(feature: Feature, array: Any) -> Any:
     elif array.dtype.kind == "O":
         cells = [missing if cell is None else cell for cell in array]
     else:
-        make = {"object, whole": int, "object, truth": bool}.get(feature.dtype, lambda cell: cell)
+        make: Any = _MAKERS.get(feature.dtype, float)
         cells = [missing if cell != cell else make(cell) for cell in array.tolist()]
     out = load("numpy").empty(len(cells), dtype=object)
     out[:] = cells
@@ -163,5 +165,7 @@ def _polars_column(polars: Any, name: str, feature: Feature | None, array: Any) 
         return polars.Series(name, cells, dtype=polars.Enum(list(feature.categories)))
     if array.dtype.kind == "O":
         return polars.Series(name, array.tolist(), dtype=polars.String)
-    made = polars.Series(name, array).fill_nan(None) if array.dtype.kind == "f" else polars.Series(name, array)
+    made = (
+        polars.Series(name, array).fill_nan(None) if array.dtype.kind == "f" else polars.Series(name, array)
+    )
     return made.cast(getattr(polars, feature.dtype)) if feature.dtype else made

@@ -44,8 +44,13 @@ def probe(model: Any, signature: Signature, inputs: Arrays) -> tuple[Signature, 
 
 def _judges(model: Any) -> bool:
     """Whether all parts of the model are scikit-learn's own, which look at values and never at codes of categories."""
-    parts = (model, *(model.get_params(deep=True).values() if hasattr(model, "get_params") else ()))
-    owners = [part if callable(part) and hasattr(part, "__module__") else type(part) for part in parts]
+    parts: tuple[Any, ...] = (
+        model,
+        *(model.get_params(deep=True).values() if hasattr(model, "get_params") else ()),
+    )
+    owners: list[Any] = [
+        part if callable(part) and hasattr(part, "__module__") else type(part) for part in parts
+    ]
     roots = {str(getattr(owner, "__module__", "")).partition(".")[0] for owner in owners}
     return roots <= {"sklearn", "builtins", "numpy", "None", ""}
 

@@ -38,7 +38,9 @@ def categories(model: Any, columns: Sequence[str]) -> dict[str, tuple[str, ...]]
         return {}
     kept: list[tuple[str, Any]] = booster.get_categories(export_to_arrow=True).to_arrow() or []
     raw: dict[str, Any] = {name: found for name, found in kept if found is not None and name in columns}
-    if not all(bytes(found.buffers()[2] or b"").isascii() for found in raw.values() if len(found.buffers()) > 2):
+    if not all(
+        bytes(found.buffers()[2] or b"").isascii() for found in raw.values() if len(found.buffers()) > 2
+    ):
         return {}
     return {name: tuple(found.to_pylist()) for name, found in raw.items()}
 

@@ -102,7 +102,9 @@ def hgb() -> Any:
 
 def encoded() -> Any:
     words = OneHotEncoder(handle_unknown="ignore")
-    return make_pipeline(ColumnTransformer([("w", words, ["b"])], remainder="passthrough"), LogisticRegression())
+    return make_pipeline(
+        ColumnTransformer([("w", words, ["b"])], remainder="passthrough"), LogisticRegression()
+    )
 
 
 def elapsed() -> Any:
@@ -141,7 +143,11 @@ NUMBERS = {
     "objects": pd.Series([*PLACE.tolist()], dtype=object),
 }
 TABLES = [
-    *((f"{model} {kind}", make, frame(column)) for model, make in MODELS.items() for kind, column in CATEGORIES.items()),
+    *(
+        (f"{model} {kind}", make, frame(column))
+        for model, make in MODELS.items()
+        for kind, column in CATEGORIES.items()
+    ),
     *((f"elapsed {kind}", elapsed, frame(column)) for kind, column in TIMES.items()),
     *((f"ratio {kind}", ratio, frame(column)) for kind, column in NUMBERS.items() if "missing" not in kind),
     *((f"histogram {kind}", hgb, frame(column)) for kind, column in NUMBERS.items() if kind != "objects"),
@@ -261,7 +267,9 @@ def test_a_category_on_which_the_model_fails_is_refused_by_name() -> None:
     table = frame(categories(CITIES))
     model = make_pipeline(words, LogisticRegression()).fit(table, TARGET)
     served = Served(model, package_model(model, table))
-    with pytest.raises(UsageError, match="row 1: field 'b' must be one of 'Rome', 'Zürich', '東京', not 'Oslo'"):
+    with pytest.raises(
+        UsageError, match="row 1: field 'b' must be one of 'Rome', 'Zürich', '東京', not 'Oslo'"
+    ):
         served.ask([{"a": 1.0, "b": "Rome"}, {"a": 1.0, "b": "Oslo"}])
 
 
@@ -308,7 +316,9 @@ def test_categories_that_the_model_cannot_give_back_are_asked_for() -> None:
         ("periods", "soon", "needs a period"),
     ],
 )
-def test_a_time_that_cannot_be_read_is_refused_with_its_row_and_form(column: str, text: Any, message: str) -> None:
+def test_a_time_that_cannot_be_read_is_refused_with_its_row_and_form(
+    column: str, text: Any, message: str
+) -> None:
     table = frame(TIMES[column])
     model = elapsed().fit(table, TARGET)
     served = Served(model, package_model(model, table))
@@ -322,7 +332,12 @@ def test_other_ways_to_write_a_moment_mean_the_same() -> None:
     table = frame(TIMES["zoned"])
     model = elapsed().fit(table, TARGET)
     served = Served(model, package_model(model, table))
-    same = ["2026-01-05T12:00:00+01:00", "2026-01-05T11:00:00Z", "2026-01-05 11:00:00.000+00:00", "20260105T110000Z"]
+    same = [
+        "2026-01-05T12:00:00+01:00",
+        "2026-01-05T11:00:00Z",
+        "2026-01-05 11:00:00.000+00:00",
+        "20260105T110000Z",
+    ]
     [got] = served.ask([{"a": 1.0, "b": text} for text in same])
     assert len(set(got)) == 1
 
@@ -331,9 +346,15 @@ def test_polars_tables_are_served_as_such() -> None:
     class Own:
         def predict(self, data: Any) -> Any:
             assert isinstance(data, pl.DataFrame)
-            return data.select(
-                pl.col("c").cast(pl.String).str.len_chars() + pl.col("d").dt.year() + pl.col("t").dt.hour()
-            ).to_series().to_numpy()
+            return (
+                data.select(
+                    pl.col("c").cast(pl.String).str.len_chars()
+                    + pl.col("d").dt.year()
+                    + pl.col("t").dt.hour()
+                )
+                .to_series()
+                .to_numpy()
+            )
 
     table = pl.DataFrame(
         {
@@ -371,7 +392,10 @@ def test_labels_come_back_as_they_were(labels: list[Any], dtype: Any) -> None:
     for got in served.ask(NUMBER.reshape(-1, 1).tolist()):
         predicted = [answer["prediction"] if isinstance(answer, dict) else answer for answer in got]
         assert {type(label) for label in predicted} == {type(labels[0])}
-        assert predicted == [label.item() if hasattr(label, "item") else label for label in model.predict(NUMBER.reshape(-1, 1))]
+        assert predicted == [
+            label.item() if hasattr(label, "item") else label
+            for label in model.predict(NUMBER.reshape(-1, 1))
+        ]
 
 
 class Nearest:
