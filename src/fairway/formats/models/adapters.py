@@ -159,7 +159,7 @@ def refuse_data(model: Any) -> None:
     """Refuse plain data, tables, arrays and classes in the place of a model. Raises UsageError."""
     kind = cast("type[Any]", type(model))
     root = kind.__module__.partition(".")[0]
-    array = root in ("numpy", "scipy", "torch", "jax", "jaxlib") and hasattr(model, "shape")
+    array = root in ("numpy", "scipy", "torch", "jax", "jaxlib") and hasattr(cast("object", model), "shape")
     plain = isinstance(model, _DATA) or root in _TABLES or array
     if model is None or (plain and not hasattr(model, "predict")):
         raise UsageError(

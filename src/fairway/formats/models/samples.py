@@ -195,8 +195,8 @@ def _from_dicts(sample: Any) -> Any:
 def _columns(sample: Any) -> list[tuple[Any, Any]] | None:
     """Labels and columns of a table, two of one name included; None for what is not a table."""
     if isinstance(sample, dict):
-        pairs = cast("dict[Any, Any]", sample).items()
-        return list(pairs)
+        given = cast("dict[Any, Any]", sample)
+        return [(label, given[label]) for label in given]
     library, name = type(sample).__module__.partition(".")[0], type(sample).__name__
     if library == "pandas" and name == "DataFrame":
         return [(label, sample.iloc[:, place]) for place, label in enumerate(sample.columns)]
