@@ -159,9 +159,9 @@ def refuse_data(model: Any) -> None:
     """Refuse plain data, tables, arrays and classes in the place of a model. Raises UsageError."""
     kind = cast("type[Any]", type(model))
     root = kind.__module__.partition(".")[0]
-    array = root in ("numpy", "scipy", "torch", "jax", "jaxlib") and hasattr(cast("object", model), "shape")
+    array = root in ("numpy", "scipy", "torch", "jax", "jaxlib") and hasattr(model, "shape")
     plain = isinstance(model, _DATA) or root in _TABLES or array
-    if model is None or (plain and not hasattr(model, "predict")):
+    if model is None or (plain and not hasattr(cast("object", model), "predict")):
         raise UsageError(
             f"register: {'None' if model is None else f'a {kind.__name__}'} is no model",
             hint="give `fw.register` what was trained: an estimator, a booster, a module, or an object with `predict`",

@@ -185,7 +185,7 @@ def _from_dicts(sample: Any) -> Any:
         return sample
     rows = cast(list[Any], sample)
     if not rows or not all(type(row) is dict for row in rows):
-        return sample
+        return rows
     names = list(rows[0])
     if any(row.keys() != rows[0].keys() for row in rows):
         raise UsageError("the rows of the sample do not all have the same fields", hint=HINT)
