@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from fairway.formats.codecs import decode, encode
     from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
     from fairway.formats.matplotlib import figure_svg, is_figure
-    from fairway.formats.models.adapters import describe_model
+    from fairway.formats.models.adapters import describe_model, refuse_data
+    from fairway.formats.models.features import understand
     from fairway.formats.models.package import (
         Compiled,
         Package,
@@ -50,10 +51,12 @@ _HOMES = {
     "outputs_to_rows": "models.rows",
     "package_model": "models.package",
     "predict_sample": "models.package",
+    "refuse_data": "models.adapters",
     "refuse_missing": "models.rows",
     "rows_to_inputs": "models.rows",
     "sample_inputs": "models.package",
     "signature_of": "models.package",
+    "understand": "models.features",
 }
 
 __all__ = [
@@ -81,10 +84,12 @@ __all__ = [
     "outputs_to_rows",
     "package_model",
     "predict_sample",
+    "refuse_data",
     "refuse_missing",
     "rows_to_inputs",
     "sample_inputs",
     "signature_of",
+    "understand",
 ]
 
 

@@ -42,6 +42,7 @@ def package(start: Start, values: Values, arguments: dict[str, object], store: P
         )
     given = start.inputs["model"]
     model = arguments["model"]
+    formats.refuse_data(model)
     candidate = Candidate(
         name=name,
         artifact=given if isinstance(given, Artifact) else values.save(model),

@@ -114,11 +114,12 @@ class ModelService:
         body = await request.body()
         asked, binary = tensors.decode(body, length)
         inputs = tensors.inputs_of(asked, binary, self._wanted)
-        if binary:  # JSON cannot say NaN, and null was refused
-            try:
+        try:
+            if binary:  # JSON cannot say NaN, and null was refused
                 formats.refuse_missing(self._signature, inputs, self._nullable)
-            except UsageError as error:
-                raise Refusal(400, error.message) from None
+            inputs = formats.understand(self._signature, inputs)
+        except UsageError as error:
+            raise Refusal(400, error.message) from None
         outputs = await self._compute(request, inputs)
         return tensors.answer(asked, outputs, self._predictor, self._name, self._number)
 
@@ -177,8 +178,13 @@ class ModelService:
             "inputs": [_tensor(spec) for spec in self._signature.inputs],
             "outputs": [_tensor(spec) for spec in self._signature.outputs],
         }
+        parameters: dict[str, object] = {}
         if self._signature.columns:
-            body["parameters"] = {"columns": list(self._signature.columns)}
+            parameters["columns"] = list(self._signature.columns)
+        if features := openapi.describe_features(self._signature, self._nullable):
+            parameters["features"] = features
+        if parameters:
+            body["parameters"] = parameters
         return as_json(body)
 
     async def _ready(self, request: Request) -> Answer:
@@ -188,7 +194,7 @@ class ModelService:
         document = openapi.describe(
             self._name,
             self._number,
-            openapi.one_or_many(openapi.row_schema(self._signature)),
+            openapi.one_or_many(openapi.row_schema(self._signature, self._nullable)),
             openapi.one_or_many(openapi.answer_schema(self._signature)),
             example=self._example,
             private=bool(self._revision.key_digest),

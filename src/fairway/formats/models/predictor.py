@@ -10,9 +10,11 @@ from typing import Any, Protocol
 from fairway.formats import carried
 from fairway.formats.codecs import decode
 from fairway.formats.encoded import as_bytes
+from fairway.formats.frameworks import load
 from fairway.formats.models.adapters import adapter_of
+from fairway.formats.models.columns import python_kind
 from fairway.formats.models.runtime import OnnxPredictor
-from fairway.formats.models.samples import Arrays
+from fairway.formats.models.samples import Arrays, dtype_of
 from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.errors import FairwayError
 from fairway.spec.model import ModelVersion, Signature
@@ -42,13 +44,19 @@ class NativePredictor:
     def __init__(self, model: Any, signature: Signature) -> None:
         self._model = model
         self._adapter = adapter_of(model)
-        self.signature = signature
+        self.signature = self._adapter.complete(model, signature)
         self.runtime = self._adapter.runtime
+        self._kinds = {spec.name: spec.datatype for spec in signature.outputs}
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Outputs by name for inputs by name, all with the rows as first dimension."""
         data = self._adapter.prepare(self._model, self.signature, inputs)
-        return tidy(self._adapter.predict(self._model, data))
+        outputs = tidy(self._adapter.predict(self._model, data))
+        for name, array in outputs.items():
+            # The kind of an array of objects depends on its rows; the signature says what they all are.
+            if array.dtype.kind == "O" and self._kinds.get(name, "BYTES") != "BYTES":
+                outputs[name] = array.astype(dtype_of(self._kinds[name]))
+        return outputs
 
 
 def load_predictor(
@@ -109,8 +117,16 @@ def load_model(
 
 
 def tidy(outputs: Arrays) -> Arrays:
-    """Outputs with text as objects of type str."""
-    return {
-        name: array.astype(str).astype(object) if array.dtype.kind in "OSU" else array
-        for name, array in outputs.items()
-    }
+    """Outputs with text as objects of type str, and with numbers and truth values that came as objects as what they are."""
+    return {name: _tidy(array) if array.dtype.kind in "OSU" else array for name, array in outputs.items()}
+
+
+def _tidy(array: Any) -> Any:
+    if array.dtype.kind == "O":
+        cells = array.ravel().tolist()
+        kinds = {python_kind(kind) for kind in set(map(type, cells))}
+        if kinds and (kinds <= {int, float} or kinds == {bool}):
+            typed = load("numpy").array(cells)
+            if typed.dtype.kind in "biuf":
+                return typed.reshape(array.shape)
+    return array.astype(str).astype(object)
