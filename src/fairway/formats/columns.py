@@ -222,10 +222,9 @@ def write_index(index: Any, keep: Any) -> tuple[list[Any], dict[str, Any]]:
     pa = load("pyarrow")
     pd = load("pandas")
 
-    cls: Any = type(index)
-    if cls is pd.RangeIndex:
+    if type(index) is pd.RangeIndex:
         return [], {"kind": "range", "range": [index.start, index.stop, index.step], "name": index.name}
-    if cls is pd.MultiIndex:
+    if type(index) is pd.MultiIndex:
         form = {
             "kind": "levels",
             "levels": [keep(level) for level in index.levels],
@@ -234,7 +233,7 @@ def write_index(index: Any, keep: Any) -> tuple[list[Any], dict[str, Any]]:
         return [pa.array(codes) for codes in index.codes], {**form, "sorted": index.sortorder}
     written, array = write_array(raw(index), keep)
     form = {"kind": "array", "array": array, "name": index.name}
-    if cls in (pd.DatetimeIndex, pd.TimedeltaIndex) and index.freq is not None:
+    if isinstance(index, pd.DatetimeIndex | pd.TimedeltaIndex) and index.freq is not None:
         form["freq"] = _frequency(index)
     return [written], form
 
