@@ -5,6 +5,7 @@ what no encoding has. Nothing here raises because of that. What is given back is
 may still need `legible`.
 """
 
+import contextlib
 import importlib
 import os
 import traceback
@@ -33,7 +34,7 @@ def text_of(error: BaseException) -> str:
     """What an exception says, or that it cannot say it."""
     try:
         return bounded(str(error), _PART, _PART)
-    except Exception:
+    except BaseException:  # Such a method may raise anything, the exception itself too.
         return f"<its text cannot be had: {type(error).__name__}.__str__ failed>"
 
 
@@ -41,7 +42,7 @@ def repr_of(value: object) -> str:
     """A value's representation in one line, or that it has none."""
     try:
         return shortened(repr(value), HEADLINE)
-    except Exception:
+    except BaseException:
         return f"<a {type(value).__name__} without a representation>"
 
 
@@ -58,7 +59,7 @@ def headline(error: BaseException) -> str:
         lines = [line.strip() for text in _relevant(error, list(texts)) for line in text[:_PART].splitlines()]
         written = [line for line in lines if line]
         return " ".join(written[:2]) if written[0].endswith(":") else written[0]
-    except Exception:
+    except BaseException:
         return said(error)
 
 
@@ -85,14 +86,15 @@ def _formatted(error: BaseException, *, hide: bool) -> str:
         if hide:
             _hide(told)
         return _joined(told.format())
-    except Exception:
+    except BaseException:
         # Groups of groups without end, or an exception that breaks what would print it: its own frames and text.
         return _joined(_alone(error))
 
 
 def _alone(error: BaseException) -> Iterator[str]:
-    yield "Traceback (most recent call last):\n"
-    yield from _shown(traceback.extract_tb(error.__traceback__)).format()
+    with contextlib.suppress(BaseException):
+        frames = _shown(traceback.extract_tb(error.__traceback__)).format()
+        yield from ("Traceback (most recent call last):\n", *frames)
     yield said(error)
 
 

@@ -17,7 +17,9 @@ def of_code(error: BaseException, reason: Reason = Reason.USER) -> Failure:
     """Why a step or a pipeline failed."""
     try:
         found = _told(error, reason)
-    except Exception:  # Code of the exception itself ran, and failed.
+    except processes.Terminated:
+        raise
+    except BaseException:  # Code of the exception itself ran, and failed.
         found = Failure(reason=reason, message=tracebacks.said(error), details=tracebacks.folded(error))
     return _clean(found)
 
@@ -26,7 +28,7 @@ def of_import(error: BaseException, path: str) -> Failure:
     """Why a project could not be imported, with the user's own line."""
     try:
         found = _why_not_imported(error, path)
-    except Exception:  # As above.
+    except BaseException:  # As above.
         found = _not_imported(error, path)
     return _clean(found)
 

@@ -207,24 +207,16 @@ def _periods() -> Any:
     return pa.table({"p": pa.array(pd.period_range("2024", periods=2, freq="M"))})
 
 
+_BITS = (
+    *(f"{sign}Int{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64, 128)),
+    "Float16",
+    "Float32",
+    "Float64",
+)
 _SERIES: Values = {
     **{
         f"polars {name}": lambda name=name: pl.Series("s", [0, None, 1], dtype=getattr(pl, name))
-        for name in [
-            "Int8",
-            "Int16",
-            "Int32",
-            "Int64",
-            "Int128",
-            "UInt8",
-            "UInt16",
-            "UInt32",
-            "UInt64",
-            "UInt128",
-            "Float16",
-            "Float32",
-            "Float64",
-        ]
+        for name in _BITS
     },
     "polars Boolean": lambda: pl.Series("s", [True, None]),
     "polars String": lambda: pl.Series("s", ["ü", None, ""]),

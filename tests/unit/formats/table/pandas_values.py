@@ -35,23 +35,8 @@ def _attributes(value: Any, **attrs: Any) -> Any:
     return value
 
 
-_NUMPY = {
-    name: np.array([0, 1, 2], dtype=name)
-    for name in [
-        "bool",
-        "int8",
-        "int16",
-        "int32",
-        "int64",
-        "uint8",
-        "uint16",
-        "uint32",
-        "uint64",
-        "float16",
-        "float32",
-        "float64",
-    ]
-}
+_NAMES = ("bool", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)))
+_NUMPY = {name: np.array([0, 1, 2], dtype=name) for name in (*_NAMES, "float16", "float32", "float64")}
 _TIMES = {
     f"{kind}[{unit}]": np.array([1, "NaT", 2], f"{kind}8[{unit}]")
     for kind in "Mm"
