@@ -40,7 +40,19 @@ def encode(value: Any) -> Encoded | None:
 
 def decode(content: Content, kind: str = "") -> object:
     """The DataFrame, or what `kind` names: "pandas.Series" or "pandas.Index"."""
-    return _from_arrow(arrow.read_table(content), kind)
+    table = arrow.read_table(content)
+    read = _extra(table)
+    if read and "index" not in read:
+        _register_types()  # Before the table is read, which drops a type that is not known by then.
+        return _from_earlier(arrow.read_table(content), read, kind)
+    return _from_arrow(table, kind)
+
+
+def _extra(table: Any) -> dict[str, Any]:
+    """What was stored with the table on how to make its value again."""
+    metadata: dict[bytes, bytes] = table.schema.metadata or {}
+    read: Any = plain.Reader().decode(metadata[_EXTRA]) if _EXTRA in metadata else {}
+    return read
 
 
 def _refusals() -> tuple[type[Exception], ...]:
@@ -128,11 +140,9 @@ def _from_arrow(table: Any, kind: str) -> Any:
     metadata: dict[bytes, bytes] = table.schema.metadata or {}
     if kind not in ("pandas.DataFrame", "pandas.Series", "pandas.Index"):
         raise SerializationError(f"a table of the unknown kind {kind!r} cannot be read")
-    if _EXTRA not in metadata:
+    extra = _extra(table)
+    if not extra:
         return table.to_pandas()
-    extra: Any = plain.Reader().decode(metadata[_EXTRA])
-    if "index" not in extra:
-        return _from_earlier(table, extra, kind)
 
     @functools.cache
     def kept(place: int) -> Any:
@@ -217,14 +227,19 @@ def _same_level(one: Any, other: Any) -> bool:
     return _same_index(one, other) and len(one) == len(other)
 
 
-def _from_earlier(table: Any, extra: Any, kind: str) -> Any:
-    """What versions up to 0.1 wrote, which left index and dtypes to Arrow's own reading of pandas' tables."""
-    np = load("numpy")
+def _register_types() -> None:
+    """Let Arrow know the types of pandas that it is told of when the first of their arrays is converted."""
     pa = load("pyarrow")
     pd = load("pandas")
 
     pa.array(pd.array([], dtype=pd.PeriodDtype("D")))
-    pa.array(pd.arrays.IntervalArray([]))
+
+
+def _from_earlier(table: Any, extra: Any, kind: str) -> Any:
+    """What the first version wrote, which left index and dtypes to Arrow's own reading of pandas' tables."""
+    np = load("numpy")
+    pd = load("pandas")
+
     frame = table.to_pandas()
     for place, missing in extra["objects"]:
         cells: list[object] = table.column(place).to_pylist()

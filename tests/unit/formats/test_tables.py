@@ -1,6 +1,11 @@
 import datetime as dt
+import io
+import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +14,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fairway.formats import Encoded, decode, encode
+from fairway.formats import Encoded, arrow, decode, encode, plain
 
 Trip = Callable[..., Any]
 
@@ -185,3 +190,34 @@ def test_arrow(trip: Trip) -> None:
 
 def test_equal_frames_have_equal_bytes() -> None:
     assert encode(FRAMES["text"]()).data == encode(FRAMES["text"]()).data
+
+
+@pytest.mark.parametrize(
+    ("name", "extra"),
+    [
+        ("time index", {"freq": "D"}),
+        ("period index", {}),
+        ("numbered columns", {"range": [0, 2, 1]}),
+        ("objects", {"objects": [[0, "none"], [1, "none"]]}),
+    ],
+)
+def test_tables_that_an_earlier_version_stored_are_still_read(
+    name: str, extra: dict[str, Any], tmp_path: Path
+) -> None:
+    frame = FRAMES[name]()
+    written = pa.Table.from_pandas(frame)
+    told = plain.Writer().encode({"objects": [], "name": None, "range": None, "freq": None, **extra})
+    written = written.replace_schema_metadata({**written.schema.metadata, b"fairway": told})
+    stream = io.BytesIO()
+    arrow.write_table(stream, written)
+    (tmp_path / "table").write_bytes(stream.getvalue())
+    code = (
+        "import pathlib, pickle, sys; from fairway.formats import decode;"
+        "again = decode('arrow', pathlib.Path(sys.argv[1]), 'pandas.DataFrame');"
+        "sys.stdout.buffer.write(pickle.dumps(again))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "table")], capture_output=True, check=True, timeout=120
+    )
+    again = pickle.loads(done.stdout)
+    pd.testing.assert_frame_equal(again, frame, check_freq=True, check_index_type="exact")
