@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import every_kind
 import pytest
-import table
 
 from fairway.formats import encode
 
@@ -17,7 +17,7 @@ def _write(folder: Path) -> dict[str, str]:
     """Store every value in a folder; returns the format that each got, or the error."""
     entries: list[dict[str, object]] = []
     formats: dict[str, str] = {}
-    for number, (name, make) in enumerate(table.VALUES.items()):
+    for number, (name, make) in enumerate(every_kind.VALUES.items()):
         try:
             encoded = encode(make())
         except Exception as error:
@@ -56,11 +56,11 @@ def test_every_kind_comes_back_exactly_in_a_fresh_process(
 ) -> None:
     _, said = written
     assert {name: found for name, found in said.items() if found != "same"} == {}
-    assert set(said) == set(table.VALUES)
+    assert set(said) == set(every_kind.VALUES)
 
 
 def test_every_kind_is_held_by_the_first_format_that_can(
     written: tuple[dict[str, str], dict[str, str]],
 ) -> None:
     formats, _ = written
-    assert {name: format for name, format in formats.items() if format != table.FORMATS[name]} == {}
+    assert {name: format for name, format in formats.items() if format != every_kind.FORMATS[name]} == {}

@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import every_kind
 import exact
-import table
 
 from fairway.formats import decode
 
@@ -56,7 +56,7 @@ def _value(folder: Path, entry: dict[str, str]) -> object:
 
 def _compared(name: str, again: object) -> str:
     try:
-        return "; ".join(exact.differences(table.VALUES[name](), again)) or "same"
+        return "; ".join(exact.differences(every_kind.VALUES[name](), again)) or "same"
     except Exception:
         return traceback.format_exc()
 
