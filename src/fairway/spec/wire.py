@@ -4,7 +4,7 @@ A frame is a four-byte big-endian length and a MessagePack message of one of the
 a Unix socket on this machine and over a WebSocket from a pod. A host relays what its children say, adding who said it.
 """
 
-from typing import Any, cast
+from typing import cast
 
 import msgspec
 
@@ -249,15 +249,15 @@ def typed(texts: dict[str, list[str]]) -> dict[str, list[bytes]]:
     }
 
 
-def _legible(tree: Any) -> Any:
+def _legible(tree: object) -> object:
     """The content of a message with an escape for each character that UTF-8 does not have."""
     if isinstance(tree, str):
         return legible(tree)
     if isinstance(tree, dict):
-        pairs = cast("dict[Any, Any]", tree)
+        pairs = cast("dict[object, object]", tree)
         return {_legible(key): _legible(item) for key, item in pairs.items()}
     if isinstance(tree, list | tuple):
-        return [_legible(item) for item in cast("list[Any]", tree)]
+        return [_legible(item) for item in cast("list[object]", tree)]
     return tree
 
 
