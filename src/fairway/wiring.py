@@ -214,12 +214,12 @@ async def _new_run(
     from fairway.engine.names import new_name
     from fairway.local.executor import LocalHost
     from fairway.spec.run import RunSpec
-    from fairway.spec.wire import Bind
+    from fairway.spec.wire import Bind, typed
 
     pipeline = choose_pipeline(project, request.pipeline)
     if request.values is None:
         bound = await cast("LocalHost", host).bind(
-            Bind(pipeline=pipeline, texts=request.texts, config=request.config)
+            Bind(pipeline=pipeline, texts=typed(request.texts), config=request.config)
         )
         if bound.failure is not None:
             raise UsageError(bound.failure.message, hint=bound.failure.hint)

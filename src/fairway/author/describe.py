@@ -1,6 +1,6 @@
 """Imports the user's project file and says what it declares.
 
-Only a host calls this; the engine never imports user code. Failures carry the user's own lines without ours.
+Only a host calls this; the engine never imports user code.
 """
 
 import hashlib
@@ -8,7 +8,6 @@ import importlib
 import os
 import platform
 import sys
-import traceback
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -33,12 +32,6 @@ _MAX_FOLDERS = 2000
 Declared = tuple[
     dict[str, Task[..., object]], dict[str, Pipeline[..., object]], dict[str, Endpoint[..., object]]
 ]
-
-_HIDDEN = (
-    str(Path(__file__).resolve().parents[1]) + os.sep,
-    str(Path(importlib.__file__).parent) + os.sep,
-    "<frozen ",
-)
 
 
 class _FromSource(SourceFileLoader):
@@ -211,7 +204,7 @@ def source_digest(folder: Path) -> str:
             content = path.read_bytes()
         except OSError:
             continue
-        digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode())
+        digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
 
@@ -226,20 +219,3 @@ def environment_digest() -> str:
             continue
     text = "\n".join([platform.python_version(), platform.machine(), *sorted(installed)])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def folded(error: BaseException) -> str:
-    """The traceback of an error with only frames of the user's and installed code, without ours and the import's."""
-    whole = traceback.TracebackException.from_exception(error)
-    parts: list[traceback.TracebackException | None] = [whole]
-    seen: set[int] = set()
-    while parts:
-        part = parts.pop()
-        if part is None or id(part) in seen:
-            continue
-        seen.add(id(part))
-        part.stack = traceback.StackSummary.from_list(
-            [frame for frame in part.stack if not frame.filename.startswith(_HIDDEN)]
-        )
-        parts += [part.__cause__, part.__context__, *(part.exceptions or ())]
-    return "".join(whole.format()).rstrip()

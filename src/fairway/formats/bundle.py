@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 from fairway.formats.encoded import Content, Encoded, kind_of
 from fairway.formats.plain import NotPlain, Reader, Tree, Writer
 from fairway.spec.errors import SerializationError
+from fairway.spec.text import legible
 
 INLINE = 4096
 """A leaf of at most this many bytes stays in the JSON."""
@@ -91,7 +92,7 @@ def _reference(encoded: Encoded, large: list[Encoded]) -> Tree:
         return {**head, "data": base64.b64encode(encoded.data).decode("ascii")}
     large.append(encoded)
     if encoded.source is not None and not encoded.source.is_dir():
-        head["file"] = encoded.source.name
+        head["file"] = legible(encoded.source.name)
     return {**head, "place": len(large) - 1}
 
 
@@ -130,7 +131,7 @@ def _write_part(target: Path, encoded: Encoded) -> None:
         shutil.copytree(encoded.source, target)
     elif encoded.source is not None:
         target.mkdir()
-        shutil.copyfile(encoded.source, target / encoded.source.name)
+        shutil.copyfile(encoded.source, target / legible(encoded.source.name))
 
 
 class _Section:

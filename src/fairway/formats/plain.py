@@ -127,19 +127,19 @@ class Writer:
         if dtype is None:
             return None
         if hasattr(value, "__array_finalize__"):
-            if dtype.kind != "O" or type(value).__name__ != "ndarray":
+            if dtype.kind != "O" or type(value).__name__ != "ndarray" or not value.flags.c_contiguous:
                 return None
             return {
                 "$objects": list(value.shape),
                 "items": [self.tree(item) for item in value.ravel().tolist()],
             }
+        # Of two types with the same layout, such as long and long long, the text means one; a letter tells the other.
+        name = dtype.str if dtype.kind not in "iu" or dtype.char not in "qQ" else dtype.char
         if dtype.kind in "SU" or (dtype.kind in "biufc" and dtype.char not in "gG"):
-            return {"$numpy": dtype.str, "value": self.tree(value.item())}
-        return (
-            None
-            if dtype.hasobject or dtype.names
-            else {"$numpy": dtype.str, "bytes": _base64(value.tobytes())}
-        )
+            return {"$numpy": name, "value": self.tree(value.item())}
+        if dtype.hasobject or dtype.names or not dtype.itemsize:
+            return None
+        return {"$numpy": name, "bytes": _base64(value.tobytes())}
 
 
 class Reader:

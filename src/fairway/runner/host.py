@@ -25,12 +25,13 @@ from fairway.author.task import Task
 from fairway.formats.warming import warm
 from fairway.local import descent, importing
 from fairway.local.launching import CHILD_FD, HostSetup
-from fairway.runner import attempt, lifeline, processes
+from fairway.runner import attempt, failures, lifeline, processes
 from fairway.runner.channel import Channel
 from fairway.runner.children import Child, Limits
 from fairway.runner.values import Values
-from fairway.spec.errors import FairwayError, UsageError
-from fairway.spec.run import Failure, Reason, Usage
+from fairway.spec.errors import UsageError
+from fairway.spec.run import Usage
+from fairway.spec.text import legible
 from fairway.spec.wire import (
     DRIVER,
     Answer,
@@ -138,7 +139,7 @@ class Host:
             redaction.refresh()
             spec = describe.describe(self.setup.project, module)
         except BaseException as error:
-            return Described(pid=os.getpid(), failure=import_failure(error, self.setup.project))
+            return Described(pid=os.getpid(), failure=failures.of_import(error, self.setup.project))
         return Described(pid=os.getpid(), project=spec, threads=processes.thread_count())
 
     def _hear(self) -> None:
@@ -173,19 +174,15 @@ class Host:
     def _bind(self, message: Bind) -> Bound:
         try:
             pipeline = self.project.pipelines[message.pipeline]
-            values = parameters.bind(pipeline.function, message.texts, message.config)
+            values = parameters.bind(pipeline.function, message.words(), message.config)
             _check_secrets(values)
             store = Values(self.artifacts)
             return Bound(
                 parameters={name: store.save(value) for name, value in values.items()},
-                shown=parameters.shown(values),
+                shown={name: legible(text) for name, text in parameters.shown(values).items()},
             )
-        except FairwayError as error:
-            told = redaction.live().text(error.message)
-            return Bound(failure=Failure(reason=Reason.USER, message=told, hint=error.hint))
         except Exception as error:
-            said = f"the parameters do not fit: {type(error).__name__}: {error}"
-            return Bound(failure=Failure(reason=Reason.USER, message=redaction.live().text(said)))
+            return Bound(failure=failures.of_parameters(error))
 
     def _start(self, start: Start, content: bytes) -> None:
         if start.step != DRIVER and not self._warm:
@@ -447,33 +444,6 @@ def load_module(setup: HostSetup) -> ModuleType:
     return module
 
 
-def import_failure(error: BaseException, path: str) -> Failure:
-    """Why a project could not be imported, with the user's own line and without secrets."""
-    found = _why_not_imported(error, path)
-    clean = redaction.refresh().text
-    return msgspec.structs.replace(found, message=clean(found.message), details=clean(found.details))
-
-
-def _why_not_imported(error: BaseException, path: str) -> Failure:
-    if isinstance(error, FairwayError):
-        return Failure(reason=Reason.USER, message=error.message, hint=error.hint)
-    details = describe.folded(error)
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        hint = f"install it: `pip install {error.name.split('.')[0]}`"
-        return Failure(
-            reason=Reason.USER,
-            message=f"{path} needs the module {error.name}, which is not installed",
-            hint=hint,
-            details=details,
-        )
-    return Failure(
-        reason=Reason.USER,
-        message=f"{path} could not be imported: {type(error).__name__}: {error}",
-        hint="mend the line shown and run again",
-        details=details,
-    )
-
-
 def _find_task(module: ModuleType, name: str) -> "Task[..., object] | None":
     folder = str(Path(getattr(module, "__file__", "") or "").parent)
     for other in list(sys.modules.values()):
@@ -487,4 +457,5 @@ def _find_task(module: ModuleType, name: str) -> "Task[..., object] | None":
 def main(words: list[str]) -> int:
     """Run a host with options given as words of a command line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    processes.print_anything()
     return Host(*HostSetup.from_words(words)).serve()

@@ -3,9 +3,11 @@
 import http
 import secrets
 import sys
-import traceback
 
 import msgspec
+
+from fairway.author import tracebacks
+from fairway.spec.text import legible
 
 JSON = b"application/json"
 SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
@@ -49,7 +51,7 @@ class Refusal(Exception):
 
     def answer(self) -> Answer:
         """The response that says so."""
-        return Answer(self.status, _encode({"error": self.message}), extra=self.headers)
+        return Answer(self.status, _encode({"error": legible(self.message)}), extra=self.headers)
 
 
 class ClientGone(Exception):
@@ -64,8 +66,7 @@ def as_json(value: object, status: int = 200) -> Answer:
 def internal_error(error: BaseException) -> Answer:
     """What a client may know of a failure of ours: an id, under which the log has the rest."""
     number = secrets.token_hex(6)
-    text = "".join(traceback.format_exception(error))
-    sys.stderr.write(f"error {number}: {text}")
+    sys.stderr.write(f"error {number}: {legible(tracebacks.whole(error))}\n")
     sys.stderr.flush()
     return Answer(500, _encode({"error": "internal error", "id": number}))
 

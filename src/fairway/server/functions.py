@@ -10,12 +10,13 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast, get_args
 
 import msgspec
 
 from fairway import formats
-from fairway.author import describe, session
+from fairway.author import describe, session, tracebacks
 from fairway.author.endpoint import Endpoint, bare
 from fairway.local import descent, importing
 from fairway.server import openapi
@@ -34,6 +35,8 @@ from fairway.spec.run import MetricPoint, StepSpec
 from fairway.stores import FileArtifacts, Layout, SqliteMetadata
 
 _THREADS = 8
+_UNFIT = (StopIteration, StopAsyncIteration)
+"""Exceptions that no future takes."""
 
 
 class EndpointSession:
@@ -90,7 +93,7 @@ class FunctionService:
         revision = spec.revision
         session.enter(EndpointSession(spec, store))
         with descent.marked(), importing.apart():
-            module = describe.load(str(Path(spec.project) / revision.module))
+            module = _loaded(str(Path(spec.project) / revision.module))
         endpoint = describe.declared(module)[2].get(revision.function)
         if endpoint is None:
             raise NotFound(f"{revision.module} declares no endpoint {revision.function!r}")
@@ -147,13 +150,18 @@ class FunctionService:
 
     async def _run(self, arguments: "tuple[object, ...] | dict[str, object]") -> Any:
         args, kwargs = (arguments, {}) if isinstance(arguments, tuple) else ((), arguments)
-        try:
-            if self._async:
-                return await self._call(*args, **kwargs)
+        if not self._async:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, lambda: self._call(*args, **kwargs))
-        except (SystemExit, KeyboardInterrupt) as error:  # the event loop would end with them
-            raise RuntimeError(f"the function raised {type(error).__name__}") from error
+            return await loop.run_in_executor(self._pool, _called, self._call, args, kwargs)
+        try:
+            return await self._call(*args, **kwargs)
+        except Exception:
+            raise
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            raise _raised(error) from error
 
     async def _within_time(self, request: Request, work: Any) -> Any:
         task = asyncio.ensure_future(work)
@@ -201,6 +209,31 @@ class FunctionService:
         if self._endpoint.batched and not _is_list(self._endpoint.request_type):
             wanted, answer = openapi.one_or_many(wanted), openapi.one_or_many(answer)
         return as_json(openapi.describe(self._name, self._number, wanted, answer, private=self._private))
+
+
+def _loaded(path: str) -> ModuleType:
+    try:
+        return describe.load(path)
+    except Exception:
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"its import raised {tracebacks.said(error)}") from error
+
+
+def _called(function: Callable[..., Any], args: "tuple[object, ...]", kwargs: dict[str, object]) -> Any:
+    try:
+        return function(*args, **kwargs)
+    except _UNFIT as error:
+        raise _raised(error) from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise _raised(error) from error
+
+
+def _raised(error: BaseException) -> RuntimeError:
+    """What stands for an exception that would end the event loop, or that no future takes."""
+    return RuntimeError(f"the function raised {tracebacks.said(error)}")
 
 
 def _arguments(endpoint: "Endpoint[..., object]", given: object) -> "tuple[object, ...] | dict[str, object]":
