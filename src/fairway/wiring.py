@@ -64,18 +64,6 @@ def cache_folder(root: Path) -> Path:
     return folder
 
 
-def shared_folder() -> Path:
-    """Where all engines of a person on this machine note what they use.
-
-    The folder of a login session will not do: it goes away with the session, and whoever has no session, such as cron,
-    does not know it.
-    """
-    chosen = os.environ.get("XDG_RUNTIME_DIR", "")
-    if chosen and chosen != f"/run/user/{os.geteuid()}" and os.path.isdir(chosen):
-        return Path(chosen) / "fairway"
-    return Path(f"/tmp/fairway-{os.geteuid()}")
-
-
 class LocalStores:
     """The stores of this machine's target, each opened when it is first used."""
 
@@ -174,7 +162,7 @@ async def execute(
     from fairway.local.executor import LocalExecutor
     from fairway.local.interrupts import Interrupts
     from fairway.local.leases import Lease
-    from fairway.local.sharing import Share
+    from fairway.local.sharing import Share, shared_folder
     from fairway.spec.wire import LEASE
 
     setup = HostSetup(str(stores.root), request.file, request.pickled)
@@ -381,7 +369,7 @@ def with_waiting(stores: LocalStores, status: "RunStatus") -> "RunStatus":
     """A run at work, with the reason for which one of its steps has not begun where other runs leave no room for it."""
     from msgspec import structs
 
-    from fairway.local.sharing import waits
+    from fairway.local.sharing import shared_folder, waits
 
     name, whom = waits(shared_folder(), status.spec.name, str(stores.root))
     if not name:
