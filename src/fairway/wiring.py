@@ -498,7 +498,7 @@ def model_request(stores: LocalStores, reference: str) -> "DeployRequest":
 
 async def function_requests(stores: LocalStores, file: str, only: str = "") -> "list[DeployRequest]":
     """How to serve the endpoints of a project file, its sources put into the store. Raises FairwayError."""
-    from fairway.author.describe import sources
+    from fairway.author.source import files
     from fairway.local.executor import LocalExecutor
     from fairway.local.sources import snapshot
     from fairway.spec.artifact import Artifact
@@ -511,7 +511,7 @@ async def function_requests(stores: LocalStores, file: str, only: str = "") -> "
     found = [endpoint for endpoint in project.endpoints if only in ("", endpoint.name)]
     if not found:
         raise UsageError(f"{path.name} declares no endpoint", hint="put `@fw.endpoint` above a function")
-    with snapshot(path.parent, sources(path.parent)) as folder:
+    with snapshot(path.parent, files(path.parent)) as folder:
         digest, size = stores.artifacts.put_folder(folder)
     source = Artifact(format="folder", digest=digest, size=size, kind="project", files=True)
     return [

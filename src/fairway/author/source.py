@@ -20,6 +20,9 @@ _OURS = str(Path(__file__).resolve().parents[1])
 _GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
 _BETWEEN = ("PUSH_NULL", "CACHE", "PRECALL", "EXTENDED_ARG")
+_SKIPPED = {"__pycache__", "node_modules", "venv", "env", "site-packages"}
+_MAX_SOURCES = 2000
+_MAX_FOLDERS = 2000
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -50,6 +53,39 @@ def is_project(module: str) -> bool:
 def is_project_file(path: str) -> bool:
     """Whether a file belongs neither to Python, to an installed package nor to Fairway."""
     return not (any(part in path for part in _PACKAGES) or path.startswith((*_LIBRARIES, f"{_OURS}/", "<")))
+
+
+def files(folder: Path) -> list[Path]:
+    """The project's own Python files: those in the folder and below it, in order, at most some thousands."""
+    found: list[Path] = []
+    for visited, (parent, folders, files) in enumerate(os.walk(folder)):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
+        if "pyvenv.cfg" in files:
+            folders.clear()
+            continue
+        found += [Path(parent, name) for name in sorted(files) if name.endswith(".py")]
+        if len(found) > _MAX_SOURCES or visited > _MAX_FOLDERS:
+            break
+    return found[:_MAX_SOURCES]
+
+
+def is_installed_file(path: str) -> bool:
+    """Whether a file is of Python or of an installed package; False for code that has no file."""
+    return not path.startswith("<") and not is_project_file(path)
+
+
+def file_text(path: str) -> str:
+    """A file's source without layout and docstrings; empty when it cannot be read."""
+    return _file(path).text
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is that of a module, the project's or an installed one. Imports nothing."""
+    if name in sys.modules or name in sys.stdlib_module_names or _project_file(name) is not None:
+        return True
+    top = name.partition(".")[0]
+    spec = PathFinder.find_spec(top)
+    return spec is not None and (name == top or not is_project_file(spec.origin or "<none>"))
 
 
 def function_text(compiled: CodeType) -> str | None:
@@ -89,7 +125,7 @@ def module_texts(name: str) -> Iterator[tuple[str, str]]:
         file = _file(path)
         yield module, file.text
         package = module if Path(path).name == "__init__.py" else parent
-        queue += sorted(_absolute(imported, package) for imported in file.imports)
+        queue += sorted(absolute(imported, package) for imported in file.imports)
 
 
 def global_names(compiled: CodeType) -> list[tuple[str, ...]]:
@@ -118,7 +154,7 @@ def imported_names(compiled: CodeType, package: object) -> list[str]:
     for instruction in dis.get_instructions(compiled):
         if instruction.opname == "IMPORT_NAME":
             level, taken = before
-            name = _absolute(
+            name = absolute(
                 "." * (level if isinstance(level, int) else 0) + str(instruction.argval), str(package)
             )
             found.append(name)
@@ -131,7 +167,8 @@ def imported_names(compiled: CodeType, package: object) -> list[str]:
     return found
 
 
-def _absolute(name: str, package: str) -> str:
+def absolute(name: str, package: str) -> str:
+    """The full name of a module that is written relative to a package, as ".features"."""
     level = len(name) - len(name.lstrip("."))
     if not level:
         return name

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
 
+from fairway.formats import pickler
 from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
 from fairway.formats.frameworks import load
 from fairway.spec.errors import SerializationError
@@ -28,7 +29,7 @@ def encode(value: Any, *, portable: bool = False) -> Encoded:
     try:
         for module in own:
             cloudpickle.register_pickle_by_value(module)
-        data = cloudpickle.dumps(value, protocol=5)
+        data, refers = pickler.dump(value)
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise SerializationError(
@@ -37,7 +38,7 @@ def encode(value: Any, *, portable: bool = False) -> Encoded:
     finally:
         for module in own:
             cloudpickle.unregister_pickle_by_value(module)
-    return Encoded(format="pickle", kind=kind_of(value), note="pickled", data=data)
+    return Encoded(format="pickle", kind=kind_of(value), note="pickled", data=data, refers=refers)
 
 
 def _project_of(kind: type) -> list[ModuleType]:

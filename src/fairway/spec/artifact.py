@@ -25,6 +25,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag="artifact", omit_d
         note: what a person should see at a glance, such as "float64 (569, 30)".
         inline: the content itself when it is small (at most `INLINE_LIMIT` bytes); then no file exists.
         files: whether `digest` names a manifest of files rather than one file.
+        refers: code of the project that the content names and does not hold, each as "module:name", sorted.
     """
 
     format: str
@@ -34,6 +35,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag="artifact", omit_d
     note: str = ""
     inline: bytes | None = None
     files: bool = False
+    refers: tuple[str, ...] = ()
 
 
 class RefData(msgspec.Struct, frozen=True, tag="ref", omit_defaults=True):
