@@ -286,6 +286,7 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
     for parameter in known:
         if parameter.required and parameter.name not in parameters:
             raise UsageError(f"{pipeline.__name__} needs {parameter.name} ({parameter.annotation})")
+    parameters = described.check(pipeline.function, parameters)
     stores = LocalStores(store_root()).prepare()
     pipeline = cast("Pipeline[..., object]", pipeline)
     file = _file_of(pipeline)
