@@ -219,7 +219,7 @@ def test_floats_that_no_type_asks_for_are_ordinary() -> None:
         (dt.datetime, "2024-01-31", dt.datetime(2024, 1, 31)),
         (dt.datetime, "2024-01-31 12:00", dt.datetime(2024, 1, 31, 12)),
         (dt.datetime, "2024-01-31T12:00:05", dt.datetime(2024, 1, 31, 12, 0, 5)),
-        (dt.datetime, "2024-01-31T12:00Z", dt.datetime(2024, 1, 31, 12, tzinfo=dt.timezone.utc)),
+        (dt.datetime, "2024-01-31T12:00Z", dt.datetime(2024, 1, 31, 12, tzinfo=dt.UTC)),
         (dt.time, "12:30", dt.time(12, 30)),
         (dt.time, "12:30:05", dt.time(12, 30, 5)),
         (dt.timedelta, "90s", dt.timedelta(seconds=90)),
