@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 from projects import Project
@@ -277,7 +278,8 @@ def main():
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [("x + 1", "x + 1  # a remark"), ("# nothing", "UNUSED = 3"), ("def other", "def another")]
+    ("old", "new"),
+    [("x + 1", "x + 1  # a remark"), ("# nothing", "UNUSED = 3"), ("def other", "def another")],
 )
 def test_what_changes_no_code_of_an_input_keeps_the_cache(project: Project, old: str, new: str) -> None:
     text = """
@@ -296,3 +298,75 @@ def main(): t(g)
     project.fairway("run", "project.py")
     project.write(text.replace(old, new))
     assert planned(project)["t"][0] == "cached"
+
+
+UNSEEN = """
+import contextvars, random, subprocess
+import lib
+
+LIMIT = contextvars.ContextVar("limit", default=1)
+
+@fw.task(cache=True)
+def reads_a_file(x: int) -> str: return open("query.sql").read()
+
+@fw.task(cache=True)
+def reads_the_environment(x: int) -> str: return os.environ["SHOP"]
+
+@fw.task(cache=True)
+def reads_the_clock(x: int) -> float: return time.time()
+
+@fw.task(cache=True)
+def starts_a_program(x: int) -> str:
+    return subprocess.run([sys.executable, "tool.py"], capture_output=True, text=True).stdout
+
+@fw.task(cache=True)
+def follows_a_setting(x: int) -> object: return lib.setting()
+
+@fw.task(cache=True)
+def uses_an_installed_package(x: int) -> object: return lib.work()
+
+@fw.task(cache=True)
+def holds_what_cannot_be_pickled(x: int) -> int: return LIMIT.get()
+
+import settings
+
+@fw.pipeline
+def main():
+    found = [reads_a_file(1), reads_the_environment(1), reads_the_clock(1), starts_a_program(1)]
+    found += [follows_a_setting(1), uses_an_installed_package(1), holds_what_cannot_be_pickled(1)]
+    print(*map(fw.value, found))
+"""
+
+LISTED = {
+    "reads_a_file": "files that a task opens by a path of its own",
+    "reads_the_environment": "environment variables",
+    "reads_the_clock": "the clock and random numbers",
+    "starts_a_program": "programs that it starts, and services that it asks",
+    "follows_a_setting": "what other modules change when they are imported",
+    "uses_an_installed_package": "a change inside an installed package that leaves its version",
+    "holds_what_cannot_be_pickled": "data in a constant that cannot be pickled",
+}
+"""Every line of the list in docs/howto/cache-and-resume.md, by the task that shows it."""
+
+
+def test_what_the_key_does_not_see_is_what_the_page_lists(project: Project) -> None:
+    page = (Path(__file__).parents[2] / "docs/howto/cache-and-resume.md").read_text()
+    listed = page.partition("## What the key does not see")[2].partition("\n## ")[0]
+    assert [line for line in listed.splitlines() if line.startswith("- ")].__len__() == len(LISTED)
+    assert all(f"- **{text}**" in listed for text in LISTED.values())
+    packages = project.folder / "site-packages"
+    packages.mkdir()
+    project.environment["PYTHONPATH"] = str(packages)
+    told: list[str] = []
+    for edition in ("1", "2"):
+        (packages / "lib.py").write_text(
+            f"KEPT = [0]\n\ndef setting():\n    return KEPT[0]\n\ndef work():\n    return {edition}\n"
+        )
+        (project.folder / "query.sql").write_text(f"select {edition}")
+        (project.folder / "tool.py").write_text(f"print({edition})")
+        (project.folder / "settings.py").write_text(f"import lib\n\nlib.KEPT[0] = {edition}\n")
+        project.environment["SHOP"] = edition
+        project.write(UNSEEN.replace("default=1", f"default={edition}"))
+        told.append(project.fairway("run", "project.py").stderr)
+    assert {name for name in LISTED if f"{name} x=1" in told[1]} == set(LISTED)
+    assert told[1].count("cached") == len(LISTED), "yesterday's result, as the page says"

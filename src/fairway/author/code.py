@@ -13,7 +13,9 @@ import hashlib
 import io
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from types import (
+    BuiltinFunctionType,
     CodeType,
     FunctionType,
     GetSetDescriptorType,
@@ -120,12 +122,21 @@ class _Walk:
             self.value(f"{own}.default {number}", value)
         for name, value in (*_cells(function), *vars(function).items()):
             self.value(f"{own}.{name.strip('_')}", value)
+        self._effects(function.__module__)
+        named = self._names(function.__code__, function.__globals__, function.__module__)
+        imports = source.imported_names(function.__code__, function.__globals__.get("__package__"))
+        for module in imports:
+            self.modules(module)
+        self._by_name(function, named, imports)
+
+    def _names(self, compiled: CodeType, scope: dict[str, object], home: str) -> list[object]:
+        """Count what code refers to by global names; returns what these stand for."""
         named: list[object] = []
-        for chain in source.global_names(function.__code__):
-            value = function.__globals__.get(chain[0], _MISSING)
+        for chain in source.global_names(compiled):
+            value = scope.get(chain[0], _MISSING)
             if value is _MISSING:
                 named.append(getattr(builtins, chain[0], None))
-            name = self._local(function.__module__, chain[0])
+            name = self._local(home, chain[0])
             for part in chain[1:]:
                 if not isinstance(value, ModuleType) or part not in vars(value):
                     break
@@ -134,10 +145,24 @@ class _Walk:
             named.append(value)
             if value is not _MISSING and value is not sys.modules:
                 self.value(name, value)
-        imports = source.imported_names(function.__code__, function.__globals__.get("__package__"))
-        for module in imports:
-            self.modules(module)
-        self._by_name(function, named, imports)
+        return named
+
+    def _effects(self, module: str) -> None:
+        """Count what a module that is referred to changes elsewhere at its import, once."""
+        found = sys.modules.get(module)
+        path = getattr(found, "__file__", None)
+        if (
+            found is None
+            or not isinstance(path, str)
+            or not source.is_project(module)
+            or not self._first(found)
+        ):
+            return
+        text, compiled = source.effects(path)
+        if compiled is not None:
+            self._add(f"statements of {module}", text)
+            scope = {name: item for name, item in vars(found).items() if not _is_ours(item)}
+            self._names(compiled, scope, module)
 
     def _by_name(self, function: FunctionType, named: list[object], imports: list[str]) -> None:
         """Count modules that code finds by a name made at run time; all of the project's if it may be any."""
@@ -184,6 +209,7 @@ class _Walk:
         own = self._local(kind.__module__, kind.__qualname__)
         text = source.class_text(kind)
         self._add(f"class {own}", text or "")
+        self._effects(kind.__module__)
         for base in (*kind.__mro__[1:], type(kind)):
             self._class(base)
         for name, member in vars(kind).items():
@@ -203,6 +229,10 @@ class _Walk:
         """Count a module of the project whole, with those that it imports."""
         for module, text in source.module_texts(name):
             self._add(f"module {module}", text)
+        compiled = getattr(sys.modules.get(name), "__file__", None)
+        if isinstance(compiled, str) and not compiled.endswith(".py") and source.is_project(name):
+            with contextlib.suppress(OSError):
+                self._add(f"module {name}", _digest_bytes(Path(compiled).read_bytes()))
 
     def _text(self, value: object) -> str | None:
         """A deterministic text for a value, counting the functions and classes in it; None when there is none."""
@@ -231,6 +261,9 @@ class _Walk:
             if inner.__module__ != "builtins":
                 self.function(inner, self._label("helper", inner.__module__, inner.__qualname__))
             return f"{inner.__module__}.{inner.__qualname__}"
+        if isinstance(value, BuiltinFunctionType) and source.is_project(value.__module__ or ""):
+            self.modules(value.__module__)
+            return f"{value.__module__}.{value.__qualname__}"
         if isinstance(value, type):
             self._class(value)
             return f"{value.__module__}.{value.__qualname__}"
@@ -298,6 +331,11 @@ def _pickle(whole: object, text: Callable[[object], str | None]) -> bytes:
     target = io.BytesIO()
     Pickler(target, protocol=5).dump(whole)
     return target.getvalue()
+
+
+def _is_ours(value: object) -> bool:
+    """Whether it is a task or pipeline, of which a statement at a module's top level changes no result."""
+    return type(value).__module__.partition(".")[0] == "fairway"
 
 
 def _accessors(member: object) -> tuple[object, ...]:

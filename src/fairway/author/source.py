@@ -30,6 +30,7 @@ class _File(msgspec.Struct):
     """One source file: its tree without docstrings, functions by name and first line, classes by qualified name.
 
     `codes` holds everything the file compiles to, so that code from an older state of the file is told apart.
+    `effects` are the statements that change something elsewhere when the file is imported.
     """
 
     text: str = ""
@@ -37,6 +38,8 @@ class _File(msgspec.Struct):
     classes: dict[str, list[str]] = {}
     codes: set[CodeType] = set()
     imports: set[str] = set()
+    effects: str = ""
+    effect_code: CodeType | None = None
 
 
 def is_project(module: str) -> bool:
@@ -93,6 +96,12 @@ def function_text(compiled: CodeType) -> str | None:
     file = _file(compiled.co_filename)
     texts = file.functions.get((compiled.co_name, compiled.co_firstlineno))
     return "\n".join(texts) if texts and compiled in file.codes else None
+
+
+def effects(path: str) -> tuple[str, CodeType | None]:
+    """The statements of a module that change something elsewhere when it is imported: as source, and compiled."""
+    file = _file(path)
+    return file.effects, file.effect_code
 
 
 def class_text(kind: type) -> str | None:
@@ -211,6 +220,10 @@ def _file(path: str) -> _File:
     _strip_docstrings(tree)
     file.text = ast.dump(tree)
     _collect(tree, "", file)
+    changing = [part for part in tree.body if _has_effect(part)]
+    if changing:
+        file.effects = "\n".join(map(ast.dump, changing))
+        file.effect_code = compile(ast.Module(changing, []), path, "exec", dont_inherit=True)
     return file
 
 
@@ -240,6 +253,23 @@ def _collect(node: ast.AST, prefix: str, file: _File) -> None:
             dot = "." if child.module else ""
             file.imports |= {name, *(f"{name}{dot}{alias.name}" for alias in child.names)}
         _collect(child, inside, file)
+
+
+def _has_effect(node: ast.stmt) -> bool:
+    """Whether a statement at a module's top level calls something for its effect, or sets an attribute or item."""
+    if isinstance(node, ast.Expr):
+        return not isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.Assign | ast.AugAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return any(isinstance(target, ast.Attribute | ast.Subscript) for target in targets)
+    if isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
+        return False
+    if isinstance(node, ast.If | ast.For | ast.While | ast.With | ast.Try):
+        inside = [
+            part for part in ast.iter_child_nodes(node) if isinstance(part, ast.stmt | ast.ExceptHandler)
+        ]
+        return any(not isinstance(part, ast.stmt) or _has_effect(part) for part in inside)
+    return isinstance(node, ast.Delete)
 
 
 def _plain_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
