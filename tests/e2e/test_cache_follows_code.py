@@ -310,7 +310,7 @@ LIMIT = contextvars.ContextVar("limit", default=1)
 def reads_a_file(x: int) -> str: return open("query.sql").read()
 
 @fw.task(cache=True)
-def reads_the_environment(x: int) -> str: return os.environ["SHOP"]
+def reads_the_environment(x: int) -> str: return os.environ["".join(["SH", "OP"])] + str(len(os.environ["SHOP_TOKEN"]))
 
 @fw.task(cache=True)
 def reads_the_clock(x: int) -> float: return time.time()
@@ -365,7 +365,7 @@ def test_what_the_key_does_not_see_is_what_the_page_lists(project: Project) -> N
         (project.folder / "query.sql").write_text(f"select {edition}")
         (project.folder / "tool.py").write_text(f"print({edition})")
         (project.folder / "settings.py").write_text(f"import lib\n\nlib.KEPT[0] = {edition}\n")
-        project.environment["SHOP"] = edition
+        project.environment |= {"SHOP": edition, "SHOP_TOKEN": f"a-long-secret-{edition}-of-nobody"}
         project.write(UNSEEN.replace("default=1", f"default={edition}"))
         told.append(project.fairway("run", "project.py").stderr)
     assert {name for name in LISTED if f"{name} x=1" in told[1]} == set(LISTED)

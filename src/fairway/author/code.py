@@ -11,6 +11,7 @@ import enum
 import functools
 import hashlib
 import io
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -143,7 +144,7 @@ class _Walk:
                 name = f"{value.__name__}.{part}"
                 value = vars(value)[part]
             named.append(value)
-            if value is not _MISSING and value is not sys.modules:
+            if value is not _MISSING and value is not sys.modules and value is not os.environ:
                 self.value(name, value)
         return named
 
@@ -165,7 +166,9 @@ class _Walk:
             self._names(compiled, scope, module)
 
     def _by_name(self, function: FunctionType, named: list[object], imports: list[str]) -> None:
-        """Count modules that code finds by a name made at run time; all of the project's if it may be any."""
+        """Count variables, and modules that code finds by name; all of the project's if it may be any."""
+        for name, text in lookups.variables(function, named, imports).items():
+            self._add(f"variable {name}", text)
         found = lookups.modules(function, named, imports)
         for module in found or ():
             self.modules(module)

@@ -13,7 +13,7 @@ from collections import abc, defaultdict
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, Union, cast, get_args, get_origin
 
 import msgspec
 
@@ -92,7 +92,7 @@ def limits(annotation: object) -> list[object]:
 
 def convert(place: Place, annotation: object, value: object) -> object:
     """A value of the annotation's type from a JSON or TOML value. Raises UsageError."""
-    inner, optional = unwrap(annotation)
+    inner, optional = cast("tuple[Any, bool]", unwrap(annotation))
     if value is None and (optional or inner is None or inner is type(None)):
         return None
     if inner in (object, Any):
@@ -137,7 +137,7 @@ def _converted(place: Place, inner: object, value: object) -> object:
         raise wrong(place, inner, plain(value)) from None
 
 
-def _scalar(place: Place, inner: object, value: object) -> object:
+def _scalar(place: Place, inner: Any, value: object) -> object:
     if inner in moments.FORMS:
         return _moment(cast("type", inner), value)
     if inner is float:
@@ -215,9 +215,9 @@ def _member(place: Place, union: object, value: object) -> object:
             return convert(place, member, value)
         except UsageError as error:
             inner = unwrap(member)[0]
-            if isinstance(value, dict) and fields.is_record(inner):
+            if _is_dict(value) and fields.is_record(inner):
                 known = fields.of(inner)
-                errors.append((sum(name in known for name in cast("dict[str, object]", value)), error))
+                errors.append((sum(name in known for name in value), error))
     if errors:
         raise max(errors, key=lambda pair: pair[0])[1]
     raise wrong(place, union, plain(value))
@@ -228,14 +228,14 @@ def _record(place: Place, kind: object, value: object) -> object:
     if isinstance(base, type) and not fields.is_typed_dict(base) and isinstance(value, base):
         return value
     known = fields.of(kind)
-    if isinstance(value, list | tuple) and fields.is_named_tuple(base):
-        items = cast("list[object]", value)
+    if _is_list(value) and fields.is_named_tuple(base):
+        items = value
         if len(items) > len(known):
             raise wrong(place, kind, plain(value), f" of at most {len(known)} items")
         value = dict(zip(known, items, strict=False))
-    if not isinstance(value, dict):
+    if not _is_dict(value):
         raise wrong(place, kind, plain(value))
-    given = dict(cast("dict[str, object]", value))
+    given = dict(value)
     _check_tag(place, kind, given)
     for entry in given:
         if entry not in known:
@@ -283,9 +283,7 @@ def _unknown(place: Place, kind: object, entry: str, known: list[str]) -> UsageE
 
 def _several(place: Place, kind: object, value: object) -> object:
     origin, arguments = get_origin(kind) or kind, get_args(kind)
-    if not isinstance(value, list | tuple | set | frozenset) or (
-        isinstance(value, set | frozenset) and origin not in SETS
-    ):
+    if not _is_list(value) and not (origin in SETS and _is_set(value)):
         raise wrong(place, kind, plain(value))
     items = list(cast("list[object]", value))
     if origin is tuple and arguments and arguments[-1:] != (...,):
@@ -311,11 +309,11 @@ def gather(annotation: object, items: list[object]) -> object:
 
 
 def _mapping(place: Place, kind: object, value: object) -> object:
-    if not isinstance(value, dict):
+    if not _is_dict(value):
         raise wrong(place, kind, plain(value))
     key_kind, item_kind = get_args(kind) or (object, object)
     found: dict[object, object] = {}
-    for key, item in cast("dict[object, object]", value).items():
+    for key, item in value.items():
         inside = place.at(f".{key}")
         found[_key(inside, key_kind, key)] = convert(inside, item_kind, item)
     if (get_origin(kind) or kind) is defaultdict:
@@ -325,13 +323,25 @@ def _mapping(place: Place, kind: object, value: object) -> object:
 
 def _key(place: Place, kind: object, key: object) -> object:
     """A dict's key: in JSON it is a text, whatever its type is."""
-    inner, _ = unwrap(kind)
+    inner = cast("Any", unwrap(kind)[0])
     if inner in (int, float) and isinstance(key, str):
         try:
             return cast("Callable[[str], object]", inner)(key)
         except ValueError:
             raise wrong(place, kind, key) from None
     return convert(place, kind, key)
+
+
+def _is_dict(value: object) -> TypeGuard[dict[str, object]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: object) -> TypeGuard[list[object] | tuple[object, ...]]:
+    return isinstance(value, list | tuple)
+
+
+def _is_set(value: object) -> bool:
+    return isinstance(value, set | frozenset)
 
 
 def is_a(annotation: object, kind: type) -> bool:

@@ -10,7 +10,6 @@ from typing import (
     Generic,
     NotRequired,
     Required,
-    TypeGuard,
     TypeVar,
     cast,
     get_args,
@@ -31,8 +30,12 @@ class Field(msgspec.Struct, frozen=True):
 
 def is_record(kind: object) -> bool:
     """Whether a type, or its generic form, has named fields."""
-    base = get_origin(kind) or kind
-    return isinstance(base, type) and (
+    base = cast("Any", get_origin(kind) or kind)
+    return isinstance(base, type) and _has_fields(cast("type[Any]", base))
+
+
+def _has_fields(base: type[Any]) -> bool:
+    return (
         dataclasses.is_dataclass(base)
         or issubclass(base, msgspec.Struct)
         or is_typed_dict(base)
@@ -41,14 +44,14 @@ def is_record(kind: object) -> bool:
     )
 
 
-def is_typed_dict(kind: object) -> TypeGuard[type]:
+def is_typed_dict(kind: object) -> bool:
     """Whether it is a TypedDict."""
-    return isinstance(kind, type) and issubclass(kind, dict) and hasattr(kind, "__total__")
+    return isinstance(kind, type) and issubclass(kind, dict) and hasattr(cast("object", kind), "__total__")
 
 
 def is_named_tuple(kind: object) -> bool:
     """Whether it is a named tuple."""
-    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(kind, "_fields")
+    return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(cast("object", kind), "_fields")
 
 
 def of(kind: object) -> dict[str, Field]:
@@ -57,11 +60,11 @@ def of(kind: object) -> dict[str, Field]:
     hints, names = _hints(base), _bound(kind)
 
     def field(name: str, required: bool, made: str = "") -> Field:
-        annotation = hints.get(name, object)
+        annotation: Any = hints.get(name, object)
         while get_origin(annotation) in (Required, NotRequired):
             annotation = get_args(annotation)[0]
-        if isinstance(annotation, dataclasses.InitVar):
-            annotation = annotation.type
+        if type(cast("object", annotation)) is dataclasses.InitVar:
+            annotation = getattr(annotation, "type", object)
         return Field(made or name, _filled(annotation, names), required)
 
     if issubclass(base, msgspec.Struct):

@@ -1,4 +1,4 @@
-"""Code that finds other code by a name made at run time: `import_module`, `__import__`, `eval`, `sys.modules`.
+"""What code finds by a name in a text: modules, through `import_module` or `eval`, and environment variables.
 
 Which of the project's modules such a function may reach cannot be followed reference by reference, so they count whole.
 Imports nothing.
@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 from types import CodeType, FunctionType
 
-from fairway.author import source
+from fairway.author import redaction, source
 
 _LOADERS: tuple[object, ...] = (
     importlib.import_module,
@@ -34,6 +34,7 @@ _LOADERS: tuple[object, ...] = (
 )
 _LOADING = {"importlib", "importlib.util", "pkgutil", "runpy"}
 _SCOPED: tuple[object, ...] = (builtins.globals, builtins.eval, builtins.exec)
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _NAME = re.compile(r"\.*[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -59,6 +60,25 @@ def modules(function: FunctionType, values: list[object], imports: list[str]) ->
     if len(named) < loads:
         return None
     return found + named
+
+
+def variables(function: FunctionType, values: list[object], imports: list[str]) -> dict[str, str]:
+    """Environment variables whose names the function spells out, with their values; without secret ones.
+
+    A digest of a short secret would give the secret away, so those do not count.
+    """
+    if "os" not in imports and not any(
+        value is one for value in values for one in (os.environ, os.getenv, os)
+    ):
+        return {}
+    names = [text for text in _texts(function.__code__) if text in os.environ or _VARIABLE.fullmatch(text)]
+    secret = redaction.live().found
+    known = {name: os.environ.get(name) for name in names}
+    return {
+        name: "absent" if value is None else f"={value}"
+        for name, value in known.items()
+        if value is None or not secret(value.encode("utf-8", "surrogateescape"))
+    }
 
 
 def everything(function: FunctionType) -> list[Path]:

@@ -335,7 +335,7 @@ def _shown(value: object) -> str:
         import base64
 
         return base64.b64encode(value).decode("ascii")
-    if isinstance(value, dict) and type(cast("object", value)) is dict:
+    if type(value) is dict:
         import json
 
         return json.dumps(value, default=_shown)

@@ -17,9 +17,9 @@ def dump(value: object) -> tuple[bytes, tuple[object, ...]]:
     """The value as cloudpickle writes it, and the code that it met on the way, each once."""
     target = io.BytesIO()
     pickler = _pickler()(target, protocol=5)
-    pickler.met = {}
+    met = pickler.met = dict[int, object]()
     pickler.dump(value)
-    return target.getvalue(), tuple(pickler.met.values())
+    return target.getvalue(), tuple(met.values())
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from fairway.author import code
+from fairway.author import code, redaction
 
 BASE = """
 RATE = 0.5
@@ -258,3 +258,22 @@ def test_a_compiled_module_of_the_project_counts_by_its_content(
     before = parts(text)
     compiled.write_bytes(b"two")
     assert before["module fast"] != parts(text)["module fast"]
+
+
+def test_an_environment_variable_that_code_names_counts_unless_it_is_secret(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+    import os
+    def task(x): return os.environ["REGION"] + os.getenv("ABSENT", "") + os.environ["SHOP_TOKEN"]
+    """
+    monkeypatch.setenv("REGION", "north")
+    monkeypatch.setenv("SHOP_TOKEN", "a-long-secret-of-nobody")
+    redaction.refresh()
+    before = parts(text)
+    assert {"variable REGION", "variable ABSENT"} <= set(before)
+    assert "variable SHOP_TOKEN" not in before
+    monkeypatch.setenv("UNRELATED", "1")
+    assert parts(text) == before
+    monkeypatch.setenv("REGION", "south")
+    assert {name for name in before if parts(text)[name] != before[name]} == {"variable REGION"}
