@@ -25,6 +25,8 @@ def dump(value: object) -> tuple[bytes, tuple[object, ...]]:
 @functools.cache
 def _pickler() -> Any:
     cloudpickle = load("cloudpickle")
+    # Looked up once: this is called for every object in the value.
+    override: Any = cloudpickle.Pickler.reducer_override
 
     class Pickler(cloudpickle.Pickler):
         """Notes every class and function that passes; both those written by name and those written whole."""
@@ -36,6 +38,6 @@ def _pickler() -> Any:
             self.met[id(kind)] = kind
             if isinstance(obj, _CODE):
                 self.met[id(cast("object", obj))] = obj
-            return cast("object", super().reducer_override(obj))  # pyright: ignore[reportUnknownMemberType]
+            return override(self, obj)
 
     return Pickler

@@ -153,15 +153,15 @@ def changes(parts: Parts, text: str, old: str, new: str) -> set[str]:
 @pytest.mark.parametrize(
     ("text", "old", "new"),
     [
-        ("import decimal\ndecimal.getcontext().prec = 5\ndef task(x): return x", "= 5", "= 6"),
+        ("import colorsys\ncolorsys.limit = 5\ndef task(x): return x", "= 5", "= 6"),
         ("import random\nrandom.seed(1)\ndef task(x): return x", "seed(1)", "seed(2)"),
         (
-            "import json.decoder\ndef mine(s): return 1\njson.decoder.scanner = mine\ndef task(x): return x",
+            "import colorsys\ndef mine(s): return 1\ncolorsys.unseen = mine\ndef task(x): return x",
             "return 1",
             "return 2",
         ),
         (
-            "import json\ndef mine(s): return 1\njson.odd = mine\ndef task(x): return json.odd(x)",
+            "import colorsys\ndef mine(s): return 1\ncolorsys.odd = mine\ndef task(x): return colorsys.odd(x)",
             "return 1",
             "return 2",
         ),
