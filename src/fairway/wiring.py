@@ -292,6 +292,7 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
     for parameter in known:
         if parameter.required and parameter.name not in parameters:
             raise UsageError(f"{pipeline.__name__} needs {parameter.name} ({parameter.annotation})")
+    parameters = described.check(pipeline.function, parameters)
     stores = LocalStores(store_root()).prepare()
     pipeline = cast("Pipeline[..., object]", pipeline)
     file = _file_of(pipeline)
@@ -526,7 +527,7 @@ def model_request(stores: LocalStores, reference: str) -> "DeployRequest":
 
 async def function_requests(stores: LocalStores, file: str, only: str = "") -> "list[DeployRequest]":
     """How to serve the endpoints of a project file, its sources put into the store. Raises FairwayError."""
-    from fairway.author.describe import sources
+    from fairway.author.source import files
     from fairway.local.executor import LocalExecutor
     from fairway.local.sources import snapshot
     from fairway.spec.artifact import Artifact
@@ -539,7 +540,7 @@ async def function_requests(stores: LocalStores, file: str, only: str = "") -> "
     found = [endpoint for endpoint in project.endpoints if only in ("", endpoint.name)]
     if not found:
         raise UsageError(f"{path.name} declares no endpoint", hint="put `@fw.endpoint` above a function")
-    with snapshot(path.parent, sources(path.parent)) as folder:
+    with snapshot(path.parent, files(path.parent)) as folder:
         digest, size = stores.artifacts.put_folder(folder)
     source = Artifact(format="folder", digest=digest, size=size, kind="project", files=True)
     return [

@@ -26,9 +26,6 @@ from fairway.author.task import Task
 from fairway.spec.errors import UsageError
 from fairway.spec.project import ProjectSpec
 
-_SKIPPED = {"__pycache__", "node_modules", "venv", "env", "site-packages"}
-_MAX_SOURCES = 2000
-_MAX_FOLDERS = 2000
 Declared = tuple[
     dict[str, Task[..., object]], dict[str, Pipeline[..., object]], dict[str, Endpoint[..., object]]
 ]
@@ -182,24 +179,10 @@ def _place(function: object) -> str:
     return f"{getattr(function, '__module__', '?')}{where}"
 
 
-def sources(folder: Path) -> list[Path]:
-    """The project's own Python files: those in the folder and below it, in order, at most some thousands."""
-    found: list[Path] = []
-    for visited, (parent, folders, files) in enumerate(os.walk(folder)):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
-        if "pyvenv.cfg" in files:
-            folders.clear()
-            continue
-        found += [Path(parent, name) for name in sorted(files) if name.endswith(".py")]
-        if len(found) > _MAX_SOURCES or visited > _MAX_FOLDERS:
-            break
-    return found[:_MAX_SOURCES]
-
-
 def source_digest(folder: Path) -> str:
     """sha256 over names and contents of the project's own Python files."""
     digest = hashlib.sha256()
-    for path in sources(folder):
+    for path in source.files(folder):
         try:
             content = path.read_bytes()
         except OSError:

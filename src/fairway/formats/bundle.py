@@ -38,27 +38,31 @@ def encode(value: object, leaf: Leaf) -> Encoded:
     large: list[Encoded] = []
     size = len(value) if isinstance(value, _CONTAINERS) else None
     seen: dict[int, tuple[Tree, object]] = {}
+    refers: set[object] = set()
 
     def put(item: object) -> Tree:
         if id(item) not in seen:
             encoded = leaf(item)
             if encoded is None:
                 raise NotPlain(item)
+            refers.update(encoded.refers)
             seen[id(item)] = (_reference(encoded, large), item)
         return seen[id(item)][0]
 
-    skeleton = Writer(put).encode(value)
+    writer = Writer(put)
+    skeleton = writer.encode(value)
+    refers |= writer.classes
     count = len(seen)
     note = f"{count} part{'s' if count != 1 else ''}"
     if size is not None:
         note = f"{size} items, {note}"
     if not large:
-        return Encoded(format="bundle", kind=kind_of(value), note=note, data=skeleton)
+        return Encoded(format="bundle", kind=kind_of(value), note=note, data=skeleton, refers=tuple(refers))
 
     def folder(root: Path) -> None:
         _write(root, skeleton, large)
 
-    return Encoded(format="bundle", kind=kind_of(value), note=note, folder=folder)
+    return Encoded(format="bundle", kind=kind_of(value), note=note, folder=folder, refers=tuple(refers))
 
 
 def decode(content: Content, read_leaf: ReadLeaf, *, importing: bool) -> object:

@@ -88,8 +88,14 @@ def encode(value: object, *, allow_pickle: bool = True) -> Encoded:
     if encoded is not None:
         return encoded
     try:
+        writer = plain.Writer()
+        data = writer.encode(value)
         return Encoded(
-            format="json", kind=kind_of(value), note=plain.summary(value), data=plain.Writer().encode(value)
+            format="json",
+            kind=kind_of(value),
+            note=plain.summary(value),
+            data=data,
+            refers=tuple(writer.classes),
         )
     except (plain.NotPlain, RecursionError):
         pass

@@ -32,7 +32,11 @@ def encode(value: Any) -> Encoded | None:
                 shutil.copyfileobj(source, stream, 2**20)
 
     return Encoded(
-        format="keras", kind=kind_of(value), note=f"{value.count_params()} parameters", write=write
+        format="keras",
+        kind=kind_of(value),
+        note=f"{value.count_params()} parameters",
+        write=write,
+        refers=tuple({type(part) for part in (value, *value._flatten_layers())}),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from types import MethodType, ModuleType
 from typing import Any
 
+from fairway.formats import pickler
 from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
 from fairway.formats.frameworks import load
 from fairway.spec.errors import SerializationError
@@ -26,14 +27,14 @@ def encode(value: Any, *, by_value: Sequence[ModuleType] = ()) -> Encoded:
             cloudpickle.register_pickle_by_value(module)
             own.append(module)
             places.append(vars(module).pop("__file__", None))
-        data = cloudpickle.dumps(value, protocol=5)
+        data, refers = pickler.dump(value)
     except Exception as error:
         raise _unwritten(value, error) from error
     finally:
         for module, place in zip(own, places, strict=False):
             cloudpickle.unregister_pickle_by_value(module)
             vars(module)["__file__"] = place
-    return Encoded(format="pickle", kind=kind_of(value), note="pickled", data=data)
+    return Encoded(format="pickle", kind=kind_of(value), note="pickled", data=data, refers=refers)
 
 
 def reached(value: Any) -> list[object]:

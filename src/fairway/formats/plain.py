@@ -47,6 +47,8 @@ class Writer:
     """
 
     def __init__(self, leaf: Callable[[object], Tree] | None = None) -> None:
+        self.classes: set[type] = set()
+        """Classes that the JSON names so far."""
         self._leaf = leaf
         self._escape = False
 
@@ -104,8 +106,10 @@ class Writer:
         elif issubclass(cls, Enum):
             tree = self._enum(value)
         elif is_record(cls) and (name := class_name(cls)) and (fields := fields_of(value)) is not None:
+            self.classes.add(cls)
             tree = {"$record": name, "fields": {key: self.tree(item) for key, item in fields.items()}}
         elif is_named_tuple(cls) and (name := class_name(cls)) and not vars_of(value):
+            self.classes.add(cls)
             tree = {"$namedtuple": name, "items": [self.tree(item) for item in value]}
         if tree is not None:
             return tree
@@ -117,6 +121,7 @@ class Writer:
         name = class_name(type(value))
         if name is None:
             return None
+        self.classes.add(type(value))
         if type(value).__members__.get(value.name or "") is value:
             return {"$enum": name, "name": value.name}
         return {"$enum": name, "value": self.tree(value.value)}

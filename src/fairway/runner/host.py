@@ -19,7 +19,7 @@ from typing import cast
 
 import msgspec
 
-from fairway.author import describe, parameters, redaction
+from fairway.author import code, describe, parameters, redaction
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
@@ -40,6 +40,8 @@ from fairway.spec.wire import (
     Described,
     Exited,
     FromHost,
+    Identified,
+    Identify,
     Log,
     Quit,
     Said,
@@ -168,6 +170,8 @@ class Host:
                     child.stop(message.grace)
         elif isinstance(message, Bind):
             self._say(self._bind(message))
+        elif isinstance(message, Identify):
+            self._say(Identified(digests={name: code.digest(name) for name in message.names}))
         elif isinstance(message, Quit):
             self._quitting = True
 

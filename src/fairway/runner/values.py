@@ -6,8 +6,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import BinaryIO, cast
 
+import msgspec
+
 from fairway import formats
-from fairway.author import redaction
+from fairway.author import code, redaction
 from fairway.author.files import File, Folder
 from fairway.author.ref import node_of
 from fairway.author.session import is_ref
@@ -36,8 +38,10 @@ class Values:
     def save(self, value: object) -> Artifact:
         """Store a value in the format its type calls for. Raises SerializationError, StorageError."""
         encoded = codecs.encode(value, allow_pickle=not self._foreign)
+        refers = code.names(encoded.refers) if encoded.refers else ()
         if encoded.data is not None:
-            return self.put(encoded.format, encoded.data, encoded.kind, encoded.note)
+            stored = self.put(encoded.format, encoded.data, encoded.kind, encoded.note)
+            return msgspec.structs.replace(stored, refers=refers) if refers else stored
         files = False
         if encoded.write is not None:
             with self._store.writer() as file:
@@ -53,6 +57,7 @@ class Values:
             kind=encoded.kind,
             note=encoded.note,
             files=files,
+            refers=refers,
         )
 
     def save_by_value(self, model: object, modules: list[ModuleType]) -> Artifact:

@@ -26,6 +26,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag="artifact", omit_d
         inline: the content itself when it is small (at most `INLINE_LIMIT` bytes); then no file exists.
         files: whether `digest` names a manifest of files rather than one file.
         code: digest of a manifest of the project's source files that reading the content needs; empty when it needs none.
+        refers: code of the project that the content names and does not hold, each as "module:name", sorted.
     """
 
     format: str
@@ -36,6 +37,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag="artifact", omit_d
     inline: bytes | None = None
     files: bool = False
     code: str = ""
+    refers: tuple[str, ...] = ()
 
 
 class RefData(msgspec.Struct, frozen=True, tag="ref", omit_defaults=True):

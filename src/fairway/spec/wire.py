@@ -94,11 +94,17 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     trusted: bool = False
 
 
+class Identify(msgspec.Struct, frozen=True, kw_only=True, tag="identify"):
+    """Engine to host: digests of the project's code of these names, which stored values refer to."""
+
+    names: tuple[str, ...]
+
+
 class Quit(msgspec.Struct, frozen=True, tag="quit"):
     """Engine to host: no more work; end every child and exit."""
 
 
-ToHost = Bind | Start | Stop | Answer | Quit
+ToHost = Bind | Start | Stop | Answer | Identify | Quit
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
@@ -117,6 +123,12 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True, tag="bound"):
     parameters: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
     shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     failure: Failure | None = None
+
+
+class Identified(msgspec.Struct, frozen=True, kw_only=True, tag="identified"):
+    """Host to engine: the digest of each name, as the code is now; empty for code that cannot be found."""
+
+    digests: dict[str, str]
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
@@ -212,7 +224,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
     message: msgspec.Raw
 
 
-FromHost = Described | Bound | Started | Log | Exited | Said
+FromHost = Described | Bound | Identified | Started | Log | Exited | Said
 
 
 _to_host = msgspec.msgpack.Decoder(ToHost)
