@@ -1,6 +1,6 @@
 """Proves that a packaged model can be served: a fresh process without the project loads it and reproduces its samples.
 
-`python -m fairway.runner.proof FOLDER` is that process. It has what a server has, which is the store, and loads the
+`python -m fairway.runner.proof FOLDER PARENT` is that process. It has what a server has, which is the store, and loads the
 model the way a server does.
 """
 
@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from fairway import formats
-from fairway.runner import processes
+from fairway.local.descent import MARK
+from fairway.runner import lifeline
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError
 from fairway.spec.model import Candidate, Lineage, ModelVersion
@@ -52,7 +53,7 @@ def prove(candidate: Candidate, store: Path, without: Iterable[Path] = ()) -> Pr
         with open(folder / _PRINTED, "wb") as printed:
             try:
                 status = subprocess.run(
-                    [sys.executable, "-P", "-m", "fairway.runner.proof", name],
+                    [sys.executable, "-P", "-m", "fairway.runner.proof", name, str(os.getpid())],
                     stdin=subprocess.DEVNULL,
                     stdout=printed,
                     stderr=printed,
@@ -74,7 +75,9 @@ def prove(candidate: Candidate, store: Path, without: Iterable[Path] = ()) -> Pr
 
 def _environment(hidden: set[Path]) -> dict[str, str]:
     """The variables that a server gets, without a way to the project."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAIRWAY_")}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("FAIRWAY_") or name == MARK
+    }
     paths = [path for path in kept.pop("PYTHONPATH", "").split(os.pathsep) if path]
     if paths := [path for path in paths if Path(path).resolve() not in hidden]:
         kept["PYTHONPATH"] = os.pathsep.join(paths)
@@ -107,14 +110,15 @@ def _content(store: FileArtifacts, artifact: Artifact) -> bytes:
     return content if isinstance(content, bytes) else content.read_bytes()
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, parent: int) -> None:
     """Carry out the order in a folder and leave the answer there."""
-    processes.die_with_parent(signal.SIGKILL)
+    if sys.platform.startswith("linux"):
+        lifeline.die_with_parent(signal.SIGKILL, parent)
     order = msgspec.json.decode((folder / _ORDER).read_bytes(), type=Order)
     (folder / _ANSWER).write_bytes(msgspec.json.encode(examine(order)))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))
     sys.stdout.flush()
     os._exit(0)
