@@ -217,7 +217,7 @@ def test_a_model_that_no_process_without_the_project_can_serve_is_not_registered
     (project.folder / "table.txt").write_text("abc")
     done = project.fairway("run", "project.py", expect=1)
     assert "the model holds project.Lookup, and a process without this project cannot use it" in done.stderr
-    assert "table.txt" in done.stderr
+    assert "No such file or directory" in done.stderr
     assert "hint: define it in a module" in done.stderr
     assert json.loads(project.fairway("models", "--json").stdout) == []
     project.fairway("run", "project.py", "--no-served")

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 
 from fairway import formats
+from fairway.local.descent import MARK
 from fairway.runner import lifeline
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError
@@ -74,7 +75,9 @@ def prove(candidate: Candidate, store: Path, without: Iterable[Path] = ()) -> Pr
 
 def _environment(hidden: set[Path]) -> dict[str, str]:
     """The variables that a server gets, without a way to the project."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("FAIRWAY_")}
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith("FAIRWAY_") or name == MARK
+    }
     paths = [path for path in kept.pop("PYTHONPATH", "").split(os.pathsep) if path]
     if paths := [path for path in paths if Path(path).resolve() not in hidden]:
         kept["PYTHONPATH"] = os.pathsep.join(paths)
@@ -109,7 +112,8 @@ def _content(store: FileArtifacts, artifact: Artifact) -> bytes:
 
 def main(folder: Path, parent: int) -> None:
     """Carry out the order in a folder and leave the answer there; `parent` is the process that waits for it."""
-    lifeline.die_with_parent(signal.SIGKILL, parent)
+    if sys.platform.startswith("linux"):
+        lifeline.die_with_parent(signal.SIGKILL, parent)
     order = msgspec.json.decode((folder / _ORDER).read_bytes(), type=Order)
     (folder / _ANSWER).write_bytes(msgspec.json.encode(examine(order)))
 
