@@ -1,6 +1,7 @@
 """What the annotations of an endpoint's function let in, and how its answers are written."""
 
 import json
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -82,6 +83,11 @@ def test_a_frame_is_read_from_rows(given: Any) -> None:
 )
 def test_tables_are_answered_as_rows_and_columns_as_lists(answer: Any, text: Any) -> None:
     assert json.loads(results.encoded(answer)) == text
+
+
+def test_a_decimal_is_read_as_it_was_written() -> None:
+    read = Field("x", Decimal, True).converted(b"12345678901234567890.12")
+    assert read == Decimal("12345678901234567890.12")
 
 
 def test_arrays_and_frames_are_described() -> None:
