@@ -151,7 +151,9 @@ class Server:
     def send(self, name: str, body: bytes, **headers: str) -> http.client.HTTPResponse:
         """POST a body; the answer is not read yet."""
         connection = self.connect(name)
-        connection.request("POST", "/", body, {key.replace("_", "-"): value for key, value in headers.items()})
+        connection.request(
+            "POST", "/", body, {key.replace("_", "-"): value for key, value in headers.items()}
+        )
         return connection.getresponse()
 
     def ask(self, name: str, value: object) -> tuple[int, Any]:
@@ -276,7 +278,9 @@ def test_models_streams_and_files_are_described(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ["tokens", "later"])
-def test_a_generator_is_answered_as_lines_or_events_on_a_connection_that_stays(server: Server, name: str) -> None:
+def test_a_generator_is_answered_as_lines_or_events_on_a_connection_that_stays(
+    server: Server, name: str
+) -> None:
     connection = server.connect(name)
     for accept, kind, wanted in (
         ("*/*", "application/x-ndjson", b'"tok0 "\n"tok1 "\n'),

@@ -5,12 +5,13 @@ The project is a snapshot made at deployment. What the function raises ends its 
 
 import asyncio
 import inspect
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from fairway.author import describe, session
 from fairway.author.endpoint import Endpoint
@@ -24,7 +25,7 @@ from fairway.server.requests import Request
 from fairway.server.routes import Route
 from fairway.server.sessions import StoreSession
 from fairway.spec.endpoint import WorkerSpec
-from fairway.spec.errors import NotFound, UsageError
+from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.stores import FileArtifacts
 
 _THREADS = 8
@@ -32,6 +33,7 @@ _STREAMS = 64
 """Threads of generators: one for each that is being read, most of which wait for their client."""
 
 _JSON = b"application/json"
+Found = TypeVar("Found")
 
 
 class FunctionService:
@@ -54,7 +56,7 @@ class FunctionService:
         self._readers = ThreadPoolExecutor(max_workers=_STREAMS, thread_name_prefix="stream")
         self._scratch = tempfile.TemporaryDirectory(prefix="fairway-") if self._parameters.files else None
         self._waiting = 0
-        self._call = cast("Callable[..., Any]", endpoint.made())
+        self._call = cast("Callable[..., Any]", _tried(endpoint.made))
         self._async = inspect.iscoroutinefunction(endpoint.answering)
         self._lazy = streams.is_generator(endpoint.answering)
         self._gatherer = (
@@ -217,11 +219,22 @@ class FunctionService:
 
 def _declared(spec: WorkerSpec) -> Endpoint[..., object]:
     revision = spec.revision
-    module = describe.load(str(Path(spec.project) / revision.module))
+    module = _tried(partial(describe.load, str(Path(spec.project) / revision.module)))
     endpoint = describe.declared(module)[2].get(revision.function)
     if endpoint is None:
         raise NotFound(f"{revision.module} declares no endpoint {revision.function!r}")
     return endpoint
+
+
+def _tried(work: Callable[[], Found]) -> Found:
+    """Do what runs the user's code at the start. Its traceback goes to the log, where the supervisor finds it."""
+    try:
+        return work()
+    except FairwayError:
+        raise
+    except (Exception, SystemExit) as error:
+        print(describe.folded(error), file=sys.stderr, flush=True)
+        raise FairwayError(f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]) from None
 
 
 def _parameters(endpoint: Endpoint[..., object]) -> Parameters:
