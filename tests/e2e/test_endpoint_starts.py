@@ -21,19 +21,18 @@ class Greeter:
 
 MODEL = """
 @fw.task
-def train(slope: float):
-    from sklearn.linear_model import LinearRegression
-    return LinearRegression().fit([[0.0], [1.0]], [0.0, slope])
+def train(slope: float) -> dict[str, float]:
+    return {"slope": slope}
 
 @fw.pipeline
 def line(slope: float = 2.0) -> fw.ModelVersion:
-    return fw.register("line", train(slope), sample=[[1.0], [3.0]])
+    return fw.register("line", train(slope))
 
 model = fw.model("line")
 
 @fw.endpoint
 def ask(x: float) -> float:
-    return round(float(model.predict([[x]])[0]), 6)
+    return model["slope"] * x
 """
 
 
@@ -97,7 +96,6 @@ def test_what_cannot_be_an_endpoint_is_refused_when_it_is_deployed(
     assert said in deployed.fairway("deploy", "project.py", expect=None).stderr
 
 
-@pytest.mark.timeout(900)
 def test_a_model_named_at_the_top_of_a_file_is_there_in_an_endpoint_and_in_a_test(deployed: Project) -> None:
     deployed.write(MODEL)
     missing = python(deployed, "from project import ask; ask(1.0)")
@@ -106,6 +104,6 @@ def test_a_model_named_at_the_top_of_a_file_is_there_in_an_endpoint_and_in_a_tes
     used = python(deployed, "from project import ask; print(ask(4.0))")
     assert used.stdout == "8.0\n", used.stderr
     assert "there is no model" in python(deployed, "import fairway as fw; fw.value(fw.model('x'))").stderr
-    deployed.write(MODEL + "\nslope = model.coef_[0]\n")
+    deployed.write(MODEL + "\nslope = model['slope']\n")
     deployed.fairway("deploy", "project.py")
     assert ask(deployed, "ask", 4.0) == (200, 8.0)
