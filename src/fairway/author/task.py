@@ -15,7 +15,7 @@ import msgspec
 from fairway.author import code, labels, naming, source
 from fairway.author.environment import Environment
 from fairway.author.ref import Ref
-from fairway.author.session import Session, current
+from fairway.author.session import Session, current, is_ref
 from fairway.spec.artifact import RefData
 from fairway.spec.errors import UsageError
 from fairway.spec.project import TaskSpec

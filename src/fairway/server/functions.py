@@ -16,6 +16,7 @@ from typing import Any, TypeVar, cast
 from fairway.author import describe, session
 from fairway.author.endpoint import Endpoint
 from fairway.author.files import File
+from fairway.local import descent, importing
 from fairway.server import results, schemas, streams, uploads
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json, too_many
 from fairway.server.gathering import Gatherer
@@ -229,7 +230,8 @@ def _declared(spec: WorkerSpec) -> Endpoint[..., object]:
 def _tried(work: Callable[[], Found]) -> Found:
     """Do what runs the user's code at the start. Its traceback goes to the log, where the supervisor finds it."""
     try:
-        return work()
+        with descent.marked(), importing.apart():
+            return work()
     except FairwayError:
         raise
     except (Exception, SystemExit) as error:
