@@ -553,7 +553,7 @@ async def function_requests(stores: LocalStores, file: str, only: str = "") -> "
 
 
 def deploy(
-    what: "str | Endpoint[..., object]", /, *, workers: int | None = None, private: bool = False
+    what: "str | Endpoint[..., object] | type", /, *, workers: int | None = None, private: bool = False
 ) -> "Deployed":
     """Serve a registered model ("churn", "churn:3", "churn@champion") or an endpoint function on this machine.
 
@@ -571,21 +571,23 @@ def deploy(
         raise _as_a_script_shows_it(error) from None
 
 
-def _deployed(what: "str | Endpoint[..., object]", workers: int | None, private: bool) -> "Deployed":
+def _deployed(what: "str | Endpoint[..., object] | type", workers: int | None, private: bool) -> "Deployed":
     import msgspec
 
+    from fairway.author.endpoint import endpoint_of
     from fairway.local.interrupts import blocking
 
     stores = LocalStores(store_root())
     if isinstance(what, str):
         request = model_request(stores, what)
     else:
-        file = getattr(getattr(what.function, "__code__", None), "co_filename", "")
-        if not Path(file).is_file():
+        endpoint = endpoint_of(what)
+        if endpoint is None or not Path(endpoint.file).is_file():
             raise UsageError(
-                f"{what!r} is not in a file", hint="write it to a .py file and import it from there"
+                f"{what!r} is {'no endpoint' if endpoint is None else 'not in a file'}",
+                hint="put `@fw.endpoint` above it, in a .py file, and import it from there",
             )
-        request = blocking(function_requests(stores, file, what.__name__))[0]
+        request = blocking(function_requests(stores, endpoint.file, endpoint.__name__))[0]
     workers, private = workers or request.workers, private or request.private
     request = msgspec.structs.replace(request, workers=workers, private=private)
     return blocking(platform(stores.root).deploy(request))

@@ -110,6 +110,8 @@ class _Walk:
 
     def value(self, name: str, value: object) -> None:
         """Count something a function refers to as `name`, if it is the project's or plain data."""
+        if is_ref(value):
+            return  # asking for its type would load what it stands for
         if isinstance(value, ModuleType):
             self.modules(value.__name__)
         elif (text := self._text(value)) is not None:
@@ -139,7 +141,7 @@ class _Walk:
                 named.append(getattr(builtins, chain[0], None))
             name = self._local(home, chain[0])
             for part in chain[1:]:
-                if not isinstance(value, ModuleType) or part not in vars(value):
+                if is_ref(value) or not isinstance(value, ModuleType) or part not in vars(value):
                     break
                 name = f"{value.__name__}.{part}"
                 value = vars(value)[part]
@@ -239,10 +241,10 @@ class _Walk:
 
     def _text(self, value: object) -> str | None:
         """A deterministic text for a value, counting the functions and classes in it; None when there is none."""
-        if isinstance(value, _PLAIN):
-            return repr(value) if type(value) in _PLAIN else self._state(value)
         if is_ref(value) or isinstance(value, ModuleType):
             return None
+        if isinstance(value, _PLAIN):
+            return repr(value) if type(value) in _PLAIN else self._state(value)
         if id(value) in self._open:
             return "…"
         self._open.add(id(value))

@@ -20,8 +20,9 @@ from types import CodeType, ModuleType
 from typing import Never, cast
 
 from fairway.author import naming, source
-from fairway.author.endpoint import Endpoint
+from fairway.author.endpoint import Endpoint, endpoint_of
 from fairway.author.pipeline import Pipeline
+from fairway.author.session import is_ref
 from fairway.author.task import Task
 from fairway.spec.errors import UsageError
 from fairway.spec.project import ProjectSpec
@@ -111,12 +112,16 @@ def declared(module: ModuleType) -> Declared:
     pipelines: dict[str, Pipeline[..., object]] = {}
     endpoints: dict[str, Endpoint[..., object]] = {}
     for item in cast("list[object]", list(vars(module).values())):
+        if is_ref(item):
+            continue  # a model that the file looks up: looking at its type would load it
         if isinstance(item, Task):
             tasks.setdefault(item.spec.name, cast("Task[..., object]", item))
         elif isinstance(item, Pipeline) and item.__module__ == module.__name__:
             pipelines[item.__name__] = cast("Pipeline[..., object]", item)
-        elif isinstance(item, Endpoint) and item.__module__ == module.__name__:
-            endpoints[item.__name__] = cast("Endpoint[..., object]", item)
+        else:
+            endpoint = endpoint_of(cast("object", item))
+            if endpoint is not None and endpoint.__module__ == module.__name__:
+                endpoints[endpoint.__name__] = endpoint
     return tasks, pipelines, endpoints
 
 
@@ -146,6 +151,8 @@ def _refuse_ambiguous(module: ModuleType) -> None:
     found: dict[tuple[str, str], object] = {}
     for home in [module, *_neighbours(module)]:
         for item in cast("list[object]", list(vars(home).values())):
+            if is_ref(item):
+                continue
             if isinstance(item, Task):
                 kind, name, function = "task", item.spec.name, cast("object", item.function)
             elif isinstance(item, Pipeline) and home is module:

@@ -19,7 +19,7 @@ from typing import cast
 
 import msgspec
 
-from fairway.author import code, describe, parameters, redaction
+from fairway.author import code, describe, parameters, redaction, session
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
@@ -134,6 +134,7 @@ class Host:
         return self._project
 
     def _describe(self) -> Described:
+        session.settle(self.setup.root)
         try:
             with importing.apart():
                 module = load_module(self.setup)
@@ -443,7 +444,7 @@ def load_module(setup: HostSetup) -> ModuleType:
     pipeline.__module__ = module.__name__
     vars(module)[pipeline.__name__] = pipeline
     for value in pipeline.function.__globals__.values():
-        if isinstance(value, Task):
+        if not session.is_ref(value) and isinstance(value, Task):
             vars(module)[value.__name__] = value
     return module
 
@@ -453,7 +454,7 @@ def _find_task(module: ModuleType, name: str) -> "Task[..., object] | None":
     for other in list(sys.modules.values()):
         if (getattr(other, "__file__", None) or "").startswith(folder) or other is module:
             for value in list(vars(other).values()):
-                if isinstance(value, Task) and value.spec.name == name:
+                if not session.is_ref(value) and isinstance(value, Task) and value.spec.name == name:
                     return cast("Task[..., object]", value)
     return None
 

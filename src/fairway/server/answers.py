@@ -3,6 +3,7 @@
 import http
 import secrets
 import sys
+from typing import Protocol
 
 import msgspec
 
@@ -38,6 +39,38 @@ class Answer:
         for name, value in self.headers:
             parts += (name, b": ", value, b"\r\n")
         return b"".join(parts)
+
+
+class Line(Protocol):
+    """The connection, as an answer in pieces uses it."""
+
+    keep_alive: bool
+
+    async def write(self, data: bytes) -> bool:
+        """Send, and wait until the client reads; false when it has left."""
+        ...
+
+    def end(self, data: bytes) -> None:
+        """Send the last piece; the connection is free for the next request."""
+        ...
+
+    def cut(self, *, at_once: bool) -> None:
+        """Close the connection, after what was sent has gone out or at once."""
+        ...
+
+
+class InPieces(Protocol):
+    """An answer that is not known as a whole when it begins."""
+
+    async def send(self, line: Line, *, chunked: bool, close: bool) -> int:
+        """Send it all; returns the status that the metrics count.
+
+        Args:
+            line: the connection.
+            chunked: whether the client knows chunks; the end of the connection is the end of the answer otherwise.
+            close: whether the connection is closed behind it.
+        """
+        ...
 
 
 class Refusal(Exception):

@@ -4,10 +4,10 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol, cast
 
-from fairway.server.answers import CLOSE, Answer, ClientGone, Refusal, as_json, internal_error
+from fairway.server.answers import CLOSE, Answer, ClientGone, InPieces, Refusal, as_json, internal_error
 from fairway.server.gate import Gate
 from fairway.server.metrics import Metrics
-from fairway.server.protocol import LEFT, WHOLE
+from fairway.server.protocol import LEFT, PIECES, WHOLE
 from fairway.server.requests import Receive, Request, never
 from fairway.server.routes import Route
 from fairway.spec.endpoint import ServerLimits
@@ -60,6 +60,7 @@ class Application:
         try:
             path = cast("bytes", scope["raw_path"])
             route = self._routes.get(path.decode("latin-1"))
+            answer: Answer | InPieces
             try:
                 answer, name = await self._answer(scope, receive, route)
             except Refusal as refusal:
@@ -71,12 +72,21 @@ class Application:
             except Exception as error:
                 answer = internal_error(error)
                 name = route.name if route is not None else "none"
-            await self._send(scope, send, answer)
-            self._metrics.answered(name, answer.status, time.perf_counter() - begun)
+            if isinstance(answer, Answer):
+                await self._send(scope, send, answer)
+                status = answer.status
+            else:
+                pieces = scope["extensions"][PIECES]()
+                status = await answer.send(
+                    pieces, chunked=scope["http_version"] != "1.0", close=self.draining
+                )
+            self._metrics.answered(name, status, time.perf_counter() - begun)
         finally:
             self._metrics.in_flight -= 1
 
-    async def _answer(self, scope: Scope, receive: Receive, route: Route | None) -> tuple[Answer, str]:
+    async def _answer(
+        self, scope: Scope, receive: Receive, route: Route | None
+    ) -> tuple[Answer | InPieces, str]:
         headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
         self._gate.check(headers, "open" if route is None else route.policy)
         if route is None:

@@ -17,6 +17,9 @@ WHOLE = "fairway.whole"
 """Names `async (head, body, close) -> None` in a scope's extensions. It sends a whole answer and then closes the connection
 if `close`, which `head` has said then; `head` lacks the empty line at its end."""
 
+PIECES = "fairway.pieces"
+"""Names `() -> Pieces` in a scope's extensions, for an answer that comes in pieces."""
+
 _HEADER_SECONDS = 10.0
 _BODY_SECONDS = 60.0
 _HEADER_BYTES = 64 * 1024
@@ -79,6 +82,7 @@ class BoundedProtocol(HttpToolsProtocol):
         cast("dict[str, Any]", cycle.scope)["extensions"] = {
             WHOLE: partial(_send, ref(cycle)),
             LEFT: self._when_left,
+            PIECES: partial(_pieces, ref(cycle)),
         }
 
     def on_message_complete(self) -> None:
@@ -90,6 +94,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _when_left(self, call: Callable[..., object], *arguments: object) -> None:
         self._left = partial(call, *arguments)
+        if not self.pipeline:
+            self.flow.resume_reading()  # a client that leaves is not noticed where nothing is read
 
     def on_response_complete(self) -> None:
         """The answer was sent."""
@@ -111,6 +117,63 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class Pieces:
+    """Sends the bytes of an answer one after another, as far as the client reads them."""
+
+    def __init__(self, cycle: RequestResponseCycle) -> None:
+        self._cycle = cycle
+
+    @property
+    def keep_alive(self) -> bool:
+        """Whether the connection stays open afterwards."""
+        return self._cycle.keep_alive
+
+    @keep_alive.setter
+    def keep_alive(self, stays: bool) -> None:
+        self._cycle.keep_alive = stays
+
+    async def write(self, data: bytes) -> bool:
+        """Send, and wait until the client reads; false when it has left."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            return False
+        cycle.waiting_for_100_continue = False
+        cycle.response_started = True
+        cycle.transport.write(data)
+        if cycle.flow.write_paused:
+            await cycle.flow.drain()
+        return not cycle.disconnected
+
+    def end(self, data: bytes) -> None:
+        """Send the last piece; the connection is free for the next request, or is closed."""
+        cycle = self._cycle
+        if cycle.disconnected:
+            return
+        cycle.response_started = cycle.response_complete = True
+        if data:
+            cycle.transport.write(data)
+        cycle.message_event.set()
+        if not cycle.keep_alive:
+            cycle.transport.close()
+        cycle.on_response()
+
+    def cut(self, *, at_once: bool) -> None:
+        """Close the connection, after what was sent has gone out or at once."""
+        cycle = self._cycle
+        cycle.response_started = cycle.response_complete = True
+        cycle.keep_alive = False
+        if at_once:
+            cycle.transport.abort()
+        else:
+            cycle.transport.close()
+
+
+def _pieces(asked: "ref[RequestResponseCycle]") -> Pieces:
+    cycle = asked()
+    assert cycle is not None, "its task holds it until it was answered"
+    return Pieces(cycle)
 
 
 async def _send(asked: "ref[RequestResponseCycle]", head: bytes, body: bytes, close: bool) -> None:
