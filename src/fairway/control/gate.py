@@ -80,7 +80,7 @@ class Gate:
 
     def _check_origin(self, headers: Headers) -> None:
         hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             raise Refused(403, "this host name is not accepted")
         for name, value in headers:
             if name == b"origin" and value not in self._origins:

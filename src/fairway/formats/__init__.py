@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
     from fairway.formats.matplotlib import figure_svg, is_figure
     from fairway.formats.models.adapters import describe_model
+    from fairway.formats.models.nesting import MAX_RANK, flat
     from fairway.formats.models.package import (
         Compiled,
         Package,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CODE_FORMATS": "encoded",
+    "MAX_RANK": "models.nesting",
     "Arrays": "models.samples",
     "Compiled": "models.package",
     "Encoded": "encoded",
@@ -42,6 +44,7 @@ _HOMES = {
     "encode": "codecs",
     "encode_samples": "models.samples",
     "figure_svg": "matplotlib",
+    "flat": "models.nesting",
     "is_figure": "matplotlib",
     "kind_of": "encoded",
     "load_predictor": "models.predictor",

@@ -95,8 +95,8 @@ class FunctionService:
         if endpoint is None:
             raise NotFound(f"{revision.module} declares no endpoint {revision.function!r}")
         self._endpoint = endpoint
-        self._name = revision.endpoint
-        self._number = str(revision.number)
+        self.name = self._name = revision.endpoint
+        self.number = self._number = str(revision.number)
         self._private = bool(revision.key_digest)
         self._limits = revision.limits
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="endpoint")

@@ -31,6 +31,8 @@ class Counted:
 class Service:
     """Answers, refuses, breaks, or its client leaves."""
 
+    name = "toy"
+    number = "3"
     runtime = samples = "none"
 
     def routes(self) -> dict[str, Route]:

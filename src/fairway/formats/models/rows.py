@@ -8,6 +8,7 @@ from operator import itemgetter
 from typing import Any, cast
 
 from fairway.formats.frameworks import load
+from fairway.formats.models.nesting import flat
 from fairway.formats.models.samples import Arrays, dtype_of
 from fairway.spec.errors import UsageError
 from fairway.spec.model import Signature, TensorSpec
@@ -20,6 +21,7 @@ _WHOLE: frozenset[type] = frozenset({int})
 _TEXT: frozenset[type] = frozenset({str})
 _TRUTH: frozenset[type] = frozenset({bool})
 _ROWS: frozenset[type] = frozenset({dict, list})
+_KINDS: dict[type, str] = {dict: "object", list: "list"}
 _NULLABLE = ("FP16", "FP32", "FP64", "BYTES")
 _WORDS = {"BOOL": "true or false", "BYTES": "text"}
 
@@ -176,7 +178,7 @@ def _accepted(kind: str) -> frozenset[type]:
 
 def _wrong(row: int, name: str, kind: str, cell: object) -> UsageError:
     wanted = _WORDS.get(kind) or ("a number" if kind[:2] == "FP" else "a whole number")
-    got = "null" if cell is None else repr(cell)[:40]
+    got = "null" if cell is None else f"a {_KINDS[type(cell)]}" if type(cell) in _ROWS else repr(cell)[:40]
     return UsageError(
         f"row {row}: field {name!r} needs {wanted} ({kind}), not {got}",
         hint="only columns with missing values in the model's sample take null" if cell is None else "",
@@ -194,20 +196,27 @@ def _tensor(spec: TensorSpec, rows: list[Any]) -> Any:
     if shape == (1,) and not isinstance(rows[0], list):
         rows = [[row] for row in rows]
     try:
-        array = np.asarray(rows)
+        cells, found = flat(rows)
     except ValueError:
-        array = None
-    if array is None or array.ndim != len(spec.shape):
+        cells, found = [], ()
+    if len(found) != len(spec.shape):
         at = next((at for at, row in enumerate(rows) if _shape(row) != _shape(rows[0])), 0)
         raise UsageError(f"row {at}: has the shape {list(_shape(rows[at]))}; the model takes {wanted}")
-    if any(size not in (-1, have) for size, have in zip(shape, array.shape[1:], strict=True)):
-        raise UsageError(f"row 0: has the shape {list(array.shape[1:])}; the model takes {wanted}")
-    kinds = {"FP": "biuf", "BO": "b", "BY": "U"}.get(spec.datatype[:2], "iu")
-    if array.dtype.kind == "f" and kinds == "iu" and (array == np.floor(array)).all():
-        kinds = "f"
-    if array.dtype.kind not in kinds:
+    if any(size not in (-1, have) for size, have in zip(shape, found[1:], strict=True)):
+        raise UsageError(f"row 0: has the shape {list(found[1:])}; the model takes {wanted}")
+    accepted = _accepted(spec.datatype)
+    types = set(map(type, cells))
+    if accepted is _WHOLE and float in types and all(cell == int(cell) for cell in cells if type(cell) is float):
+        cells = [int(cell) if type(cell) is float else cell for cell in cells]
+        types.discard(float)
+    if not types <= accepted:
         raise UsageError(f"row 0: holds values that are not {wanted}")
-    return array.astype(dtype_of(spec.datatype))
+    array = np.empty(len(cells), dtype=dtype_of(spec.datatype))
+    try:
+        array[:] = cells
+    except (OverflowError, ValueError) as error:
+        raise UsageError(f"row 0: holds a number that is out of the range of {spec.datatype}") from error
+    return array.reshape(found)
 
 
 def _shape(row: Any) -> tuple[int, ...]:
