@@ -204,6 +204,6 @@ def _name(request: Request) -> str:
 
 def _number(request: Request, name: str, default: int, most: int) -> int:
     text = request.query_params.get(name, str(default))
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= most:
+    if not text.isdecimal() or len(text) > 9 or not 1 <= int(text) <= most:
         raise UsageError(f"{name} is a number from 1 to {most}, not {text[:40]!r}")
     return int(text)

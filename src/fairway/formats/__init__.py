@@ -60,6 +60,7 @@ _HOMES = {
 
 __all__ = [
     "CODE_FORMATS",
+    "MAX_RANK",
     "Arrays",
     "Compiled",
     "Encoded",
@@ -75,6 +76,7 @@ __all__ = [
     "encode",
     "encode_samples",
     "figure_svg",
+    "flat",
     "is_figure",
     "kind_of",
     "load_predictor",

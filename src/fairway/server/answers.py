@@ -68,7 +68,9 @@ class ClientGone(Exception):
 
 def out_of_memory() -> Refusal:
     """503: this request needs more memory than there is; the worker goes on."""
-    return Refusal(503, "there is not enough memory for this request", headers=(CLOSE, (b"retry-after", b"1")))
+    return Refusal(
+        503, "there is not enough memory for this request", headers=(CLOSE, (b"retry-after", b"1"))
+    )
 
 
 def as_json(value: object, status: int = 200) -> Answer:

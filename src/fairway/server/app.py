@@ -105,9 +105,7 @@ class Application:
             allowed = ", ".join(route.handlers).encode()
             raise Refusal(405, f"{method} is not answered here", headers=((b"allow", allowed),))
         when_left = scope.get("extensions", _NONE).get(LEFT, never)
-        request = Request(
-            cast("str", scope["path"]), headers, receive, self._limits, when_left, self._held
-        )
+        request = Request(cast("str", scope["path"]), headers, receive, self._limits, when_left, self._held)
         try:
             answer = await handler(request)
         finally:
@@ -121,7 +119,9 @@ class Application:
         parts = path.split("/")
         if parts[1:3] == ["v2", "models"] and len(parts) > 3 and parts[3] != "stats":
             if parts[3] != self._service.name:
-                return Refusal(404, f"unknown model {parts[3][:100]!r}; this endpoint serves {self._service.name!r}")
+                return Refusal(
+                    404, f"unknown model {parts[3][:100]!r}; this endpoint serves {self._service.name!r}"
+                )
             if parts[4:5] == ["versions"] and parts[5:6] not in ([], [self._service.number]):
                 return Refusal(
                     404,

@@ -5,24 +5,24 @@ The project is a snapshot made at deployment. What the function raises ends its 
 
 import asyncio
 import inspect
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 import msgspec
 
 from fairway import formats
 from fairway.author import describe, session
 from fairway.author.endpoint import Endpoint, bare
-from fairway.server import openapi
+from fairway.server import openapi, tables
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json, too_many
 from fairway.server.gathering import Gatherer
 from fairway.server.metrics import Metrics
 from fairway.server.models import json_body
 from fairway.server.provenance import made_by_a_run
+from fairway.server.repository import Repository
 from fairway.server.requests import Request
 from fairway.server.routes import Route
 from fairway.spec.artifact import RefData
@@ -99,6 +99,7 @@ class FunctionService:
         self.number = self._number = str(revision.number)
         self._private = bool(revision.key_digest)
         self._limits = revision.limits
+        self._metrics = metrics
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="endpoint")
         self._waiting = 0
         self._call = cast("Callable[..., Any]", endpoint.function)
@@ -117,6 +118,7 @@ class FunctionService:
             "/v2": Route("server", {"GET": self._server}),
             "/openapi.json": Route("openapi", {"GET": self._openapi}),
         }
+        routes |= Repository((self._name, self._number), self.runtime, None, self._metrics).routes()
         for path in (base, f"{base}/versions/{self._number}"):
             routes[path] = Route("metadata", {"GET": self._metadata})
             routes[f"{path}/ready"] = Route("model_ready", {"GET": self._ready})
@@ -247,8 +249,8 @@ def _converted(annotation: object, value: object, field: str = "") -> object:
 def _special(annotation: object) -> Callable[[object], object] | None:
     """How rows become an array or a data frame; None for other types."""
     if _is_frame(annotation):
-        return _frame
-    return partial(_array, annotation) if _is_array(annotation) else None
+        return tables.frame
+    return partial(tables.array, annotation) if _is_array(annotation) else None
 
 
 def _is_frame(annotation: object) -> bool:
@@ -258,27 +260,6 @@ def _is_frame(annotation: object) -> bool:
 
 def _is_array(annotation: object) -> bool:
     return str(annotation).startswith(("numpy.ndarray", "<class 'numpy.ndarray'>"))
-
-
-def _frame(given: object) -> object:
-    rows = cast("list[object]", given) if isinstance(given, list) else [given]
-    if not all(isinstance(row, dict) or (isinstance(row, list) and rows is given) for row in rows):
-        raise ValueError("Expected rows, as objects or lists")
-    return sys.modules["pandas"].DataFrame(rows)
-
-
-def _array(annotation: object, rows: object) -> object:
-    """Raises ValueError for what is ragged, or not of the annotation's element type."""
-    element = next((get_args(part) for part in get_args(annotation)[1:]), ())
-    wanted = element[0] if element and isinstance(element[0], type) and element[0] is not Any else None
-    found = sys.modules["numpy"].asarray(rows)
-    if found.dtype.kind == "O" or not isinstance(rows, list | int | float):
-        raise ValueError("Expected numbers, nested in lists")
-    if wanted is None:
-        return found
-    if found.size and not sys.modules["numpy"].can_cast(found.dtype, wanted, casting="same_kind"):
-        raise ValueError(f"Expected {wanted.__name__}, got {found.dtype.name}")
-    return found.astype(wanted)
 
 
 def _encoded(value: object) -> Answer:

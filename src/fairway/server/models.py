@@ -12,6 +12,7 @@ from fairway.server.answers import Answer, ClientGone, Refusal, as_json
 from fairway.server.batching import Batcher
 from fairway.server.metrics import Metrics
 from fairway.server.provenance import made_by_a_run
+from fairway.server.repository import EXTENSIONS, Repository
 from fairway.server.requests import JSON, Request
 from fairway.server.routes import Route
 from fairway.spec.artifact import Artifact
@@ -63,6 +64,9 @@ class ModelService:
         routes = {"/": Route("predict", {"POST": self._rows, "GET": self._welcome})}
         routes["/v2"] = Route("server", {"GET": self._server})
         routes["/openapi.json"] = Route("openapi", {"GET": self._openapi})
+        routes |= Repository(
+            (self._name, self._number), self.runtime, self._signature, self._metrics
+        ).routes()
         for path in (base, versioned):
             routes[path] = Route("metadata", {"GET": self._metadata})
             routes[f"{path}/ready"] = Route("model_ready", {"GET": self._ready})
@@ -185,7 +189,7 @@ class ModelService:
         )
 
     async def _server(self, request: Request) -> Answer:
-        return as_json({"name": "fairway", "version": "2", "extensions": ["binary_tensor_data"]})
+        return as_json({"name": "fairway", "version": "2", "extensions": EXTENSIONS})
 
     async def _metadata(self, request: Request) -> Answer:
         body: dict[str, object] = {

@@ -37,7 +37,9 @@ _IDLE_SECONDS = 1.0
 """A connection that was quiet for so long makes room for a new one when there are too many."""
 
 _SMALL = 64 * 1024
-_REFUSED = b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n%s"
+_REFUSED = (
+    b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n%s"
+)
 _FULL_BODY = b'{"error":"too many connections are open"}'
 _FULL = _REFUSED % (b"503 Service Unavailable", len(_FULL_BODY), b"retry-after: 1\r\n", _FULL_BODY)
 

@@ -27,8 +27,6 @@ class Connection(Protocol):
 class Unread:
     """Watches the connections of one server. `connections` is the server's own collection of those that are open."""
 
-    _of: "WeakKeyDictionary[object, Unread]" = WeakKeyDictionary()
-
     def __init__(self, connections: Collection[Connection], later: Callable[..., object]) -> None:
         self._connections = connections
         self._later = later
@@ -43,9 +41,9 @@ class Unread:
         cls, server: object, connections: Collection[Connection], loop: asyncio.AbstractEventLoop
     ) -> "Unread":
         """The one of a server, made at the first call."""
-        found = cls._of.get(server)
+        found = _of_server.get(server)
         if found is None:
-            found = cls._of[server] = cls(connections, loop.call_later)
+            found = _of_server[server] = cls(connections, loop.call_later)
         found.look_later()
         return found
 
@@ -84,3 +82,6 @@ class Unread:
                 transport.abort()
         if self._connections:
             self.look_later()
+
+
+_of_server: WeakKeyDictionary[object, Unread] = WeakKeyDictionary()

@@ -21,7 +21,6 @@ _WHOLE: frozenset[type] = frozenset({int})
 _TEXT: frozenset[type] = frozenset({str})
 _TRUTH: frozenset[type] = frozenset({bool})
 _ROWS: frozenset[type] = frozenset({dict, list})
-_KINDS: dict[type, str] = {dict: "object", list: "list"}
 _NULLABLE = ("FP16", "FP32", "FP64", "BYTES")
 _WORDS = {"BOOL": "true or false", "BYTES": "text"}
 
@@ -178,7 +177,7 @@ def _accepted(kind: str) -> frozenset[type]:
 
 def _wrong(row: int, name: str, kind: str, cell: object) -> UsageError:
     wanted = _WORDS.get(kind) or ("a number" if kind[:2] == "FP" else "a whole number")
-    got = "null" if cell is None else f"a {_KINDS[type(cell)]}" if type(cell) in _ROWS else repr(cell)[:40]
+    got = "null" if cell is None else repr(cell)[:40]
     return UsageError(
         f"row {row}: field {name!r} needs {wanted} ({kind}), not {got}",
         hint="only columns with missing values in the model's sample take null" if cell is None else "",
@@ -206,7 +205,11 @@ def _tensor(spec: TensorSpec, rows: list[Any]) -> Any:
         raise UsageError(f"row 0: has the shape {list(found[1:])}; the model takes {wanted}")
     accepted = _accepted(spec.datatype)
     types = set(map(type, cells))
-    if accepted is _WHOLE and float in types and all(cell == int(cell) for cell in cells if type(cell) is float):
+    if (
+        accepted is _WHOLE
+        and float in types
+        and all(cell == int(cell) for cell in cells if type(cell) is float)
+    ):
         cells = [int(cell) if type(cell) is float else cell for cell in cells]
         types.discard(float)
     if not types <= accepted:

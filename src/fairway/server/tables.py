@@ -1,0 +1,63 @@
+"""Rows of JSON as the data frames and arrays that functions take, in time and memory that grow with what was sent."""
+
+import sys
+from typing import Any, cast, get_args
+
+from fairway.formats import flat
+
+_SPARSE = 8
+_ALWAYS = 10_000
+"""A frame has at most so many cells, or `_SPARSE` times the values that were sent if that is more."""
+
+_NUMBERS = frozenset({int, float, bool})
+_TEXTS = frozenset({str})
+_WIDE = 64
+"""A numpy text takes as much room as the longest one; an array of texts may be so many times as large as its content."""
+
+
+def frame(given: object) -> object:
+    """A data frame from rows. Raises ValueError for what is none, and for rows that have hardly a field in common."""
+    rows = cast("list[Any]", given) if isinstance(given, list) else [given]
+    if not all(isinstance(row, dict) or (isinstance(row, list) and rows is given) for row in rows):
+        raise ValueError("Expected rows, as objects or lists")
+    values = sum(map(len, rows))
+    fields: set[str] = set()
+    width = 0
+    for row in rows:
+        if isinstance(row, dict):
+            fields.update(cast("dict[str, object]", row))
+        else:
+            width = max(width, len(row))
+    cells = len(rows) * max(len(fields), width)
+    if cells > max(_ALWAYS, _SPARSE * values):
+        raise ValueError(
+            f"Expected rows with the same fields, got {len(rows)} rows with {max(len(fields), width)} fields, "
+            "most of them missing"
+        )
+    return sys.modules["pandas"].DataFrame(rows)
+
+
+def array(annotation: object, rows: object) -> object:
+    """An array of the annotation's element type. Raises ValueError for what is ragged, no numbers, or of another type."""
+    np = sys.modules["numpy"]
+    element = next((get_args(part) for part in get_args(annotation)[1:]), ())
+    wanted = element[0] if element and isinstance(element[0], type) and element[0] is not Any else None
+    cells, shape = flat(cast("list[Any]", rows)) if isinstance(rows, list) else ([rows], ())
+    types = set(map(type, cells))
+    if types == _TEXTS and rows is not cells[0]:
+        _check_width(cells)
+    elif not types <= _NUMBERS:
+        raise ValueError("Expected numbers, nested in lists")
+    found = np.array(cells).reshape(shape)
+    if found.dtype.kind == "O":
+        raise ValueError("Expected numbers, nested in lists")
+    if wanted is None:
+        return found
+    if found.size and not np.can_cast(found.dtype, wanted, casting="same_kind"):
+        raise ValueError(f"Expected {wanted.__name__}, got {found.dtype.name}")
+    return found.astype(wanted)
+
+
+def _check_width(texts: list[str]) -> None:
+    if max(map(len, texts)) * len(texts) > max(_ALWAYS, _WIDE * sum(map(len, texts))):
+        raise ValueError("Expected texts of similar length")
