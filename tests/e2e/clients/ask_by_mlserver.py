@@ -32,7 +32,9 @@ def ask(port: str, model: str, request: Any) -> Any:
     body = request.model_dump_json().encode()
     url = f"http://127.0.0.1:{port}/v2/models/{model}/infer"
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, body, method="POST")) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(url, body, {"Content-Type": "application/json"})
+        ) as answer:
             return InferenceResponse.model_validate_json(answer.read())
     except urllib.error.HTTPError as error:
         return json.loads(error.read())["error"]
@@ -44,6 +46,7 @@ def single(texts: RequestInput) -> InferenceRequest:
 
 
 got = ask(sys.argv[1], "every", single(StringCodec.encode_input("bytes", ["a", "é"])))
+assert isinstance(got, InferenceResponse), got
 told: dict[str, Any] = {
     "numpy": [NumpyCodec.decode_output(one).ravel().tolist() == [1, 0] for one in got.outputs[:-1]],
     "text": StringCodec.decode_output(got.outputs[-1]),
@@ -53,7 +56,7 @@ frame = pd.DataFrame({"area": [1.0, 4.0], "rooms": [1, 2]})
 table = ask(sys.argv[2], "rooms", PandasCodec.encode_request(frame))
 told["pandas"] = [round(value, 6) for value in table.outputs[0].data]
 missing = ask(
-    sys.argv[2], "rooms", PandasCodec.encode_request(pd.DataFrame({"area": [None], "rooms": [2.0]}))
+    sys.argv[2], "rooms", PandasCodec.encode_request(pd.DataFrame({"area": [1.0, None], "rooms": [1.0, 2.0]}))
 )
 told["missing"] = missing
 print(json.dumps(told))
