@@ -9,10 +9,11 @@ import os
 import time
 from bisect import bisect_left
 from collections import Counter as Tally
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest, multiprocess
 from prometheus_client.values import ValueClass
 
 from fairway.server.answers import Answer
@@ -151,7 +152,8 @@ class Metrics:
         good = bad = 0
         seconds = rows = batches = 0.0
         registry = CollectorRegistry()
-        for family in multiprocess.MultiProcessCollector(registry).collect():
+        families = cast("Iterable[Metric]", multiprocess.MultiProcessCollector(registry).collect())
+        for family in families:
             for sample in family.samples:
                 asked = sample.labels.get("route") in _ASKED
                 if sample.name == "fairway_requests_total" and asked:

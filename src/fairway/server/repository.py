@@ -62,7 +62,7 @@ class Repository:
         counted = self._metrics.inferences()
         nothing = {"count": 0, "ns": 0}
         times = {"count": counted.good, "ns": int(counted.seconds * 1e9)}
-        told = {
+        told: dict[str, object] = {
             "name": self._name,
             "version": self._version,
             "last_inference": counted.last_ms,

@@ -9,15 +9,15 @@ _SPARSE = 8
 _ALWAYS = 10_000
 """A frame has at most so many cells, or `_SPARSE` times the values that were sent if that is more."""
 
-_NUMBERS = frozenset({int, float, bool})
-_TEXTS = frozenset({str})
+_NUMBERS: frozenset[type] = frozenset({int, float, bool})
+_TEXTS: frozenset[type] = frozenset({str})
 _WIDE = 64
 """A numpy text takes as much room as the longest one; an array of texts may be so many times as large as its content."""
 
 
 def frame(given: object) -> object:
     """A data frame from rows. Raises ValueError for what is none, and for rows that have hardly a field in common."""
-    rows = cast("list[Any]", given) if isinstance(given, list) else [given]
+    rows = cast("list[Any]", given if isinstance(given, list) else [given])
     if not all(isinstance(row, dict) or (isinstance(row, list) and rows is given) for row in rows):
         raise ValueError("Expected rows, as objects or lists")
     values = sum(map(len, rows))
@@ -42,8 +42,10 @@ def array(annotation: object, rows: object) -> object:
     np = sys.modules["numpy"]
     element = next((get_args(part) for part in get_args(annotation)[1:]), ())
     wanted = element[0] if element and isinstance(element[0], type) and element[0] is not Any else None
-    cells, shape = flat(cast("list[Any]", rows)) if isinstance(rows, list) else ([rows], ())
-    types = set(map(type, cells))
+    cells, shape = (
+        flat(cast("list[Any]", rows)) if isinstance(rows, list) else (cast("list[Any]", [rows]), ())
+    )
+    types = frozenset[type](map(type, cells))
     if types == _TEXTS and rows is not cells[0]:
         _check_width(cells)
     elif not types <= _NUMBERS:
