@@ -94,7 +94,7 @@ def test_rows_metadata_health_and_metrics(server: Server) -> None:
         (infer_body(shape=[1, 2]), "must have the shape [-1, 3]"),
         (infer_body(data=["a"] * 3), "is of type FP64"),
         (infer_body(data=[0.5, 0.5]), "2 values"),
-        (infer_body(data=[None, 1, 1]), "is of type FP64"),
+        (infer_body(data=[None, 1, 1]), "is missing"),
         (infer_body(name="other"), "unknown input"),
         (infer_body(datatype="FP8"), "unknown datatype"),
         (infer_body(shape=[-1, 3]), "impossible shape"),
