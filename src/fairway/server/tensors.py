@@ -26,6 +26,7 @@ _FLOATS = frozenset({int, float, type(None)})
 _INTEGERS = frozenset({int})
 _TEXTS = frozenset({str, type(None)})
 _TRUTHS = frozenset({bool})
+_ACCEPTED = {"f": _FLOATS, "b": _TRUTHS, "i": _INTEGERS, "u": _INTEGERS}
 _PLAIN = (None, "np", "pd")
 """Content types that say no more than the datatypes do."""
 
@@ -160,8 +161,6 @@ def inputs_of(request: InferRequest, binary: memoryview, wanted: Wanted) -> Arra
         raise Refusal(400, "the inputs have different numbers of rows")
     if 0 in rows:
         raise Refusal(400, "a request needs at least one row")
-    if not all(array.size for array in arrays.values()):
-        raise Refusal(400, "an input holds no values")
     return arrays
 
 
@@ -259,22 +258,23 @@ def _from_json(tensor: RequestTensor, spec: TensorSpec) -> Any:
     except ValueError:
         raise Refusal(400, f"input {tensor.name!r}: data is not a regular array") from None
     types = set(map(type, cells))
-    if list in types:
-        raise Refusal(400, f"input {tensor.name!r}: data is not a regular array")
     if tensor.datatype == "BYTES":
         if not types <= _TEXTS:
+            _refuse_ragged(tensor, types)
             raise Refusal(400, f"input {tensor.name!r} is of type BYTES and must hold texts")
         array = np.empty(len(cells), dtype=object)
         array[:] = cells
         return array
     dtype = _DTYPES[tensor.datatype]
-    accepted = {"f": _FLOATS, "b": _TRUTHS}.get(dtype.kind, _INTEGERS)
-    if accepted is _INTEGERS and spec.datatype[:2] == "FP" and type(None) in types:
-        accepted, dtype = _FLOATS - {float}, _DTYPES[spec.datatype]
+    accepted = _ACCEPTED[dtype.kind]
+    wanted = _DTYPES.get(spec.datatype, dtype)
+    if accepted is _INTEGERS and wanted.kind == "f" and type(None) in types:
+        accepted, dtype = _FLOATS - {float}, wanted
     if not types <= accepted:
+        _refuse_ragged(tensor, types)
         raise Refusal(400, f"input {tensor.name!r} is of type {tensor.datatype}, and its data is not")
-    if accepted is _FLOATS and spec.datatype[:2] == "FP":
-        dtype = _DTYPES[spec.datatype]
+    if accepted is _FLOATS and wanted.kind == "f":
+        dtype = wanted
     return _numbers(tensor, cells, dtype)
 
 
@@ -285,10 +285,17 @@ def _numbers(tensor: RequestTensor, cells: list[Any], dtype: Any) -> Any:
         raise Refusal(
             400, f"input {tensor.name!r} holds a number that does not fit {tensor.datatype}"
         ) from None
-    # JSON has no infinity, so one in the array is a number that was too large; a finite sum has none in it.
-    if dtype.kind == "f" and not math.isfinite(np.add.reduce(array)) and np.isinf(array).any():
-        raise Refusal(400, f"input {tensor.name!r} holds a number that does not fit {dtype.name}")
+    if dtype.kind == "f" and dtype.itemsize < 8:
+        values = array.tolist()
+        # JSON has no infinity, so one in the array is a number that was too large.
+        if math.inf in values or -math.inf in values:
+            raise Refusal(400, f"input {tensor.name!r} holds a number that does not fit {dtype.name}")
     return array
+
+
+def _refuse_ragged(tensor: RequestTensor, types: set[type]) -> None:
+    if list in types:
+        raise Refusal(400, f"input {tensor.name!r}: data is not a regular array")
 
 
 def _from_binary(tensor: RequestTensor, data: memoryview, count: int) -> Any:
@@ -326,6 +333,8 @@ def _fitted(array: Any, tensor: RequestTensor, spec: TensorSpec, shape: tuple[in
         raise Refusal(
             400, f"input {tensor.name!r} has the shape {list(tensor.shape)} and {array.size} values"
         )
+    if not array.size and shape[0]:
+        raise Refusal(400, f"input {tensor.name!r} holds no values")
     given = array.dtype
     if spec.datatype == "BYTES" or given.kind == "O":
         if spec.datatype != "BYTES" or given.kind != "O":
