@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fairway.formats.matplotlib import figure_svg, is_figure
     from fairway.formats.models.adapters import describe_model, refuse_data
     from fairway.formats.models.features import understand
+    from fairway.formats.models.nesting import MAX_RANK, flat
     from fairway.formats.models.package import (
         Compiled,
         Package,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "CODE_FORMATS": "encoded",
+    "MAX_RANK": "models.nesting",
     "Arrays": "models.samples",
     "Compiled": "models.package",
     "Encoded": "encoded",
@@ -43,6 +45,7 @@ _HOMES = {
     "encode": "codecs",
     "encode_samples": "models.samples",
     "figure_svg": "matplotlib",
+    "flat": "models.nesting",
     "is_figure": "matplotlib",
     "kind_of": "encoded",
     "load_model": "models.predictor",
@@ -61,6 +64,7 @@ _HOMES = {
 
 __all__ = [
     "CODE_FORMATS",
+    "MAX_RANK",
     "Arrays",
     "Compiled",
     "Encoded",
@@ -76,6 +80,7 @@ __all__ = [
     "encode",
     "encode_samples",
     "figure_svg",
+    "flat",
     "is_figure",
     "kind_of",
     "load_model",

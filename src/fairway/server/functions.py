@@ -22,6 +22,7 @@ from fairway.server.answers import Answer, ClientGone, Refusal, as_json, too_man
 from fairway.server.gathering import Gatherer
 from fairway.server.metrics import Metrics
 from fairway.server.parameters import Arguments, Parameters
+from fairway.server.repository import Repository
 from fairway.server.requests import Request
 from fairway.server.routes import Route
 from fairway.server.sessions import StoreSession
@@ -53,10 +54,11 @@ class FunctionService:
         endpoint = _declared(spec)
         self._endpoint = endpoint
         self._parameters = _parameters(endpoint)
-        self._name = revision.endpoint
-        self._number = str(revision.number)
+        self.name = self._name = revision.endpoint
+        self.number = self._number = str(revision.number)
         self._private = bool(revision.key_digest)
         self._limits = revision.limits
+        self._metrics = metrics
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="endpoint")
         self._readers = ThreadPoolExecutor(max_workers=_STREAMS, thread_name_prefix="stream")
         self._scratch = tempfile.TemporaryDirectory(prefix="fairway-") if self._parameters.files else None
@@ -78,6 +80,7 @@ class FunctionService:
             "/v2": Route("server", {"GET": self._server}),
             "/openapi.json": Route("openapi", {"GET": self._openapi}),
         }
+        routes |= Repository((self._name, self._number), self.runtime, None, self._metrics).routes()
         for path in (base, f"{base}/versions/{self._number}"):
             routes[path] = Route("metadata", {"GET": self._metadata})
             routes[f"{path}/ready"] = Route("model_ready", {"GET": self._ready})

@@ -5,9 +5,19 @@ import sys
 from typing import Any, cast, get_args
 
 from fairway.author.endpoint import bare
+from fairway.formats import flat
 
 _PIXELS = 64 * 2**20
 """A small file can hold a picture of any size; one of more pixels is refused before it is decoded."""
+
+_SPARSE = 8
+_ALWAYS = 10_000
+"""A frame has at most so many cells, or `_SPARSE` times the values that were sent if that is more."""
+
+_NUMBERS: frozenset[type] = frozenset({int, float, bool})
+_TEXTS: frozenset[type] = frozenset({str})
+_WIDE = 64
+"""A numpy text takes as much room as the longest one; an array of texts may be so many times as large as its content."""
 
 _PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
@@ -30,23 +40,46 @@ def is_picture(annotation: object) -> bool:
 
 
 def frame(given: object) -> object:
-    """A data frame of rows, or of one row. Raises ValueError."""
-    rows = cast("list[object]", given) if isinstance(given, list) else [given]
+    """A data frame from rows. Raises ValueError for what is none, and for rows that have hardly a field in common."""
+    rows = cast("list[Any]", given if isinstance(given, list) else [given])
     if not all(isinstance(row, dict) or (isinstance(row, list) and rows is given) for row in rows):
         raise ValueError("Expected rows, as objects or lists")
+    values = sum(map(len, rows))
+    fields: set[str] = set()
+    width = 0
+    for row in rows:
+        if isinstance(row, dict):
+            fields.update(cast("dict[str, object]", row))
+        else:
+            width = max(width, len(row))
+    cells = len(rows) * max(len(fields), width)
+    if cells > max(_ALWAYS, _SPARSE * values):
+        raise ValueError(
+            f"Expected rows with the same fields, got {len(rows)} rows with {max(len(fields), width)} fields, "
+            "most of them missing"
+        )
     return sys.modules["pandas"].DataFrame(rows)
 
 
 def array(annotation: object, rows: object) -> object:
-    """Raises ValueError for what is ragged, or not of the annotation's element type."""
+    """An array of the annotation's element type. Raises ValueError for what is ragged, no numbers, or of another type."""
+    np = sys.modules["numpy"]
     element = next((get_args(part) for part in get_args(bare(annotation))[1:]), ())
     wanted = element[0] if element and isinstance(element[0], type) and element[0] is not Any else None
-    found = sys.modules["numpy"].asarray(rows)
-    if found.dtype.kind == "O" or not isinstance(rows, list | int | float):
+    cells, shape = (
+        flat(cast("list[Any]", rows)) if isinstance(rows, list) else (cast("list[Any]", [rows]), ())
+    )
+    types = frozenset[type](map(type, cells))
+    if types == _TEXTS and rows is not cells[0]:
+        _check_width(cells)
+    elif not types <= _NUMBERS:
+        raise ValueError("Expected numbers, nested in lists")
+    found = np.array(cells).reshape(shape)
+    if found.dtype.kind == "O":
         raise ValueError("Expected numbers, nested in lists")
     if wanted is None:
         return found
-    if found.size and not sys.modules["numpy"].can_cast(found.dtype, wanted, casting="same_kind"):
+    if found.size and not np.can_cast(found.dtype, wanted, casting="same_kind"):
         raise ValueError(f"Expected {wanted.__name__}, got {found.dtype.name}")
     return found.astype(wanted)
 
@@ -76,3 +109,8 @@ def _named(annotation: object, package: str, name: str) -> bool:
     kind = bare(annotation)
     module = str(getattr(kind, "__module__", ""))
     return module.partition(".")[0] == package and getattr(kind, "__name__", "") == name
+
+
+def _check_width(texts: list[str]) -> None:
+    if max(map(len, texts)) * len(texts) > max(_ALWAYS, _WIDE * sum(map(len, texts))):
+        raise ValueError("Expected texts of similar length")

@@ -142,6 +142,7 @@ class Worker:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",  # anybody may send what is no HTTP, as often as they like
             access_log=False,
             server_header=False,
             date_header=False,

@@ -10,6 +10,7 @@ from typing import Any, cast
 from fairway.formats.frameworks import load
 from fairway.formats.models.features import understand
 from fairway.formats.models.moments import wanted
+from fairway.formats.models.nesting import flat
 from fairway.formats.models.samples import Arrays, dtype_of
 from fairway.spec.errors import UsageError
 from fairway.spec.model import Signature, TensorSpec
@@ -18,7 +19,6 @@ Row = Any
 """A JSON object by column name, an array by position, or one value for a single feature."""
 
 _NUMBER: frozenset[type] = frozenset({int, float, bool})
-_NUMBER_OR_NULL: frozenset[type] = _NUMBER | {type(None)}
 _WHOLE: frozenset[type] = frozenset({int})
 _TEXT: frozenset[type] = frozenset({str})
 _TRUTH: frozenset[type] = frozenset({bool})
@@ -207,23 +207,34 @@ def _tensor(spec: TensorSpec, rows: list[Any], nullable: frozenset[str]) -> Any:
     if shape == (1,) and not isinstance(rows[0], list):
         rows = [[row] for row in rows]
     try:
-        array = np.asarray(rows)
+        cells, found = flat(rows)
     except ValueError:
-        array = None
-    if array is None or array.ndim != len(spec.shape):
+        cells, found = [], ()
+    if len(found) != len(spec.shape):
         at = next((at for at, row in enumerate(rows) if _shape(row) != _shape(rows[0])), 0)
         raise UsageError(f"row {at}: has the shape {list(_shape(rows[at]))}; the model takes {wanted}")
-    if any(size not in (-1, have) for size, have in zip(shape, array.shape[1:], strict=True)):
-        raise UsageError(f"row 0: has the shape {list(array.shape[1:])}; the model takes {wanted}")
-    may_miss = array.dtype.kind == "O" and spec.name in nullable and spec.datatype[:2] == "FP"
-    if may_miss and set(map(type, array.ravel().tolist())) <= _NUMBER_OR_NULL:
-        array = array.astype(np.float64)  # null becomes NaN
-    kinds = {"FP": "biuf", "BO": "b", "BY": "U"}.get(spec.datatype[:2], "iu")
-    if array.dtype.kind == "f" and kinds == "iu" and (array == np.floor(array)).all():
-        kinds = "f"
-    if array.dtype.kind not in kinds:
+    if any(size not in (-1, have) for size, have in zip(shape, found[1:], strict=True)):
+        raise UsageError(f"row 0: has the shape {list(found[1:])}; the model takes {wanted}")
+    accepted = _accepted(spec.datatype)
+    types = set(map(type, cells))
+    if type(None) in types and spec.name in nullable and accepted is _NUMBER:
+        cells = [float("nan") if cell is None else cell for cell in cells]
+        types.discard(type(None))
+    if (
+        accepted is _WHOLE
+        and float in types
+        and all(cell.is_integer() for cell in cells if type(cell) is float)
+    ):
+        cells = [int(cell) if type(cell) is float else cell for cell in cells]
+        types.discard(float)
+    if not types <= accepted:
         raise UsageError(f"row 0: holds values that are not {wanted}")
-    return array.astype(dtype_of(spec.datatype))
+    array = np.empty(len(cells), dtype=dtype_of(spec.datatype))
+    try:
+        array[:] = cells
+    except (OverflowError, ValueError) as error:
+        raise UsageError(f"row 0: holds a number that is out of the range of {spec.datatype}") from error
+    return array.reshape(found)
 
 
 def _shape(row: Any) -> tuple[int, ...]:
