@@ -335,7 +335,7 @@ def find_run(stores: LocalStores, prefix: str) -> str:
     if prefix in names:
         return prefix
     if not names:
-        what = f"no run {prefix!r}" if prefix else "no run yet"
+        what = f"no run {prefix!r}" if prefix else f"no run yet in {stores.root}"
         raise NotFound(
             f"there is {what}", hint="`fairway runs` lists them" if prefix else "`fairway run FILE`"
         )
@@ -509,7 +509,10 @@ def model_request(stores: LocalStores, reference: str) -> "DeployRequest":
     if not reference:
         names = [model.name for model in stores.metadata.models()]
         if not names:
-            raise NotFound("there is no model to deploy", hint="a pipeline registers one: `fairway run FILE`")
+            raise NotFound(
+                f"there is no model to deploy in {stores.root}",
+                hint="a pipeline registers one: `fairway run FILE`",
+            )
         if len(names) > 1:
             raise UsageError(f"there are {len(names)} models: {', '.join(names)}", hint="name one")
         reference = names[0]

@@ -12,6 +12,7 @@ from fairway import headstart, wiring
 from fairway.cli import flags
 from fairway.cli.arguments import Argument, PipelineCommand
 from fairway.cli.story import tell
+from fairway.cli.whereabouts import from_here
 from fairway.local import projects
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
 from fairway.spec.run import RunRequest
@@ -255,7 +256,7 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
         tell(f"Done in {spent}.{_next(stores.metadata.registered_by(name), stores)}")
         return
     if ended.phase is Phase.CANCELLED:
-        tell(f"Cancelled after {spent}. To go on: fairway resume {name}")
+        tell(f"Cancelled after {spent}. To go on: {from_here(f'fairway resume {name}', stores.root)}")
         return
     failure = ended.failure
     if failure is not None:
@@ -265,8 +266,9 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
             f"{failure.cause}: " if failure.cause and not failure.message.startswith(failure.cause) else ""
         )
         tell(f"error: {where}{failure.message}")
-        tell(f"hint: {failure.hint or f'mend it, then `fairway resume {name}`'}")
-    tell(f"Failed after {spent}. Its record: fairway show {name}")
+        resume = from_here(f"fairway resume {name}", stores.root)
+        tell(f"hint: {failure.hint or f'mend it, then `{resume}`'}")
+    tell(f"Failed after {spent}. Its record: {from_here(f'fairway show {name}', stores.root)}")
 
 
 def _next(models: "Sequence[str]", stores: wiring.LocalStores) -> str:
@@ -274,7 +276,7 @@ def _next(models: "Sequence[str]", stores: wiring.LocalStores) -> str:
     for model in reversed(models):
         candidate = stores.metadata.resolve(model).candidate
         if candidate.signature is not None or candidate.artifact.format == "onnx":
-            return f" To serve it: fairway deploy {model}"
+            return f" To serve it: {from_here(f'fairway deploy {model}', stores.root)}"
     if not models:
         return ""
     return f" {models[-1]} has no sample, so it cannot be served yet: give `fw.register` rows of its input as `sample=`"
