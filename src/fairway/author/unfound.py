@@ -24,11 +24,12 @@ _NAMES = """
     tiktoken timm tokenizers torch torchaudio torchmetrics torchvision tqdm transformers tslearn umap=umap-learn wandb
     xarray xgboost yaml=pyyaml zarr
     """
-_LIBRARIES = dict(pair.partition("=")[::2] for pair in _NAMES.split())
+_LIBRARIES = {pair.partition("=")[0]: pair.partition("=")[2] for pair in _NAMES.split()}
 """Libraries of this trade by the name that is imported, and the name that is installed where that is another one."""
 
 _CLOSE = 0.75
 _DEPTH = 3
+_MOST = 3
 
 
 def explain(error: ModuleNotFoundError, path: str, roots: Sequence[str]) -> tuple[str, str]:
@@ -175,4 +176,4 @@ def _declared(name: str, folder: Path) -> bool:
 
 
 def _listed(folders: Sequence[str]) -> str:
-    return " or ".join(folders)
+    return " or ".join(folders[:_MOST]) or "the project"

@@ -287,8 +287,9 @@ def _module_here(parts: list[str]) -> str:
 
 def _module_file(stem: str) -> str:
     """File of a module whose path without its ending is `stem`; of a package, the one that declares something."""
-    if os.path.isfile(f"{stem}/__init__.py") and _declares(f"{stem}/__init__.py"):
-        return f"{stem}/__init__.py"
+    for file in (f"{stem}/__main__.py", f"{stem}/__init__.py"):
+        if _declares(file):
+            return file
     return f"{stem}.py" if os.path.isfile(f"{stem}.py") else ""
 
 
@@ -314,7 +315,8 @@ def _declares(file: str) -> bool:
             text = stream.read(1 << 20)
     except OSError:
         return False
-    return b"fairway" in text and (b"pipeline\n" in text or b"pipeline(" in text or b"endpoint" in text)
+    lines = [line for line in text.splitlines() if line.startswith(b"@")]
+    return any(b"pipeline" in line or b"endpoint" in line for line in lines)
 
 
 def _instead(word: str, path: str) -> str:
