@@ -349,3 +349,29 @@ def test_an_endpoint_of_a_package_answers_with_the_modules_of_its_copy(package: 
     finally:
         package.at(".", "down")
     assert package.stores() == ["."]
+
+
+@pytest.mark.parametrize("regular", [True, False])
+def test_a_change_in_a_module_that_a_task_imports_itself_runs_the_task_again(
+    package: Package, *, regular: bool
+) -> None:
+    folder = package.fill(regular=regular)
+    (folder / "late.py").write_text("RATE = 1\n")
+    (folder / "flow.py").write_text(
+        "import fairway as fw\nfrom shop import sizes\n"
+        "@fw.task(cache=True)\ndef late() -> int:\n    from shop import late\n    return late.RATE\n"
+        "@fw.pipeline\ndef shop() -> int:\n    return late()\n"
+    )
+    assert phases(package.result("shop/flow.py")) == ["Succeeded"]
+    assert phases(package.result("shop.flow")) == ["Cached"]
+    (folder / "late.py").write_text("RATE = 2\n")
+    assert phases(package.result("shop.flow")) == ["Succeeded"]
+
+
+def test_a_step_that_meets_a_file_with_a_library_s_name_says_so(package: Package) -> None:
+    (package.folder / "colorsys.py").touch()
+    package.write(
+        "import colorsys\n@fw.task\ndef t() -> int:\n    return colorsys.hsv_to_rgb\n@fw.pipeline\ndef p():\n    fw.value(t())\n"
+    )
+    told = package.at(".", "run", "project.py").stderr
+    assert "colorsys.py has the name of the library" in told, told
