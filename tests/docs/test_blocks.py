@@ -1,6 +1,6 @@
 """What the pages show really happens: their files are written, their commands run in order, their output compared.
 
-A python block that begins with `# name.py` or `# folder/name.py` is a file. A console block's lines with `$ ` are commands; what follows is
+A python block that begins with a comment of a path is a file. A console block's lines with `$ ` are commands; what follows is
 their output, where `...` stands for any lines. `<!-- exit 3 -->` above a block expects that status of its last command,
 `<!-- not run -->` leaves it out. What differs from run to run (names of runs, seconds, memory, ports, digests) is masked.
 """

@@ -99,6 +99,8 @@ def run_command(
 ) -> int:
     """Run the pipeline in FILE, or one of several by FILE:PIPELINE, with its parameters as flags.
 
+    FILE is a path or the name of a module, such as shop.flow.
+
     \b
     Example:
       fairway run churn.py --depths 2 4
