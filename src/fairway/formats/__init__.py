@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairway.formats.codecs import decode, encode
+    from fairway.formats.codecs import decode, encode, look
     from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
     from fairway.formats.matplotlib import figure_svg, is_figure
     from fairway.formats.models.adapters import describe_model
@@ -45,6 +45,7 @@ _HOMES = {
     "is_figure": "matplotlib",
     "kind_of": "encoded",
     "load_predictor": "models.predictor",
+    "look": "codecs",
     "nullable_columns": "models.rows",
     "outputs_to_rows": "models.rows",
     "package_model": "models.package",
@@ -75,6 +76,7 @@ __all__ = [
     "is_figure",
     "kind_of",
     "load_predictor",
+    "look",
     "nullable_columns",
     "outputs_to_rows",
     "package_model",

@@ -128,7 +128,7 @@ def _from_arrow(table: Any, kind: str) -> Any:
     metadata: dict[bytes, bytes] = table.schema.metadata or {}
     if _EXTRA not in metadata:
         return table.to_pandas()
-    extra: Any = plain.Reader().decode(metadata[_EXTRA])
+    extra: Any = plain.Reader(importing=False).decode(metadata[_EXTRA])
     frame = table.to_pandas()
     for place, missing in extra["objects"]:
         cells: list[object] = table.column(place).to_pylist()

@@ -20,7 +20,7 @@ from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import AliasMoved, Body, Event, ModelRegistered, RevisionCreated
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
 from fairway.spec.run import RunStatus, RunSummary
-from fairway.stores import chain, queries, schema
+from fairway.stores import chain, queries, schema, sealing
 from fairway.stores.connections import ReadConnections, confirmed, explain_sqlite
 from fairway.stores.durable import sync, sync_folder
 from fairway.stores.faults import Explaining
@@ -61,6 +61,17 @@ class SqliteMetadata:
         if self._who:
             kept = [event if event.who else msgspec.structs.replace(event, who=self._who) for event in kept]
         return self._writer.submit(lambda db: _append(db, kept))
+
+    def why_foreign(self) -> str:
+        """Why the store is not this user's own, to stand behind "it"; empty when it is. Raises StorageError."""
+        with self._readers.reading() as db, Explaining("looking whose the store is", self._layout.root):
+            return sealing.why_foreign(db, self._layout)
+
+    def require_own(self) -> None:
+        """Refuse a store that may only be looked at. Raises ForeignStore."""
+        why = self.why_foreign()
+        if why:
+            raise sealing.foreign(self._layout, why)
 
     def open_ahead(self) -> None:
         """Open the database for writing while the caller does something else; what fails then fails again later."""
