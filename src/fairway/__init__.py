@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from fairway.author.files import File, Folder, Secret
     from fairway.author.pipeline import pipeline
     from fairway.author.ref import Ref, value
-    from fairway.author.reporting import log, model, register, show
+    from fairway.author.reporting import log, register, show
     from fairway.author.task import task
     from fairway.evaluation import evaluate
+    from fairway.lookup import model
     from fairway.spec.errors import FairwayError, StepFailed
     from fairway.spec.evaluation import Evaluation
     from fairway.spec.model import ModelVersion
@@ -34,7 +35,7 @@ _HOMES = {
     "Ref": "author.ref",
     "value": "author.ref",
     "log": "author.reporting",
-    "model": "author.reporting",
+    "model": "lookup",
     "register": "author.reporting",
     "show": "author.reporting",
     "task": "author.task",

@@ -64,18 +64,6 @@ def cache_folder(root: Path) -> Path:
     return folder
 
 
-def shared_folder() -> Path:
-    """Where all engines of a person on this machine note what they use.
-
-    The folder of a login session will not do: it goes away with the session, and whoever has no session, such as cron,
-    does not know it.
-    """
-    chosen = os.environ.get("XDG_RUNTIME_DIR", "")
-    if chosen and chosen != f"/run/user/{os.geteuid()}" and os.path.isdir(chosen):
-        return Path(chosen) / "fairway"
-    return Path(f"/tmp/fairway-{os.geteuid()}")
-
-
 class LocalStores:
     """The stores of this machine's target, each opened when it is first used."""
 
@@ -174,7 +162,7 @@ async def execute(
     from fairway.local.executor import LocalExecutor
     from fairway.local.interrupts import Interrupts
     from fairway.local.leases import Lease
-    from fairway.local.sharing import Share
+    from fairway.local.sharing import Share, shared_folder
     from fairway.spec.wire import LEASE
 
     setup = HostSetup(str(stores.root), request.file, request.pickled)
@@ -214,12 +202,12 @@ async def _new_run(
     from fairway.engine.names import new_name
     from fairway.local.executor import LocalHost
     from fairway.spec.run import RunSpec
-    from fairway.spec.wire import Bind
+    from fairway.spec.wire import Bind, typed
 
     pipeline = choose_pipeline(project, request.pipeline)
     if request.values is None:
         bound = await cast("LocalHost", host).bind(
-            Bind(pipeline=pipeline, texts=request.texts, config=request.config)
+            Bind(pipeline=pipeline, texts=typed(request.texts), config=request.config)
         )
         if bound.failure is not None:
             raise UsageError(bound.failure.message, hint=bound.failure.hint)
@@ -304,6 +292,7 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
     for parameter in known:
         if parameter.required and parameter.name not in parameters:
             raise UsageError(f"{pipeline.__name__} needs {parameter.name} ({parameter.annotation})")
+    parameters = described.check(pipeline.function, parameters)
     stores = LocalStores(store_root()).prepare()
     pipeline = cast("Pipeline[..., object]", pipeline)
     file = _file_of(pipeline)
@@ -381,7 +370,7 @@ def with_waiting(stores: LocalStores, status: "RunStatus") -> "RunStatus":
     """A run at work, with the reason for which one of its steps has not begun where other runs leave no room for it."""
     from msgspec import structs
 
-    from fairway.local.sharing import waits
+    from fairway.local.sharing import shared_folder, waits
 
     name, whom = waits(shared_folder(), status.spec.name, str(stores.root))
     if not name:
@@ -538,7 +527,7 @@ def model_request(stores: LocalStores, reference: str) -> "DeployRequest":
 
 async def function_requests(stores: LocalStores, file: str, only: str = "") -> "list[DeployRequest]":
     """How to serve the endpoints of a project file, its sources put into the store. Raises FairwayError."""
-    from fairway.author.describe import sources
+    from fairway.author.source import files
     from fairway.local.executor import LocalExecutor
     from fairway.local.sources import snapshot
     from fairway.spec.artifact import Artifact
@@ -551,7 +540,7 @@ async def function_requests(stores: LocalStores, file: str, only: str = "") -> "
     found = [endpoint for endpoint in project.endpoints if only in ("", endpoint.name)]
     if not found:
         raise UsageError(f"{path.name} declares no endpoint", hint="put `@fw.endpoint` above a function")
-    with snapshot(path.parent, sources(path.parent)) as folder:
+    with snapshot(path.parent, files(path.parent)) as folder:
         digest, size = stores.artifacts.put_folder(folder)
     source = Artifact(format="folder", digest=digest, size=size, kind="project", files=True)
     return [
@@ -564,7 +553,7 @@ async def function_requests(stores: LocalStores, file: str, only: str = "") -> "
 
 
 def deploy(
-    what: "str | Endpoint[..., object]", /, *, workers: int | None = None, private: bool = False
+    what: "str | Endpoint[..., object] | type", /, *, workers: int | None = None, private: bool = False
 ) -> "Deployed":
     """Serve a registered model ("churn", "churn:3", "churn@champion") or an endpoint function on this machine.
 
@@ -582,21 +571,23 @@ def deploy(
         raise _as_a_script_shows_it(error) from None
 
 
-def _deployed(what: "str | Endpoint[..., object]", workers: int | None, private: bool) -> "Deployed":
+def _deployed(what: "str | Endpoint[..., object] | type", workers: int | None, private: bool) -> "Deployed":
     import msgspec
 
+    from fairway.author.endpoint import endpoint_of
     from fairway.local.interrupts import blocking
 
     stores = LocalStores(store_root())
     if isinstance(what, str):
         request = model_request(stores, what)
     else:
-        file = getattr(getattr(what.function, "__code__", None), "co_filename", "")
-        if not Path(file).is_file():
+        endpoint = endpoint_of(what)
+        if endpoint is None or not Path(endpoint.file).is_file():
             raise UsageError(
-                f"{what!r} is not in a file", hint="write it to a .py file and import it from there"
+                f"{what!r} is {'no endpoint' if endpoint is None else 'not in a file'}",
+                hint="put `@fw.endpoint` above it, in a .py file, and import it from there",
             )
-        request = blocking(function_requests(stores, file, what.__name__))[0]
+        request = blocking(function_requests(stores, endpoint.file, endpoint.__name__))[0]
     workers, private = workers or request.workers, private or request.private
     request = msgspec.structs.replace(request, workers=workers, private=private)
     return blocking(platform(stores.root).deploy(request))

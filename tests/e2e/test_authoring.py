@@ -264,7 +264,7 @@ def test_every_type_of_parameter_is_a_flag(project: Project, words: list[str], p
         (["--many", "1", "two"], "--many takes a value of type int, not 'two'"),
         (["--pair", "1"], "--pair takes 2 values (tuple[int, str]), not 1"),
         (["--maybe", "some"], "--maybe takes a value of type int, not 'some'"),
-        (["--shape", '{"sides": "x"}'], "--shape takes a value of type Shape"),
+        (["--shape", '{"sides": "x"}'], "--shape takes a value of type int at shape.sides, not 'x'"),
         (["--shape", "nowhere.toml"], "cannot read 'nowhere.toml'"),
         (["--shape", '{"corners": 3, "sides": 1}'], "which has no 'corners'"),
         (["--day", "yesterday"], "--day takes a value of type date, not 'yesterday'"),

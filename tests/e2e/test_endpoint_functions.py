@@ -64,7 +64,26 @@ def leave(how: str) -> int:
         sys.exit("done")
     if how == "interrupt":
         raise KeyboardInterrupt
+    if how == "stop":
+        raise StopIteration(1)
+    if how == "cancel":
+        raise asyncio.CancelledError
+    if how == "base":
+        raise Base("of its own kind")
+    if how == "surrogates":
+        raise ValueError("data-\\udcff.csv")
+    if how == "long":
+        raise ValueError("x" * 10**7)
+    if how == "no text":
+        raise NoText
     return os.getpid()
+
+class Base(BaseException):
+    pass
+
+class NoText(Exception):
+    def __str__(self):
+        raise RuntimeError
 
 @fw.endpoint(workers=1)
 async def leave_later(how: str) -> int:
@@ -203,12 +222,31 @@ def test_an_exception_ends_its_request_alone_and_tells_nothing_of_the_inside(ser
 
 
 @pytest.mark.parametrize("name", ["leave", "leave_later"])
-def test_a_function_that_exits_ends_its_request_and_not_its_worker(server: Server, name: str) -> None:
+def test_an_exception_of_any_kind_ends_its_request_and_not_its_worker(server: Server, name: str) -> None:
     before = server.ask(name, "stay")
-    for how in ("exit", "interrupt"):
+    told = {
+        "exit": "SystemExit: done",
+        "interrupt": "KeyboardInterrupt",
+        "stop": "StopIteration",
+        "cancel": "CancelledError",
+        "base": "Base: of its own kind",
+        "surrogates": "ValueError: data-\\udcff.csv",
+        "long": "characters left out",
+        "no text": "NoText: <exception str() failed>",
+    }
+    ids: dict[str, str] = {}
+    for how in told:
         status, answer = server.ask(name, how)
-        assert (status, set(answer)) == (500, {"error", "id"})
+        assert (status, set(answer)) == (500, {"error", "id"}), how
+        ids[how] = answer["id"]
     assert server.ask(name, "stay") == before
+    logs = (server.folder / ".fairway" / "endpoints" / name).glob("r1/*.log")
+    written = "".join(path.read_text() for path in logs)
+    assert len(written) < 10**6
+    for how, expected in told.items():
+        own = written.partition(ids[how])[2].partition("\nerror ")[0]
+        assert expected in own, how
+        assert "in leave" in own, how
 
 
 def test_media_types_are_read_whatever_their_case(server: Server) -> None:

@@ -247,6 +247,16 @@ def test_two_hosts_are_refused_and_forms_are_no_json(live) -> None:
         own = ("Host", f"127.0.0.1:{port}")
         assert asked(port, "GET", [own, ("Host", "evil.example")], "/readyz") in (400, 403)
     own = ("Host", f"127.0.0.1:{live.model}")
-    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""):
+    for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
         assert asked(live.model, "POST", [own, ("Content-Type", kind)]) == 415
+    page = ("Origin", "http://evil.example")
+    for kind in ([], [("Content-Type", "")]):
+        assert asked(live.model, "POST", [own, *kind]) == 200, "no page sends a POST without its Origin"
+        for origin in (
+            page,
+            ("Origin", "null"),
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Sec-Fetch-Site", "same-site"),
+        ):
+            assert asked(live.model, "POST", [own, origin, *kind]) == 403
     assert asked(live.model, "POST", [own, ("Content-Type", "application/json")]) == 200

@@ -1,6 +1,6 @@
 """Imports the user's project file and says what it declares.
 
-Only a host calls this; the engine never imports user code. Failures carry the user's own lines without ours.
+Only a host calls this; the engine never imports user code.
 """
 
 import hashlib
@@ -8,7 +8,6 @@ import importlib
 import os
 import platform
 import sys
-import traceback
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -21,24 +20,16 @@ from types import CodeType, ModuleType
 from typing import Never, cast
 
 from fairway.author import naming, source
-from fairway.author.endpoint import Endpoint
+from fairway.author.endpoint import Endpoint, endpoint_of
 from fairway.author.pipeline import Pipeline
+from fairway.author.session import is_ref
 from fairway.author.task import Task
 from fairway.spec.errors import UsageError
 from fairway.spec.project import ProjectSpec
 
-_SKIPPED = {"__pycache__", "node_modules", "venv", "env", "site-packages"}
-_MAX_SOURCES = 2000
-_MAX_FOLDERS = 2000
 Declared = tuple[
     dict[str, Task[..., object]], dict[str, Pipeline[..., object]], dict[str, Endpoint[..., object]]
 ]
-
-_HIDDEN = (
-    str(Path(__file__).resolve().parents[1]) + os.sep,
-    str(Path(importlib.__file__).parent) + os.sep,
-    "<frozen ",
-)
 
 
 class _FromSource(SourceFileLoader):
@@ -121,12 +112,16 @@ def declared(module: ModuleType) -> Declared:
     pipelines: dict[str, Pipeline[..., object]] = {}
     endpoints: dict[str, Endpoint[..., object]] = {}
     for item in cast("list[object]", list(vars(module).values())):
+        if is_ref(item):
+            continue  # a model that the file looks up: looking at its type would load it
         if isinstance(item, Task):
             tasks.setdefault(item.spec.name, cast("Task[..., object]", item))
         elif isinstance(item, Pipeline) and item.__module__ == module.__name__:
             pipelines[item.__name__] = cast("Pipeline[..., object]", item)
-        elif isinstance(item, Endpoint) and item.__module__ == module.__name__:
-            endpoints[item.__name__] = cast("Endpoint[..., object]", item)
+        else:
+            endpoint = endpoint_of(cast("object", item))
+            if endpoint is not None and endpoint.__module__ == module.__name__:
+                endpoints[endpoint.__name__] = endpoint
     return tasks, pipelines, endpoints
 
 
@@ -156,6 +151,8 @@ def _refuse_ambiguous(module: ModuleType) -> None:
     found: dict[tuple[str, str], object] = {}
     for home in [module, *_neighbours(module)]:
         for item in cast("list[object]", list(vars(home).values())):
+            if is_ref(item):
+                continue
             if isinstance(item, Task):
                 kind, name, function = "task", item.spec.name, cast("object", item.function)
             elif isinstance(item, Pipeline) and home is module:
@@ -189,29 +186,15 @@ def _place(function: object) -> str:
     return f"{getattr(function, '__module__', '?')}{where}"
 
 
-def sources(folder: Path) -> list[Path]:
-    """The project's own Python files: those in the folder and below it, in order, at most some thousands."""
-    found: list[Path] = []
-    for visited, (parent, folders, files) in enumerate(os.walk(folder)):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
-        if "pyvenv.cfg" in files:
-            folders.clear()
-            continue
-        found += [Path(parent, name) for name in sorted(files) if name.endswith(".py")]
-        if len(found) > _MAX_SOURCES or visited > _MAX_FOLDERS:
-            break
-    return found[:_MAX_SOURCES]
-
-
 def source_digest(folder: Path) -> str:
     """sha256 over names and contents of the project's own Python files."""
     digest = hashlib.sha256()
-    for path in sources(folder):
+    for path in source.files(folder):
         try:
             content = path.read_bytes()
         except OSError:
             continue
-        digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode())
+        digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
 
@@ -226,20 +209,3 @@ def environment_digest() -> str:
             continue
     text = "\n".join([platform.python_version(), platform.machine(), *sorted(installed)])
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def folded(error: BaseException) -> str:
-    """The traceback of an error with only frames of the user's and installed code, without ours and the import's."""
-    whole = traceback.TracebackException.from_exception(error)
-    parts: list[traceback.TracebackException | None] = [whole]
-    seen: set[int] = set()
-    while parts:
-        part = parts.pop()
-        if part is None or id(part) in seen:
-            continue
-        seen.add(id(part))
-        part.stack = traceback.StackSummary.from_list(
-            [frame for frame in part.stack if not frame.filename.startswith(_HIDDEN)]
-        )
-        parts += [part.__cause__, part.__context__, *(part.exceptions or ())]
-    return "".join(whole.format()).rstrip()

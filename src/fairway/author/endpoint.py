@@ -1,8 +1,21 @@
-"""`@endpoint`: a function that answers requests once it is deployed, its annotations being the interface."""
+"""`@endpoint`: a function or a class that answers requests once it is deployed, its annotations being the interface."""
 
 import inspect
+import sys
+from collections import abc
 from collections.abc import Callable
-from typing import Annotated, Generic, ParamSpec, TypeVar, get_args, get_origin, get_type_hints, overload
+from typing import (
+    Annotated,
+    Generic,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    overload,
+)
 
 from fairway.author import naming
 from fairway.spec.errors import UsageError
@@ -10,6 +23,14 @@ from fairway.spec.project import EndpointSpec
 
 P = ParamSpec("P")
 R = TypeVar("R")
+C = TypeVar("C")
+
+_MARK = "__fairway_endpoint__"
+"""Attribute of a class that `@endpoint` stands above. A class that inherits from it is no endpoint by itself."""
+
+_STREAMS = (
+    abc.Iterator, abc.Generator, abc.Iterable, abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable,
+)  # fmt: skip
 
 
 class Endpoint(Generic[P, R]):
@@ -17,10 +38,15 @@ class Endpoint(Generic[P, R]):
 
     A function whose one parameter is a list and whose result is a list is batched: each request brings one
     element, and what has arrived together is computed together.
+
+    Attributes:
+        function: the function, or the class whose instance answers.
+        answering: the function whose annotations are the interface: a class's is its `__call__`.
     """
 
     def __init__(self, function: Callable[P, R], name: str, workers: int, private: bool) -> None:
         self.function = function
+        self.answering = _answering(function, name)
         self.workers = workers
         self.private = private
         self.__name__ = name
@@ -32,11 +58,33 @@ class Endpoint(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         return self.function(*args, **kwargs)
 
+    def made(self) -> Callable[..., object]:
+        """Make what answers requests: an instance of the class, or the function itself."""
+        if isinstance(self.function, type):
+            return cast("Callable[[], Callable[..., object]]", self.function)()
+        return self.function
+
+    @property
+    def file(self) -> str:
+        """The file that declares it; empty where there is none."""
+        compiled = getattr(inspect.unwrap(self.answering), "__code__", None)
+        home = getattr(sys.modules.get(self.__module__), "__file__", None)
+        return str(getattr(compiled, "co_filename", "") or home or "")
+
+    @property
+    def signature(self) -> dict[str, inspect.Parameter]:
+        """What a request fills, by name; without the `self` of a class."""
+        found = list(inspect.signature(self.answering).parameters.items())
+        static = isinstance(self.function, type) and isinstance(
+            inspect.getattr_static(self.function, "__call__"), staticmethod
+        )
+        return dict(found[1:] if isinstance(self.function, type) and not static else found)
+
     @property
     def parameters(self) -> dict[str, object]:
         """Annotation of every parameter by name; `object` where there is none."""
         hints = self._hints()
-        return {name: hints.get(name, object) for name in inspect.signature(self.function).parameters}
+        return {name: hints.get(name, object) for name in self.signature}
 
     @property
     def request_type(self) -> object:
@@ -62,6 +110,18 @@ class Endpoint(Generic[P, R]):
         result = bare(self._hints().get("return"))
         return len(annotations) == 1 and get_origin(annotations[0]) is list and get_origin(result) is list
 
+    @property
+    def streams(self) -> bool:
+        """Whether an answer comes in pieces, as far as the code says so."""
+        if inspect.isgeneratorfunction(self.answering) or inspect.isasyncgenfunction(self.answering):
+            return True
+        return get_origin(bare(self._hints().get("return"))) in _STREAMS
+
+    @property
+    def item_type(self) -> object:
+        """The type of one piece of a stream; `object` where the annotation does not say."""
+        return (*get_args(bare(self._hints().get("return"))), object)[0]
+
     def describe(self) -> EndpointSpec:
         """Its name, settings and first line of documentation."""
         doc = (self.__doc__ or "").strip().splitlines()
@@ -75,7 +135,7 @@ class Endpoint(Generic[P, R]):
 
     def _hints(self) -> dict[str, object]:
         try:
-            return dict(get_type_hints(self.function, include_extras=True))
+            return dict(get_type_hints(self.answering, include_extras=True))
         except (NameError, AttributeError, TypeError, SyntaxError) as error:
             raise UsageError(
                 f"endpoint {self.__name__}: its annotations cannot be read: {error}",
@@ -93,25 +153,70 @@ def bare(annotation: object) -> object:
     return annotation
 
 
+class _Decorator(Protocol):
+    """Type of `@endpoint(…)`."""
+
+    @overload
+    def __call__(self, function: type[C], /) -> type[C]: ...  # pyright: ignore[reportOverlappingOverload]
+
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Endpoint[P, R]: ...
+
+
+def endpoint_of(item: object) -> "Endpoint[..., object] | None":
+    """The endpoint that an object is, or that was declared by `@endpoint` above a class; None for others."""
+    kind = type(item)
+    if issubclass(kind, type):
+        item = cast("dict[str, object]", vars(cast("type", item))).get(_MARK)
+        kind = type(item)
+    return cast("Endpoint[..., object]", item) if issubclass(kind, Endpoint) else None
+
+
+def _answering(function: Callable[..., object], name: str) -> Callable[..., object]:
+    """The function that answers. Raises UsageError for a class that no instance can be made of, or called."""
+    if not isinstance(function, type):
+        return function
+    own = function.__call__
+    if not any("__call__" in vars(base) for base in function.__mro__):
+        raise UsageError(
+            f"the class {name} has no `__call__`, so it cannot answer",
+            hint="write `def __call__(self, …)`; its annotations are the interface",
+        )
+    try:
+        inspect.signature(function).bind()
+    except TypeError as error:
+        raise UsageError(
+            f"the class {name} cannot be made without arguments: {error}",
+            hint="an endpoint makes one instance per worker; give the parameters of `__init__` defaults",
+        ) from None
+    except ValueError:
+        pass  # written in C, so it is not known before it is made
+    return cast("Callable[..., object]", own)
+
+
+@overload
+def endpoint(function: type[C], /) -> type[C]: ...  # pyright: ignore[reportOverlappingOverload]
+
+
 @overload
 def endpoint(function: Callable[P, R], /) -> Endpoint[P, R]: ...
 
 
 @overload
-def endpoint(
-    *, name: str | None = None, workers: int = 1, private: bool = False
-) -> Callable[[Callable[P, R]], Endpoint[P, R]]: ...
+def endpoint(*, name: str | None = None, workers: int = 1, private: bool = False) -> _Decorator: ...
 
 
 def endpoint(
-    function: Callable[P, R] | None = None,
+    function: Callable[..., object] | None = None,
     /,
     *,
     name: str | None = None,
     workers: int = 1,
     private: bool = False,
-) -> "Endpoint[P, R] | Callable[[Callable[P, R]], Endpoint[P, R]]":
-    """Declare an endpoint: a function that answers requests once deployed.
+) -> object:
+    """Declare an endpoint: a function, or a class with `__call__`, that answers requests once deployed.
+
+    A class stays a class. Each worker makes one instance of it before it takes requests.
 
     Args:
         name: instead of the function's name.
@@ -119,10 +224,14 @@ def endpoint(
         private: whether its prediction routes need a key, which `fairway deploy` shows once.
     """
 
-    def decorate(inner: Callable[P, R]) -> Endpoint[P, R]:
+    def decorate(inner: Callable[..., object]) -> object:
         chosen = naming.declare("endpoint", inner, name)
         if type(workers) is not int or workers < 1:
             raise UsageError(f"endpoint {chosen}: workers={workers!r} is not a whole number of at least 1")
-        return Endpoint(inner, chosen, workers, private)
+        made = Endpoint(inner, chosen, workers, private)
+        if not isinstance(inner, type):
+            return made
+        setattr(inner, _MARK, made)
+        return inner
 
     return decorate(function) if function is not None else decorate

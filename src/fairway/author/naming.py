@@ -24,7 +24,7 @@ def declare(kind: Kind, function: Callable[..., object], name: str | None) -> st
     Raises:
         UsageError: it is no function, belongs to a class, or its name cannot be used.
     """
-    if not callable(function) or isinstance(function, type):
+    if not callable(function) or (isinstance(function, type) and kind != "endpoint"):
         raise UsageError(f"@{kind} takes a function, not {function!r}")
     own = getattr(function, "__name__", None)
     if not isinstance(own, str) and name is None:
@@ -36,7 +36,8 @@ def declare(kind: Kind, function: Callable[..., object], name: str | None) -> st
             hint="declare it at the top level of the file and hand it what it needs",
         )
     chosen = check(kind, own if name is None else name)
-    compiled = getattr(inspect.unwrap(function), "__code__", None)
+    answering = function.__call__ if isinstance(function, type) else function
+    compiled = getattr(inspect.unwrap(answering), "__code__", None)
     if compiled is not None and not outer:
         _lines.setdefault((function.__module__, kind, chosen), set()).add(compiled.co_firstlineno)
     return chosen

@@ -1,14 +1,14 @@
-"""Words used inside tasks and pipelines: `log`, `show`, `register`, `model`."""
+"""Words used inside tasks and pipelines: `log`, `show`, `register`, and the inside of `model`."""
 
 import math
 from collections.abc import Callable, Sequence
 from typing import cast
 
 from fairway.author.ref import Ref, value
-from fairway.author.session import current, is_ref
+from fairway.author.session import Session, current, is_ref
 from fairway.author.task import as_refs
 from fairway.spec.artifact import Artifact
-from fairway.spec.errors import NotFound, UsageError
+from fairway.spec.errors import UsageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import Candidate, Gates, Lineage, ModelVersion
 from fairway.spec.run import MetricPoint, StepSpec
@@ -155,11 +155,8 @@ def check_name(*names: str) -> None:
             )
 
 
-def model(reference: str) -> object:
-    """A registered model: "churn" (newest), "churn:3" or "churn@champion".
-
-    In a pipeline, a task or an endpoint. What it means is settled once per run or revision. The model itself is
-    loaded when it is first used; handing it to a task makes an edge.
+def model(reference: str, outside: Callable[[], Session]) -> object:
+    """A registered model, as a Ref. `outside` opens the project's store for a process that belongs to no run.
 
     Raises:
         NotFound: there is no such model, version or alias.
@@ -168,16 +165,12 @@ def model(reference: str) -> object:
         raise UsageError(f"{reference!r} names no model", hint='such as `fw.model("churn@champion")`')
     session = current()
     if session is None:
-        return Ref(Artifact(format="none", digest="", size=0), lambda: _outside(reference))
+        # Looked up when it is used: a file that names a model at its top can be imported before the model is there.
+        return Ref(Artifact(format="none", digest="", size=0), lambda: _loaded(reference, outside))
     version, load = session.model(reference)
     return Ref(version.candidate.artifact, cast("Callable[[], object]", load))
 
 
-def _outside(reference: str) -> object:
-    session = current()
-    if session is None:
-        raise NotFound(
-            f"the model {reference!r} is looked up outside a run",
-            hint="use it in a pipeline, a task or an endpoint",
-        )
+def _loaded(reference: str, outside: Callable[[], Session]) -> object:
+    session = current() or outside()
     return cast("Callable[[], object]", session.model(reference)[1])()

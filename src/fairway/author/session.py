@@ -43,10 +43,11 @@ class Session(Protocol):
 
 
 class _Current:
-    __slots__ = ("session",)
+    __slots__ = ("session", "store")
 
     def __init__(self) -> None:
         self.session: Session | None = None
+        self.store = ""
 
 
 _current = _Current()
@@ -61,6 +62,16 @@ def enter(session: Session | None) -> Session | None:
     """Make `session` the current one; returns the one before."""
     before, _current.session = _current.session, session
     return before
+
+
+def settle(store: str) -> None:
+    """Say which store this process belongs to, for what is looked up in it outside a run."""
+    _current.store = store
+
+
+def store() -> str:
+    """The directory of the store that this process was started for; empty where nobody said so."""
+    return _current.store
 
 
 def is_ref(value: object) -> bool:

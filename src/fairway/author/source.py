@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.machinery import PathFinder
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, ModuleType
 from typing import cast
 
 import msgspec
@@ -20,6 +20,9 @@ _OURS = str(Path(__file__).resolve().parents[1])
 _GLOBALS = ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS")
 _ATTRIBUTES = ("LOAD_ATTR", "LOAD_METHOD")
 _BETWEEN = ("PUSH_NULL", "CACHE", "PRECALL", "EXTENDED_ARG")
+_SKIPPED = {"__pycache__", "node_modules", "venv", "env", "site-packages"}
+_MAX_SOURCES = 2000
+_MAX_FOLDERS = 2000
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -27,6 +30,7 @@ class _File(msgspec.Struct):
     """One source file: its tree without docstrings, functions by name and first line, classes by qualified name.
 
     `codes` holds everything the file compiles to, so that code from an older state of the file is told apart.
+    `effects` are the statements that change something elsewhere when the file is imported.
     """
 
     text: str = ""
@@ -34,6 +38,8 @@ class _File(msgspec.Struct):
     classes: dict[str, list[str]] = {}
     codes: set[CodeType] = set()
     imports: set[str] = set()
+    effects: str = ""
+    effect_code: CodeType | None = None
 
 
 def is_project(module: str) -> bool:
@@ -52,11 +58,50 @@ def is_project_file(path: str) -> bool:
     return not (any(part in path for part in _PACKAGES) or path.startswith((*_LIBRARIES, f"{_OURS}/", "<")))
 
 
+def files(folder: Path) -> list[Path]:
+    """The project's own Python files: those in the folder and below it, in order, at most some thousands."""
+    found: list[Path] = []
+    for visited, (parent, folders, files) in enumerate(os.walk(folder)):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
+        if "pyvenv.cfg" in files:
+            folders.clear()
+            continue
+        found += [Path(parent, name) for name in sorted(files) if name.endswith(".py")]
+        if len(found) > _MAX_SOURCES or visited > _MAX_FOLDERS:
+            break
+    return found[:_MAX_SOURCES]
+
+
+def is_installed_file(path: str) -> bool:
+    """Whether a file is of Python or of an installed package; False for code that has no file."""
+    return not path.startswith("<") and not is_project_file(path)
+
+
+def file_text(path: str) -> str:
+    """A file's source without layout and docstrings; empty when it cannot be read."""
+    return _file(path).text
+
+
+def is_module(name: str) -> bool:
+    """Whether a dotted name is that of a module, the project's or an installed one. Imports nothing."""
+    if name in sys.modules or name in sys.stdlib_module_names or _project_file(name) is not None:
+        return True
+    top = name.partition(".")[0]
+    spec = PathFinder.find_spec(top)
+    return spec is not None and (name == top or not is_project_file(spec.origin or "<none>"))
+
+
 def function_text(compiled: CodeType) -> str | None:
     """The function's source without layout; None when its file does not hold it as it was imported."""
     file = _file(compiled.co_filename)
     texts = file.functions.get((compiled.co_name, compiled.co_firstlineno))
     return "\n".join(texts) if texts and compiled in file.codes else None
+
+
+def effects(path: str) -> tuple[str, CodeType | None]:
+    """The statements of a module that change something elsewhere when it is imported: as source, and compiled."""
+    file = _file(path)
+    return file.effects, file.effect_code
 
 
 def class_text(kind: type) -> str | None:
@@ -75,7 +120,13 @@ def class_text(kind: type) -> str | None:
 
 def module_texts(name: str) -> Iterator[tuple[str, str]]:
     """Names and sources of a project module and of all project modules that it imports, directly or not."""
-    queue, seen = [name], {""}
+    for module, path in module_files([name]):
+        yield module, _file(path).text
+
+
+def module_files(names: list[str]) -> Iterator[tuple[str, str]]:
+    """Names and files of project modules and of all project modules that they import, directly or not."""
+    queue, seen = list(names), {""}
     while queue:
         module = queue.pop()
         parent = module.rpartition(".")[0]
@@ -86,10 +137,28 @@ def module_texts(name: str) -> Iterator[tuple[str, str]]:
         path = _project_file(module)
         if path is None:
             continue
+        yield module, path
         file = _file(path)
-        yield module, file.text
         package = module if Path(path).name == "__init__.py" else parent
-        queue += sorted(_absolute(imported, package) for imported in file.imports)
+        queue += sorted(absolute(imported, package) for imported in file.imports)
+
+
+def is_as_imported(module: ModuleType, content: bytes) -> bool:
+    """Whether the functions and classes of a loaded module are those of a source, so that it was not changed since."""
+    path = module.__file__ or ""
+    try:
+        codes = set(_all_codes(compile(content, path, "exec", dont_inherit=True)))
+    except (SyntaxError, ValueError):
+        return False
+    values = list(vars(module).values())
+    values += [
+        member
+        for kind in values
+        if isinstance(kind, type) and kind.__module__ == module.__name__
+        for member in vars(kind).values()
+    ]
+    compiled = [value.__code__ for value in values if isinstance(value, FunctionType)]
+    return all(code in codes for code in compiled if code.co_filename == path)
 
 
 def global_names(compiled: CodeType) -> list[tuple[str, ...]]:
@@ -118,7 +187,7 @@ def imported_names(compiled: CodeType, package: object) -> list[str]:
     for instruction in dis.get_instructions(compiled):
         if instruction.opname == "IMPORT_NAME":
             level, taken = before
-            name = _absolute(
+            name = absolute(
                 "." * (level if isinstance(level, int) else 0) + str(instruction.argval), str(package)
             )
             found.append(name)
@@ -131,7 +200,8 @@ def imported_names(compiled: CodeType, package: object) -> list[str]:
     return found
 
 
-def _absolute(name: str, package: str) -> str:
+def absolute(name: str, package: str) -> str:
+    """The full name of a module that is written relative to a package, as ".features"."""
     level = len(name) - len(name.lstrip("."))
     if not level:
         return name
@@ -174,6 +244,10 @@ def _file(path: str) -> _File:
     _strip_docstrings(tree)
     file.text = ast.dump(tree)
     _collect(tree, "", file)
+    changing = [part for part in tree.body if _has_effect(part)]
+    if changing:
+        file.effects = "\n".join(map(ast.dump, changing))
+        file.effect_code = compile(ast.Module(changing, []), path, "exec", dont_inherit=True)
     return file
 
 
@@ -203,6 +277,23 @@ def _collect(node: ast.AST, prefix: str, file: _File) -> None:
             dot = "." if child.module else ""
             file.imports |= {name, *(f"{name}{dot}{alias.name}" for alias in child.names)}
         _collect(child, inside, file)
+
+
+def _has_effect(node: ast.stmt) -> bool:
+    """Whether a statement at a module's top level calls something for its effect, or sets an attribute or item."""
+    if isinstance(node, ast.Expr):
+        return not isinstance(node.value, ast.Constant)
+    if isinstance(node, ast.Assign | ast.AugAssign):
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        return any(isinstance(target, ast.Attribute | ast.Subscript) for target in targets)
+    if isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
+        return False
+    if isinstance(node, ast.If | ast.For | ast.While | ast.With | ast.Try):
+        inside = [
+            part for part in ast.iter_child_nodes(node) if isinstance(part, ast.stmt | ast.ExceptHandler)
+        ]
+        return any(not isinstance(part, ast.stmt) or _has_effect(part) for part in inside)
+    return isinstance(node, ast.Delete)
 
 
 def _plain_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:

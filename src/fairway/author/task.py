@@ -15,7 +15,7 @@ import msgspec
 from fairway.author import code, labels, naming, source
 from fairway.author.environment import Environment
 from fairway.author.ref import Ref
-from fairway.author.session import Session, current
+from fairway.author.session import Session, current, is_ref
 from fairway.spec.artifact import RefData
 from fairway.spec.errors import UsageError
 from fairway.spec.project import TaskSpec
@@ -163,7 +163,7 @@ def _is_reachable(function: Callable[..., object]) -> bool:
     homes = [cast("dict[str, object]", getattr(function, "__globals__", {}))]
     homes += [vars(module) for name, module in list(sys.modules.items()) if source.is_project(name)]
     return any(
-        isinstance(item, Task) and cast("Task[..., object]", item).function is function
+        not is_ref(item) and isinstance(item, Task) and cast("Task[..., object]", item).function is function
         for home in homes
         for item in list(home.values())
     )

@@ -1,5 +1,7 @@
 """Commands on registered models."""
 
+from pathlib import Path
+
 import click
 
 from fairway import wiring
@@ -7,9 +9,11 @@ from fairway.author.reporting import check_name
 from fairway.cli import views
 from fairway.cli.arguments import Argument
 from fairway.cli.story import tell
+from fairway.spec.artifact import sources_of
 from fairway.spec.errors import EXIT_DONE
 from fairway.spec.event import AliasMoved, Event
 from fairway.spec.model import ModelVersion
+from fairway.spec.quantities import format_memory
 
 
 @click.group("models", invoke_without_command=True)
@@ -47,15 +51,21 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
 
 @models_command.command("show")
 @click.argument("model", cls=Argument, completes="model")
+@click.option("--source", is_flag=True, help="Print the project's source files that travel with the version.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def show_command(model: str, as_json: bool) -> int:
+def show_command(model: str, source: bool, as_json: bool) -> int:
     """Show all versions of MODEL, or one by MODEL:VERSION or MODEL@ALIAS in full.
 
     \b
     Example:
       fairway models show churn@champion
     """
-    metadata = wiring.LocalStores(wiring.store_root()).metadata
+    stores = wiring.LocalStores(wiring.store_root())
+    metadata = stores.metadata
+    if source:
+        sources = _sources(metadata.resolve(model), stores)
+        click.echo(views.as_json(sources) if as_json else "\n".join(_listing(sources)))
+        return EXIT_DONE
     if ":" in model or "@" in model:
         version = metadata.resolve(model)
         click.echo(views.as_json(version) if as_json else _version(version))
@@ -152,11 +162,41 @@ def _facts(version: ModelVersion) -> dict[str, str]:
     lineage = version.lineage
     facts = {"run": lineage.run, "code": lineage.code[:12], "environment": lineage.environment[:12]}
     facts["framework"] = version.candidate.framework
+    facts |= {f"source {file.path}": file.digest[:12] for file in version.candidate.sources}
     facts |= {f"parameter {key}": value for key, value in lineage.parameters.items()}
     facts |= {f"data {key}": value[:24] for key, value in lineage.data.items()}
     if version.evaluation is not None:
         facts |= {f"metric {key}": f"{value:.6g}" for key, value in version.evaluation.metrics.items()}
     return facts
+
+
+def _sources(version: ModelVersion, stores: wiring.LocalStores) -> dict[str, str]:
+    """The source files that travel with a version, by name."""
+    artifact = version.candidate.artifact
+    if not artifact.code:
+        return {}
+    folder = stores.artifacts.open(sources_of(artifact))
+    assert isinstance(folder, Path)
+    return {
+        file.path: (folder / file.path).read_text(encoding="utf-8", errors="replace")
+        for file in version.candidate.sources
+    }
+
+
+def _listing(sources: dict[str, str]) -> list[str]:
+    if not sources:
+        return ["no source files travel with this version"]
+    return [line for name, text in sources.items() for line in (f"# {name}", text)]
+
+
+def _carried(version: ModelVersion) -> list[str]:
+    """What of the project travels with a version."""
+    candidate = version.candidate
+    lines = [
+        f"  with it     {file.path}  {format_memory(file.size)}, sha256 {file.digest[:16]}"
+        for file in candidate.sources
+    ]
+    return lines + [f"  inside it   {name}" for name in candidate.inside]
 
 
 def _version(version: ModelVersion) -> str:
@@ -168,6 +208,7 @@ def _version(version: ModelVersion) -> str:
         f"  registered  {views.when(version.created)} by run {lineage.run}, step {lineage.producer or lineage.step}"
     )
     lines.append(f"  model       {candidate.artifact.format}, sha256 {candidate.artifact.digest[:16]}")
+    lines += _carried(version)
     served = "onnx" if candidate.compiled else candidate.artifact.format
     lines.append(
         f"  served as   {served}" + (f" ({candidate.compile_note})" if candidate.compile_note else "")

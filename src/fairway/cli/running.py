@@ -16,6 +16,8 @@ from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_R
 from fairway.spec.run import RunRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fairway.cli.progress import Progress
     from fairway.engine.listening import Listener
     from fairway.spec.event import RunEnded
@@ -241,9 +243,7 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
 
     spent = format_duration(seconds)
     if ended.phase is Phase.SUCCEEDED:
-        models = stores.metadata.registered_by(name)
-        hint = f" To serve it: fairway deploy {models[-1]}" if models else ""
-        tell(f"Done in {spent}.{hint}")
+        tell(f"Done in {spent}.{_next(stores.metadata.registered_by(name), stores)}")
         return
     if ended.phase is Phase.CANCELLED:
         tell(f"Cancelled after {spent}. To go on: fairway resume {name}")
@@ -258,6 +258,17 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
         tell(f"error: {where}{failure.message}")
         tell(f"hint: {failure.hint or f'mend it, then `fairway resume {name}`'}")
     tell(f"Failed after {spent}. Its record: fairway show {name}")
+
+
+def _next(models: "Sequence[str]", stores: wiring.LocalStores) -> str:
+    """How to serve the last model of a run that can be served, or why none can."""
+    for model in reversed(models):
+        candidate = stores.metadata.resolve(model).candidate
+        if candidate.signature is not None or candidate.artifact.format == "onnx":
+            return f" To serve it: fairway deploy {model}"
+    if not models:
+        return ""
+    return f" {models[-1]} has no sample, so it cannot be served yet: give `fw.register` rows of its input as `sample=`"
 
 
 def _exit_code(ended: "RunEnded") -> int:

@@ -5,7 +5,7 @@ Must not know who may ask; the gate has seen to that before.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -29,7 +29,7 @@ _LINES = 10_000
 class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which revision to return to; 0 is the one before."""
 
-    revision: int = 0
+    revision: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
 
 
 class ShutdownRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -82,7 +82,7 @@ class Gate:
 
     def _check_origin(self, headers: Headers) -> None:
         hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or hosts[0] not in self._hosts:
+        if len(hosts) != 1 or hosts[0].lower() not in self._hosts:
             raise Refused(403, "this host name is not accepted")
         for name, value in headers:
             if name == b"origin" and value not in self._origins:
@@ -101,8 +101,12 @@ class Gate:
 def bounded(headers: Headers, receive: Receive) -> Receive:
     """The same request, its body refused once it is too large. Raises Refused when it says so at once."""
     for name, value in headers:
-        if name == b"content-length" and whole_number(value, BODY_LIMIT) is None:
-            raise Refused(413, f"a request has at most {BODY_LIMIT} bytes")
+        if name == b"content-length":
+            size = whole_number(value)
+            if size is None:
+                raise Refused(400, "Content-Length is not a number of bytes")
+            if size > BODY_LIMIT:
+                raise Refused(413, f"a request has at most {BODY_LIMIT} bytes")
     seen = 0
 
     async def counted() -> Message:
@@ -122,7 +126,7 @@ async def refuse(send: Send, refused: Refused) -> None:
     headers = [*_SAFE, (b"content-length", str(len(body)).encode())]
     if refused.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if refused.status == 413:
+    if refused.status in (400, 413):
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -102,6 +102,7 @@ async def _serving(gate: Gate, listening: socket.socket) -> uvicorn.Server:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level="error",  # anybody may send what is no HTTP, as often as they like
         access_log=False,
         server_header=False,
         date_header=False,

@@ -5,7 +5,6 @@ Must not know how a request is answered, only what it may carry and who may ask.
 
 import json
 import re
-import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, cast
@@ -18,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fairway.control.gate import Refused
+from fairway.server import errorlog
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
 
 Policy = Literal["public", "token"]
@@ -31,6 +31,9 @@ _STATUS: tuple[tuple[type[FairwayError], int], ...] = (
     (NotFound, 404),
     (StorageError, 507),
 )
+
+_SHOWN = 4000
+"""Letters of an error in the log at most."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +173,11 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 def _internal(request: Request, error: Exception) -> Response:
-    line = {"level": "error", "path": request.url.path, "error": "".join(traceback.format_exception(error))}
-    print(json.dumps(line), file=sys.stderr, flush=True)
+    errorlog.write(lambda: _line(request.url.path, error))
     return as_json({"error": "internal error", "hint": "its cause is in `.fairway/platform/log`"}, 500)
+
+
+def _line(path: str, error: Exception) -> str:
+    text = "".join(traceback.format_exception(error))
+    shown = text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]} … {text[-_SHOWN // 2 :]}"
+    return json.dumps({"level": "error", "path": path[:200], "error": shown})

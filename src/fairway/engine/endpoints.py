@@ -214,7 +214,7 @@ class EndpointEngine:
         if request.model:
             version = self._metadata.resolve(request.model)
             for part in (version.candidate.compiled, version.candidate.artifact):
-                if part is not None and part.inline is None and not self._artifacts.exists(part.digest):
+                if part is not None and not self._artifacts.holds(part):
                     raise NotFound(f"the content of {version} is not in the store", hint="`fairway doctor`")
             return msgspec.structs.replace(revision, model=version)
         if not request.function or request.source is None:

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 
 from fairway.engine import outcomes
+from fairway.engine.references import References
 from fairway.plan import cachekey
 from fairway.ports import Host, MetadataStore
 from fairway.spec.artifact import Artifact, Group, Node, RefData, walk
@@ -20,6 +21,7 @@ from fairway.spec.wire import (
     Call,
     Exited,
     FromHost,
+    Identified,
     Returned,
     Said,
     Start,
@@ -48,6 +50,9 @@ class Foresight:
         self._specs: dict[str, StepSpec] = {}
         self._found: list[Foreseen] = []
         self._host: Host | None = None
+        self._code = References()
+        self._later: list[Call | Await | Returned] = []
+        self._over = False
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def look(self, host: Host) -> list[Foreseen]:
@@ -69,18 +74,35 @@ class Foresight:
         """Take a message of the host."""
         if self._done.done():
             return
-        if message is None or isinstance(message, Exited):
+        if message is None or (isinstance(message, Exited) and not self._later):
             self._done.set_result(None)
+        elif isinstance(message, Exited):
+            self._over = True
+        elif isinstance(message, Identified):
+            # Everything said meanwhile is answered in its order: a later call may depend on this one.
+            self._code.answered(message.digests)
+            later, self._later = self._later, []
+            for said in later:
+                self._take(said)
+            if self._over and not self._later:
+                self._done.set_result(None)
         elif isinstance(message, Said):
             said = decode_from_child(bytes(message.message))
-            if isinstance(said, Call):
-                self._call(said.spec)
-            elif isinstance(said, Await):
-                self._await(said)
-            elif isinstance(said, Returned) and said.failure is not None:
-                self._found.append(("", "stops", said.failure.message))
+            if isinstance(said, Call | Await | Returned):
+                self._take(said)
 
-    def _call(self, spec: StepSpec) -> None:
+    def _take(self, said: Call | Await | Returned) -> None:
+        if self._later:
+            self._later.append(said)
+        elif isinstance(said, Call):
+            self._call(said)
+        elif isinstance(said, Await):
+            self._await(said)
+        elif said.failure is not None:
+            self._found.append(("", "stops", said.failure.message))
+
+    def _call(self, said: Call) -> None:
+        spec = said.spec
         self._specs[spec.name] = spec
         title = f"{spec.name} {spec.label}".strip()
         refs = {
@@ -94,8 +116,15 @@ class Foresight:
         elif not spec.cache:
             self._found.append((title, "run", "its task has no cache"))
         else:
+            names = cachekey.referred(spec, self._resolve)
+            if self._host is not None and self._code.wait(spec.name, names, self._host):
+                self._later.append(said)
+                return
+            if why := cachekey.unknown(spec, self._resolve, self._code.digests):
+                self._found.append((title, "run", why))
+                return
             environment = outcomes.environment_digest(spec.environment, self._project)
-            parts = cachekey.parts(spec, environment, self._resolve)
+            parts = cachekey.parts(spec, environment, self._resolve, self._code.digests)
             hit = self._metadata.cached(cachekey.key(spec.task, parts))
             if hit is not None and all(map(self._holds, hit.outputs)):
                 self._outputs[spec.name] = hit.outputs

@@ -15,6 +15,7 @@ import msgspec
 from fairway import formats
 from fairway.engine import outcomes
 from fairway.engine.listening import Listener
+from fairway.engine.references import References
 from fairway.engine.room import Room
 from fairway.plan import cachekey
 from fairway.plan.gates import judge
@@ -49,6 +50,7 @@ from fairway.spec.wire import (
     Committed,
     Exited,
     FromHost,
+    Identified,
     Log,
     Metrics,
     Quit,
@@ -95,6 +97,7 @@ class RunEngine:
         self._waiting: dict[str, list[int]] = {}
         self._fresh: set[str] = set()
         self._keys: dict[str, tuple[str, dict[str, str], str]] = {}
+        self._code = References()
         self._hits: dict[str, tuple[str, str]] = {}
         self._results: dict[str, StepResult] = {}
         self._versions: dict[str, ModelVersion] = {}
@@ -172,6 +175,9 @@ class RunEngine:
                 self._child_said(message)
             elif isinstance(message, Exited):
                 self._exited(message)
+            elif isinstance(message, Identified):
+                for step in self._code.answered(message.digests):
+                    self._look_up(step)
             elif isinstance(message, Log):
                 self._stores.logs.append(
                     self._spec.name, message.step, message.attempt, message.time, message.data
@@ -317,9 +323,17 @@ class RunEngine:
         )
 
     def _look_up(self, name: str) -> None:
-        spec = self._state.steps[name].spec
+        spec, resolve = self._state.steps[name].spec, self._state.resolve
+        home = self._hosts.get(None)
+        referred = cachekey.referred(spec, resolve)
+        if home is not None and self._code.wait(name, referred, home):
+            return
+        if why := cachekey.unknown(spec, resolve, self._code.digests):
+            self._keys[name] = ("", {}, f"ran: {why}")
+            self._state.looked_up(name, None)
+            return
         environment = outcomes.environment_digest(spec.environment, self._project)
-        parts = cachekey.parts(spec, environment, self._state.resolve)
+        parts = cachekey.parts(spec, environment, resolve, self._code.digests)
         key = cachekey.key(spec.task, parts)
         hit = self._stores.metadata.cached(key)
         if hit is not None and all(map(self._stores.holds, hit.outputs)):
@@ -506,6 +520,10 @@ class RunEngine:
             return
         del self._hosts[environment]
         self._lost_hosts += 1
+        if environment is None:
+            # Steps that wait for this host's answer run uncached rather than wait for one that may never come.
+            for step in self._code.lost():
+                self._look_up(step)
         driver = False
         for step, attempt in [key for key, value in self._on.items() if value is host]:
             del self._on[step, attempt]

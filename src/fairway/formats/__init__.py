@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from fairway.formats.codecs import decode, encode, look
     from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
     from fairway.formats.matplotlib import figure_svg, is_figure
-    from fairway.formats.models.adapters import describe_model
+    from fairway.formats.models.adapters import describe_model, refuse_data
+    from fairway.formats.models.features import understand
+    from fairway.formats.models.nesting import MAX_RANK, flat
     from fairway.formats.models.package import (
         Compiled,
         Package,
@@ -21,12 +23,13 @@ if TYPE_CHECKING:
         signature_of,
     )
     from fairway.formats.models.parity import Parity, check_parity
-    from fairway.formats.models.predictor import NativePredictor, Predictor, load_predictor
+    from fairway.formats.models.predictor import NativePredictor, Predictor, load_model, load_predictor
     from fairway.formats.models.rows import nullable_columns, outputs_to_rows, refuse_missing, rows_to_inputs
     from fairway.formats.models.samples import Arrays, decode_samples, encode_samples
 
 _HOMES = {
     "CODE_FORMATS": "encoded",
+    "MAX_RANK": "models.nesting",
     "Arrays": "models.samples",
     "Compiled": "models.package",
     "Encoded": "encoded",
@@ -42,22 +45,27 @@ _HOMES = {
     "encode": "codecs",
     "encode_samples": "models.samples",
     "figure_svg": "matplotlib",
+    "flat": "models.nesting",
     "is_figure": "matplotlib",
     "kind_of": "encoded",
+    "load_model": "models.predictor",
     "load_predictor": "models.predictor",
     "look": "codecs",
     "nullable_columns": "models.rows",
     "outputs_to_rows": "models.rows",
     "package_model": "models.package",
     "predict_sample": "models.package",
+    "refuse_data": "models.adapters",
     "refuse_missing": "models.rows",
     "rows_to_inputs": "models.rows",
     "sample_inputs": "models.package",
     "signature_of": "models.package",
+    "understand": "models.features",
 }
 
 __all__ = [
     "CODE_FORMATS",
+    "MAX_RANK",
     "Arrays",
     "Compiled",
     "Encoded",
@@ -73,18 +81,22 @@ __all__ = [
     "encode",
     "encode_samples",
     "figure_svg",
+    "flat",
     "is_figure",
     "kind_of",
+    "load_model",
     "load_predictor",
     "look",
     "nullable_columns",
     "outputs_to_rows",
     "package_model",
     "predict_sample",
+    "refuse_data",
     "refuse_missing",
     "rows_to_inputs",
     "sample_inputs",
     "signature_of",
+    "understand",
 ]
 
 

@@ -11,9 +11,11 @@ from fairway.formats.frameworks import load
 
 
 def encode(value: Any) -> Encoded | None:
-    """A pyarrow Table or RecordBatch; None for anything else."""
+    """A pyarrow Table or RecordBatch; None for anything else, and for types that a process has to register first."""
     pa = load("pyarrow")
 
+    if isinstance(value, pa.Table | pa.RecordBatch) and not all(map(is_known, value.schema.types)):
+        return None
     if isinstance(value, pa.RecordBatch):
         return encode_table(pa.Table.from_batches([value]), "pyarrow.RecordBatch", _note(value))
     return encode_table(value, "pyarrow.Table", _note(value)) if type(value) is pa.Table else None
@@ -31,13 +33,39 @@ def encode_table(table: Any, kind: str, note: str) -> Encoded:
     return encoded
 
 
+def is_known(arrow_type: Any) -> bool:
+    """Whether every process reads an Arrow type as the same one: it holds no extension type but Arrow's own."""
+    name = getattr(arrow_type, "extension_name", None)
+    if name is not None and not name.startswith("arrow."):
+        return False
+    parts = [
+        getattr(arrow_type, part, None) for part in ("value_type", "storage_type", "key_type", "item_type")
+    ]
+    fields = [arrow_type.field(place).type for place in range(arrow_type.num_fields)]
+    return all(is_known(part) for part in (*parts, *fields) if part is not None)
+
+
 def write_table(stream: BinaryIO, table: Any) -> None:
     """Write a table as an IPC file."""
     pa = load("pyarrow")
 
     options = pa.ipc.IpcWriteOptions(unify_dictionaries=True)
     with pa.ipc.new_file(pa.PythonFile(stream, mode="w"), table.schema, options=options) as writer:
-        writer.write_table(table)
+        if table.num_rows:
+            writer.write_table(table)
+        else:
+            # The dictionaries of a table are written with its first batch, and an empty table has none of its own.
+            writer.write_batch(_empty_batch(table))
+
+
+def _empty_batch(table: Any) -> Any:
+    """A batch without rows that has the dictionaries of a table without rows."""
+    pa = load("pyarrow")
+
+    arrays = [
+        column.chunk(0) if column.num_chunks else pa.array([], type=column.type) for column in table.columns
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
 
 
 def read_table(content: Content) -> Any:
@@ -55,7 +83,7 @@ def decode(content: Content, kind: str = "") -> object:
     if kind != "pyarrow.RecordBatch":
         return table
     batches = table.combine_chunks().to_batches()
-    return batches[0] if batches else table.schema.empty_table().to_batches()[0]
+    return batches[0] if batches else _empty_batch(table)
 
 
 def _note(value: Any) -> str:

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO, cast
 from fairway.formats.encoded import Content, Encoded, kind_of
 from fairway.formats.plain import NotPlain, Reader, Tree, Writer
 from fairway.spec.errors import SerializationError
+from fairway.spec.text import legible
 
 INLINE = 4096
 """A leaf of at most this many bytes stays in the JSON."""
@@ -37,27 +38,31 @@ def encode(value: object, leaf: Leaf) -> Encoded:
     large: list[Encoded] = []
     size = len(value) if isinstance(value, _CONTAINERS) else None
     seen: dict[int, tuple[Tree, object]] = {}
+    refers: set[object] = set()
 
     def put(item: object) -> Tree:
         if id(item) not in seen:
             encoded = leaf(item)
             if encoded is None:
                 raise NotPlain(item)
+            refers.update(encoded.refers)
             seen[id(item)] = (_reference(encoded, large), item)
         return seen[id(item)][0]
 
-    skeleton = Writer(put).encode(value)
+    writer = Writer(put)
+    skeleton = writer.encode(value)
+    refers |= writer.classes
     count = len(seen)
     note = f"{count} part{'s' if count != 1 else ''}"
     if size is not None:
         note = f"{size} items, {note}"
     if not large:
-        return Encoded(format="bundle", kind=kind_of(value), note=note, data=skeleton)
+        return Encoded(format="bundle", kind=kind_of(value), note=note, data=skeleton, refers=tuple(refers))
 
     def folder(root: Path) -> None:
         _write(root, skeleton, large)
 
-    return Encoded(format="bundle", kind=kind_of(value), note=note, folder=folder)
+    return Encoded(format="bundle", kind=kind_of(value), note=note, folder=folder, refers=tuple(refers))
 
 
 def decode(content: Content, read_leaf: ReadLeaf, *, importing: bool, only: str = "") -> object:
@@ -91,7 +96,7 @@ def _reference(encoded: Encoded, large: list[Encoded]) -> Tree:
         return {**head, "data": base64.b64encode(encoded.data).decode("ascii")}
     large.append(encoded)
     if encoded.source is not None and not encoded.source.is_dir():
-        head["file"] = encoded.source.name
+        head["file"] = legible(encoded.source.name)
     return {**head, "place": len(large) - 1}
 
 
@@ -130,7 +135,7 @@ def _write_part(target: Path, encoded: Encoded) -> None:
         shutil.copytree(encoded.source, target)
     elif encoded.source is not None:
         target.mkdir()
-        shutil.copyfile(encoded.source, target / encoded.source.name)
+        shutil.copyfile(encoded.source, target / legible(encoded.source.name))
 
 
 class _Section:

@@ -9,6 +9,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, cast
 
 from fairway.formats import bundle, plain
@@ -91,8 +92,14 @@ def encode(value: object, *, allow_pickle: bool = True) -> Encoded:
     if encoded is not None:
         return encoded
     try:
+        writer = plain.Writer()
+        data = writer.encode(value)
         return Encoded(
-            format="json", kind=kind_of(value), note=plain.summary(value), data=plain.Writer().encode(value)
+            format="json",
+            kind=kind_of(value),
+            note=plain.summary(value),
+            data=data,
+            refers=tuple(writer.classes),
         )
     except (plain.NotPlain, RecursionError):
         pass
@@ -106,9 +113,14 @@ def encode(value: object, *, allow_pickle: bool = True) -> Encoded:
     return cast("Encoded", pickled.encode(value))
 
 
-def encode_portable(value: object) -> Encoded:
-    """A pickle that carries the project's own classes with it. Raises SerializationError."""
-    return cast("Encoded", _codec("pickled").encode(value, portable=True))
+def encode_by_value(value: object, modules: list[ModuleType]) -> Encoded:
+    """A pickle that holds what it needs of these modules. Raises SerializationError."""
+    return cast("Encoded", _codec("pickled").encode(value, by_value=modules))
+
+
+def reached(value: object) -> list[object]:
+    """Every class, function and module that reading a pickle of a value would look up or make."""
+    return cast("list[object]", _codec("pickled").reached(value))
 
 
 def decode(format: str, content: bytes | Path, kind: str = "", *, allow_pickle: bool = True) -> object:

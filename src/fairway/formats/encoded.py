@@ -29,6 +29,7 @@ class Encoded(msgspec.Struct, frozen=True, kw_only=True):
         write: writes the content into a binary file, front to back, without seeking.
         folder: writes files into the empty directory it is given.
         source: an existing file or folder to be copied as it is.
+        refers: classes, functions and modules that the content names and does not hold.
     """
 
     format: str
@@ -38,6 +39,7 @@ class Encoded(msgspec.Struct, frozen=True, kw_only=True):
     write: Callable[[BinaryIO], None] | None = None
     folder: Callable[[Path], None] | None = None
     source: Path | None = None
+    refers: tuple[object, ...] = ()
 
     @property
     def code(self) -> bool:

@@ -32,7 +32,9 @@ def encode(value: Any, format: str, state: dict[str, object], save: Callable[[Pa
         save(root)
         (root / _STATE).write_bytes(data)
 
-    return Encoded(format=format, kind=kind_of(value), note=type(value).__name__, folder=folder)
+    return Encoded(
+        format=format, kind=kind_of(value), note=type(value).__name__, folder=folder, refers=encoded.refers
+    )
 
 
 def decode(content: Content, module: Any, base: type) -> tuple[Any, Path]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from fairway.formats.encoded import Content, Encoded, kind_of
 from fairway.spec.errors import SerializationError
+from fairway.spec.text import legible
 
 
 def encode(value: Any) -> Encoded | None:
@@ -28,7 +29,7 @@ def encode(value: Any) -> Encoded | None:
     if path.is_dir() != (kind == "folder"):
         other, name = ("folder", "fw.Folder") if path.is_dir() else ("file", "fw.File")
         raise SerializationError(f"{path} is a {other}, not a {kind}", hint=f"return `{name}(path)`")
-    return Encoded(format=kind, kind=kind_of(value), note=path.name, source=path)
+    return Encoded(format=kind, kind=kind_of(value), note=legible(path.name), source=path)
 
 
 def decode(content: Content, kind: str = "") -> object:

@@ -32,8 +32,18 @@ def encode(value: Any) -> Encoded | None:
                 shutil.copyfileobj(source, stream, 2**20)
 
     return Encoded(
-        format="keras", kind=kind_of(value), note=f"{value.count_params()} parameters", write=write
+        format="keras",
+        kind=kind_of(value),
+        note=f"{value.count_params()} parameters",
+        write=write,
+        refers=_classes_of(value),
     )
+
+
+def _classes_of(model: Any) -> tuple[type, ...]:
+    """The classes of a model and of its layers, each once."""
+    layers: list[object] = [model, *model._flatten_layers()]
+    return tuple({type(layer) for layer in layers})
 
 
 def decode(content: Content, kind: str = "") -> object:

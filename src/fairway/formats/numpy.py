@@ -23,7 +23,7 @@ def encode(value: Any) -> Encoded | None:
         or type(value).__module__.partition(".")[0] != "numpy"
     ):
         return None
-    if value.dtype.hasobject or value.dtype.kind not in _KINDS or value.dtype.isbuiltin == _REGISTERED:
+    if value.dtype.hasobject or value.dtype.kind not in _KINDS or not _is_named(value.dtype):
         return None
     encoded = Encoded(
         format="npy",
@@ -34,6 +34,21 @@ def encode(value: Any) -> Encoded | None:
     if value.nbytes <= SMALL:
         return Encoded(format="npy", kind=encoded.kind, note=encoded.note, data=encoded.to_bytes())
     return encoded
+
+
+def _is_named(dtype: Any) -> bool:
+    """Whether the format has a word for everything in an element type."""
+    if dtype.isbuiltin == _REGISTERED or dtype.metadata:
+        return False
+    if not dtype.names:
+        return True
+    npy = load("numpy.lib.format")
+    try:
+        again = npy.descr_to_dtype(npy.dtype_to_descr(dtype))
+    except ValueError:
+        return False
+    # The text of a type also tells alignment, titles and the class of its records, which equality leaves out.
+    return again == dtype and repr(again) == repr(dtype)
 
 
 def write_array(stream: BinaryIO, array: Any) -> None:

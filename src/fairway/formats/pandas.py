@@ -1,23 +1,21 @@
 """pandas tables, series and indexes through Arrow, with index, names, order and dtypes as they were.
 
-What Arrow would change is not written here: `encode` compares what an empty slice reads back as and
-refuses, and the caller falls back. Knows nothing of other table libraries.
+What Arrow would change is not written here: `encode` returns None, and the caller falls back. Knows nothing of
+other table libraries.
 """
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
-from fairway.formats import arrow, plain
-from fairway.formats.encoded import Content, Encoded
+from fairway.formats import arrow, columns, plain
+from fairway.formats.encoded import SMALL, Content, Encoded
 from fairway.formats.frameworks import load
 from fairway.spec.errors import SerializationError
 
 _EXTRA = b"fairway"
-_TIMED = ("DatetimeIndex", "TimedeltaIndex")
-"""Indexes whose frequency is not part of their type."""
-
-_CELLS: tuple[frozenset[str], ...] = tuple(
-    frozenset((name, "NoneType")) for name in ("str", "bytes", "bool", "date", "Decimal")
-)
+_KEPT = "fairway.{}"
+"""The metadata under which an index lies that has another length than the table: labels, levels, categories."""
 
 
 def encode(value: Any) -> Encoded | None:
@@ -25,110 +23,223 @@ def encode(value: Any) -> Encoded | None:
     pd = load("pandas")
 
     if type(value) is pd.DataFrame:
-        kind, frame, note = "pandas.DataFrame", value, f"{len(value)} × {value.shape[1]}"
+        kind, note = "pandas.DataFrame", f"{len(value)} × {value.shape[1]}"
     elif type(value) is pd.Series:
-        kind, frame, note = "pandas.Series", value.to_frame("value"), f"{value.dtype} ({len(value)},)"
+        kind, note = "pandas.Series", f"{value.dtype} ({len(value)},)"
     elif isinstance(value, pd.Index) and type(value).__module__.partition(".")[0] == "pandas":
-        kind, frame, note = "pandas.Index", pd.DataFrame(index=value), f"{value.dtype} ({len(value)},)"
+        kind, note = "pandas.Index", f"{value.dtype} ({len(value)},)"
     else:
         return None
     try:
-        table = _to_arrow(frame, value)
-    except _arrow_errors():
+        table = _to_arrow(value, kind)
+        again = _from_arrow(table.slice(0, 0), kind)
+    except _refusals():
         return None
-    return None if table is None else arrow.encode_table(table, kind, note)
+    return arrow.encode_table(table, kind, note) if _same_form(value[:0], again) else None
 
 
 def decode(content: Content, kind: str = "") -> object:
     """The DataFrame, or what `kind` names: "pandas.Series" or "pandas.Index"."""
     table = arrow.read_table(content)
+    read = _extra(table)
+    if read and "index" not in read:
+        _register_types()  # Before the table is read, which drops a type that is not known by then.
+        return _from_earlier(arrow.read_table(content), read, kind)
     return _from_arrow(table, kind)
 
 
-def _arrow_errors() -> tuple[type[Exception], ...]:
+def _extra(table: Any) -> dict[str, Any]:
+    """What was stored with the table on how to make its value again."""
+    metadata: dict[bytes, bytes] = table.schema.metadata or {}
+    read: Any = plain.Reader().decode(metadata[_EXTRA]) if _EXTRA in metadata else {}
+    return read
+
+
+def _refusals() -> tuple[type[Exception], ...]:
     pa = load("pyarrow")
 
-    return (pa.ArrowException, TypeError, ValueError, NotImplementedError, plain.NotPlain)
+    return (
+        columns.Refused,
+        plain.NotPlain,
+        RecursionError,
+        pa.ArrowException,
+        TypeError,
+        ValueError,
+        NotImplementedError,
+        AttributeError,
+    )
 
 
-def _to_arrow(frame: Any, value: Any) -> Any:
-    """The table, or None when it would not read back as the same value."""
-    pa = load("pyarrow")
+class _Writing:
+    """Collects the arrays of a table, and the indexes that go into its metadata."""
 
-    objects: list[list[object]] = []
-    for place in range(frame.shape[1]):
-        column = frame.iloc[:, place]
-        if column.dtype == object:
-            missing = _missing(column)
-            if missing == "mixed":
-                return None
-            objects.append([place, missing])
-    if _index_is_objects(frame.index):
-        return None
-    table = pa.Table.from_pandas(frame, preserve_index=None)
-    if table.num_columns == 0 and len(frame) > 0:
-        return None
-    name = value.name if type(value).__name__ == "Series" else None
-    columns = frame.columns
-    extra = {
-        "objects": objects,
-        "name": name,
-        "range": [columns.start, columns.stop, columns.step]
-        if type(columns).__name__ == "RangeIndex"
-        else None,
-        "freq": frame.index.freqstr
-        if type(frame.index).__name__ in _TIMED and frame.index.freq is not None
-        else None,
-    }
-    encoded = plain.Writer().encode(extra)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _EXTRA: encoded})
-    again = _from_arrow(table.slice(0, 0), "pandas.DataFrame")
-    return table if _same_form(frame.iloc[:0], again) else None
+    def __init__(self) -> None:
+        self.names: list[str] = []
+        self.arrays: list[Any] = []
+        self.kept: list[bytes] = []
+
+    def keep(self, index: Any) -> int:
+        """Store an index apart; returns its place."""
+        import io
+
+        stream = io.BytesIO()
+        arrow.write_table(stream, _to_arrow(index, "pandas.Index"))
+        self.kept.append(stream.getvalue())
+        return len(self.kept) - 1
+
+    def column(self, name: str, array: Any) -> columns.Form:
+        """Add a column; returns how to make it again."""
+        written, form = columns.write_array(array, self.keep)
+        self.names.append(name)
+        self.arrays.append(written)
+        return form
+
+    def index(self, index: Any) -> dict[str, Any]:
+        """Add the columns of an index; returns how to make it again."""
+        arrays, form = columns.write_index(index, self.keep)
+        self.names += [f"index {place}" for place in range(len(arrays))]
+        self.arrays += arrays
+        return form
+
+    def labels(self, labels: Any) -> dict[str, Any]:
+        """How to make the labels of the columns again, of which text is told by the columns' names alone."""
+        pd = load("pandas")
+        dtype = labels.dtype
+        if isinstance(dtype, pd.StringDtype) and all(type(label) is str for label in labels):
+            return {"kind": "text", **columns.text_form(dtype), "name": labels.name}
+        if type(labels) is pd.RangeIndex:
+            return columns.write_index(labels, self.keep)[1]
+        return {"kind": "kept", "place": self.keep(labels)}
+
+    def table(self, extra: dict[str, Any]) -> Any:
+        """The Arrow table with all of that."""
+        pa = load("pyarrow")
+        metadata = {_KEPT.format(place): content for place, content in enumerate(self.kept)}
+        metadata[_EXTRA.decode()] = plain.Writer().encode(extra)
+        return pa.Table.from_arrays(self.arrays, names=self.names).replace_schema_metadata(metadata)
 
 
-def _missing(column: Any) -> str:
-    """How a column of objects writes what is missing: "none", "nan", or "mixed" if it cannot be kept."""
-    cells = list(column.array)
-    names = frozenset(type(cell).__name__ for cell in cells)
-    if any(names <= allowed for allowed in _CELLS):
-        return "none"
-    if sorted(names) == ["float", "str"] and all(cell != cell for cell in cells if type(cell) is float):
-        return "nan"
-    return "mixed"
+def _to_arrow(value: Any, kind: str) -> Any:
+    """The table. Raises one of `_refusals` when it would not read back as the same value."""
+    writing = _Writing()
+    extra: dict[str, Any] = {}
+    if kind == "pandas.DataFrame":
+        arrays = [writing.column(str(label), columns.raw(column)) for label, column in value.items()]
+        extra = {"arrays": arrays, "labels": writing.labels(value.columns), "attrs": value.attrs}
+    elif kind == "pandas.Series":
+        extra = {
+            "arrays": [writing.column("value", columns.raw(value))],
+            "name": value.name,
+            "attrs": value.attrs,
+        }
+    extra["index"] = writing.index(value if kind == "pandas.Index" else value.index)
+    return writing.table(extra)
 
 
-def _index_is_objects(index: Any) -> bool:
-    levels = getattr(index, "levels", [index])
-    return any(level.dtype == object and not set(map(type, level)) <= {str} for level in levels)
+def _from_arrow(table: Any, kind: str) -> Any:
+    metadata: dict[bytes, bytes] = table.schema.metadata or {}
+    if kind not in ("pandas.DataFrame", "pandas.Series", "pandas.Index"):
+        raise SerializationError(f"a table of the unknown kind {kind!r} cannot be read")
+    extra = _extra(table)
+    if not extra:
+        return table.to_pandas()
+
+    @functools.cache
+    def kept(place: int) -> Any:
+        return _from_arrow(arrow.read_table(metadata[_KEPT.format(place).encode()]), "pandas.Index")
+
+    forms: list[columns.Form] = extra.get("arrays", [])
+    index = columns.read_index(extra["index"], table.columns[len(forms) :], kept)
+    if kind == "pandas.Index":
+        return index
+    frame = _columns(table, forms, kept) if forms else load("pandas").DataFrame(index=index)
+    frame.index = index[: len(frame)]
+    if kind == "pandas.Series":
+        series = frame["0"]
+        series.name = extra["name"]
+        series.attrs = extra["attrs"]
+        return series
+    frame.columns = _labels(extra["labels"], table.column_names[: len(forms)], kept)
+    frame.attrs = extra["attrs"]
+    return frame
+
+
+def _columns(table: Any, forms: list[columns.Form], kept: Callable[[int], Any]) -> Any:
+    """A frame of the columns in order, named by their places."""
+    pd = load("pandas")
+    text = next((form for form in forms if form is not None and form["kind"] == "text"), None)
+    simple = [place for place, form in enumerate(forms) if form is None or form == text]
+    direct = table.select(simple).rename_columns([str(place) for place in simple])
+    # Arrow makes all columns at once where they are numbers, times and text of one kind, as they mostly are.
+    texts = columns.text_dtype(text) if text is not None else None
+
+    def mapped(kind: Any) -> Any:
+        return texts if columns.is_text(kind) else None
+
+    frame = direct.to_pandas(
+        types_mapper=mapped,
+        use_threads=table.nbytes > SMALL,
+    )
+    if len(simple) == len(forms):
+        return frame
+    made: dict[str, Any] = {}
+    for place, form in enumerate(forms):
+        if form is None or form == text:
+            made[str(place)] = frame[str(place)]
+        else:
+            array = columns.read_array(form, table.column(place), kept)
+            made[str(place)] = pd.Series(array, dtype=array.dtype, copy=False)
+    return pd.DataFrame(made, copy=False)
+
+
+def _labels(form: dict[str, Any], names: list[str], kept: Callable[[int], Any]) -> Any:
+    pd = load("pandas")
+
+    if form["kind"] == "kept":
+        return kept(form["place"])
+    if form["kind"] == "text":
+        return pd.Index(names, dtype=columns.text_dtype(form), name=form["name"])
+    return columns.read_index(form, [], kept)
 
 
 def _same_form(one: Any, other: Any) -> bool:
     """Whether two empty slices agree in everything but data."""
+    pd = load("pandas")
+
+    if isinstance(one, pd.Index):
+        return _same_index(one, other)
+    if not _same_index(one.index, other.index) or one.attrs != other.attrs or one.flags != other.flags:
+        return False
+    if isinstance(one, pd.Series):
+        return one.dtype == other.dtype
+    return _same_index(one.columns, other.columns) and list(one.dtypes) == list(other.dtypes)
+
+
+def _same_index(one: Any, other: Any) -> bool:
     return (
-        list(one.dtypes) == list(other.dtypes)
-        and type(one.columns) is type(other.columns)
-        and one.columns.dtype == other.columns.dtype
-        and one.columns.identical(other.columns)
-        and type(one.index) is type(other.index)
-        and list(one.index.names) == list(other.index.names)
-        and _level_types(one.index) == _level_types(other.index)
-        and one.attrs == other.attrs
-        and one.flags == other.flags
+        type(one) is type(other)
+        and one.dtype == other.dtype
+        and all(map(_same_level, getattr(one, "levels", ()), getattr(other, "levels", ())))
     )
 
 
-def _level_types(index: Any) -> list[object]:
-    return [level.dtype for level in getattr(index, "levels", [index])]
+def _same_level(one: Any, other: Any) -> bool:
+    return _same_index(one, other) and len(one) == len(other)
 
 
-def _from_arrow(table: Any, kind: str) -> Any:
+def _register_types() -> None:
+    """Let Arrow know the types of pandas that it is told of when the first of their arrays is converted."""
+    pa = load("pyarrow")
+    pd = load("pandas")
+
+    pa.array(pd.array([], dtype=pd.PeriodDtype("D")))
+
+
+def _from_earlier(table: Any, extra: Any, kind: str) -> Any:
+    """What the first version wrote, which left index and dtypes to Arrow's own reading of pandas' tables."""
     np = load("numpy")
     pd = load("pandas")
 
-    metadata: dict[bytes, bytes] = table.schema.metadata or {}
-    if _EXTRA not in metadata:
-        return table.to_pandas()
-    extra: Any = plain.Reader(importing=False).decode(metadata[_EXTRA])
     frame = table.to_pandas()
     for place, missing in extra["objects"]:
         cells: list[object] = table.column(place).to_pylist()
@@ -143,8 +254,4 @@ def _from_arrow(table: Any, kind: str) -> Any:
         series = frame["value"]
         series.name = extra["name"]
         return series
-    if kind == "pandas.Index":
-        return frame.index
-    if kind != "pandas.DataFrame":
-        raise SerializationError(f"a table of the unknown kind {kind!r} cannot be read")
-    return frame
+    return frame.index if kind == "pandas.Index" else frame

@@ -3,60 +3,85 @@
 Everything stored this way is visible as format "pickle". Knows no framework.
 """
 
-import sys
-from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
+from collections.abc import Sequence
+from types import MethodType, ModuleType
+from typing import Any
 
+from fairway.formats import pickler
 from fairway.formats.encoded import Content, Encoded, as_bytes, kind_of
 from fairway.formats.frameworks import load
 from fairway.spec.errors import SerializationError
 
-_HINT = (
-    "return plain values, arrays, tables or models; or write a file and return `fw.File(path)`, "
-    "and open connections inside the task that uses them"
-)
 
-
-def encode(value: Any, *, portable: bool = False) -> Encoded:
+def encode(value: Any, *, by_value: Sequence[ModuleType] = ()) -> Encoded:
     """Any value. Raises SerializationError naming the type when it cannot be pickled.
 
-    A portable one carries the classes of the project that made it, to be read where those cannot be imported.
+    Classes and functions of the modules in `by_value` are written whole, to be read where those cannot be imported. They
+    do not keep the place of their file, which is not there either.
     """
     cloudpickle = load("cloudpickle")
-    own = _project_of(cast("type[object]", type(value))) if portable else []
+    own: list[ModuleType] = []
+    places: list[object] = []
     try:
-        for module in own:
+        for module in by_value:
             cloudpickle.register_pickle_by_value(module)
-        data = cloudpickle.dumps(value, protocol=5)
+            own.append(module)
+            places.append(vars(module).pop("__file__", None))
+        data, refers = pickler.dump(value)
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise SerializationError(
-            f"a value of type {kind_of(value)} cannot be stored: {reason}", hint=_HINT
-        ) from error
+        raise _unwritten(value, error) from error
     finally:
-        for module in own:
+        for module, place in zip(own, places, strict=False):
             cloudpickle.unregister_pickle_by_value(module)
-    return Encoded(format="pickle", kind=kind_of(value), note="pickled", data=data)
+            vars(module)["__file__"] = place
+    return Encoded(format="pickle", kind=kind_of(value), note="pickled", data=data, refers=refers)
 
 
-def _project_of(kind: type) -> list[ModuleType]:
-    """The modules beside a class's own that are installed nowhere; none for a class that is."""
-    import sysconfig
+def reached(value: Any) -> list[object]:
+    """Every class, function and module that reading a pickle of a value would look up or make.
 
-    installed = [Path(sysconfig.get_path(name)) for name in ("stdlib", "purelib", "platlib")]
+    Raises:
+        SerializationError: it cannot be pickled.
+    """
+    found: dict[int, object] = {}
 
-    def place(module: ModuleType | None) -> Path | None:
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or any(Path(file).is_relative_to(folder) for folder in installed):
-            return None
-        return Path(file).parent
+    base: Any = load("cloudpickle").Pickler
 
-    home = place(sys.modules.get(kind.__module__))
-    if home is None:
-        return []
-    found = [(module, place(module)) for module in list(sys.modules.values())]
-    return [module for module, folder in found if folder is not None and folder.is_relative_to(home)]
+    class Walk(base):
+        def reducer_override(self, item: Any) -> Any:
+            met = _named(item)
+            found.setdefault(id(met), met)
+            return base.reducer_override(self, item)
+
+    class Nowhere:
+        def write(self, data: Any) -> int:
+            return len(data)
+
+    def left_out(buffer: object) -> None:
+        """Copy no large array."""
+
+    try:
+        Walk(Nowhere(), protocol=5, buffer_callback=left_out).dump(value)
+    except Exception as error:
+        raise _unwritten(value, error) from error
+    return list(found.values())
+
+
+def _named(item: object) -> object:
+    """The item itself where a pickle may only name it, such as a cached function; otherwise its class."""
+    if isinstance(item, ModuleType):
+        return item
+    bound = isinstance(item, MethodType)
+    return item if hasattr(item, "__qualname__") and not bound else type(item)  # pyright: ignore[reportUnknownVariableType]
+
+
+def _unwritten(value: object, error: Exception) -> SerializationError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return SerializationError(
+        f"a value of type {kind_of(value)} cannot be stored: {reason}",
+        hint="return plain values, arrays, tables or models; or write a file and return `fw.File(path)`, "
+        "and open connections inside the task that uses them",
+    )
 
 
 def refuse(value: Any) -> SerializationError:

@@ -47,6 +47,8 @@ class Writer:
     """
 
     def __init__(self, leaf: Callable[[object], Tree] | None = None) -> None:
+        self.classes: set[type] = set()
+        """Classes that the JSON names so far."""
         self._leaf = leaf
         self._escape = False
 
@@ -104,8 +106,10 @@ class Writer:
         elif issubclass(cls, Enum):
             tree = self._enum(value)
         elif is_record(cls) and (name := class_name(cls)) and (fields := fields_of(value)) is not None:
+            self.classes.add(cls)
             tree = {"$record": name, "fields": {key: self.tree(item) for key, item in fields.items()}}
         elif is_named_tuple(cls) and (name := class_name(cls)) and not vars_of(value):
+            self.classes.add(cls)
             tree = {"$namedtuple": name, "items": [self.tree(item) for item in value]}
         if tree is not None:
             return tree
@@ -117,6 +121,7 @@ class Writer:
         name = class_name(type(value))
         if name is None:
             return None
+        self.classes.add(type(value))
         if type(value).__members__.get(value.name or "") is value:
             return {"$enum": name, "name": value.name}
         return {"$enum": name, "value": self.tree(value.value)}
@@ -127,19 +132,19 @@ class Writer:
         if dtype is None:
             return None
         if hasattr(value, "__array_finalize__"):
-            if dtype.kind != "O" or type(value).__name__ != "ndarray":
+            if dtype.kind != "O" or type(value).__name__ != "ndarray" or not value.flags.c_contiguous:
                 return None
             return {
                 "$objects": list(value.shape),
                 "items": [self.tree(item) for item in value.ravel().tolist()],
             }
+        # Of two types with the same layout, such as long and long long, the text means one; a letter tells the other.
+        name = dtype.str if dtype.kind not in "iu" or dtype.char not in "qQ" else dtype.char
         if dtype.kind in "SU" or (dtype.kind in "biufc" and dtype.char not in "gG"):
-            return {"$numpy": dtype.str, "value": self.tree(value.item())}
-        return (
-            None
-            if dtype.hasobject or dtype.names
-            else {"$numpy": dtype.str, "bytes": _base64(value.tobytes())}
-        )
+            return {"$numpy": name, "value": self.tree(value.item())}
+        if dtype.hasobject or dtype.names or not dtype.itemsize:
+            return None
+        return {"$numpy": name, "bytes": _base64(value.tobytes())}
 
 
 class Reader:

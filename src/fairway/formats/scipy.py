@@ -29,6 +29,8 @@ def encode(value: Any) -> Encoded | None:
     stored = value if value.format in _PARTS else value.tocoo()
     parts = {name: getattr(stored, name) for name in _PARTS[stored.format]}
     content = {"class": type(value).__name__, "layout": stored.format, "shape": list(value.shape), **parts}
+    if value.format == "coo":
+        content["canonical"] = bool(value.has_canonical_format)
     note = f"{value.dtype} {value.shape}, {value.nnz} stored"
     return msgspec.structs.replace(
         bundle.encode(content, numpy.encode), format="sparse", kind=kind_of(value), note=note
@@ -48,4 +50,9 @@ def decode(content: Content, kind: str = "") -> object:
     ending = name.rpartition("_")[2]
     parts = tuple(stored[part] for part in _PARTS[layout])
     value = getattr(sparse, f"{layout}_{ending}")(parts, shape=tuple(stored["shape"]))
+    # The constructor chooses the smallest type of index that will do, and forgets what was known of the order.
+    for part, array in zip(_PARTS[layout], parts, strict=True):
+        setattr(value, part, array)
+    if "canonical" in stored:
+        value.has_canonical_format = stored["canonical"]
     return value if name.startswith(layout) else getattr(sparse, name)(value)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Coroutine, Iterable
 from pathlib import Path
 
 from fairway.local import listening
-from fairway.local.workers import Worker, adopt, take_socket
+from fairway.local.workers import Worker, adopt, last_traceback, take_socket
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import EndpointStatus, RevisionSpec, WorkerSpec
 from fairway.spec.errors import FairwayError
@@ -267,7 +267,8 @@ class LocalDeployer:
         what = f"revision {revision.number} of {revision.endpoint}"
         while not worker.ready:
             if await worker.left(_ASK_SECONDS):
-                raise FairwayError(f"{what} did not become ready: {worker.how()}", hint=_hint(worker))
+                told = [f"{what} did not become ready: {worker.how()}", last_traceback(worker.log)]
+                raise FairwayError("\n".join(filter(None, told)), hint=_hint(worker))
             if time.monotonic() > deadline:
                 raise FairwayError(
                     f"{what} was not ready after {_READY_SECONDS:.0f} seconds", hint=_hint(worker)

@@ -232,6 +232,18 @@ class _Loan:
         self.cpu, self.memory, self.gpus = float(cpu), int(memory), int(devices)
 
 
+def shared_folder() -> Path:
+    """Where all engines of a person on this machine note what they use.
+
+    The folder of a login session will not do: it goes away with the session, and whoever has no session, such as cron,
+    does not know it.
+    """
+    chosen = os.environ.get("XDG_RUNTIME_DIR", "")
+    if chosen and chosen != f"/run/user/{os.geteuid()}" and os.path.isdir(chosen):
+        return Path(chosen) / "fairway"
+    return Path(f"/tmp/fairway-{os.geteuid()}")
+
+
 def waits(folder: Path, run: str, store: str) -> tuple[str, str]:
     """Which step of a run at work waits for room, and for whom; empty texts when none does."""
     try:

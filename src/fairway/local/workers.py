@@ -27,6 +27,7 @@ _SILENT_SECONDS = 30.0
 """A worker that does not answer for so long is hung: its requests are lost to their clients already."""
 
 _TAIL = 4096
+_TRACEBACK = "Traceback (most recent call last):"
 _OURS = "FAIRWAY_"
 
 
@@ -274,6 +275,18 @@ def last_words(log: Path) -> str:
         return ""
     words = next((line.strip() for line in reversed(lines) if line.strip()), "")
     return words.removeprefix("error: ")[:500]
+
+
+def last_traceback(log: Path) -> str:
+    """The traceback with which a process ended, as far as it is near the end; empty when there is none."""
+    try:
+        with open(log, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4 * _TAIL))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    _, found, rest = text.partition(_TRACEBACK)
+    return (found + rest.rpartition("\nerror: ")[0]).rstrip() if found else ""
 
 
 def write_private(path: Path, content: bytes) -> None:

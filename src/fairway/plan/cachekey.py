@@ -1,26 +1,55 @@
 """The cache key of a step: what it is made of, and why one differs from another."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
-from fairway.spec.artifact import Artifact, Group, Node, RefData
+from fairway.spec.artifact import Artifact, Group, Node, RefData, walk
 from fairway.spec.run import StepSpec
 
 Resolve = Callable[[RefData], Node]
 
 
-def parts(spec: StepSpec, environment: str, resolve: Resolve) -> dict[str, str]:
-    """Everything a step's result depends on, as digests by part. All its inputs must be known."""
+RULES = "2"
+"""Version of the rules by which parts are found. Results of other rules may be stale, and are not used."""
+
+_INPUT_CODE = "code of input "
+
+
+def parts(
+    spec: StepSpec, environment: str, resolve: Resolve, code: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Everything a step's result depends on, as digests by part. All its inputs must be known.
+
+    Args:
+        code: digests of the project's code that `referred` names.
+    """
     found = {f"code {name}": digest for name, digest in spec.code.items()}
-    found |= {f"input {name}": digest_of(node, resolve) for name, node in spec.inputs.items()}
+    for name, node in spec.inputs.items():
+        found[f"input {name}"] = digest_of(node, resolve)
+        if code and (names := _names(node, resolve)):
+            found[f"{_INPUT_CODE}{name}"] = _digest(f"{one}\t{code[one]}" for one in names)
     found["environment"] = environment
+    found["rules"] = RULES
     return found
+
+
+def referred(spec: StepSpec, resolve: Resolve) -> set[str]:
+    """Names of the project's code that the step's inputs refer to and do not hold. All its inputs must be known."""
+    return {name for node in spec.inputs.values() for name in _names(node, resolve)}
+
+
+def unknown(spec: StepSpec, resolve: Resolve, code: Mapping[str, str]) -> str:
+    """Why the step cannot be cached: code of an input that cannot be found; empty when all is known."""
+    for name, node in spec.inputs.items():
+        for one in _names(node, resolve):
+            if not code.get(one):
+                return f"not cached: the code of input {name}, {one.replace(':', '.')}, cannot be found"
+    return ""
 
 
 def key(task: str, from_parts: dict[str, str]) -> str:
     """sha256, in hex, over a task's name and its parts."""
-    text = "\n".join([task, *(f"{name}\t{digest}" for name, digest in sorted(from_parts.items()))])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return _digest([task, *(f"{name}\t{digest}" for name, digest in sorted(from_parts.items()))])
 
 
 def explain(before: dict[str, str], now: dict[str, str], label: str = "") -> str:
@@ -44,7 +73,7 @@ def digest_of(node: Node, resolve: Resolve) -> str:
     if isinstance(node, RefData):
         return digest_of(resolve(node), resolve)
     if isinstance(node, Artifact):
-        return f"{node.format}:{node.digest}"
+        return f"{node.format}:{node.digest}" + (f":{node.code}" if node.code else "")
     inner = [digest_of(child, resolve) for child in (*node.keys, *node.items)]
     return hashlib.sha256(f"{node.container}{len(node.keys)}{inner}".encode()).hexdigest()
 
@@ -61,5 +90,23 @@ def resolved(node: Node, resolve: Resolve) -> Node:
     return node
 
 
+def _names(node: Node, resolve: Resolve) -> list[str]:
+    """The code that a node's content refers to, sorted."""
+    if isinstance(node, Artifact):
+        return list(node.refers)
+    found: set[str] = set()
+    for leaf in walk(node):
+        found |= set(leaf.refers if isinstance(leaf, Artifact) else _names(resolve(leaf), resolve))
+    return sorted(found)
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
 def _readable(part: str) -> str:
+    if part == "rules":
+        return "the version of Fairway's rules"
+    if part.startswith(_INPUT_CODE):
+        return f"the {part}"
     return part.replace("code ", "", 1) if part.startswith("code ") else part

@@ -1,10 +1,13 @@
 """Whether this project's own run made a registered model: the only reason to trust content that can run code.
 
 The version's word for it counts for nothing. The log of its run must tell of the very content, by digest: as what a
-step left, as what the pipeline handed over to be registered, or as what registering it made of that. Pure.
+step left, as what the pipeline handed over to be registered, or as what registering it made of that. Source files that
+travel with the model must be those that the same run registered with the same content. Pure.
 """
 
 from collections.abc import Iterable, Iterator
+
+import msgspec
 
 from fairway.spec.artifact import Artifact, walk
 from fairway.spec.event import AttemptEnded, Event, StepCalled, StepEnded
@@ -12,22 +15,25 @@ from fairway.spec.model import ModelVersion
 
 
 def made_here(version: ModelVersion, events: Iterable[Event]) -> bool:
-    """Whether the log holds the version's content.
+    """Whether the log holds the version's content, and its source files where it has any.
 
     Args:
         events: of the run `version.lineage.run`.
     """
-    lineage, digest = version.lineage, version.candidate.artifact.digest
-    if not lineage.run or not digest:
+    lineage, model = version.lineage, version.candidate.artifact
+    if not lineage.run or not model.digest:
         return False
+    content, code = False, not model.code
     for event in events:
         if event.run != lineage.run:
             continue
         for artifact in _told(event):
-            if artifact.digest == digest:
-                return True
-            if event.step == lineage.step and digest.encode() in (artifact.inline or b""):
-                return True
+            inline = artifact.inline or b""
+            registered = event.step == lineage.step and model.digest.encode() in inline
+            content = content or registered or artifact.digest == model.digest
+            code = code or (registered and _registered_with(inline) == (model.digest, model.code))
+        if content and code:
+            return True
     return False
 
 
@@ -41,3 +47,39 @@ def _told(event: Event) -> Iterator[Artifact]:
     elif isinstance(body, StepCalled):
         for node in body.spec.inputs.values():
             yield from (leaf for leaf in walk(node) if isinstance(leaf, Artifact))
+
+
+class _Digests(msgspec.Struct):
+    digest: str
+    code: str
+
+
+class _Artifact(msgspec.Struct):
+    fields: _Digests
+
+
+class _CandidateFields(msgspec.Struct):
+    artifact: _Artifact
+
+
+class _Candidate(msgspec.Struct):
+    fields: _CandidateFields
+
+
+class _VersionFields(msgspec.Struct):
+    candidate: _Candidate
+
+
+class _Version(msgspec.Struct):
+    """As much of a stored version as names its content and source files."""
+
+    fields: _VersionFields
+
+
+def _registered_with(result: bytes) -> tuple[str, str]:
+    """Digests of the content and of the source files of the version that a registering step left."""
+    try:
+        stored = msgspec.json.decode(result, type=_Version).fields.candidate.fields.artifact.fields
+    except msgspec.DecodeError:
+        return "", ""
+    return stored.digest, stored.code

@@ -10,23 +10,22 @@ import os
 import random
 import sys
 import time
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol, cast
 
 import msgspec
 
-from fairway.author import describe, redaction, session
-from fairway.author.ref import hint_for
+from fairway.author import session
 from fairway.author.task import Task
 from fairway.ports import ArtifactStore, ResultStore
-from fairway.runner import processes, registering
+from fairway.runner import failures, processes, registering
 from fairway.runner.channel import Channel
 from fairway.runner.sessions import DriverSession, StepSession
 from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact
-from fairway.spec.errors import FairwayError, StepFailed, StorageError
+from fairway.spec.errors import StepFailed, StorageError
 from fairway.spec.run import Failure, Reason, StepResult, out_of_memory
 from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Start
 
@@ -44,12 +43,18 @@ class Project(Protocol):
 
 
 class Workplace(msgspec.Struct, frozen=True):
-    """What a child needs besides its orders; `foreign` is whether it is another environment than the project's own."""
+    """What a child needs besides its orders.
+
+    Attributes:
+        foreign: whether it is another environment than the project's own.
+        root: where the store is, for a process that is started to read it.
+    """
 
     project: Project
     artifacts: ArtifactStore
     results: ResultStore
     foreign: bool
+    root: Path
 
 
 def run(start: Start, channel: Channel, place: Workplace) -> int:
@@ -74,7 +79,7 @@ def _drive(start: Start, channel: Channel, project: Project, values: Values) -> 
         raise
     except BaseException as error:
         _flush()
-        channel.tell(Returned(failure=_failure(error)))
+        channel.tell(Returned(failure=failures.of_code(error)))
         return 1
     return 0
 
@@ -89,19 +94,19 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
     try:
         arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
     except Exception as error:
-        failure = _failure(error, Reason.INPUT)
+        failure = failures.of_code(error, Reason.INPUT)
     else:
         try:
-            result = _call(start, place.project, values, arguments)
+            result = _call(start, place, values, arguments)
         except processes.Terminated:
             raise
         except BaseException as error:
-            failure = _failure(error)
+            failure = failures.of_code(error)
         else:
             try:
                 outputs = _outputs(start, values, result)
             except Exception as error:
-                failure = _failure(error, Reason.RESULT)
+                failure = failures.of_code(error, Reason.RESULT)
     _flush()
     usage = processes.usage(begun)
     if start.memory and usage.memory > start.memory:
@@ -118,17 +123,17 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
     try:
         first = place.results.commit(record)
     except StorageError as error:
-        channel.tell(Returned(failure=_failure(error, Reason.RESULT)))
+        channel.tell(Returned(failure=failures.of_code(error, Reason.RESULT)))
         return 1
     if first:
         channel.tell(Committed(result=record))
     return 0 if failure is None else 1
 
 
-def _call(start: Start, project: Project, values: Values, arguments: dict[str, object]) -> object:
+def _call(start: Start, place: Workplace, values: Values, arguments: dict[str, object]) -> object:
     if start.task == REGISTER:
-        return registering.package(start, values, arguments)
-    task = project.task(start.task)
+        return registering.package(start, values, arguments, place.root)
+    task = place.project.task(start.task)
     if task is None:
         raise StepFailed(
             f"the project has no task {start.task!r}", hint="give tasks made by code a place in the module"
@@ -153,55 +158,6 @@ def _described(result: object) -> str:
     if isinstance(result, tuple | list):
         return str(len(cast("list[object]", result)))
     return f"a {type(result).__name__}"
-
-
-def _failure(error: BaseException, reason: Reason = Reason.USER) -> Failure:
-    """Why the code failed, in texts that hold no secret."""
-    found = _told(error, reason)
-    clean = redaction.refresh().text
-    return msgspec.structs.replace(
-        found, message=clean(found.message), hint=clean(found.hint), details=clean(found.details)
-    )
-
-
-def _told(error: BaseException, reason: Reason) -> Failure:
-    details = describe.folded(error)
-    if isinstance(error, StepFailed) and error.step:
-        return Failure(
-            reason=Reason.UPSTREAM,
-            message=error.message,
-            hint=error.hint,
-            details=error.details,
-            cause=error.step,
-        )
-    if isinstance(error, FairwayError):
-        keep = "" if reason is not Reason.USER else details
-        return Failure(reason=reason, message=error.message, hint=error.hint, details=keep)
-    if isinstance(error, SystemExit):
-        return Failure(reason=reason, message=f"the code called sys.exit({error.code!r})", details=details)
-    message = _headline(error)
-    hint = hint_for(error)
-    if isinstance(error, MemoryError):
-        reason = Reason.OOM
-        message += f": the system refused more than the {_peak()} MiB it had"
-        hint = "hold less at once, or run it where there is more memory"
-    if isinstance(error, OSError) and error.errno == 28:
-        hint = "free some space, then `fairway resume`"
-    return Failure(reason=reason, message=message, hint=hint, details=details)
-
-
-def _headline(error: BaseException) -> str:
-    """The error in one line: its type and the first line of what it says; notes and further lines are in the details."""
-    texts = traceback.format_exception_only(error)
-    if isinstance(error, SyntaxError):  # Its place in the file comes before what is wrong there.
-        told = [text for text in texts if text.startswith(type(error).__name__)]
-        texts = told or texts[-1:]
-    lines = [line.strip() for line in "".join(texts).splitlines() if line.strip()]
-    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]
-
-
-def _peak() -> int:
-    return processes.usage(0.0).memory >> 20
 
 
 def _reseed(start: Start) -> None:
@@ -238,5 +194,5 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(Exception):  # The code may have put anything in their place.
             stream.flush()

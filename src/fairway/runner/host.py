@@ -19,18 +19,19 @@ from typing import cast
 
 import msgspec
 
-from fairway.author import describe, parameters, redaction
+from fairway.author import code, describe, parameters, redaction, session
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
 from fairway.local import descent, importing
 from fairway.local.launching import CHILD_FD, HostSetup
-from fairway.runner import attempt, lifeline, processes
+from fairway.runner import attempt, failures, lifeline, processes
 from fairway.runner.channel import Channel
 from fairway.runner.children import Child, Limits
 from fairway.runner.values import Values
-from fairway.spec.errors import FairwayError, UsageError
-from fairway.spec.run import Failure, Reason, Usage
+from fairway.spec.errors import UsageError
+from fairway.spec.run import Usage
+from fairway.spec.text import legible
 from fairway.spec.wire import (
     DRIVER,
     Answer,
@@ -39,6 +40,8 @@ from fairway.spec.wire import (
     Described,
     Exited,
     FromHost,
+    Identified,
+    Identify,
     Log,
     Quit,
     Said,
@@ -131,6 +134,7 @@ class Host:
         return self._project
 
     def _describe(self) -> Described:
+        session.settle(self.setup.root)
         try:
             with importing.apart():
                 module = load_module(self.setup)
@@ -138,7 +142,7 @@ class Host:
             redaction.refresh()
             spec = describe.describe(self.setup.project, module)
         except BaseException as error:
-            return Described(pid=os.getpid(), failure=import_failure(error, self.setup.project))
+            return Described(pid=os.getpid(), failure=failures.of_import(error, self.setup.project))
         return Described(pid=os.getpid(), project=spec, threads=processes.thread_count())
 
     def _hear(self) -> None:
@@ -167,25 +171,23 @@ class Host:
                     child.stop(message.grace)
         elif isinstance(message, Bind):
             self._say(self._bind(message))
+        elif isinstance(message, Identify):
+            self._say(Identified(digests={name: code.digest(name) for name in message.names}))
         elif isinstance(message, Quit):
             self._quitting = True
 
     def _bind(self, message: Bind) -> Bound:
         try:
             pipeline = self.project.pipelines[message.pipeline]
-            values = parameters.bind(pipeline.function, message.texts, message.config)
+            values = parameters.bind(pipeline.function, message.words(), message.config)
             _check_secrets(values)
             store = Values(self.artifacts)
             return Bound(
                 parameters={name: store.save(value) for name, value in values.items()},
-                shown=parameters.shown(values),
+                shown={name: legible(text) for name, text in parameters.shown(values).items()},
             )
-        except FairwayError as error:
-            told = redaction.live().text(error.message)
-            return Bound(failure=Failure(reason=Reason.USER, message=told, hint=error.hint))
         except Exception as error:
-            said = f"the parameters do not fit: {type(error).__name__}: {error}"
-            return Bound(failure=Failure(reason=Reason.USER, message=redaction.live().text(said)))
+            return Bound(failure=failures.of_parameters(error))
 
     def _start(self, start: Start, content: bytes) -> None:
         if start.step != DRIVER and not self._warm:
@@ -215,7 +217,8 @@ class Host:
             self._spare = self._child()
 
     def _place(self) -> attempt.Workplace:
-        return attempt.Workplace(self.project, self.artifacts, self.results, self.setup.foreign)
+        root = self.artifacts.root
+        return attempt.Workplace(self.project, self.artifacts, self.results, self.setup.foreign, root)
 
     def _may_fork(self) -> bool:
         """Whether a child that only this thread lives on in can work: a lock another one held would stay locked."""
@@ -442,36 +445,9 @@ def load_module(setup: HostSetup) -> ModuleType:
     pipeline.__module__ = module.__name__
     vars(module)[pipeline.__name__] = pipeline
     for value in pipeline.function.__globals__.values():
-        if isinstance(value, Task):
+        if not session.is_ref(value) and isinstance(value, Task):
             vars(module)[value.__name__] = value
     return module
-
-
-def import_failure(error: BaseException, path: str) -> Failure:
-    """Why a project could not be imported, with the user's own line and without secrets."""
-    found = _why_not_imported(error, path)
-    clean = redaction.refresh().text
-    return msgspec.structs.replace(found, message=clean(found.message), details=clean(found.details))
-
-
-def _why_not_imported(error: BaseException, path: str) -> Failure:
-    if isinstance(error, FairwayError):
-        return Failure(reason=Reason.USER, message=error.message, hint=error.hint)
-    details = describe.folded(error)
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        hint = f"install it: `pip install {error.name.split('.')[0]}`"
-        return Failure(
-            reason=Reason.USER,
-            message=f"{path} needs the module {error.name}, which is not installed",
-            hint=hint,
-            details=details,
-        )
-    return Failure(
-        reason=Reason.USER,
-        message=f"{path} could not be imported: {type(error).__name__}: {error}",
-        hint="mend the line shown and run again",
-        details=details,
-    )
 
 
 def _find_task(module: ModuleType, name: str) -> "Task[..., object] | None":
@@ -479,7 +455,7 @@ def _find_task(module: ModuleType, name: str) -> "Task[..., object] | None":
     for other in list(sys.modules.values()):
         if (getattr(other, "__file__", None) or "").startswith(folder) or other is module:
             for value in list(vars(other).values()):
-                if isinstance(value, Task) and value.spec.name == name:
+                if not session.is_ref(value) and isinstance(value, Task) and value.spec.name == name:
                     return cast("Task[..., object]", value)
     return None
 
@@ -487,4 +463,5 @@ def _find_task(module: ModuleType, name: str) -> "Task[..., object] | None":
 def main(words: list[str]) -> int:
     """Run a host with options given as words of a command line."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    processes.print_anything()
     return Host(*HostSetup.from_words(words)).serve()

@@ -4,6 +4,7 @@ Linux has all of it; elsewhere a call does what it can. Knows nothing of steps.
 """
 
 import contextlib
+import io
 import os
 import resource
 import select
@@ -38,6 +39,13 @@ def unwind_on_termination() -> None:
         raise Terminated
 
     signal.signal(signal.SIGTERM, asked)
+
+
+def print_anything() -> None:
+    """Let this process, and those forked from it, print texts that UTF-8 does not have, with an escape in their place."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def end_by(number: signal.Signals) -> None:

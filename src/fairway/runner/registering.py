@@ -1,26 +1,37 @@
 """The built-in step behind `fw.register`: turns a trained model into a candidate that the engine can judge and publish.
 
-It runs isolated like any step, so a model that crashes on its sample, or a compiler that does, harms nothing else.
+It runs isolated like any step, so a model that crashes on its sample, or a compiler that does, harms nothing else. A
+model that will not be served as ONNX is tried in a process without the project before it becomes a candidate.
 """
 
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import msgspec
 
 from fairway import formats
+from fairway.runner import carrying
+from fairway.runner.carrying import Needs
+from fairway.runner.proof import Proof, prove
 from fairway.runner.values import Values
-from fairway.spec.artifact import Artifact
-from fairway.spec.errors import UsageError
+from fairway.spec.artifact import Artifact, sources_of
+from fairway.spec.errors import FairwayError, SerializationError, UsageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import Candidate, Gates
 from fairway.spec.wire import Start
 
 
-def package(start: Start, values: Values, arguments: dict[str, object]) -> Candidate:
-    """A candidate with signature, samples and, where it reproduces them, a compiled form.
+def package(start: Start, values: Values, arguments: dict[str, object], store: Path) -> Candidate:
+    """A candidate with signature, samples, what it needs of the project and, where it reproduces them, a compiled form.
+
+    Args:
+        store: the folder of the store behind `values`.
 
     Raises:
         UsageError: the evaluation is not one, or the model cannot predict its own sample.
+        FairwayError: a process without the project cannot serve the model.
     """
     name = cast("str", arguments["name"])
     evaluation = arguments["evaluation"]
@@ -31,12 +42,10 @@ def package(start: Start, values: Values, arguments: dict[str, object]) -> Candi
         )
     given = start.inputs["model"]
     model = arguments["model"]
-    artifact = given if isinstance(given, Artifact) else values.save(model)
-    if artifact.format == "pickle":
-        artifact = values.save_portable(model)
+    formats.refuse_data(model)
     candidate = Candidate(
         name=name,
-        artifact=artifact,
+        artifact=given if isinstance(given, Artifact) else values.save(model),
         evaluation=evaluation,
         framework=formats.describe_model(model),
         description=cast("str", arguments["description"]),
@@ -45,7 +54,9 @@ def package(start: Start, values: Values, arguments: dict[str, object]) -> Candi
         compile_note="no sample was given, so nothing can be checked",
     )
     sample = arguments["sample"]
-    return candidate if sample is None else _with_sample(candidate, model, sample, values)
+    if sample is not None:
+        candidate = _with_sample(candidate, model, sample, values)
+    return _carried(candidate, model, values, store)
 
 
 def _with_sample(candidate: Candidate, model: object, sample: object, values: Values) -> Candidate:
@@ -58,4 +69,82 @@ def _with_sample(candidate: Candidate, model: object, sample: object, values: Va
         sample_rows=package.rows,
         compiled=compiled,
         compile_note=package.note,
+    )
+
+
+def _carried(candidate: Candidate, model: object, values: Values, store: Path) -> Candidate:
+    """The candidate with what it needs of the project, proved where that is what a server would load.
+
+    The readable form comes first: the model as it is stored, and the source files beside it. Where those do not make
+    the model again, what it needs is written into the model itself.
+    """
+    needs = carrying.needs_of(model, candidate.artifact.format)
+    served_as_it_is = candidate.samples is not None and candidate.compiled is None
+    first = Proof()
+    for form in _forms(candidate, model, needs, values):
+        if not served_as_it_is:
+            return form
+        proof = prove(form, store, _folders(needs))
+        if not proof.problem:
+            return form
+        first = first if first.problem else proof
+    if not first.problem:
+        first = Proof(f"{', '.join(needs.changed)} was changed while the run was under way")
+    raise _refused(first, needs)
+
+
+def _forms(candidate: Candidate, model: object, needs: Needs, values: Values) -> Iterator[Candidate]:
+    """Ways to keep the model, the best first."""
+    replace = msgspec.structs.replace
+    if candidate.artifact.code:
+        yield replace(
+            candidate, sources=carrying.entries(cast("Path", values.open(sources_of(candidate.artifact))))
+        )
+        return
+    if not needs.held:
+        yield replace(candidate, inside=needs.inside)
+        return
+    if not needs.changed:
+        yield _with_sources(candidate, needs, values)
+    wider = needs.widened()
+    if not wider.changed and len(wider.files) > len(needs.files):
+        yield _with_sources(candidate, wider, values)
+    modules = [sys.modules[name] for name in wider.files if name in sys.modules]
+    try:
+        whole = values.save_by_value(model, modules)
+    except SerializationError:
+        return
+    yield replace(candidate, artifact=whole, inside=tuple(sorted({*needs.held, *needs.inside})))
+
+
+def _with_sources(candidate: Candidate, needs: Needs, values: Values) -> Candidate:
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="fairway-") as name:
+        carrying.write(needs, Path(name))
+        digest = values.save_sources(Path(name))
+        sources = carrying.entries(Path(name))
+    artifact = msgspec.structs.replace(candidate.artifact, code=digest)
+    return msgspec.structs.replace(candidate, artifact=artifact, sources=sources, inside=needs.inside)
+
+
+def _folders(needs: Needs) -> list[Path]:
+    """The folders in which the modules' names are found."""
+    return [
+        path.parents[name.count(".") + (path.name == "__init__.py")] for name, path in needs.files.items()
+    ]
+
+
+def _refused(proof: Proof, needs: Needs) -> FairwayError:
+    names = [*needs.held, *needs.inside]
+    if not names:
+        return FairwayError(
+            f"the model cannot be served, because a fresh process cannot use it: {proof.problem}",
+            hint="register it without `sample=` to keep it for steps of this project, or give it a form that can be served",
+        )
+    told = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return FairwayError(
+        f"the model holds {told}, and a process without this project cannot use it: {proof.problem}",
+        hint="define it in a module that reads no file and starts nothing when it is imported, "
+        "or register without `sample=` to keep the model for steps of this project",
     )

@@ -12,6 +12,7 @@ from fairway.spec.artifact import Artifact, RefData
 from fairway.spec.errors import NotAllowed, NotFound, StepFailed
 from fairway.spec.model import ModelVersion
 from fairway.spec.run import Failure, MetricPoint, StepSpec
+from fairway.spec.text import legible
 from fairway.spec.wire import Answer, Call, Metrics, Revealed, Showed
 
 _DATA_FORMATS = frozenset({"onnx", "npy", "safetensors", "ubj", "lightgbm-text"})
@@ -59,7 +60,7 @@ class StepSession:
         """Send metric values; those without a step get a running count."""
         numbered: list[MetricPoint] = []
         for named in points:
-            point = msgspec.structs.replace(named, name=redaction.live().text(named.name))
+            point = msgspec.structs.replace(named, name=legible(redaction.live().text(named.name)))
             count = self._counts[point.name] = self._counts.get(point.name, -1) + 1
             numbered.append(
                 msgspec.structs.replace(point, index=float(count)) if math.isnan(point.index) else point
@@ -71,7 +72,7 @@ class StepSession:
         self._keep(title, value)
 
     def _keep(self, title: str, value: object) -> str:
-        title = redaction.live().text(title)
+        title = legible(redaction.live().text(title))
         name, count = title, 2
         while name in self.shown:
             name, count = f"{title} {count}", count + 1
@@ -100,7 +101,7 @@ class DriverSession(StepSession):
         count = self._calls[spec.task] = self._calls.get(spec.task, 0) + 1
         name = spec.task if count == 1 else f"{spec.task}-{count}"
         inputs = {key: self._values.to_node(item) for key, item in arguments.items()}
-        label = redaction.live().text(spec.label)
+        label = legible(redaction.live().text(spec.label))
         self._channel.tell(Call(spec=msgspec.structs.replace(spec, name=name, inputs=inputs, label=label)))
         return RefData(name)
 

@@ -19,6 +19,7 @@ def main(words: list[str]) -> int:
     lifeline.hold(int(words[0]), int(words[1]))
     lifeline.become_subreaper()
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    processes.print_anything()
     processes.unwind_on_termination()
     fd, setup = HostSetup.from_words(words[1:])
     line = socket.socket(fileno=fd)
@@ -29,7 +30,7 @@ def main(words: list[str]) -> int:
     with importing.apart():
         project = ImportedProject(load_module(setup))
     descent.enter_step()
-    place = attempt.Workplace(project, FileArtifacts(root), results, setup.foreign)
+    place = attempt.Workplace(project, FileArtifacts(root), results, setup.foreign, root)
     return attempt.run(channel.order(), channel, place)
 
 

@@ -3,9 +3,13 @@
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
+from types import ModuleType
 from typing import BinaryIO, cast
 
-from fairway.author import redaction
+import msgspec
+
+from fairway import formats
+from fairway.author import code, redaction
 from fairway.author.files import File, Folder
 from fairway.author.ref import node_of
 from fairway.author.session import is_ref
@@ -34,8 +38,10 @@ class Values:
     def save(self, value: object) -> Artifact:
         """Store a value in the format its type calls for. Raises SerializationError, StorageError."""
         encoded = codecs.encode(value, allow_pickle=not self._foreign)
+        refers = code.names(encoded.refers) if encoded.refers else ()
         if encoded.data is not None:
-            return self.put(encoded.format, encoded.data, encoded.kind, encoded.note)
+            stored = self.put(encoded.format, encoded.data, encoded.kind, encoded.note)
+            return msgspec.structs.replace(stored, refers=refers) if refers else stored
         files = False
         if encoded.write is not None:
             with self._store.writer() as file:
@@ -51,21 +57,27 @@ class Values:
             kind=encoded.kind,
             note=encoded.note,
             files=files,
+            refers=refers,
         )
 
-    def save_portable(self, model: object) -> Artifact:
-        """Store a model that only pickle can hold so that it can be served without the project's files."""
-        encoded = codecs.encode_portable(model)
+    def save_by_value(self, model: object, modules: list[ModuleType]) -> Artifact:
+        """Store a model as a pickle that holds what it needs of these modules. Raises SerializationError."""
+        encoded = codecs.encode_by_value(model, modules)
         return self.put(encoded.format, encoded.data or b"", encoded.kind, encoded.note)
+
+    def save_sources(self, folder: Path) -> str:
+        """Store the source files that travel with a model; returns the digest of their manifest."""
+        for path in folder.rglob("*.py"):
+            _refuse_secrets(path.read_bytes(), f"the file {path.relative_to(folder)}, which a model needs,")
+        return self._store.put_folder(folder)[0]
+
+    def open(self, artifact: Artifact) -> Path | bytes:
+        """The content of an artifact, as it is stored."""
+        return self._store.open(artifact)
 
     def put(self, form: str, data: bytes, kind: str, note: str = "") -> Artifact:
         """Store content that is encoded already, inline when it is small."""
-        secret = redaction.live().found(data)
-        if secret:
-            raise SerializationError(
-                f"a value of type {kind or form} holds the value of the secret {secret}, which is not stored",
-                hint=f'hand over `fw.Secret("{secret.partition(",")[0]}")` and reveal it where it is needed',
-            )
+        _refuse_secrets(data, f"a value of type {kind or form}")
         small = len(data) <= INLINE_LIMIT
         digest = hashlib.sha256(data).hexdigest() if small else self._store.put_bytes(data)
         self._verified.add(digest)
@@ -118,6 +130,8 @@ class Values:
                 f"a {artifact.kind} is kept as a pickle, which cannot cross to another environment",
                 hint="return plain data, an array, a data frame or a file from the task that made it",
             )
+        if artifact.code and trusted:
+            return formats.load_model(artifact, self._store.open, trusted=True)
         own = artifact.format in ("file", "folder")
         name = artifact.note if own else ""
         content = self._store.open(artifact, verified=artifact.digest in self._verified, name=name)
@@ -125,6 +139,16 @@ class Values:
         if own:
             return (File if artifact.format == "file" else Folder)(cast("Path", value))
         return value
+
+
+def _refuse_secrets(data: bytes, what: str) -> None:
+    """Raise SerializationError for content that holds the value of a secret."""
+    secret = redaction.live().found(data)
+    if secret:
+        raise SerializationError(
+            f"{what} holds the value of the secret {secret}, which is not stored",
+            hint=f'hand over `fw.Secret("{secret.partition(",")[0]}")` and reveal it where it is needed',
+        )
 
 
 def _holds_ref(value: object) -> bool:

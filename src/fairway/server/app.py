@@ -1,26 +1,40 @@
 """The ASGI callable: gate, exact routes, answers. Everything a request costs beyond the model is here."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Protocol, cast
 
-from fairway.server.answers import CLOSE, Answer, ClientGone, Refusal, as_json, internal_error
+from fairway.server import encodings
+from fairway.server.answers import (
+    CLOSE,
+    Answer,
+    ClientGone,
+    InPieces,
+    Refusal,
+    as_json,
+    internal_error,
+    out_of_memory,
+)
 from fairway.server.gate import Gate
 from fairway.server.metrics import Metrics
-from fairway.server.protocol import LEFT, WHOLE
-from fairway.server.requests import Receive, Request, never
+from fairway.server.protocol import LEFT, PIECES, WHOLE
+from fairway.server.requests import Held, Receive, Request, never
 from fairway.server.routes import Route
 from fairway.spec.endpoint import ServerLimits
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
+_LARGE = 64 * 1024
 _NONE: dict[str, Any] = {}
 
 
 class Service(Protocol):
     """What is served."""
 
+    name: str
+    number: str
     runtime: str
     samples: str
 
@@ -33,9 +47,11 @@ class Application:
     """Answers HTTP for one service. `draining` makes every answer close its connection."""
 
     def __init__(self, service: Service, gate: Gate, metrics: Metrics, limits: ServerLimits) -> None:
+        self._service = service
         self._gate = gate
         self._metrics = metrics
         self._limits = limits
+        self._held = Held(limits.body)
         self.draining = False
         health = {"GET": self._live}
         ready = {"GET": self._ready}
@@ -58,8 +74,9 @@ class Application:
         self._metrics.in_flight += 1
         name = "none"
         try:
-            path = cast("bytes", scope["raw_path"])
-            route = self._routes.get(path.decode("latin-1"))
+            path = cast("bytes", scope["raw_path"]).decode("latin-1")
+            route = self._routes.get(path) or self._routes.get(path.removesuffix("/"))
+            answer: Answer | InPieces
             try:
                 answer, name = await self._answer(scope, receive, route)
             except Refusal as refusal:
@@ -68,27 +85,65 @@ class Application:
             except ClientGone:
                 self._metrics.answered(route.name if route is not None else "none", 499, 0.0)
                 return
+            except MemoryError:
+                answer = out_of_memory().answer()
+                name = route.name if route is not None else "none"
             except Exception as error:
                 answer = internal_error(error)
                 name = route.name if route is not None else "none"
-            await self._send(scope, send, answer)
-            self._metrics.answered(name, answer.status, time.perf_counter() - begun)
+            if isinstance(answer, Answer):
+                await self._send(scope, send, answer)
+                status = answer.status
+            else:
+                pieces = scope["extensions"][PIECES]()
+                status = await answer.send(
+                    pieces, chunked=scope["http_version"] != "1.0", close=self.draining
+                )
+            self._metrics.answered(name, status, time.perf_counter() - begun)
         finally:
             self._metrics.in_flight -= 1
 
-    async def _answer(self, scope: Scope, receive: Receive, route: Route | None) -> tuple[Answer, str]:
+    async def _answer(
+        self, scope: Scope, receive: Receive, route: Route | None
+    ) -> tuple[Answer | InPieces, str]:
         headers = cast("list[tuple[bytes, bytes]]", scope["headers"])
         self._gate.check(headers, "open" if route is None else route.policy)
         if route is None:
-            raise Refusal(404, "there is nothing here; / and /openapi.json say what is")
+            raise self._nothing(cast("str", scope["path"]))
         method = cast("str", scope["method"])
         handler = route.handlers.get("GET" if method == "HEAD" else method)
         if handler is None:
             allowed = ", ".join(route.handlers).encode()
             raise Refusal(405, f"{method} is not answered here", headers=((b"allow", allowed),))
         when_left = scope.get("extensions", _NONE).get(LEFT, never)
-        request = Request(cast("str", scope["path"]), headers, receive, self._limits, when_left)
-        return await handler(request), route.name
+        request = Request(cast("str", scope["path"]), headers, receive, self._limits, when_left, self._held)
+        try:
+            answer = await handler(request)
+        finally:
+            if request.holds:
+                request.release()
+        accept = request.header(b"accept-encoding")
+        if accept and isinstance(answer, Answer):
+            answer = await _packed(answer, accept)
+        return answer, route.name
+
+    def _nothing(self, path: str) -> Refusal:
+        """404: says whether the model, its version or the path is unknown."""
+        parts = path.split("/")
+        if parts[1:3] == ["v2", "models"] and len(parts) > 3 and parts[3] != "stats":
+            if parts[3] != self._service.name:
+                return Refusal(
+                    404, f"unknown model {parts[3][:100]!r}; this endpoint serves {self._service.name!r}"
+                )
+            if parts[4:5] == ["versions"] and parts[5:6] not in ([], [self._service.number]):
+                return Refusal(
+                    404,
+                    f"model {self._service.name!r} has no version {parts[5][:100]!r} here; "
+                    f"this endpoint serves {self._service.number}",
+                )
+        return Refusal(
+            404, f"there is nothing at {path[:200]!r}", hint="`GET /` and `GET /openapi.json` say what is"
+        )
 
     async def _send(self, scope: Scope, send: Send, answer: Answer) -> None:
         body = b"" if scope["method"] == "HEAD" else answer.body
@@ -109,3 +164,13 @@ class Application:
 
     async def _text(self, request: Request) -> Answer:
         return self._metrics.text()
+
+
+async def _packed(answer: Answer, accept: bytes) -> Answer:
+    """The answer, compressed if its client asks for that; a large one in a thread, while others are answered."""
+    encoding = encodings.asked_for(accept)
+    if not encoding or not answer.body:
+        return answer
+    if len(answer.body) > _LARGE:
+        return await asyncio.to_thread(encodings.packed, answer, encoding)
+    return encodings.packed(answer, encoding)

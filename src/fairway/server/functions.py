@@ -1,4 +1,4 @@
-"""Serves a custom endpoint: a function of the user's project, its annotations checked on the way in.
+"""Serves a custom endpoint: a function or class of the user's project, its annotations checked on the way in.
 
 The project is a snapshot made at deployment. What the function raises ends its request and nothing else.
 """
@@ -6,80 +6,40 @@ The project is a snapshot made at deployment. What the function raises ends its 
 import asyncio
 import inspect
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, TypeVar, cast
 
-import msgspec
-
-from fairway import formats
-from fairway.author import describe, session
-from fairway.author.endpoint import Endpoint, bare
+from fairway.author import describe, session, tracebacks
+from fairway.author.endpoint import Endpoint
+from fairway.author.files import File
 from fairway.local import descent, importing
-from fairway.server import openapi
+from fairway.server import results, schemas, streams, uploads
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json, too_many
 from fairway.server.gathering import Gatherer
 from fairway.server.metrics import Metrics
-from fairway.server.models import json_body
-from fairway.server.provenance import made_by_a_run
+from fairway.server.parameters import Arguments, Parameters
+from fairway.server.repository import Repository
 from fairway.server.requests import Request
 from fairway.server.routes import Route
-from fairway.spec.artifact import RefData
+from fairway.server.sessions import StoreSession
 from fairway.spec.endpoint import WorkerSpec
-from fairway.spec.errors import FairwayError, NotFound
-from fairway.spec.model import ModelVersion
-from fairway.spec.run import MetricPoint, StepSpec
-from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.spec.errors import FairwayError, NotFound, UsageError
+from fairway.spec.text import legible, shortened
+from fairway.stores import FileArtifacts
 
 _THREADS = 8
+_STREAMS = 64
+"""Threads of generators: one for each that is being read, most of which wait for their client."""
 
+_JSON = b"application/json"
+_UNFIT = (StopIteration, StopAsyncIteration)
+"""Exceptions that no future takes."""
 
-class EndpointSession:
-    """What `fw.model` needs inside an endpoint. References mean what they meant when the revision was made."""
-
-    pipeline = False
-
-    def __init__(self, spec: WorkerSpec, store: FileArtifacts) -> None:
-        self._aliases = spec.revision.aliases
-        self._metadata = SqliteMetadata(Layout(Path(spec.store)))
-        self._store = store
-        self._loaded: dict[str, object] = {}
-
-    def model(self, reference: str) -> tuple[ModelVersion, object]:
-        """The version, and a function that loads its model once."""
-        pinned = self._aliases.get(reference)
-        name = reference.partition("@")[0]
-        version = self._metadata.resolve(f"{name}:{pinned}" if pinned else reference)
-        return version, lambda: self._load(version)
-
-    def log(self, points: tuple[MetricPoint, ...]) -> None:
-        """Metrics of training have no place here."""
-
-    def show(self, title: str, value: object) -> None:
-        """Pictures have no place here."""
-
-    def revealed(self, name: str, value: str) -> None:
-        """What this process prints loses the value already."""
-
-    def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
-        """Never used: a task called here just runs."""
-        raise FairwayError(f"{spec.task} cannot be started inside an endpoint")
-
-    def wait(self, ref: RefData) -> object:
-        """Never used: there are no refs here."""
-        raise FairwayError(f"{ref.step} is not known inside an endpoint")
-
-    def _load(self, version: ModelVersion) -> object:
-        artifact = version.candidate.artifact
-        if artifact.digest not in self._loaded:
-            content = self._store.open(artifact)
-            trusted = made_by_a_run(version, self._store.root)
-            self._loaded[artifact.digest] = formats.decode(
-                artifact.format, content, artifact.kind, allow_pickle=trusted
-            )
-        return self._loaded[artifact.digest]
+Found = TypeVar("Found")
 
 
 class FunctionService:
@@ -90,21 +50,22 @@ class FunctionService:
 
     def __init__(self, spec: WorkerSpec, store: FileArtifacts, metrics: Metrics) -> None:
         revision = spec.revision
-        session.enter(EndpointSession(spec, store))
-        with descent.marked(), importing.apart():
-            module = describe.load(str(Path(spec.project) / revision.module))
-        endpoint = describe.declared(module)[2].get(revision.function)
-        if endpoint is None:
-            raise NotFound(f"{revision.module} declares no endpoint {revision.function!r}")
+        session.enter(StoreSession(Path(spec.store), store, revision.aliases))
+        endpoint = _declared(spec)
         self._endpoint = endpoint
-        self._name = revision.endpoint
-        self._number = str(revision.number)
+        self._parameters = _parameters(endpoint)
+        self.name = self._name = revision.endpoint
+        self.number = self._number = str(revision.number)
         self._private = bool(revision.key_digest)
         self._limits = revision.limits
+        self._metrics = metrics
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="endpoint")
+        self._readers = ThreadPoolExecutor(max_workers=_STREAMS, thread_name_prefix="stream")
+        self._scratch = tempfile.TemporaryDirectory(prefix="fairway-") if self._parameters.files else None
         self._waiting = 0
-        self._call = cast("Callable[..., Any]", endpoint.function)
-        self._async = inspect.iscoroutinefunction(endpoint.function)
+        self._call = cast("Callable[..., Any]", _tried(endpoint.made))
+        self._async = inspect.iscoroutinefunction(endpoint.answering)
+        self._lazy = streams.is_generator(endpoint.answering)
         self._gatherer = (
             Gatherer(self._run, revision.limits.queue, revision.limits.batch, metrics.batch)
             if endpoint.batched
@@ -119,58 +80,123 @@ class FunctionService:
             "/v2": Route("server", {"GET": self._server}),
             "/openapi.json": Route("openapi", {"GET": self._openapi}),
         }
+        routes |= Repository((self._name, self._number), self.runtime, None, self._metrics).routes()
         for path in (base, f"{base}/versions/{self._number}"):
             routes[path] = Route("metadata", {"GET": self._metadata})
             routes[f"{path}/ready"] = Route("model_ready", {"GET": self._ready})
             routes[f"{path}/infer"] = Route("infer", {"POST": self._no_tensors})
         return routes
 
-    async def _answer(self, request: Request) -> Answer:
-        given = await json_body(request)
-        if self._gatherer is not None:
-            return await self._batched(request, self._gatherer, given)
+    async def _answer(self, request: Request) -> "Answer | streams.Stream":
+        kind = request.kind()
+        if kind == _JSON:
+            body = await request.body()
+            if self._gatherer is not None:
+                return await self._batched(request, self._gatherer, body)
+            return await self._single(request, partial(self._parameters.from_json, body), None)
+        if not self._parameters.files or (kind != uploads.FORM and not (self._parameters.raw and kind)):
+            raise Refusal(415, f"send {self._accepted()}")
+        body = await request.body()
+        assert self._scratch is not None
+        scratch = uploads.Scratch(Path(self._scratch.name))
+        how = self._parameters.from_form if kind == uploads.FORM else self._parameters.from_raw
+        return await self._single(
+            request, partial(how, body, request.header(b"content-type"), scratch), scratch
+        )
+
+    async def _single(
+        self, request: Request, read: Callable[[], Arguments], scratch: "uploads.Scratch | None"
+    ) -> "Answer | streams.Stream":
         if self._waiting >= self._limits.queue:
             raise too_many()
-        arguments = _arguments(self._endpoint, given)
         self._waiting += 1
+        answer = None
         try:
-            return _encoded(await self._within_time(request, self._run(arguments)))
+            if scratch is None:
+                arguments = read()
+            else:
+                arguments = await asyncio.get_running_loop().run_in_executor(self._pool, read)
+            if self._lazy:
+                args, kwargs = _spread(arguments)
+                made = partial(self._call, *args, **kwargs)
+            else:
+                found = await self._within_time(request, self._run(arguments, whole=True))
+                if isinstance(found, Answer):
+                    return found
+                made = partial(_same, found)
+            answer = self._stream(request, made, partial(self._release, scratch))
+            await answer.begin(request)
+            return answer
         finally:
-            self._waiting -= 1
+            if answer is None:
+                self._release(scratch)
 
-    async def _batched(self, request: Request, gatherer: Gatherer, given: object) -> Answer:
-        annotation = self._endpoint.request_type
-        many = isinstance(given, list) and not _is_list(annotation)
-        items = [_converted(annotation, item) for item in (cast("list[object]", given) if many else [given])]  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
-        if not items:
-            raise Refusal(400, "a request needs at least one row")
-        answers = await self._within_time(request, gatherer.submit(items))
-        return _encoded(answers if many else cast("list[object]", answers)[0])
+    def _release(self, scratch: "uploads.Scratch | None") -> None:
+        self._waiting -= 1
+        if scratch is not None:
+            self._pool.submit(scratch.remove)
 
-    async def _run(self, arguments: "tuple[object, ...] | dict[str, object]") -> Any:
-        args, kwargs = (arguments, {}) if isinstance(arguments, tuple) else ((), arguments)
+    def _stream(
+        self, request: Request, made: Callable[[], Any], release: Callable[[], None]
+    ) -> "streams.Stream":
+        value = made() if not self._lazy or inspect.isasyncgenfunction(self._endpoint.answering) else None
+        kind = b""
+        if isinstance(value, File):
+            kind, made = results.media_type(value), partial(streams.pieces_of, str(value.path))
+        elif self._endpoint.streams and self._endpoint.item_type is bytes:
+            kind = results.BYTES
+        framing = streams.Framing(streams.wants_events(request.header(b"accept")), kind)
+        if hasattr(value, "__anext__"):
+            source: streams.Source = streams.InLoop(cast("AsyncIterator[object]", value), framing)
+        else:
+            source = streams.InThread(cast("Callable[[], Iterator[object]]", made), framing, self._readers)
+        return streams.Stream(source, framing, self._limits.request_seconds, release)
+
+    async def _batched(self, request: Request, gatherer: Gatherer, body: bytes) -> Answer:
+        items, many = self._parameters.items(body)
+        answers = cast("list[object]", await self._within_time(request, gatherer.submit(items)))
+        return Answer(200, results.encoded(answers if many else answers[0]))
+
+    async def _run(self, arguments: Arguments, *, whole: bool = False) -> Any:
+        """What the function returns; with `whole` the answer made of it, unless that comes in pieces."""
+        args, kwargs = _spread(arguments)
+        loop = asyncio.get_running_loop()
+        if not self._async:
+            return await loop.run_in_executor(self._pool, _called, self._call, args, kwargs, whole)
         try:
-            if self._async:
-                return await self._call(*args, **kwargs)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._pool, lambda: self._call(*args, **kwargs))
-        except (SystemExit, KeyboardInterrupt) as error:  # the event loop would end with them
-            raise RuntimeError(f"the function raised {type(error).__name__}") from error
+            value = await self._call(*args, **kwargs)
+        except Exception:
+            raise
+        except BaseException as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise
+            raise _raised(error) from error
+        if whole and results.takes_long(value):
+            return await loop.run_in_executor(self._pool, _finished, value)
+        return _finished(value) if whole else value
 
     async def _within_time(self, request: Request, work: Any) -> Any:
         task = asyncio.ensure_future(work)
-        watcher = asyncio.ensure_future(request.left())
+        left: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        request.when_left(_settle, left)
         seconds = self._limits.request_seconds
         try:
-            await asyncio.wait({task, watcher}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({task, left}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
-            if watcher.done():
+            if left.done():
                 raise ClientGone
             raise Refusal(504, f"no answer within {seconds:g} seconds")
         finally:
-            watcher.cancel()
+            left.cancel()
             task.cancel()
+
+    def _accepted(self) -> str:
+        if not self._parameters.files:
+            return "JSON with Content-Type: application/json"
+        alone = ", or the file itself with its own Content-Type" if self._parameters.raw else ""
+        return f"a form with Content-Type: multipart/form-data{alone}"
 
     async def _no_tensors(self, request: Request) -> Answer:
         raise Refusal(404, "this endpoint is a function; send its JSON to /")
@@ -199,146 +225,69 @@ class FunctionService:
         return as_json({"name": self._name, "ready": True})
 
     async def _openapi(self, request: Request) -> Answer:
-        wanted, answer = _wanted(self._endpoint), _schema(self._endpoint.response_type)
-        if self._endpoint.batched and not _is_list(self._endpoint.request_type):
-            wanted, answer = openapi.one_or_many(wanted), openapi.one_or_many(answer)
-        return as_json(openapi.describe(self._name, self._number, wanted, answer, private=self._private))
-
-
-def _arguments(endpoint: "Endpoint[..., object]", given: object) -> "tuple[object, ...] | dict[str, object]":
-    parameters = endpoint.parameters
-    if not parameters:
-        return ()
-    if len(parameters) == 1:
-        return (_converted(next(iter(parameters.values())), given),)
-    if not isinstance(given, dict):
-        raise Refusal(400, f"send an object with {', '.join(parameters)}")
-    fields = cast("dict[str, object]", given)
-    unknown = [name for name in fields if name not in parameters]
-    if unknown:
-        raise Refusal(400, f"unknown field {unknown[0]!r}; it takes {', '.join(parameters)}")
-    required = inspect.signature(endpoint.function).parameters
-    missing = [
-        name
-        for name in parameters
-        if name not in fields and required[name].default is inspect.Parameter.empty
-    ]
-    if missing:
-        raise Refusal(400, f"field {missing[0]!r} is missing")
-    return {name: _converted(parameters[name], value, name) for name, value in fields.items()}
-
-
-def _converted(annotation: object, value: object, field: str = "") -> object:
-    """The value as its annotation says. Raises Refusal 400."""
-    where = f"field {field!r}: " if field else ""
-    try:
-        special = _special(bare(annotation))
-        if special is not None:
-            return special(value)
-        return (  # pyright: ignore[reportUnknownVariableType]
-            msgspec.convert(value, cast("type", annotation), strict=True)
-            if annotation is not object
-            else value
+        return as_json(
+            schemas.document(self._endpoint, self._parameters, self._name, self._number, self._private)
         )
-    except (msgspec.ValidationError, ValueError) as error:
-        raise Refusal(400, f"{where}{error}") from None
-    except TypeError as error:
-        raise Refusal(400, f"{where}cannot be read as {annotation}: {error}") from None
 
 
-def _special(annotation: object) -> Callable[[object], object] | None:
-    """How rows become an array or a data frame; None for other types."""
-    if _is_frame(annotation):
-        return _frame
-    return partial(_array, annotation) if _is_array(annotation) else None
+def _declared(spec: WorkerSpec) -> Endpoint[..., object]:
+    revision = spec.revision
+    module = _tried(partial(describe.load, str(Path(spec.project) / revision.module)))
+    endpoint = describe.declared(module)[2].get(revision.function)
+    if endpoint is None:
+        raise NotFound(f"{revision.module} declares no endpoint {revision.function!r}")
+    return endpoint
 
 
-def _is_frame(annotation: object) -> bool:
-    module, name = getattr(annotation, "__module__", ""), getattr(annotation, "__name__", "")
-    return module.partition(".")[0] == "pandas" and name == "DataFrame"
-
-
-def _is_array(annotation: object) -> bool:
-    return str(annotation).startswith(("numpy.ndarray", "<class 'numpy.ndarray'>"))
-
-
-def _frame(given: object) -> object:
-    rows = cast("list[object]", given) if isinstance(given, list) else [given]
-    if not all(isinstance(row, dict) or (isinstance(row, list) and rows is given) for row in rows):
-        raise ValueError("Expected rows, as objects or lists")
-    return sys.modules["pandas"].DataFrame(rows)
-
-
-def _array(annotation: object, rows: object) -> object:
-    """Raises ValueError for what is ragged, or not of the annotation's element type."""
-    element = next((get_args(part) for part in get_args(annotation)[1:]), ())
-    wanted = element[0] if element and isinstance(element[0], type) and element[0] is not Any else None
-    found = sys.modules["numpy"].asarray(rows)
-    if found.dtype.kind == "O" or not isinstance(rows, list | int | float):
-        raise ValueError("Expected numbers, nested in lists")
-    if wanted is None:
-        return found
-    if found.size and not sys.modules["numpy"].can_cast(found.dtype, wanted, casting="same_kind"):
-        raise ValueError(f"Expected {wanted.__name__}, got {found.dtype.name}")
-    return found.astype(wanted)
-
-
-def _encoded(value: object) -> Answer:
-    return Answer(200, msgspec.json.encode(value, enc_hook=_plain))
-
-
-def _plain(value: Any) -> object:
-    if hasattr(value, "to_dicts"):  # a frame of polars
-        return value.to_dicts()
-    if hasattr(value, "to_dict") and hasattr(value, "columns"):
-        return value.to_dict("records")
-    if hasattr(value, "to_dict") and type(value.index).__name__ != "RangeIndex":
-        return value.to_dict()
-    if hasattr(value, "tolist"):
-        return value.tolist()
-    if hasattr(value, "to_list"):
-        return value.to_list()
-    raise TypeError(f"an answer of type {type(value).__name__} has no JSON form")
-
-
-def _is_list(annotation: object) -> bool:
-    annotation = bare(annotation)
-    return annotation is list or getattr(annotation, "__origin__", None) is list
-
-
-def _wanted(endpoint: "Endpoint[..., object]") -> dict[str, object]:
-    """Schema of one request: the only parameter's own, or an object with a field for each of several."""
-    parameters = endpoint.parameters
-    if len(parameters) < 2:
-        return _schema(endpoint.request_type) if parameters else {}
-    known = inspect.signature(endpoint.function).parameters
-    return {
-        "type": "object",
-        "properties": {name: _schema(annotation) for name, annotation in parameters.items()},
-        "required": [name for name in parameters if known[name].default is inspect.Parameter.empty],
-        "additionalProperties": False,
-    }
-
-
-def _schema(annotation: object) -> dict[str, object]:
-    if _is_frame(bare(annotation)):
-        return {"type": "array", "items": {"type": ["object", "array"]}}
-    if _is_array(bare(annotation)):
-        return {"type": ["array", "number"]}
+def _tried(work: Callable[[], Found]) -> Found:
+    """Do what runs the user's code at the start. Its traceback goes to the log, where the supervisor finds it."""
     try:
-        schema, found = msgspec.json.schema_components([cast("type", annotation)], ref_template="{name}")
-    except (TypeError, ValueError):
-        return {}
-    return _inlined(schema[0], found)
+        with descent.marked(), importing.apart():
+            return work()
+    except FairwayError:
+        raise
+    except BaseException as error:
+        print(legible(tracebacks.folded(error)), file=sys.stderr, flush=True)
+        raise FairwayError(shortened(tracebacks.said(error), tracebacks.HEADLINE)) from None
 
 
-def _inlined(schema: Any, components: dict[str, Any], depth: int = 0) -> Any:
-    """A schema with its references replaced by what they name."""
-    if isinstance(schema, dict):
-        fields = cast("dict[str, Any]", schema)
-        if "$ref" in fields and depth < 8:
-            return _inlined(components.get(fields["$ref"], {}), components, depth + 1)
-        return {name: _inlined(value, components, depth) for name, value in fields.items() if name != "$ref"}
-    if isinstance(schema, list):
-        return [_inlined(item, components, depth) for item in cast("list[Any]", schema)]
-    return schema
+def _parameters(endpoint: Endpoint[..., object]) -> Parameters:
+    try:
+        return Parameters(endpoint)
+    except UsageError as error:
+        raise UsageError(f"endpoint {endpoint.__name__}: {error.message}", hint=error.hint) from None
+
+
+def _spread(arguments: Arguments) -> tuple[tuple[object, ...], dict[str, object]]:
+    return (arguments, {}) if isinstance(arguments, tuple) else ((), arguments)
+
+
+def _called(function: Callable[..., object], args: Any, kwargs: Any, whole: bool) -> object:
+    try:
+        value = function(*args, **kwargs)
+        return _finished(value) if whole else value
+    except _UNFIT as error:
+        raise _raised(error) from error
+    except Exception:
+        raise
+    except BaseException as error:
+        raise _raised(error) from error
+
+
+def _raised(error: BaseException) -> RuntimeError:
+    """An error in the place of an exception that would end the event loop, or that no future takes."""
+    return RuntimeError(f"the function raised {tracebacks.said(error)}")
+
+
+def _finished(value: object) -> object:
+    """The answer, or the value itself where it is answered in pieces."""
+    return value if streams.is_iterator(value) or results.is_long(value) else results.answer(value)
+
+
+def _same(value: object) -> object:
+    return value
+
+
+def _settle(left: "asyncio.Future[None]") -> None:
+    if not left.done():
+        left.set_result(None)

@@ -45,7 +45,7 @@ class Gate:
                     raise Refusal(403, "requests from other sites are not accepted")
             elif name == b"authorization":
                 authorization = value if not authorization else b"twice"
-        if hosts != 1 or host not in self._hosts:
+        if hosts != 1 or (host not in self._hosts and host.lower() not in self._hosts):
             raise Refusal(403, "this host name is not accepted")
         if self._key_digest and policy != "public":
             self._check_key(authorization)

@@ -6,12 +6,14 @@ grow with the requests. Knows no route's meaning.
 
 import asyncio
 import os
+import time
 from bisect import bisect_left
 from collections import Counter as Tally
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest, multiprocess
 from prometheus_client.values import ValueClass
 
 from fairway.server.answers import Answer
@@ -19,7 +21,22 @@ from fairway.server.answers import Answer
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0)
 _PAUSE = 0.25
+_ASKED = ("infer", "predict")
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+class Inferences(NamedTuple):
+    """What all workers together answered: requests that got an answer and those that failed, rows and batches computed.
+
+    `seconds` is the time of all of them; `last_ms` when this worker gave its last answer, in milliseconds since 1970.
+    """
+
+    good: int
+    bad: int
+    seconds: float
+    rows: int
+    batches: int
+    last_ms: int
 
 
 class Observed:
@@ -106,6 +123,7 @@ class Metrics:
         self._endpoint = endpoint
         self._tally: Tally[tuple[str, int]] = Tally()
         self._pending = False
+        self._last_ms = 0
         self.in_flight = 0
         self.depth = 0
 
@@ -128,9 +146,32 @@ class Metrics:
         multiprocess.MultiProcessCollector(registry)
         return Answer(200, generate_latest(registry), _TEXT)
 
+    def inferences(self) -> Inferences:
+        """What was asked of the model, without health and descriptions."""
+        self._share()
+        good = bad = 0
+        seconds = rows = batches = 0.0
+        registry = CollectorRegistry()
+        families = cast("Iterable[Metric]", multiprocess.MultiProcessCollector(registry).collect())
+        for family in families:
+            for sample in family.samples:
+                asked = sample.labels.get("route") in _ASKED
+                if sample.name == "fairway_requests_total" and asked:
+                    served = sample.labels["code"] == "200"
+                    good, bad = good + int(sample.value) * served, bad + int(sample.value) * (not served)
+                elif sample.name == "fairway_request_seconds_sum" and asked:
+                    seconds += sample.value
+                elif sample.name == "fairway_batch_rows_sum":
+                    rows += sample.value
+                elif sample.name == "fairway_batch_rows_count":
+                    batches += sample.value
+        return Inferences(good, bad, seconds, int(rows), int(batches), self._last_ms)
+
     def _share(self) -> None:
         self._pending = False
         tally, self._tally = self._tally, Tally()
+        if any(route in _ASKED and code == 200 for route, code in tally):
+            self._last_ms = int(time.time() * 1000)
         for (route, code), count in tally.items():
             self._requests.labels(self._endpoint, route, str(code)).inc(count)
         self._seconds.share()

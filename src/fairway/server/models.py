@@ -12,7 +12,8 @@ from fairway.server.answers import Answer, ClientGone, Refusal, as_json
 from fairway.server.batching import Batcher
 from fairway.server.metrics import Metrics
 from fairway.server.provenance import made_by_a_run
-from fairway.server.requests import Request
+from fairway.server.repository import EXTENSIONS, Repository
+from fairway.server.requests import JSON, Request
 from fairway.server.routes import Route
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import RevisionSpec
@@ -20,8 +21,9 @@ from fairway.spec.errors import FairwayError, UsageError
 from fairway.spec.model import ModelVersion
 from fairway.stores import FileArtifacts
 
-_JSON = b"application/json"
 _OCTETS = b"application/octet-stream"
+_BYTES_PER_VALUE = 4
+"""An answer holds at most one value for so many bytes that a body may have."""
 
 
 class ModelService:
@@ -36,18 +38,20 @@ class ModelService:
     ) -> None:
         self._version = cast("ModelVersion", revision.model)
         self._revision = revision
-        self._name = revision.endpoint
-        self._number = str(self._version.version)
+        self.name = self._name = revision.endpoint
+        self.number = self._number = str(self._version.version)
         self._predictor = formats.load_predictor(
             self._version, store.open, trusted=lambda: made_by_a_run(self._version, store.root)
         )
         self._signature = self._predictor.signature
         self._wanted = tensors.wanted_of(self._signature)
+        self._by_column = tensors.columns_of(self._signature)
         self._nullable: frozenset[str] = frozenset()
         self._example: object = None
         self.runtime = self._predictor.runtime
         self.samples = self._reproduce(store)
         limits = revision.limits
+        self._most_rows = max(1, limits.body // (_BYTES_PER_VALUE * tensors.values_per_row(self._signature)))
         self._batcher = Batcher(self._predictor.predict, limits.queue, limits.batch, metrics.batch, under_way)
         self._metrics = metrics
         self._seconds = revision.limits.request_seconds
@@ -60,6 +64,9 @@ class ModelService:
         routes = {"/": Route("predict", {"POST": self._rows, "GET": self._welcome})}
         routes["/v2"] = Route("server", {"GET": self._server})
         routes["/openapi.json"] = Route("openapi", {"GET": self._openapi})
+        routes |= Repository(
+            (self._name, self._number), self.runtime, self._signature, self._metrics
+        ).routes()
         for path in (base, versioned):
             routes[path] = Route("metadata", {"GET": self._metadata})
             routes[f"{path}/ready"] = Route("model_ready", {"GET": self._ready})
@@ -106,19 +113,24 @@ class ModelService:
 
     async def _infer(self, request: Request) -> Answer:
         length = request.header(b"inference-header-content-length")
-        kind = request.kind() or (_OCTETS if length else b"")  # that header says it as well
-        if kind not in (_JSON, _OCTETS):
+        if request.kind() not in (JSON, _OCTETS):
             raise Refusal(
                 415, "send Content-Type: application/json, or application/octet-stream with binary data"
             )
         body = await request.body()
         asked, binary = tensors.decode(body, length)
-        inputs = tensors.inputs_of(asked, binary, self._wanted)
-        if binary:  # JSON cannot say NaN, and null was refused
-            try:
+        if self._by_column and asked.inputs and asked.inputs[0].name in self._by_column:
+            inputs = tensors.stacked(tensors.inputs_of(asked, binary, self._by_column), self._signature)
+        else:
+            inputs = tensors.inputs_of(asked, binary, self._wanted)
+        try:
+            if binary or b"null" in body:  # nothing else can say that a value is missing
                 formats.refuse_missing(self._signature, inputs, self._nullable)
-            except UsageError as error:
-                raise Refusal(400, error.message) from None
+            inputs = formats.understand(self._signature, inputs)
+        except UsageError as error:
+            raise Refusal(400, error.message, hint=error.hint) from None
+        if len(body) > self._most_rows:
+            self._check_rows(inputs)
         outputs = await self._compute(request, inputs)
         return tensors.answer(asked, outputs, self._predictor, self._name, self._number)
 
@@ -128,10 +140,21 @@ class ModelService:
         try:
             inputs = formats.rows_to_inputs(self._signature, rows, self._nullable)
         except UsageError as error:
-            raise Refusal(400, error.message) from None
+            raise Refusal(400, error.message, hint=error.hint) from None
+        if len(rows) > self._most_rows:
+            self._check_rows(inputs)
         outputs = await self._compute(request, inputs)
         answers = formats.outputs_to_rows(self._signature, outputs)
         return Answer(200, self._encode(answers[0] if single else answers))
+
+    def _check_rows(self, inputs: dict[str, Any]) -> None:
+        rows = len(next(iter(inputs.values())))
+        if rows > self._most_rows:
+            raise Refusal(
+                413,
+                f"the answer to {rows} rows would be too large",
+                hint=f"send at most {self._most_rows} rows at once",
+            )
 
     def _as_rows(self, given: object) -> tuple[list[Any], bool]:
         """The rows of a body, and whether it was a single one."""
@@ -167,7 +190,7 @@ class ModelService:
         )
 
     async def _server(self, request: Request) -> Answer:
-        return as_json({"name": "fairway", "version": "2", "extensions": ["binary_tensor_data"]})
+        return as_json({"name": "fairway", "version": "2", "extensions": EXTENSIONS})
 
     async def _metadata(self, request: Request) -> Answer:
         body: dict[str, object] = {
@@ -177,8 +200,13 @@ class ModelService:
             "inputs": [_tensor(spec) for spec in self._signature.inputs],
             "outputs": [_tensor(spec) for spec in self._signature.outputs],
         }
+        parameters: dict[str, object] = {}
         if self._signature.columns:
-            body["parameters"] = {"columns": list(self._signature.columns)}
+            parameters["columns"] = list(self._signature.columns)
+        if features := openapi.describe_features(self._signature, self._nullable):
+            parameters["features"] = features
+        if parameters:
+            body["parameters"] = parameters
         return as_json(body)
 
     async def _ready(self, request: Request) -> Answer:
@@ -188,7 +216,7 @@ class ModelService:
         document = openapi.describe(
             self._name,
             self._number,
-            openapi.one_or_many(openapi.row_schema(self._signature)),
+            openapi.one_or_many(openapi.row_schema(self._signature, self._nullable)),
             openapi.one_or_many(openapi.answer_schema(self._signature)),
             example=self._example,
             private=bool(self._revision.key_digest),
@@ -198,7 +226,7 @@ class ModelService:
 
 async def json_body(request: Request) -> object:
     """The decoded JSON body. Raises Refusal 415 or 400."""
-    if request.kind() != _JSON:
+    if request.kind() != JSON:
         raise Refusal(415, "send JSON with Content-Type: application/json")
     body = await request.body()
     try:

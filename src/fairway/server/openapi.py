@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from fairway.spec.model import Signature
+from fairway.spec.model import Feature, Signature
 
 Schema = dict[str, object]
 
@@ -12,6 +12,13 @@ _TYPES: dict[str, str] = {
     "FP16": "number",
     "FP32": "number",
     "FP64": "number",
+}
+_KINDS: dict[str, Schema] = {
+    "datetime": {"type": "string", "description": "a date and time in ISO 8601"},
+    "date": {"type": "string", "format": "date"},
+    "time": {"type": "string", "description": "a time of day in ISO 8601"},
+    "duration": {"type": "string", "format": "duration"},
+    "period": {"type": "string", "description": "a period such as 2026-01"},
 }
 _ERROR: Schema = {
     "type": "object",
@@ -84,19 +91,51 @@ def one_or_many(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1}]}
 
 
-def row_schema(signature: Signature) -> Schema:
-    """One row as a JSON object by column, or as a list by position."""
+def row_schema(signature: Signature, nullable: frozenset[str] = frozenset()) -> Schema:
+    """One row as a JSON object by column, or as a list by position; columns in `nullable` may be null."""
     if signature.layout == "tensor":
         spec = signature.inputs[0]
         element: Schema = {"type": _TYPES.get(spec.datatype, "integer")}
         listed = _nested(element, spec.shape[1:])
         if not signature.columns:
             return listed
-        fields: Schema = dict.fromkeys(signature.columns, element)
+        fields: Schema = {name: _or_null(element, name in nullable) for name in signature.columns}
     else:
-        fields = {spec.name: {"type": _TYPES.get(spec.datatype, "integer")} for spec in signature.inputs}
+        features = {feature.name: feature for feature in signature.features}
+        fields = {
+            spec.name: _or_null(_value(spec.datatype, features.get(spec.name)), spec.name in nullable)
+            for spec in signature.inputs
+        }
         listed = {"type": "array", "minItems": len(fields), "maxItems": len(fields)}
     return {"oneOf": [{"type": "object", "properties": fields, "required": list(fields)}, listed]}
+
+
+def describe_features(signature: Signature, nullable: frozenset[str]) -> dict[str, Schema]:
+    """What the metadata says of columns beyond their datatype: what a text means, categories, null."""
+    found: dict[str, Schema] = {name: {"nullable": True} for name in sorted(nullable)}
+    for feature in signature.features:
+        said: Schema = {"kind": feature.kind} if feature.kind else {}
+        if feature.kind == "category":
+            said["categories"] = list(feature.categories)
+        elif feature.kind and feature.dtype and not feature.dtype.startswith("object"):
+            said["dtype"] = feature.dtype
+        if said:
+            found[feature.name] = {**said, **found.get(feature.name, {})}
+    return found
+
+
+def _value(datatype: str, feature: Feature | None) -> Schema:
+    """The schema of one cell of a column."""
+    kind = feature.kind if feature is not None else ""
+    if kind in _KINDS:
+        return _KINDS[kind]
+    if kind == "category" and feature is not None and feature.unknown == "refused":
+        return {"enum": list(feature.categories)}
+    return {"type": _TYPES.get(datatype, "integer")}
+
+
+def _or_null(schema: Schema, nullable: bool) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]} if nullable else schema
 
 
 def answer_schema(signature: Signature) -> Schema:

@@ -1,25 +1,53 @@
 """One request as a handler sees it: its headers and its body, read within bounds of size."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, cast
 
+from fairway.server import encodings
 from fairway.server.answers import CLOSE, ClientGone, Refusal
 from fairway.spec.endpoint import ServerLimits
+from fairway.spec.quantities import whole_number
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 WhenLeft = Callable[..., None]
 """Called as `(call, *arguments)`; has `call` called when the client leaves before it was answered."""
 
+JSON = b"application/json"
+_SMALL = 64 * 1024
+"""Bodies up to this size are not counted: the number of connections and the queue bound them."""
+
+_TOGETHER = 4
+
 
 def never(call: Callable[..., object], *arguments: object) -> None:
     """For a server that cannot tell."""
 
 
+class Held:
+    """Bytes of all bodies that a worker holds at one time. `body` is the bound of a single one."""
+
+    def __init__(self, body: int) -> None:
+        self._most = _TOGETHER * body
+        self.size = 0
+
+    def take(self, size: int) -> None:
+        """Count so many more. Raises Refusal 503 when that is too much."""
+        if self.size + size > self._most:
+            raise Refusal(
+                503, "the bodies of other requests fill the memory for them", headers=(CLOSE, _AGAIN)
+            )
+        self.size += size
+
+
+_AGAIN = (b"retry-after", b"1")
+
+
 class Request:
     """A request whose route is known."""
 
-    __slots__ = ("_limits", "_named", "_receive", "headers", "path", "when_left")
+    __slots__ = ("_held", "_limits", "_named", "_receive", "headers", "holds", "path", "when_left")
 
     def __init__(
         self,
@@ -28,6 +56,7 @@ class Request:
         receive: Receive,
         limits: ServerLimits,
         when_left: WhenLeft = never,
+        held: Held | None = None,
     ) -> None:
         self.path = path
         self.headers = headers
@@ -35,41 +64,55 @@ class Request:
         self._receive = receive
         self._limits = limits
         self.when_left = when_left
+        self._held = held
+        self.holds = 0
 
     def header(self, wanted: bytes) -> bytes:
         """A header's first value by its lower-case name; empty when it is absent."""
         return self._named.get(wanted, b"")
 
     def kind(self) -> bytes:
-        """The media type of the body, without its parameters; empty when the client does not say."""
-        return self.header(b"content-type").partition(b";")[0].strip().lower()
+        """The media type of the body, without its parameters; JSON when the client does not say."""
+        given = self._named.get(b"content-type")
+        return given.partition(b";")[0].strip().lower() or JSON if given else JSON
 
     async def body(self) -> bytes:
-        """The whole body. Raises Refusal 413 or 415, ClientGone."""
-        if self.header(b"content-encoding").lower() not in (b"", b"identity"):
-            raise Refusal(
-                415, "a compressed body is not read; send it without Content-Encoding", headers=(CLOSE,)
-            )
-        length = self.header(b"content-length")
-        if length and (not length.isdigit() or int(length) > self._limits.body):
-            raise self._too_large()
+        """The whole body, unpacked if it is compressed. Raises Refusal 400, 413, 415 or 503, ClientGone."""
+        encoding = self._named.get(b"content-encoding")
+        packed = encoding is not None and not encodings.plain(encoding)
+        length = self._named.get(b"content-length")
+        if length:
+            size = whole_number(length)
+            if size is None:
+                raise Refusal(400, "Content-Length is not a number of bytes", headers=(CLOSE,))
+            if size > self._limits.body:
+                raise self._too_large()
         message = await self._receive()
         if message["type"] != "http.request":
             raise ClientGone
         body = cast("bytes", message.get("body", b""))
-        if not message.get("more_body"):
-            if len(body) > self._limits.body:
-                raise self._too_large()
-            return body
-        return await self._rest(body)
+        if message.get("more_body"):
+            body = await self._rest(body)
+        elif len(body) > _SMALL:
+            self._take(len(body))
+        if len(body) > self._limits.body:
+            raise self._too_large()
+        return await self._unpacked(body, cast("bytes", encoding)) if packed else body
 
     async def left(self) -> None:
         """Return when the client has left."""
         while (await self._receive())["type"] != "http.disconnect":
             pass
 
+    def release(self) -> None:
+        """Count its body no longer: it was answered."""
+        if self._held is not None:
+            self._held.size -= self.holds
+        self.holds = 0
+
     async def _rest(self, first: bytes) -> bytes:
-        parts, size = [first], len(first)
+        self._take(len(first))
+        parts, size = bytearray(first), len(first)
         while True:
             message = await self._receive()
             if message["type"] != "http.request":
@@ -78,9 +121,21 @@ class Request:
             size += len(part)
             if size > self._limits.body:
                 raise self._too_large()
-            parts.append(part)
+            self._take(len(part))
+            parts += part
             if not message.get("more_body"):
-                return b"".join(parts)
+                return bytes(parts)
+
+    async def _unpacked(self, body: bytes, encoding: bytes) -> bytes:
+        work = encodings.unpacked, body, encoding, self._limits.body
+        made = await asyncio.to_thread(*work) if len(body) > _SMALL else encodings.unpacked(*work[1:])
+        self._take(len(made))
+        return made
+
+    def _take(self, size: int) -> None:
+        if self._held is not None:
+            self._held.take(size)
+            self.holds += size
 
     def _too_large(self) -> Refusal:
         return Refusal(413, f"the body is larger than {self._limits.body} bytes", headers=(CLOSE,))

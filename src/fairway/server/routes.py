@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import msgspec
 
-from fairway.server.answers import Answer
+from fairway.server.answers import Answer, InPieces
 from fairway.server.gate import Policy
 from fairway.server.requests import Request
 
-Handler = Callable[[Request], Awaitable[Answer]]
+Handler = Callable[[Request], Awaitable[Answer | InPieces]]
 
 
 class Route(msgspec.Struct, frozen=True):

@@ -5,12 +5,12 @@ Every refusal names the input, what was expected and what came. Knows no model.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import numpy as np
 
-from fairway.formats import Predictor
+from fairway.formats import MAX_RANK, Predictor, flat
 from fairway.server.answers import Answer, Refusal
 from fairway.spec.model import Signature, TensorSpec
 from fairway.spec.quantities import whole_number
@@ -22,14 +22,23 @@ _CODES = {
     "INT32": "<i4", "INT64": "<i8", "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
 }  # fmt: skip
 _DTYPES = {datatype: np.dtype(code) for datatype, code in _CODES.items()}
-_MAX_RANK = 16
+_FLOATS = frozenset({int, float, type(None)})
+_INTEGERS = frozenset({int})
+_TEXTS = frozenset({str, type(None)})
+_TRUTHS = frozenset({bool})
+_ACCEPTED = {"f": _FLOATS, "b": _TRUTHS, "i": _INTEGERS, "u": _INTEGERS}
+_PLAIN = (None, "np", "pd")
+"""Content types that say no more than the datatypes do."""
 
 
 class TensorParameters(msgspec.Struct):
-    """Parameters of a tensor that mean something here."""
+    """Parameters of a tensor that change its meaning. Those that cannot be obeyed are here to be refused."""
 
     binary_data_size: int | None = None
     binary_data: bool | None = None
+    content_type: str | None = None
+    classification: int | None = None
+    shared_memory_region: str | None = None
 
 
 class RequestTensor(msgspec.Struct):
@@ -50,9 +59,13 @@ class RequestedOutput(msgspec.Struct):
 
 
 class RequestParameters(msgspec.Struct):
-    """Parameters of a request that mean something here."""
+    """Parameters of a request that change its meaning. Those that cannot be obeyed are here to be refused."""
 
     binary_data_output: bool = False
+    content_type: str | None = None
+    sequence_id: int | str | None = None
+    sequence_start: bool = False
+    sequence_end: bool = False
 
 
 class InferRequest(msgspec.Struct):
@@ -91,8 +104,30 @@ def wanted_of(signature: Signature) -> Wanted:
     return {spec.name: spec for spec in signature.inputs}
 
 
+def columns_of(signature: Signature) -> Wanted:
+    """Columns that may come as inputs of their own, as clients send tables, where the model takes them in one input."""
+    if signature.layout != "tensor" or not signature.columns or len(signature.inputs[0].shape) != 2:
+        return {}
+    spec = signature.inputs[0]
+    if spec.name in signature.columns:
+        return {}
+    return {name: TensorSpec(name=name, datatype=spec.datatype, shape=(-1,)) for name in signature.columns}
+
+
+def stacked(columns: Arrays, signature: Signature) -> Arrays:
+    """The model's one input, made of its columns."""
+    return {signature.inputs[0].name: np.stack([columns[name] for name in signature.columns], axis=1)}
+
+
+def values_per_row(signature: Signature) -> int:
+    """How many values an answer has for each row; free dimensions count as one."""
+    return max(1, sum(math.prod(max(size, 1) for size in spec.shape[1:]) for spec in signature.outputs))
+
+
 def inputs_of(request: InferRequest, binary: memoryview, wanted: Wanted) -> Arrays:
     """Arrays by the names of the wanted inputs. Raises Refusal 400."""
+    if request.parameters is not None:
+        _check_request(request.parameters)
     arrays: Arrays = {}
     place = 0
     for tensor in request.inputs:
@@ -102,14 +137,19 @@ def inputs_of(request: InferRequest, binary: memoryview, wanted: Wanted) -> Arra
         if tensor.name in arrays:
             raise Refusal(400, f"input {tensor.name!r} is given twice")
         shape = _shape(tensor, spec)
-        size = tensor.parameters.binary_data_size if tensor.parameters else None
+        size = None
+        if tensor.parameters is not None:
+            _check_input(tensor, tensor.parameters)
+            size = tensor.parameters.binary_data_size
         if size is not None:
+            if tensor.data is not None:
+                raise Refusal(400, f"input {tensor.name!r} has data in JSON and in binary")
             if size < 0 or place + size > len(binary):
                 raise Refusal(400, f"input {tensor.name!r}: binary_data_size does not fit the body")
             array = _from_binary(tensor, binary[place : place + size], math.prod(tensor.shape))
             place += size
         else:
-            array = _from_json(tensor)
+            array = _from_json(tensor, spec)
         arrays[tensor.name] = _fitted(array, tensor, spec, shape)
     if place != len(binary):
         raise Refusal(400, f"{len(binary) - place} bytes behind the JSON part belong to no input")
@@ -131,12 +171,18 @@ def answer(request: InferRequest, outputs: Arrays, predictor: Predictor, name: s
     if chosen is None and not everything:
         return _plain(request, outputs, predictor, (name, version))
     specs = {spec.name: spec for spec in predictor.signature.outputs}
+    asked_for: set[str] = set()
     written: list[object] = []
     chunks: list[bytes] = []
     for output in chosen if chosen is not None else [RequestedOutput(name=known) for known in specs]:
         spec = specs.get(output.name)
         if spec is None or output.name not in outputs:
             raise Refusal(400, f"unknown output {output.name!r}; the model gives {', '.join(specs)}")
+        if output.name in asked_for:
+            raise Refusal(400, f"output {output.name!r} is asked for twice")
+        asked_for.add(output.name)
+        if output.parameters is not None:
+            _check_output(output.name, output.parameters)
         array = outputs[output.name]
         asked = output.parameters.binary_data if output.parameters else None
         tensor: dict[str, object] = {"name": spec.name, "shape": list(array.shape), "datatype": spec.datatype}
@@ -189,7 +235,7 @@ def _shape(tensor: RequestTensor, spec: TensorSpec) -> tuple[int, ...]:
     wanted = spec.shape
     if given and given[1:] == wanted[1:] and min(given) >= 0:
         return given
-    if len(given) > _MAX_RANK or any(size < 0 for size in given):
+    if len(given) > MAX_RANK or any(size < 0 for size in given):
         raise Refusal(400, f"input {tensor.name!r} has an impossible shape")
     if len(wanted) == 1 and len(given) == 2 and given[1] == 1:
         return given[:1]
@@ -200,32 +246,56 @@ def _shape(tensor: RequestTensor, spec: TensorSpec) -> tuple[int, ...]:
     return given
 
 
-def _from_json(tensor: RequestTensor) -> Any:
-    if tensor.data is None:
+def _from_json(tensor: RequestTensor, spec: TensorSpec) -> Any:
+    """A flat array. Missing numbers are NaN and missing texts None; the model's own columns say where they may be."""
+    data = tensor.data
+    if data is None:
         raise Refusal(400, f"input {tensor.name!r} has no data")
-    if tensor.datatype == "FP16":
-        raise Refusal(400, f"input {tensor.name!r}: FP16 can be sent as binary data only")
-    if tensor.datatype == "BYTES":
-        array = np.array(tensor.data, dtype=object).ravel()
-        if not all(isinstance(item, str) for item in array):
-            raise Refusal(400, f"input {tensor.name!r} is of type BYTES and must hold texts")
-        return array
-    if tensor.datatype not in _DTYPES:
+    if tensor.datatype not in _DTYPES and tensor.datatype != "BYTES":
         raise Refusal(400, f"input {tensor.name!r} has the unknown datatype {tensor.datatype!r}")
     try:
-        array = np.array(tensor.data)
-    except (ValueError, OverflowError, RecursionError):
+        cells = flat(cast("list[Any]", data) if type(data) is list else [data])[0]
+    except ValueError:
         raise Refusal(400, f"input {tensor.name!r}: data is not a regular array") from None
-    given, wanted = array.dtype.kind, _DTYPES[tensor.datatype].kind
-    fits = (
-        given == wanted
-        or (wanted == "f" and given in "iu")
-        or (wanted in "iu" and given in "iu")
-        or not array.size
-    )
-    if not fits:
+    types = set(map(type, cells))
+    if tensor.datatype == "BYTES":
+        if not types <= _TEXTS:
+            _refuse_ragged(tensor, types)
+            raise Refusal(400, f"input {tensor.name!r} is of type BYTES and must hold texts")
+        array = np.empty(len(cells), dtype=object)
+        array[:] = cells
+        return array
+    dtype = _DTYPES[tensor.datatype]
+    accepted = _ACCEPTED[dtype.kind]
+    wanted = _DTYPES.get(spec.datatype, dtype)
+    if accepted is _INTEGERS and wanted.kind == "f" and type(None) in types:
+        accepted, dtype = _FLOATS - {float}, wanted
+    if not types <= accepted:
+        _refuse_ragged(tensor, types)
         raise Refusal(400, f"input {tensor.name!r} is of type {tensor.datatype}, and its data is not")
-    return array.ravel()
+    if accepted is _FLOATS and wanted.kind == "f":
+        dtype = wanted
+    return _numbers(tensor, cells, dtype)
+
+
+def _numbers(tensor: RequestTensor, cells: list[Any], dtype: Any) -> Any:
+    try:
+        array = np.array(cells, dtype=dtype)
+    except OverflowError:
+        raise Refusal(
+            400, f"input {tensor.name!r} holds a number that does not fit {tensor.datatype}"
+        ) from None
+    if dtype.kind == "f" and dtype.itemsize < 8:
+        values = array.tolist()
+        # JSON has no infinity, so one in the array is a number that was too large.
+        if math.inf in values or -math.inf in values:
+            raise Refusal(400, f"input {tensor.name!r} holds a number that does not fit {dtype.name}")
+    return array
+
+
+def _refuse_ragged(tensor: RequestTensor, types: set[type]) -> None:
+    if list in types:
+        raise Refusal(400, f"input {tensor.name!r}: data is not a regular array")
 
 
 def _from_binary(tensor: RequestTensor, data: memoryview, count: int) -> Any:
@@ -263,6 +333,8 @@ def _fitted(array: Any, tensor: RequestTensor, spec: TensorSpec, shape: tuple[in
         raise Refusal(
             400, f"input {tensor.name!r} has the shape {list(tensor.shape)} and {array.size} values"
         )
+    if not array.size and shape[0]:
+        raise Refusal(400, f"input {tensor.name!r} holds no values")
     given = array.dtype
     if spec.datatype == "BYTES" or given.kind == "O":
         if spec.datatype != "BYTES" or given.kind != "O":
@@ -283,3 +355,43 @@ def _fitted(array: Any, tensor: RequestTensor, spec: TensorSpec, shape: tuple[in
 
 def _type_refused(tensor: RequestTensor, spec: TensorSpec) -> Refusal:
     return Refusal(400, f"input {tensor.name!r} must be of type {spec.datatype}, not {tensor.datatype}")
+
+
+def _check_request(parameters: RequestParameters) -> None:
+    if parameters.content_type not in _PLAIN:
+        raise _not_read(parameters.content_type)
+    if parameters.sequence_id or parameters.sequence_start or parameters.sequence_end:
+        raise Refusal(400, "requests of a sequence are not answered: no state is kept between requests")
+
+
+def _check_input(tensor: RequestTensor, parameters: TensorParameters) -> None:
+    if parameters.shared_memory_region is not None:
+        raise _no_shared_memory(tensor.name)
+    kind = parameters.content_type
+    if kind not in _PLAIN and not (kind == "str" and tensor.datatype == "BYTES"):
+        raise _not_read(kind)
+
+
+def _check_output(name: str, parameters: TensorParameters) -> None:
+    if parameters.shared_memory_region is not None:
+        raise _no_shared_memory(name)
+    if parameters.classification:
+        raise Refusal(
+            400,
+            f"output {name!r}: classification is not offered",
+            hint="ask for the output `probabilities`, where the model gives it",
+        )
+    if parameters.content_type not in (*_PLAIN, "str"):
+        raise _not_read(parameters.content_type)
+
+
+def _not_read(kind: str | None) -> Refusal:
+    return Refusal(
+        400,
+        f"the content_type {kind!r} is not read",
+        hint="send numbers under their datatype and texts as BYTES, without content_type",
+    )
+
+
+def _no_shared_memory(name: str) -> Refusal:
+    return Refusal(400, f"{name!r}: shared memory is not read", hint="send the data in the request")

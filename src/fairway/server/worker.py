@@ -21,13 +21,14 @@ import msgspec
 import uvicorn
 import uvloop
 
-from fairway.author import redaction
+from fairway.author import redaction, tracebacks
 from fairway.server.app import Application, Service
 from fairway.server.control import Control
 from fairway.server.gate import Gate
 from fairway.server.protocol import BoundedProtocol
 from fairway.spec.endpoint import WorkerSpec
 from fairway.spec.errors import FairwayError
+from fairway.spec.text import legible, shortened
 from fairway.stores import FileArtifacts
 
 _IDLE_CHECK = 0.05
@@ -141,6 +142,7 @@ class Worker:
             ws="none",
             lifespan="off",
             log_config=None,
+            log_level="error",  # anybody may send what is no HTTP, as often as they like
             access_log=False,
             server_header=False,
             date_header=False,
@@ -172,9 +174,8 @@ class Worker:
 
 def _said(error: Exception) -> str:
     if isinstance(error, FairwayError):
-        return redaction.live().text(error.message)
-    text = redaction.live().text(str(error))
-    return f"{type(error).__name__}: {' '.join(text.split())}"[:500]
+        return legible(redaction.live().text(error.message))
+    return legible(shortened(redaction.live().text(tracebacks.said(error)), 500))
 
 
 def main(arguments: list[str]) -> int:

@@ -25,6 +25,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag="artifact", omit_d
         note: what a person should see at a glance, such as "float64 (569, 30)".
         inline: the content itself when it is small (at most `INLINE_LIMIT` bytes); then no file exists.
         files: whether `digest` names a manifest of files rather than one file.
+        code: digest of a manifest of the project's source files that reading the content needs; empty when it needs none.
+        refers: code of the project that the content names and does not hold, each as "module:name", sorted.
     """
 
     format: str
@@ -34,6 +36,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag="artifact", omit_d
     note: str = ""
     inline: bytes | None = None
     files: bool = False
+    code: str = ""
+    refers: tuple[str, ...] = ()
 
 
 class RefData(msgspec.Struct, frozen=True, tag="ref", omit_defaults=True):
@@ -67,6 +71,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The files of an artifact, sorted by path; the artifact's digest covers its encoding."""
 
     files: tuple[FileEntry, ...]
+
+
+def sources_of(artifact: Artifact) -> Artifact:
+    """The folder of source files that an artifact with `code` needs, as an artifact itself."""
+    return Artifact(format="folder", digest=artifact.code, size=0, files=True)
 
 
 def walk(node: Node) -> Iterator[Artifact | RefData]:

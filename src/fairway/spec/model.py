@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from fairway.spec.artifact import Artifact
+from fairway.spec.artifact import Artifact, FileEntry
 from fairway.spec.evaluation import Evaluation
 
 Datatype = Literal[
@@ -33,6 +33,40 @@ class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[int, ...] = (-1,)
 
 
+FeatureKind = Literal["", "category", "datetime", "date", "time", "duration", "period"]
+"""What the values of a feature mean, where the element type does not say it; "" is a plain value."""
+
+
+class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
+    """What must be known of one column, beside its element type, to give a model the column it was trained on.
+
+    It is read from the whole sample, so a request never decides it.
+
+    Attributes:
+        name: the column, or the input where the sample had no columns.
+        kind: dates, times, durations and periods are texts in ISO 8601 in a request; a category is one of `categories`.
+        dtype: the column's type in its table library, such as "datetime64[us, Europe/Berlin]" or "Int64"; of a category,
+            the type of the categories. Empty for the type that the library gives such values by itself.
+        categories: all categories in the order of their codes.
+        ordered: whether the categories have an order.
+        unknown: what happens to a value that is no category: it becomes a missing one, is kept as it is for the model to
+            judge, or is refused because the model fails on it.
+        nullable: whether the sample has missing values in this column, so that requests may have them too.
+        blank: whether a missing value of a column of objects is None rather than NaN.
+        label: the column's name where it is a number.
+    """
+
+    name: str
+    kind: FeatureKind = ""
+    dtype: str = ""
+    categories: tuple[str | int | float | bool, ...] = ()
+    ordered: bool = False
+    unknown: Literal["missing", "kept", "refused"] = "missing"
+    nullable: bool = False
+    blank: bool = False
+    label: int | None = None
+
+
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """What a model takes and gives.
 
@@ -43,6 +77,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
             second dimension of the one input.
         outputs: the first output is the prediction itself; a classifier's probabilities follow as "probabilities".
         classes: a classifier's labels as JSON values, in the order of the probabilities.
+        features: of the columns of which more must be known than their element type.
+        table: the library of the sample's table, "pandas" or "polars"; empty when the sample was no such table.
     """
 
     layout: Literal["tensor", "columns"]
@@ -50,6 +86,8 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     outputs: tuple[TensorSpec, ...]
     columns: tuple[str, ...] = ()
     classes: tuple[str | int | float | bool, ...] = ()
+    features: tuple[Feature, ...] = ()
+    table: str = ""
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +130,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
         compile_note: why there is no compiled form, or how close it came ("max difference 2e-7").
         samples: up to 32 input rows with the outputs the model gave, format "samples".
         framework: such as "scikit-learn 1.9.1".
+        sources: the project's source files that travel with the model, `artifact.code` by name.
+        inside: classes and functions of the project that travel in the model's own content, by name.
     """
 
     name: str
@@ -106,6 +146,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     description: str = ""
     gates: Gates = Gates()
     aliases: tuple[str, ...] = ()
+    sources: tuple[FileEntry, ...] = ()
+    inside: tuple[str, ...] = ()
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):

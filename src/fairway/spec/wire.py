@@ -4,12 +4,15 @@ A frame is a four-byte big-endian length and a MessagePack message of one of the
 a Unix socket on this machine and over a WebSocket from a pod. A host relays what its children say, adding who said it.
 """
 
+from typing import cast
+
 import msgspec
 
 from fairway.spec.artifact import Artifact, Node
 from fairway.spec.model import ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import Failure, MetricPoint, StepResult, StepSpec, Usage
+from fairway.spec.text import legible
 
 PROTOCOL = 1
 MAX_FRAME = 64 * 2**20
@@ -26,13 +29,20 @@ class Bind(msgspec.Struct, frozen=True, kw_only=True, tag="bind"):
     """Engine to host: turn a pipeline's command-line texts into values.
 
     Attributes:
-        texts: what was typed, by parameter; a bool flag gives "true" or "false".
+        texts: what was typed, by parameter, as `typed` gives it; a bool flag gives "true" or "false".
         config: path of a JSON or TOML file with further values; what was typed wins.
     """
 
     pipeline: str
-    texts: dict[str, list[str]]
+    texts: dict[str, list[bytes]]
     config: str = ""
+
+    def words(self) -> dict[str, list[str]]:
+        """The texts as they were typed."""
+        return {
+            name: [text.decode("utf-8", "surrogatepass") for text in texts]
+            for name, texts in self.texts.items()
+        }
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
@@ -84,11 +94,17 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     trusted: bool = False
 
 
+class Identify(msgspec.Struct, frozen=True, kw_only=True, tag="identify"):
+    """Engine to host: digests of the project's code of these names, which stored values refer to."""
+
+    names: tuple[str, ...]
+
+
 class Quit(msgspec.Struct, frozen=True, tag="quit"):
     """Engine to host: no more work; end every child and exit."""
 
 
-ToHost = Bind | Start | Stop | Answer | Quit
+ToHost = Bind | Start | Stop | Answer | Identify | Quit
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
@@ -107,6 +123,12 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True, tag="bound"):
     parameters: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
     shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     failure: Failure | None = None
+
+
+class Identified(msgspec.Struct, frozen=True, kw_only=True, tag="identified"):
+    """Host to engine: the digest of each name, as the code is now; empty for code that cannot be found."""
+
+    digests: dict[str, str]
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
@@ -202,7 +224,7 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
     message: msgspec.Raw
 
 
-FromHost = Described | Bound | Started | Log | Exited | Said
+FromHost = Described | Bound | Identified | Started | Log | Exited | Said
 
 
 _to_host = msgspec.msgpack.Decoder(ToHost)
@@ -225,8 +247,30 @@ def revealed(content: bytes) -> Revealed | None:
 
 def frame(message: ToHost | FromHost | FromChild) -> bytes:
     """A message as it goes over the wire: its length and its encoding."""
-    data = _encoder.encode(message)
+    try:
+        data = _encoder.encode(message)
+    except UnicodeEncodeError:
+        data = _encoder.encode(_legible(msgspec.to_builtins(message, builtin_types=(bytes,))))
     return len(data).to_bytes(4, "big") + data
+
+
+def typed(texts: dict[str, list[str]]) -> dict[str, list[bytes]]:
+    """What was typed on a command line, as bytes, since it may hold a file name that is no UTF-8."""
+    return {
+        name: [text.encode("utf-8", "surrogatepass") for text in written] for name, written in texts.items()
+    }
+
+
+def _legible(tree: object) -> object:
+    """The content of a message with an escape for each character that UTF-8 does not have."""
+    if isinstance(tree, str):
+        return legible(tree)
+    if isinstance(tree, dict):
+        pairs = cast("dict[object, object]", tree)
+        return {_legible(key): _legible(item) for key, item in pairs.items()}
+    if isinstance(tree, list | tuple):
+        return [_legible(item) for item in cast("list[object]", tree)]
+    return tree
 
 
 class FrameTooLarge(ValueError):

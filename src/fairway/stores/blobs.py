@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fairway import confined
-from fairway.spec.artifact import Artifact
+from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.stores import folders
 from fairway.stores.durable import begin_writing, make_folders, sync, sync_folder, temporary_name, write_all
@@ -237,6 +237,8 @@ class FileArtifacts:
 
     def holds(self, artifact: Artifact) -> bool:
         """Whether all content of an artifact is here; what was found damaged is not. It is not read."""
+        if artifact.code and not self.holds(sources_of(artifact)):
+            return False
         if artifact.inline is not None:
             return True
         if not artifact.files:

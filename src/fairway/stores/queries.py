@@ -31,6 +31,10 @@ class CacheHit(msgspec.Struct, kw_only=True):
     outputs: tuple[Artifact, ...] = ()
 
 
+_DIGITS = 18
+"""More of them no version has, and no column of the database holds."""
+
+
 def run_names(db: sqlite3.Connection, prefix: str) -> list[str]:
     """Names of runs that start with `prefix`, newest first."""
     sql = "SELECT name FROM run WHERE substr(name, 1, ?) = ? ORDER BY seq DESC"
@@ -145,9 +149,10 @@ def resolve(db: sqlite3.Connection, reference: str) -> ModelVersion:
         if mark in reference:
             model, separator, rest = reference.partition(mark)
             break
-    if (separator and not rest) or (separator == ":" and not rest.isdecimal()):
+    if (separator and not rest) or (separator == ":" and not (rest.isdecimal() and len(rest) <= _DIGITS)):
         raise UsageError(
-            f"{reference!r} does not name a version", hint='write "churn", "churn:3" or "churn@champion"'
+            f"{reference[:100]!r} does not name a version",
+            hint='write "churn", "churn:3" or "churn@champion"',
         )
     number = alias(db, model, rest) if separator == "@" else whole_number(rest) or 0
     found = version(db, model, number) if number or not separator else None

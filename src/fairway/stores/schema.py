@@ -109,7 +109,9 @@ def apply(connection: sqlite3.Connection, event: Event) -> None:
     change = _CHANGES.get(type(event.body))
     if change is not None:
         change(connection.execute, event, event.body)
-    digests = [(artifact.digest,) for artifact in _artifacts(event.body) if artifact.inline is None]
+    found = list(_artifacts(event.body))
+    digests = [(artifact.digest,) for artifact in found if artifact.inline is None]
+    digests += [(artifact.code,) for artifact in found if artifact.code]
     if digests:
         connection.executemany("INSERT OR IGNORE INTO ref VALUES(?)", digests)
 

@@ -5,10 +5,11 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from fairway.author import code
+from fairway.author import code, redaction
 
 BASE = """
 RATE = 0.5
@@ -140,3 +141,139 @@ def test_installed_packages_do_not_count(parts: Parts) -> None:
 
 def test_a_callable_without_source_counts_by_what_it_is() -> None:
     assert set(code.parts(len)) == {"function ?"}
+
+
+def changes(parts: Parts, text: str, old: str, new: str) -> set[str]:
+    """Names of the parts that an edit changes, adds or takes away."""
+    assert old in text
+    before, after = parts(text), parts(text.replace(old, new))
+    return {name for name in before | after if before.get(name) != after.get(name)}
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("import colorsys\ncolorsys.limit = 5\ndef task(x): return x", "= 5", "= 6"),
+        ("import random\nrandom.seed(1)\ndef task(x): return x", "seed(1)", "seed(2)"),
+        (
+            "import colorsys\ndef mine(s): return 1\ncolorsys.unseen = mine\ndef task(x): return x",
+            "return 1",
+            "return 2",
+        ),
+        (
+            "import colorsys\ndef mine(s): return 1\ncolorsys.odd = mine\ndef task(x): return colorsys.odd(x)",
+            "return 1",
+            "return 2",
+        ),
+        ("def set_up():\n    return 1\n\nset_up()\ndef task(x): return x", "return 1", "return 2"),
+        ("def task(x): return task.limit\n\ntask.limit = 3", "limit = 3", "limit = 4"),
+        (
+            "class Meta(type):\n    RATE = 1\nclass Net(metaclass=Meta): pass\ndef task(x): return Net()",
+            "RATE = 1",
+            "RATE = 2",
+        ),
+        (
+            "import threading\nclass Kept:\n    RATE = 1\nKEPT = threading.local()\nKEPT.it = Kept()\ndef task(x): return KEPT",
+            "RATE = 1",
+            "RATE = 2",
+        ),
+        ("TABLE = [lambda x: x + 1]\ndef task(x): return TABLE[0](x)", "x + 1", "x + 2"),
+        (
+            "def task(x):\n    import importlib\n    return importlib.import_module('project')\nUNUSED = 1",
+            "UNUSED = 1",
+            "UNUSED = 2",
+        ),
+        (
+            "import sys\ndef task(x): return sys.modules['project'].UNUSED\nUNUSED = 1",
+            "UNUSED = 1",
+            "UNUSED = 2",
+        ),
+        ("def task(x): return globals()['UNUSED']\nUNUSED = 1", "UNUSED = 1", "UNUSED = 2"),
+    ],
+)
+def test_what_is_reached_in_a_roundabout_way_counts(parts: Parts, text: str, old: str, new: str) -> None:
+    assert changes(parts, text, old, new)
+
+
+@pytest.mark.parametrize(
+    ("text", "old", "new"),
+    [
+        ("def task(x): return x\nif __name__ == '__main__':\n    print(1)", "print(1)", "print(2)"),
+        (
+            "import importlib\ndef task(x): return importlib.import_module('json')\nUNUSED = 1",
+            "UNUSED = 1",
+            "UNUSED = 2",
+        ),
+        (
+            "import functools\n@functools.cache\ndef helper(x): return x\ndef task(x): return helper(x)\nUNUSED = 1",
+            "UNUSED = 1",
+            "UNUSED = 2",
+        ),
+    ],
+)
+def test_what_is_not_reached_does_not_count(parts: Parts, text: str, old: str, new: str) -> None:
+    assert not changes(parts, text, old, new)
+
+
+def test_an_implementation_for_a_type_is_a_part_of_its_own(parts: Parts) -> None:
+    text = """
+    import functools
+
+    @functools.singledispatch
+    def size(x): return 0
+
+    @size.register
+    def of_int(x: int): return x + 1
+
+    def task(x): return size(x)
+    """
+    assert changes(parts, text, "x + 1", "x + 2") == {"helper of_int"}
+
+
+def test_names_of_code_are_those_of_the_project_alone(parts: Parts) -> None:
+    parts(BASE)
+    project = sys.modules["project"]
+    assert code.names([project.Net, project.helper, dict, Path, project]) == (
+        "project:",
+        "project:Net",
+        "project:helper",
+    )
+
+
+def test_a_name_that_nobody_has_any_more_has_no_digest(parts: Parts) -> None:
+    parts(BASE)
+    assert code.digest("project:Net")
+    assert code.digest("nowhere:Net") == ""
+
+
+def test_a_compiled_module_of_the_project_counts_by_its_content(
+    parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = tmp_path / "fast.so"
+    module = ModuleType("fast")
+    module.__file__ = str(compiled)
+    monkeypatch.setitem(sys.modules, "fast", module)
+    text = "import fast\n\ndef task(x):\n    return getattr(fast, 'work')(x)\n"
+    compiled.write_bytes(b"one")
+    before = parts(text)
+    compiled.write_bytes(b"two")
+    assert before["module fast"] != parts(text)["module fast"]
+
+
+def test_an_environment_variable_that_code_names_counts_unless_it_is_secret(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """
+    import os
+    def task(x): return os.environ["REGION"] + os.getenv("ABSENT", "") + os.environ["SHOP_TOKEN"]
+    """
+    monkeypatch.setenv("REGION", "north")
+    monkeypatch.setenv("SHOP_TOKEN", "a-long-secret-of-nobody")
+    redaction.refresh()
+    before = parts(text)
+    assert {"variable REGION", "variable ABSENT"} <= set(before)
+    assert "variable SHOP_TOKEN" not in before
+    monkeypatch.setenv("UNRELATED", "1")
+    assert parts(text) == before
+    monkeypatch.setenv("REGION", "south")
+    assert {name for name in before if parts(text)[name] != before[name]} == {"variable REGION"}

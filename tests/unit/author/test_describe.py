@@ -1,10 +1,13 @@
 """A project file is imported under its own name, and one that cannot be says what to do about it."""
 
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from fairway.author import describe
+from fairway.author import code, describe
+from fairway.author.ref import Ref
+from fairway.spec.artifact import Artifact
 from fairway.spec.errors import UsageError
 
 
@@ -35,3 +38,14 @@ def test_what_is_no_python_file_is_refused(tmp_path: Path) -> None:
         describe.load(str(tmp_path / "notes.txt"))
     with pytest.raises(UsageError, match="there is no file"):
         describe.load(str(tmp_path / "missing.py"))
+
+
+def test_a_model_that_a_file_names_at_its_top_is_not_loaded_to_describe_the_file() -> None:
+    def load() -> object:
+        raise AssertionError("it was loaded")
+
+    module = ModuleType("holder")
+    vars(module)["model"] = Ref(Artifact(format="none", digest="", size=0), load)
+    assert describe.declared(module) == ({}, {}, {})
+    exec("def uses():\n    return model.predict(1)", vars(module))
+    assert code.parts(vars(module)["uses"])

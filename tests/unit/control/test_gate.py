@@ -1,4 +1,5 @@
 import asyncio
+import sqlite3
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -6,9 +7,11 @@ import msgspec
 import pytest
 from starlette.requests import Request
 
+from fairway.control import api
 from fairway.control.gate import BODY_LIMIT, Gate
 from fairway.control.routes import Entry, application, body, check, openapi, public_paths
-from fairway.spec.errors import FairwayError, NotFound
+from fairway.spec.errors import FairwayError, NotFound, UsageError
+from fairway.stores import queries
 
 TOKEN = "t" * 64
 HOST = (b"host", b"127.0.0.1:7700")
@@ -152,7 +155,7 @@ def test_bodies_are_json_and_bounded() -> None:
     assert ask("/echo", HOST, AUTHORIZED, method="POST", chunks=(b"{}",))[0] == 400
     declared = (b"content-length", str(BODY_LIMIT + 1).encode())
     assert ask("/echo", *sent, declared, method="POST")[0] == 413
-    assert ask("/echo", *sent, (b"content-length", b"-1"), method="POST")[0] == 413
+    assert ask("/echo", *sent, (b"content-length", b"-1"), method="POST")[0] == 400
     large = (b'{"text":"' + b"a" * BODY_LIMIT, b'"}')
     assert ask("/echo", *sent, method="POST", chunks=large)[0] == 413
 
@@ -193,3 +196,43 @@ def test_the_description_names_every_route() -> None:
     assert described["paths"]["/echo"]["post"]["security"] == [{"token": []}]
     assert described["paths"]["/healthz"]["get"]["security"] == []
     assert described["paths"]["/echo"]["post"]["summary"] == "The text again."
+
+
+@pytest.mark.parametrize("length", [b"0" * 5000 + b"7", b"9" * 5000, b"-1", b"1e3"])
+def test_a_length_that_is_no_number_of_bytes_is_refused(length: bytes) -> None:
+    status, _, headers = ask("/echo", HOST, AUTHORIZED, JSON, (b"content-length", length), method="POST")
+    assert (status, headers[b"connection"]) == (400, b"close")
+
+
+def test_a_host_may_be_written_in_capitals() -> None:
+    assert ask("/healthz", (b"host", b"LOCALHOST:7700"))[0] == 200
+
+
+@pytest.mark.parametrize("limit", ["0" * 5000 + "7", "9" * 5000, "000000001" + "0" * 5000, "-1", ""])
+def test_a_number_of_thousands_of_digits_is_refused_in_a_sentence(limit: str) -> None:
+    request = Request({"type": "http", "query_string": f"limit={limit}".encode(), "headers": []})
+    with pytest.raises(UsageError, match="limit is a number from 1 to 1000") as refused:
+        api._number(request, "limit", 50, 1000)
+    assert len(refused.value.message) < 200
+
+
+def test_errors_in_the_log_are_bounded(capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(300):
+        assert ask("/broken/how", HOST, AUTHORIZED)[0] == 500
+    assert capsys.readouterr().err.count('"level"') <= 110
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "0" * 5000 + "1", str(2**64)])
+def test_a_version_of_thousands_of_digits_is_refused_in_a_sentence(number: str) -> None:
+    with (
+        sqlite3.connect(":memory:") as database,
+        pytest.raises(UsageError, match="does not name a version") as refused,
+    ):
+        queries.resolve(database, f"churn:{number}")
+    assert len(refused.value.message) < 200
+
+
+@pytest.mark.parametrize("revision", [b"-1", b"9223372036854775808", b"1" * 5000])
+def test_a_revision_that_none_can_have_is_refused(revision: bytes) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.json.decode(b'{"revision": %s}' % revision, type=api.RollbackRequest)

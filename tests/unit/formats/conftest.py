@@ -1,6 +1,7 @@
 """A store of one value in a temporary folder, as the tests of formats need it."""
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import pytest
 
 from fairway.formats import Encoded, decode, encode
+
+sys.path.insert(0, str(Path(__file__).parent / "table"))
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 

@@ -1,4 +1,5 @@
 import asyncio
+import gzip
 import sys
 from typing import Any
 
@@ -31,6 +32,8 @@ class Counted:
 class Service:
     """Answers, refuses, breaks, or its client leaves."""
 
+    name = "toy"
+    number = "3"
     runtime = samples = "none"
 
     def routes(self) -> dict[str, Route]:
@@ -38,11 +41,14 @@ class Service:
             return as_json({"n": len(await request.body())})
 
         async def fail(request: Request) -> Answer:
-            raise {"/refuse": Refusal(409, "no"), "/break": KeyError("x"), "/leave": ClientGone()}[
-                request.path
-            ]
+            raise {
+                "/refuse": Refusal(409, "no"),
+                "/break": KeyError("x"),
+                "/leave": ClientGone(),
+                "/memory": MemoryError(),
+            }[request.path]
 
-        paths = {"/answer": answer, "/refuse": fail, "/break": fail, "/leave": fail}
+        paths = {"/answer": answer, "/refuse": fail, "/break": fail, "/leave": fail, "/memory": fail}
         return {path: Route(path[1:], {"POST": handler, "GET": handler}) for path, handler in paths.items()}
 
 
@@ -91,7 +97,9 @@ def ask(
         ("/refuse", "POST", 409, "refuse"),
         ("/break", "POST", 500, "break"),
         ("/answer", "DELETE", 405, "answer"),
-        ("/answer/", "POST", 404, "none"),
+        ("/answer/", "POST", 200, "answer"),
+        ("/answer//", "POST", 404, "none"),
+        ("//answer", "POST", 404, "none"),
         ("/livez", "GET", 200, "live"),
     ],
 )
@@ -126,10 +134,42 @@ def test_a_client_that_left_is_counted_and_gets_nothing() -> None:
     assert seen == [("leave", 499)]
 
 
-def test_a_compressed_body_is_refused_by_its_header_and_not_by_its_bytes() -> None:
-    status, body, headers, _ = ask("/answer", "POST", (b"content-encoding", b"gzip"))
-    assert status == 415
-    assert b"Content-Encoding" in body
+def test_a_request_that_memory_does_not_suffice_for_is_refused_and_may_come_again() -> None:
+    status, body, headers, seen = ask("/memory")
+    assert (status, seen) == (503, [("memory", 503)])
+    assert b"not enough memory" in body
+    assert (headers[b"retry-after"], headers[b"connection"]) == (b"1", b"close")
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/v2/models/other/infer", "unknown model 'other'; this endpoint serves 'toy'"),
+        ("/v2/models/toy/versions/9/infer", "model 'toy' has no version '9' here; this endpoint serves 3"),
+        ("/v2/models/toy/nothing", "there is nothing at '/v2/models/toy/nothing'"),
+        ("/nothing", "there is nothing at '/nothing'"),
+    ],
+)
+def test_an_unknown_model_a_version_and_a_path_are_told_apart(path: str, said: str) -> None:
+    status, body, _, _ = ask(path)
+    assert (status, said in body.decode()) == (404, True)
+
+
+def test_an_answer_is_compressed_where_its_client_asks_for_that() -> None:
+    _, body, headers, _ = ask("/answer", "POST", (b"accept-encoding", b"gzip"), whole=True)
+    assert headers[b"content-encoding"] == b"gzip"
+    assert gzip.decompress(body) == b'{"n":3}'
+    assert ask("/answer", "POST", (b"accept-encoding", b"gzip, deflate"))[1] == b'{"n":3}'
+
+
+def test_a_host_may_be_written_in_capitals() -> None:
+    assert ask("/answer", host=b"H")[0] == 200
+
+
+def test_an_unknown_compression_is_refused_by_its_header_and_not_by_its_bytes() -> None:
+    status, body, headers, _ = ask("/answer", "POST", (b"content-encoding", b"br"))
+    assert (status, headers[b"accept-encoding"]) == (415, b"gzip, deflate")
+    assert b"gzip or deflate" in body
     assert headers[b"connection"] == b"close", "its bytes may still be on the way"
     assert ask("/answer", "POST", (b"content-encoding", b"Identity"))[0] == 200
 

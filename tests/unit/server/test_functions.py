@@ -1,6 +1,7 @@
 """What the annotations of an endpoint's function let in, and how its answers are written."""
 
 import json
+from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
@@ -11,8 +12,14 @@ import polars as pl
 import pytest
 
 from fairway.author.endpoint import Endpoint
-from fairway.server import functions
+from fairway.server import results
 from fairway.server.answers import Refusal
+from fairway.server.parameters import Field
+from fairway.server.schemas import schema_of
+
+
+def converted(annotation: Any, given: Any, name: str = "rows") -> Any:
+    return Field(name, annotation, True).converted(json.dumps(given).encode())
 
 
 @pytest.mark.parametrize(
@@ -29,7 +36,7 @@ from fairway.server.answers import Refusal
     ],
 )
 def test_an_array_has_the_element_type_of_its_annotation(annotation: Any, given: Any, wanted: Any) -> None:
-    seen: Any = functions._converted(annotation, given)
+    seen: Any = converted(annotation, given)
     assert seen.dtype == wanted.dtype
     assert np.array_equal(seen, wanted)
 
@@ -42,6 +49,11 @@ def test_an_array_has_the_element_type_of_its_annotation(annotation: Any, given:
         (npt.NDArray[np.float32], None),
         (npt.NDArray[np.int64], [1.5]),
         (np.ndarray, [[1, 2], [3]]),
+        (npt.NDArray[np.float32], ["x" * 1000, *["a"] * 100]),
+        (np.ndarray, ["x" * 100_000, *["a"] * 1000]),
+        (np.ndarray, ["x" * 1000, *[1] * 1000]),
+        (pd.DataFrame, [{f"k{number}": 1} for number in range(1000)]),
+        (pd.DataFrame, [[1] * 1000, *[[1]] * 1000]),
         (np.ndarray, {"a": 1}),
         (np.ndarray, [{"a": 1}]),
         (pd.DataFrame, 3),
@@ -52,14 +64,14 @@ def test_an_array_has_the_element_type_of_its_annotation(annotation: Any, given:
 )
 def test_what_is_no_such_array_or_frame_is_refused(annotation: Any, given: Any) -> None:
     with pytest.raises(Refusal) as refused:
-        functions._converted(annotation, given, "rows")
+        converted(annotation, given)
     assert refused.value.status == 400
     assert "field 'rows'" in str(refused.value)
 
 
 @pytest.mark.parametrize("given", [[{"a": 1}], {"a": 1}, [[1]]])
 def test_a_frame_is_read_from_rows(given: Any) -> None:
-    seen: Any = functions._converted(pd.DataFrame, given)
+    seen: Any = converted(pd.DataFrame, given)
     assert seen.to_numpy().tolist() == [[1]]
 
 
@@ -75,12 +87,17 @@ def test_a_frame_is_read_from_rows(given: Any) -> None:
     ],
 )
 def test_tables_are_answered_as_rows_and_columns_as_lists(answer: Any, text: Any) -> None:
-    assert json.loads(functions._encoded(answer).body) == text
+    assert json.loads(results.encoded(answer)) == text
+
+
+def test_a_decimal_is_read_as_it_was_written() -> None:
+    read = Field("x", Decimal, True).converted(b"12345678901234567890.12")
+    assert read == Decimal("12345678901234567890.12")
 
 
 def test_arrays_and_frames_are_described() -> None:
-    assert functions._schema(pd.DataFrame)["type"] == "array"
-    assert functions._schema(npt.NDArray[np.float32])["type"] == ["array", "number"]
+    assert schema_of(pd.DataFrame)["type"] == "array"
+    assert schema_of(npt.NDArray[np.float32])["type"] == ["array", "number"]
 
 
 def test_limits_in_an_annotation_are_checked() -> None:
@@ -93,7 +110,7 @@ def test_limits_in_an_annotation_are_checked() -> None:
     one, several = (Endpoint(each, each.__name__, 1, False) for each in (plain, many))
     assert (one.batched, several.batched) == (False, True)
     for endpoint in (one, several):
-        assert functions._converted(endpoint.request_type, 1) == 1
-        assert functions._schema(endpoint.request_type)["minimum"] == 1
+        assert converted(endpoint.request_type, 1) == 1
+        assert schema_of(endpoint.request_type)["minimum"] == 1
         with pytest.raises(Refusal, match=">= 1"):
-            functions._converted(endpoint.request_type, 0)
+            converted(endpoint.request_type, 0)

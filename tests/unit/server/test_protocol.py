@@ -9,20 +9,25 @@ from typing import Any
 import pytest
 import uvicorn
 
-from fairway.server import protocol
+from fairway.server import protocol, unread
 from fairway.server.protocol import LEFT, WHOLE, BoundedProtocol
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 HEAD = b"POST / HTTP/1.1\r\nhost: a\r\n"
+LARGE = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n" % 2**24
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\nxx\r\n0\r\n"
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n"
 
 
 class App:
     """Answers with the number of bytes it was sent, as `how` says."""
 
+    server: uvicorn.Server
+
     def __init__(self) -> None:
         self.left: list[str] = []
         self.asked = 0
+        self.headers: list[tuple[bytes, bytes]] = []
         self.hold = asyncio.Event()
         self.hold.set()
 
@@ -36,7 +41,11 @@ class App:
             body, more = body + message["body"], message["more_body"]
         scope["extensions"][LEFT](self.left.append, scope["path"])
         await self.hold.wait()
-        await scope["extensions"][WHOLE](OK, b"%02d" % len(body), scope["path"] == "/close")
+        self.headers = list(scope["headers"])
+        if scope["path"] == "/large":
+            await scope["extensions"][WHOLE](LARGE, b"x" * 2**24, False)
+        else:
+            await scope["extensions"][WHOLE](OK, b"%02d" % len(body), scope["path"] == "/close")
 
 
 @pytest.fixture
@@ -64,6 +73,7 @@ def served(talk: Callable[[App, Talk], Awaitable[None]] | Any) -> App:
         config.load()
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
+        app.server = server
         await server.startup(sockets=[listening])
         reader, writer = await asyncio.open_connection(*listening.getsockname())
         try:
@@ -246,3 +256,144 @@ def test_a_large_body_after_a_small_head_is_not_taken_for_a_large_head() -> None
             await reader.readexactly(4)
 
     served(talk)
+
+
+def test_what_follows_a_body_never_becomes_a_header() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(CHUNKED + b"authorization: Bearer x\r\norigin: y\r\n\r\n" + post(3))
+        await reader.readexactly(2 * len(OK + b"\r\n02"))
+        assert [name for name, _ in app.headers] == [b"host", b"content-length"]
+
+    assert served(talk).asked == 2
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [b"x-%d: " + b"v" * 1000 + b"\r\n", b"v" * 1000],
+    ids=["many trailers", "one trailer without an end"],
+)
+def test_trailers_without_end_are_cut_off(piece: bytes) -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        app.hold.clear()
+        writer.write(CHUNKED + b"x: ")
+        sent = 0
+        try:
+            while sent < 64 * 2**20:
+                writer.write(piece * 64)
+                await writer.drain()
+                sent += len(piece) * 64
+        except ConnectionError:
+            pass
+        assert sent < 32 * 2**20
+
+    served(talk)
+
+
+def test_chunks_whose_extensions_never_end_are_cut_off() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n2;")
+        sent = 0
+        try:
+            while sent < 64 * 2**20:
+                writer.write(b"a" * 2**16)
+                await writer.drain()
+                sent += 2**16
+        except ConnectionError:
+            pass
+        assert sent < 32 * 2**20
+
+    served(talk)
+
+
+@pytest.mark.parametrize(
+    "wanted", [b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n", b"GET /large HTTP/1.0\r\nhost: a\r\n\r\n"]
+)
+def test_a_client_that_does_not_read_its_answer_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, wanted: bytes
+) -> None:
+    monkeypatch.setattr(unread, "TAKE_SECONDS", 0.3)
+    monkeypatch.setattr(unread, "_PAUSE", 0.1)
+
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(wanted)
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        await until(lambda: app.asked)
+        await until(lambda: not app.server.server_state.connections)
+
+    served(talk)
+
+
+def test_a_client_that_reads_slowly_gets_its_whole_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unread, "TAKE_SECONDS", 0.5)
+    monkeypatch.setattr(unread, "_PAUSE", 0.1)
+
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
+        left = len(LARGE) + 2 + 2**24
+        while left:
+            await asyncio.sleep(0.1)
+            left -= len(await reader.readexactly(min(left, 2**20)))
+
+    served(talk)
+
+
+def test_answers_that_nobody_reads_are_bounded_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unread, "_TOGETHER", 2**25)
+
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        lines = []
+        for _ in range(5):
+            lines.append(await asyncio.open_connection(*writer.get_extra_info("peername")))
+            lines[-1][0]._transport.pause_reading()  # type: ignore[attr-defined]
+            lines[-1][1].write(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
+        await until(lambda: app.asked == 5)
+        await until(lambda: len(app.server.server_state.connections) <= 3)
+        writer.write(post(3))
+        assert (await reader.read(4096)).endswith(b"03"), "who reads is not cut off"
+        for _, line in lines:
+            line.transport.abort()
+
+    served(talk)
+
+
+def test_requests_sent_ahead_without_end_end_the_connection() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        app.hold.clear()
+        writer.write(post(1) * 1000)
+        assert await reader.read() == b""
+
+    assert served(talk).asked == 1
+
+
+def test_one_connection_too_many_is_refused_and_a_quiet_one_makes_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "most_connections", lambda: 2)
+
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        where = writer.get_extra_info("peername")
+        app.hold.clear()
+        writer.write(post(1))
+        await until(lambda: app.asked == 1)
+        quiet, also = await asyncio.open_connection(*where)
+        third, line = await asyncio.open_connection(*where)
+        got = await third.read()
+        assert got.startswith(b"HTTP/1.1 503 ")
+        assert b"retry-after: 1" in got
+        monkeypatch.setattr(protocol, "_IDLE_SECONDS", 0.0)
+        fourth, other = await asyncio.open_connection(*where)
+        assert await quiet.read() == b""
+        app.hold.set()
+        other.write(post(7))
+        assert (await fourth.read(4096)).endswith(b"07")
+        assert (await reader.read(4096)).endswith(b"01"), "who has a request under way stays"
+        for one in (also, line, other):
+            one.close()
+
+    served(talk)
+
+
+async def until(fact: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not fact():
+            await asyncio.sleep(0.01)

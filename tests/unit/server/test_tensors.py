@@ -69,11 +69,16 @@ def test_one_column_may_come_with_a_second_dimension_of_one() -> None:
         (tensor([1, 2], []), "must have the shape"),
         (tensor([1, [2, 3]]), "not a regular array"),
         (tensor(["a", "b"]), "is of type FP32, and its data is not"),
-        (tensor([1, None]), "is of type FP32, and its data is not"),
+        (tensor([1, "x" * 1000]), "is of type FP32, and its data is not"),
+        (tensor([[[1], [2]], [3, 4]]), "not a regular array"),
+        (tensor([[["a"]], "b"], datatype="BYTES"), "not a regular array"),
+        (tensor([1, None], datatype="BOOL"), "is of type BOOL, and its data is not"),
+        (tensor([1, 1e39]), "a number that does not fit float32"),
+        (tensor([1, 70000], datatype="UINT16"), "a number that does not fit UINT16"),
+        (tensor([[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]), "not a regular array"),
         (tensor([True, False]), "is of type FP32, and its data is not"),
         (tensor(None), "has no data"),
         (tensor([1, 2], datatype="FP8"), "unknown datatype 'FP8'"),
-        (tensor([1, 2], datatype="FP16"), "as binary data only"),
         (tensor(["a", "b"], datatype="BYTES"), "must be of type FP32, not BYTES"),
         (tensor([1, 2], datatype="BYTES"), "must hold texts"),
         (tensor([1, 2], name="z"), "unknown input 'z'; the model takes x"),
@@ -84,6 +89,74 @@ def test_an_input_that_does_not_fit_is_refused_with_the_reason(given: dict[str, 
         read(given)
     assert refused.value.status == 400
     assert said in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"content_type": "base64"}, "the content_type 'base64' is not read"),
+        ({"content_type": "str"}, "the content_type 'str' is not read"),
+        ({"shared_memory_region": "r", "shared_memory_byte_size": 8}, "shared memory is not read"),
+        ({"binary_data_size": 0}, "has data in JSON and in binary"),
+    ],
+)
+def test_a_parameter_of_an_input_that_cannot_be_obeyed_is_refused(parameters: Any, said: str) -> None:
+    with pytest.raises(Refusal) as refused:
+        read({**tensor([1, 2]), "parameters": parameters})
+    assert (refused.value.status, said in refused.value.message) == (400, True)
+
+
+def test_parameters_that_say_what_holds_anyway_or_mean_nothing_here_are_taken() -> None:
+    plain = {"content_type": "np", "own": {"x": [1]}}
+    assert read({**tensor([1, 2]), "parameters": plain})["x"].tolist() == [[1, 2]]
+    text = {**tensor(["a"], [1], "BYTES"), "parameters": {"content_type": "str"}}
+    assert read(text, wants=(spec("BYTES", (-1,)),))["x"].tolist() == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({"content_type": "base64"}, "is not read"),
+        ({"sequence_id": 3}, "a sequence"),
+        ({"sequence_id": "a"}, "a sequence"),
+        ({"sequence_start": True}, "a sequence"),
+    ],
+)
+def test_a_parameter_of_a_request_that_cannot_be_obeyed_is_refused(parameters: Any, said: str) -> None:
+    request, rest = tensors.decode(
+        json.dumps({"inputs": [tensor([1, 2])], "parameters": parameters}).encode(), b""
+    )
+    with pytest.raises(Refusal, match=said):
+        tensors.inputs_of(request, rest, tensors.wanted_of(signature(spec())))
+
+
+def test_null_is_nan_in_a_tensor_of_numbers_and_none_in_one_of_texts() -> None:
+    for datatype in ("FP64", "FP32", "FP16", "INT64"):
+        given = read(tensor([1, None], datatype=datatype), wants=(spec("FP64"),))["x"]
+        assert given.dtype == np.float64
+        assert np.isnan(given).tolist() == [[False, True]]
+    texts = read(tensor(["a", None], [2], "BYTES"), wants=(spec("BYTES", (-1,)),))["x"]
+    assert texts.tolist() == ["a", None]
+    with pytest.raises(Refusal, match="its data is not"):
+        read(tensor([1, None], datatype="INT64"), wants=(spec("INT64"),))
+
+
+@pytest.mark.parametrize("datatype", ["FP16", "FP32", "FP64", "INT8", "INT64", "UINT8", "UINT64"])
+def test_numbers_of_every_datatype_come_in_json(datatype: Datatype) -> None:
+    assert read(tensor([1, 2], datatype=datatype), wants=(spec(datatype),))["x"].tolist() == [[1, 2]]
+
+
+def test_a_dimension_of_no_size_is_refused_whatever_the_other_says() -> None:
+    with pytest.raises(Refusal, match="holds no values"):
+        read(tensor([], [2**40, 0]), wants=(spec(shape=(-1, -1)),))
+
+
+def test_columns_may_be_inputs_of_their_own() -> None:
+    made = Signature(layout="tensor", inputs=(spec(),), outputs=(), columns=("a", "b"))
+    wanted = tensors.columns_of(made)
+    parts = [tensor([3, 4], [2, 1], name="b"), tensor([1, 2], [2], "INT64", name="a")]
+    request, rest = tensors.decode(json.dumps({"inputs": parts}).encode(), b"")
+    assert tensors.stacked(tensors.inputs_of(request, rest, wanted), made)["x"].tolist() == [[1, 3], [2, 4]]
 
 
 def test_free_dimensions_take_any_size_but_no_negative_one() -> None:
@@ -169,7 +242,7 @@ def test_binary_texts_that_lie_are_refused(raw: bytes) -> None:
         read(given, wants=(spec("BYTES", (-1,)),), rest=raw)
 
 
-@pytest.mark.parametrize("length", [b"-1", b"x", b"99999", b"1e1"])
+@pytest.mark.parametrize("length", [b"-1", b"x", b"99999", b"1e1", b"0" * 5000 + b"9"])
 def test_a_length_of_the_json_part_that_lies_is_refused(length: bytes) -> None:
     with pytest.raises(Refusal, match="does not fit the body"):
         tensors.decode(b'{"inputs": []}', length)
@@ -214,6 +287,10 @@ def test_chosen_outputs_come_in_the_order_and_the_encoding_that_was_asked_for() 
     assert answer.body.endswith(np.array([0.25, 0.75], dtype="<f4").tobytes())
     with pytest.raises(Refusal, match="unknown output 'q'; the model gives label, p"):
         outputs_for({"outputs": [{"name": "q"}]})
+    with pytest.raises(Refusal, match="output 'p' is asked for twice"):
+        outputs_for({"outputs": [{"name": "p"}, {"name": "p"}]})
+    with pytest.raises(Refusal, match="classification is not offered"):
+        outputs_for({"outputs": [{"name": "p", "parameters": {"classification": 1}}]})
 
 
 def test_all_outputs_are_binary_when_the_request_says_so() -> None:

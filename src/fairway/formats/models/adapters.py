@@ -4,7 +4,7 @@ Knows every framework's module in this folder and no framework itself.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -14,11 +14,17 @@ from fairway.formats.frameworks import framework_name
 from fairway.formats.models import boosters, keras, lightgbm, sklearn, tables, torch, xgboost
 from fairway.formats.models.runtime import OnnxPredictor
 from fairway.formats.models.samples import Arrays
+from fairway.spec.errors import UsageError
+from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import Signature
 
 
 def _same(model: Any, inputs: Arrays) -> Arrays:
     return inputs
+
+
+def _as_it_is(model: Any, signature: Signature) -> Signature:
+    return signature
 
 
 def _no_classes(model: Any) -> list[Any]:
@@ -44,7 +50,9 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
         classes: a classifier's labels.
         wants_table: whether columns of numbers must stay apart.
         adjust: the sample in the element types that the model computes with.
+        complete: the signature with what the model knows of its inputs and the sample did not say.
         native: whether the model takes the user's own sample as it is.
+        tables: whether the model can take a table.
     """
 
     runtime: str
@@ -54,7 +62,9 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
     classes: Callable[[Any], list[Any]] = _no_classes
     wants_table: Callable[[Any], bool] = _never
     adjust: Callable[[Any, Arrays], Arrays] = _same
+    complete: Callable[[Any, Signature], Signature] = _as_it_is
     native: bool = True
+    tables: bool = True
 
 
 def _onnx_predict(model: Any, data: Any) -> Arrays:
@@ -86,6 +96,7 @@ _ADAPTERS = {
         prepare=boosters.prepare,
         convert=lambda model, signature, types, _: lightgbm.convert(model, signature, types),
         classes=sklearn.classes,
+        complete=lambda model, signature: boosters.complete(model, signature, lightgbm.categories),
     ),
     "xgboost": Adapter(
         runtime="XGBoost",
@@ -93,6 +104,7 @@ _ADAPTERS = {
         prepare=boosters.prepare,
         convert=lambda model, signature, types, _: xgboost.convert(model, signature, types),
         classes=sklearn.classes,
+        complete=lambda model, signature: boosters.complete(model, signature, xgboost.categories),
     ),
     "torch": Adapter(
         runtime="PyTorch",
@@ -101,6 +113,7 @@ _ADAPTERS = {
         convert=torch.convert,
         adjust=torch.adjust,
         native=False,
+        tables=False,
     ),
     "keras": Adapter(
         runtime="Keras",
@@ -109,6 +122,7 @@ _ADAPTERS = {
         convert=lambda model, signature, types, _: keras.convert(model, signature, types),
         adjust=keras.adjust,
         native=False,
+        tables=False,
     ),
     "onnx": Adapter(
         runtime="onnx",
@@ -116,6 +130,7 @@ _ADAPTERS = {
         prepare=lambda model, signature, inputs: inputs,
         convert=_onnx_convert,
         native=False,
+        tables=False,
     ),
 }
 
@@ -128,12 +143,33 @@ _OBJECT = Adapter(
 )
 
 
+_DATA = (dict, list, tuple, set, frozenset, str, bytes, bytearray, int, float, complex, Evaluation)
+_TABLES = ("pandas", "polars", "pyarrow")
+
+
 def adapter_of(model: Any) -> Adapter:
     """How to handle a model; any object with `predict` is one."""
     for root in roots_of(model):
         if root in _ADAPTERS:
             return _ADAPTERS[root]
     return _OBJECT
+
+
+def refuse_data(model: Any) -> None:
+    """Refuse plain data, tables, arrays and classes in the place of a model. Raises UsageError."""
+    kind = cast("type[Any]", type(model))
+    root = kind.__module__.partition(".")[0]
+    array = root in ("numpy", "scipy", "torch", "jax", "jaxlib") and hasattr(model, "shape")
+    plain = isinstance(model, _DATA) or root in _TABLES or array
+    if model is None or (plain and not hasattr(cast("object", model), "predict")):
+        raise UsageError(
+            f"register: {'None' if model is None else f'a {kind.__name__}'} is no model",
+            hint="give `fw.register` what was trained: an estimator, a booster, a module, or an object with `predict`",
+        )
+    if isinstance(model, type):
+        raise UsageError(
+            f"register: {model.__name__} is a class and no model", hint="give an instance that was trained"
+        )
 
 
 def describe_model(model: Any) -> str:

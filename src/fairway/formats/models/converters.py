@@ -28,6 +28,8 @@ def teach(model: Any) -> dict[type, Callable[..., None]]:
     names = {type(part).__name__ for part in parts}
     if text := names & set(_TEXT):
         raise ValueError(f"{text.pop()} splits text into words differently in ONNX")
+    if any(getattr(part, "is_categorical_", None) is not None for part in parts):
+        raise ValueError("categories are not converted")
     roots = {type(part).__module__.partition(".")[0] for part in parts}
     for root in roots & {"lightgbm", "xgboost"}:
         _teach_booster(root)

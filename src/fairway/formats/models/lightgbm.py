@@ -4,6 +4,7 @@ Knows nothing of other libraries but the scikit-learn interface of its wrappers.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from fairway.formats.frameworks import load
@@ -24,6 +25,13 @@ def predict(model: Any, data: Any) -> Arrays:
         if is_booster(model)
         else sklearn.predict(model, data)
     )
+
+
+def categories(model: Any, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The categories of these columns, if they are all that the model has. It keeps them without names, in order."""
+    booster = model if is_booster(model) else model.booster_
+    kept: list[list[str]] = booster.pandas_categorical or []
+    return dict(zip(columns, map(tuple, kept), strict=True)) if len(kept) == len(columns) else {}
 
 
 def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:

@@ -4,14 +4,15 @@ Knows no store and no registry.
 """
 
 import importlib.util
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
 
 import msgspec
 
 from fairway.formats.frameworks import install_hint
-from fairway.formats.models import graph, tables
+from fairway.formats.models import graph, tables, unknown
 from fairway.formats.models.adapters import Adapter, adapter_of, describe_model
-from fairway.formats.models.parity import check_parity
+from fairway.formats.models.parity import Parity, check_parity, reason_of
 from fairway.formats.models.predictor import NativePredictor, tidy
 from fairway.formats.models.runtime import OnnxPredictor
 from fairway.formats.models.samples import Arrays, Sample, encode_samples, read_sample, spec_of
@@ -61,9 +62,10 @@ def package_model(model: Any, sample: Any) -> Package:
         UsageError: the sample does not fit the model, or the model cannot predict new rows.
         FairwayError: the model answers differently when it is given the sample as a server would give it.
     """
-    signature, inputs, outputs = _examine(model, sample)
-    native = check_parity(NativePredictor(model, signature), inputs, outputs)
-    compiled = compile_onnx(model, signature, inputs, outputs)
+    examined = _examine(model, sample)
+    signature, probes = unknown.probe(model, examined.signature, examined.inputs)
+    compiled = compile_onnx(model, signature, examined.inputs, examined.outputs, probes)
+    native = examined.native
     if not native.ok and compiled.data is None:
         raise FairwayError(
             f"the model does not give the same answers for its own sample when it is served: {native.note}",
@@ -71,8 +73,8 @@ def package_model(model: Any, sample: Any) -> Package:
         )
     return Package(
         signature=signature,
-        samples=encode_samples(inputs, outputs),
-        rows=len(next(iter(outputs.values()))),
+        samples=encode_samples(examined.inputs, examined.outputs),
+        rows=len(next(iter(examined.outputs.values()))),
         compiled=compiled.data,
         note=compiled.note,
         framework=describe_model(model),
@@ -81,23 +83,32 @@ def package_model(model: Any, sample: Any) -> Package:
 
 def signature_of(model: Any, sample: Any) -> Signature:
     """What the model takes and gives, from up to 32 sample rows. Raises UsageError."""
-    return _examine(model, sample)[0]
+    return _examine(model, sample).signature
 
 
 def predict_sample(model: Any, sample: Any) -> Arrays:
     """The outputs for the sample: "prediction", then a classifier's "probabilities". Raises UsageError."""
-    return _examine(model, sample)[2]
+    return _examine(model, sample).outputs
 
 
 def sample_inputs(model: Any, sample: Any) -> Arrays:
     """The sample rows as arrays under the names of the signature's inputs. Raises UsageError."""
-    return _examine(model, sample)[1]
+    return _examine(model, sample).inputs
 
 
-def compile_onnx(model: Any, signature: Signature, inputs: Arrays, expected: Arrays) -> Compiled:
+def compile_onnx(
+    model: Any,
+    signature: Signature,
+    inputs: Arrays,
+    expected: Arrays,
+    probes: Sequence[tuple[Arrays, Arrays]] = (),
+) -> Compiled:
     """The model as ONNX if it reproduces the expected outputs for the inputs; never raises.
 
     Inputs are tried in their own element types first, then as FP64 and FP32, which some operators need.
+
+    Args:
+        probes: further inputs with their outputs, which it must reproduce too.
     """
     adapter = adapter_of(model)
     if adapter.convert is None:
@@ -111,38 +122,87 @@ def compile_onnx(model: Any, signature: Signature, inputs: Arrays, expected: Arr
             data = adapter.convert(model, signature, types, inputs)
             predictor = OnnxPredictor(data, signature)
         except Exception as error:
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            note = note or f"it cannot be converted to ONNX: {reason}"
+            note = note or f"it cannot be converted to ONNX: {reason_of(error)}"
             continue
-        parity = check_parity(predictor, inputs, expected)
-        if parity.ok:
+        parity = check_parity(predictor, inputs, expected, each=True)
+        probed = next((p for p in (check_parity(predictor, *probe) for probe in probes) if not p.ok), parity)
+        if parity.ok and probed.ok:
             return Compiled(data=data, note=parity.note)
+        parity = probed if parity.ok else parity
         note = f"its ONNX form was dropped: {parity.note}"
     return Compiled(data=None, note=note)
 
 
-def _examine(model: Any, sample: Any) -> tuple[Signature, Arrays, Arrays]:
-    """Signature, inputs and outputs of a model for a sample."""
+class _Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """A model and its sample in one form of serving. `native` says whether the model itself reproduces it so."""
+
+    signature: Signature
+    inputs: Arrays
+    outputs: Arrays
+    native: Parity
+
+
+def _examine(model: Any, sample: Any) -> _Examined:
+    """The first form in which the model reproduces its sample; the first of all when there is none."""
     adapter = adapter_of(model)
     read = read_sample(sample)
-    arrays, columns = _layout(adapter, model, read)
+    first: _Examined | None = None
+    refused: UsageError | None = None
+    for arrays in _forms(adapter, model, read):
+        try:
+            examined = _examine_as(adapter, model, read, arrays)
+        except UsageError as error:
+            refused = refused or error
+            continue
+        if examined.native.ok:
+            return examined
+        first = first or examined
+    if first is None:
+        raise cast("UsageError", refused)
+    return first
+
+
+def _forms(adapter: Adapter, model: Any, read: Sample) -> Iterator[Arrays]:
+    """The sample as one array, where that is possible, and as columns.
+
+    One array comes first: it is the fastest to serve. A model that wants its columns by name does not predict it.
+    """
+    separate = (
+        not read.table or adapter.runtime == "onnx" or any(array.ndim > 1 for array in read.arrays.values())
+    )
+    if separate or adapter.wants_table(model) or any(feature.kind for feature in read.features):
+        yield read.arrays
+        return
+    merged = tables.merge(read.arrays)
+    if merged is not None:
+        yield {"input": merged}
+    if merged is None or adapter.tables:
+        yield read.arrays
+
+
+def _examine_as(adapter: Adapter, model: Any, read: Sample, arrays: Arrays) -> _Examined:
+    """Signature, inputs and outputs of a model whose inputs are these arrays. Raises UsageError."""
     inputs = adapter.adjust(model, arrays)
-    layout = "columns" if read.table and "input" not in inputs else "tensor"
+    merged = read.table and arrays is not read.arrays
     signature = Signature(
-        layout=layout,
+        layout="columns" if read.table and not merged else "tensor",
         inputs=tuple(spec_of(name, array) for name, array in inputs.items()),
         outputs=(),
-        columns=columns,
+        columns=tuple(read.arrays) if read.table else (),
+        features=read.features,
+        table=read.library,
     )
-    native = adapter.native and read.native is not None
+    signature = adapter.complete(model, signature)
     try:
-        data = read.native if native else adapter.prepare(model, signature, inputs)
+        data = read.native
+        if not adapter.native or data is None:
+            data = adapter.prepare(model, signature, inputs)
         outputs = tidy(adapter.predict(model, data))
     except FairwayError:
         raise
     except Exception as error:
         raise UsageError(
-            f"the model cannot predict its sample: {' '.join(str(error).split())}",
+            f"the model cannot predict its sample: {reason_of(error)}",
             hint="give `sample=` in the form the model was trained on",
         ) from error
     rows = len(next(iter(inputs.values())))
@@ -150,18 +210,9 @@ def _examine(model: Any, sample: Any) -> tuple[Signature, Arrays, Arrays]:
         if array.ndim == 0 or len(array) != rows:
             raise UsageError(f"the model's {name} for {rows} sample rows has the shape {array.shape}")
     made = tuple(spec_of(name, array) for name, array in outputs.items())
-    return msgspec.structs.replace(signature, outputs=made, classes=_classes(adapter, model)), inputs, outputs
-
-
-def _layout(adapter: Adapter, model: Any, read: Sample) -> tuple[Arrays, tuple[str, ...]]:
-    """The arrays as the model gets them, and the names of the features."""
-    if not read.table:
-        return read.arrays, ()
-    names = tuple(read.arrays)
-    merged = None if adapter.wants_table(model) else tables.merge(read.arrays)
-    if adapter.runtime == "onnx" or any(array.ndim > 1 for array in read.arrays.values()):
-        merged = None
-    return (read.arrays if merged is None else {"input": merged}), names
+    signature = msgspec.structs.replace(signature, outputs=made, classes=_classes(adapter, model))
+    native = check_parity(NativePredictor(model, signature), inputs, outputs, each=True)
+    return _Examined(signature=signature, inputs=inputs, outputs=outputs, native=native)
 
 
 def _classes(adapter: Adapter, model: Any) -> tuple[str | int | float | bool, ...]:

@@ -10,6 +10,7 @@ import msgspec
 from fairway.formats.frameworks import load
 from fairway.formats.models.predictor import Predictor
 from fairway.formats.models.samples import Arrays
+from fairway.spec.errors import FairwayError
 
 TOLERANCE = 1e-4
 """Relative difference allowed between floats, and absolute for those below 1; labels must be equal."""
@@ -28,40 +29,56 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
         return self.reproduced == self.rows
 
 
-def check_parity(predictor: Predictor, inputs: Arrays, expected: Arrays) -> Parity:
-    """Compare a predictor's answers for sample inputs with the expected ones: all rows at once, some alone.
+def check_parity(predictor: Predictor, inputs: Arrays, expected: Arrays, *, each: bool = False) -> Parity:
+    """Compare a predictor's answers for sample inputs with the expected ones: all rows at once, in another order, alone.
 
     Never raises: an error of the model is a reason.
+
+    Args:
+        each: whether every row is asked alone; otherwise four of them are.
     """
+    np = load("numpy")
     rows = len(next(iter(expected.values())))
-    try:
-        got = predictor.predict(inputs)
-        alone = [
-            (row, predictor.predict({name: array[row : row + 1] for name, array in inputs.items()}))
-            for row in _some(rows)
+    order = np.random.default_rng(0).permutation(rows)
+    asked = [("", np.arange(rows))]
+    if rows > 1:
+        asked.append((" when the rows come in another order", order))
+        asked += [
+            (" when a row comes alone", np.array([row])) for row in (range(rows) if each else _some(rows))
         ]
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        return Parity(reproduced=0, rows=rows, note=f"it failed on the samples: {reason}")
-    good = load("numpy").ones(rows, dtype=bool)
+    good = np.ones(rows, dtype=bool)
     largest, reason = 0.0, ""
-    for name, wanted in expected.items():
-        scale = _scale(wanted)
-        parts = [(slice(None), got), *((slice(row, row + 1), answer) for row, answer in alone)]
-        for part, answer in parts:
-            if name not in answer:
+    for when, places in asked:
+        try:
+            got = predictor.predict(
+                inputs if not when else {name: array[places] for name, array in inputs.items()}
+            )
+        except Exception as error:
+            return Parity(reproduced=0, rows=rows, note=f"it failed on the samples{when}: {reason_of(error)}")
+        for name, wanted in expected.items():
+            if name not in got:
                 return Parity(reproduced=0, rows=rows, note=f"it gives no {name!r}")
-            if answer[name].shape != wanted[part].shape:
-                shapes = f"{answer[name].shape} instead of {wanted[part].shape}"
+            part = wanted[places]
+            if got[name].shape != part.shape:
+                shapes = f"{got[name].shape} instead of {part.shape}"
                 return Parity(reproduced=0, rows=rows, note=f"its {name!r} has the shape {shapes}")
-            same, difference = _compare(answer[name], wanted[part], scale)
-            good[part] &= same
+            same, difference = _compare(got[name], part, _scale(wanted))
+            good[places] &= same
             largest = max(largest, difference)
             if not same.all() and not reason:
                 reason = f"its {name!r} differs in {int((~same).sum())} of {len(same)} rows"
                 reason += f" by up to {difference:.1g}" if difference else ""
+                reason += when
     note = reason or (f"max difference {largest:.1g}" if largest else "exact")
     return Parity(reproduced=int(good.sum()), rows=rows, note=note)
+
+
+def reason_of(error: BaseException) -> str:
+    """Type and text of an error in one line."""
+    text = " ".join(str(error).split())[:200]
+    if isinstance(error, FairwayError):
+        return text
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _scale(wanted: Any) -> float:

@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from fairway.formats import carried
 from fairway.formats.codecs import decode
 from fairway.formats.encoded import as_bytes
+from fairway.formats.frameworks import load
 from fairway.formats.models.adapters import adapter_of
+from fairway.formats.models.columns import python_kind
 from fairway.formats.models.runtime import OnnxPredictor
-from fairway.formats.models.samples import Arrays
-from fairway.spec.artifact import Artifact
+from fairway.formats.models.samples import Arrays, dtype_of
+from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.errors import FairwayError
 from fairway.spec.model import ModelVersion, Signature
 
@@ -41,13 +44,19 @@ class NativePredictor:
     def __init__(self, model: Any, signature: Signature) -> None:
         self._model = model
         self._adapter = adapter_of(model)
-        self.signature = signature
+        self.signature = self._adapter.complete(model, signature)
         self.runtime = self._adapter.runtime
+        self._kinds = {spec.name: spec.datatype for spec in signature.outputs}
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Outputs by name for inputs by name, all with the rows as first dimension."""
         data = self._adapter.prepare(self._model, self.signature, inputs)
-        return tidy(self._adapter.predict(self._model, data))
+        outputs = tidy(self._adapter.predict(self._model, data))
+        for name, array in outputs.items():
+            # The kind of an array of objects depends on its rows; the signature says what they all are.
+            if array.dtype.kind == "O" and self._kinds.get(name, "BYTES") != "BYTES":
+                outputs[name] = array.astype(dtype_of(self._kinds[name]))
+        return outputs
 
 
 def load_predictor(
@@ -80,14 +89,44 @@ def load_predictor(
             f"{version} was registered without a sample, so it is not known what it takes",
             hint="register it with `sample=`, some rows of its input",
         )
-    artifact = candidate.artifact
-    model = decode(artifact.format, open(artifact), artifact.kind, allow_pickle=trusted())
+    model = load_model(candidate.artifact, open, trusted=trusted(), alone=True)
     return NativePredictor(model, candidate.signature)
 
 
+def load_model(
+    artifact: Artifact, open: Callable[[Artifact], Path | bytes], *, trusted: bool, alone: bool = False
+) -> object:
+    """A model in its own framework, made with the source files that travel with it.
+
+    Args:
+        open: gives the content of the artifact and of its source files.
+        trusted: as in `load_predictor`, which this is the second half of.
+        alone: whether the process has no project and serves only this model.
+
+    Raises:
+        FairwayError: it is damaged, cannot be read here, or would have to run code and may not.
+    """
+    content = open(artifact)
+    if not artifact.code or not trusted:
+        return decode(artifact.format, content, artifact.kind, allow_pickle=trusted)
+    folder = open(sources_of(artifact))
+    if not isinstance(folder, Path):
+        raise FairwayError("the source files of a model are not the folder they should be")
+    with carried.modules_of(artifact.code, folder, alone=alone):
+        return decode(artifact.format, content, artifact.kind)
+
+
 def tidy(outputs: Arrays) -> Arrays:
-    """Outputs with text as objects of type str."""
-    return {
-        name: array.astype(str).astype(object) if array.dtype.kind in "OSU" else array
-        for name, array in outputs.items()
-    }
+    """Outputs with text as objects of type str, and with numbers and truth values that came as objects as what they are."""
+    return {name: _tidy(array) if array.dtype.kind in "OSU" else array for name, array in outputs.items()}
+
+
+def _tidy(array: Any) -> Any:
+    if array.dtype.kind == "O":
+        cells = array.ravel().tolist()
+        kinds = {python_kind(kind) for kind in set(map(type, cells))}
+        if kinds and (kinds <= {int, float} or kinds == {bool}):
+            typed = load("numpy").array(cells)
+            if typed.dtype.kind in "biuf":
+                return typed.reshape(array.shape)
+    return array.astype(str).astype(object)

@@ -8,6 +8,9 @@ from operator import itemgetter
 from typing import Any, cast
 
 from fairway.formats.frameworks import load
+from fairway.formats.models.features import understand
+from fairway.formats.models.moments import wanted
+from fairway.formats.models.nesting import flat
 from fairway.formats.models.samples import Arrays, dtype_of
 from fairway.spec.errors import UsageError
 from fairway.spec.model import Signature, TensorSpec
@@ -25,8 +28,11 @@ _WORDS = {"BOOL": "true or false", "BYTES": "text"}
 
 
 def nullable_columns(signature: Signature, inputs: Arrays) -> frozenset[str]:
-    """Names of the columns (or inputs) in which the sample has missing values; requests may have them too."""
-    found: set[str] = set()
+    """Names of the columns (or inputs) in which the sample has missing values; requests may have them too.
+
+    The signature tells of the whole sample, and `inputs` are the rows of it that were kept.
+    """
+    found = {feature.name for feature in signature.features if feature.nullable}
     for spec in signature.inputs:
         missing = _missing(inputs[spec.name])
         if spec.name == "input" and signature.layout == "tensor" and signature.columns:
@@ -72,7 +78,7 @@ def rows_to_inputs(signature: Signature, rows: list[Row], nullable: frozenset[st
     if not isinstance(rows, list) or not rows:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise UsageError("a request needs a list of at least one row")
     if signature.layout == "tensor" and (not signature.columns or len(signature.inputs[0].shape) != 2):
-        return {signature.inputs[0].name: _tensor(signature.inputs[0], rows)}
+        return {signature.inputs[0].name: _tensor(signature.inputs[0], rows, nullable)}
     names = signature.columns or tuple(spec.name for spec in signature.inputs)
     cells = _cells(names, rows)
     if signature.layout == "tensor":
@@ -80,14 +86,21 @@ def rows_to_inputs(signature: Signature, rows: list[Row], nullable: frozenset[st
         flat = [cell for row in cells for cell in row]
         array = _column(spec, flat, names, nullable)
         return {spec.name: array.reshape(len(rows), len(names))}
+    kinds = {feature.name: feature for feature in signature.features if feature.kind}
     made: Arrays = {}
     for place, spec in enumerate(signature.inputs):
         column = [row[place] for row in cells]
         if len(spec.shape) > 1:
-            made[spec.name] = _tensor(spec, column)
-        else:
+            made[spec.name] = _tensor(spec, column, nullable)
+            continue
+        try:
             made[spec.name] = _column(spec, column, (names[place],), nullable)
-    return made
+        except UsageError as error:
+            feature = kinds.get(spec.name)
+            if feature is None or feature.kind == "category":
+                raise
+            raise UsageError(error.message.replace("text", wanted(feature), 1), hint=error.hint) from None
+    return understand(signature, made)
 
 
 def outputs_to_rows(signature: Signature, outputs: Arrays) -> list[Any]:
@@ -183,31 +196,45 @@ def _wrong(row: int, name: str, kind: str, cell: object) -> UsageError:
     )
 
 
-def _tensor(spec: TensorSpec, rows: list[Any]) -> Any:
+def _tensor(spec: TensorSpec, rows: list[Any], nullable: frozenset[str]) -> Any:
     """Rows of any shape as one array."""
     np = load("numpy")
     shape = spec.shape[1:]
     wanted = f"{spec.datatype} of shape {list(shape)}" if shape else spec.datatype
     if not shape:
         cells: list[Any] = [row[0] if _shape(row) == (1,) else row for row in rows]
-        return _column(spec, cells, (spec.name,), frozenset())
+        return _column(spec, cells, (spec.name,), nullable)
     if shape == (1,) and not isinstance(rows[0], list):
         rows = [[row] for row in rows]
     try:
-        array = np.asarray(rows)
+        cells, found = flat(rows)
     except ValueError:
-        array = None
-    if array is None or array.ndim != len(spec.shape):
+        cells, found = [], ()
+    if len(found) != len(spec.shape):
         at = next((at for at, row in enumerate(rows) if _shape(row) != _shape(rows[0])), 0)
         raise UsageError(f"row {at}: has the shape {list(_shape(rows[at]))}; the model takes {wanted}")
-    if any(size not in (-1, have) for size, have in zip(shape, array.shape[1:], strict=True)):
-        raise UsageError(f"row 0: has the shape {list(array.shape[1:])}; the model takes {wanted}")
-    kinds = {"FP": "biuf", "BO": "b", "BY": "U"}.get(spec.datatype[:2], "iu")
-    if array.dtype.kind == "f" and kinds == "iu" and (array == np.floor(array)).all():
-        kinds = "f"
-    if array.dtype.kind not in kinds:
+    if any(size not in (-1, have) for size, have in zip(shape, found[1:], strict=True)):
+        raise UsageError(f"row 0: has the shape {list(found[1:])}; the model takes {wanted}")
+    accepted = _accepted(spec.datatype)
+    types = set(map(type, cells))
+    if type(None) in types and spec.name in nullable and accepted is _NUMBER:
+        cells = [float("nan") if cell is None else cell for cell in cells]
+        types.discard(type(None))
+    if (
+        accepted is _WHOLE
+        and float in types
+        and all(cell.is_integer() for cell in cells if type(cell) is float)
+    ):
+        cells = [int(cell) if type(cell) is float else cell for cell in cells]
+        types.discard(float)
+    if not types <= accepted:
         raise UsageError(f"row 0: holds values that are not {wanted}")
-    return array.astype(dtype_of(spec.datatype))
+    array = np.empty(len(cells), dtype=dtype_of(spec.datatype))
+    try:
+        array[:] = cells
+    except (OverflowError, ValueError) as error:
+        raise UsageError(f"row 0: holds a number that is out of the range of {spec.datatype}") from error
+    return array.reshape(found)
 
 
 def _shape(row: Any) -> tuple[int, ...]:

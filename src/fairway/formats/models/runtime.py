@@ -62,6 +62,8 @@ class OnnxPredictor:
             for spec in self.signature.inputs
         ]
         self._flat = [len(spec.shape) == 1 for spec in self.signature.outputs]
+        numbers = {value.name for value in made if _element(value) != "bool"}
+        self._truths = [s.name for s in self.signature.outputs if s.datatype == "BOOL" and s.name in numbers]
 
     def predict(self, inputs: Arrays) -> Arrays:
         """Outputs by name for inputs by name, all with the rows as first dimension."""
@@ -77,10 +79,13 @@ class OnnxPredictor:
             results = self._session.run(self._outputs, feeds)
         except Exception as error:
             raise FairwayError(f"the model could not compute: {str(error).splitlines()[0]}") from error
-        return {
+        outputs = {
             name: result.reshape(-1) if flat and result.ndim == 2 else result
             for name, result, flat in zip(self._outputs, results, self._flat, strict=True)
         }
+        for name in self._truths:
+            outputs[name] = outputs[name].astype(bool)
+        return outputs
 
 
 def _session(data: bytes) -> Any:
@@ -118,10 +123,12 @@ def _own(given: list[Any], made: list[Any]) -> Signature:
 
 
 def _actual(signature: Signature, made: list[Any]) -> Signature:
-    """The signature with the output types that the model really gives."""
+    """The signature with the output types that the model really gives; labels that are truth values stay such."""
     kinds = {value.name: _DATATYPES.get(_element(value)) for value in made}
     outputs = tuple(
-        msgspec.structs.replace(spec, datatype=kinds.get(spec.name) or spec.datatype)
+        spec
+        if spec.datatype == "BOOL"
+        else msgspec.structs.replace(spec, datatype=kinds.get(spec.name) or spec.datatype)
         for spec in signature.outputs
     )
     return msgspec.structs.replace(signature, outputs=outputs)

@@ -10,8 +10,9 @@ import msgspec
 
 from fairway.formats import plain
 from fairway.formats.frameworks import load
+from fairway.formats.models.columns import HINT, read_array, read_column
 from fairway.spec.errors import SerializationError, UsageError
-from fairway.spec.model import Datatype, TensorSpec
+from fairway.spec.model import Datatype, Feature, TensorSpec
 
 Arrays = dict[str, Any]
 """numpy arrays by name, the rows as first dimension; text is an array of objects of type str or None."""
@@ -34,9 +35,6 @@ _DATATYPES: dict[str, Datatype] = {
     "f8": "FP64",
 }
 _DTYPES = {datatype: code for code, datatype in _DATATYPES.items()}
-_NUMBERS: frozenset[type] = frozenset({int, float, bool})
-_TEXT: frozenset[type] = frozenset({str})
-_HINT = "give `sample=` as a table, an array, or a list of rows with numbers and text"
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,11 +43,15 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         table: whether it had named columns; then there is one array of shape `(rows,)` per column.
         native: the sample in the form the user's model takes, cut to the same rows.
+        features: of the columns of which more must be known than their element type.
+        library: "pandas" or "polars", where it was such a table.
     """
 
     arrays: Arrays
     table: bool
     native: Any
+    features: tuple[Feature, ...]
+    library: str
 
 
 def datatype_of(array: Any) -> Datatype:
@@ -58,7 +60,7 @@ def datatype_of(array: Any) -> Datatype:
         return "BYTES"
     code = f"{array.dtype.kind}{array.dtype.itemsize}"
     if code not in _DATATYPES:
-        raise UsageError(f"a model's inputs and outputs cannot be of type {array.dtype}", hint=_HINT)
+        raise UsageError(f"a model's inputs and outputs cannot be of type {array.dtype}", hint=HINT)
     return _DATATYPES[code]
 
 
@@ -75,31 +77,70 @@ def spec_of(name: str, array: Any) -> TensorSpec:
 def read_sample(sample: Any) -> Sample:
     """Up to 32 rows of a table, array, tensor, sparse matrix, dict of arrays or list of rows.
 
+    What its columns hold, and where values are missing, is read from all rows.
+
     Raises:
-        UsageError: the sample is empty, or holds what a request cannot: dates, nested objects, ragged rows.
+        UsageError: the sample is empty, has two columns of one name, or holds what a request cannot: nested objects,
+            ragged rows.
     """
-    rows = _dicts(sample)
-    if rows:
-        names = list(rows[0])
-        if any(set(row) != set(names) for row in rows):
-            raise UsageError("the rows of the sample do not all have the same fields", hint=_HINT)
-        sample = {name: [row[name] for row in rows] for name in names}
+    sample = _from_dicts(sample)
     named = _columns(sample)
     if named is None:
-        array = _array("the sample", _rows(_dense(sample), MAX_ROWS))
-        if array.ndim == 0:
-            raise UsageError("the sample is a single value, not rows", hint=_HINT)
-        per_row = max(1, array[:1].size)
-        array = array[: max(1, min(MAX_ROWS, _MAX_VALUES // per_row))]
-        arrays, native = {"input": array}, array
-    else:
-        arrays = {str(name): _array(f"column {name!r}", column) for name, column in named.items()}
-        native = _rows(sample, MAX_ROWS) if hasattr(sample, "shape") else None
-    if not arrays or not all(len(array) for array in arrays.values()):
-        raise UsageError("the sample has no rows", hint=_HINT)
-    if len({len(array) for array in arrays.values()}) > 1:
-        raise UsageError("the columns of the sample have different lengths", hint=_HINT)
-    return Sample(arrays=arrays, table=named is not None, native=native)
+        return _read_array(sample)
+    if single := next(
+        (label for label, column in named if isinstance(column, str) or not hasattr(column, "__len__")), ""
+    ):
+        raise UsageError(f"column {single!r} of the sample is a single value, not rows", hint=HINT)
+    lengths = {len(column) for _, column in named}
+    if not lengths or lengths == {0}:
+        raise UsageError("the sample has no rows", hint=HINT)
+    if len(lengths) > 1:
+        raise UsageError("the columns of the sample have different lengths", hint=HINT)
+    names = [str(label) for label, _ in named]
+    if twice := next((name for name in names if names.count(name) > 1), ""):
+        raise UsageError(
+            f"the sample has two columns named {twice!r}, so a request could not tell them apart",
+            hint="rename one of them before the model is trained",
+        )
+    rows = _chosen(named, lengths.pop())
+    arrays: Arrays = {}
+    features: list[Feature] = []
+    for name, (label, column) in zip(names, named, strict=True):
+        arrays[name], feature = read_column(name, column, rows)
+        if type(label) is int:
+            feature = msgspec.structs.replace(feature, label=label)
+        features.append(feature)
+    return Sample(
+        arrays=arrays,
+        table=True,
+        native=_picked(sample, rows) if hasattr(sample, "shape") else None,
+        features=tuple(feature for feature in features if feature != Feature(name=feature.name)),
+        library=_library(sample),
+    )
+
+
+def _read_array(sample: Any) -> Sample:
+    """A sample without named columns."""
+    nullable = (
+        hasattr(sample, "toarray") and sample.dtype.kind == "f" and bool((sample.data != sample.data).any())
+    )
+    array = _as_array(_dense(sample))
+    if array.ndim == 0:
+        raise UsageError("the sample is a single value, not rows", hint=HINT)
+    if not len(array):
+        raise UsageError("the sample has no rows", hint=HINT)
+    per_row = max(1, array[:1].size)
+    rows = list(range(min(len(array), max(1, min(MAX_ROWS, _MAX_VALUES // per_row)))))
+    read, feature = read_array("input", array, rows)
+    if feature.kind:
+        raise UsageError(
+            f"the sample holds values of type {array.dtype}, and has no names for its columns",
+            hint="give dates and times in the columns of a table",
+        )
+    feature = Feature(name="input", nullable=feature.nullable or nullable)
+    return Sample(
+        arrays={"input": read}, table=False, native=read, features=(feature,) * feature.nullable, library=""
+    )
 
 
 def encode_samples(inputs: Arrays, outputs: Arrays) -> bytes:
@@ -138,94 +179,88 @@ def _read(tensor: dict[str, Any]) -> Any:
     return array.reshape(tensor["shape"])
 
 
-def _dicts(sample: Any) -> list[dict[str, Any]]:
-    """The first rows of a list of dicts; empty for anything else."""
+def _from_dicts(sample: Any) -> Any:
+    """The columns of a list of dicts; anything else as it is."""
     if type(sample) is not list:
-        return []
-    rows = cast(list[Any], sample)[:MAX_ROWS]
-    return rows if rows and all(type(row) is dict for row in rows) else []
+        return sample
+    rows = cast(list[Any], sample)
+    if not rows or not all(type(row) is dict for row in rows):
+        return rows
+    names = list(rows[0])
+    if any(row.keys() != rows[0].keys() for row in rows):
+        raise UsageError("the rows of the sample do not all have the same fields", hint=HINT)
+    return {name: [row[name] for row in rows] for name in names}
 
 
-def _columns(sample: Any) -> dict[Any, Any] | None:
-    """The columns of a table, cut to the first rows; None for what is not a table."""
-    root = type(sample).__module__.partition(".")[0]
-    name = type(sample).__name__
+def _columns(sample: Any) -> list[tuple[Any, Any]] | None:
+    """Labels and columns of a table, two of one name included; None for what is not a table."""
     if isinstance(sample, dict):
-        return {key: _rows(column, MAX_ROWS) for key, column in sample.items()}  # pyright: ignore
-    if root == "pandas" and name == "DataFrame":
-        return {key: sample[key].iloc[:MAX_ROWS] for key in sample.columns}
-    if root == "polars" and name == "DataFrame":
-        return {key: sample[key][:MAX_ROWS] for key in sample.columns}
-    if root == "pyarrow" and name in ("Table", "RecordBatch"):
-        return {key: sample.column(key)[:MAX_ROWS] for key in sample.schema.names}
+        given = cast("dict[Any, Any]", sample)
+        return [(label, given[label]) for label in given]
+    library, name = type(sample).__module__.partition(".")[0], type(sample).__name__
+    if library == "pandas" and name == "DataFrame":
+        return [(label, sample.iloc[:, place]) for place, label in enumerate(sample.columns)]
+    if library == "polars" and name == "DataFrame":
+        return [(label, sample[label]) for label in sample.columns]
+    if library == "pyarrow" and name in ("Table", "RecordBatch"):
+        return [(label, _of_arrow(sample.column(place))) for place, label in enumerate(sample.schema.names)]
     return None
 
 
-def _rows(sample: Any, count: int) -> Any:
+def _of_arrow(column: Any) -> Any:
+    """A column of Arrow as one of pandas or polars, which keep its dates and categories apart from text."""
+    try:
+        load("pandas")
+    except ImportError:
+        return load("polars").from_arrow(column)
+    return column.to_pandas()
+
+
+def _library(sample: Any) -> str:
+    library = type(sample).__module__.partition(".")[0]
+    return library if library in ("pandas", "polars") else ""
+
+
+def _chosen(named: list[tuple[Any, Any]], count: int) -> list[int]:
+    """Numbers of the rows to keep: the first, and instead of the last of them some in which other values are missing."""
+    first = list(range(min(count, MAX_ROWS)))
+    if count <= MAX_ROWS:
+        return first
+    late: list[int] = []
+    for _, column in named:
+        missing = _missing_rows(column)
+        if missing is not None and not missing[:MAX_ROWS].any() and missing.any():
+            late.append(int(missing.argmax()))
+    kept = sorted(set(late))[: MAX_ROWS // 2]
+    return first[: MAX_ROWS - len(kept)] + kept
+
+
+def _missing_rows(column: Any) -> Any:
+    """Where a column of pandas or polars has no value; None for others."""
+    if hasattr(column, "isna"):
+        return column.isna().to_numpy()
+    return column.is_null().to_numpy() if hasattr(column, "is_null") else None
+
+
+def _picked(sample: Any, rows: list[int]) -> Any:
+    """These rows of a table, in the form that the user gave."""
     if hasattr(sample, "iloc"):
-        return sample.iloc[:count]
-    return sample[:count] if hasattr(sample, "__getitem__") else sample
+        return sample.iloc[rows]
+    return sample.take(rows) if hasattr(sample, "take") else sample[rows]
 
 
 def _dense(sample: Any) -> Any:
     """Sparse matrices and tensors as what numpy takes."""
     if hasattr(sample, "toarray"):
-        return (
-            sample[:MAX_ROWS].toarray()
-            if hasattr(sample, "__getitem__")
-            else sample.tocsr()[:MAX_ROWS].toarray()
-        )
+        whole = sample if hasattr(sample, "__getitem__") else sample.tocsr()
+        return whole[:MAX_ROWS].toarray()
     return sample.detach().cpu().numpy() if hasattr(sample, "detach") else sample
 
 
-def _array(what: str, column: Any) -> Any:
-    """One column or a whole array as numpy, text as objects."""
+def _as_array(sample: Any) -> Any:
     np = load("numpy")
-    if hasattr(column, "cat") and hasattr(column, "iloc"):
-        column = column.astype(column.cat.categories.dtype)
-    array: Any
     try:
-        if hasattr(column, "isna") and hasattr(column, "to_numpy"):
-            array = _pandas_array(np, column)
-        elif hasattr(column, "to_numpy"):
-            array = np.asarray(column.to_numpy())
-        else:
-            array = np.asarray(column)
+        array = np.asarray(sample.to_numpy() if hasattr(sample, "to_numpy") else sample)
     except ValueError as error:
-        raise UsageError(f"{what} cannot be made an array: {error}", hint=_HINT) from error
-    if array.dtype.kind in "SU":
-        array = array.astype(str).astype(object)
-    if array.dtype.kind == "O":
-        return _objects(np, what, array)
-    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
-        raise UsageError(
-            f"{what} is of type {array.dtype}, which a request cannot carry",
-            hint="turn it into numbers or text in the pipeline, before the model is trained",
-        )
+        raise UsageError(f"the sample cannot be made an array: {error}", hint=HINT) from error
     return array
-
-
-def _pandas_array(np: Any, column: Any) -> Any:
-    """A pandas column; missing values of its nullable types become NaN, of text None."""
-    kind = getattr(column.dtype, "kind", "O")
-    if not column.isna().any() or isinstance(column.dtype, np.dtype):
-        if kind in "biuf" and not isinstance(column.dtype, np.dtype):
-            return column.to_numpy(dtype=getattr(column.dtype, "numpy_dtype", None))
-        return column.to_numpy()
-    return (
-        column.to_numpy(dtype="float64", na_value=np.nan) if kind in "biuf" else column.to_numpy(dtype=object)
-    )
-
-
-def _objects(np: Any, what: str, array: Any) -> Any:
-    cells = [None if cell is None or cell != cell else cell for cell in array.ravel().tolist()]
-    known: set[type] = {type(cell) for cell in cells if cell is not None}
-    if known and known <= _NUMBERS:
-        missing: list[Any] = [np.nan if cell is None else cell for cell in cells]
-        return np.asarray(missing, dtype=np.float64).reshape(array.shape)
-    if not known <= _TEXT:
-        strange = ", ".join(sorted(cls.__name__ for cls in known - _TEXT))
-        raise UsageError(f"{what} holds values of type {strange}, which a request cannot carry", hint=_HINT)
-    out = np.empty(len(cells), dtype=object)
-    out[:] = cells
-    return out.reshape(array.shape)

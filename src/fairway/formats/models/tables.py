@@ -1,13 +1,17 @@
-"""Gives a model its inputs in the form it was trained on: an array, or a table with its column names.
+"""Gives a model its inputs in the form it was trained on: an array, or a table with its column names and types.
 
 Knows which table libraries there are and no model library.
 """
 
+import functools
 from typing import Any
 
 from fairway.formats.frameworks import load
+from fairway.formats.models import moments
 from fairway.formats.models.samples import Arrays
-from fairway.spec.model import Signature
+from fairway.spec.model import Feature, Signature
+
+_MAKERS = {"object, whole": int, "object, truth": bool}
 
 
 def merge(arrays: Arrays) -> Any | None:
@@ -21,37 +25,31 @@ def merge(arrays: Arrays) -> Any | None:
     return merged if merged.dtype.kind != "f" or merged.dtype.itemsize > 2 else merged.astype(np.float32)
 
 
-def table_of(signature: Signature, inputs: Arrays, *, categories: bool = False) -> Any:
-    """The inputs as a pandas table, or a polars one where pandas is missing, in the order of the signature.
-
-    Args:
-        categories: whether text columns become categories, as boosters take them.
-    """
+def table_of(signature: Signature, inputs: Arrays) -> Any:
+    """The inputs as a table of the sample's library, else of pandas or of polars, in the order of the signature."""
     if signature.layout == "tensor":
         array = inputs[signature.inputs[0].name]
         columns = {name: array[:, place] for place, name in enumerate(signature.columns)}
     else:
         columns = {spec.name: inputs[spec.name] for spec in signature.inputs}
+    if signature.table == "polars":
+        return _polars(signature, columns)
     try:
         pandas = load("pandas")
     except ImportError:
-        return load("polars").DataFrame(columns)
-    if signature.layout == "tensor":
-        return pandas.DataFrame(columns)
-    for spec in signature.inputs:
-        if spec.datatype == "BYTES":
-            columns[spec.name] = _text(pandas, columns[spec.name], categories)
-    return pandas.DataFrame(columns)
-
-
-def _text(pandas: Any, column: Any, categories: bool) -> Any:
-    """A text column of the type that pandas reads text as, whose missing values are NaN."""
-    if int(pandas.__version__.partition(".")[0]) >= 3:
-        series = pandas.Series(column, dtype="str")
-    else:
-        series = pandas.Series(column, dtype=object)
-        series = series.where(series.notna(), float("nan"))
-    return series.astype("category") if categories else series
+        return _polars(signature, columns)
+    if signature.layout == "columns":
+        features = {feature.name: feature for feature in signature.features}
+        for name, array in columns.items():
+            feature = features.get(name)
+            if feature is not None:
+                columns[name] = _pandas_column(pandas, feature, array)
+            elif array.dtype.kind == "O":
+                columns[name] = _text(pandas, array)
+    frame = pandas.DataFrame(columns)
+    if labels := {feature.name: feature.label for feature in signature.features if feature.label is not None}:
+        frame = frame.rename(columns=labels)
+    return frame
 
 
 def array_of(signature: Signature, inputs: Arrays) -> Any:
@@ -60,3 +58,114 @@ def array_of(signature: Signature, inputs: Arrays) -> Any:
         array = inputs[signature.inputs[0].name]
         return array.reshape(-1, 1) if signature.layout == "columns" and array.ndim == 1 else array
     return load("numpy").column_stack([inputs[spec.name] for spec in signature.inputs])
+
+
+def _text(pandas: Any, column: Any) -> Any:
+    """A text column of the type that pandas reads text as, whose missing values are NaN."""
+    if int(pandas.__version__.partition(".")[0]) >= 3:
+        return pandas.Series(column, dtype="str")
+    series = pandas.Series(column, dtype=object)
+    return series.where(series.notna(), float("nan"))
+
+
+def _pandas_column(pandas: Any, feature: Feature, array: Any) -> Any:
+    """One column as it was in the sample: its categories, moments, nullable numbers or Python objects."""
+    kind, dtype = feature.kind, feature.dtype
+    if kind == "category":
+        return _categorical(pandas, feature, array)
+    if dtype.startswith("object"):
+        return pandas.Series(_objects(feature, array), dtype=object)
+    if kind == "datetime":
+        series = pandas.Series(moments.read_moments(array.tolist(), moments.unit_of(feature)))
+        zone = moments.zone_of(feature)
+        return series.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else series
+    if kind == "duration":
+        return pandas.Series(moments.read_durations(array.tolist(), moments.unit_of(feature)))
+    if kind == "period":
+        return pandas.Series(pandas.PeriodIndex(array.tolist(), dtype=dtype))
+    if array.dtype.kind == "O" and not dtype:
+        return _text(pandas, array)
+    return pandas.Series(array, dtype=dtype) if dtype else array
+
+
+def _objects(feature: Feature, array: Any) -> Any:
+    """Python's own values, with the missing ones as they were."""
+    missing = None if feature.blank else float("nan")
+    if feature.kind:
+        cells = [missing if cell is None else moments.read_value(feature.kind, cell) for cell in array]
+    elif array.dtype.kind == "O":
+        cells = [missing if cell is None else cell for cell in array]
+    else:
+        make: Any = _MAKERS.get(feature.dtype, float)
+        cells = [missing if cell != cell else make(cell) for cell in array.tolist()]
+    out = load("numpy").empty(len(cells), dtype=object)
+    out[:] = cells
+    return out
+
+
+class _Categories:
+    """The categories of one feature as pandas has them, and the code of each."""
+
+    def __init__(self, pandas: Any, feature: Feature) -> None:
+        known = list(feature.categories)
+        self.index = pandas.Index(known, dtype=feature.dtype or None)
+        self.dtype = pandas.CategoricalDtype(self.index, ordered=feature.ordered)
+        self.codes = {category: code for code, category in enumerate(known)}
+
+
+@functools.lru_cache(maxsize=256)
+def _known(feature: Feature) -> _Categories:
+    return _Categories(load("pandas"), feature)
+
+
+def _categorical(pandas: Any, feature: Feature, array: Any) -> Any:
+    """A column of the categories that were trained on, whichever of them the rows have."""
+    known = _known(feature)
+    cells: list[Any] = array.tolist()
+    codes = [known.codes.get(cell, -1) for cell in cells]
+    if feature.unknown == "kept" and -1 in codes:
+        strange = [cell for cell in dict.fromkeys(cells) if _is_strange(known.codes, cell)]
+        if strange:
+            index = pandas.Index([*feature.categories, *strange])
+            return pandas.Series(pandas.Categorical(cells, categories=index, ordered=feature.ordered))
+    return pandas.Series(pandas.Categorical.from_codes(codes, dtype=known.dtype))
+
+
+def _is_strange(codes: dict[Any, int], cell: Any) -> bool:
+    """Whether it is a value, and none of the categories."""
+    return cell is not None and cell == cell and cell not in codes
+
+
+def _polars(signature: Signature, columns: dict[str, Any]) -> Any:
+    polars = load("polars")
+    features = {feature.name: feature for feature in signature.features}
+    if signature.layout == "tensor":
+        return polars.DataFrame(columns)
+    return polars.DataFrame(
+        [_polars_column(polars, name, features.get(name), array) for name, array in columns.items()]
+    )
+
+
+def _polars_column(polars: Any, name: str, feature: Feature | None, array: Any) -> Any:
+    if feature is None:
+        return polars.Series(name, array.tolist() if array.dtype.kind == "O" else array)
+    if feature.kind == "datetime":
+        series = polars.Series(name, moments.read_moments(array.tolist(), moments.unit_of(feature)))
+        zone = moments.zone_of(feature)
+        return series.dt.replace_time_zone("UTC").dt.convert_time_zone(zone) if zone else series
+    if feature.kind == "duration":
+        return polars.Series(name, moments.read_durations(array.tolist(), moments.unit_of(feature)))
+    if feature.kind in ("date", "time"):
+        cells = [None if cell is None else moments.read_value(feature.kind, cell) for cell in array]
+        return polars.Series(name, cells, dtype=getattr(polars, feature.dtype, None))
+    if feature.kind == "category":
+        if feature.dtype != "Enum":  # its categories are the texts that it holds
+            return polars.Series(name, array.tolist(), dtype=polars.Categorical)
+        cells = [cell if cell in feature.categories else None for cell in array]
+        return polars.Series(name, cells, dtype=polars.Enum(list(feature.categories)))
+    if array.dtype.kind == "O":
+        return polars.Series(name, array.tolist(), dtype=polars.String)
+    made = (
+        polars.Series(name, array).fill_nan(None) if array.dtype.kind == "f" else polars.Series(name, array)
+    )
+    return made.cast(getattr(polars, feature.dtype)) if feature.dtype else made

@@ -5,6 +5,7 @@ Knows nothing of other libraries but the scikit-learn interface of its wrappers.
 
 import copy
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from fairway.formats.frameworks import load
@@ -27,10 +28,29 @@ def predict(model: Any, data: Any) -> Arrays:
     return {"prediction": load("numpy").asarray(model.predict(matrix))}
 
 
+def categories(model: Any, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The categories that the model has kept for these columns.
+
+    It gives back only ASCII texts undamaged, so one of another kind makes all of them unknown.
+    """
+    booster = model if is_booster(model) else model.get_booster()
+    if not hasattr(booster, "get_categories"):
+        return {}
+    kept: list[tuple[str, Any]] = booster.get_categories(export_to_arrow=True).to_arrow() or []
+    raw: dict[str, Any] = {name: found for name, found in kept if found is not None and name in columns}
+    if not all(
+        bytes(found.buffers()[2] or b"").isascii() for found in raw.values() if len(found.buffers()) > 2
+    ):
+        return {}
+    return {name: tuple(found.to_pylist()) for name, found in raw.items()}
+
+
 def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
     """The model as ONNX. Raises whatever the converter raises."""
     change = load("onnxmltools").convert_xgboost
     bare = is_booster(model)
+    if "c" in ((model if bare else model.get_booster()).feature_types or ()):
+        raise ValueError("categories are not converted")
     objective = json.loads(model.save_config())["learner"]["objective"]["name"] if bare else ""
     return boosters.convert(
         _anonymous(model, bare),

@@ -246,7 +246,12 @@ def test_what_cannot_be_served_is_refused_with_a_reason() -> None:
     model = LogisticRegression(max_iter=20).fit(DATA, TARGET)
     for thing, sample, message in [
         (DBSCAN().fit(DATA), DATA, "DBSCAN cannot predict"),
-        (model, pd.DataFrame({"when": pd.date_range("2024", periods=3)}), "'when' is of type datetime64"),
+        (model, pd.date_range("2024", periods=3), "no names for its columns"),
+        (
+            model,
+            pd.DataFrame({"range": pd.interval_range(0, 3)}),
+            "column 'range' holds values of type Interval",
+        ),
         (model, [], "no rows"),
         (model, 3, "single value"),
         (model, [{"a": 1}, {"b": 1}], "same fields"),

@@ -1,0 +1,62 @@
+"""JSON and TOML as parameters are written in, with every number exactly as it was written."""
+
+from pathlib import Path
+from typing import cast
+
+from fairway.spec.errors import UsageError
+
+
+class Written(float):
+    """A number with a point or an exponent, which remembers its text for types more exact than a float."""
+
+    text: str
+
+    def __new__(cls, text: str) -> "Written":
+        """A float, and what it was read from."""
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+
+def from_json(text: str) -> object:
+    """The value of a JSON text. Raises ValueError, RecursionError."""
+    import json
+
+    return cast("object", json.loads(text, parse_float=Written, object_pairs_hook=_unique))
+
+
+def from_file(path: str) -> dict[str, object]:
+    """The object that a JSON or TOML file holds. Raises UsageError."""
+    import tomllib
+
+    toml = path.lower().endswith(".toml")
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+        found = cast("object", tomllib.loads(text, parse_float=Written) if toml else from_json(text))
+    except OSError as error:
+        raise UsageError(f"cannot read {path!r}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not valid {'TOML' if toml else 'JSON'}: {error}") from None
+    if not isinstance(found, dict):
+        raise UsageError(f"{path} does not hold an object with one entry per parameter")
+    return cast("dict[str, object]", found)
+
+
+def plain(value: object) -> object:
+    """The value with ordinary floats, for a type that does not say what it takes."""
+    if isinstance(value, Written):
+        return float(value)
+    if isinstance(value, list):
+        return [plain(item) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in cast("dict[str, object]", value).items()}
+    return value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice!r} is given twice")
+    return found

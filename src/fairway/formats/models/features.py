@@ -1,0 +1,112 @@
+"""Checks the values of a request against what a signature knows of its columns beyond their element types.
+
+Dates and times are brought to the form in which they are stored, unknown categories that a model fails on are
+refused. Knows no protocol: rows and tensors come here as arrays.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from fairway.formats.frameworks import load
+from fairway.formats.models import moments
+from fairway.formats.models.samples import Arrays
+from fairway.spec.errors import UsageError
+from fairway.spec.model import Feature, Signature
+
+_WHOLE = ("Int", "UInt", "object, whole")
+_SHOWN = 8
+
+Check = Callable[[Any], Any]
+"""Gives the array to use. Raises UsageError."""
+
+
+def understand(signature: Signature, inputs: Arrays) -> Arrays:
+    """The inputs with every column checked that needs it. Raises UsageError naming row and field."""
+    if not signature.features or signature.layout == "tensor":
+        return inputs
+    checks = _checks(signature.features)
+    return {name: checks[name](array) if name in checks else array for name, array in inputs.items()}
+
+
+@functools.lru_cache(maxsize=64)
+def _checks(features: tuple[Feature, ...]) -> dict[str, Check]:
+    """The check of each column that needs one."""
+    checks: dict[str, Check] = {}
+    for feature in features:
+        check = _check(feature)
+        if check is not None:
+            checks[feature.name] = check
+    return checks
+
+
+def _check(feature: Feature) -> Check | None:
+    if feature.kind == "category":
+        return _member(feature) if feature.unknown == "refused" else None
+    if feature.kind:
+        return _moment(feature)
+    if feature.dtype.startswith(_WHOLE):
+        return lambda array: _whole(feature.name, array)
+    if feature.dtype in ("boolean", "Boolean", "object, truth"):
+        return lambda array: _truth(feature.name, array)
+    return None
+
+
+def _moment(feature: Feature) -> Check:
+    write = moments.canonical(feature)
+
+    def check(array: Any) -> Any:
+        out = array.copy()
+        for row, text in enumerate(array.tolist()):
+            if text is None:
+                continue
+            try:
+                out[row] = write(text)
+            except (ValueError, OverflowError) as error:
+                own = str(error).startswith(("it ", "nanoseconds "))
+                reason = f": {error}" if own else ""
+                raise UsageError(
+                    f"row {row}: field {feature.name!r} needs {moments.wanted(feature)} (BYTES), not {text[:40]!r}{reason}"
+                ) from None
+        return out
+
+    return check
+
+
+def _member(feature: Feature) -> Check:
+    known = set(feature.categories)
+    shown = ", ".join(map(repr, feature.categories[:_SHOWN]))
+    more = f", … ({len(known)} in all)" if len(known) > _SHOWN else ""
+
+    def check(array: Any) -> Any:
+        for row, cell in enumerate(array.tolist()):
+            if cell is not None and cell == cell and cell not in known:
+                raise UsageError(
+                    f"row {row}: field {feature.name!r} must be one of {shown}{more}, not {str(cell)[:40]!r}",
+                    hint="the model was trained on these categories and fails on others",
+                )
+        return array
+
+    return check
+
+
+def _whole(name: str, array: Any) -> Any:
+    np = load("numpy")
+    if array.dtype.kind != "f":
+        return array
+    wrong = ~np.isnan(array) & ((array != np.floor(array)) | np.isinf(array))
+    return _refuse(name, array, wrong, "a whole number")
+
+
+def _truth(name: str, array: Any) -> Any:
+    np = load("numpy")
+    if array.dtype.kind != "f":
+        return array
+    return _refuse(name, array, ~np.isnan(array) & (array != 0) & (array != 1), "true or false")
+
+
+def _refuse(name: str, array: Any, wrong: Any, wanted: str) -> Any:
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise UsageError(f"row {row}: field {name!r} needs {wanted}, not {array[row]!r}")
+    return array

@@ -1,0 +1,42 @@
+"""`fw.model`: a registered model, wherever the code that asks for it runs.
+
+In a run or behind an endpoint the process's session answers. A plain script or test reads the project's store itself.
+"""
+
+from pathlib import Path
+
+from fairway import stores
+from fairway.author import reporting, session
+from fairway.headstart import store_place
+from fairway.server.sessions import StoreSession
+from fairway.spec.errors import NotFound
+
+_opened: dict[str, StoreSession] = {}
+
+
+def model(reference: str) -> object:
+    """A registered model: "churn" (newest), "churn:3" or "churn@champion".
+
+    In a pipeline, a task or an endpoint, the reference is settled once per run or revision. Anywhere else, such as in a
+    test, it is looked up in the project's store when the model is first used. The model itself is loaded when it is
+    first used; handing it to a task makes an edge.
+
+    Raises:
+        NotFound: there is no such model, version or alias.
+    """
+    return reporting.model(reference, _store)
+
+
+def _store() -> StoreSession:
+    """The project's store, opened once. Raises NotFound where there is none."""
+    place = session.store() or store_place()
+    found = _opened.get(place)
+    if found is None:
+        root = Path(place)
+        if not (root / "store.json").is_file():
+            raise NotFound(
+                f"no model is registered here: there is no store at {place}",
+                hint="`fairway run FILE` registers one; FAIRWAY_HOME names a store elsewhere",
+            )
+        found = _opened[place] = StoreSession(root, stores.FileArtifacts(root))
+    return found

@@ -1,0 +1,139 @@
+"""Finds out what a model needs of the project, so that it can travel with the model.
+
+A model is walked as pickling walks it. Each class and function of the project that is met is either found by its
+module's name when the model is read, so that the module's source has to travel, or it is written into the model whole.
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import cast
+
+import msgspec
+
+from fairway.author import source
+from fairway.formats import codecs
+from fairway.spec.artifact import FileEntry
+
+_NAMING = frozenset({"pickle", "json", "bundle", "keras"})
+"""Formats whose content names classes of a project. The others hold only what is reviewed, or only numbers."""
+
+
+class Needs(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model needs of the project.
+
+    Attributes:
+        held: classes and functions that are found by the names of their modules, such as "features.Ratio".
+        inside: those that are written into the model whole, such as a class of a notebook or a lambda.
+        files: source files by the name of their module: those of `held`, and all that they import of the project.
+        changed: modules whose file is not what was imported, so that it says nothing about the model.
+    """
+
+    held: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
+    files: dict[str, Path] = {}
+    changed: tuple[str, ...] = ()
+
+    def widened(self) -> "Needs":
+        """The same with every module of the project that is loaded now."""
+        return _with_files(self, [*self.files, *loaded()])
+
+
+def needs_of(model: object, form: str) -> Needs:
+    """What reading the model would need, which is stored in a format of that name. Raises SerializationError."""
+    if form not in _NAMING:
+        return Needs()
+    held: dict[str, str] = {}
+    inside: list[str] = []
+    for item in codecs.reached(model) if form != "keras" else _layers(model):
+        module = item.__name__ if isinstance(item, ModuleType) else str(getattr(item, "__module__", None))
+        if module != "__main__" and not _is_ours(module):
+            continue
+        name = module if isinstance(item, ModuleType) else f"{module}.{getattr(item, '__qualname__', '?')}"
+        if isinstance(item, ModuleType) or _is_found(item, module):
+            held[name] = module
+        else:
+            inside.append(name)
+    outer = tuple(f"{name}." for name in inside)
+    own = {name for name in inside if not name.startswith(outer)}
+    needs = Needs(held=tuple(sorted(held)), inside=tuple(sorted(own)))
+    return _with_files(needs, list(held.values()))
+
+
+def loaded() -> list[str]:
+    """Names of all modules of the project that are loaded now and have a source file."""
+    return [name for name in list(sys.modules) if name != "__main__" and _is_ours(name)]
+
+
+def write(needs: Needs, folder: Path) -> None:
+    """Write the source files into an empty folder, each where its module's name says. Raises OSError."""
+    for name, path in needs.files.items():
+        place = folder / _place(name, path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(path.read_bytes())
+
+
+def entries(folder: Path) -> tuple[FileEntry, ...]:
+    """The files of such a folder, by name."""
+    return tuple(
+        FileEntry(
+            path=path.relative_to(folder).as_posix(),
+            digest=hashlib.sha256(path.read_bytes()).hexdigest(),
+            size=path.stat().st_size,
+        )
+        for path in sorted(folder.rglob("*.py"))
+    )
+
+
+def _with_files(needs: Needs, names: Iterable[str]) -> Needs:
+    files = {name: Path(path) for name, path in source.module_files(_with_neighbours(names))}
+    changed = [
+        name
+        for name, path in files.items()
+        if name in sys.modules and not source.is_as_imported(sys.modules[name], path.read_bytes())
+    ]
+    return msgspec.structs.replace(needs, files=dict(sorted(files.items())), changed=tuple(changed))
+
+
+def _with_neighbours(names: Iterable[str]) -> list[str]:
+    """The modules, and those of the project whose classes, functions or selves their variables hold."""
+    queue, found = list(names), dict.fromkeys(names)
+    while queue:
+        module = sys.modules.get(queue.pop())
+        for value in list(vars(module).values()) if module is not None else ():
+            if not isinstance(value, type | FunctionType | ModuleType):
+                continue
+            name = value.__name__ if isinstance(value, ModuleType) else value.__module__
+            if name not in found and name != "__main__" and _is_ours(name):
+                found[name] = None
+                queue.append(name)
+    return list(found)
+
+
+def _layers(model: object) -> list[object]:
+    """The classes of a model and of its layers."""
+    layers = cast("list[object]", getattr(model, "layers", []))
+    return [type(part) for part in (model, *layers)]
+
+
+def _is_ours(module: str) -> bool:
+    """Whether a loaded module is made of a source file of the project; some libraries make up modules without a file."""
+    path = getattr(sys.modules.get(module), "__file__", None)
+    return (
+        source.is_project(module) and isinstance(path, str) and path.endswith(".py") and Path(path).is_file()
+    )
+
+
+def _is_found(item: object, module: str) -> bool:
+    """Whether the item is what its module has under its name, so that a pickle only names it."""
+    found: object = sys.modules.get(module) if module != "__main__" else None
+    for part in str(getattr(item, "__qualname__", "?")).split("."):
+        found = getattr(found, part, None)
+    return found is item
+
+
+def _place(name: str, path: Path) -> Path:
+    place = Path(*name.split("."))
+    return place / "__init__.py" if path.name == "__init__.py" else place.with_suffix(".py")

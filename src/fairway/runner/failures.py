@@ -1,0 +1,101 @@
+"""Why the user's code failed, as a record: an exception becomes a `Failure`, whatever the exception is.
+
+All texts of such a record are bounded, hold no secret, and can be written by every store and shown by every terminal.
+"""
+
+import msgspec
+
+from fairway.author import redaction, tracebacks
+from fairway.author.ref import hint_for
+from fairway.runner import processes
+from fairway.spec.errors import FairwayError, StepFailed
+from fairway.spec.run import Failure, Reason
+from fairway.spec.text import bounded, legible, shortened
+
+
+def of_code(error: BaseException, reason: Reason = Reason.USER) -> Failure:
+    """Why a step or a pipeline failed."""
+    try:
+        found = _told(error, reason)
+    except processes.Terminated:
+        raise
+    except BaseException:  # Code of the exception itself ran, and failed.
+        found = Failure(reason=reason, message=tracebacks.said(error), details=tracebacks.folded(error))
+    return _clean(found)
+
+
+def of_import(error: BaseException, path: str) -> Failure:
+    """Why a project could not be imported, with the user's own line."""
+    try:
+        found = _why_not_imported(error, path)
+    except BaseException:  # As above.
+        found = _not_imported(error, path)
+    return _clean(found)
+
+
+def of_parameters(error: BaseException) -> Failure:
+    """Why a pipeline's parameters do not fit."""
+    if isinstance(error, FairwayError):
+        return _clean(Failure(reason=Reason.USER, message=error.message, hint=error.hint))
+    message = f"the parameters do not fit: {tracebacks.said(error)}"
+    return _clean(Failure(reason=Reason.USER, message=message))
+
+
+def _clean(failure: Failure) -> Failure:
+    # Secrets go first: what cuts a text could leave half of one, which nothing would find.
+    clean = redaction.refresh().text
+    return msgspec.structs.replace(
+        failure,
+        message=legible(shortened(clean(failure.message), tracebacks.HEADLINE)),
+        hint=legible(shortened(clean(failure.hint), tracebacks.HEADLINE)),
+        details=legible(bounded(clean(failure.details), *tracebacks.SHOWN)),
+    )
+
+
+def _told(error: BaseException, reason: Reason) -> Failure:
+    details = tracebacks.folded(error)
+    if isinstance(error, StepFailed) and error.step:
+        return Failure(
+            reason=Reason.UPSTREAM,
+            message=error.message,
+            hint=error.hint,
+            details=error.details,
+            cause=error.step,
+        )
+    if isinstance(error, FairwayError):
+        keep = "" if reason is not Reason.USER else details
+        return Failure(reason=reason, message=str(error.message), hint=str(error.hint), details=keep)
+    if isinstance(error, SystemExit):
+        message = f"the code called sys.exit({tracebacks.repr_of(error.code)})"
+        return Failure(reason=reason, message=message, details=details)
+    message = tracebacks.headline(error)
+    hint = hint_for(error)
+    if isinstance(error, MemoryError):
+        reason = Reason.OOM
+        message += f": the system refused more than the {processes.usage(0.0).memory >> 20} MiB it had"
+        hint = "hold less at once, or run it where there is more memory"
+    if isinstance(error, OSError) and error.errno == 28:
+        hint = "free some space, then `fairway resume`"
+    return Failure(reason=reason, message=message, hint=hint, details=details)
+
+
+def _why_not_imported(error: BaseException, path: str) -> Failure:
+    if isinstance(error, FairwayError):
+        return Failure(reason=Reason.USER, message=str(error.message), hint=str(error.hint))
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return Failure(
+            reason=Reason.USER,
+            message=f"{path} needs the module {error.name}, which is not installed",
+            hint=f"install it: `pip install {error.name.split('.')[0]}`",
+            details=tracebacks.folded(error),
+        )
+    return _not_imported(error, path)
+
+
+def _not_imported(error: BaseException, path: str) -> Failure:
+    return Failure(
+        reason=Reason.USER,
+        message=f"{path} could not be imported: {tracebacks.said(error)}",
+        hint="mend the line shown and run again",
+        details=tracebacks.folded(error),
+    )
