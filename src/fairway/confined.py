@@ -15,7 +15,7 @@ _OTHERS_WRITE = stat.S_IWOTH
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 
-def folder(path: str) -> bool:
+def folder(path: str, *, anyones: bool = False) -> bool:
     """Whether a folder is there. Raises StorageError for a link, for another kind of file, and for another user's."""
     try:
         found = os.lstat(path)
@@ -25,33 +25,57 @@ def folder(path: str) -> bool:
         raise _odd(path, "a link, and no link in a store is followed")
     if not stat.S_ISDIR(found.st_mode):
         raise _odd(path, "not a folder")
-    _check_owner(path, found)
+    if not anyones:
+        _check_owner(path, found)
     return True
 
 
-def below(root: str, path: str) -> None:
+def make_folder(path: str) -> None:
+    """Make a folder and those above it that are missing, each for this user alone, whatever the mask says.
+
+    Raises:
+        StorageError: there is a link, or something else.
+        OSError: it cannot be made.
+    """
+    missing: list[str] = []
+    at = path
+    while not os.path.lexists(at):
+        missing.append(at)
+        at = os.path.dirname(at)
+    for one in reversed(missing):
+        try:
+            os.mkdir(one, PRIVATE_FOLDER)
+        except FileExistsError:
+            continue
+    folder(path)
+
+
+def below(root: str, path: str, *, anyones: bool = False) -> None:
     """Check every folder that lies between a root and a path; those that are not there yet are fine. Raises StorageError."""
     at = root
     for name in os.path.relpath(path, root).split(os.sep)[:-1]:
         if name == "..":
             raise _odd(path, f"outside {root}")
         at = f"{at}/{name}"
-        if not folder(at):
+        if not folder(at, anyones=anyones):
             return
 
 
-def file(path: str) -> bool:
+def file(path: str, *, anyones: bool = False) -> bool:
     """Whether a regular file is there. Raises StorageError for a link, for another kind of file, and for another user's."""
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
         return False
-    _check_file(path, found)
+    _check_file(path, found, anyones)
     return True
 
 
-def open_file(path: str, flags: int = _READ, mode: int = PRIVATE_FILE) -> int:
+def open_file(path: str, flags: int = _READ, mode: int = PRIVATE_FILE, *, anyones: bool = False) -> int:
     """A descriptor of a regular file of this user, opened through no link.
+
+    Args:
+        anyones: whether it may be another user's, such as a backup that is only read.
 
     Raises:
         StorageError: it is a link, another kind of file, or another user's.
@@ -63,10 +87,10 @@ def open_file(path: str, flags: int = _READ, mode: int = PRIVATE_FILE) -> int:
     except FileNotFoundError:
         raise
     except OSError:
-        file(path)
+        file(path, anyones=anyones)
         raise
     try:
-        _check_file(path, os.fstat(fd))
+        _check_file(path, os.fstat(fd), anyones)
         if flags & os.O_TRUNC:
             os.ftruncate(fd, 0)
     except BaseException:
@@ -100,12 +124,13 @@ def unlink_own(path: str) -> None:
         return
 
 
-def _check_file(path: str, found: os.stat_result) -> None:
+def _check_file(path: str, found: os.stat_result, anyones: bool) -> None:
     if stat.S_ISLNK(found.st_mode):
         raise _odd(path, "a link, and no link in a store is followed")
     if not stat.S_ISREG(found.st_mode):
         raise _odd(path, "not a regular file")
-    _check_owner(path, found)
+    if not anyones:
+        _check_owner(path, found)
 
 
 def _check_owner(path: str, found: os.stat_result) -> None:
@@ -113,9 +138,12 @@ def _check_owner(path: str, found: os.stat_result) -> None:
         raise _odd(path, "another user's")
     if found.st_mode & _OTHERS_WRITE and not stat.S_ISLNK(found.st_mode):
         raise StorageError(
-            f"everybody may write to {path}, so it could be anybody's", hint=f"`chmod o-w {path}`, or remove it"
+            f"everybody may write to {path}, so it could be anybody's",
+            hint=f"`chmod o-w {path}`, or remove it",
         )
 
 
 def _odd(path: str, why: str) -> StorageError:
-    return StorageError(f"{path} is {why}", hint=f"see what it is with `ls -ld {path}`, and remove it if it is not yours")
+    return StorageError(
+        f"{path} is {why}", hint=f"see what it is with `ls -ld {path}`, and remove it if it is not yours"
+    )

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from fairway.confined import make_folder
 from fairway.headstart import launch_host, store_place
 from fairway.local import descent
 from fairway.local.launching import HostSetup
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from fairway.remote import RemotePlatform
     from fairway.spec.artifact import Artifact, Node
     from fairway.spec.endpoint import Deployed, DeployRequest
-    from fairway.spec.evaluation import Evaluation
     from fairway.spec.event import RunEnded
     from fairway.spec.project import ProjectSpec
     from fairway.spec.run import RunRequest, RunSpec, RunStatus
@@ -47,8 +47,21 @@ class SystemClock:
 
 
 def store_root() -> Path:
-    """Where the store is: FAIRWAY_HOME, else the nearest `.fairway` from here upwards, else `.fairway` here."""
-    return Path(store_place())
+    """Where the store is: FAIRWAY_HOME, else the nearest `.fairway` from here upwards, else `.fairway` here.
+
+    Raises:
+        StorageError: it is another user's, or others may write to it.
+    """
+    from fairway.stores import ownership
+
+    place = store_place()
+    ownership.refuse_others(place, named=is_named())
+    return Path(place)
+
+
+def is_named() -> bool:
+    """Whether the person named the store, which then belongs to no project folder."""
+    return bool(os.environ.get("FAIRWAY_HOME"))
 
 
 def cache_folder(root: Path) -> Path:
@@ -58,10 +71,11 @@ def cache_folder(root: Path) -> Path:
     )
     folder = Path(base) / "fairway" if base else root / "cache"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        folder = root / "cache"
-    return folder
+        make_folder(str(folder))
+        usable = not os.lstat(folder).st_mode & 0o022 and os.lstat(folder).st_uid == os.geteuid()
+    except (OSError, FairwayError):
+        usable = False
+    return folder if usable else root / "cache"
 
 
 class LocalStores:
@@ -76,8 +90,14 @@ class LocalStores:
         self._artifacts: FileArtifacts | None = None
 
     def prepare(self) -> "LocalStores":
-        """Make the store if it is not there. Raises StorageError when it cannot be written."""
+        """Make the store if it is not there.
+
+        Raises:
+            ForeignStore: it was not made by this user on this machine, so nothing in it is used.
+            StorageError: it cannot be written.
+        """
         self.layout.prepare()
+        self.metadata.require_own()
         return self
 
     @property
@@ -122,6 +142,18 @@ class LocalStores:
         from fairway.runner.values import Values
 
         return Values(self.artifacts).from_node(node)
+
+    def look(self, node: "Artifact") -> object:
+        """The value of an artifact for showing it: plain data only, whoever made it. Raises FairwayError."""
+        from fairway.formats import look
+
+        return look(node.format, self.artifacts.open(node), node.kind)
+
+    def only_look(self) -> None:
+        """Change no file of the store from here on, because it may be anybody's."""
+        from fairway.stores import FileArtifacts
+
+        self._artifacts = FileArtifacts(self.root, looking=True)
 
     def run_folder(self, run: str) -> Path:
         """Where a run keeps its files."""
@@ -310,7 +342,7 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
             Path(pickled).unlink(missing_ok=True)
     if ended.failure is not None and ended.failure.message == "cancelled":
         raise Interrupted(f"run {name} was cancelled", hint=f"`fairway resume {name}` goes on with it")
-    return Run(status, stores.load)
+    return Run(status, stores.load, stores.look)
 
 
 def _as_a_script_shows_it(error: FairwayError) -> FairwayError:
@@ -396,6 +428,7 @@ def cancel_run(stores: LocalStores, run: str) -> bool:
     from fairway.spec.event import Event, RunEnded
     from fairway.spec.run import Failure, Phase, Reason
 
+    stores.metadata.require_own()
     folder = stores.run_folder(run)
     for left in reversed(range(10)):
         if stop(folder):
@@ -415,35 +448,6 @@ def cancel_run(stores: LocalStores, run: str) -> bool:
             raise UsageError(f"run {run} is over already", hint=f"`fairway show {run}`")
         break
     return False
-
-
-def evaluations_of(stores: LocalStores, status: "RunStatus") -> "dict[str, Evaluation]":
-    """Evaluations that steps of a run returned, by step."""
-    from fairway.spec.evaluation import Evaluation
-
-    found: dict[str, Evaluation] = {}
-    for step in status.steps:
-        for output in step.outputs:
-            if output.kind.endswith("Evaluation"):
-                value = stores.load(output)
-                if isinstance(value, Evaluation):
-                    found[step.spec.name] = value
-    return found
-
-
-def save_shown(stores: LocalStores, status: "RunStatus", folder: str) -> int:
-    """Write pictures and tables of a run to a folder; returns how many files."""
-    from fairway.engine.pictures import rendered
-
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    shown = [("pipeline", status.shown), *((step.spec.name, step.shown) for step in status.steps)]
-    pictures = [(f"{name}-{title}", artifact) for name, some in shown for title, artifact in some.items()]
-    for name, artifact in pictures:
-        suffix, text = rendered(artifact, stores.load(artifact))
-        safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
-        (target / f"{safe}.{suffix}").write_text(text, encoding="utf-8")
-    return len(pictures)
 
 
 async def foresee(
@@ -481,7 +485,15 @@ def token_of(root: Path) -> str:
     """The token of a store's platform: FAIRWAY_TOKEN, else the store's own."""
     from fairway.local import platforms
 
-    return os.environ.get("FAIRWAY_TOKEN") or platforms.token(root)
+    return os.environ.get("FAIRWAY_TOKEN") or platforms.token(root, _token_seal(root))
+
+
+def _token_seal(root: Path) -> Callable[[str], str]:
+    """Makes what only this user can add to the token of a store. Raises ForeignStore."""
+    stores = LocalStores(root).prepare()
+    seal = stores.metadata.admitted()
+    stores.close()
+    return lambda text: seal.over(b"token", text.encode())[:32]
 
 
 def platform(root: Path, note: Callable[[str], None] = lambda text: None) -> "RemotePlatform":

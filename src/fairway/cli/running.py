@@ -120,10 +120,13 @@ def run_command(
 
 @click.command("resume")
 @click.argument("run", required=False, cls=Argument, completes="run")
+@click.option(
+    "--file", type=click.Path(path_type=Path), help="The project file, where it lies outside the project."
+)
 @click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
 @click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
 @click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
-def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -> int:
+def resume_command(run: str | None, file: Path | None, explain: bool, quiet: bool, as_json: bool) -> int:
     """Go on with RUN, or the newest one, where it stopped; steps that are done do not run again.
 
     \b
@@ -132,6 +135,7 @@ def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
     """
     begun = time.monotonic()
     stores = wiring.LocalStores(wiring.store_root())
+    stores.metadata.require_own()
     status = stores.metadata.run(wiring.find_run(stores, run or ""))
     if status.phase == "Succeeded":
         stores.close()
@@ -143,7 +147,7 @@ def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
             tell(f"run {status.spec.name} has succeeded; nothing is left to do")
         return EXIT_DONE
     request = RunRequest(
-        file=_still_there(status.spec.project, stores.root),
+        file=str(file.absolute()) if file else _own_file(status.spec.name, status.spec.project, stores.root),
         pipeline=status.spec.pipeline,
         resume=status.spec.name,
     )
@@ -151,10 +155,22 @@ def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
     return _carry_out(request, stores, follower, begun, as_json=as_json)
 
 
-def _still_there(project: str, root: Path) -> str:
-    """The project file, also after its folder was moved together with the store."""
+def _own_file(run: str, project: str, root: Path) -> str:
+    """The project file, also after its folder was moved together with the store.
+
+    Raises:
+        UsageError: it lies outside the project that the store belongs to, so a person has to name it.
+    """
     moved = root.parent / Path(project).name
-    return str(moved) if not Path(project).exists() and moved.is_file() else project
+    if not Path(project).exists() and moved.is_file():
+        return str(moved)
+    inside = Path(project).is_absolute() and Path(project).resolve().is_relative_to(root.parent.resolve())
+    if not inside and not wiring.is_named():
+        raise UsageError(
+            f"run {run} is of {project}, which lies outside the project {root.parent}",
+            hint=f"if it is yours: `fairway resume {run} --file {project}`",
+        )
+    return project
 
 
 @click.command("cancel")

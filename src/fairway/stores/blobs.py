@@ -224,7 +224,9 @@ class FileArtifacts:
             return artifact.inline
         with Explaining("reading an artifact", self._blobs):
             if artifact.files and self._looking:
-                raise StorageError("a folder is not laid out in a store that is only looked at", hint="`fairway trust`")
+                raise StorageError(
+                    "a folder is not laid out in a store that is only looked at", hint="`fairway trust`"
+                )
             if artifact.files:
                 path = self._open_folder(artifact.digest, verified=verified)
             else:

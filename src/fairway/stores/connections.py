@@ -46,7 +46,7 @@ _PRAGMAS = (
 )
 
 
-_LOOKING = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON")
+LOOKING = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON")
 """The database may be anybody's when it is looked at."""
 
 
@@ -92,10 +92,11 @@ class CommitLock:
         self._path = path
         self._fd = -1
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "CommitLock":
         if self._fd < 0:
             self._fd = confined.open_file(str(self._path), os.O_RDWR | os.O_CREAT)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
+        return self
 
     def __exit__(self, *_: object) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
@@ -106,6 +107,10 @@ class CommitLock:
         if mark:
             with suppress(OSError):
                 os.pwrite(self._fd, mark, 0)
+
+    def forget(self) -> None:
+        """Let no length of the log count as confirmed, because another log is in its place now."""
+        os.ftruncate(self._fd, 0)
 
     def close(self) -> None:
         """Give the file back."""
@@ -367,7 +372,7 @@ class ReadConnections:
             uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
-            for pragma in _LOOKING:
+            for pragma in LOOKING:
                 connection.execute(f"PRAGMA {pragma}").fetchall()
             if _version(connection) > schema.VERSION:
                 raise newer(f"the database {self._layout.database}")

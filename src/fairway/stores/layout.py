@@ -26,7 +26,6 @@ _NOT_FOR_ARCHIVES = b"Signature: 8a477f597d28d172789f06886806bc55\n# Tokens of t
 """The sign of a cache directory (https://bford.info/cachedir/), which backup programs know."""
 
 
-
 class Layout:
     """Paths inside one store; `root` is usually the `.fairway` of a project."""
 
@@ -137,10 +136,19 @@ class Layout:
         finally:
             os.close(fd)
 
-    def adopt(self) -> ownership.Seal:
-        """Give a store a seal of this user, over whatever is in it: the caller knows why. Raises OSError, StorageError."""
+    def adopt(self, *, anew: bool = False) -> ownership.Seal:
+        """Give a store a seal of this user, over whatever is in it: the caller knows why.
+
+        Args:
+            anew: whether it gets a new one where it has one of this user.
+
+        Raises:
+            OSError: it cannot be written.
+            StorageError: the key cannot be used.
+        """
         with self._alone():
-            return ownership.seal_of(str(self.root)) or self._seal(ownership.new_seal(FORMAT, adopted=True))
+            found = None if anew else ownership.seal_of(str(self.root))
+            return found or self._seal(ownership.new_seal(FORMAT, adopted=True))
 
     def _seal(self, seal: ownership.Seal) -> ownership.Seal:
         sealed = seal.sealed()

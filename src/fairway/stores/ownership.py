@@ -47,7 +47,9 @@ class Seal:
     __slots__ = ("_key", "record")
 
     def __init__(self, key: bytes, record: StoreRecord) -> None:
-        self._key = hashlib.blake2b(record.id.encode(), key=key, digest_size=32, person=b"fairway store").digest()
+        self._key = hashlib.blake2b(
+            record.id.encode(), key=key, digest_size=32, person=b"fairway store"
+        ).digest()
         self.record = record
 
     def over(self, kind: bytes, body: bytes) -> str:
@@ -171,5 +173,7 @@ def _files_below(root: str, name: str) -> list[str]:
         if links or {f"{place}/{one}" for one in files} - {f"{root}/{TAG}"}:
             return [name]
         if place == f"{root}/blobs" and "tmp" in folders:
-            folders.remove("tmp")  # what was begun and never used, also by somebody who was killed while making the store
+            folders.remove(
+                "tmp"
+            )  # what was begun and never used, also by somebody who was killed while making the store
     return []

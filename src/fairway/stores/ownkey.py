@@ -80,7 +80,9 @@ def _folder(path: str) -> int:
     found = os.fstat(fd)
     if found.st_uid != os.geteuid() or found.st_mode & 0o022:
         os.close(fd)
-        raise _unusable(path, "others may write to it" if found.st_uid == os.geteuid() else "another user owns it")
+        raise _unusable(
+            path, "others may write to it" if found.st_uid == os.geteuid() else "another user owns it"
+        )
     return fd
 
 
@@ -110,7 +112,9 @@ def _read(folder: int, path: str) -> bytes | None:
 def _create(folder: int, path: str) -> bytes:
     """Write a new key under a name of its own and give it the right one whole: of two that make one, the first counts."""
     temporary = f".{_NAME}.{os.getpid()}.{os.urandom(4).hex()}"
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    fd = os.open(
+        temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
+    )
     try:
         os.fchmod(fd, 0o600)
         os.write(fd, os.urandom(SIZE))

@@ -1,8 +1,9 @@
 """The record of each attempt, created once and never changed: the first one committed is the truth.
 
-A record is one file: a line of JSON, which begins with the store's seal over the rest, and a line with its sha256. It gets its name before it is synced, whole
-as far as any process can see; one fsync then makes content and name durable together. What a power loss cut
-short does not match its checksum and counts as absent, as does what somebody without the user's key wrote. Knows nothing of what the record means.
+A record is one file: a line of JSON, which begins with the store's seal over the rest, and a line with its sha256. It gets
+its name before it is synced, whole as far as any process can see; one fsync then makes content and name durable together.
+What a power loss cut short does not match its checksum and counts as absent, and so does what somebody without this user's
+key wrote. Knows nothing of what the record means.
 """
 
 import hashlib
@@ -13,7 +14,7 @@ import msgspec
 
 from fairway import confined
 from fairway.spec.run import StepResult
-from fairway.stores import ownkey, ownership
+from fairway.stores import ownership, ownkey
 from fairway.stores.durable import make_folders, sync, temporary_name, write_all
 from fairway.stores.faults import Explaining
 from fairway.stores.layout import Layout, safe_name

@@ -11,15 +11,18 @@ import struct
 from contextlib import suppress
 
 from fairway import confined
-from fairway.stores import chain, ownkey, ownership
+from fairway.stores import chain, ownership, ownkey
+from fairway.stores.births import born
 from fairway.stores.faults import explain
 from fairway.stores.layout import Layout
 from fairway.stores.ownership import ForeignStore, Seal
-from fairway.stores.births import born
 
 _TABLE = "CREATE TABLE IF NOT EXISTS seal(one INTEGER PRIMARY KEY CHECK(one = 1), seq INTEGER, file INTEGER, mark TEXT)"
 _PUT = "INSERT OR REPLACE INTO seal VALUES(1, ?, ?, ?)"
 _LAST = "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1"
+_ODD = (
+    "SELECT 1 FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'create virtual%' LIMIT 1"
+)
 _TOLERANCE = 60.0
 """Seconds between the birth of a store and its first event, in which the first project was imported."""
 
@@ -30,6 +33,20 @@ def put(connection: sqlite3.Connection, seal: Seal, file: int) -> None:
     if last is not None:
         seq, hashed = int(last[0]), bytes(last[1])
         connection.execute(_PUT, (seq, _signed(file), _mark(seal, seq, _signed(file), hashed)))
+
+
+def keep(connection: sqlite3.Connection, row: tuple[int, int, str]) -> None:
+    """Put back the seal that a log had elsewhere; whoever opens it sees what it is worth."""
+    connection.execute(_PUT, row)
+
+
+def kept(connection: sqlite3.Connection) -> tuple[int, int, str] | None:
+    """The seal of a log as it lies there; None without one."""
+    with suppress(sqlite3.Error):
+        found = connection.execute("SELECT seq, file, mark FROM seal").fetchone()
+        if found is not None and [type(value) for value in found] == [int, int, str]:
+            return found[0], found[1], found[2]
+    return None
 
 
 def make_room(connection: sqlite3.Connection) -> None:
@@ -43,8 +60,9 @@ def why_foreign(connection: sqlite3.Connection | None, layout: Layout) -> str:
     Raises:
         StorageError: the key cannot be used.
     """
-    root = str(layout.root)
-    seal = ownership.seal_of(root)
+    if connection is not None and connection.execute(_ODD).fetchone() is not None:
+        return "has a database that does more than keep events"
+    seal = ownership.seal_of(str(layout.root))
     if seal is None:
         return _why_unsealed(connection, layout)
     last = connection.execute(_LAST).fetchone() if connection is not None else None
