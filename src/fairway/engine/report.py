@@ -4,7 +4,7 @@ import html
 from collections.abc import Callable
 
 from fairway.evaluation import evaluation_html
-from fairway.spec.artifact import Node
+from fairway.spec.artifact import Artifact, Node
 from fairway.spec.errors import SerializationError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.quantities import format_duration, format_memory
@@ -26,7 +26,9 @@ class Run:
         look: gives the value of an artifact without running anything; `load` when it is left out.
     """
 
-    def __init__(self, status: RunStatus, load: Load, look: Load | None = None) -> None:
+    def __init__(
+        self, status: RunStatus, load: Load, look: Callable[[Artifact], object] | None = None
+    ) -> None:
         self.status = status
         self._load = load
         self._look = look or load

@@ -166,7 +166,10 @@ def token(root: Path, seal: Callable[[str], str]) -> str:
     """
     path = root / "platform" / "token"
     confined.make_folder(str(path.parent))
-    fd = confined.open_file(str(path.parent / "token.lock"), os.O_RDWR | os.O_CREAT)
+    found = _good_token(path, seal)
+    if found:
+        return found
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         found = _good_token(path, seal)

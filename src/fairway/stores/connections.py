@@ -220,7 +220,7 @@ class WriteConnection:
                 connection.execute(f"PRAGMA {pragma}").fetchall()
             _check_version(connection, self._layout)
             logged = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'event'").fetchone()
-            self._seal = sealing.admit(connection if logged else None, self._layout)
+            self._seal = sealing.admit(connection if logged else None, self._layout, writing=True)
             _bring_up_to_date(connection, self._layout)
             sealing.make_room(connection)
             self._file = os.lstat(self._path).st_ino

@@ -23,6 +23,7 @@ _LAST = "SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1"
 _ODD = (
     "SELECT 1 FROM sqlite_master WHERE type NOT IN ('table', 'index') OR sql LIKE 'create virtual%' LIMIT 1"
 )
+_TABLES = "is a copy whose tables do not agree with its log"
 _TOLERANCE = 60.0
 """Seconds between the birth of a store and its first event, in which the first project was imported."""
 
@@ -90,9 +91,9 @@ def _why_not_a_copy(connection: sqlite3.Connection, layout: Layout) -> str:
     for path in (layout.root / ownership.STORE, layout.database):
         if not confined.private(os.lstat(path)):
             return "came through a repository, an archive or another program: its files are not private"
-    if chain.check(connection)[1] or chain.differences(connection):
+    if chain.check(connection)[1]:
         return "is a copy in which something was changed"
-    return ""
+    return _TABLES if chain.differences(connection) else ""
 
 
 def _why_unsealed(connection: sqlite3.Connection | None, layout: Layout) -> str:
@@ -129,14 +130,21 @@ def _is_earlier(connection: sqlite3.Connection | None, layout: Layout) -> bool:
     return -1.0 < first[0] - made < _TOLERANCE and -1.0 < first[0] - database < _TOLERANCE
 
 
-def admit(connection: sqlite3.Connection, layout: Layout) -> Seal:
+def admit(connection: sqlite3.Connection | None, layout: Layout, *, writing: bool = False) -> Seal:
     """The seal to go on with, of a store that is this user's own; one of an earlier Fairway gets its own now.
+
+    Args:
+        writing: whether tables that do not agree with a log that is one's own may be made anew.
 
     Raises:
         ForeignStore: it is not.
     """
     why = why_foreign(connection, layout)
-    if why:
+    if why == _TABLES and writing and connection is not None:
+        connection.execute("BEGIN IMMEDIATE")
+        chain.rebuild(connection)
+        connection.execute("COMMIT")
+    elif why:
         raise foreign(layout, why)
     seal = ownership.seal_of(str(layout.root))
     if seal is None:
@@ -151,7 +159,9 @@ def foreign(layout: Layout, why: str) -> ForeignStore:
     """The error for a store that may only be looked at."""
     return ForeignStore(
         f"the store {layout.root} is not yours to use: it {why}",
-        hint="`fairway trust` shows what is in it and makes it yours",
+        hint="`fairway doctor --rebuild` makes them anew"
+        if why == _TABLES
+        else "`fairway trust` shows what is in it and makes it yours",
     )
 
 
