@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -39,6 +38,3 @@ def readable(folder: Path) -> list[str]:
         if not path.is_symlink() and path.stat().st_mode & 0o077:
             found.append(str(path.relative_to(folder)))
     return found
-
-
-PYTHON = [sys.executable, "-m", "fairway"]

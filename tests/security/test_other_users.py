@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from projects import Project
-from stranger import PYTHON, UID, as_stranger, needs_one, readable
+from stranger import UID, as_stranger, needs_one, readable
 
 from fairway.spec.errors import StorageError
 from fairway.stores import FileArtifacts, FileLogs, Layout, SqliteMetadata, copying, ownkey, trusting
@@ -165,23 +165,6 @@ def test_a_key_that_is_not_this_users_alone_is_refused(tmp_path: Path, what: str
         folder.chmod(0o777)
     with pytest.raises(StorageError, match="cannot be used"):
         ownkey.read(str(folder))
-
-
-@needs_one
-def test_root_takes_over_a_store_of_another_user_only_by_name_and_trust(
-    open_place: Path, project: Project
-) -> None:
-    home = open_place / "home"
-    home.mkdir(mode=0o777)
-    home.chmod(0o777)
-    (open_place / "hello.py").write_text("import fairway as fw\n" + ONE)
-    done = as_stranger(*PYTHON, "run", "hello.py", home=home, folder=home)
-    if (done.returncode and "No module" in done.stderr + done.stdout) or "Permission denied" in done.stderr:
-        pytest.skip("the second user cannot read this Python")
-    project.environment["FAIRWAY_HOME"] = str(home / ".fairway")
-    project.write(ONE)
-    if (home / ".fairway").exists():
-        assert "is not yours" in project.fairway("run", "project.py", expect=1).stderr
 
 
 def test_a_backup_with_open_modes_is_restored_private(tmp_path: Path) -> None:

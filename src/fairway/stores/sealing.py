@@ -61,6 +61,7 @@ def why_foreign(connection: sqlite3.Connection | None, layout: Layout) -> str:
     Raises:
         StorageError: the key cannot be used.
     """
+    layout.check()  # a record that cannot be read is said to be damaged
     if connection is not None and connection.execute(_ODD).fetchone() is not None:
         return "has a database that does more than keep events"
     seal = ownership.seal_of(str(layout.root))
