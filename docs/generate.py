@@ -18,7 +18,7 @@ REFERENCE = Path(__file__).parent / "reference"
 MADE = "<!-- Made by `python docs/generate.py`; do not edit. -->\n\n"
 
 SETTINGS = {
-    "FAIRWAY_HOME": "Directory of the store, instead of the nearest `.fairway` from here upwards.",
+    "FAIRWAY_HOME": 'Directory of the store, instead of the project\'s own (see Concepts, "store").',
     "FAIRWAY_TOKEN": "Token for the platform's API, instead of the one kept in the store.",
     "FAIRWAY_HOST": "Set by Fairway for a host and all that descends from it, to find orphans and end chains. Do not set it.",
     "FAIRWAY_LEASE": "Set by Fairway for a step, so that runs it starts work within its share; never read from you.",

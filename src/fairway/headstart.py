@@ -6,42 +6,34 @@ The project is imported meanwhile, so whatever this file imports delays both (de
 import os
 
 from fairway.local.launching import HostSetup, Launched, launch
+from fairway.local.projects import absolute, find, store_from, store_of
 from fairway.spec.errors import FairwayError
 
-STORE = ".fairway"
 _ahead: dict[str, Launched] = {}
 
 
-def absolute(path: str) -> str:
-    """A path from the root as `pathlib` makes it: `..` and links stay, they may lead elsewhere."""
-    parts = os.path.join(os.getcwd(), path).split("/")
-    return "/" + "/".join(part for part in parts if part not in ("", "."))
+def store_place(file: str = "", module: str = "") -> str:
+    """Where the store is: FAIRWAY_HOME, else the project's own.
 
-
-def store_place() -> str:
-    """Where the store is: FAIRWAY_HOME, else the nearest `.fairway` from here upwards, else `.fairway` here."""
+    Args:
+        file: the project file; without one, the project is looked for from the working directory upwards.
+        module: the name under which the file was imported, where that is known.
+    """
     home = os.environ.get("FAIRWAY_HOME")
     if home:
         return absolute(home)
-    here = folder = os.getcwd()
-    while True:
-        if os.path.exists(os.path.join(folder, STORE, "store.json")):
-            return os.path.join(folder, STORE)
-        above = os.path.dirname(folder)
-        if above == folder or os.path.exists(os.path.join(folder, ".git")):
-            return os.path.join(here, STORE)
-        folder = above
+    return store_of(file, module) if file else store_from(os.getcwd())
 
 
-def head_start(file: str) -> None:
+def head_start(word: str) -> None:
     """Start the host of a project that is about to be asked for; `launch_host` hands it out then."""
-    path = absolute(file)
     try:
-        _ahead[path] = launch_host(path, store_place())
+        file, module = find(word)
+        _ahead[file] = launch_host(HostSetup(store_place(file, module), file, module=module))
     except (OSError, FairwayError):
         return  # said when the project is asked for
 
 
-def launch_host(file: str, root: str, pickled: str = "") -> Launched:
+def launch_host(setup: HostSetup) -> Launched:
     """Start the host of a project; it imports the project while the caller goes on."""
-    return _ahead.pop(file, None) or launch(HostSetup(root, file, pickled))
+    return _ahead.pop(setup.project, None) or launch(setup)

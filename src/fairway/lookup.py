@@ -3,10 +3,11 @@
 In a run or behind an endpoint the process's session answers. A plain script or test reads the project's store itself.
 """
 
+from functools import partial
 from pathlib import Path
 
 from fairway import stores
-from fairway.author import reporting, session
+from fairway.author import origins, reporting, session
 from fairway.headstart import store_place
 from fairway.server.sessions import StoreSession
 from fairway.spec.errors import NotFound
@@ -18,18 +19,18 @@ def model(reference: str) -> object:
     """A registered model: "churn" (newest), "churn:3" or "churn@champion".
 
     In a pipeline, a task or an endpoint, the reference is settled once per run or revision. Anywhere else, such as in a
-    test, it is looked up in the project's store when the model is first used. The model itself is loaded when it is
-    first used; handing it to a task makes an edge.
+    test, it is looked up in the store of the calling file's project when the model is first used. The model itself is
+    loaded when it is first used; handing it to a task makes an edge.
 
     Raises:
         NotFound: there is no such model, version or alias.
     """
-    return reporting.model(reference, _store)
+    return reporting.model(reference, partial(_store, origins.caller()))
 
 
-def _store() -> StoreSession:
-    """The project's store, opened once. Raises NotFound where there is none."""
-    place = session.store() or store_place()
+def _store(file: str) -> StoreSession:
+    """The store of the project that the file belongs to, opened once. Raises NotFound where there is none."""
+    place = session.store() or store_place(file)
     found = _opened.get(place)
     if found is None:
         root = Path(place)

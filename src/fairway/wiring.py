@@ -1,6 +1,6 @@
 """Puts the parts together for a target: the one place that names adapters, and with `headstart` the reader of FAIRWAY_ variables.
 
-FAIRWAY_HOME   directory of the store, instead of `.fairway` in the project
+FAIRWAY_HOME   directory of the store, instead of the project's own
 FAIRWAY_TOKEN  token for the platform, instead of the one in the store
 """
 
@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from fairway.confined import make_folder
 from fairway.headstart import launch_host, store_place
 from fairway.local import descent
 from fairway.local.launching import HostSetup
@@ -46,15 +45,15 @@ class SystemClock:
         return time.monotonic()
 
 
-def store_root() -> Path:
-    """Where the store is: FAIRWAY_HOME, else the nearest `.fairway` from here upwards, else `.fairway` here.
+def store_root(file: str = "", module: str = "") -> Path:
+    """Where the store is: FAIRWAY_HOME, else the project's own; that of the project here when no file is named.
 
     Raises:
         StorageError: it is another user's, or others may write to it.
     """
     from fairway.stores import ownership
 
-    place = store_place()
+    place = store_place(file, module)
     ownership.refuse_others(place, named=is_named())
     return Path(place)
 
@@ -62,20 +61,6 @@ def store_root() -> Path:
 def is_named() -> bool:
     """Whether the person named the store, which then belongs to no project folder."""
     return bool(os.environ.get("FAIRWAY_HOME"))
-
-
-def cache_folder(root: Path) -> Path:
-    """Where things that can be made again are kept for all projects of a person."""
-    base = os.environ.get("XDG_CACHE_HOME") or (
-        os.path.join(os.environ["HOME"], ".cache") if os.environ.get("HOME") else ""
-    )
-    folder = Path(base) / "fairway" if base else root / "cache"
-    try:
-        make_folder(str(folder))
-        usable = not os.lstat(folder).st_mode & 0o022 and os.lstat(folder).st_uid == os.geteuid()
-    except (OSError, FairwayError):
-        usable = False
-    return folder if usable else root / "cache"
 
 
 class LocalStores:
@@ -182,6 +167,11 @@ class Follower:
         return request
 
 
+def setup_of(request: "RunRequest", stores: LocalStores) -> HostSetup:
+    """What the host of a run is told."""
+    return HostSetup(str(stores.root), request.file, request.pickled, request.module)
+
+
 async def execute(
     request: "RunRequest", stores: LocalStores, launched: "Launched", follower: Follower
 ) -> "tuple[str, RunEnded]":
@@ -191,15 +181,16 @@ async def execute(
         FairwayError: it could not start, or the store failed.
     """
     from fairway.engine.run import RunEngine, Stores
+    from fairway.local import environments
     from fairway.local.executor import LocalExecutor
     from fairway.local.interrupts import Interrupts
     from fairway.local.leases import Lease
     from fairway.local.sharing import Share, shared_folder
     from fairway.spec.wire import LEASE
 
-    setup = HostSetup(str(stores.root), request.file, request.pickled)
+    setup = setup_of(request, stores)
     share = Share(shared_folder(), os.environ.get(LEASE, ""), str(stores.root), follower.note)
-    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note, share)
+    executor = LocalExecutor(setup, environments.cache_folder(stores.root), follower.note, share)
     stores.metadata.open_ahead()
     host, project = await executor.adopt(launched)
     try:
@@ -254,6 +245,7 @@ async def _new_run(
         name=new_name(set(stores.metadata.run_names())),
         pipeline=pipeline,
         project=project.path,
+        module=project.name,
         source=project.source,
         environment=project.environment,
         parameters=parameters,
@@ -275,10 +267,12 @@ def _resumed(request: "RunRequest", stores: LocalStores) -> "tuple[RunSpec, dict
 def choose_pipeline(project: "ProjectSpec", wanted: str) -> str:
     """Name of the pipeline to run. Raises UsageError when it is not clear which."""
     names = [pipeline.name for pipeline in project.pipelines]
+    inside = project.path.startswith(f"{os.getcwd()}/")
+    file = os.path.relpath(project.path) if inside else project.path or project.name
     if wanted:
         if wanted not in names:
             raise UsageError(
-                f"{project.name}.py has no pipeline {wanted!r}", hint=f"it has {', '.join(names) or 'none'}"
+                f"{file} has no pipeline {wanted!r}", hint=f"it has {', '.join(names) or 'none'}"
             )
         return wanted
     if not names:
@@ -288,8 +282,8 @@ def choose_pipeline(project: "ProjectSpec", wanted: str) -> str:
         )
     if len(names) > 1:
         raise UsageError(
-            f"{project.name}.py has {len(names)} pipelines: {', '.join(names)}",
-            hint=f"choose one: `fairway run {project.name}.py:{names[0]}`",
+            f"{file} has {len(names)} pipelines: {', '.join(names)}",
+            hint=f"choose one: `fairway run {file}:{names[0]}`",
         )
     return names[0]
 
@@ -310,6 +304,7 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
     """
     descent.refuse_at_import("fw.run")
     from fairway.author import parameters as described
+    from fairway.author.origins import origin, pickle
     from fairway.author.pipeline import Pipeline
     from fairway.engine.report import Run
     from fairway.local.interrupts import blocking
@@ -325,13 +320,13 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
         if parameter.required and parameter.name not in parameters:
             raise UsageError(f"{pipeline.__name__} needs {parameter.name} ({parameter.annotation})")
     parameters = described.check(pipeline.function, parameters)
-    stores = LocalStores(store_root()).prepare()
     pipeline = cast("Pipeline[..., object]", pipeline)
-    file = _file_of(pipeline)
-    pickled = "" if file else _pickled(pipeline, stores.root)
+    file, module = origin(pipeline.function)
+    stores = LocalStores(store_root(file, module)).prepare()
+    request = RunRequest(file=file, module=module, pipeline=pipeline.__name__, values=dict(parameters))
+    request.pickled = pickled = "" if file else pickle(pipeline, str(stores.root))
     try:
-        launched = launch_host(file, str(stores.root), pickled)
-        request = RunRequest(file=file, pickled=pickled, pipeline=pipeline.__name__, values=dict(parameters))
+        launched = launch_host(setup_of(request, stores))
         name, ended = blocking(execute(request, stores, launched, Follower()))
         status = stores.metadata.run(name)
     except FairwayError as error:
@@ -352,30 +347,13 @@ def _as_a_script_shows_it(error: FairwayError) -> FairwayError:
     return error.with_traceback(None)
 
 
-def _file_of(pipeline: "Pipeline[..., object]") -> str:
-    """The file that declares the pipeline, if a host can import it; empty in a notebook."""
-    code = getattr(pipeline.function, "__code__", None)
-    path = getattr(code, "co_filename", "")
-    return str(Path(path).absolute()) if path.endswith(".py") and Path(path).is_file() else ""
-
-
-def _pickled(pipeline: "Pipeline[..., object]", root: Path) -> str:
-    import tempfile
-
-    import cloudpickle
-
-    with tempfile.NamedTemporaryFile(dir=root, prefix="notebook-", suffix=".pickle", delete=False) as file:
-        file.write(cloudpickle.dumps(pipeline))  # pyright: ignore[reportUnknownMemberType]
-    return file.name
-
-
 def find_run(stores: LocalStores, prefix: str) -> str:
     """The run whose name starts with `prefix`; the newest for an empty one. Raises NotFound, or UsageError for several."""
     names = stores.metadata.run_names(prefix)
     if prefix in names:
         return prefix
     if not names:
-        what = f"no run {prefix!r}" if prefix else "no run yet"
+        what = f"no run {prefix!r}" if prefix else f"no run yet in {stores.root}"
         raise NotFound(
             f"there is {what}", hint="`fairway runs` lists them" if prefix else "`fairway run FILE`"
         )
@@ -455,10 +433,11 @@ async def foresee(
 ) -> list[tuple[str, str, str]]:
     """What a run would do, as (step, "run" or "cached" or "may run", why), without running any step."""
     from fairway.engine.foresight import Foresight
+    from fairway.local import environments
     from fairway.local.executor import LocalExecutor
 
-    setup = HostSetup(str(stores.root), request.file)
-    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note)
+    setup = setup_of(request, stores)
+    executor = LocalExecutor(setup, environments.cache_folder(stores.root), follower.note)
     host, project = await executor.adopt(launched)
     try:
         request = follower.arguments(project, request)
@@ -529,7 +508,10 @@ def model_request(stores: LocalStores, reference: str) -> "DeployRequest":
     if not reference:
         names = [model.name for model in stores.metadata.models()]
         if not names:
-            raise NotFound("there is no model to deploy", hint="a pipeline registers one: `fairway run FILE`")
+            raise NotFound(
+                f"there is no model to deploy in {stores.root}",
+                hint="a pipeline registers one: `fairway run FILE`",
+            )
         if len(names) > 1:
             raise UsageError(f"there are {len(names)} models: {', '.join(names)}", hint="name one")
         reference = names[0]
@@ -537,27 +519,33 @@ def model_request(stores: LocalStores, reference: str) -> "DeployRequest":
     return DeployRequest(name=version.name, model=reference)
 
 
-async def function_requests(stores: LocalStores, file: str, only: str = "") -> "list[DeployRequest]":
+async def function_requests(
+    stores: LocalStores, file: str, module: str = "", only: str = ""
+) -> "list[DeployRequest]":
     """How to serve the endpoints of a project file, its sources put into the store. Raises FairwayError."""
     from fairway.author.source import files
     from fairway.local.executor import LocalExecutor
+    from fairway.local.projects import copied_folder, locate
     from fairway.local.sources import snapshot
     from fairway.spec.artifact import Artifact
     from fairway.spec.endpoint import DeployRequest
 
-    path = Path(file).absolute()
-    executor = LocalExecutor(HostSetup(str(stores.root), str(path)), stores.root, lambda text: None)
-    host, project = await executor.adopt(launch_host(str(path), str(stores.root)))
+    setup = HostSetup(str(stores.root), file, module=module)
+    executor = LocalExecutor(setup, stores.root, lambda text: None)
+    host, project = await executor.adopt(launch_host(setup))
     await host.close()
     found = [endpoint for endpoint in project.endpoints if only in ("", endpoint.name)]
     if not found:
-        raise UsageError(f"{path.name} declares no endpoint", hint="put `@fw.endpoint` above a function")
-    with snapshot(path.parent, files(path.parent)) as folder:
+        what = f"endpoint {only!r}" if only else "endpoint"
+        raise UsageError(f"{file} declares no {what}", hint="put `@fw.endpoint` above a function")
+    place = locate(file, module)
+    copied, path = Path(copied_folder(place)), Path(place.file)
+    with snapshot(copied, dict.fromkeys([*files(path.parent), *files(copied)])) as folder:
         digest, size = stores.artifacts.put_folder(folder)
     source = Artifact(format="folder", digest=digest, size=size, kind="project", files=True)
     return [
         DeployRequest(
-            name=endpoint.name, function=endpoint.name, source=source, module=path.name,
+            name=endpoint.name, function=endpoint.name, source=source, module=str(path.relative_to(copied)),
             workers=endpoint.workers, private=endpoint.private,
         )
         for endpoint in found
@@ -587,19 +575,22 @@ def _deployed(what: "str | Endpoint[..., object] | type", workers: int | None, p
     import msgspec
 
     from fairway.author.endpoint import endpoint_of
+    from fairway.author.origins import caller, origin
     from fairway.local.interrupts import blocking
 
-    stores = LocalStores(store_root())
     if isinstance(what, str):
+        stores = LocalStores(store_root(caller()))
         request = model_request(stores, what)
     else:
         endpoint = endpoint_of(what)
-        if endpoint is None or not Path(endpoint.file).is_file():
+        file, module = origin(endpoint.function, endpoint.file) if endpoint is not None else ("", "")
+        if endpoint is None or not file:
             raise UsageError(
                 f"{what!r} is {'no endpoint' if endpoint is None else 'not in a file'}",
                 hint="put `@fw.endpoint` above it, in a .py file, and import it from there",
             )
-        request = blocking(function_requests(stores, endpoint.file, endpoint.__name__))[0]
+        stores = LocalStores(store_root(file, module))
+        request = blocking(function_requests(stores, file, module, endpoint.__name__))[0]
     workers, private = workers or request.workers, private or request.private
     request = msgspec.structs.replace(request, workers=workers, private=private)
     return blocking(platform(stores.root).deploy(request))

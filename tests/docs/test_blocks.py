@@ -1,6 +1,6 @@
 """What the pages show really happens: their files are written, their commands run in order, their output compared.
 
-A python block that begins with `# name.py` is a file. A console block's lines with `$ ` are commands; what follows is
+A python block that begins with a comment of a path is a file. A console block's lines with `$ ` are commands; what follows is
 their output, where `...` stands for any lines. `<!-- exit 3 -->` above a block expects that status of its last command,
 `<!-- not run -->` leaves it out. What differs from run to run (names of runs, seconds, memory, ports, digests) is masked.
 """
@@ -75,8 +75,10 @@ def test_a_page_shows_what_happens(page: Path, tmp_path: Path) -> None:
         for note, language, text in BLOCK.findall(page.read_text("utf-8")):
             if note == "not run":
                 continue
-            if language == "python" and re.match(r"# \w+\.py\n", text):
-                (folder / text[2:].split("\n")[0]).write_text(text, "utf-8")
+            if language == "python" and re.match(r"# [\w/]+\.py\n", text):
+                file = folder / text[2:].split("\n")[0]
+                file.parent.mkdir(exist_ok=True)
+                file.write_text(text, "utf-8")
             elif language == "console":
                 status = int(note.removeprefix("exit ")) if note.startswith("exit ") else 0
                 _play(text, folder, environment, status, ports)

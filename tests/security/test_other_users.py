@@ -116,13 +116,13 @@ def test_a_taken_name_of_the_sockets_folder_keeps_nobody_from_serving(open_place
 
 @needs_one
 def test_a_planted_cache_is_not_used(open_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fairway import wiring
+    from fairway.local import environments
 
     assert (
         as_stranger("mkdir", "-p", "fairway/environments", home=open_place, folder=open_place).returncode == 0
     )
     monkeypatch.setenv("XDG_CACHE_HOME", str(open_place))
-    assert wiring.cache_folder(Path("/x/.fairway")) == Path("/x/.fairway/cache")
+    assert environments.cache_folder(Path("/x/.fairway")) == Path("/x/.fairway/cache")
 
 
 @needs_one

@@ -6,6 +6,7 @@ import pytest
 
 from fairway import headstart
 from fairway.local.ending import end
+from fairway.local.launching import HostSetup
 
 
 @pytest.mark.parametrize(
@@ -26,8 +27,44 @@ def test_the_nearest_store_upwards_is_found(tmp_path: Path, monkeypatch: pytest.
     assert headstart.store_place() == str(below / ".fairway"), "a repository ends the search"
     (tmp_path / "project" / ".git").rmdir()
     assert headstart.store_place() == str(tmp_path / ".fairway")
+    (tmp_path / "project" / "pyproject.toml").touch()
+    assert headstart.store_place() == str(tmp_path / "project" / ".fairway"), "a project's root is nearer"
     monkeypatch.setenv("FAIRWAY_HOME", "elsewhere/./store")
     assert headstart.store_place() == str(below / "elsewhere" / "store")
+
+
+def test_the_store_of_a_file_is_the_one_of_its_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FAIRWAY_HOME", raising=False)
+    monkeypatch.chdir("/")
+    package = tmp_path / "src" / "shop"
+    package.mkdir(parents=True)
+    file = package / "flow.py"
+    file.touch()
+    assert headstart.store_place(str(file)) == str(package / ".fairway"), "beside a file in no package"
+    file.write_text("from .steps import load")
+    assert headstart.store_place(str(file)) == str(tmp_path / ".fairway"), "above the package and `src`"
+    (tmp_path / "pyproject.toml").touch()
+    assert headstart.store_place(str(file)) == str(tmp_path / ".fairway")
+    monkeypatch.setenv("FAIRWAY_HOME", "/elsewhere")
+    assert headstart.store_place(str(file)) == "/elsewhere"
+
+
+def test_the_home_folder_is_no_project_and_ends_the_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FAIRWAY_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    below = tmp_path / "home" / "below"
+    below.mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "home"):
+        (folder / "pyproject.toml").touch()
+    file = str(below / "flow.py")
+    assert headstart.store_place(file) == str(below / ".fairway")
+    (tmp_path / "home" / ".fairway").mkdir()
+    (tmp_path / "home" / ".fairway" / "store.json").touch()
+    assert headstart.store_place(file) == str(tmp_path / "home" / ".fairway"), "a store that is there is used"
 
 
 def test_a_host_that_was_started_ahead_is_the_one_handed_out(
@@ -39,7 +76,8 @@ def test_a_host_that_was_started_ahead_is_the_one_handed_out(
     headstart.head_start("./project.py")
     (ahead,) = headstart._ahead.values()
     try:
-        assert headstart.launch_host(str(tmp_path / "project.py"), str(tmp_path / "store")) is ahead
+        setup = HostSetup(str(tmp_path / "store"), str(tmp_path / "project.py"))
+        assert headstart.launch_host(setup) is ahead
         assert not headstart._ahead
     finally:
         end(ahead, ())

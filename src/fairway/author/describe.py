@@ -8,6 +8,7 @@ import importlib
 import os
 import platform
 import sys
+from collections.abc import Sequence
 from importlib.machinery import (
     EXTENSION_SUFFIXES,
     SOURCE_SUFFIXES,
@@ -19,7 +20,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Never, cast
 
-from fairway.author import naming, source
+from fairway.author import naming, shadows, source
 from fairway.author.endpoint import Endpoint, endpoint_of
 from fairway.author.pipeline import Pipeline
 from fairway.author.session import is_ref
@@ -53,20 +54,25 @@ def _project_finder(path: str) -> FileFinder:
     return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FromSource, SOURCE_SUFFIXES))
 
 
-_folders: set[str] = set()
+_folders: dict[str, None] = {}
 
 
 def _read_from_source(folder: str) -> None:
     """From here on, modules in and below a folder are not read from compiled files, and none are written."""
-    _folders.add(f"{folder}/")
+    _folders[f"{folder}/"] = None
     if _project_finder not in sys.path_hooks:
         sys.path_hooks.insert(0, _project_finder)
     for path in [path for path in sys.path_importer_cache if f"{path}/".startswith(f"{folder}/")]:
         del sys.path_importer_cache[path]
 
 
-def load(path: str) -> ModuleType:
-    """Import a project file under its own name, from its source, with its folder first on the path.
+def load(path: str, name: str = "", roots: Sequence[str] = ()) -> ModuleType:
+    """Import a project file from its source, with the folders of its modules first on the path.
+
+    Args:
+        path: the file.
+        name: its module's name, such as "shop.flow"; the file's own without one.
+        roots: folders that its modules are imported from; the file's own without any.
 
     Raises:
         UsageError: there is no such file, or its name cannot be a module's.
@@ -76,25 +82,48 @@ def load(path: str) -> ModuleType:
     if not file.is_file():
         raise UsageError(f"there is no file {path}", hint="`fairway init` writes a project to start from")
     if file.suffix != ".py":
-        raise UsageError(f"{path} is not a Python file")
+        raise UsageError(f"{path} is not a Python file", hint="`fairway run FILE.py`")
     if not file.stem.isidentifier():
         raise UsageError(
             f"{file.name} cannot be imported: a module's name has letters, digits and _ only, and no digit first",
             hint=f"rename it, such as to {_importable(file.stem)}.py",
         )
-    folder = str(file.parent)
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    _read_from_source(folder)
-    taken = sys.modules.get(file.stem)
-    if taken is not None and Path(getattr(taken, "__file__", None) or "/").resolve() != file.resolve():
-        raise UsageError(f"the name of {file.name} is that of an installed module", hint="rename the file")
-    if taken is None:
-        naming.forget(file.stem)
-    module = importlib.import_module(file.stem)
+    if not os.access(file, os.R_OK):
+        raise UsageError(f"{path} cannot be read by this user", hint=f"`ls -l {path}` says who may")
+    name, folders = name or file.stem, list(roots) or [str(file.parent)]
+    _refuse_taken(file, name, folders)
+    sys.path[:0] = [folder for folder in folders if folder not in sys.path]
+    for folder in folders:
+        _read_from_source(folder)
+    if name not in sys.modules:
+        naming.forget(name)
+    module = importlib.import_module(name)
     if Path(getattr(module, "__file__", "") or "").resolve() != file.resolve():
-        raise UsageError(f"importing {file.stem} gives {module.__file__}, not {path}", hint="rename the file")
+        raise UsageError(f"importing {name} gives {module.__file__}, not {path}", hint="rename the file")
     return module
+
+
+def _refuse_taken(file: Path, name: str, roots: list[str]) -> None:
+    """Raise UsageError when the file, or the outermost package that it lies in, has the name of another module."""
+    top = name.partition(".")[0]
+    loaded = sys.modules.get(top)
+    places = [getattr(loaded, "__file__", None) or "", *(getattr(loaded, "__path__", None) or ())]
+    own = Path(roots[0], top) if "." in name or file.name == "__init__.py" else file
+    elsewhere = loaded is not None and not any(
+        Path(place).resolve() in (file.resolve(), own.resolve())
+        or own.resolve() in Path(place).resolve().parents
+        for place in places
+        if place
+    )
+    if elsewhere or shadows.hides_library(top, own, roots):
+        what = "Python itself has" if top in sys.stdlib_module_names else "an installed library has"
+        kind = "file" if own == file else "folder"
+        raise UsageError(f"{own} hides the module {top}, which {what}", hint=f"give the {kind} another name")
+
+
+def folders() -> list[str]:
+    """Folders that modules of the loaded project are imported from."""
+    return [folder.removesuffix("/") for folder in _folders]
 
 
 def _importable(stem: str) -> str:
@@ -136,7 +165,7 @@ def describe(path: str, module: ModuleType) -> ProjectSpec:
     return ProjectSpec(
         path=path,
         name=module.__name__,
-        source=source_digest(Path(path).parent) if path else "",
+        source=source_digest(_home(module)) if path else "",
         environment=environment_digest(),
         python=platform.python_version(),
         tasks=tuple(task.spec for task in tasks.values()),
@@ -169,15 +198,29 @@ def _refuse_ambiguous(module: ModuleType) -> None:
 
 def _neighbours(module: ModuleType) -> list[ModuleType]:
     """Loaded modules of the project other than its main one."""
-    folder = os.path.dirname(getattr(module, "__file__", None) or "")
     return [
         other
         for name, other in list(sys.modules.items())
-        if folder
-        and other is not module
-        and (getattr(other, "__file__", None) or "").startswith(folder + os.sep)
+        if other is not module
+        and (getattr(other, "__file__", None) or "").startswith(tuple(_folders))
         and source.is_project(name)
     ]
+
+
+def find_task(module: ModuleType, name: str) -> Task[..., object] | None:
+    """The task of that name in any module of the project that is loaded."""
+    for home in [module, *_neighbours(module)]:
+        for item in cast("list[object]", list(vars(home).values())):
+            if not is_ref(item) and isinstance(item, Task) and item.spec.name == name:
+                return cast("Task[..., object]", item)
+    return None
+
+
+def _home(module: ModuleType) -> Path:
+    """The folder of a project's own files: its outermost package, or the folder of a file that lies in none."""
+    folder = Path(module.__file__ or "").parent
+    levels = module.__name__.count(".") - (0 if hasattr(module, "__path__") else 1)
+    return folder.parents[levels - 1] if levels > 0 else folder
 
 
 def _place(function: object) -> str:

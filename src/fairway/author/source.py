@@ -88,7 +88,9 @@ def is_module(name: str) -> bool:
         return True
     top = name.partition(".")[0]
     spec = PathFinder.find_spec(top)
-    return spec is not None and (name == top or not is_project_file(spec.origin or "<none>"))
+    if spec is None or name == top:
+        return spec is not None
+    return not any(is_project_file(f"{folder}/") for folder in spec.submodule_search_locations or ())
 
 
 def function_text(compiled: CodeType) -> str | None:
@@ -216,19 +218,16 @@ def _project_file(module: str) -> str | None:
         return loaded if loaded.endswith(".py") and is_project_file(loaded) else None
     top, *rest = module.split(".")
     spec = PathFinder.find_spec(top) if top not in sys.stdlib_module_names else None
-    if (
-        spec is None
-        or spec.origin is None
-        or not spec.origin.endswith(".py")
-        or not is_project_file(spec.origin)
-    ):
+    if spec is None:
         return None
     if not rest:
-        return spec.origin
-    stem = Path(spec.origin).parent.joinpath(*rest)
-    for path in (stem / "__init__.py", stem.with_suffix(".py")):
-        if path.is_file():
-            return str(path)
+        origin = spec.origin or ""
+        return origin if origin.endswith(".py") and is_project_file(origin) else None
+    for folder in spec.submodule_search_locations or ():
+        stem = Path(folder).joinpath(*rest)
+        for path in (stem / "__init__.py", stem.with_suffix(".py")):
+            if is_project_file(str(path)) and path.is_file():
+                return str(path)
     return None
 
 

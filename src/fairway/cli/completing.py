@@ -14,6 +14,8 @@ from click.shell_completion import BashComplete, CompletionItem, add_completion_
 
 from fairway import wiring
 from fairway.cli import outline
+from fairway.local import projects
+from fairway.spec.errors import FairwayError
 
 _MOST_RUNS = 50
 
@@ -86,12 +88,20 @@ def _stores() -> wiring.LocalStores | None:
     return wiring.LocalStores(root) if (root / "store.json").exists() else None
 
 
+def _file(word: str) -> Path:
+    """The project file that a word means: a path, or a module's name."""
+    try:
+        return Path(projects.find(word)[0])
+    except FairwayError:
+        return Path(word)
+
+
 @_quiet
 def project_file(ctx: click.Context, incomplete: str) -> Items:
     """A file, and behind `FILE:` the pipelines in it."""
     path, colon, _ = incomplete.partition(":")
     found: Items = [] if colon else [CompletionItem(incomplete, type="file")]
-    names = outline.read(Path(path)).pipelines if path.endswith(".py") else {}
+    names = outline.read(_file(path)).pipelines
     if colon or len(names) > 1:
         found += [CompletionItem(f"{path}:{name}", help="pipeline") for name in names]
     return found
@@ -161,7 +171,7 @@ def deployable(ctx: click.Context, incomplete: str) -> Items:
 def _flags_of(ctx: click.Context) -> tuple[outline.Flag, ...]:
     """Flags of the pipeline that the words so far name; none when it is not clear which."""
     path, _, wanted = str(ctx.params.get("file") or "").partition(":")
-    pipelines = outline.read(Path(path)).pipelines
+    pipelines = outline.read(_file(path)).pipelines
     if wanted:
         return pipelines.get(wanted, ())
     return next(iter(pipelines.values())) if len(pipelines) == 1 else ()

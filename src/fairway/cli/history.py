@@ -11,6 +11,7 @@ from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.printing import print_logs
 from fairway.cli.story import tell
+from fairway.cli.whereabouts import elsewhere
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus, StepStatus
 from fairway.stores.logs import plain
@@ -38,7 +39,7 @@ def runs_command(limit: int, as_json: bool) -> int:
     if as_json:
         click.echo(views.as_json(found))
     elif not found:
-        tell("no runs yet", "hint: `fairway run FILE`")
+        tell(f"no runs yet in {stores.root}", f"hint: {elsewhere() or '`fairway run FILE`'}")
     else:
         click.echo(views.runs(found))
     return EXIT_DONE

@@ -8,7 +8,7 @@ import click
 
 from fairway.cli.story import tell
 from fairway.local import descent
-from fairway.spec.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FairwayError
+from fairway.spec.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FairwayError, NotFound
 
 _COMPLETE = "_FAIRWAY_COMPLETE"
 """Set by the script of a shell that asks for completions, which are click's business."""
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
             descent.refuse_at_import(f"`fairway {words[0]}`")
         outcome = cli.main(args=arguments, prog_name="fairway", standalone_mode=False)
     except FairwayError as error:
-        _complain(error.message, error.hint)
+        _complain(error.message, _pointed(error))
         return error.exit_code
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
@@ -129,6 +129,15 @@ def main(arguments: list[str] | None = None) -> int:
         _complain(met.message, met.hint)
         return EXIT_FAILED
     return outcome if isinstance(outcome, int) else 0
+
+
+def _pointed(error: FairwayError) -> str:
+    """The hint of an error; for something that is not found where there is no store, where one is."""
+    if not isinstance(error, NotFound):
+        return error.hint
+    from fairway.cli import whereabouts
+
+    return whereabouts.elsewhere() or error.hint
 
 
 def _complain(message: str, hint: str) -> None:

@@ -35,10 +35,10 @@ class Found(msgspec.Struct, frozen=True):
 def look(folder: Path) -> Found:
     """What is in a folder and its store."""
     files: dict[str, outline.Outline] = {}
-    for path in sorted(folder.glob("*.py"))[:_MOST_FILES]:
+    for path in _candidates(folder)[:_MOST_FILES]:
         declared = outline.read(path)
         if declared.is_project:
-            files[path.name] = declared
+            files[str(path.relative_to(folder))] = declared
     root = wiring.store_root()
     if not (root / "store.json").exists():
         return Found(files)
@@ -49,6 +49,13 @@ def look(folder: Path) -> Found:
     )
     wanted = tuple(one for one in stores.metadata.endpoints() if one.wanted)
     return Found(files, newest, tuple(stores.metadata.models()), wanted)
+
+
+def _candidates(folder: Path) -> list[Path]:
+    """Python files of a folder and of the packages in it, also below `src`."""
+    packages = [path for place in (folder, folder / "src") for path in sorted(place.glob("*/__init__.py"))]
+    inside = [path for package in packages for path in sorted(package.parent.glob("*.py"))]
+    return [*sorted(folder.glob("*.py")), *inside]
 
 
 def lines(found: Found) -> list[str]:

@@ -9,6 +9,7 @@ from fairway.author.reporting import check_name
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.story import tell
+from fairway.cli.whereabouts import elsewhere
 from fairway.spec.artifact import sources_of
 from fairway.spec.errors import EXIT_DONE
 from fairway.spec.event import AliasMoved, Event
@@ -28,11 +29,13 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
     """
     if ctx.invoked_subcommand is not None:
         return EXIT_DONE
-    found = looking.opened().metadata.models()
+    root = wiring.store_root()
+    found = looking.opened(root).metadata.models()
     if as_json:
         click.echo(views.as_json(found))
     elif not found:
-        tell("no models yet", "hint: a pipeline registers one with `fw.register(…)`")
+        hint = elsewhere() or "a pipeline registers one with `fw.register(…)`"
+        tell(f"no models yet in {root}", f"hint: {hint}")
     else:
         rows = [
             (

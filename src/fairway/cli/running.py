@@ -12,6 +12,8 @@ from fairway import headstart, wiring
 from fairway.cli import flags
 from fairway.cli.arguments import Argument, PipelineCommand
 from fairway.cli.story import tell
+from fairway.cli.whereabouts import from_here
+from fairway.local import projects
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
 from fairway.spec.run import RunRequest
 
@@ -97,6 +99,8 @@ def run_command(
 ) -> int:
     """Run the pipeline in FILE, or one of several by FILE:PIPELINE, with its parameters as flags.
 
+    FILE is a path or the name of a module, such as shop.flow.
+
     \b
     Example:
       fairway run churn.py --depths 2 4
@@ -110,10 +114,9 @@ def run_command(
         raise UsageError(
             "which file?", hint="flags come behind it: `fairway run FILE " + " ".join([file, *words]) + "`"
         )
-    path, _, pipeline = file.partition(":")
     begun = time.monotonic()
-    stores = wiring.LocalStores(wiring.store_root())
-    request = RunRequest(file=str(Path(path).absolute()), pipeline=pipeline, config=config)
+    request = _asked(file, config)
+    stores = wiring.LocalStores(wiring.store_root(request.file, request.module))
     follower = Following(list(words), explain=explain, quiet=quiet, silent=as_json, helping=helping)
     return _carry_out(request, stores, follower, begun, as_json=as_json)
 
@@ -148,6 +151,7 @@ def resume_command(run: str | None, file: Path | None, explain: bool, quiet: boo
         return EXIT_DONE
     request = RunRequest(
         file=str(file.absolute()) if file else _own_file(status.spec.name, status.spec.project, stores.root),
+        module=status.spec.module or Path(status.spec.project).stem,
         pipeline=status.spec.pipeline,
         resume=status.spec.name,
     )
@@ -161,16 +165,23 @@ def _own_file(run: str, project: str, root: Path) -> str:
     Raises:
         UsageError: it lies outside the project that the store belongs to, so a person has to name it.
     """
-    moved = root.parent / Path(project).name
-    if not Path(project).exists() and moved.is_file():
-        return str(moved)
-    inside = Path(project).is_absolute() and Path(project).resolve().is_relative_to(root.parent.resolve())
+    parts = Path(project).parts
+    moved = [root.parent.joinpath(*parts[start:]) for start in range(1, len(parts))]
+    found = Path(project) if Path(project).exists() else next(filter(Path.is_file, moved), Path(project))
+    inside = found.is_absolute() and found.resolve().is_relative_to(root.parent.resolve())
     if not inside and not wiring.is_named():
         raise UsageError(
             f"run {run} is of {project}, which lies outside the project {root.parent}",
             hint=f"if it is yours: `fairway resume {run} --file {project}`",
         )
-    return project
+    return str(found)
+
+
+def _asked(word: str, config: str) -> RunRequest:
+    """What FILE:PIPELINE asks for. Raises NotFound, UsageError."""
+    name, _, pipeline = word.partition(":")
+    file, module = projects.find(name)
+    return RunRequest(file=file, module=module, pipeline=pipeline, config=config)
 
 
 @click.command("cancel")
@@ -211,11 +222,10 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
     Example:
       fairway plan churn.py --depths 2 4
     """
-    path, _, pipeline = file.partition(":")
-    stores = wiring.LocalStores(wiring.store_root()).prepare()
-    request = RunRequest(file=str(Path(path).absolute()), pipeline=pipeline, config=config)
+    request = _asked(file, config)
+    stores = wiring.LocalStores(wiring.store_root(request.file, request.module)).prepare()
     follower = Following(list(words), explain=False, quiet=True, silent=True, helping=False)
-    launched = headstart.launch_host(request.file, str(stores.root))
+    launched = headstart.launch_host(wiring.setup_of(request, stores))
     steps = asyncio.run(wiring.foresee(request, stores, launched, follower))
     stores.close()
     if as_json:
@@ -237,7 +247,7 @@ def _carry_out(
     as_json: bool,
 ) -> int:
     stores.prepare()
-    launched = headstart.launch_host(request.file, str(stores.root))
+    launched = headstart.launch_host(wiring.setup_of(request, stores))
     try:
         name, ended = asyncio.run(wiring.execute(request, stores, launched, follower))
         if follower.progress is not None:
@@ -262,7 +272,7 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
         tell(f"Done in {spent}.{_next(stores.metadata.registered_by(name), stores)}")
         return
     if ended.phase is Phase.CANCELLED:
-        tell(f"Cancelled after {spent}. To go on: fairway resume {name}")
+        tell(f"Cancelled after {spent}. To go on: {from_here(f'fairway resume {name}', stores.root)}")
         return
     failure = ended.failure
     if failure is not None:
@@ -272,8 +282,9 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
             f"{failure.cause}: " if failure.cause and not failure.message.startswith(failure.cause) else ""
         )
         tell(f"error: {where}{failure.message}")
-        tell(f"hint: {failure.hint or f'mend it, then `fairway resume {name}`'}")
-    tell(f"Failed after {spent}. Its record: fairway show {name}")
+        resume = from_here(f"fairway resume {name}", stores.root)
+        tell(f"hint: {failure.hint or f'mend it, then `{resume}`'}")
+    tell(f"Failed after {spent}. Its record: {from_here(f'fairway show {name}', stores.root)}")
 
 
 def _next(models: "Sequence[str]", stores: wiring.LocalStores) -> str:
@@ -281,7 +292,7 @@ def _next(models: "Sequence[str]", stores: wiring.LocalStores) -> str:
     for model in reversed(models):
         candidate = stores.metadata.resolve(model).candidate
         if candidate.signature is not None or candidate.artifact.format == "onnx":
-            return f" To serve it: fairway deploy {model}"
+            return f" To serve it: {from_here(f'fairway deploy {model}', stores.root)}"
     if not models:
         return ""
     return f" {models[-1]} has no sample, so it cannot be served yet: give `fw.register` rows of its input as `sample=`"

@@ -13,7 +13,7 @@ from fairway import wiring
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.story import tell
-from fairway.local import platforms, sightings
+from fairway.local import platforms, projects, sightings
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
 
@@ -32,7 +32,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def deploy_command(
     what: str, name: str, workers: int | None, private: bool, port: int | None, as_json: bool
 ) -> int:
-    """Serve WHAT: a model by NAME, NAME:VERSION or NAME@ALIAS, or the endpoints in a FILE.py.
+    """Serve WHAT: a model by NAME, NAME:VERSION or NAME@ALIAS, or the endpoints in a FILE.py or module.
 
     Without WHAT, the only registered model. What served before serves until the new revision answers.
 
@@ -40,14 +40,10 @@ def deploy_command(
     Example:
       fairway deploy churn@champion --workers 4
     """
-    stores = wiring.LocalStores(wiring.store_root())
-    if what.endswith(".py"):
-        if not Path(what).is_file():
-            raise NotFound(
-                f"there is no file {what}",
-                hint="`fairway init` writes a project to start from; a registered model goes by its name: `fairway models`",
-            )
-        requests = asyncio.run(wiring.function_requests(stores.prepare(), what))
+    file, module, only = _project_of(what)
+    stores = wiring.LocalStores(wiring.store_root(file, module))
+    if file:
+        requests = asyncio.run(wiring.function_requests(stores.prepare(), file, module, only))
     else:
         requests = [wiring.model_request(stores, what)]
     if (name or port) and len(requests) > 1:
@@ -67,8 +63,25 @@ def deploy_command(
         if not as_json:
             _story(answer, wanted)
     if as_json:
-        click.echo(views.as_json(deployed if what.endswith(".py") else deployed[0]))
+        click.echo(views.as_json(deployed if file else deployed[0]))
     return EXIT_DONE
+
+
+def _project_of(what: str) -> tuple[str, str, str]:
+    """File, module and endpoint that WHAT names; a file of "" for a model. Raises NotFound, UsageError."""
+    word, _, only = what.partition(":")
+    if word.endswith(".py") or "/" in word:
+        try:
+            return *projects.find(word), only
+        except NotFound as error:
+            hint = "a registered model goes by its name: `fairway models`"
+            raise NotFound(error.message, hint=f"{error.hint}; {hint}") from None
+    if "." in word and "@" not in word:
+        try:
+            return *projects.find(word), only
+        except NotFound:
+            pass  # a model may have such a name
+    return "", "", ""
 
 
 @click.command("rollback")

@@ -167,7 +167,7 @@ def _writing(root: Path) -> Check:
 
 def _store(root: Path, *, rebuild: bool) -> Check:
     if not (root / "store.json").exists():
-        return Check("store", "none here yet")
+        return Check("store", f"none yet at {root}")
     stores = wiring.LocalStores(root)
     if rebuild:
         stores.metadata.rebuild()
@@ -181,7 +181,7 @@ def _store(root: Path, *, rebuild: bool) -> Check:
 
 def _content(root: Path) -> Check:
     if not (root / "store.json").exists():
-        return Check("content", "none here yet")
+        return Check("content", f"none yet at {root}")
     stores = wiring.LocalStores(root)
     count, wrong = 0, list[str]()
     for digest, damaged in stores.artifacts.damaged():

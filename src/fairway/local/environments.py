@@ -30,6 +30,20 @@ class Built(msgspec.Struct, frozen=True):
     package: Path
 
 
+def cache_folder(root: Path) -> Path:
+    """Where things that can be made again are kept for all projects of a person."""
+    base = os.environ.get("XDG_CACHE_HOME") or (
+        os.path.join(os.environ["HOME"], ".cache") if os.environ.get("HOME") else ""
+    )
+    folder = Path(base) / "fairway" if base else root / "cache"
+    try:
+        confined.make_folder(str(folder))
+        usable = not os.lstat(folder).st_mode & 0o022 and os.lstat(folder).st_uid == os.geteuid()
+    except (OSError, FairwayError):
+        usable = False
+    return folder if usable else root / "cache"
+
+
 async def ensure(environment: EnvironmentSpec, cache: Path, note: Callable[[str], None]) -> Built:
     """The environment, built now if it is not there yet.
 

@@ -173,7 +173,7 @@ class LocalExecutor:
             launched = launch(setup)
         else:
             built = await environments.ensure(environment, self._cache, self._note)
-            foreign = HostSetup(setup.root, setup.project, setup.pickled, foreign=True)
+            foreign = HostSetup(setup.root, setup.project, setup.pickled, setup.module, foreign=True)
             launched = launch(foreign, str(built.python), str(built.package))
         host, _ = await self._connected(launched, hear)
         return host

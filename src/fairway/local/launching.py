@@ -37,26 +37,37 @@ class HostSetup:
         root: directory of the store.
         project: the project file; empty when `pickled` holds a pipeline made in a notebook.
         pickled: path of a file with a pipeline serialised by the process that starts this host.
+        module: name under which the project file is imported; found from its place when empty.
         foreign: whether it runs under another environment than the project's own.
     """
 
-    __slots__ = ("foreign", "pickled", "project", "root")
+    __slots__ = ("foreign", "module", "pickled", "project", "root")
 
-    def __init__(self, root: str, project: str = "", pickled: str = "", foreign: bool = False) -> None:
+    def __init__(
+        self, root: str, project: str = "", pickled: str = "", module: str = "", foreign: bool = False
+    ) -> None:
         self.root = root
         self.project = project
         self.pickled = pickled
+        self.module = module
         self.foreign = foreign
 
     @classmethod
     def from_words(cls, words: list[str]) -> "tuple[int, HostSetup]":
         """Read what `words` gives: the connected socket to whoever started this process, and the rest."""
-        fd, root, project, pickled, *how = words
-        return int(fd), cls(root, project, pickled, "foreign" in how)
+        fd, root, project, pickled, module, *how = words
+        return int(fd), cls(root, project, pickled, module, "foreign" in how)
 
     def words(self, fd: int) -> list[str]:
         """As words of a command line, for a process that has its socket at `fd`."""
-        return [str(fd), self.root, self.project, self.pickled, *(["foreign"] if self.foreign else [])]
+        return [
+            str(fd),
+            self.root,
+            self.project,
+            self.pickled,
+            self.module,
+            *(["foreign"] if self.foreign else []),
+        ]
 
 
 def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:

@@ -3,9 +3,11 @@
 All texts of such a record are bounded, hold no secret, and can be written by every store and shown by every terminal.
 """
 
+import traceback
+
 import msgspec
 
-from fairway.author import redaction, tracebacks
+from fairway.author import describe, redaction, shadows, source, tracebacks, unfound
 from fairway.author.ref import hint_for
 from fairway.runner import processes
 from fairway.spec.errors import FairwayError, StepFailed
@@ -69,7 +71,7 @@ def _told(error: BaseException, reason: Reason) -> Failure:
         message = f"the code called sys.exit({tracebacks.repr_of(error.code)})"
         return Failure(reason=reason, message=message, details=details)
     message = tracebacks.headline(error)
-    hint = hint_for(error)
+    hint = hint_for(error) or _hint_for_module(error)
     if isinstance(error, MemoryError):
         reason = Reason.OOM
         message += f": the system refused more than the {processes.usage(0.0).memory >> 20} MiB it had"
@@ -82,14 +84,30 @@ def _told(error: BaseException, reason: Reason) -> Failure:
 def _why_not_imported(error: BaseException, path: str) -> Failure:
     if isinstance(error, FairwayError):
         return Failure(reason=Reason.USER, message=str(error.message), hint=str(error.hint))
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        return Failure(
-            reason=Reason.USER,
-            message=f"{path} needs the module {error.name}, which is not installed",
-            hint=f"install it: `pip install {error.name.split('.')[0]}`",
-            details=tracebacks.folded(error),
-        )
-    return _not_imported(error, path)
+    shadow = shadows.explain(error, describe.folders())
+    if shadow is not None:
+        message, hint = f"{path} could not be imported: {shadow[0]}", shadow[1]
+    elif isinstance(error, ModuleNotFoundError) and error.name:
+        message, hint = unfound.explain(error, path, describe.folders())
+    else:
+        return _not_imported(error, path)
+    return Failure(reason=Reason.USER, message=message, hint=hint, details=tracebacks.folded(error))
+
+
+def _hint_for_module(error: BaseException) -> str:
+    """What to do about a module that code imports while it works and that is not found, or is another one."""
+    shadow = (
+        shadows.explain(error, describe.folders())
+        if isinstance(error, AttributeError | ImportError)
+        else None
+    )
+    if shadow is not None:
+        return f"{shadow[0]}: {shadow[1]}"
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return ""
+    frames = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    own = [path for path in frames if path.startswith("/") and source.is_project_file(path)]
+    return unfound.explain(error, own[-1], describe.folders())[1] if own else ""
 
 
 def _not_imported(error: BaseException, path: str) -> Failure:

@@ -23,7 +23,7 @@ from fairway.author import code, describe, parameters, redaction, session
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
-from fairway.local import descent, importing
+from fairway.local import descent, importing, projects
 from fairway.local.launching import CHILD_FD, HostSetup
 from fairway.runner import attempt, failures, lifeline, processes
 from fairway.runner.channel import Channel
@@ -73,7 +73,7 @@ class ImportedProject:
 
     def task(self, name: str) -> "Task[..., object] | None":
         """The task of that name: declared in the module, or reachable from what it imports."""
-        return self.tasks.get(name) or _find_task(self.module, name)
+        return self.tasks.get(name) or describe.find_task(self.module, name)
 
     def pipeline(self, name: str) -> Callable[..., object]:
         """The function of the pipeline of that name."""
@@ -437,7 +437,8 @@ def _check_secrets(values: dict[str, object]) -> None:
 def load_module(setup: HostSetup) -> ModuleType:
     """Import the project file, or unpickle the pipeline that a notebook handed over."""
     if setup.project:
-        return describe.load(setup.project)
+        place = projects.locate(setup.project, setup.module)
+        return describe.load(place.file, place.module, place.roots)
     import cloudpickle
 
     pipeline = cast("Pipeline[..., object]", cloudpickle.loads(Path(setup.pickled).read_bytes()))
@@ -448,16 +449,6 @@ def load_module(setup: HostSetup) -> ModuleType:
         if not session.is_ref(value) and isinstance(value, Task):
             vars(module)[value.__name__] = value
     return module
-
-
-def _find_task(module: ModuleType, name: str) -> "Task[..., object] | None":
-    folder = str(Path(getattr(module, "__file__", "") or "").parent)
-    for other in list(sys.modules.values()):
-        if (getattr(other, "__file__", None) or "").startswith(folder) or other is module:
-            for value in list(vars(other).values()):
-                if not session.is_ref(value) and isinstance(value, Task) and value.spec.name == name:
-                    return cast("Task[..., object]", value)
-    return None
 
 
 def main(words: list[str]) -> int:

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, cast
 from fairway.author import describe, session, tracebacks
 from fairway.author.endpoint import Endpoint
 from fairway.author.files import File
-from fairway.local import descent, importing
+from fairway.local import descent, importing, projects
 from fairway.server import results, schemas, streams, uploads
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json, too_many
 from fairway.server.gathering import Gatherer
@@ -232,7 +232,8 @@ class FunctionService:
 
 def _declared(spec: WorkerSpec) -> Endpoint[..., object]:
     revision = spec.revision
-    module = _tried(partial(describe.load, str(Path(spec.project) / revision.module)))
+    place = projects.locate_copy(spec.project, revision.module)
+    module = _tried(partial(describe.load, place.file, place.module, place.roots))
     endpoint = describe.declared(module)[2].get(revision.function)
     if endpoint is None:
         raise NotFound(f"{revision.module} declares no endpoint {revision.function!r}")

@@ -270,6 +270,8 @@ def _from_json(tensor: RequestTensor, spec: TensorSpec) -> Any:
     wanted = _DTYPES.get(spec.datatype, dtype)
     if accepted is _INTEGERS and wanted.kind == "f" and type(None) in types:
         accepted, dtype = _FLOATS - {float}, wanted
+    if accepted is _FLOATS and float in types:
+        types.discard(bool)  # a table of numbers and truth values is one array of numbers
     if not types <= accepted:
         _refuse_ragged(tensor, types)
         raise Refusal(400, f"input {tensor.name!r} is of type {tensor.datatype}, and its data is not")

@@ -46,17 +46,18 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
     gpus: tuple[str, ...] = ()
 
 
+_LONGEST = 40
+"""Digits of a number at most, leading zeros included."""
+
+
 def whole_number(digits: str | bytes, most: int = 2**63 - 1) -> int | None:
     """The number that decimal digits write; None for any other text and for more than `most`.
 
     Python refuses to read thousands of digits with an error of its own, so they are counted first.
     """
-    if not (digits.isascii() and digits.isdigit()):
+    if len(digits) > _LONGEST or not (digits.isascii() and digits.isdigit()):
         return None
-    figures = digits.lstrip("0" if isinstance(digits, str) else b"0")  # type: ignore[arg-type]
-    if len(figures) > len(str(most)):
-        return None
-    number = int(figures or 0)
+    number = int(digits)
     return number if number <= most else None
 
 

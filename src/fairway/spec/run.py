@@ -47,6 +47,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         project: path of the project file, absolute.
+        module: name under which the file is imported, such as "shop.flow"; empty in runs that an earlier version began.
         source: digest of the project's source.
         parameters: values by name, each an artifact.
         shown: the same for people, as typed.
@@ -55,6 +56,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     pipeline: str
     project: str
+    module: str = ""
     source: str = ""
     environment: str = ""
     parameters: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
@@ -213,12 +215,14 @@ class RunRequest(msgspec.Struct, kw_only=True):
 
     Attributes:
         file: the project file; empty for one from a notebook, whose pipeline is in `pickled`.
+        module: name under which the file is imported; found from its place when empty.
         pipeline: which pipeline; the only one when empty.
         texts: typed parameters; `values` are Python values instead.
         resume: name of a run to take up again.
     """
 
     file: str = ""
+    module: str = ""
     pickled: str = ""
     pipeline: str = ""
     texts: dict[str, list[str]] = msgspec.field(default_factory=dict[str, list[str]])

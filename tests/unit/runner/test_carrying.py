@@ -176,9 +176,9 @@ values = Values(FileArtifacts(Path(sys.argv[2])))
 orders = []
 for name, model in module.MODELS.items():
     candidate = Candidate(name=name, artifact=values.save(model))
-    signature, inputs, outputs = package._examine(model, module.SAMPLES[name])
-    samples = values.put("samples", formats.encode_samples(inputs, outputs), "samples")
-    candidate = msgspec.structs.replace(candidate, signature=signature, samples=samples)
+    seen = package._examine(model, module.SAMPLES[name])
+    samples = values.put("samples", formats.encode_samples(seen.inputs, seen.outputs), "samples")
+    candidate = msgspec.structs.replace(candidate, signature=seen.signature, samples=samples)
     needs = carrying.needs_of(model, candidate.artifact.format)
     whole = len(sys.argv) > 4
     forms = list(registering._forms(candidate, model, needs, values))

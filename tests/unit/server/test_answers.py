@@ -61,7 +61,7 @@ def test_a_length_that_is_no_number_of_bytes_is_refused(length: bytes) -> None:
 def test_an_error_repeats_no_more_than_the_beginning_of_what_was_sent() -> None:
     answer = Refusal(400, "x" * 10_000_000 + "\ud800", hint="y" * 5000).answer()
     assert len(answer.body) < 2100
-    assert Refusal(400, "lone \ud800").answer().body == b'{"error":"lone ?"}'
+    assert Refusal(400, "lone \ud800").answer().body == b'{"error":"lone \\\\ud800"}'
 
 
 def test_a_client_that_leaves_in_its_body_is_gone() -> None:

@@ -258,7 +258,7 @@ def test_what_cannot_be_served_is_refused_with_a_reason() -> None:
         (model, {"a": [1, 2], "b": [1]}, "different lengths"),
         (model, [[1, 2], [3]], "cannot be made an array"),
         (model, [[{}]], "holds values of type dict"),
-        (model, np.eye(3), "cannot predict its sample: X has 3 features"),
+        (model, np.eye(3), "cannot predict its sample: ValueError: X has 3 features"),
     ]:
         with pytest.raises(UsageError, match=message):
             package_model(thing, sample)

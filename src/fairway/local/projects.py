@@ -1,0 +1,334 @@
+"""Finds what belongs to a project file: the name it is imported under, the folders of its modules, and its store.
+
+Every command asks here before it loads anything else, so this file loads next to nothing. A file's text is read only
+where its place does not say enough, and nothing is imported from it.
+"""
+
+import os
+import sys
+
+from fairway.spec.errors import NotFound, UsageError
+
+STORE = ".fairway"
+_PROJECT = "pyproject.toml"
+_SOURCES = "src"
+_INSTALLED = ("site-packages", "dist-packages")
+_Import = tuple[int, str, tuple[str, ...]]
+
+
+class Place:
+    """Where a project file belongs.
+
+    Attributes:
+        file: its path.
+        module: the name it is imported under, such as "shop.flow".
+        roots: folders that its modules are imported from. The first holds the topmost package of the file itself.
+    """
+
+    __slots__ = ("file", "module", "roots")
+
+    def __init__(self, file: str, module: str, roots: list[str]) -> None:
+        self.file = file
+        self.module = module
+        self.roots = roots
+
+
+def absolute(path: str) -> str:
+    """A path from the root as `pathlib` makes it: `..` and links stay, they may lead elsewhere."""
+    parts = os.path.join(os.getcwd(), path).split("/")
+    return "/" + "/".join(part for part in parts if part not in ("", "."))
+
+
+def find(word: str) -> tuple[str, str]:
+    """The file that a word of the command line means, and the module's name when the word is one.
+
+    Args:
+        word: a path, or a dotted name such as "shop.flow".
+
+    Raises:
+        NotFound: there is no such file or module.
+        UsageError: it is a folder or a notebook.
+    """
+    path = absolute(word)
+    if path.endswith(".ipynb"):
+        raise UsageError(
+            f"{word} is a notebook",
+            hint="run its pipeline there: `fw.run(PIPELINE)`, or move it to a .py file",
+        )
+    if os.path.isfile(path):
+        return os.path.realpath(path), ""
+    if not word.endswith(".py") and all(part.isidentifier() for part in word.split(".")):
+        found = _module_here(word.split("."))
+        if found:
+            return found, word
+    if os.path.isdir(path):
+        return _in_folder(os.path.realpath(path), word), ""
+    where = "" if word.startswith("/") else f" in {os.getcwd()}"
+    raise NotFound(f"there is no file {word}{where}", hint=_instead(word, path))
+
+
+def locate(file: str, module: str = "", end: str = "") -> Place:
+    """Where a project file belongs.
+
+    Args:
+        file: its path from the root.
+        module: the name under which whoever asks has imported it. It counts where the file lies as the name says.
+        end: the project's root, where it is known.
+    """
+    top = _top_by_name(file, module) if module else ""
+    link = os.path.dirname(file) if os.path.islink(file) and not top else ""
+    if not top:
+        file = os.path.realpath(file)
+    folder, imports = os.path.dirname(file), _imports(file)
+    beside = any(not level and _holds(folder, name.partition(".")[0]) for level, name, _ in imports)
+    if not top:
+        top = _top_by_text(file, imports, beside=beside)
+    roots = [top]
+    if beside and top != folder:
+        roots.append(folder)
+    roots += [root for root in _further(folder, imports, end) if root not in roots]
+    if link and link not in roots:
+        roots.append(link)
+    return Place(file, module_name(file, top), roots)
+
+
+def locate_copy(folder: str, path: str) -> Place:
+    """Where a project file belongs in a copy of its project, which has no marks of a project's root.
+
+    Args:
+        folder: the copy.
+        path: the file in it, such as "shop/flow.py".
+    """
+    return locate(os.path.join(folder, path), module_name(path, ""), folder)
+
+
+def copied_folder(place: Place) -> str:
+    """The folder that a copy of the project has to hold: the one that all its roots lie in."""
+    outer = os.path.commonpath(place.roots)
+    return outer if outer in place.roots else place.roots[0]
+
+
+def module_name(file: str, top: str) -> str:
+    """Dotted name of a file that is imported from the folder `top`."""
+    stem = file.removeprefix(f"{top}/").removesuffix(".py")
+    if stem == "__init__":  # its folder lies in no package, so it is one by itself
+        return stem
+    return stem.removesuffix("/__init__").replace("/", ".")
+
+
+def store_of(file: str, module: str = "") -> str:
+    """Folder of the store of a project file: the project's own, wherever the command is typed."""
+    return _store_upwards(os.path.dirname(file)) or _in_top(locate(file, module).roots[0])
+
+
+def store_from(folder: str) -> str:
+    """Folder of the store of the project that a folder lies in."""
+    return _store_upwards(folder) or _in_top(_above_package(folder))
+
+
+def _store_upwards(start: str) -> str:
+    """The nearest store from a folder upwards, or the place for one beside the nearest `pyproject.toml`."""
+    home = os.environ.get("HOME", "")
+    for folder in _upwards(start):
+        place = os.path.join(folder, STORE)
+        if os.path.exists(os.path.join(place, "store.json")):
+            return place
+        if os.path.exists(os.path.join(folder, _PROJECT)) and (folder != home or folder == start):
+            return place
+    return ""
+
+
+def _in_top(top: str) -> str:
+    return os.path.join(os.path.dirname(top) if os.path.basename(top) == _SOURCES else top, STORE)
+
+
+def _upwards(folder: str) -> list[str]:
+    """A folder and those above it, up to a repository's root or the home folder."""
+    found: list[str] = []
+    home = os.environ.get("HOME", "")
+    while folder not in found:
+        found.append(folder)
+        if folder == home or os.path.exists(os.path.join(folder, ".git")):
+            break
+        folder = os.path.dirname(folder)
+    return found
+
+
+def _above_package(folder: str) -> str:
+    """The folder that holds the topmost package of a folder; a project's root counts as no package."""
+    while (
+        os.path.isfile(os.path.join(folder, "__init__.py"))
+        and os.path.basename(folder).isidentifier()
+        and not os.path.exists(os.path.join(folder, _PROJECT))
+        and not os.path.exists(os.path.join(folder, ".git"))
+    ):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def _top_by_name(file: str, module: str) -> str:
+    """The folder that the module is imported from; empty when the file does not lie as the name says."""
+    stem = file.removesuffix(".py")
+    if os.path.basename(file) == "__init__.py":
+        stem = os.path.dirname(file)
+    ending = "/" + module.replace(".", "/")
+    return (stem.removesuffix(ending) or "/") if stem.endswith(ending) else ""
+
+
+def _top_by_text(file: str, imports: list[_Import], *, beside: bool) -> str:
+    """The folder that a file is imported from, by its packages and by the way it names modules of its own.
+
+    A folder without `__init__.py` is a package where the file says so: by relative imports, or by imports of modules
+    that lie in one of its folders under that folder's name.
+    """
+    folder = os.path.dirname(file)
+    tops: list[str] = []
+    outer = folder
+    for above in _upwards(folder):
+        name = os.path.basename(above)
+        if name.isidentifier() and any(
+            not level and _names(above, name, module, taken) for level, module, taken in imports
+        ):
+            tops.append(os.path.dirname(above))
+    for _ in range(max((level for level, _, _ in imports), default=0)):
+        outer = os.path.dirname(outer)
+    if outer != folder:
+        tops.append(outer)
+    if tops or not beside or os.path.basename(file) == "__init__.py":
+        tops.append(_above_package(folder))
+    return min(tops or [folder], key=len)
+
+
+def _names(folder: str, own: str, module: str, taken: tuple[str, ...]) -> bool:
+    """Whether an import names something that lies in this folder under the folder's own name."""
+    top, _, rest = module.partition(".")
+    if top != own:
+        return False
+    below = [rest.partition(".")[0]] if rest else list(taken)
+    return any(_holds(folder, name) for name in below)
+
+
+def _further(folder: str, imports: list[_Import], end: str) -> list[str]:
+    """Folders of the project, above a file's own, that hold modules which it imports."""
+    above = _upwards(folder)
+    ends = [
+        place
+        for place in above
+        if place == end or any(os.path.exists(f"{place}/{mark}") for mark in (_PROJECT, ".git"))
+    ]
+    wanted = {name.partition(".")[0] for level, name, _ in imports if not level}
+    wanted = {name for name in wanted if name not in sys.stdlib_module_names and not _holds(folder, name)}
+    if not ends or not wanted:
+        return []
+    places = above[: above.index(ends[0]) + 1]
+    roots = [root for place in places for root in (place, os.path.join(place, _SOURCES))]
+    return [root for root in roots if root != folder and any(_holds(root, name) for name in wanted)]
+
+
+def _holds(folder: str, name: str) -> bool:
+    """Whether a folder holds a module or package of this name. A folder without Python files is none."""
+    if not name:
+        return False
+    path = os.path.join(folder, name)
+    if os.path.isfile(f"{path}.py") or os.path.isfile(os.path.join(path, "__init__.py")):
+        return True
+    try:
+        return any(entry.endswith(".py") for entry in os.listdir(path))
+    except OSError:
+        return False
+
+
+def _imports(file: str) -> list[_Import]:
+    """What a file's import statements name: dots before the module, the module, and what is taken from it."""
+    try:
+        with open(file, encoding="utf-8", errors="replace") as stream:
+            lines = iter(stream.read(1 << 20).splitlines())
+    except OSError:
+        return []
+    found: list[_Import] = []
+    for line in lines:
+        words = line.split(None, 1)
+        if len(words) < 2 or words[0] not in ("import", "from"):
+            continue
+        rest = words[1].partition("#")[0]
+        if words[0] == "import":
+            names = [part.split()[0] for part in rest.split(",") if part.split()]
+            found += [(0, name, ()) for name in names]
+            continue
+        module, _, taken = rest.replace("\t", " ").partition(" import ")
+        while "(" in taken and ")" not in taken:
+            more = next(lines, ")")
+            taken += f" {more.partition('#')[0]}"
+        module = module.strip()
+        name = module.lstrip(".")
+        parts = taken.strip("() ").split(",")
+        found.append(
+            (
+                len(module) - len(name),
+                name,
+                tuple(part.split()[0].strip("()") for part in parts if part.split()),
+            )
+        )
+    return found
+
+
+def _module_here(parts: list[str]) -> str:
+    """File of a module of a project: of the one here, or of one that is installed to be edited."""
+    places = [root for place in _upwards(os.getcwd()) for root in (place, os.path.join(place, _SOURCES))]
+    places += [
+        place for place in sys.path if os.path.basename(place) not in _INSTALLED and os.path.isabs(place)
+    ]
+    for place in places:
+        file = _module_file(os.path.join(place, *parts))
+        if file and not file.startswith(os.path.dirname(os.__file__) + "/"):
+            return os.path.join(os.path.realpath(place), file[len(place.rstrip("/")) + 1 :])
+    return ""
+
+
+def _module_file(stem: str) -> str:
+    """File of a module whose path without its ending is `stem`; of a package, the one that declares something."""
+    for file in (f"{stem}/__main__.py", f"{stem}/__init__.py"):
+        if _declares(file):
+            return file
+    return f"{stem}.py" if os.path.isfile(f"{stem}.py") else ""
+
+
+def _in_folder(folder: str, word: str) -> str:
+    """The file that a folder is run by. Raises UsageError when it has none."""
+    for name in ("__main__.py", "__init__.py"):
+        file = os.path.join(folder, name)
+        if _declares(file):
+            return file
+    try:
+        names = sorted(name for name in os.listdir(folder) if name.endswith(".py"))
+    except OSError:
+        names = []
+    files = [name for name in names if _declares(os.path.join(folder, name))]
+    named = " or ".join(f"`{os.path.join(word, name)}`" for name in files[:3])
+    raise UsageError(f"{word} is a folder", hint=f"name a file in it: {named or '`FOLDER/FILE.py`'}")
+
+
+def _declares(file: str) -> bool:
+    """Whether a file's text looks like that of a project file."""
+    try:
+        with open(file, "rb") as stream:
+            text = stream.read(1 << 20)
+    except OSError:
+        return False
+    lines = [line for line in text.splitlines() if line.startswith(b"@")]
+    return any(b"pipeline" in line or b"endpoint" in line for line in lines)
+
+
+def _instead(word: str, path: str) -> str:
+    """What to type instead of a name that is none."""
+    if os.path.isfile(f"{path}.py"):
+        return f"it is a file: `{word}.py`"
+    if "/" not in word and not word.endswith(".py") and "." in word:
+        return f"nor is there a module {word} in {os.getcwd()}: go to the project's folder, or name the file"
+    here, name = os.getcwd(), os.path.basename(path)
+    for folder in _upwards(here)[1:]:
+        if os.path.isfile(os.path.join(folder, word)):
+            return f"it lies in {folder}: `{os.path.join(folder, word)}`"
+        if os.path.isfile(os.path.join(folder, name)):
+            return f"there is one in {folder}: `{os.path.join(folder, name)}`"
+    return "`fairway init` writes a project to start from"
