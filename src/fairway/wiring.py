@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from fairway.remote import RemotePlatform
     from fairway.spec.artifact import Artifact, Node
     from fairway.spec.endpoint import Deployed, DeployRequest
-    from fairway.spec.evaluation import Evaluation
     from fairway.spec.event import RunEnded
     from fairway.spec.project import ProjectSpec
     from fairway.spec.run import RunRequest, RunSpec, RunStatus
@@ -47,21 +46,21 @@ class SystemClock:
 
 
 def store_root(file: str = "", module: str = "") -> Path:
-    """Where the store is: FAIRWAY_HOME, else the project's own; that of the project here when no file is named."""
-    return Path(store_place(file, module))
+    """Where the store is: FAIRWAY_HOME, else the project's own; that of the project here when no file is named.
+
+    Raises:
+        StorageError: it is another user's, or others may write to it.
+    """
+    from fairway.stores import ownership
+
+    place = store_place(file, module)
+    ownership.refuse_others(place, named=is_named())
+    return Path(place)
 
 
-def cache_folder(root: Path) -> Path:
-    """Where things that can be made again are kept for all projects of a person."""
-    base = os.environ.get("XDG_CACHE_HOME") or (
-        os.path.join(os.environ["HOME"], ".cache") if os.environ.get("HOME") else ""
-    )
-    folder = Path(base) / "fairway" if base else root / "cache"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        folder = root / "cache"
-    return folder
+def is_named() -> bool:
+    """Whether the person named the store, which then belongs to no project folder."""
+    return bool(os.environ.get("FAIRWAY_HOME"))
 
 
 class LocalStores:
@@ -76,8 +75,14 @@ class LocalStores:
         self._artifacts: FileArtifacts | None = None
 
     def prepare(self) -> "LocalStores":
-        """Make the store if it is not there. Raises StorageError when it cannot be written."""
+        """Make the store if it is not there.
+
+        Raises:
+            ForeignStore: it was not made by this user on this machine, so nothing in it is used.
+            StorageError: it cannot be written.
+        """
         self.layout.prepare()
+        self.metadata.require_own()
         return self
 
     @property
@@ -123,6 +128,18 @@ class LocalStores:
 
         return Values(self.artifacts).from_node(node)
 
+    def look(self, node: "Artifact") -> object:
+        """The value of an artifact for showing it: plain data only, whoever made it. Raises FairwayError."""
+        from fairway.formats import look
+
+        return look(node.format, self.artifacts.open(node), node.kind)
+
+    def only_look(self) -> None:
+        """Change no file of the store from here on, because it may be anybody's."""
+        from fairway.stores import FileArtifacts
+
+        self._artifacts = FileArtifacts(self.root, looking=True)
+
     def run_folder(self, run: str) -> Path:
         """Where a run keeps its files."""
         return self.layout.run(run)
@@ -164,6 +181,7 @@ async def execute(
         FairwayError: it could not start, or the store failed.
     """
     from fairway.engine.run import RunEngine, Stores
+    from fairway.local import environments
     from fairway.local.executor import LocalExecutor
     from fairway.local.interrupts import Interrupts
     from fairway.local.leases import Lease
@@ -172,7 +190,7 @@ async def execute(
 
     setup = setup_of(request, stores)
     share = Share(shared_folder(), os.environ.get(LEASE, ""), str(stores.root), follower.note)
-    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note, share)
+    executor = LocalExecutor(setup, environments.cache_folder(stores.root), follower.note, share)
     stores.metadata.open_ahead()
     host, project = await executor.adopt(launched)
     try:
@@ -319,7 +337,7 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
             Path(pickled).unlink(missing_ok=True)
     if ended.failure is not None and ended.failure.message == "cancelled":
         raise Interrupted(f"run {name} was cancelled", hint=f"`fairway resume {name}` goes on with it")
-    return Run(status, stores.load)
+    return Run(status, stores.load, stores.look)
 
 
 def _as_a_script_shows_it(error: FairwayError) -> FairwayError:
@@ -388,6 +406,7 @@ def cancel_run(stores: LocalStores, run: str) -> bool:
     from fairway.spec.event import Event, RunEnded
     from fairway.spec.run import Failure, Phase, Reason
 
+    stores.metadata.require_own()
     folder = stores.run_folder(run)
     for left in reversed(range(10)):
         if stop(folder):
@@ -409,44 +428,16 @@ def cancel_run(stores: LocalStores, run: str) -> bool:
     return False
 
 
-def evaluations_of(stores: LocalStores, status: "RunStatus") -> "dict[str, Evaluation]":
-    """Evaluations that steps of a run returned, by step."""
-    from fairway.spec.evaluation import Evaluation
-
-    found: dict[str, Evaluation] = {}
-    for step in status.steps:
-        for output in step.outputs:
-            if output.kind.endswith("Evaluation"):
-                value = stores.load(output)
-                if isinstance(value, Evaluation):
-                    found[step.spec.name] = value
-    return found
-
-
-def save_shown(stores: LocalStores, status: "RunStatus", folder: str) -> int:
-    """Write pictures and tables of a run to a folder; returns how many files."""
-    from fairway.engine.pictures import rendered
-
-    target = Path(folder)
-    target.mkdir(parents=True, exist_ok=True)
-    shown = [("pipeline", status.shown), *((step.spec.name, step.shown) for step in status.steps)]
-    pictures = [(f"{name}-{title}", artifact) for name, some in shown for title, artifact in some.items()]
-    for name, artifact in pictures:
-        suffix, text = rendered(artifact, stores.load(artifact))
-        safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
-        (target / f"{safe}.{suffix}").write_text(text, encoding="utf-8")
-    return len(pictures)
-
-
 async def foresee(
     request: "RunRequest", stores: LocalStores, launched: "Launched", follower: Follower
 ) -> list[tuple[str, str, str]]:
     """What a run would do, as (step, "run" or "cached" or "may run", why), without running any step."""
     from fairway.engine.foresight import Foresight
+    from fairway.local import environments
     from fairway.local.executor import LocalExecutor
 
     setup = setup_of(request, stores)
-    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note)
+    executor = LocalExecutor(setup, environments.cache_folder(stores.root), follower.note)
     host, project = await executor.adopt(launched)
     try:
         request = follower.arguments(project, request)
@@ -473,7 +464,15 @@ def token_of(root: Path) -> str:
     """The token of a store's platform: FAIRWAY_TOKEN, else the store's own."""
     from fairway.local import platforms
 
-    return os.environ.get("FAIRWAY_TOKEN") or platforms.token(root)
+    return os.environ.get("FAIRWAY_TOKEN") or platforms.token(root, _token_seal(root))
+
+
+def _token_seal(root: Path) -> Callable[[str], str]:
+    """Makes what only this user can add to the token of a store. Raises ForeignStore."""
+    stores = LocalStores(root).prepare()
+    seal = stores.metadata.admitted()
+    stores.close()
+    return lambda text: seal.over(b"token", text.encode())[:32]
 
 
 def platform(root: Path, note: Callable[[str], None] = lambda text: None) -> "RemotePlatform":

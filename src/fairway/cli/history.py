@@ -7,7 +7,7 @@ import click
 import msgspec
 
 from fairway import wiring
-from fairway.cli import views
+from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.printing import print_logs
 from fairway.cli.story import tell
@@ -31,7 +31,7 @@ def runs_command(limit: int, as_json: bool) -> int:
     Example:
       fairway runs --limit 5
     """
-    stores = wiring.LocalStores(wiring.store_root())
+    stores = looking.opened()
     found = [
         msgspec.structs.replace(run, alive=not run.phase.ended and wiring.engine_of(stores, run.name) != 0)
         for run in stores.metadata.runs(limit)
@@ -56,7 +56,7 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
     Example:
       fairway show k7m2/train-2
     """
-    stores = wiring.LocalStores(wiring.store_root())
+    stores = looking.opened()
     name, _, step_name = (run or "").partition("/")
     name = wiring.find_run(stores, name)
     status = stores.metadata.run(name)
@@ -65,8 +65,8 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
     if alive:
         status = wiring.with_waiting(stores, status)
     if save:
-        count = wiring.save_shown(stores, status, save)
-        tell(f"{count} {'file' if count == 1 else 'files'} written to {save}")
+        count, left = looking.save_shown(stores, status, save)
+        tell(f"{count} {'file' if count == 1 else 'files'} written to {save}", *left)
     if step_name:
         step = _step(status, step_name)
         click.echo(views.as_json(step) if as_json else views.step(step))
@@ -89,7 +89,7 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
     Example:
       fairway logs k7m2/train-2 --follow
     """
-    stores = wiring.LocalStores(wiring.store_root())
+    stores = looking.opened()
     name, _, step = (run or "").partition("/")
     if run and run in {status.name for status in stores.metadata.endpoints()}:
         print_logs(
@@ -130,7 +130,7 @@ def compare_command(run: str, other: str, as_json: bool) -> int:
     Example:
       fairway compare k7m2 p3x8
     """
-    stores = wiring.LocalStores(wiring.store_root())
+    stores = looking.opened()
     first, second = (_facts(stores, wiring.find_run(stores, name)) for name in (run, other))
     differing = {
         key: (first.get(key, ""), second.get(key, ""))
@@ -156,7 +156,10 @@ def _facts(stores: wiring.LocalStores, name: str) -> dict[str, str]:
     for step in status.steps:
         for point in step.metrics:
             facts[f"metric {step.spec.name}/{point.name}"] = f"{point.value:.6g}"
-    for key, evaluation in wiring.evaluations_of(stores, status).items():
+    for key, evaluation in looking.evaluations_of(stores, status).items():
+        if isinstance(evaluation, str):
+            facts[f"metric {key}"] = evaluation
+            continue
         facts |= {f"metric {key}/{metric}": f"{value:.6g}" for metric, value in evaluation.metrics.items()}
     facts["took"] = f"{max(0.0, status.ended - status.started):.1f} s"
     return facts

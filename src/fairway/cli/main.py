@@ -33,6 +33,7 @@ COMMANDS = {
     "gc": ("fairway.cli.storage", "Remove stored content that nothing refers to."),
     "backup": ("fairway.cli.storage", "Copy the store to a folder, while it is in use."),
     "restore": ("fairway.cli.storage", "Make a store from a backup."),
+    "trust": ("fairway.cli.trusting", "Make a store of somebody else yours."),
     "doctor": ("fairway.cli.storage", "Check this machine and the store."),
     "completion": ("fairway.cli.projects", "Print the completion script of a shell."),
 }

@@ -9,7 +9,7 @@ import click
 import msgspec
 
 from fairway import wiring
-from fairway.cli import outline, views
+from fairway.cli import looking, outline, views
 from fairway.cli.story import tell
 from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.model import ModelSummary
@@ -42,7 +42,7 @@ def look(folder: Path) -> Found:
     root = wiring.store_root()
     if not (root / "store.json").exists():
         return Found(files)
-    stores = wiring.LocalStores(root)
+    stores = looking.opened(root)
     runs = stores.metadata.runs(1)
     newest = (
         msgspec.structs.replace(runs[0], alive=wiring.engine_of(stores, runs[0].name) != 0) if runs else None

@@ -6,7 +6,7 @@ import click
 
 from fairway import wiring
 from fairway.author.reporting import check_name
-from fairway.cli import views
+from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.story import tell
 from fairway.cli.whereabouts import elsewhere
@@ -30,7 +30,7 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
     if ctx.invoked_subcommand is not None:
         return EXIT_DONE
     root = wiring.store_root()
-    found = wiring.LocalStores(root).metadata.models()
+    found = looking.opened(root).metadata.models()
     if as_json:
         click.echo(views.as_json(found))
     elif not found:
@@ -63,7 +63,7 @@ def show_command(model: str, source: bool, as_json: bool) -> int:
     Example:
       fairway models show churn@champion
     """
-    stores = wiring.LocalStores(wiring.store_root())
+    stores = looking.opened()
     metadata = stores.metadata
     if source:
         sources = _sources(metadata.resolve(model), stores)
@@ -135,7 +135,7 @@ def compare_command(model: str, other: str, as_json: bool) -> int:
     Example:
       fairway models compare churn:3 churn:4
     """
-    metadata = wiring.LocalStores(wiring.store_root()).metadata
+    metadata = looking.opened().metadata
     first, second = (_facts(metadata.resolve(name)) for name in (model, other))
     keys = [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
     differing = {key: (first.get(key, ""), second.get(key, "")) for key in keys}

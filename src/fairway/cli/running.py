@@ -123,10 +123,13 @@ def run_command(
 
 @click.command("resume")
 @click.argument("run", required=False, cls=Argument, completes="run")
+@click.option(
+    "--file", type=click.Path(path_type=Path), help="The project file, where it lies outside the project."
+)
 @click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
 @click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
 @click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
-def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -> int:
+def resume_command(run: str | None, file: Path | None, explain: bool, quiet: bool, as_json: bool) -> int:
     """Go on with RUN, or the newest one, where it stopped; steps that are done do not run again.
 
     \b
@@ -135,6 +138,7 @@ def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
     """
     begun = time.monotonic()
     stores = wiring.LocalStores(wiring.store_root())
+    stores.metadata.require_own()
     status = stores.metadata.run(wiring.find_run(stores, run or ""))
     if status.phase == "Succeeded":
         stores.close()
@@ -146,7 +150,7 @@ def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
             tell(f"run {status.spec.name} has succeeded; nothing is left to do")
         return EXIT_DONE
     request = RunRequest(
-        file=_still_there(status.spec.project, stores.root),
+        file=str(file.absolute()) if file else _own_file(status.spec.name, status.spec.project, stores.root),
         module=status.spec.module or Path(status.spec.project).stem,
         pipeline=status.spec.pipeline,
         resume=status.spec.name,
@@ -155,11 +159,21 @@ def resume_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
     return _carry_out(request, stores, follower, begun, as_json=as_json)
 
 
-def _still_there(project: str, root: Path) -> str:
-    """The project file, also after its folder was moved together with the store."""
+def _own_file(run: str, project: str, root: Path) -> str:
+    """The project file, also after its folder was moved together with the store.
+
+    Raises:
+        UsageError: it lies outside the project that the store belongs to, so a person has to name it.
+    """
     parts = Path(project).parts
     moved = [root.parent.joinpath(*parts[start:]) for start in range(1, len(parts))]
-    found = project if Path(project).exists() else next((path for path in moved if path.is_file()), project)
+    found = Path(project) if Path(project).exists() else next(filter(Path.is_file, moved), Path(project))
+    inside = found.is_absolute() and found.resolve().is_relative_to(root.parent.resolve())
+    if not inside and not wiring.is_named():
+        raise UsageError(
+            f"run {run} is of {project}, which lies outside the project {root.parent}",
+            hint=f"if it is yours: `fairway resume {run} --file {project}`",
+        )
     return str(found)
 
 

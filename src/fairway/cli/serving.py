@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from fairway import wiring
-from fairway.cli import views
+from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.story import tell
 from fairway.local import platforms, projects, sightings
@@ -251,7 +251,7 @@ def _served(status: EndpointStatus) -> Sequence[str]:
 
 
 async def _unattended(root: Path) -> list[EndpointStatus]:
-    return await sightings.unattended(root, wiring.LocalStores(root).metadata.endpoints())
+    return await sightings.unattended(root, looking.opened(root).metadata.endpoints())
 
 
 def _silent(text: str) -> None:

@@ -8,13 +8,14 @@ import time
 from pathlib import Path
 
 import click
-import msgspec
 
 from fairway import wiring
-from fairway.cli import views
+from fairway.cli import looking, trusting, views
 from fairway.cli.story import tell
-from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError, UsageError
+from fairway.cli.trusting import Check
+from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from fairway.spec.quantities import format_memory
+from fairway.stores import copying
 
 _ENOUGH_SPACE = 2**30
 
@@ -30,7 +31,9 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
     Example:
       fairway gc --delete
     """
-    stores = wiring.LocalStores(wiring.store_root())
+    stores = looking.opened()
+    if delete:
+        stores.metadata.require_own()
     age = max(older_than * 3600.0, _age_of_work(stores))
     swept = stores.artifacts.sweep(stores.metadata.digests(), older_than=age, dry=not delete)
     if as_json:
@@ -67,14 +70,8 @@ def backup_command(folder: Path, as_json: bool) -> int:
     if folder.exists():
         raise UsageError(f"{folder} exists already", hint="name a new folder")
     stores = wiring.LocalStores(root)
-    folder.mkdir(parents=True)
-    stores.metadata.backup(folder / "fairway.db")
-    for part in ("blobs", "runs", "store.json", ".gitignore"):
-        source = root / part
-        if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("tmp", "tree", "lock"))
-        elif source.exists():
-            shutil.copy2(source, folder / part)
+    stores.metadata.require_own()
+    copying.backup(stores.layout, stores.metadata, folder)
     stores.close()
     _said(as_json, {"backup": str(folder)}, f"the store is copied to {folder}")
     return EXIT_DONE
@@ -95,13 +92,13 @@ def restore_command(folder: Path, as_json: bool) -> int:
         raise UsageError(f"there is a store at {root}", hint=f"move it away first: `mv {root} {root}-old`")
     if not (folder / "store.json").exists():
         raise UsageError(f"{folder} is no backup of a store")
-    shutil.copytree(folder, root, dirs_exist_ok=True)
-    stores = wiring.LocalStores(root).prepare()
-    problems = stores.metadata.verify().problems
+    stores = wiring.LocalStores(root)
+    copying.restore(folder, stores.layout)
+    why = stores.metadata.why_foreign()
     stores.close()
-    if problems:
-        raise FairwayError(f"the backup is damaged: {problems[0]}", hint="use another backup")
-    _said(as_json, {"restored": str(root)}, f"restored to {root}")
+    _said(as_json, {"restored": str(root), "foreign": why}, f"restored to {root}")
+    if why:
+        tell(f"note: it {why}", "hint: `fairway trust` shows what is in it and makes it yours")
     return EXIT_DONE
 
 
@@ -131,6 +128,7 @@ def doctor_command(rebuild: bool, content: bool, as_json: bool) -> int:
         _space(root),
         _writing(root),
         _store(root, rebuild=rebuild),
+        *_ownership(root),
         *([_content(root)] if content else ()),
     ]
     if as_json:
@@ -143,13 +141,11 @@ def doctor_command(rebuild: bool, content: bool, as_json: bool) -> int:
     return EXIT_DONE if all(check.ok for check in checks) else EXIT_FAILED
 
 
-class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at; `hint` says what to do where it is not well."""
-
-    check: str
-    found: str
-    ok: bool = True
-    hint: str = ""
+def _ownership(root: Path) -> list[Check]:
+    if not (root / "store.json").exists():
+        return []
+    found = trusting.owner(root)
+    return [found, trusting.modes(root, own=found.ok)]
 
 
 def _space(root: Path) -> Check:

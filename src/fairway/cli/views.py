@@ -35,8 +35,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def when(seconds: float) -> str:
-    """Local date and time to the second; empty for 0."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
+    """Local date and time to the second; empty for 0, and for what is no time."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
+    except (OverflowError, ValueError, OSError):
+        return ""
 
 
 def run_word(phase: Phase, *, alive: bool) -> str:

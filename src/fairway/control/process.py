@@ -153,6 +153,7 @@ def _silent(url: str) -> None:
 
 def serve(root: Path, said: Callable[[str], None]) -> None:
     """Run the platform of a store until it is stopped; its address goes to `said`. Raises FairwayError."""
+    wiring.LocalStores(root).prepare().close()
     with PlatformLock(root) as lock:
         token = wiring.token_of(root)
         redaction.know("platform token", token)

@@ -7,7 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fairway.formats.codecs import decode, encode
+    from fairway.formats.codecs import decode, encode, look
     from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
     from fairway.formats.matplotlib import figure_svg, is_figure
     from fairway.formats.models.adapters import describe_model, refuse_data
@@ -50,6 +50,7 @@ _HOMES = {
     "kind_of": "encoded",
     "load_model": "models.predictor",
     "load_predictor": "models.predictor",
+    "look": "codecs",
     "nullable_columns": "models.rows",
     "outputs_to_rows": "models.rows",
     "package_model": "models.package",
@@ -85,6 +86,7 @@ __all__ = [
     "kind_of",
     "load_model",
     "load_predictor",
+    "look",
     "nullable_columns",
     "outputs_to_rows",
     "package_model",

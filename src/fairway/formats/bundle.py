@@ -65,7 +65,7 @@ def encode(value: object, leaf: Leaf) -> Encoded:
     return Encoded(format="bundle", kind=kind_of(value), note=note, folder=folder, refers=tuple(refers))
 
 
-def decode(content: Content, read_leaf: ReadLeaf, *, importing: bool) -> object:
+def decode(content: Content, read_leaf: ReadLeaf, *, importing: bool, only: str = "") -> object:
     """The container. Leaves are read as they are met; a leaf that was shared is shared again."""
     root = content if isinstance(content, Path) and content.is_dir() else None
     sections = _Sections(root / _LEAVES) if root else None
@@ -87,7 +87,7 @@ def decode(content: Content, read_leaf: ReadLeaf, *, importing: bool) -> object:
 
     if isinstance(content, Path):
         content = (root / _JSON if root else content).read_bytes()
-    return Reader(importing=importing, leaf=get).decode(content)
+    return Reader(importing=importing, only=only, leaf=get).decode(content)
 
 
 def _reference(encoded: Encoded, large: list[Encoded]) -> Tree:

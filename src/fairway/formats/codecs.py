@@ -59,6 +59,10 @@ _BY_KIND = {
 """Formats that several packages share, by format and the package in the value's kind."""
 
 
+_SHOWN = frozenset({"json", "bundle", "npy", "arrow"})
+_OWN = "fairway.spec."
+
+
 def warm() -> None:
     """Import the codecs of all frameworks in this process, so that no process forked from it has to."""
     for package, codec in _ENCODE.items():
@@ -132,6 +136,26 @@ def decode(format: str, content: bytes | Path, kind: str = "", *, allow_pickle: 
         SerializationError: the content cannot be read here, or would have to run code and may not.
     """
     return _decode(format, content, kind, allow_pickle)
+
+
+def look(format: str, content: bytes | Path, kind: str = "") -> object:
+    """The value of content that may be anybody's, for showing it: plain data, arrays, tables and our own records.
+
+    Raises:
+        SerializationError: it could run code, has no form that is shown, or cannot be read.
+    """
+    if format not in _SHOWN:
+        raise SerializationError(f"not shown: can run code ({kind or 'a value'} stored as {format})")
+    try:
+        if format == "json":
+            return plain.Reader(importing=False, only=_OWN).decode(_data(content))
+        if format == "bundle":
+            return bundle.decode(content, look, importing=False, only=_OWN)  # type: ignore[arg-type]
+        return _function(_BY_KIND.get((format, kind.partition(".")[0])) or _DECODE[format])(content, kind)
+    except FairwayError:
+        raise
+    except Exception as error:
+        raise SerializationError(f"not shown: cannot be read ({type(error).__name__})") from error
 
 
 def _decode(format: str, content: Content, kind: str, trusted: bool) -> object:

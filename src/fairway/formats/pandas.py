@@ -51,7 +51,7 @@ def decode(content: Content, kind: str = "") -> object:
 def _extra(table: Any) -> dict[str, Any]:
     """What was stored with the table on how to make its value again."""
     metadata: dict[bytes, bytes] = table.schema.metadata or {}
-    read: Any = plain.Reader().decode(metadata[_EXTRA]) if _EXTRA in metadata else {}
+    read: Any = plain.Reader(importing=False).decode(metadata[_EXTRA]) if _EXTRA in metadata else {}
     return read
 
 

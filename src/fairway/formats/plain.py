@@ -152,11 +152,15 @@ class Reader:
 
     Args:
         importing: whether the module of a stored class may be imported when it is not loaded.
+        only: the one package whose classes may be made; any when empty.
         leaf: gives back what a writer's `leaf` put away.
     """
 
-    def __init__(self, *, importing: bool = True, leaf: Callable[[Tree], object] | None = None) -> None:
+    def __init__(
+        self, *, importing: bool = True, only: str = "", leaf: Callable[[Tree], object] | None = None
+    ) -> None:
         self._importing = importing
+        self._only = only
         self._leaf = leaf
 
     def decode(self, data: bytes | memoryview) -> object:
@@ -221,6 +225,8 @@ class Reader:
         return self._leaf(tree)
 
     def _class(self, name: str, base: type) -> Any:
+        if not name.startswith(self._only):
+            raise SerializationError(f"a stored value is of class {name}, which is not made for showing")
         found = find_class(name, importing=self._importing)
         if not issubclass(found, base) or (base is object and not is_record(found)):
             raise SerializationError(

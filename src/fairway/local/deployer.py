@@ -6,7 +6,6 @@ workers outlive this process; `recover` finds them again. Must not know which re
 
 import asyncio
 import contextlib
-import hashlib
 import shlex
 import shutil
 import signal
@@ -15,8 +14,9 @@ import time
 from collections.abc import Callable, Collection, Coroutine, Iterable
 from pathlib import Path
 
+from fairway.confined import make_folder
 from fairway.local import listening
-from fairway.local.workers import Worker, adopt, last_traceback, take_socket
+from fairway.local.workers import Worker, adopt, control_name, last_traceback, take_socket
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import EndpointStatus, RevisionSpec, WorkerSpec
 from fairway.spec.errors import FairwayError
@@ -25,7 +25,6 @@ _READY_SECONDS = 120.0
 _SOON_SECONDS = 2.0
 _MARGIN_SECONDS = 5.0
 _ASK_SECONDS = 0.03
-_NAME = 20
 
 
 class Site:
@@ -81,9 +80,10 @@ class LocalDeployer:
 
     async def recover(self) -> None:
         """Take over the workers that an earlier process of this store left behind."""
-        folders = sorted((self._root / "endpoints").glob("*/r*"))
-        for path in [path for folder in folders for path in sorted(folder.glob("w*.json"))]:
-            worker = await adopt(path, self._ended)
+        files = listening.worker_files(self._root)
+        sockets = listening.sockets_folder(self._root) if files else self._root
+        for path in files:
+            worker = await adopt(path, sockets, self._ended)
             if worker is None:
                 continue
             site = self._site(worker.spec.revision.endpoint)
@@ -236,7 +236,7 @@ class LocalDeployer:
         if revision.source is not None:
             project = str(await asyncio.to_thread(self._open, revision.source))
         folder = site.folder / f"r{revision.number}"
-        (folder / "metrics").mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(str(folder / "metrics"))
         sockets = listening.sockets_folder(self._root)
         assert site.listening is not None
         numbers = [int(path.stem[1:]) for path in folder.glob("w*.log")]
@@ -245,12 +245,12 @@ class LocalDeployer:
             spec = WorkerSpec(
                 revision=revision,
                 store=str(self._root),
-                control=str(sockets / f"{_short(site.name)}-{revision.number}-{number}"),
+                control=control_name(folder / f"w{number}.json"),
                 metrics=str(folder / "metrics"),
                 hosts=(f"{listening.HOST}:{site.port}", f"localhost:{site.port}"),
                 project=project,
             )
-            worker = Worker.start(folder / f"w{number}.json", spec, site.listening, self._ended)
+            worker = Worker.start(folder / f"w{number}.json", spec, site.listening, sockets, self._ended)
             site.workers.append(worker)
             started.append(worker)
 
@@ -340,8 +340,3 @@ def _hint(worker: Worker) -> str:
 
 def _grace(revision: RevisionSpec) -> float:
     return revision.limits.drain_seconds + revision.limits.request_seconds + _MARGIN_SECONDS
-
-
-def _short(name: str) -> str:
-    safe = "".join(letter for letter in name if letter.isascii() and letter.isalnum())[:_NAME]
-    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}"

@@ -14,8 +14,9 @@ from pathlib import Path
 
 import msgspec
 
+from fairway import confined
 from fairway.local.launching import TOKEN
-from fairway.spec.errors import FairwayError
+from fairway.spec.errors import FairwayError, StorageError
 from fairway.spec.project import EnvironmentSpec
 
 _NEEDED = ("msgspec", "cloudpickle")
@@ -27,6 +28,20 @@ class Built(msgspec.Struct, frozen=True):
 
     python: Path
     package: Path
+
+
+def cache_folder(root: Path) -> Path:
+    """Where things that can be made again are kept for all projects of a person."""
+    base = os.environ.get("XDG_CACHE_HOME") or (
+        os.path.join(os.environ["HOME"], ".cache") if os.environ.get("HOME") else ""
+    )
+    folder = Path(base) / "fairway" if base else root / "cache"
+    try:
+        confined.make_folder(str(folder))
+        usable = not os.lstat(folder).st_mode & 0o022 and os.lstat(folder).st_uid == os.geteuid()
+    except (OSError, FairwayError):
+        usable = False
+    return folder if usable else root / "cache"
 
 
 async def ensure(environment: EnvironmentSpec, cache: Path, note: Callable[[str], None]) -> Built:
@@ -41,10 +56,11 @@ async def ensure(environment: EnvironmentSpec, cache: Path, note: Callable[[str]
     """
     folder = cache / "environments" / key(environment)
     built = Built(folder / "bin" / "python", folder / "fairway")
-    if _complete(folder):
+    if folder.parent.exists() and confined.folder(str(folder.parent)) and _complete(folder):
         return built
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+    confined.make_folder(str(folder.parent))
+    fd = confined.open_file(str(folder.parent / f"{folder.name}.lock"), os.O_WRONLY | os.O_CREAT)
+    with open(fd, "w") as lock:
         await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
         if not _complete(folder):
             note(f"building an environment with {_summary(environment)}")
@@ -77,7 +93,24 @@ def _installed(program: str) -> str | None:
 
 
 def _complete(folder: Path) -> bool:
-    return (folder / "complete").exists()
+    """Whether a folder is an environment that this user built to its end, and that nobody else may write to."""
+    try:
+        found = os.lstat(folder)
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022 or not confined.folder(str(folder)):
+            return False
+        return confined.read(str(folder / "complete")).decode() == _digest(folder)
+    except (OSError, StorageError, UnicodeDecodeError):
+        return False
+
+
+def _digest(folder: Path) -> str:
+    """Over what decides what runs in an environment: its interpreter, its settings, and what was installed."""
+    found = hashlib.sha256()
+    for name in ("pyvenv.cfg", "requirements.txt", "needs.txt"):
+        found.update(name.encode() + b"\0" + confined.read(str(folder / name)) + b"\0")
+    for name in ("bin/python", "fairway/fairway"):
+        found.update(os.fsencode(os.path.realpath(folder / name)) + b"\0")
+    return found.hexdigest()
 
 
 async def _build(environment: EnvironmentSpec, folder: Path) -> None:
@@ -96,11 +129,45 @@ async def _build(environment: EnvironmentSpec, folder: Path) -> None:
     if environment.requirements:
         extra = ["--require-hashes"] if environment.hashed else []
         await _run([*install, *extra, "-r", str(requirements)], environment)
-    await _run([*install, "-r", str(needs)], environment)
     package = folder / "fairway"
-    package.mkdir()
+    package.mkdir(mode=0o700)
+    if environment.hashed:
+        _carry(environment, package)
+    else:
+        await _run([*install, "-r", str(needs)], environment)
     (package / "fairway").symlink_to(Path(__file__).resolve().parents[1])
-    (folder / "complete").touch()
+    os.chmod(folder, 0o700)
+    (folder / "complete").write_text(_digest(folder))
+
+
+def _carry(environment: EnvironmentSpec, package: Path) -> None:
+    """Give an environment that is installed by hash what Fairway needs, from our own files, each checked by its hash.
+
+    Raises:
+        FairwayError: our files do not fit its Python, or are not what was installed.
+    """
+    import base64
+    import shutil
+    from importlib import metadata
+
+    needs = _pinned_needs(environment)
+    own = ".".join(map(str, sys.version_info[:2]))
+    if needs and environment.python and ".".join(environment.python.split(".")[:2]) != own:
+        raise FairwayError(
+            f"requirements with hashes for Python {environment.python} lack {' and '.join(needs)}, which Fairway needs",
+            hint=f"add `{needs[0]}` and its hashes to them: `pip-compile --generate-hashes` writes both",
+        )
+    for need in needs:
+        for file in metadata.distribution(need.partition("==")[0]).files or ():
+            source = Path(str(file.locate()))
+            if file.hash is None or ".." in file.parts:
+                continue
+            found = hashlib.new(file.hash.mode, source.read_bytes()).digest()
+            if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != file.hash.value:
+                raise FairwayError(f"{source} is not what was installed", hint="install Fairway again")
+            target = package / file
+            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
 
 
 def _create(environment: EnvironmentSpec, folder: Path, uv: str | None) -> list[str]:

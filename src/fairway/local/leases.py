@@ -7,7 +7,8 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from fairway.spec.errors import UsageError
+from fairway import confined
+from fairway.spec.errors import StorageError, UsageError
 
 _PATIENCE = 0.5
 """Seconds: whoever only asks who is at work holds the lock for a moment."""
@@ -23,8 +24,8 @@ class Lease:
         self._fd = -1
 
     def __enter__(self) -> "Lease":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        confined.make_folder(str(self._path.parent))
+        self._fd = confined.open_file(str(self._path), os.O_RDWR | os.O_CREAT)
         deadline = time.monotonic() + _PATIENCE
         while not _locked(self._fd):
             if time.monotonic() > deadline:
@@ -48,8 +49,9 @@ class Lease:
 def holder(folder: Path) -> int:
     """Process id of the engine that works on the run of this folder; 0 when none does, -1 when it is just starting."""
     try:
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+        confined.folder(str(folder))
+        fd = confined.open_file(str(folder / "lock"))
+    except (OSError, StorageError):
         return 0
     try:
         # Shared: of two that ask at once, none takes the other for an engine.

@@ -3,6 +3,7 @@
 Must not know what listens there.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -13,6 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import quote
 
+from fairway import confined
 from fairway.spec.endpoint import RevisionSpec
 from fairway.spec.errors import FairwayError, UsageError
 
@@ -90,13 +92,56 @@ def folder(root: Path, endpoint: str) -> Path:
     return root / "endpoints" / quote(endpoint, safe="")
 
 
+def worker_files(root: Path) -> list[Path]:
+    """The files of all workers of a store, sorted; none that only a link leads to."""
+    found: list[Path] = []
+    if confined.folder(str(root / "endpoints")):
+        for place in sorted((root / "endpoints").glob("*/r*")):
+            if not place.is_symlink() and not place.parent.is_symlink() and place.is_dir():
+                found += sorted(path for path in place.glob("w*.json") if not path.is_symlink())
+    return found
+
+
 def sockets_folder(root: Path) -> Path:
     """A folder of this user's alone, with a path short enough for Unix sockets, always the same for a store.
 
+    Where another user has taken the name, the store has one by chance, which nobody could know before.
+
     Raises:
-        FairwayError: the place belongs to another user.
+        FairwayError: there is no place for it.
     """
-    name = f"fairway-{os.getuid()}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:10]}"
+    usual = _place(f"fairway-{os.getuid()}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:10]}")
+    if _own(usual):
+        return usual
+    record = root / "platform" / "sockets"
+    with contextlib.suppress(OSError, FairwayError, UnicodeDecodeError):
+        name = confined.read(str(record), _NAME).decode("ascii")
+        if name.isalnum() and _own(_place(f"fairway-{name}")):
+            return _place(f"fairway-{name}")
+    name = os.urandom(8).hex()
+    confined.make_folder(str(record.parent))
+    confined.unlink_own(str(record))
+    fd = confined.open_file(str(record), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    with open(fd, "w", encoding="ascii") as file:
+        file.write(name)
+    place = _place(f"fairway-{name}")
+    if not _own(place):
+        raise FairwayError(
+            f"{place} is not a private folder of this user", hint=f"remove it: `rm -r {place}`"
+        )
+    return place
+
+
+def _own(place: Path) -> bool:
+    """Make a folder where there is none; whether it is one of this user's alone then."""
+    with contextlib.suppress(FileExistsError):
+        place.mkdir(mode=0o700)
+    found = os.lstat(place)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _place(name: str) -> Path:
+    """Where a folder of sockets of that name would be. Raises FairwayError."""
     for base in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):
         place = Path(base) / name
         if base and os.access(base, os.W_OK | os.X_OK) and len(os.fsencode(place)) + _NAME <= _LONGEST:
@@ -104,11 +149,5 @@ def sockets_folder(root: Path) -> Path:
     else:
         raise FairwayError(
             "there is no folder for sockets", hint="set TMPDIR to a short path you may write to"
-        )
-    place.mkdir(mode=0o700, exist_ok=True)
-    found = os.lstat(place)
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise FairwayError(
-            f"{place} is not a private folder of this user", hint=f"remove it: `rm -r {place}`"
         )
     return place

@@ -5,23 +5,29 @@ Must not know what the platform does or answers.
 
 import contextlib
 import fcntl
+import hmac
 import os
 import secrets
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 import msgspec
 
+from fairway import confined
 from fairway.local import descent
+from fairway.local.listening import worker_files
 from fairway.local.workers import is_alive, last_words, write_private
 from fairway.spec.errors import FairwayError, StorageError, UsageError
 
 _START_SECONDS = 30.0
 _LOCK_SECONDS = 0.5
 _LOOK_SECONDS = 0.02
+_TOKEN = 64
+"""Characters of a token that are random."""
 
 
 class PlatformRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,8 +51,8 @@ class PlatformLock:
         self._fd = -1
 
     def __enter__(self) -> "PlatformLock":
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._fd = os.open(self._folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        confined.make_folder(str(self._folder))
+        self._fd = confined.open_file(str(self._folder / "lock"), os.O_RDWR | os.O_CREAT)
         deadline = time.monotonic() + _LOCK_SECONDS
         while not _locked(self._fd):
             if time.monotonic() > deadline:
@@ -83,9 +89,10 @@ def running(root: Path) -> PlatformRecord | None:
     """
     folder = root / "platform"
     try:
-        record = msgspec.json.decode((folder / "platform.json").read_bytes(), type=PlatformRecord)
-        fd = os.open(folder / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except (OSError, msgspec.DecodeError):
+        confined.folder(str(folder))
+        record = msgspec.json.decode(confined.read(str(folder / "platform.json")), type=PlatformRecord)
+        fd = confined.open_file(str(folder / "lock"), os.O_RDWR)
+    except (OSError, StorageError, msgspec.DecodeError):
         return None
     try:
         return None if _locked(fd) or not is_alive(record.pid) else record
@@ -104,8 +111,8 @@ def start(root: Path) -> PlatformRecord:
     descent.refuse_in_step("the platform")
     log = root / "platform" / "log"
     try:
-        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fd = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        confined.make_folder(str(log.parent))
+        fd = confined.open_file(str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     except OSError as error:
         raise StorageError(
             f"the platform cannot write to {log.parent}: {error.strerror}",
@@ -146,21 +153,47 @@ def wait_gone(record: PlatformRecord, seconds: float) -> bool:
 
 def left_behind(root: Path) -> bool:
     """Whether there may be workers of a platform that was killed."""
-    return any((root / "endpoints").glob("*/r*/w*.json"))
+    return bool(worker_files(root))
 
 
-def token(root: Path) -> str:
-    """The token of a store's platform, made when there is none; only its owner can read it."""
+def token(root: Path, seal: Callable[[str], str]) -> str:
+    """The token of a store's platform; only its owner can read it.
+
+    It is made anew when there is none, and when it is empty, short, readable by others, a link, or not of this user's making.
+
+    Args:
+        seal: gives what a token ends with, which only this user can make.
+    """
     path = root / "platform" / "token"
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_text(encoding="ascii").strip()
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f".token.{os.getpid()}.{secrets.token_hex(4)}")
-    write_private(fresh, secrets.token_hex(32).encode())
-    with contextlib.suppress(FileExistsError):
-        os.link(fresh, path)
-    fresh.unlink()
-    return path.read_text(encoding="ascii").strip()
+    confined.make_folder(str(path.parent))
+    found = _good_token(path, seal)
+    if found:
+        return found
+    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        found = _good_token(path, seal)
+        if not found:
+            begin = secrets.token_hex(32)
+            found = begin + seal(begin)
+            write_private(path, found.encode())
+        return found
+    finally:
+        os.close(fd)
+
+
+def _good_token(path: Path, seal: Callable[[str], str]) -> str:
+    """The token of a file, if it may be used; empty otherwise."""
+    try:
+        fd = confined.open_file(str(path))
+    except (OSError, StorageError):
+        return ""
+    try:
+        text = os.read(fd, _TOKEN * 4).decode("ascii", "replace").strip()
+        usable = confined.private(os.fstat(fd)) and len(text) > _TOKEN
+    finally:
+        os.close(fd)
+    return text if usable and hmac.compare_digest(text[_TOKEN:], seal(text[:_TOKEN])) else ""
 
 
 def _locked(fd: int) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from fairway.local import listening
-from fairway.local.workers import WorkerStatus, ask, port_of
+from fairway.local.workers import WorkerStatus, ask, control_name, port_of, read_spec
 from fairway.spec.endpoint import EndpointStatus, WorkerSpec
 
 _UNATTENDED = "no platform process looks after it"
@@ -21,8 +21,10 @@ async def unattended(root: Path, recorded: list[EndpointStatus]) -> list[Endpoin
 
 
 async def _seen(root: Path, endpoint: EndpointStatus) -> EndpointStatus:
-    files = sorted(listening.folder(root, endpoint.name).glob("r*/w*.json"))
-    answers = await asyncio.gather(*(_answer(path) for path in files))
+    own = listening.folder(root, endpoint.name)
+    files = [path for path in listening.worker_files(root) if path.parent.parent == own]
+    sockets = listening.sockets_folder(root) if files else root
+    answers = await asyncio.gather(*(_answer(path, sockets) for path in files))
     ready = [answer for answer in answers if answer is not None and answer[1].phase == "ready"]
     if not ready:
         return msgspec.structs.replace(endpoint, phase="Stopped", reason=_UNATTENDED)
@@ -41,10 +43,7 @@ async def _seen(root: Path, endpoint: EndpointStatus) -> EndpointStatus:
     )
 
 
-async def _answer(path: Path) -> tuple[WorkerSpec, WorkerStatus] | None:
-    try:
-        spec = msgspec.json.decode(path.read_bytes(), type=WorkerSpec)
-    except (OSError, msgspec.DecodeError):
-        return None
-    status = await ask(spec, "status")
-    return (spec, status) if status is not None else None
+async def _answer(path: Path, sockets: Path) -> tuple[WorkerSpec, WorkerStatus] | None:
+    spec = read_spec(path)
+    status = await ask(str(sockets / control_name(path)), "status") if spec is not None else None
+    return (spec, status) if spec is not None and status is not None else None

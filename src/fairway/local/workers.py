@@ -6,6 +6,7 @@ beside it. Must not know revisions' order or which worker should live.
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import signal
 import socket
@@ -15,10 +16,13 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 
+from fairway import confined
 from fairway.spec.endpoint import WorkerSpec
+from fairway.spec.errors import StorageError
 
 _ANSWER_SECONDS = 5.0
 _POLL_SECONDS = 0.25
@@ -27,6 +31,7 @@ _SILENT_SECONDS = 30.0
 """A worker that does not answer for so long is hung: its requests are lost to their clients already."""
 
 _TAIL = 4096
+_NAME = 20
 _TRACEBACK = "Traceback (most recent call last):"
 _OURS = "FAIRWAY_"
 
@@ -47,11 +52,15 @@ class Worker:
 
     Args:
         path: the file with its `WorkerSpec`; its log and process id lie beside it under the same name.
+        sockets: the folder of its control socket.
         ended: called once when the process is gone.
     """
 
-    def __init__(self, path: Path, spec: WorkerSpec, pid: int, ended: "Callable[[Worker], None]") -> None:
+    def __init__(
+        self, path: Path, spec: WorkerSpec, pid: int, sockets: Path, ended: "Callable[[Worker], None]"
+    ) -> None:
         self.path = path
+        self.control = str(sockets / control_name(path))
         self.spec = spec
         self.pid = pid
         self.ready = False
@@ -80,15 +89,31 @@ class Worker:
 
     @classmethod
     def start(
-        cls, path: Path, spec: WorkerSpec, listening: socket.socket, ended: "Callable[[Worker], None]"
+        cls,
+        path: Path,
+        spec: WorkerSpec,
+        listening: socket.socket,
+        sockets: Path,
+        ended: "Callable[[Worker], None]",
     ) -> "Worker":
         """Start a worker on a listening socket."""
         write_private(path, msgspec.json.encode(spec))
         fd = listening.fileno()
         environment = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
         environment["PYTHONUNBUFFERED"] = "1"
-        command = [sys.executable, "-P", "-m", "fairway.server", str(path), "--fd", str(fd)]
-        with open(path.with_suffix(".log"), "ab", buffering=0) as log:
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "fairway.server",
+            str(path),
+            "--fd",
+            str(fd),
+            "--sockets",
+            str(sockets),
+        ]
+        log_fd = confined.open_file(str(path.with_suffix(".log")), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with open(log_fd, "ab", buffering=0) as log:
             child = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -99,7 +124,7 @@ class Worker:
                 env=environment,
                 cwd=Path(spec.store).parent,
             )
-        worker = cls(path, spec, child.pid, ended)
+        worker = cls(path, spec, child.pid, sockets, ended)
         worker._child = child
         write_private(path.with_suffix(".pid"), str(child.pid).encode())
         worker.watch()
@@ -122,7 +147,7 @@ class Worker:
 
     async def ask(self, command: str) -> WorkerStatus | None:
         """Send "status" or "drain"; None when it does not answer."""
-        status = await ask(self.spec, command)
+        status = await ask(self.control, command)
         if status is not None:
             self.status = status
         return status
@@ -176,7 +201,7 @@ class Worker:
 
     def forget(self, *, log: bool) -> None:
         """Remove the files beside it."""
-        for path in (self.path, self.path.with_suffix(".pid"), Path(self.spec.control)):
+        for path in (self.path, self.path.with_suffix(".pid"), Path(self.control)):
             path.unlink(missing_ok=True)
         if log:
             self.log.unlink(missing_ok=True)
@@ -208,11 +233,29 @@ class Worker:
         self._ended(self)
 
 
-async def ask(spec: WorkerSpec, command: str) -> WorkerStatus | None:
-    """What the worker of a spec answers to "status" or "drain"; None when it does not."""
+def control_name(path: Path) -> str:
+    """Name of a worker's control socket, by the place of its file: what the file says is not asked."""
+    name, revision, number = unquote(path.parent.parent.name), path.parent.name[1:], path.stem[1:]
+    safe = "".join(letter for letter in name if letter.isascii() and letter.isalnum())[:_NAME]
+    return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}-{revision}-{number}"
+
+
+def read_spec(path: Path) -> WorkerSpec | None:
+    """What a worker was told; None for a file that is none, or is of another endpoint or revision than its place says."""
+    try:
+        spec = msgspec.json.decode(confined.read(str(path)), type=WorkerSpec)
+    except (OSError, StorageError, msgspec.DecodeError):
+        return None
+    revision = spec.revision
+    same = revision.endpoint == unquote(path.parent.parent.name) and f"r{revision.number}" == path.parent.name
+    return spec if same else None
+
+
+async def ask(control: str, command: str) -> WorkerStatus | None:
+    """What the worker of a control socket answers to "status" or "drain"; None when it does not."""
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
-            reader, writer = await asyncio.open_unix_connection(spec.control)
+            reader, writer = await asyncio.open_unix_connection(control)
             try:
                 writer.write(msgspec.json.encode({"do": command}) + b"\n")
                 line = await reader.readline()
@@ -228,15 +271,14 @@ def port_of(spec: WorkerSpec) -> int:
     return int(spec.hosts[0].rpartition(":")[2]) if spec.hosts else 0
 
 
-async def adopt(path: Path, ended: Callable[[Worker], None]) -> Worker | None:
+async def adopt(path: Path, sockets: Path, ended: Callable[[Worker], None]) -> Worker | None:
     """Take over a living worker by its files; None when none answers, and then its files are gone."""
-    try:
-        spec = msgspec.json.decode(path.read_bytes(), type=WorkerSpec)
-    except (OSError, msgspec.DecodeError):
+    spec = read_spec(path)
+    if spec is None:
         path.unlink(missing_ok=True)
         return None
-    pid = await asyncio.to_thread(_listener, spec.control)
-    worker = Worker(path, spec, pid, ended)
+    pid = await asyncio.to_thread(_listener, str(sockets / control_name(path)))
+    worker = Worker(path, spec, pid, sockets, ended)
     status = await worker.ask("status") if pid else None
     if status is None:
         await _end_mute(path)
@@ -253,7 +295,7 @@ def take_socket(worker: Worker) -> socket.socket | None:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_ANSWER_SECONDS)
-            connection.connect(worker.spec.control)
+            connection.connect(worker.control)
             connection.sendall(b'{"do":"socket"}\n')
             _, fds, _, _ = socket.recv_fds(connection, _TAIL, 1)
     except OSError:
@@ -268,10 +310,10 @@ def take_socket(worker: Worker) -> socket.socket | None:
 def last_words(log: Path) -> str:
     """The last line that a process printed, without its "error: "."""
     try:
-        with open(log, "rb") as file:
+        with open(confined.open_file(str(log)), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
+    except (OSError, StorageError):
         return ""
     words = next((line.strip() for line in reversed(lines) if line.strip()), "")
     return words.removeprefix("error: ")[:500]
@@ -291,8 +333,8 @@ def last_traceback(log: Path) -> str:
 
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only its owner can read, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    fd = confined.open_file(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         with open(fd, "wb") as file:
             file.write(content)
@@ -338,8 +380,8 @@ def _listener(path: str) -> int:
 async def _end_mute(path: Path) -> None:
     """End a worker that lives but answers nobody; nothing is done when that process is another one by now."""
     try:
-        pid = int(path.with_suffix(".pid").read_text())
-    except (OSError, ValueError):
+        pid = int(confined.read(str(path.with_suffix(".pid")), 20))
+    except (OSError, StorageError, ValueError):
         return
     for number, seconds in ((signal.SIGTERM, _ANSWER_SECONDS), (signal.SIGKILL, _ANSWER_SECONDS)):
         if not _is_worker(pid, path):

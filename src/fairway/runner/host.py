@@ -204,6 +204,7 @@ class Host:
 
     def _child(self) -> Child:
         """A process that waits for its order."""
+        self.results.seal()  # read once, for all that are forked from here
         child = Child()
         child.pid = self._fork(child) if self._may_fork() else self._spawn(child)
         child.started()

@@ -10,6 +10,7 @@ from fairway.runner.channel import Channel
 from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact, RefData
 from fairway.spec.errors import NotAllowed, NotFound, StepFailed
+from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import ModelVersion
 from fairway.spec.run import Failure, MetricPoint, StepSpec
 from fairway.spec.text import legible
@@ -76,14 +77,21 @@ class StepSession:
         name, count = title, 2
         while name in self.shown:
             name, count = f"{title} {count}", count + 1
-        self.shown[name] = self._values.save(
-            formats.figure_svg(value).decode() if formats.is_figure(value) else value
-        )
+        self.shown[name] = self._values.save(_picture(value))
         return name
 
     def revealed(self, name: str, value: str) -> None:
         """Tell the host, before the code can print it, what to take out of the output."""
         self._channel.tell(Revealed(name=name, value=value))
+
+
+def _picture(value: object) -> object:
+    """What is stored of something shown: its drawing where it has one, which can be looked at without its class."""
+    if formats.is_figure(value):
+        return formats.figure_svg(value).decode()
+    draw = getattr(value, "_repr_svg_", None)
+    text = draw() if callable(draw) and not isinstance(value, Evaluation) else None
+    return text if isinstance(text, str) else value
 
 
 class DriverSession(StepSession):

@@ -26,10 +26,11 @@ def main(words: list[str]) -> int:
     line.set_inheritable(False)
     channel = Channel(line)
     root = Layout(Path(setup.root)).root
+    results = FileResults(root)
     with importing.apart():
         project = ImportedProject(load_module(setup))
     descent.enter_step()
-    place = attempt.Workplace(project, FileArtifacts(root), FileResults(root), setup.foreign, root)
+    place = attempt.Workplace(project, FileArtifacts(root), results, setup.foreign, root)
     return attempt.run(channel.order(), channel, place)
 
 

@@ -9,14 +9,16 @@ import os
 import sys
 from pathlib import Path
 
+from fairway.confined import make_folder
+
 
 def run(arguments: list[str]) -> int:
     """Say where metrics are shared, then start the worker."""
-    if len(arguments) != 3:
-        print("usage: python -m fairway.server SPEC.json --fd N", file=sys.stderr)
+    if len(arguments) not in (3, 5):
+        print("usage: python -m fairway.server SPEC.json --fd N --sockets FOLDER", file=sys.stderr)
         return 2
     folder = json.loads(Path(arguments[0]).read_bytes())["metrics"]
-    Path(folder).mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     return importlib.import_module("fairway.server.worker").main(arguments)
 

@@ -11,11 +11,11 @@ from fairway.spec.model import ModelVersion
 
 
 def made_by_a_run(version: ModelVersion, store: Path) -> bool:
-    """Whether the log of the store says so."""
+    """Whether the store is this user's own and its log says so."""
     if not version.lineage.run:
         return False
     metadata = stores.SqliteMetadata(stores.Layout(store))
     try:
-        return made_here(version, metadata.events(run=version.lineage.run))
+        return not metadata.why_foreign() and made_here(version, metadata.events(run=version.lineage.run))
     finally:
         metadata.close()

@@ -43,8 +43,9 @@ class _State(Protocol):
 class Worker:
     """One worker process. `phase` is "starting", "ready", "draining" or "failed"."""
 
-    def __init__(self, spec: WorkerSpec, fd: int) -> None:
+    def __init__(self, spec: WorkerSpec, fd: int, sockets: str = "") -> None:
         self._spec = spec
+        self._control = os.path.join(sockets, spec.control)
         self._listening = socket.socket(fileno=fd)
         self._listening.set_inheritable(False)
         self._accepting: socket.socket | None = None
@@ -59,7 +60,7 @@ class Worker:
 
     async def run(self) -> int:
         """Serve until told to drain; returns the exit status."""
-        control = Control(self._spec.control, self._listening.fileno(), self.status, self.drain)
+        control = Control(self._control, self._listening.fileno(), self.status, self.drain)
         control.open()
         os.register_at_fork(after_in_child=partial(self._let_go, control))
         loop = asyncio.get_running_loop()
@@ -179,15 +180,16 @@ def _said(error: Exception) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Run a worker: `SPEC.json --fd N`."""
+    """Run a worker: `SPEC.json --fd N --sockets FOLDER`; without a folder the spec's control socket is a path."""
     sys.stdout, sys.stderr = redaction.RedactedText(sys.stdout), redaction.RedactedText(sys.stderr)
-    path, flag, number = arguments
+    path, flag, number, *rest = arguments
     if flag != "--fd":
-        print("usage: python -m fairway.server SPEC.json --fd N", file=sys.stderr)
+        print("usage: python -m fairway.server SPEC.json --fd N --sockets FOLDER", file=sys.stderr)
         return 2
     spec = msgspec.json.decode(Path(path).read_bytes(), type=WorkerSpec)
-    return uvloop.run(_main(spec, int(number)))
+    sockets = rest[1] if rest[:1] == ["--sockets"] else ""
+    return uvloop.run(_main(spec, int(number), sockets))
 
 
-async def _main(spec: WorkerSpec, fd: int) -> int:
-    return await Worker(spec, fd).run()
+async def _main(spec: WorkerSpec, fd: int, sockets: str) -> int:
+    return await Worker(spec, fd, sockets).run()

@@ -108,7 +108,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
         store: directory of the artifact store, read only.
         project: directory with the unpacked `source`, for a custom endpoint.
         hosts: values of the Host header that are accepted.
-        control: path of the Unix socket on which the worker takes commands.
+        control: name of the Unix socket on which the worker takes commands, in the folder that its command line names.
         metrics: directory shared by the workers of a revision for their counters.
     """
 

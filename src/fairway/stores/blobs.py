@@ -14,8 +14,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from fairway import confined
 from fairway.spec.artifact import Artifact, sources_of
-from fairway.spec.errors import CorruptArtifact, NotFound
+from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.stores import folders
 from fairway.stores.durable import begin_writing, make_folders, sync, sync_folder, temporary_name, write_all
 from fairway.stores.faults import Explaining
@@ -122,10 +123,16 @@ class HashingFile(io.RawIOBase):
 
 
 class FileArtifacts:
-    """Artifacts below `blobs/` of a store. Safe under any number of processes, and across a fork."""
+    """Artifacts below `blobs/` of a store. Safe under any number of processes, and across a fork.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: directory of the store.
+        looking: whether nothing in the store may be changed, because it may be anybody's.
+    """
+
+    def __init__(self, root: Path, *, looking: bool = False) -> None:
         self.root = root
+        self._looking = looking
         self._layout = Layout(root)
         self._blobs = str(self._layout.blobs)
         self._checked: set[str] = set()
@@ -216,6 +223,10 @@ class FileArtifacts:
                 self._remember(artifact.digest)
             return artifact.inline
         with Explaining("reading an artifact", self._blobs):
+            if artifact.files and self._looking:
+                raise StorageError(
+                    "a folder is not laid out in a store that is only looked at", hint="`fairway trust`"
+                )
             if artifact.files:
                 path = self._open_folder(artifact.digest, verified=verified)
             else:
@@ -294,10 +305,10 @@ class FileArtifacts:
         path = f"{self._blobs}/tmp/{temporary_name()}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:
-            return path, os.open(path, flags, 0o444)
+            return path, os.open(path, flags, 0o400)
         except FileNotFoundError:
             make_folders(os.path.dirname(path))
-            return path, os.open(path, flags, 0o444)
+            return path, os.open(path, flags, 0o400)
 
     def _place(self, fd: int, temporary: str, digest: str) -> None:
         """Make it durable, then visible, then durably visible. What lies there with other content goes."""
@@ -322,7 +333,10 @@ class FileArtifacts:
         try:
             if not _is_digest(digest):
                 raise FileNotFoundError
-            found = os.stat(path).st_size
+            confined.below(self._blobs, path)
+            if not confined.file(path):
+                raise FileNotFoundError
+            found = os.lstat(path).st_size
             if size is not None and found != size:
                 raise self._damaged(digest, f"it has {found} bytes instead of {size}")
             if not verified and digest not in self._checked:
@@ -338,7 +352,10 @@ class FileArtifacts:
 
     def _damaged(self, digest: str, why: str) -> CorruptArtifact:
         """Move a damaged blob aside, where that is possible, so that the same content can be stored again."""
-        with suppress(OSError):
+        with suppress(OSError, StorageError):
+            if self._looking:
+                return corrupt(digest, why)
+            confined.folder(str(self._layout.damaged))
             os.makedirs(self._layout.damaged, 0o700, exist_ok=True)
             os.rename(self._path(digest), self._layout.damaged / f"{digest}.{temporary_name()}")
         return corrupt(digest, why)

@@ -13,11 +13,13 @@ from collections.abc import Generator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from fairway import confined
 from fairway.spec.errors import StorageError
-from fairway.stores import chain, schema
+from fairway.stores import chain, schema, sealing
 from fairway.stores.durable import sync_folder
 from fairway.stores.faults import DiskFailed, disk_failed, explain
 from fairway.stores.layout import Layout, newer
+from fairway.stores.ownership import Seal, seal_of
 
 CHECKPOINT = 500
 """Pages of 4 KiB, as far as they can be guessed, after which the write-ahead log is moved into the database.
@@ -42,6 +44,10 @@ _PRAGMAS = (
     "fullfsync = ON",
     "checkpoint_fullfsync = ON",
 )
+
+
+LOOKING = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON")
+"""The database may be anybody's when it is looked at."""
 
 
 def explain_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
@@ -86,10 +92,11 @@ class CommitLock:
         self._path = path
         self._fd = -1
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> "CommitLock":
         if self._fd < 0:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = confined.open_file(str(self._path), os.O_RDWR | os.O_CREAT)
         fcntl.flock(self._fd, fcntl.LOCK_EX)
+        return self
 
     def __exit__(self, *_: object) -> None:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
@@ -100,6 +107,10 @@ class CommitLock:
         if mark:
             with suppress(OSError):
                 os.pwrite(self._fd, mark, 0)
+
+    def forget(self) -> None:
+        """Let no length of the log count as confirmed, because another log is in its place now."""
+        os.ftruncate(self._fd, 0)
 
     def close(self) -> None:
         """Give the file back."""
@@ -119,6 +130,8 @@ class WriteConnection:
         self._connection: sqlite3.Connection | None = None
         self._changes = 0
         self._pages = 0
+        self._seal: Seal | None = None
+        self._file = 0
         self.failed: DiskFailed | None = None
 
     @contextmanager
@@ -135,7 +148,10 @@ class WriteConnection:
                 connection = self._open()
                 try:
                     connection.execute("BEGIN IMMEDIATE")
+                    before = connection.total_changes
                     yield connection
+                    if connection.total_changes != before and self._seal is not None:
+                        sealing.put(connection, self._seal, self._file)
                     connection.execute("COMMIT")
                     self._lock.note(connection)
                     self._pages += connection.total_changes - self._changes + _PAGES
@@ -193,13 +209,21 @@ class WriteConnection:
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None:
             return self._connection
+        _refuse_links(self._path)
+        # SQLite gives the files beside the database the mode that the database has.
+        os.close(confined.open_file(str(self._path), os.O_RDWR | os.O_CREAT))
         connection = sqlite3.connect(
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").fetchall()
+            _check_version(connection, self._layout)
+            logged = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'event'").fetchone()
+            self._seal = sealing.admit(connection if logged else None, self._layout, writing=True)
             _bring_up_to_date(connection, self._layout)
+            sealing.make_room(connection)
+            self._file = os.lstat(self._path).st_ino
         except BaseException:
             connection.close()
             raise
@@ -214,8 +238,8 @@ class WriteConnection:
 
 def confirmed(layout: Layout) -> bytes:
     """How far the log went when it was last written, as `chain.mark` notes it."""
-    with suppress(FileNotFoundError):
-        return layout.lock.read_bytes()
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return confined.read(str(layout.lock))
     return b""
 
 
@@ -229,14 +253,23 @@ def _refuse_loss(layout: Layout) -> None:
         )
 
 
-def _bring_up_to_date(connection: sqlite3.Connection, layout: Layout) -> None:
-    path = layout.database
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+def _refuse_links(path: Path) -> None:
+    """SQLite would follow a link in place of the database, and of the files beside it."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        confined.file(f"{path}{suffix}")
+
+
+def _check_version(connection: sqlite3.Connection, layout: Layout) -> None:
+    version = _version(connection)
     if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
         _refuse_loss(layout)
     if version > schema.VERSION:
-        raise newer(f"the database {path}")
-    if version == schema.VERSION:
+        raise newer(f"the database {layout.database}")
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, layout: Layout) -> None:
+    path = layout.database
+    if _version(connection) == schema.VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -306,6 +339,7 @@ class ReadConnections:
     def _open(self) -> sqlite3.Connection | None:
         """A connection to keep; None as long as there is no database. Raises _NoRoom."""
         path = self._layout.database
+        _refuse_links(path)
         if not path.exists():
             _refuse_loss(self._layout)
             return None
@@ -313,7 +347,7 @@ class ReadConnections:
         try:
             connection = self._look(immutable=sealed)
         except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode in _NEEDS_WRITER:
+            if error.sqlite_errorcode in _NEEDS_WRITER and seal_of(str(self._layout.root)) is not None:
                 _finish_what_was_begun(path)
                 connection = self._look(immutable=False)
             elif _is_full(path.parent) and not _has_content(f"{path}-wal"):
@@ -338,6 +372,8 @@ class ReadConnections:
             uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
         try:
+            for pragma in LOOKING:
+                connection.execute(f"PRAGMA {pragma}").fetchall()
             if _version(connection) > schema.VERSION:
                 raise newer(f"the database {self._layout.database}")
         except BaseException:

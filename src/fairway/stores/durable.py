@@ -83,7 +83,13 @@ def make_folders(path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory and all below it, also where directories are read-only; gone already is fine."""
+    """Remove a directory and all below it, also where directories are read-only; gone already is fine.
+
+    A link goes itself; what it leads to stays.
+    """
+    if os.path.islink(path):
+        os.unlink(path)
+        return
     try:
         os.chmod(path, 0o700)
         entries = list(os.scandir(path))

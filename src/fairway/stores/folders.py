@@ -153,7 +153,7 @@ def lay_out(content: Manifest, blobs: Sequence[str], temporary: str, tree: str) 
         for folder in made:
             sync_folder(folder)
             if folder != temporary:
-                os.chmod(folder, 0o555)
+                os.chmod(folder, 0o500)
         _replace(temporary, tree)
     except BaseException:
         with suppress(OSError):
@@ -179,7 +179,7 @@ def _replace(temporary: str, tree: str) -> None:
                 raise
             remove_tree(temporary)
         remove_tree(aside)
-    os.chmod(tree, 0o555)
+    os.chmod(tree, 0o500)
 
 
 def _link(blob: str, path: str, *, executable: bool) -> None:
@@ -196,7 +196,7 @@ def _link(blob: str, path: str, *, executable: bool) -> None:
         try:
             while chunk := os.read(source, _CHUNK):
                 write_all(target, chunk)
-            os.fchmod(target, 0o555 if executable else 0o444)
+            os.fchmod(target, 0o500 if executable else 0o400)
             sync(target, path)
         finally:
             os.close(target)

@@ -3,13 +3,17 @@
 Knows names and the file system, not what the files hold.
 """
 
+import fcntl
 import os
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
 from fairway.spec.errors import StorageError, UsageError
+from fairway.stores import ownership
 from fairway.stores.durable import make_folders, sync, sync_folder, temporary_name, write_all
 from fairway.stores.faults import Explaining, explain
 
@@ -18,10 +22,8 @@ _NETWORK = re.compile(
     r"nfs\d*|cifs|smb\d*|smbfs|afs|ncpfs|fuse\.(sshfs|s3fs|rclone|gcsfuse|blobfuse2?|goofys)"
 )
 _MAX_NAME = 180
-
-
-class _Store(msgspec.Struct):
-    format: int
+_NOT_FOR_ARCHIVES = b"Signature: 8a477f597d28d172789f06886806bc55\n# Tokens of this machine. Archivers leave this folder out.\n"
+"""The sign of a cache directory (https://bford.info/cachedir/), which backup programs know."""
 
 
 class Layout:
@@ -92,9 +94,10 @@ class Layout:
         """Make the store where it is not there yet.
 
         Raises:
-            StorageError: the directory cannot be written, is on a network file system, or was made by a newer
-                Fairway.
+            StorageError: the directory cannot be written, is on a network file system, holds what somebody else left, or
+                was made by a newer Fairway.
         """
+        ownership.refuse_links(str(self.root))
         if self.check():
             return
         kind = filesystem(self.root)
@@ -104,29 +107,72 @@ class Layout:
                 hint="set `FAIRWAY_HOME` to a directory on a local disk",
             )
         with Explaining("making the store", self.root):
-            for folder in ("blobs/tmp", "blobs/tree", "runs", "endpoints", "platform"):
-                make_folders(str(self.root / folder))
-            self._write(".gitignore", b"*\n")
-            self._write("store.json", msgspec.json.encode(_Store(format=FORMAT)) + b"\n")
-            sync_folder(str(self.root))
+            make_folders(str(self.root))
+            with self._alone():
+                if not self.check():
+                    self._make()
+
+    def _make(self) -> None:
+        left = ownership.leftovers(str(self.root))
+        if left:
+            raise StorageError(
+                f"{self.root} holds {', '.join(left[:3])} but no store.json, so it is not known who made that",
+                hint=f"move it away first: `mv {self.root} {self.root}-old`",
+            )
+        for folder in ("blobs/tmp", "blobs/tree", "runs", "endpoints", "platform"):
+            make_folders(str(self.root / folder))
+        self._write(".gitignore", b"*\n")
+        self._write(ownership.TAG, _NOT_FOR_ARCHIVES)
+        self._seal(ownership.new_seal(FORMAT))
+        sync_folder(str(self.root))
+
+    @contextmanager
+    def _alone(self) -> Generator[None, None, None]:
+        """Of two that make or adopt a store at once, the second finds what the first has made."""
+        fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def adopt(self, *, anew: bool = False) -> ownership.Seal:
+        """Give a store a seal of this user, over whatever is in it: the caller knows why.
+
+        Args:
+            anew: whether it gets a new one where it has one of this user.
+
+        Raises:
+            OSError: it cannot be written.
+            StorageError: the key cannot be used.
+        """
+        with self._alone():
+            found = None if anew else ownership.seal_of(str(self.root))
+            return found or self._seal(ownership.new_seal(FORMAT, adopted=True))
+
+    def _seal(self, seal: ownership.Seal) -> ownership.Seal:
+        sealed = seal.sealed()
+        make_folders(str(self.temporary))
+        self._write(ownership.STORE, msgspec.json.encode(sealed) + b"\n")
+        sync_folder(str(self.root))
+        seal.record = sealed
+        return seal
 
     def check(self) -> bool:
         """Whether a store is here that this version can use. Raises StorageError when it cannot."""
-        path = self.root / "store.json"
+        path = self.root / ownership.STORE
         try:
-            text = path.read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
+            found = ownership.record(str(self.root))
         except OSError as error:
             raise explain(error, "opening the store", path) from error
-        try:
-            found = msgspec.json.decode(text, type=_Store).format
         except msgspec.DecodeError as error:
             raise StorageError(
                 f"{path} is damaged, so the store's format is not known",
                 hint=f'if no newer Fairway has used it, write {{"format": {FORMAT}}} into the file',
             ) from error
-        if found > FORMAT:
+        if found is None:
+            return False
+        if found.format > FORMAT:
             raise newer(str(self.root))
         return True
 

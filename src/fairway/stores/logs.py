@@ -12,6 +12,7 @@ from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
 
+from fairway import confined
 from fairway.spec.quantities import whole_number
 from fairway.stores.durable import make_folders, write_all
 from fairway.stores.faults import FULL, Explaining
@@ -109,7 +110,8 @@ class FileLogs:
         path = f"{self._layout.logs(run)}/{safe_name(step)}.{attempt}.log"
         with Explaining("reading a log", path):
             try:
-                fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                confined.below(str(self._layout.root), path)
+                fd = confined.open_file(path)
             except FileNotFoundError:
                 return [], offset
             try:
@@ -124,8 +126,9 @@ class FileLogs:
         path = f"{self._layout.logs(run)}/{_INDEX}"
         with Explaining("reading a log", path):
             try:
-                with open(path, encoding="utf-8") as file:
-                    names = dict.fromkeys(file.read().splitlines())
+                confined.below(str(self._layout.root), path)
+                with open(confined.open_file(path), encoding="utf-8", errors="replace") as file:
+                    names = dict.fromkeys(file.read(MAX_READ).splitlines())
             except FileNotFoundError:
                 return []
         found: list[tuple[str, int]] = []
@@ -158,11 +161,12 @@ class FileLogs:
         if len(self._open) >= _MAX_OPEN:
             self._close_file(next(iter(self._open)))
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+        confined.below(str(self._layout.root), stream.path)
         try:
-            stream.fd = os.open(stream.path, flags)
+            stream.fd = confined.open_file(stream.path, flags)
         except FileNotFoundError:
             _register(stream.folder, stream.name)
-            stream.fd = os.open(stream.path, flags | os.O_CREAT, 0o600)
+            stream.fd = confined.open_file(stream.path, flags | os.O_CREAT)
         self._open[stream] = None
         return stream.fd
 
@@ -239,10 +243,10 @@ def _register(folder: str, name: str) -> None:
     path = f"{folder}/{_INDEX}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
-        fd = os.open(path, flags, 0o600)
+        fd = confined.open_file(path, flags)
     except FileNotFoundError:
         make_folders(folder)
-        fd = os.open(path, flags, 0o600)
+        fd = confined.open_file(path, flags)
     try:
         write_all(fd, f"{name}\n".encode())
     finally:

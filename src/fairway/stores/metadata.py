@@ -20,11 +20,12 @@ from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import AliasMoved, Body, Event, ModelRegistered, RevisionCreated
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
 from fairway.spec.run import RunStatus, RunSummary
-from fairway.stores import chain, queries, schema
-from fairway.stores.connections import ReadConnections, confirmed, explain_sqlite
+from fairway.stores import chain, queries, schema, sealing
+from fairway.stores.connections import LOOKING, ReadConnections, confirmed, explain_sqlite
 from fairway.stores.durable import sync, sync_folder
 from fairway.stores.faults import Explaining
 from fairway.stores.layout import Layout
+from fairway.stores.ownership import Seal
 from fairway.stores.queries import CacheHit
 from fairway.stores.writer import Writer
 
@@ -61,6 +62,22 @@ class SqliteMetadata:
         if self._who:
             kept = [event if event.who else msgspec.structs.replace(event, who=self._who) for event in kept]
         return self._writer.submit(lambda db: _append(db, kept))
+
+    def why_foreign(self) -> str:
+        """Why the store is not this user's own, to stand behind "it"; empty when it is. Raises StorageError."""
+        with self._readers.reading() as db, Explaining("looking whose the store is", self._layout.root):
+            return sealing.why_foreign(db, self._layout)
+
+    def require_own(self) -> None:
+        """Refuse a store that may only be looked at. Raises ForeignStore."""
+        why = self.why_foreign()
+        if why:
+            raise sealing.foreign(self._layout, why)
+
+    def admitted(self) -> Seal:
+        """The seal of the store, which one of an earlier Fairway gets now. Raises ForeignStore."""
+        with self._readers.reading() as db:
+            return sealing.admit(db, self._layout)
 
     def open_ahead(self) -> None:
         """Open the database for writing while the caller does something else; what fails then fails again later."""
@@ -277,7 +294,7 @@ class SqliteMetadata:
         Raises:
             StorageError: the backup is damaged or from a newer Fairway; then nothing has changed.
         """
-        rows = _backed_up(source)
+        rows, _ = backed_up(source)
 
         def work(db: sqlite3.Connection) -> int:
             db.execute("DELETE FROM event")
@@ -322,17 +339,29 @@ def _port(taken: dict[int, tuple[str, bool]], endpoint: str, wanted: int) -> int
     return wanted
 
 
-def _backed_up(source: Path) -> list[chain.Row]:
+def backed_up(source: Path, *, live: bool = False) -> tuple[list[chain.Row], tuple[int, int, str] | None]:
+    """The events of a database that may be anybody's, and the seal it has.
+
+    Args:
+        live: whether there may be a write-ahead log beside it.
+
+    Raises:
+        StorageError: there is none, it is damaged, or from a newer Fairway.
+    """
     if not source.is_file():
         raise StorageError(f"there is no backup {source}", hint="give the path of a file made by a backup")
     try:
-        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+        how = "mode=ro" if live else "mode=ro&immutable=1"
+        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?{how}", uri=True)) as db:
+            for pragma in LOOKING:
+                db.execute(f"PRAGMA {pragma}").fetchall()
             count, problems = chain.check(db)
             rows = chain.rows(db, limit=count)
+            seal = sealing.kept(db)
     except sqlite3.Error as error:
         raise explain_sqlite(error, source) from error
     if problems:
         raise StorageError(f"the backup {source} is damaged: {problems[0]}", hint="use an older backup")
     if any(schema.decode(row.body) is None for row in rows):
         raise StorageError(f"the backup {source} was made by a newer Fairway", hint="upgrade Fairway first")
-    return rows
+    return rows, seal

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 import msgspec
 
+from fairway import confined
 from fairway.spec.errors import CorruptArtifact
 from fairway.stores import folders
 from fairway.stores.durable import remove_tree, temporary_name
@@ -69,16 +70,14 @@ def sweep(blobs: str, keep: Iterable[str], *, before: float, dry: bool) -> Swept
 
 
 def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)
-    except FileNotFoundError:
-        return []
+    """What is in a folder; a link to one is refused, because what lies behind it is not the store's."""
+    return os.listdir(folder) if confined.folder(folder) else []
 
 
 def _keep_files(blobs: str, digest: str, kept: _Kept) -> None:
     """Keep what a manifest names. Other content that looks like a manifest only keeps more than it has to."""
     try:
-        with open(f"{blobs}/{digest[:2]}/{digest}", "rb") as file:
+        with open(confined.open_file(f"{blobs}/{digest[:2]}/{digest}"), "rb") as file:
             if file.read(len(folders.PREFIX)) != folders.PREFIX:
                 return
             content = folders.PREFIX + file.read()
@@ -91,13 +90,13 @@ def _keep_files(blobs: str, digest: str, kept: _Kept) -> None:
 
 def _consider(blobs: str, path: str, before: float, dry: bool, swept: Swept) -> None:
     try:
-        info = os.stat(path)
+        info = os.lstat(path)
         if info.st_mtime >= before:
             return
         if not dry:
             doomed = f"{blobs}/tmp/{temporary_name()}"
             os.rename(path, doomed)
-            if os.stat(doomed).st_mtime != info.st_mtime:
+            if os.lstat(doomed).st_mtime != info.st_mtime:
                 os.rename(doomed, path)
                 return
             os.unlink(doomed)
@@ -111,9 +110,12 @@ def _sweep_trees(blobs: str, kept: _Kept, before: float) -> None:
     for name in _names(f"{blobs}/tree"):
         tree = f"{blobs}/tree/{name}"
         with suppress(FileNotFoundError, ValueError):
-            if bytes.fromhex(name[:32]) in kept.bucket(name[:2]) or os.stat(tree).st_mtime >= before:
+            if bytes.fromhex(name[:32]) in kept.bucket(name[:2]) or os.lstat(tree).st_mtime >= before:
                 continue
             doomed = f"{blobs}/tmp/{temporary_name()}"
+            if os.path.islink(tree):
+                os.unlink(tree)
+                continue
             os.chmod(tree, 0o700)
             os.rename(tree, doomed)
             remove_tree(doomed)

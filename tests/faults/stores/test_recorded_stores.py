@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,9 @@ import pytest
 from recording import RECORDED
 
 from fairway import formats
-from fairway.spec.event import StepEnded
-from fairway.spec.run import Phase
-from fairway.stores import FileArtifacts, FileLogs, Layout, SqliteMetadata
+from fairway.spec.event import Event, RunStarted, StepEnded
+from fairway.spec.run import Phase, RunSpec
+from fairway.stores import FileArtifacts, FileLogs, Layout, SqliteMetadata, chain, schema, trusting
 from fairway.stores.schema import VERSION
 
 STORES = sorted(RECORDED.glob("fairway-*.tar.xz"))
@@ -104,6 +106,7 @@ def test_an_event_that_this_version_cannot_read_is_found(
 
 def test_its_tables_are_what_this_version_derives(example: Path, measured) -> None:
     root = example / ".fairway"
+    trusting.trust(Layout(root))
     with SqliteMetadata(Layout(root)) as metadata:
         before = (metadata.runs(), metadata.models(), metadata.endpoints(), metadata.aliases())
         metadata.rebuild()
@@ -119,6 +122,9 @@ def test_its_tables_are_what_this_version_derives(example: Path, measured) -> No
 
 def test_commands_show_it_and_runs_go_on_from_its_cache(example: Path, fairway: Fairway) -> None:
     pytest.importorskip("sklearn")
+    # An unpacked archive is not known as a store that was made here, so a person trusts it first.
+    assert "has no seal" in fairway("run", "project.py:whole", code=1)
+    assert "it is yours now" in fairway("trust")
     runs: list[dict[str, Any]] = json.loads(fairway("runs", "--json"))
     assert len(runs) == 3
     for run in runs:
@@ -132,6 +138,41 @@ def test_commands_show_it_and_runs_go_on_from_its_cache(example: Path, fairway: 
     failed = next(run["name"] for run in runs if run["phase"] == "Failed")
     assert "as wanted" in fairway("resume", failed, code=1)
     assert "log and tables agree" in fairway("doctor", "--content")
+
+
+def test_a_store_that_an_earlier_version_made_here_goes_on_by_itself(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files were born with its first event, before this user had a key."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    store = tmp_path / "mine"
+    store.mkdir(mode=0o700)
+    fd = os.open(store / "store.json", os.O_WRONLY | os.O_CREAT, 0o600)
+    os.write(fd, b'{"format":1}')
+    os.close(fd)
+    event = Event(
+        body=RunStarted(RunSpec(name="aaaa", pipeline="p", project="/x.py")), run="aaaa", time=time.time()
+    )
+    with sqlite3.connect(store / "fairway.db") as database:
+        for statement in schema.LOG.split(";"):
+            database.execute(statement)
+        chain.rebuild(database)
+        chain.append(database, [event])
+        database.execute(f"PRAGMA user_version = {VERSION}")
+    database.close()
+    with SqliteMetadata(Layout(store)) as metadata:
+        assert metadata.why_foreign() == ""
+    shutil.copytree(store, tmp_path / "later")
+    with sqlite3.connect(tmp_path / "later" / "fairway.db") as database:
+        database.execute("UPDATE event SET time = time - 3600")
+    database.close()
+    with SqliteMetadata(Layout(tmp_path / "later")) as metadata:
+        assert "has no seal" in metadata.why_foreign()
+    with SqliteMetadata(Layout(store)) as metadata:
+        metadata.append([])
+    assert json.loads((store / "store.json").read_text())["adopted"]
+    with SqliteMetadata(Layout(store)) as metadata:
+        assert metadata.why_foreign() == ""
 
 
 def test_a_store_of_a_newer_version_is_refused_and_left_alone(example: Path, fairway: Fairway) -> None:

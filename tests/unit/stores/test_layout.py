@@ -17,7 +17,8 @@ def test_prepare_makes_everything(tmp_path):
     made.prepare()
     made.prepare()
     assert (made.root / ".gitignore").read_text() == "*\n"
-    assert json.loads((made.root / "store.json").read_text()) == {"format": 1}
+    assert json.loads((made.root / "store.json").read_text())["format"] == 1
+    assert "Signature: 8a477f597d28d172789f06886806bc55" in (made.platform / "CACHEDIR.TAG").read_text()
     for folder in (
         made.root,
         made.blobs,

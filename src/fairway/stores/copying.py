@@ -1,0 +1,201 @@
+"""A store as a backup, and a store from one: the parts that a backup writes, each by its digest, and nothing else.
+
+No link is followed, no file but those of the list is opened, and the database is written anew from the events of the old one,
+so that nothing else that a database can hold comes along.
+"""
+
+import hashlib
+import os
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+
+import msgspec
+
+from fairway import confined
+from fairway.spec.errors import StorageError
+from fairway.stores import chain, ownership, schema, sealing
+from fairway.stores.durable import make_folders, remove_tree, sync, sync_folder, write_all
+from fairway.stores.faults import Explaining
+from fairway.stores.layout import Layout
+from fairway.stores.metadata import SqliteMetadata, backed_up
+
+_LIST = "backup.json"
+_DATABASE = "fairway.db"
+_PARTS = re.compile(
+    r"blobs/([0-9a-f]{2})/\1[0-9a-f]{62}|runs/[^/]+/(results|logs)/[^/]+|\.gitignore|store\.json"
+)
+_CHUNK = 1 << 20
+
+
+class Listed(msgspec.Struct):
+    """What a backup holds besides its database: the sha256 of each file by its path."""
+
+    files: dict[str, str]
+
+
+def backup(layout: Layout, metadata: SqliteMetadata, target: Path) -> None:
+    """Copy a store to a folder that is not there yet, while it is in use. Raises StorageError."""
+    make_folders(str(target.absolute()))
+    # The log first: what it tells of was stored before, so the parts that follow hold all of it.
+    metadata.backup(target / _DATABASE)
+    os.chmod(target / _DATABASE, confined.PRIVATE_FILE)
+    with Explaining("writing a backup", target):
+        digests = {part: _copy(layout.root, target, part) for part in _parts(layout.root)}
+        _write(target / _LIST, msgspec.json.encode(Listed(files=digests)))
+        sync_folder(str(target))
+
+
+def restore(source: Path, layout: Layout) -> None:
+    """Make a store from a backup, where there is none.
+
+    Raises:
+        StorageError: the backup is damaged, or there is something in the place; then nothing is left behind.
+    """
+    root = layout.root
+    if ownership.leftovers(str(root)):
+        raise StorageError(
+            f"there is something at {root}", hint=f"move it away first: `mv {root} {root}-old`"
+        )
+    with Explaining("restoring a backup", root):
+        wanted = _listed(source)
+        make_folders(str(root))
+        try:
+            _restore(source, root, wanted)
+        except BaseException:
+            for name in (_DATABASE, ownership.STORE, ".gitignore"):
+                confined.unlink_own(str(root / name))
+            for name in ("blobs", "runs"):
+                with suppress(OSError):
+                    remove_tree(str(root / name))
+            raise
+
+
+def rewrite(
+    rows: list[chain.Row], target: Path, seal: ownership.Seal | None, kept: tuple[int, int, str] | None = None
+) -> None:
+    """Write a database of events and what follows from them, and nothing else, in place of whatever is at `target`.
+
+    Args:
+        seal: seals it; without one it gets the row `kept`, which was its seal.
+    """
+    part = target.with_name(f"{target.name}.part")
+    confined.unlink_own(str(part))
+    fd = confined.open_file(str(part), os.O_RDWR | os.O_CREAT | os.O_EXCL)
+    try:
+        with closing(sqlite3.connect(part, isolation_level=None)) as made:
+            made.execute("BEGIN")
+            for statement in schema.LOG.split(";"):
+                if statement.strip():
+                    made.execute(statement)
+            sql = "INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
+            made.executemany(sql, (msgspec.structs.astuple(row) for row in rows))
+            chain.rebuild(made)
+            sealing.make_room(made)
+            if seal is not None:
+                sealing.put(made, seal, os.fstat(fd).st_ino)
+            elif kept is not None:
+                sealing.keep(made, kept)
+            made.execute(f"PRAGMA user_version = {schema.VERSION}")
+            made.execute("COMMIT")
+        sync(fd, str(part))
+        for suffix in ("-wal", "-shm", "-journal"):
+            confined.unlink_own(f"{target}{suffix}")
+        os.rename(part, target)
+        sync_folder(str(target.parent))
+    finally:
+        os.close(fd)
+        confined.unlink_own(str(part))
+
+
+def _restore(source: Path, root: Path, wanted: dict[str, str]) -> None:
+    for part, digest in wanted.items():
+        if part == ownership.STORE:
+            continue
+        found = _copy(source, root, part)
+        if digest and found != digest:
+            raise StorageError(
+                f"the backup is damaged: {part} does not match its digest", hint="use another backup"
+            )
+    confined.file(str(source / _DATABASE), anyones=True)
+    rows, kept = backed_up(source / _DATABASE)
+    rewrite(rows, root / _DATABASE, None, kept)
+    for name in ("blobs/tmp", "blobs/tree", "runs", "endpoints", "platform"):
+        make_folders(str(root / name))
+    _copy(source, root, ownership.STORE)  # last: without it there is no store yet
+
+
+def _listed(source: Path) -> dict[str, str]:
+    """The parts of a backup with their digests; a blob's is its name, and an earlier backup has no list of the others."""
+    with suppress(FileNotFoundError):
+        fd = confined.open_file(str(source / _LIST), anyones=True)
+        with open(fd, "rb") as file:
+            try:
+                listed = msgspec.json.decode(file.read(), type=Listed).files
+            except msgspec.DecodeError:
+                raise StorageError(
+                    f"the list of the backup {source} is damaged", hint="use another backup"
+                ) from None
+        for part in listed:
+            if not _is_part(part):
+                raise StorageError(
+                    f"the backup {source} names {part[:80]!r}, which no backup holds", hint="do not use it"
+                )
+        return listed
+    return {part: part.rpartition("/")[2] if part.startswith("blobs/") else "" for part in _parts(source)}
+
+
+def _parts(root: Path) -> Iterator[str]:
+    """Paths of the parts of a store or backup, without what only links lead to."""
+    for folder, folders, files in os.walk(root):
+        at = os.path.relpath(folder, root)
+        depth = 0 if at == "." else at.count("/") + 1
+        folders[:] = [name for name in folders if depth < 3 and not os.path.islink(f"{folder}/{name}")]
+        if depth == 0:
+            folders[:] = [name for name in folders if name in ("blobs", "runs")]
+        for name in sorted(files):
+            part = name if at == "." else f"{at}/{name}"
+            if _is_part(part) and not os.path.islink(f"{folder}/{name}"):
+                yield part
+
+
+def _is_part(part: str) -> bool:
+    return (
+        bool(_PARTS.fullmatch(part))
+        and "/../" not in part
+        and "/./" not in part
+        and not part.endswith(("/..", "/."))
+    )
+
+
+def _copy(source: Path, target: Path, part: str) -> str:
+    """Copy one file, private to this user; returns its sha256."""
+    path = str(target / part)
+    make_folders(os.path.dirname(path))
+    confined.below(str(source), str(source / part), anyones=True)
+    given = confined.open_file(str(source / part), anyones=True)
+    found = hashlib.sha256()
+    try:
+        made = confined.open_file(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+        try:
+            while chunk := os.read(given, _CHUNK):
+                found.update(chunk)
+                write_all(made, chunk)
+            os.fchmod(made, 0o400 if part.startswith("blobs/") else confined.PRIVATE_FILE)
+            sync(made, path)
+        finally:
+            os.close(made)
+    finally:
+        os.close(given)
+    return found.hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    fd = confined.open_file(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+    try:
+        write_all(fd, content)
+        sync(fd, str(path))
+    finally:
+        os.close(fd)
