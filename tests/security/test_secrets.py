@@ -251,9 +251,9 @@ def test_innocent_output_is_not_kept_back() -> None:
     assert redactor.data(b"http://127.0.0.1:7701/v2 and 12:30:45") == b"http://127.0.0.1:7701/v2 and 12:30:45"
 
 
-@pytest.mark.parametrize("value", ["", "abc", "12345"])
-def test_a_short_value_is_no_secret(value: str) -> None:
-    assert Redactor({"KEY": value}).data(b"12345 abc") == b"12345 abc"
+@pytest.mark.parametrize("value", ["", "a", "12"])
+def test_one_or_two_letters_are_no_secret(value: str) -> None:
+    assert Redactor({"KEY": value}).data(b"12 a") == b"12 a"
 
 
 def test_another_encoding_is_the_known_limit() -> None:
