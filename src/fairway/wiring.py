@@ -164,6 +164,7 @@ async def execute(
         FairwayError: it could not start, or the store failed.
     """
     from fairway.engine.run import RunEngine, Stores
+    from fairway.engine.import_output import print_import
     from fairway.local.executor import LocalExecutor
     from fairway.local.interrupts import Interrupts
     from fairway.local.leases import Lease
@@ -172,7 +173,7 @@ async def execute(
 
     setup = setup_of(request, stores)
     share = Share(shared_folder(), os.environ.get(LEASE, ""), str(stores.root), follower.note)
-    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note, share)
+    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note, print_import, share)
     stores.metadata.open_ahead()
     host, project = await executor.adopt(launched)
     try:
@@ -443,10 +444,11 @@ async def foresee(
 ) -> list[tuple[str, str, str]]:
     """What a run would do, as (step, "run" or "cached" or "may run", why), without running any step."""
     from fairway.engine.foresight import Foresight
+    from fairway.engine.import_output import print_import
     from fairway.local.executor import LocalExecutor
 
     setup = setup_of(request, stores)
-    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note)
+    executor = LocalExecutor(setup, cache_folder(stores.root), follower.note, print_import)
     host, project = await executor.adopt(launched)
     try:
         request = follower.arguments(project, request)
@@ -525,6 +527,7 @@ async def function_requests(
 ) -> "list[DeployRequest]":
     """How to serve the endpoints of a project file, its sources put into the store. Raises FairwayError."""
     from fairway.author.source import files
+    from fairway.engine.import_output import print_import
     from fairway.local.executor import LocalExecutor
     from fairway.local.projects import copied_folder, locate
     from fairway.local.sources import snapshot
@@ -532,7 +535,7 @@ async def function_requests(
     from fairway.spec.endpoint import DeployRequest
 
     setup = HostSetup(str(stores.root), file, module=module)
-    executor = LocalExecutor(setup, stores.root, lambda text: None)
+    executor = LocalExecutor(setup, stores.root, lambda text: None, print_import)
     host, project = await executor.adopt(launch_host(setup))
     await host.close()
     found = [endpoint for endpoint in project.endpoints if only in ("", endpoint.name)]

@@ -9,7 +9,6 @@ import os
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import fields, is_dataclass
 from typing import TextIO, cast
 from urllib.parse import quote, unquote
 
@@ -175,6 +174,7 @@ def know(name: str, value: str) -> None:
     if value and value not in _live.known:
         _live.known[value] = name
         _remake()
+        _tell([value])
 
 
 def forget() -> None:
@@ -190,25 +190,34 @@ def name_more(patterns: Iterable[str]) -> None:
     _live.redactor = None
 
 
-def watch_environment(tell: Callable[[str, str], None] | None = None) -> None:
-    """Know of secrets that code puts into `os.environ` from here on, and tell of each by name and value."""
+def pass_on(tell: Callable[[str, str], None]) -> None:
+    """Tell of each secret that becomes known from here on, by name and value, before the code can print it."""
     _live.tell = tell
+
+
+def watch_environment() -> None:
+    """Know of the secrets that code puts into `os.environ` from here on."""
     if not isinstance(os.environ, _Watched):
         os.environ.__class__ = _Watched
 
 
-class _Watched(type(os.environ)):
-    """The environment, which tells of each secret before it can be printed."""
+class _Watched(os._Environ[str]):  # pyright: ignore[reportPrivateUsage] - its only class
+    """The environment, which takes note of each secret that is put into it."""
 
     def __setitem__(self, key: str, value: str) -> None:
         super().__setitem__(key, value)
-        before = set(_live.known)
+        before = len(_live.known)
         _note(key, value)
-        new = [one for one in _live.known if one not in before]
-        if new:
+        if len(_live.known) > before:
+            new = list(_live.known)[before:]
             _remake()
-            for one in new if _live.tell is not None else ():
-                cast("Callable[[str, str], None]", _live.tell)(_live.known[one], one)
+            _tell(new)
+
+
+def _tell(values: list[str]) -> None:
+    if _live.tell is not None:
+        for value in values:
+            _live.tell(_live.known[value], value)
 
 
 def refusal(name: str, value: object) -> str:
@@ -248,12 +257,11 @@ def _leaves(path: str, value: object, key: str, depth: int = 0) -> Iterable[tupl
     elif isinstance(value, list | tuple | set | frozenset):
         for place, item in enumerate(cast("Iterable[object]", value)):
             yield from _leaves(f"{path}[{place}]", item, key, depth + 1)
-    elif is_dataclass(value) and not isinstance(value, type):
-        for one in fields(value):
-            yield from _leaves(f"{path}.{one.name}", getattr(value, one.name), one.name, depth + 1)
-    elif hasattr(type(value), "__struct_fields__"):
-        for field in cast("tuple[str, ...]", getattr(type(value), "__struct_fields__")):  # noqa: B009
-            yield from _leaves(f"{path}.{field}", getattr(value, field), field, depth + 1)
+    else:
+        kind = type(value)
+        names = getattr(kind, "__struct_fields__", None) or getattr(kind, "__dataclass_fields__", ())
+        for field in cast("Iterable[str]", names):
+            yield from _leaves(f"{path}.{field}", getattr(value, field, None), field, depth + 1)
 
 
 def _remake() -> None:

@@ -6,37 +6,51 @@ carry a key, and values behind a name that says so. Knows no values of this proc
 
 import re
 from collections.abc import Iterator
+from functools import cached_property
 
 from fairway.author import secret_names
 
 Span = tuple[int, int]
+
+
+class _Pattern:
+    """A regular expression that is compiled when it is first needed: a process that prints nothing needs none."""
+
+    def __init__(self, text: bytes, flags: int = 0) -> None:
+        self._text = text
+        self._flags = flags
+
+    @cached_property
+    def ready(self) -> re.Pattern[bytes]:
+        return re.compile(self._text, self._flags)
+
 
 _QUOTE = rb"""\\{0,2}["'`]|&quot;|&\#34;|&\#39;|&\#x27;"""
 _NAMED = (
     rb"password|passwd|passphrase|passcode|pwd|pass|secret|credentials?|creds|token|authorization|auth|cookies?"
     rb"|signature|sig|pat|keys?|key_?id|jwt"
 )
-_KEYED = re.compile(
+_KEYED = _Pattern(
     rb"(?P<word>" + _NAMED + rb")(?:\d{0,2})(?P<q1>" + _QUOTE + rb")?[ \t]{0,8}(?P<sep>:=|=>|:|=(?!=)|%3d|,)"
     rb"[ \t]{0,8}(?P<list>[\[(][ ]?)?(?:b(?=[\"']))?(?P<q2>" + _QUOTE + rb")?"
 )
 """Matched against text in lower case: the last word of a name, what may stand between, and a value's opening quote."""
 
 _GATE = re.compile(rb"token|key|secret|pass|pwd|auth|sig|cookie|cred|_pat|jwt")
-_BARE = re.compile(rb"(?:(?!\\[rn]|%26|&quot;)[^\s&;\"'<>`])+")
-_LINE = re.compile(rb"(?:(?!\\[rn])[^\r\n\"'`])*")
+_BARE = _Pattern(rb"(?:(?!\\[rn]|%26|&quot;)[^\s&;\"'<>`])+")
+_LINE = _Pattern(rb"(?:(?!\\[rn])[^\r\n\"'`])*")
 _OF_NAMES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 _RUNS = bytes(97 if bytes((code,)) in _OF_NAMES.replace(b".", b"") else 32 for code in range(256))
 _LONG_RUN = b"a" * 14
 """Every token of a known maker has at least so many letters, digits, dashes and underscores in one piece."""
 
-_SCHEME = re.compile(
+_SCHEME = _Pattern(
     rb"(?P<scheme>bearer|basic|token|negotiate|ntlm|api-?key|key|oauth|jwt|bot|splunk|hawk|mac|digest|signature"
     rb"|aws[\w-]*|goog[\w-]*|shared\w+)[ \t]+",
     re.I,
 )
 _ONE_WORD = frozenset((b"bearer", b"basic", b"token", b"negotiate", b"ntlm", b"jwt", b"bot", b"splunk"))
-_TOKEN = re.compile(
+_TOKEN = _Pattern(
     rb"(?<![A-Za-z0-9])(?:gh[pousr]_[A-Za-z0-9]{10,}|github_pat_\w{10,}|gl(?:pat|dt|rt|cbt|soat)-[\w-]{10,}"
     rb"|xox[a-z]-[\w-]{10,}|xapp-[\w-]{10,}|[sr]k_(?:live|test)_\w{8,}|whsec_\w{16,}|sk-(?:ant|proj|or|svcacct)-[\w-]{8,}"
     rb"|sk-[A-Za-z0-9]{20,}|(?:AKIA|ASIA)[0-9A-Z]{16}(?![0-9A-Za-z])|AIza[\w-]{30,}|ya29\.[\w-]{20,}"
@@ -46,27 +60,29 @@ _TOKEN = re.compile(
     rb"|eyJ[\w-]{6,}\.[\w-]{3,}(?:\.[\w-]*)?"
     rb"|hooks\.slack\.com/(?:services|workflows|triggers)/[\w/-]{8,}|discord(?:app)?\.com/api/webhooks/[\w/-]{8,})"
 )
-_MAKERS = re.compile(
+_MAKERS = _Pattern(
     rb"[-_](?=[a-z0-9_-]{8})(?:(?<=gh[pousr]_)|(?<=_pat_)|(?<=gl[a-z]{3}-)|(?<=glrt-)|(?<=gldt-)|(?<=glsoat-)|(?<=xox[a-z]-)|(?<=xapp-)"
     rb"|(?<=sk[-_])|(?<=rk_)|(?<=whsec_)|(?<=hf_)|(?<=pypi-)|(?<=npm_)|(?<=_v1_)|(?<=shp[a-z]{2}_)|(?<=gsk_)|(?<=nvapi-)"
     rb"|(?<=tskey-)|(?<=age-)|(?<=r8_))"
 )
 _CASED = (b"AKIA", b"ASIA", b"AIza", b"eyJ", b"ya29.", b"SG.", b"hvs.", b"dapi")
 _CASED_LOW = tuple(word.lower() for word in _CASED)
-_PEM = re.compile(
+_PEM = _Pattern(
     rb"(-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----)"
     rb"((?:(?:\s|\\[rn])*[\w-]+: [^\n\\]{0,200})*[A-Za-z0-9+/=\s\\]{0,16384})(?:-----END[ A-Z0-9]{0,60}(?:-----)?)?"
 )
-_USER = re.compile(rb"(?<![\w/:.@+\-])([\w.+\-]{1,64}):([^\s:@/\"'<>,]{6,128})@(?!sha\d+:)[\w\-]")
+_USER = _Pattern(rb"(?<![\w/:.@+\-])([\w.+\-]{1,64}):([^\s:@/\"'<>,]{6,128})@(?!sha\d+:)[\w\-]")
 _NO_USERS = frozenset(b"mailto from to cc bcc email mail e-mail contact by sip acct git author".split())
-_CURL = re.compile(rb"(?:curl|wget|http)\b[^\n]{0,400}?\s(?:-u|--user|-U|--proxy-user)[ =]?[\"']?[^\s:\"']{0,128}:([^\s\"']+)")
+_CURL = _Pattern(rb"(?:curl|wget|http)\b[^\n]{0,400}?\s(?:-u|--user|-U|--proxy-user)[ =]?[\"']?[^\s:\"']{0,128}:([^\s\"']+)")
 _SETTINGS = frozenset(
     b"true false yes no none null nil on off default auto enabled disabled required optional unset undefined str int "
     b"bytes bool float object any secret password token key string redacted hidden masked omitted".split()
 )
-_CODE = re.compile(rb"[A-Za-z_][\w.]*(?:\(.*\)?|\[.*\]?)[,:)\]]*\Z")
+_CODE = _Pattern(rb"[A-Za-z_][\w.]*(?:\(.*\)?|\[.*\]?)[,:)\]]*\Z")
 _CODE_NAMES = (b"os.", b"getenv", b"environ", b"self.", b"fw.", b"settings.", b"config.", b"args.", b"getpass", b"input(")
-_STOPS = re.compile(rb"[\s\"'<>`|\\]")
+_ITEM, _PROSE = _Pattern(rb"[^\s,;\\]+"), _Pattern(rb"[ \t]+[a-z]")
+_OPEN = _Pattern(rb"(?:" + _NAMED + rb")\d{0,2}(?=(?:" + _QUOTE + rb")?[ \t]{0,8}(?:[:=,%]|\Z))")
+_STOPS = _Pattern(rb"[\s\"'<>`|\\]")
 
 
 def _beginnings(words: bytes) -> frozenset[bytes]:
@@ -81,7 +97,7 @@ _BEGUN_TOKENS = _beginnings(
     b"pypi- npm_ eyj hooks.slack.com/services/ discord.com/api/webhooks/ ya29. sg. hvs. dapi gsk_ shpat_ dckr_pat_"
 )
 _LONGEST_NAME = max(map(len, _BEGUN_NAMES))
-_MAKER = re.compile(rb"(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|[sr]k_(?:live|test)_|sk-|hf_|pypi-|npm_)\w")
+_MAKER = _Pattern(rb"(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|[sr]k_(?:live|test)_|sk-|hf_|pypi-|npm_)\w")
 
 
 def spans(data: bytes) -> list[Span]:
@@ -93,16 +109,16 @@ def spans(data: bytes) -> list[Span]:
     if b"://" in low:
         found += _addresses(data)
     if b"@" in data:
-        found += [match.span(2) for match in _USER.finditer(data)
+        found += [match.span(2) for match in _USER.ready.finditer(data)
                   if match[1].lower() not in _NO_USERS and _is_mixed(match[2])]  # fmt: skip
     if b"curl" in low or b"wget" in low:
-        found += [match.span(1) for match in _CURL.finditer(data)]
+        found += [match.span(1) for match in _CURL.ready.finditer(data)]
     if b"hooks" in low or (
-        _LONG_RUN in data.translate(_RUNS) and (any(word in data for word in _CASED) or _MAKERS.search(low))
+        _LONG_RUN in data.translate(_RUNS) and (any(word in data for word in _CASED) or _MAKERS.ready.search(low))
     ):
-        found += [match.span() for match in _TOKEN.finditer(data)]
+        found += [match.span() for match in _TOKEN.ready.finditer(data)]
     if b"PRIVATE KEY" in data:
-        found += [match.span(2) for match in _PEM.finditer(data) if match[2].strip()]
+        found += [match.span(2) for match in _PEM.ready.finditer(data) if match[2].strip()]
     return _merged(data, found) if found else found
 
 
@@ -120,7 +136,7 @@ def _merged(data: bytes, found: list[Span]) -> list[Span]:
 
 def _keyed(data: bytes, low: bytes) -> Iterator[Span]:
     """Find values behind a name: `name=value`, `"name": "value"`, `('name', 'value')`, `Name: value`."""
-    for match in _KEYED.finditer(low):
+    for match in _KEYED.ready.finditer(low):
         separator = match["sep"]
         if separator == b"," and not (match["q1"] and match["q2"]):
             continue
@@ -161,7 +177,7 @@ def _value(data: bytes, match: re.Match[bytes], *, line: bool) -> Span:
         newline = data.find(b"\n", start)
         ends = [place for place in (end, newline) if place >= 0]
         return start, min(ends) if ends else len(data)
-    found = (_LINE if line else _BARE).match(data, start)
+    found = (_LINE if line else _BARE).ready.match(data, start)
     end = found.end() if found else start
     while end > start and data[end - 1] in b",)]}. \t":
         end -= 1
@@ -170,16 +186,16 @@ def _value(data: bytes, match: re.Match[bytes], *, line: bool) -> Span:
 
 def _authorization(data: bytes, match: re.Match[bytes]) -> Iterator[Span]:
     start, end = _value(data, match, line=True)
-    scheme = _SCHEME.match(data, start, end)
+    scheme = _SCHEME.ready.match(data, start, end)
     if scheme:
         rest = scheme.end()
         if scheme["scheme"].lower() in _ONE_WORD:
-            word = re.compile(rb"[^\s,;\\]+").match(data, rest, end)
+            word = _ITEM.ready.match(data, rest, end)
             end = word.end() if word else rest
         if not data.startswith((b"<", b"$", b"{", b"*"), rest):
             yield rest, end
         return
-    word = _BARE.match(data, start, end)
+    word = _BARE.ready.match(data, start, end)
     if word and (_is_mixed(word[0]) or len(word[0]) >= 20):
         yield start, end
     elif re.search(rb"=[\"']?[^\s,;]{12,}", data[start:end]):
@@ -195,7 +211,7 @@ def _is_secret(kind: str, data: bytes, match: re.Match[bytes], name_at: int, val
     if lower.isdigit() and len(lower) < 4 or re.fullmatch(rb"-?\d+\.\d*(?:e-?\d+)?", lower):
         return False
     if not match["q2"]:
-        if lower.startswith(_CODE_NAMES) or _CODE.match(text) or lower == match["word"]:
+        if lower.startswith(_CODE_NAMES) or _CODE.ready.match(text) or lower == match["word"]:
             return False
         if match["sep"] == b":" and (lower.isalpha() and text == text.lower()) and _more_words(data, value[1]):
             return False
@@ -211,7 +227,7 @@ def _is_secret(kind: str, data: bytes, match: re.Match[bytes], name_at: int, val
 
 def _more_words(data: bytes, at: int) -> bool:
     """Whether the line goes on with a word, as prose does."""
-    return re.compile(rb"[ \t]+[a-z]").match(data, at) is not None
+    return _PROSE.ready.match(data, at) is not None
 
 
 def _is_mixed(text: bytes, least: int = 8) -> bool:
@@ -227,7 +243,7 @@ def _addresses(data: bytes) -> Iterator[Span]:
     at = -1
     while (at := data.find(b"://", at + 1)) >= 0:
         start = at + 3
-        stop = _STOPS.search(data, start, start + 20_000)
+        stop = _STOPS.ready.search(data, start, start + 20_000)
         end = stop.start() if stop else min(len(data), start + 20_000)
         whole = data[start:end]
         further = whole.find(b"://")
@@ -245,7 +261,7 @@ def _addresses(data: bytes) -> Iterator[Span]:
         place = whole.find(b":", 0, last)
         name_end = place if place >= 0 else last
         name = whole[:name_end]
-        if last > 0 and (_MAKER.match(name) or (_is_mixed(name, 10) and not data[:at].endswith((b"ssh", b"sftp")))):
+        if last > 0 and (_MAKER.ready.match(name) or (_is_mixed(name, 10) and not data[:at].endswith((b"ssh", b"sftp")))):
             yield start, start + name_end
         if 0 <= place < last - 1:
             yield start + place + 1, start + last
@@ -265,7 +281,7 @@ def unfinished(data: bytes) -> int:
         held = _open_name(line, low)
     run = max(low.rfind(space) for space in (b" ", b"\t", b'"', b"'", b"<", b">")) + 1
     last = low[run:]
-    if b":" in last or last in _BEGUN_TOKENS or _MAKERS.search(last) or last.startswith(_CASED_LOW):
+    if b":" in last or last in _BEGUN_TOKENS or _MAKERS.ready.search(last) or last.startswith(_CASED_LOW):
         return max(held, len(last))
     for size in range(1, min(_LONGEST_NAME, len(last)) + 1):
         if last[-size:] in _BEGUN_NAMES:
@@ -275,9 +291,7 @@ def unfinished(data: bytes) -> int:
 
 def _open_name(line: bytes, low: bytes) -> int:
     """The length from the first name in an open line whose value may go on."""
-    for match in re.finditer(
-        rb"(?:" + _NAMED + rb")\d{0,2}(?=(?:" + _QUOTE + rb")?[ \t]{0,8}(?:[:=,%]|\Z))", low
-    ):
+    for match in _OPEN.ready.finditer(low):
         start = _start_of_name(line, match.start())
         name = line[start : match.end()].decode("utf-8", "replace")
         if match[0] in (b"authorization", b"cookie", b"cookies") or secret_names.kind_of(name):

@@ -14,7 +14,7 @@ from fairway.cli.story import tell
 from fairway.cli.whereabouts import elsewhere
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus, StepStatus
-from fairway.stores.logs import plain
+from fairway.spec.text import plain
 
 _POLL = 0.2
 

@@ -14,8 +14,8 @@ from fairway.engine.listening import Listener
 from fairway.spec.event import AttemptEnded, AttemptStarted, Event, StepCalled, StepEnded
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Phase, Reason, StepSpec, Usage
+from fairway.spec.text import one_line, plain
 from fairway.spec.wire import DRIVER, REGISTER
-from fairway.stores.logs import plain
 
 _WORDS = {Phase.SUCCEEDED: "done", Phase.FAILED: "failed", Phase.CANCELLED: "cancelled"}
 _MANY = 12

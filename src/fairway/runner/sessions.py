@@ -13,7 +13,7 @@ from fairway.spec.errors import NotAllowed, NotFound, StepFailed
 from fairway.spec.model import ModelVersion
 from fairway.spec.run import Failure, MetricPoint, StepSpec
 from fairway.spec.text import legible
-from fairway.spec.wire import Answer, Call, Metrics, Revealed, Showed
+from fairway.spec.wire import Answer, Call, Metrics, Showed
 
 _DATA_FORMATS = frozenset({"onnx", "npy", "safetensors", "ubj", "lightgbm-text"})
 """Formats of models that are read the same wherever they come from."""
@@ -80,10 +80,6 @@ class StepSession:
             formats.figure_svg(value).decode() if formats.is_figure(value) else value
         )
         return name
-
-    def revealed(self, name: str, value: str) -> None:
-        """Tell the host, before the code can print it, what to take out of the output."""
-        self._channel.tell(Revealed(name=name, value=value))
 
 
 class DriverSession(StepSession):

@@ -180,7 +180,6 @@ def _said(error: Exception) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run a worker: `SPEC.json --fd N`."""
-    sys.stdout, sys.stderr = redaction.RedactedText(sys.stdout), redaction.RedactedText(sys.stderr)
     path, flag, number = arguments
     if flag != "--fd":
         print("usage: python -m fairway.server SPEC.json --fd N", file=sys.stderr)

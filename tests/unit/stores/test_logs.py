@@ -4,7 +4,7 @@ import pytest
 
 from fairway.spec.errors import StorageError
 from fairway.stores import FileLogs, Layout
-from fairway.stores.logs import plain
+from fairway.spec.text import plain
 
 
 @pytest.mark.parametrize(
