@@ -26,7 +26,10 @@ _LONGEST_OPEN = 1 << 15
 _KEPT_OF_OPEN = 1 << 12
 _STYLE = re.compile(rb"\x1b\[[0-9;:]*m")
 _SETTINGS = frozenset(
-    "true false yes no none null on off default auto disabled enabled optional required unset".split()
+    (
+        *("true", "false", "yes", "no", "none", "null", "on", "off"),
+        *("default", "auto", "disabled", "enabled", "optional", "required", "unset"),
+    )
 )
 """Values that are settings, whatever a variable is called."""
 
@@ -41,7 +44,9 @@ class Redactor:
     def __init__(self, values: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
         names: dict[bytes, str] = {}
         alone: set[bytes] = set()
-        for name, value in cast("Mapping[str, str]", values).items() if isinstance(values, Mapping) else values:
+        for name, value in (
+            cast("Mapping[str, str]", values).items() if isinstance(values, Mapping) else values
+        ):
             for form in _forms(value):
                 names.setdefault(form, name)
                 if len(form) < _SHORTEST_INSIDE or _is_word(value):

@@ -15,10 +15,15 @@ from fairway.spec.errors import UsageError
 Kind = Literal["strong", "weak", ""]
 """A strong name is a secret wherever it stands; for a weak one, such as `key`, the value must look like one too."""
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+")
-_STRONG = frozenset(
-    "password passwd passphrase passcode pwd secret secrets credential credentials creds apikey accesskey secretkey "
-    "privatekey accountkey authtoken accesstoken webhook jwt".split()
+_STRONG = _words(
+    "password passwd passphrase passcode pwd secret secrets credential credentials creds apikey accesskey "
+    "secretkey privatekey accountkey authtoken accesstoken webhook jwt"
 )
 _ENDINGS = (
     "password",
@@ -31,23 +36,26 @@ _ENDINGS = (
     "accesskey",
     "privatekey",
 )
-_KEY_STRONG = frozenset(
-    "api secret private access account signing encryption master shared subscription license auth service deploy ssh".split()
+_KEY_STRONG = _words(
+    "api secret private access account signing encryption master shared subscription license auth service "
+    "deploy ssh"
 )
-_KEY_INNOCENT = frozenset(
-    "public primary foreign sort partition cache join group row column index lookup dict map hash idempotency "
-    "natural surrogate composite unique first last next prev shortcut any left right up down esc enter".split()
+_KEY_INNOCENT = _words(
+    "public primary foreign sort partition cache join group row column index lookup dict map hash "
+    "idempotency natural surrogate composite unique first last next prev shortcut any left right up down "
+    "esc enter"
 )
-_TOKEN_INNOCENT = frozenset(
-    "next prev previous eos bos pad unk mask sep cls special start end stop max min num first last per n image "
-    "input output prompt completion total new each".split()
+_TOKEN_INNOCENT = _words(
+    "next prev previous eos bos pad unk mask sep cls special start end stop max min num first last per n "
+    "image input output prompt completion total new each"
 )
-_WEAK_LAST = frozenset("auth sig signature pass pat cookie cookies bearer".split())
-_ABOUT = frozenset(
-    "file path dir directory folder mode name names type ttl length len limit count size enabled disabled expiry "
-    "expires expiration expire timeout header headers scheme field policy version seconds minutes hours lifetime "
-    "required hint algorithm algo format provider sock socket host port url uri endpoint column columns index ids "
-    "dim embedding embeddings budget usage per rotation age days issuer audience error errors status".split()
+_WEAK_LAST = _words("auth sig signature pass pat cookie cookies bearer")
+_ABOUT = _words(
+    "file path dir directory folder mode name names type ttl length len limit count size enabled disabled "
+    "expiry expires expiration expire timeout header headers scheme field policy version seconds minutes "
+    "hours lifetime required hint algorithm algo format provider sock socket host port url uri endpoint "
+    "column columns index ids dim embedding embeddings budget usage per rotation age days issuer audience "
+    "error errors status"
 )
 """Last words of names that tell of a secret and are none, as in `TOKEN_FILE` and `PASSWORD_MODE`."""
 

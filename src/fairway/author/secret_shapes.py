@@ -73,13 +73,26 @@ _PEM = _Pattern(
 )
 _USER = _Pattern(rb"(?<![\w/:.@+\-])([\w.+\-]{1,64}):([^\s:@/\"'<>,]{6,128})@(?!sha\d+:)[\w\-]")
 _NO_USERS = frozenset(b"mailto from to cc bcc email mail e-mail contact by sip acct git author".split())
-_CURL = _Pattern(rb"(?:curl|wget|http)\b[^\n]{0,400}?\s(?:-u|--user|-U|--proxy-user)[ =]?[\"']?[^\s:\"']{0,128}:([^\s\"']+)")
+_CURL = _Pattern(
+    rb"(?:curl|wget|http)\b[^\n]{0,400}?\s(?:-u|--user|-U|--proxy-user)[ =]?[\"']?[^\s:\"']{0,128}:([^\s\"']+)"
+)
 _SETTINGS = frozenset(
     b"true false yes no none null nil on off default auto enabled disabled required optional unset undefined str int "
     b"bytes bool float object any secret password token key string redacted hidden masked omitted".split()
 )
 _CODE = _Pattern(rb"[A-Za-z_][\w.]*(?:\(.*\)?|\[.*\]?)[,:)\]]*\Z")
-_CODE_NAMES = (b"os.", b"getenv", b"environ", b"self.", b"fw.", b"settings.", b"config.", b"args.", b"getpass", b"input(")
+_CODE_NAMES = (
+    b"os.",
+    b"getenv",
+    b"environ",
+    b"self.",
+    b"fw.",
+    b"settings.",
+    b"config.",
+    b"args.",
+    b"getpass",
+    b"input(",
+)
 _ITEM, _PROSE = _Pattern(rb"[^\s,;\\]+"), _Pattern(rb"[ \t]+[a-z]")
 _OPEN = _Pattern(rb"(?:" + _NAMED + rb")\d{0,2}(?=(?:" + _QUOTE + rb")?[ \t]{0,8}(?:[:=,%]|\Z))")
 _STOPS = _Pattern(rb"[\s\"'<>`|\\]")
@@ -114,7 +127,8 @@ def spans(data: bytes) -> list[Span]:
     if b"curl" in low or b"wget" in low:
         found += [match.span(1) for match in _CURL.ready.finditer(data)]
     if b"hooks" in low or (
-        _LONG_RUN in data.translate(_RUNS) and (any(word in data for word in _CASED) or _MAKERS.ready.search(low))
+        _LONG_RUN in data.translate(_RUNS)
+        and (any(word in data for word in _CASED) or _MAKERS.ready.search(low))
     ):
         found += [match.span() for match in _TOKEN.ready.finditer(data)]
     if b"PRIVATE KEY" in data:
@@ -196,9 +210,9 @@ def _authorization(data: bytes, match: re.Match[bytes]) -> Iterator[Span]:
             yield rest, end
         return
     word = _BARE.ready.match(data, start, end)
-    if word and (_is_mixed(word[0]) or len(word[0]) >= 20):
-        yield start, end
-    elif re.search(rb"=[\"']?[^\s,;]{12,}", data[start:end]):
+    if (word and (_is_mixed(word[0]) or len(word[0]) >= 20)) or re.search(
+        rb"=[\"']?[^\s,;]{12,}", data[start:end]
+    ):
         yield start, end
 
 
@@ -208,12 +222,16 @@ def _is_secret(kind: str, data: bytes, match: re.Match[bytes], name_at: int, val
     lower = text.lower().strip(b"*.<>_-")
     if not lower or lower in _SETTINGS or text.startswith((b"<", b"${", b"{", b"[secret", b"$")):
         return False
-    if lower.isdigit() and len(lower) < 4 or re.fullmatch(rb"-?\d+\.\d*(?:e-?\d+)?", lower):
+    if (lower.isdigit() and len(lower) < 4) or re.fullmatch(rb"-?\d+\.\d*(?:e-?\d+)?", lower):
         return False
     if not match["q2"]:
         if lower.startswith(_CODE_NAMES) or _CODE.ready.match(text) or lower == match["word"]:
             return False
-        if match["sep"] == b":" and (lower.isalpha() and text == text.lower()) and _more_words(data, value[1]):
+        if (
+            match["sep"] == b":"
+            and (lower.isalpha() and text == text.lower())
+            and _more_words(data, value[1])
+        ):
             return False
     if kind == "strong":
         return True
@@ -261,7 +279,9 @@ def _addresses(data: bytes) -> Iterator[Span]:
         place = whole.find(b":", 0, last)
         name_end = place if place >= 0 else last
         name = whole[:name_end]
-        if last > 0 and (_MAKER.ready.match(name) or (_is_mixed(name, 10) and not data[:at].endswith((b"ssh", b"sftp")))):
+        if last > 0 and (
+            _MAKER.ready.match(name) or (_is_mixed(name, 10) and not data[:at].endswith((b"ssh", b"sftp")))
+        ):
             yield start, start + name_end
         if 0 <= place < last - 1:
             yield start + place + 1, start + last

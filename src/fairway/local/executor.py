@@ -254,4 +254,4 @@ def import_error(failure: Failure | None) -> FairwayError:
         return FairwayError("the project could not be imported")
     if not failure.details:
         return UsageError(failure.message, hint=failure.hint)
-    return FairwayError(f"{failure.details}\n\n{failure.message}", hint=failure.hint)
+    return FairwayError(failure.message, hint=failure.hint, details=failure.details)
