@@ -60,18 +60,20 @@ _TOKEN = _Pattern(
     rb"|eyJ[\w-]{6,}\.[\w-]{3,}(?:\.[\w-]*)?"
     rb"|hooks\.slack\.com/(?:services|workflows|triggers)/[\w/-]{8,}|discord(?:app)?\.com/api/webhooks/[\w/-]{8,})"
 )
-_MAKERS = _Pattern(
-    rb"[-_](?=[a-z0-9_-]{8})(?:(?<=gh[pousr]_)|(?<=_pat_)|(?<=gl[a-z]{3}-)|(?<=glrt-)|(?<=gldt-)|(?<=glsoat-)|(?<=xox[a-z]-)|(?<=xapp-)"
+_AFTER_MAKER = (
+    rb"(?:(?<=gh[pousr]_)|(?<=_pat_)|(?<=gl[a-z]{3}-)|(?<=glrt-)|(?<=gldt-)|(?<=glsoat-)|(?<=xox[a-z]-)|(?<=xapp-)"
     rb"|(?<=sk[-_])|(?<=rk_)|(?<=whsec_)|(?<=hf_)|(?<=pypi-)|(?<=npm_)|(?<=_v1_)|(?<=shp[a-z]{2}_)|(?<=gsk_)|(?<=nvapi-)"
     rb"|(?<=tskey-)|(?<=age-)|(?<=r8_))"
 )
+_MAKERS = _Pattern(rb"[-_](?=[a-z0-9_-]{8})" + _AFTER_MAKER)
+_MAKERS_OPEN = _Pattern(rb"[-_]" + _AFTER_MAKER)
 _CASED = (b"AKIA", b"ASIA", b"AIza", b"eyJ", b"ya29.", b"SG.", b"hvs.", b"dapi")
 _CASED_LOW = tuple(word.lower() for word in _CASED)
 _PEM = _Pattern(
     rb"(-----BEGIN[ A-Z0-9]{0,40}PRIVATE KEY(?: BLOCK)?-----)"
     rb"((?:(?:\s|\\[rn])*[\w-]+: [^\n\\]{0,200})*[A-Za-z0-9+/=\s\\]{0,16384})(?:-----END[ A-Z0-9]{0,60}(?:-----)?)?"
 )
-_USER = _Pattern(rb"(?<![\w/:.@+\-])([\w.+\-]{1,64}):([^\s:@/\"'<>,]{6,128})@(?!sha\d+:)[\w\-]")
+_USER = _Pattern(rb"(?<![\w/:.@+\-])([\w.+\-]{0,64}):([^\s:@/\"'<>,]{6,128})@(?!sha\d+:)[\w\-]")
 _NO_USERS = frozenset(b"mailto from to cc bcc email mail e-mail contact by sip acct git author".split())
 _CURL = _Pattern(
     rb"(?:curl|wget|http)\b[^\n]{0,400}?\s(?:-u|--user|-U|--proxy-user)[ =]?[\"']?[^\s:\"']{0,128}:([^\s\"']+)"
@@ -94,7 +96,14 @@ _CODE_NAMES = (
     b"input(",
 )
 _ITEM, _PROSE = _Pattern(rb"[^\s,;\\]+"), _Pattern(rb"[ \t]+[a-z]")
-_OPEN = _Pattern(rb"(?:" + _NAMED + rb")\d{0,2}(?=(?:" + _QUOTE + rb")?[ \t]{0,8}(?:[:=,%]|\Z))")
+_OPEN = _Pattern(
+    rb"(?:"
+    + _NAMED
+    + rb")\d{0,2}(?=(?:"
+    + _QUOTE
+    + rb")?[ \t]{0,8}(?:[:=,%]|\Z)|(?:\\{1,2}|&[a-z\d#]{0,5})\Z)"
+)
+_ESCAPES = _Pattern(rb"\x1b(?:\[[0-9;:]*m?)?")
 _STOPS = _Pattern(rb"[\s\"'<>`|\\]")
 
 
@@ -103,7 +112,7 @@ def _beginnings(words: bytes) -> frozenset[bytes]:
 
 
 _BEGUN_NAMES = _beginnings(
-    b"password passphrase passcode secret credential token authorization cookie signature pwd key pat jwt -----begin ://"
+    b"password passphrase passcode secret credential token authorization cookie signature pwd key pat jwt curl wget -----begin ://"
 )
 _BEGUN_TOKENS = _beginnings(
     b"ghp_ gho_ ghu_ ghs_ ghr_ github_pat_ glpat- xoxb- xoxp- xapp- sk_live_ sk-ant- rk_live_ whsec_ akia asia aiza hf_ "
@@ -156,15 +165,13 @@ def _keyed(data: bytes, low: bytes) -> Iterator[Span]:
             continue
         start = _start_of_name(data, match.start())
         name = data[start : match.end("word")].decode("utf-8", "replace")
-        if match["word"] in (b"authorization", b"cookie"):
-            tail = name.lower().replace("_", "-").rpartition("http-")[2].lstrip("-.")
-            if tail in ("authorization", "proxy-authorization", "x-authorization"):
-                yield from _authorization(data, match)
-                continue
-            if tail in ("cookie", "set-cookie"):
-                value = _value(data, match, line=True)
-                if b"=" in data[slice(*value)]:
-                    yield value
+        if match["word"] == b"authorization":
+            yield from _authorization(data, match)
+            continue
+        if match["word"] == b"cookie":
+            value = _value(data, match, line=True)
+            if b"=" in data[slice(*value)]:
+                yield value
                 continue
         kind = secret_names.kind_of(name)
         if kind:
@@ -175,7 +182,9 @@ def _keyed(data: bytes, low: bytes) -> Iterator[Span]:
 
 def _start_of_name(data: bytes, end: int) -> int:
     start = max(0, end - 64)
-    return start + len(data[start:end].rstrip(_OF_NAMES))
+    start += len(data[start:end].rstrip(_OF_NAMES))
+    # The `n` of a line's end that `repr` wrote belongs to no name.
+    return start + 1 if data[start - 1 : start + 1] in (b"\\n", b"\\r", b"\\t") and start < end else start
 
 
 def _value(data: bytes, match: re.Match[bytes], *, line: bool) -> Span:
@@ -295,13 +304,25 @@ def unfinished(data: bytes) -> int:
     line = data[max(data.rfind(b"\n"), data.rfind(b"\r")) + 1 :]
     if not line:
         return 0
+    if b"\x1b" in line:
+        return len(line) if _unfinished(_ESCAPES.ready.sub(b"", line)) else 0
+    return _unfinished(line)
+
+
+def _unfinished(line: bytes) -> int:
     low = line.lower()
-    held = 0
-    if _GATE.search(low):
-        held = _open_name(line, low)
+    held = _open_name(line, low) if _GATE.search(low) else 0
+    if b"curl " in low or b"wget " in low:
+        return len(line)
     run = max(low.rfind(space) for space in (b" ", b"\t", b'"', b"'", b"<", b">")) + 1
     last = low[run:]
-    if b":" in last or last in _BEGUN_TOKENS or _MAKERS.ready.search(last) or last.startswith(_CASED_LOW):
+    word = last[len(last.rstrip(_OF_NAMES)) :]
+    if (
+        b":" in last
+        or word in _BEGUN_TOKENS
+        or word.startswith(_CASED_LOW)
+        or _MAKERS_OPEN.ready.search(last)
+    ):
         return max(held, len(last))
     for size in range(1, min(_LONGEST_NAME, len(last)) + 1):
         if last[-size:] in _BEGUN_NAMES:
@@ -316,6 +337,4 @@ def _open_name(line: bytes, low: bytes) -> int:
         name = line[start : match.end()].decode("utf-8", "replace")
         if match[0] in (b"authorization", b"cookie", b"cookies") or secret_names.kind_of(name):
             return len(line) - max(0, start - 5)
-    if (b"curl" in low or b"wget" in low) and b" -u" in low:
-        return len(line)
     return 0
