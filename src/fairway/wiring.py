@@ -180,6 +180,7 @@ async def execute(
     Raises:
         FairwayError: it could not start, or the store failed.
     """
+    from fairway.engine.import_output import print_import
     from fairway.engine.run import RunEngine, Stores
     from fairway.local import environments
     from fairway.local.executor import LocalExecutor
@@ -190,7 +191,9 @@ async def execute(
 
     setup = setup_of(request, stores)
     share = Share(shared_folder(), os.environ.get(LEASE, ""), str(stores.root), follower.note)
-    executor = LocalExecutor(setup, environments.cache_folder(stores.root), follower.note, share)
+    executor = LocalExecutor(
+        setup, environments.cache_folder(stores.root), follower.note, print_import, share
+    )
     stores.metadata.open_ahead()
     host, project = await executor.adopt(launched)
     try:
@@ -222,7 +225,7 @@ async def execute(
 async def _new_run(
     request: "RunRequest", project: "ProjectSpec", host: object, stores: LocalStores
 ) -> "RunSpec":
-    from fairway.engine.names import new_name
+    from fairway.engine.names import choose_pipeline, new_name
     from fairway.local.executor import LocalHost
     from fairway.spec.run import RunSpec
     from fairway.spec.wire import Bind, typed
@@ -262,30 +265,6 @@ def _resumed(request: "RunRequest", stores: LocalStores) -> "tuple[RunSpec, dict
             f"run {request.resume} has succeeded meanwhile", hint=f"`fairway show {request.resume}`"
         )
     return status.spec, recorded_steps(status, stores.results)
-
-
-def choose_pipeline(project: "ProjectSpec", wanted: str) -> str:
-    """Name of the pipeline to run. Raises UsageError when it is not clear which."""
-    names = [pipeline.name for pipeline in project.pipelines]
-    inside = project.path.startswith(f"{os.getcwd()}/")
-    file = os.path.relpath(project.path) if inside else project.path or project.name
-    if wanted:
-        if wanted not in names:
-            raise UsageError(
-                f"{file} has no pipeline {wanted!r}", hint=f"it has {', '.join(names) or 'none'}"
-            )
-        return wanted
-    if not names:
-        raise UsageError(
-            f"{project.path} declares no pipeline",
-            hint="put `@fw.pipeline` above a function that calls tasks",
-        )
-    if len(names) > 1:
-        raise UsageError(
-            f"{file} has {len(names)} pipelines: {', '.join(names)}",
-            hint=f"choose one: `fairway run {file}:{names[0]}`",
-        )
-    return names[0]
 
 
 def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **parameters: object) -> "Run":
@@ -433,11 +412,12 @@ async def foresee(
 ) -> list[tuple[str, str, str]]:
     """What a run would do, as (step, "run" or "cached" or "may run", why), without running any step."""
     from fairway.engine.foresight import Foresight
+    from fairway.engine.import_output import print_import
     from fairway.local import environments
     from fairway.local.executor import LocalExecutor
 
     setup = setup_of(request, stores)
-    executor = LocalExecutor(setup, environments.cache_folder(stores.root), follower.note)
+    executor = LocalExecutor(setup, environments.cache_folder(stores.root), follower.note, print_import)
     host, project = await executor.adopt(launched)
     try:
         request = follower.arguments(project, request)
@@ -524,6 +504,7 @@ async def function_requests(
 ) -> "list[DeployRequest]":
     """How to serve the endpoints of a project file, its sources put into the store. Raises FairwayError."""
     from fairway.author.source import files
+    from fairway.engine.import_output import print_import
     from fairway.local.executor import LocalExecutor
     from fairway.local.projects import copied_folder, locate
     from fairway.local.sources import snapshot
@@ -531,7 +512,7 @@ async def function_requests(
     from fairway.spec.endpoint import DeployRequest
 
     setup = HostSetup(str(stores.root), file, module=module)
-    executor = LocalExecutor(setup, stores.root, lambda text: None)
+    executor = LocalExecutor(setup, stores.root, lambda text: None, print_import)
     host, project = await executor.adopt(launch_host(setup))
     await host.close()
     found = [endpoint for endpoint in project.endpoints if only in ("", endpoint.name)]

@@ -61,6 +61,7 @@ def on_this_machine(folder: Path, project: Path) -> Executor:
         HostSetup(str(folder / "store"), str(project)),
         folder / "cache",
         lambda text: None,
+        lambda file, data: None,
         Share(folder / "shared", "", str(folder / "store")),
     )
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import cast
 
 from fairway.author import redaction
-from fairway.author.session import current
 from fairway.spec.errors import UsageError
 
 
@@ -88,9 +87,6 @@ class Secret:
                 hint=f"set it: `export {self.name}=…`, then run again",
             ) from None
         redaction.know(self.name, value)
-        session = current()
-        if session is not None:
-            session.revealed(self.name, value)
         return value
 
     def __eq__(self, other: object) -> bool:

@@ -1,83 +1,110 @@
 """The secrets that are alive in this process, and how whatever leaves it loses them.
 
 Alive are the values of secrets that were revealed, of environment variables whose name says that they are secret, and
-of passwords in addresses. Beside these, passwords in addresses and tokens in queries are taken out of every text. A
-secret in another encoding is not recognised. Knows no sink.
+of secrets inside other variables, such as the password of an address. A value stays known after it was replaced. Beside
+these, `secret_shapes` finds what is a secret by its look or its place. Knows no sink.
 """
 
 import os
 import re
-from collections.abc import Mapping
-from typing import TextIO
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping
+from typing import TextIO, cast
 from urllib.parse import quote, unquote
 
-_SHORTEST = 6
-"""Shorter values would be found in innocent text."""
+from fairway.author import secret_names, secret_shapes
 
-_SHORTEST_LINE = 16
-_LONGEST_ADDRESS = 2048
-_SECRET_NAME = re.compile(
-    r"TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|ACCOUNT_?KEY", re.I
+_SHORTEST = 3
+"""Shorter values would be found all over innocent text."""
+
+_SHORTEST_INSIDE = 6
+"""Shorter values are found only where they stand alone as a word, and do not keep a value from being stored."""
+
+_SHORTEST_LINE = 8
+_MOST_KNOWN = 2000
+_LONGEST_OPEN = 1 << 15
+_KEPT_OF_OPEN = 1 << 12
+_STYLE = re.compile(rb"\x1b\[[0-9;:]*m")
+_SETTINGS = frozenset(
+    (
+        *("true", "false", "yes", "no", "none", "null", "on", "off"),
+        *("default", "auto", "disabled", "enabled", "optional", "required", "unset"),
+    )
 )
-_SECRET_PARAMETER = re.compile(
-    r"(?:\w+_)?(?:password|passwd|passphrase|secret|api_?key|access_token|auth_token|private_key)", re.I
-)
-_ADDRESS = re.compile(rb"(://[^\s/:@]{0,256}:)([^\s/]{1,1024})@")
-_QUERY = re.compile(
-    rb"([?&][\w.-]{0,64}(?:token|secret|passw(?:or)?d|api_?key|signature|credential)=)[^&\s\"'<>#]+", re.I
-)
-_HEADER = re.compile(rb"(authorization[\"']?\s{0,8}[:=]\s{0,8}[\"']?(?:bearer|basic)\s{1,8})[^\s\"',]+", re.I)
-_SPACE = re.compile(rb"[\s\"'<>]")
+"""Values that are settings, whatever a variable is called."""
 
 
 class Redactor:
     """Takes values out of texts.
 
     Args:
-        values: the secrets by name.
+        values: the secrets by name, or pairs of a name and a value where a name has had several.
     """
 
-    def __init__(self, values: Mapping[str, str]) -> None:
-        self._names: dict[bytes, str] = {}
-        for name, value in values.items():
+    def __init__(self, values: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
+        names: dict[bytes, str] = {}
+        alone: set[bytes] = set()
+        for name, value in (
+            cast("Mapping[str, str]", values).items() if isinstance(values, Mapping) else values
+        ):
             for form in _forms(value):
-                self._names.setdefault(form, name)
-        forms = sorted(self._names, key=len, reverse=True)
-        self._forms = re.compile(b"|".join(map(re.escape, forms))) if forms else None
-        self._starts = frozenset(form[:1] for form in forms)
+                names.setdefault(form, name)
+                if len(form) < _SHORTEST_INSIDE or _is_word(value):
+                    alone.add(form)
+        self._names = names
+        forms = sorted(names, key=len, reverse=True)
+        self._sorted = sorted(names)
+        self._few = tuple(forms) if len(forms) <= 12 else ()
+        self._forms = _any_of(forms, alone)
+        self._kept_out = _any_of([form for form in forms if len(form) >= _SHORTEST_INSIDE], alone)
+        starts = b"".join({form[:1] for form in forms})
+        self._starts = re.compile(b"[" + re.escape(starts) + b"]") if starts else None
         self._longest = max(map(len, forms), default=0)
 
     def data(self, data: bytes) -> bytes:
         """The bytes with `[secret NAME]` where a secret was."""
-        if self._forms is not None:
+        if b"\x1b[" in data and _STYLE.search(data):
+            return b"".join(self._styled(line) for line in data.splitlines(keepends=True))
+        return self._plain(data)
+
+    def _styled(self, line: bytes) -> bytes:
+        """A line with colours, in the middle of which a secret may stand: such a line loses its colours."""
+        bare = _STYLE.sub(b"", line)
+        clean = self._plain(bare)
+        return self._plain(line) if clean == bare else clean
+
+    def _plain(self, data: bytes) -> bytes:
+        if self._forms is not None and (not self._few or any(form in data for form in self._few)):
             data = self._forms.sub(lambda found: f"[secret {self._names[found[0]]}]".encode(), data)
-        if b"://" in data:
-            data = _ADDRESS.sub(rb"\1[secret]@", data)
-        if b"=" in data:
-            data = _QUERY.sub(rb"\1[secret]", data)
-        return _HEADER.sub(rb"\1[secret]", data) if b"uthorization" in data.lower() else data
+        found = secret_shapes.spans(data)
+        if not found:
+            return data
+        parts, at = list[bytes](), 0
+        for start, end in found:
+            parts += (data[at:start], b"[secret]")
+            at = end
+        return b"".join((*parts, data[at:]))
 
     def text(self, text: str) -> str:
         """The text with `[secret NAME]` where a secret was."""
         return self.data(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def found(self, data: bytes | memoryview) -> str:
-        """The name of a secret that is in the data; empty when there is none."""
-        match = self._forms.search(data) if self._forms is not None else None
+        """The name of a secret that is in the data; empty when there is none, or only a very short one."""
+        match = self._kept_out.search(data) if self._kept_out is not None else None
         return self._names[match[0]] if match is not None else ""
 
     def unfinished(self, data: bytes) -> int:
-        """How many bytes at the end may be the beginning of a secret, or of an address with one."""
+        """How many bytes at the end may be the beginning of a secret, or of what makes the next bytes one."""
         held = 0
-        for length in range(min(self._longest - 1, len(data)), 0, -1):
-            tail = data[-length:]
-            if tail[:1] in self._starts and any(form.startswith(tail) for form in self._names):
-                held = length
-                break
-        at = data.rfind(b"://")
-        if at >= 0 and len(data) - at <= _LONGEST_ADDRESS and not _SPACE.search(data, at):
-            held = max(held, len(data) - at)
-        return max(held, 1 if data.endswith(b":") else 2 if data.endswith(b":/") else 0)
+        if self._starts is not None:
+            for match in self._starts.finditer(data, max(0, len(data) - self._longest + 1)):
+                tail = data[match.start() :]
+                place = bisect_left(self._sorted, tail)
+                if place < len(self._sorted) and self._sorted[place].startswith(tail):
+                    held = len(tail)
+                    break
+        return max(held, secret_shapes.unfinished(data))
 
 
 class Stream:
@@ -89,9 +116,12 @@ class Stream:
     def feed(self, data: bytes, redactor: Redactor) -> bytes:
         """What can be passed on after these bytes."""
         whole = self._kept + data
-        cut = len(whole) - redactor.unfinished(whole)
+        held = redactor.unfinished(whole)
+        if held > _LONGEST_OPEN:
+            held = _KEPT_OF_OPEN
+        cut = len(whole) - held
         self._kept = whole[cut:]
-        return redactor.data(whole[:cut])
+        return redactor.data(whole[:cut]) if cut else b""
 
     def end(self, redactor: Redactor) -> bytes:
         """The rest."""
@@ -117,11 +147,13 @@ class RedactedText:
 
 
 class _Live:
-    __slots__ = ("known", "redactor")
+    __slots__ = ("known", "redactor", "tell")
 
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
+        """Name by value: a secret that was replaced is one still."""
         self.redactor: Redactor | None = None
+        self.tell: Callable[[str, str], None] | None = None
 
 
 _live = _Live()
@@ -133,59 +165,166 @@ def live() -> Redactor:
 
 
 def refresh() -> Redactor:
-    """The same, with the environment as it is now."""
-    _live.redactor = Redactor({**_from_environment(), **_live.known})
-    return _live.redactor
+    """The same, with the environment as it is now; what was a secret before remains one."""
+    before = len(_live.known)
+    for name, value in os.environ.items():
+        _note(name, value)
+    if _live.redactor is None or len(_live.known) != before:
+        _remake()
+    return cast("Redactor", _live.redactor)
 
 
 def know(name: str, value: str) -> None:
     """From here on the value is a secret of that name."""
-    if value and _live.known.get(name) != value:
-        _live.known[name] = value
-        refresh()
+    if value and value not in _live.known:
+        _live.known[value] = name
+        _remake()
+        _tell([value])
+
+
+def forget() -> None:
+    """Forget every secret and every name that was added."""
+    _live.known.clear()
+    _live.redactor = None
+    secret_names.forget()
+
+
+def name_more(patterns: Iterable[str]) -> None:
+    """Take variables, parameters and keys of these names as secrets too; `*` stands for anything."""
+    secret_names.add(patterns)
+    _live.redactor = None
+
+
+def pass_on(tell: Callable[[str, str], None]) -> None:
+    """Tell of each secret that becomes known from here on, by name and value, before the code can print it."""
+    _live.tell = tell
+
+
+def watch_environment() -> None:
+    """Know of the secrets that code puts into `os.environ` from here on."""
+    if not isinstance(os.environ, _Watched):
+        os.environ.__class__ = _Watched
+
+
+class _Watched(os._Environ[str]):  # pyright: ignore[reportPrivateUsage] - its only class
+    """The environment, which takes note of each secret that is put into it."""
+
+    def __setitem__(self, key: str, value: str) -> None:
+        super().__setitem__(key, value)
+        before = len(_live.known)
+        _note(key, value)
+        if len(_live.known) > before:
+            new = list(_live.known)[before:]
+            _remake()
+            _tell(new)
+
+
+def _tell(values: list[str]) -> None:
+    if _live.tell is not None:
+        for value in values:
+            _live.tell(_live.known[value], value)
 
 
 def refusal(name: str, value: object) -> str:
     """Why a pipeline's parameter may not have this value; empty when it may."""
-    if not isinstance(value, str) or not value:
-        return ""
-    if _ADDRESS.search(value.encode("utf-8", "replace")):
-        return f"{name} is an address with a password in it, which would be kept with the run"
-    if _SECRET_PARAMETER.fullmatch(name):
-        return f"{name} is a secret by its name, and its value would be kept with the run"
-    found = live().found(value.encode("utf-8", "replace"))
-    return f"{name} holds the value of the secret {found}, which would be kept with the run" if found else ""
+    for path, item, key in _leaves(name, value, name):
+        why = _refused(path, key, item)
+        if why:
+            return why
+    return ""
 
 
-def _from_environment() -> dict[str, str]:
-    found: dict[str, str] = {}
-    for name, value in os.environ.items():
-        if _SECRET_NAME.search(name) and not value.startswith(("/", "~", "./")) and not _a_word(value):
-            found[name] = value
-        address = _ADDRESS.search(value.encode("utf-8", "surrogateescape")) if "://" in value else None
-        if address is not None:
-            found[f"{name}, its password"] = address[2].decode("utf-8", "surrogateescape")
-    return found
+def _refused(path: str, key: str, value: str) -> str:
+    data = value.encode("utf-8", "replace")
+    spans = secret_shapes.spans(data) if value else []
+    if spans and b"://" in data:
+        return f"{path} is an address with a password in it, which would be kept with the run"
+    if value.lower() not in {"", *_SETTINGS, "basic", "bearer", "digest"} and secret_names.is_secret(key):
+        return f"{path} is a secret by its name, and its value would be kept with the run"
+    if spans:
+        return f"{path} holds what looks like a password or token, which would be kept with the run"
+    found = live().found(data) or _live.known.get(value, "")
+    return f"{path} holds the value of the secret {found}, which would be kept with the run" if found else ""
 
 
-def _a_word(value: str) -> bool:
-    """Whether it looks like an ordinary word, such as "disabled", or a number, and not like a secret."""
-    return (value.isalpha() and value.islower() and len(value) < 12) or (value.isdigit() and len(value) < 8)
+def _leaves(path: str, value: object, key: str, depth: int = 0) -> Iterable[tuple[str, str, str]]:
+    """Every text in a value, with where it is and the nearest name that stands before it."""
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if isinstance(value, str):
+        yield path, value, key
+    elif depth > 20:
+        return
+    elif isinstance(value, Mapping):
+        for inner, item in cast("Mapping[object, object]", value).items():
+            yield from _leaves(f"{path}[{inner!r}]", item, str(inner), depth + 1)
+            yield from _leaves(f"{path}[{inner!r}]", inner, "", depth + 1)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for place, item in enumerate(cast("Iterable[object]", value)):
+            yield from _leaves(f"{path}[{place}]", item, key, depth + 1)
+    else:
+        kind = type(value)
+        names = getattr(kind, "__struct_fields__", None) or getattr(kind, "__dataclass_fields__", ())
+        for field in cast("Iterable[str]", names):
+            yield from _leaves(f"{path}.{field}", getattr(value, field, None), field, depth + 1)
+
+
+def _remake() -> None:
+    while len(_live.known) > _MOST_KNOWN:
+        del _live.known[next(iter(_live.known))]
+    _live.redactor = Redactor((name, value) for value, name in _live.known.items())
+
+
+def _note(name: str, value: str) -> None:
+    """Take note of what is secret in a variable."""
+    if len(value) < _SHORTEST or value in _live.known:
+        return
+    if secret_names.is_secret(name) and value.lower() not in _SETTINGS:
+        _live.known[value] = name
+    if "://" in value or "=" in value or value.startswith("{"):
+        data = value.encode("utf-8", "surrogateescape")
+        for start, end in secret_shapes.spans(data):
+            part = data[start:end].decode("utf-8", "surrogateescape")
+            if len(part) >= _SHORTEST:
+                _live.known.setdefault(part, f"{name}, its password")
+
+
+def _any_of(forms: list[bytes], alone: set[bytes]) -> "re.Pattern[bytes] | None":
+    """A pattern for any of the forms; those in `alone` only where no letter or digit is beside them."""
+    if not forms:
+        return None
+    words = (
+        rb"(?<![A-Za-z0-9])" + re.escape(form) + rb"(?![A-Za-z0-9])" if form in alone else re.escape(form)
+        for form in forms
+    )
+    return re.compile(b"|".join(words))
+
+
+def _is_word(value: str) -> bool:
+    """Whether it looks like an ordinary word, such as "sunshine", or a number."""
+    return len(value) < 12 and ((value.isalpha() and value.islower()) or value.isdigit())
 
 
 def _forms(value: str) -> set[bytes]:
-    """The spellings in which a value turns up: as it is, quoted in an address, escaped in JSON or by `repr`."""
+    """The spellings in which a value turns up: as it is, quoted in an address, escaped in JSON, in HTML or by `repr`."""
+    import html
     import json
 
     lines = [line.strip() for line in value.splitlines()]
-    parts = {value, unquote(value), *(line for line in lines if len(line) >= _SHORTEST_LINE)}
+    parts = {value, *(line for line in lines if len(line) >= _SHORTEST_LINE and not line.startswith("-----"))}
+    if "%" in value:
+        parts.add(unquote(value))
     forms: set[str] = set()
     for part in parts:
         forms |= {
             part,
             quote(part, safe=""),
+            quote(part),
             json.dumps(part)[1:-1],
             json.dumps(part, ensure_ascii=False)[1:-1],
+            html.escape(part),
+            html.escape(part, quote=False),
+            html.escape(part).replace("&#x27;", "&#39;").replace("&quot;", "&#34;"),
+            repr(part)[1:-1],
         }
-        forms.add(repr(part)[1:-1])
     return {form.encode("utf-8", "surrogateescape") for form in forms if len(form) >= _SHORTEST}

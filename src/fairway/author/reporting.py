@@ -43,7 +43,8 @@ def show(picture: object, *, title: str = "") -> None:
     `fairway show` lists what was kept. Outside a run it does nothing.
 
     Args:
-        picture: a matplotlib figure, a data frame, SVG text, or what has `_repr_svg_` or `_repr_html_`.
+        picture: a matplotlib figure, a data frame, an evaluation, SVG text, or what has `_repr_svg_`. SVG that does more
+            than draw, such as run scripts or load from elsewhere, is shown as text, and so is anything else.
         title: under which it is listed; its type when empty.
     """
     session = current()

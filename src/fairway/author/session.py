@@ -37,10 +37,6 @@ class Session(Protocol):
         """Keep a picture or table."""
         ...
 
-    def revealed(self, name: str, value: str) -> None:
-        """The code now has the value of a secret: whoever passes its output on takes the value out."""
-        ...
-
 
 class _Current:
     __slots__ = ("session", "store")

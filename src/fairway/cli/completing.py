@@ -74,7 +74,7 @@ def _quiet(complete: Callable[[click.Context, str], Iterable[CompletionItem[str]
             return [
                 item
                 for item in complete(ctx, incomplete)
-                if item.type != "plain" or item.value.startswith(incomplete)
+                if item.value.isprintable() and (item.type != "plain" or item.value.startswith(incomplete))
             ]
         except Exception:  # a traceback would be printed into the line being typed
             return []

@@ -10,11 +10,11 @@ from fairway import wiring
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.printing import print_logs
-from fairway.cli.story import tell
+from fairway.cli.story import show, show_json, tell
 from fairway.cli.whereabouts import elsewhere
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus, StepStatus
-from fairway.stores.logs import plain
+from fairway.spec.text import plain
 
 _POLL = 0.2
 
@@ -37,11 +37,11 @@ def runs_command(limit: int, as_json: bool) -> int:
         for run in stores.metadata.runs(limit)
     ]
     if as_json:
-        click.echo(views.as_json(found))
+        show_json(found)
     elif not found:
         tell(f"no runs yet in {stores.root}", f"hint: {elsewhere() or '`fairway run FILE`'}")
     else:
-        click.echo(views.runs(found))
+        show(*views.runs(found))
     return EXIT_DONE
 
 
@@ -69,9 +69,15 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
         tell(f"{count} {'file' if count == 1 else 'files'} written to {save}", *left)
     if step_name:
         step = _step(status, step_name)
-        click.echo(views.as_json(step) if as_json else views.step(step))
+        if as_json:
+            show_json(step)
+        else:
+            show(*views.step(step))
         return EXIT_DONE
-    click.echo(views.as_json(status) if as_json else views.run(status, alive=alive))
+    if as_json:
+        show_json(status)
+    else:
+        show(*views.run(status, alive=alive))
     return EXIT_DONE
 
 
@@ -138,11 +144,11 @@ def compare_command(run: str, other: str, as_json: bool) -> int:
         if first.get(key, "") != second.get(key, "")
     }
     if as_json:
-        click.echo(views.as_json({"runs": [run, other], "differences": differing}))
+        show_json({"runs": [run, other], "differences": differing})
     elif not differing:
-        click.echo("no differences in parameters, metrics, code or environment")
+        show("no differences in parameters, metrics, code or environment")
     else:
-        click.echo(views.table(("", run, other), [(key, *pair) for key, pair in differing.items()]))
+        show(*views.table(("", run, other), [(key, *pair) for key, pair in differing.items()]))
     return EXIT_DONE
 
 
@@ -178,17 +184,16 @@ def _print_line(
     where: tuple[str, int], at: float, text: str, *, as_json: bool, times: bool, single: bool
 ) -> None:
     if as_json:
-        line = msgspec.json.encode({"step": where[0], "attempt": where[1], "time": at, "text": text}).decode()
-    else:
-        stamp = time.strftime("%H:%M:%S ", time.localtime(at)) if times else ""
-        line = f"{stamp}{plain(text)}" if single else f"{stamp}{where[0]} | {plain(text)}"
-    click.echo(line)
+        show_json({"step": where[0], "attempt": where[1], "time": at, "text": text}, indented=False)
+        return
+    stamp = time.strftime("%H:%M:%S ", time.localtime(at)) if times else ""
+    show(f"{stamp}{plain(text)}" if single else f"{stamp}{where[0]} | {plain(text)}")
 
 
 def _print_words(endpoint: str, where: tuple[str, int], text: str, *, as_json: bool) -> None:
     revision, worker = where
     if as_json:
         said = {"endpoint": endpoint, "revision": int(revision[1:]), "worker": worker, "text": text}
-        click.echo(msgspec.json.encode(said).decode())
+        show_json(said, indented=False)
     else:
-        click.echo(f"{revision} worker {worker} | {plain(text)}")
+        show(f"{revision} worker {worker} | {plain(text)}")

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from fairway.cli.story import tell
+from fairway.cli.story import tell, tell_block
 from fairway.local import descent
 from fairway.spec.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FairwayError, NotFound
 
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
             descent.refuse_at_import(f"`fairway {words[0]}`")
         outcome = cli.main(args=arguments, prog_name="fairway", standalone_mode=False)
     except FairwayError as error:
-        _complain(error.message, _pointed(error))
+        _complain(error.message, _pointed(error), error.details)
         return error.exit_code
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
@@ -140,5 +140,7 @@ def _pointed(error: FairwayError) -> str:
     return whereabouts.elsewhere() or error.hint
 
 
-def _complain(message: str, hint: str) -> None:
+def _complain(message: str, hint: str, details: str = "") -> None:
+    if details:
+        tell_block(f"\n{details}\n")
     tell(f"error: {message}", *([f"hint: {hint}"] if hint else []))

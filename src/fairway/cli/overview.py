@@ -10,7 +10,7 @@ import msgspec
 
 from fairway import wiring
 from fairway.cli import looking, outline, views
-from fairway.cli.story import tell
+from fairway.cli.story import show, show_block, tell
 from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.model import ModelSummary
 from fairway.spec.run import Phase, RunSummary
@@ -122,9 +122,9 @@ def print_overview(context: click.Context) -> None:
     """Print the overview of the project here; outside a project, the help."""
     found = look(Path.cwd())
     if not found.is_project:
-        click.echo(context.get_help())
+        show_block(context.get_help())
         return
-    click.echo("\n".join(lines(found)))
+    show(*lines(found))
     width = max(len(command) for command, _ in next_commands(found))
     tell("", "next:", *(f"  {command.ljust(width)}  {why}" for command, why in next_commands(found)))
     tell(f"  {'fairway --help'.ljust(width)}  list all commands")

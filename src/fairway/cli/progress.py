@@ -14,8 +14,8 @@ from fairway.engine.listening import Listener
 from fairway.spec.event import AttemptEnded, AttemptStarted, Event, StepCalled, StepEnded
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Phase, Reason, StepSpec, Usage
+from fairway.spec.text import one_line, plain
 from fairway.spec.wire import DRIVER, REGISTER
-from fairway.stores.logs import plain
 
 _WORDS = {Phase.SUCCEEDED: "done", Phase.FAILED: "failed", Phase.CANCELLED: "cancelled"}
 _MANY = 12
@@ -269,9 +269,9 @@ class Progress(Listener):
     def _print(self, text: str) -> None:
         self._clear()
         if self._kept:
-            text = f"  {_steps(self._kept)} done before\n{text}"
+            self._write(f"  {_steps(self._kept)} done before\n")
             self._kept = 0
-        self._write(text + "\n")
+        self._write(one_line(text) + "\n")
 
     def _draw(self) -> None:
         now = time.monotonic()
@@ -286,7 +286,7 @@ class Progress(Listener):
         told = "   ".join(filter(None, (", ".join(running) + more, self._waiting)))
         width = _width(self._stream)
         text = f"  {self._ended}/{self._called} steps   {told}"[: max(10, width - 1)]
-        self._write(f"\r\x1b[K{text}")
+        self._write(f"\r\x1b[K{one_line(text)}")
 
     def _clear(self) -> None:
         if self._live and self._drawn:

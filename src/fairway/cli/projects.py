@@ -7,7 +7,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from fairway.cli import templates
-from fairway.cli.story import tell
+from fairway.cli.story import show_json, show_script, tell
 from fairway.spec.errors import EXIT_DONE, UsageError
 
 
@@ -39,7 +39,7 @@ def init_command(template: str, force: bool, as_json: bool) -> int:
         raise UsageError(f"{name} exists already", hint="`fairway init --force` writes over it")
     _write_anew(target, templates.read(template))
     if as_json:
-        click.echo(f'{{"template": "{template}", "file": "{name}"}}')
+        show_json({"template": template, "file": name}, indented=False)
         return EXIT_DONE
     tell(f"{name} written")
     if needs:
@@ -79,5 +79,5 @@ def completion_command(shell: str) -> int:
     kind = get_completion_class(shell)
     if kind is None:
         raise UsageError(f"no completion for {shell}")
-    click.echo(kind(cli, {}, "fairway", "_FAIRWAY_COMPLETE").source())
+    show_script(kind(cli, {}, "fairway", "_FAIRWAY_COMPLETE").source())
     return EXIT_DONE

@@ -8,7 +8,7 @@ from fairway import wiring
 from fairway.author.reporting import check_name
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
-from fairway.cli.story import tell
+from fairway.cli.story import show, show_json, tell
 from fairway.cli.whereabouts import elsewhere
 from fairway.spec.artifact import sources_of
 from fairway.spec.errors import EXIT_DONE
@@ -32,7 +32,7 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
     root = wiring.store_root()
     found = looking.opened(root).metadata.models()
     if as_json:
-        click.echo(views.as_json(found))
+        show_json(found)
     elif not found:
         hint = elsewhere() or "a pipeline registers one with `fw.register(…)`"
         tell(f"no models yet in {root}", f"hint: {hint}")
@@ -48,7 +48,7 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
             )
             for model in found
         ]
-        click.echo(views.table(("model", "newest", "aliases", "evaluation", "framework", "registered"), rows))
+        show(*views.table(("model", "newest", "aliases", "evaluation", "framework", "registered"), rows))
     return EXIT_DONE
 
 
@@ -67,15 +67,21 @@ def show_command(model: str, source: bool, as_json: bool) -> int:
     metadata = stores.metadata
     if source:
         sources = _sources(metadata.resolve(model), stores)
-        click.echo(views.as_json(sources) if as_json else "\n".join(_listing(sources)))
+        if as_json:
+            show_json(sources)
+        else:
+            show(*_listing(sources))
         return EXIT_DONE
     if ":" in model or "@" in model:
         version = metadata.resolve(model)
-        click.echo(views.as_json(version) if as_json else _version(version))
+        if as_json:
+            show_json(version)
+        else:
+            show(*_version(version))
         return EXIT_DONE
     versions = metadata.versions(model)
     if as_json:
-        click.echo(views.as_json(versions))
+        show_json(versions)
         return EXIT_DONE
     aliases = metadata.aliases(model)
     rows = [
@@ -93,7 +99,7 @@ def show_command(model: str, source: bool, as_json: bool) -> int:
         )
         for version in versions
     ]
-    click.echo(views.table(("version", "aliases", "evaluation", "served as", "run", "registered"), rows))
+    show(*views.table(("version", "aliases", "evaluation", "served as", "run", "registered"), rows))
     return EXIT_DONE
 
 
@@ -118,7 +124,7 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     stores.metadata.append([Event(body=AliasMoved(model, alias, version), time=wiring.SystemClock().now())])
     stores.close()
     if as_json:
-        click.echo(views.as_json({"model": model, "alias": alias, "version": version}))
+        show_json({"model": model, "alias": alias, "version": version})
     else:
         tell(f"{model}@{alias} is version {version}" if version else f"{model}@{alias} is gone")
     return EXIT_DONE
@@ -140,11 +146,11 @@ def compare_command(model: str, other: str, as_json: bool) -> int:
     keys = [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
     differing = {key: (first.get(key, ""), second.get(key, "")) for key in keys}
     if as_json:
-        click.echo(views.as_json({"models": [model, other], "differences": differing}))
+        show_json({"models": [model, other], "differences": differing})
     elif not differing:
-        click.echo("no differences in metrics, parameters, code, environment or data")
+        show("no differences in metrics, parameters, code, environment or data")
     else:
-        click.echo(views.table(("", model, other), [(key, *pair) for key, pair in differing.items()]))
+        show(*views.table(("", model, other), [(key, *pair) for key, pair in differing.items()]))
     return EXIT_DONE
 
 
@@ -189,7 +195,7 @@ def _sources(version: ModelVersion, stores: wiring.LocalStores) -> dict[str, str
 def _listing(sources: dict[str, str]) -> list[str]:
     if not sources:
         return ["no source files travel with this version"]
-    return [line for name, text in sources.items() for line in (f"# {name}", text)]
+    return [line for name, text in sources.items() for line in (f"# {name}", *text.split("\n"))]
 
 
 def _carried(version: ModelVersion) -> list[str]:
@@ -202,11 +208,10 @@ def _carried(version: ModelVersion) -> list[str]:
     return lines + [f"  inside it   {name}" for name in candidate.inside]
 
 
-def _version(version: ModelVersion) -> str:
+def _version(version: ModelVersion) -> list[str]:
     candidate, lineage = version.candidate, version.lineage
     lines = [f"{version.name} version {version.version}  {candidate.framework}".rstrip()]
-    if candidate.description:
-        lines.append(f"  {candidate.description}")
+    lines += [f"  {line}" for line in candidate.description.splitlines()]
     lines.append(
         f"  registered  {views.when(version.created)} by run {lineage.run}, step {lineage.producer or lineage.step}"
     )
@@ -227,5 +232,5 @@ def _version(version: ModelVersion) -> str:
     lines.append(f"  environment sha256 {lineage.environment[:16]}")
     lines += [f"  data        {name} {digest[:30]}" for name, digest in lineage.data.items()]
     if version.evaluation is not None:
-        lines += ["", str(version.evaluation)]
-    return "\n".join(lines)
+        lines += ["", *str(version.evaluation).split("\n")]
+    return lines

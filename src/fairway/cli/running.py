@@ -11,7 +11,7 @@ import click
 from fairway import headstart, wiring
 from fairway.cli import flags
 from fairway.cli.arguments import Argument, PipelineCommand
-from fairway.cli.story import tell
+from fairway.cli.story import show, show_block, show_json, tell, tell_block
 from fairway.cli.whereabouts import from_here
 from fairway.local import projects
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
@@ -47,7 +47,9 @@ class Following(wiring.Follower):
         """Read the words behind the file by the pipeline's parameters."""
         if request.resume:
             return request
-        name = wiring.choose_pipeline(project, request.pipeline)
+        from fairway.engine.names import choose_pipeline
+
+        name = choose_pipeline(project, request.pipeline)
         pipeline = next(item for item in project.pipelines if item.name == name)
         if self._helping:
             _print_flags(pipeline, project)
@@ -107,7 +109,7 @@ def run_command(
     """
     if file is None:
         if helping:
-            click.echo(ctx.get_help())
+            show_block(ctx.get_help())
             return EXIT_DONE
         raise UsageError("which file?", hint="`fairway run FILE`, or `fairway init` for one to start from")
     if file.startswith("-"):
@@ -143,9 +145,7 @@ def resume_command(run: str | None, file: Path | None, explain: bool, quiet: boo
     if status.phase == "Succeeded":
         stores.close()
         if as_json:
-            from fairway.cli import views
-
-            click.echo(views.as_json(status))
+            show_json(status)
         else:
             tell(f"run {status.spec.name} has succeeded; nothing is left to do")
         return EXIT_DONE
@@ -202,9 +202,7 @@ def cancel_command(run: str, as_json: bool) -> int:
         said = f"run {name} was interrupted before; it is cancelled now"
     stores.close()
     if as_json:
-        from fairway.cli import views
-
-        click.echo(views.as_json({"run": name, "cancelled": True}))
+        show_json({"run": name, "cancelled": True})
     else:
         tell(said)
     return EXIT_DONE
@@ -229,12 +227,10 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
     steps = asyncio.run(wiring.foresee(request, stores, launched, follower))
     stores.close()
     if as_json:
-        from fairway.cli import views
-
-        click.echo(views.as_json([{"step": step, "will": will, "why": why} for step, will, why in steps]))
+        show_json([{"step": step, "will": will, "why": why} for step, will, why in steps])
         return EXIT_DONE
     for step, will, why in steps:
-        click.echo(f"  {step:<28} {will:<8} {why}".rstrip())
+        show(f"  {step:<28} {will:<8} {why}".rstrip())
     return EXIT_DONE
 
 
@@ -253,9 +249,7 @@ def _carry_out(
         if follower.progress is not None:
             follower.progress.finish()
         if as_json:
-            from fairway.cli import views
-
-            click.echo(views.as_json(stores.metadata.run(name)))
+            show_json(stores.metadata.run(name))
         else:
             _say_end(name, ended, time.monotonic() - begun, stores)
     finally:
@@ -277,7 +271,7 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
     failure = ended.failure
     if failure is not None:
         if failure.details:
-            tell(f"\n{failure.details}\n")
+            tell_block(f"\n{failure.details}\n")
         where = (
             f"{failure.cause}: " if failure.cause and not failure.message.startswith(failure.cause) else ""
         )
@@ -323,4 +317,4 @@ def _print_flags(pipeline: "PipelineSpec", project: "ProjectSpec") -> None:
         if not flags.has_config(pipeline):
             shared.insert(0, ("--config FILE", "parameters from JSON or TOML"))
         formatter.write_dl(shared)
-    click.echo(formatter.getvalue().rstrip())
+    show_block(formatter.getvalue().rstrip())

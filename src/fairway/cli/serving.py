@@ -12,7 +12,7 @@ import msgspec
 from fairway import wiring
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
-from fairway.cli.story import tell
+from fairway.cli.story import show, show_json, tell
 from fairway.local import platforms, projects, sightings
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
@@ -63,7 +63,7 @@ def deploy_command(
         if not as_json:
             _story(answer, wanted)
     if as_json:
-        click.echo(views.as_json(deployed if file else deployed[0]))
+        show_json(deployed if file else deployed[0])
     return EXIT_DONE
 
 
@@ -100,7 +100,7 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     platform = wiring.platform(root, _silent if as_json else tell)
     answer = asyncio.run(platform.rollback(endpoint, revision or 0))
     if as_json:
-        click.echo(views.as_json(answer))
+        show_json(answer)
     else:
         _story(answer, None)
     return EXIT_DONE
@@ -121,7 +121,7 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     platform = wiring.platform(root, _silent if as_json else tell)
     asyncio.run(platform.undeploy(endpoint))
     if as_json:
-        click.echo(views.as_json({"undeployed": endpoint}))
+        show_json({"undeployed": endpoint})
     else:
         tell(f"{endpoint} is taken away")
     return EXIT_DONE
@@ -150,7 +150,7 @@ def endpoints_command(as_json: bool) -> int:
     runs = platforms.running(root) is not None
     found = asyncio.run(wiring.platform(root).endpoints() if runs else _unattended(root))
     if as_json:
-        click.echo(views.as_json(found))
+        show_json(found)
         return EXIT_DONE
     if not found:
         tell("no endpoints yet")
@@ -170,7 +170,7 @@ def endpoints_command(as_json: bool) -> int:
         )
         for status in found
     ]
-    click.echo(views.table(("endpoint", "url", "revision", "serves", "workers", "phase", ""), rows))
+    show(*views.table(("endpoint", "url", "revision", "serves", "workers", "phase", ""), rows))
     if not runs:
         tell("hint: `fairway up` starts the platform, which looks after them")
     return EXIT_DONE
@@ -197,12 +197,10 @@ def up_command(foreground: bool, as_json: bool) -> int:
     platform = wiring.platform(root)
     record = platforms.running(root)
     if as_json:
-        click.echo(
-            views.as_json({"url": platform.url, "pid": record.pid if record else 0, "started": not before})
-        )
+        show_json({"url": platform.url, "pid": record.pid if record else 0, "started": not before})
         return EXIT_DONE
     tell("the platform runs already" if before else "the platform runs; `fairway down` stops it")
-    click.echo(platform.url)
+    show(platform.url)
     return EXIT_DONE
 
 
@@ -217,7 +215,7 @@ def down_command(as_json: bool) -> int:
     """
     stopped = wiring.stop_platform(wiring.store_root())
     if as_json:
-        click.echo(views.as_json({"stopped": stopped}))
+        show_json({"stopped": stopped})
     else:
         tell("the platform and its endpoints are stopped" if stopped else "nothing runs here")
     return EXIT_DONE
@@ -235,7 +233,7 @@ def _story(answer: Deployed, request: DeployRequest | None) -> None:
         tell(f"  send it as the header `Authorization: Bearer {answer.key}`")
     elif request is not None and revision is not None and revision.key_digest:
         tell("  private, with the key it had")
-    click.echo(status.url)
+    show(status.url)
 
 
 def _served(status: EndpointStatus) -> Sequence[str]:

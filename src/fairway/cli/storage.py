@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from fairway import wiring
-from fairway.cli import looking, trusting, views
-from fairway.cli.story import tell
+from fairway.cli import looking, trusting
+from fairway.cli.story import show, show_json, tell
 from fairway.cli.trusting import Check
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from fairway.spec.quantities import format_memory
@@ -37,7 +37,7 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
     age = max(older_than * 3600.0, _age_of_work(stores))
     swept = stores.artifacts.sweep(stores.metadata.digests(), older_than=age, dry=not delete)
     if as_json:
-        click.echo(views.as_json({"blobs": swept.blobs, "bytes": swept.size, "deleted": delete}))
+        show_json({"blobs": swept.blobs, "bytes": swept.size, "deleted": delete})
         return EXIT_DONE
     did = "removed" if delete else "would remove"
     tell(f"{did} {swept.blobs} blobs, {format_memory(swept.size)}")
@@ -104,7 +104,7 @@ def restore_command(folder: Path, as_json: bool) -> int:
 
 def _said(as_json: bool, data: dict[str, str], story: str) -> None:
     if as_json:
-        click.echo(views.as_json(data))
+        show_json(data)
     else:
         tell(story)
 
@@ -132,10 +132,10 @@ def doctor_command(rebuild: bool, content: bool, as_json: bool) -> int:
         *([_content(root)] if content else ()),
     ]
     if as_json:
-        click.echo(views.as_json(checks))
+        show_json(checks)
     else:
         for check in checks:
-            click.echo(f"  {check.check:<8} {'ok' if check.ok else 'WRONG':<6} {check.found}")
+            show(f"  {check.check:<8} {'ok' if check.ok else 'WRONG':<6} {check.found}")
             if not check.ok:
                 tell(f"hint: {check.hint}")
     return EXIT_DONE if all(check.ok for check in checks) else EXIT_FAILED

@@ -6,8 +6,7 @@ import click
 import msgspec
 
 from fairway import wiring
-from fairway.cli import views
-from fairway.cli.story import tell
+from fairway.cli.story import show_json, tell
 from fairway.formats import CODE_FORMATS
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.text import legible
@@ -53,7 +52,7 @@ def trust_command(show: bool, as_json: bool) -> int:
     if trusted:
         trusting.trust(stores.layout)
     if as_json:
-        click.echo(views.as_json({"store": str(root), "foreign": why, "trusted": trusted, "holds": found}))
+        show_json({"store": str(root), "foreign": why, "trusted": trusted, "holds": found})
     elif trusted:
         tell("it is yours now")
     elif why:

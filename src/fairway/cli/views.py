@@ -1,4 +1,4 @@
-"""How runs, steps and models look on the command line, as aligned plain text and as JSON."""
+"""How runs, steps and models look on the command line, as lines of aligned text."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ import msgspec
 from fairway.spec.artifact import Artifact
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import MetricPoint, Phase, RunStatus, RunSummary, StepStatus
+from fairway.spec.text import one_line
 
 _WORDS = {
     Phase.PENDING: "pending",
@@ -19,19 +20,14 @@ _WORDS = {
 }
 
 
-def as_json(value: object) -> str:
-    """Indented JSON of any spec type; the encoding of bytes is base64."""
-    return msgspec.json.format(msgspec.json.encode(value, order="deterministic"), indent=2).decode()
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
     """Columns aligned by spaces; the last column is not padded."""
+    rows = [[one_line(cell) for cell in row] for row in cells]
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
-    lines = [
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in (head, *rows)
     ]
-    return "\n".join(lines)
 
 
 def when(seconds: float) -> str:
@@ -47,7 +43,7 @@ def run_word(phase: Phase, *, alive: bool) -> str:
     return "interrupted" if phase is Phase.RUNNING and not alive else _WORDS[phase]
 
 
-def runs(summaries: Sequence[RunSummary]) -> str:
+def runs(summaries: Sequence[RunSummary]) -> list[str]:
     """The list of runs."""
     rows = [
         (
@@ -64,7 +60,7 @@ def runs(summaries: Sequence[RunSummary]) -> str:
     return table(("run", "pipeline", "phase", "steps", "started", "took", ""), rows)
 
 
-def run(status: RunStatus, *, alive: bool) -> str:
+def run(status: RunStatus, *, alive: bool) -> list[str]:
     """One run with its steps, newest facts last."""
     spec = status.spec
     lines = [f"{spec.pipeline}  run {spec.name}  {run_word(status.phase, alive=alive)}"]
@@ -81,7 +77,7 @@ def run(status: RunStatus, *, alive: bool) -> str:
     if status.steps:
         lines += [
             "",
-            table(
+            *table(
                 ("step", "phase", "took", "peak", "attempts", ""), [_step_row(step) for step in status.steps]
             ),
         ]
@@ -91,10 +87,10 @@ def run(status: RunStatus, *, alive: bool) -> str:
             lines.append(f"hint: {status.failure.hint}")
     elif status.phase is Phase.RUNNING and not alive:
         lines += ["", f"hint: `fairway resume {spec.name}` goes on where it stopped"]
-    return "\n".join(lines)
+    return lines
 
 
-def step(status: StepStatus) -> str:
+def step(status: StepStatus) -> list[str]:
     """One step in full: inputs, outputs with their formats, attempts, metrics, failure."""
     spec = status.spec
     lines = [f"{spec.name}  {'cached' if status.cached else _WORDS[status.phase]}  {spec.label}".rstrip()]
@@ -120,8 +116,8 @@ def step(status: StepStatus) -> str:
     if status.failure is not None:
         lines += [f"  error     {status.failure.message}"]
         if status.failure.details:
-            lines += ["", status.failure.details]
-    return "\n".join(lines)
+            lines += ["", *status.failure.details.split("\n")]
+    return lines
 
 
 def _kept(metrics: Sequence[MetricPoint], shown: Mapping[str, Artifact]) -> list[str]:

@@ -1,28 +1,64 @@
-"""What a step showed, as a file that opens anywhere."""
+"""What a step showed, as a file that opens anywhere and runs nothing."""
 
 import html
-import re
-from typing import cast
+from typing import Any, cast
 
-from fairway.evaluation import evaluation_html
+from fairway.engine.svg import drawing
+from fairway.evaluation import evaluation_html, tables
 from fairway.spec.artifact import Artifact
 from fairway.spec.evaluation import Evaluation
 
-_ACTIVE = re.compile(r"<\s*(script|foreignobject|iframe|!entity)|[\s/\"']on\w+\s*=|javascript:", re.I)
-"""What makes a picture more than a picture."""
+_PAGE = (
+    '<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
+    "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
+)
+"""Whatever was overlooked in what follows, a browser runs and loads nothing for it."""
+
+_MOST_ROWS = 1000
 
 
 def rendered(artifact: Artifact, value: object) -> tuple[str, str]:
     """File suffix and text of a shown value: SVG where there is a picture, a table or preformatted text otherwise.
 
-    SVG that could run something is shown as text.
+    SVG that does more than draw is shown as text. Of tables, only the cells count: HTML that a value makes of itself is
+    not trusted.
     """
-    if isinstance(value, str) and value.lstrip().startswith(("<svg", "<?xml")) and not _ACTIVE.search(value):
-        return "svg", value
     if isinstance(value, Evaluation):
-        return "html", evaluation_html(value)
-    for name, suffix in (("_repr_svg_", "svg"), ("_repr_html_", "html")):
-        method = getattr(value, name, None)
-        if callable(method):
-            return suffix, cast("str", method())
-    return "html", f"<pre>{html.escape(str(value))}</pre>"
+        return "html", _PAGE + evaluation_html(value)
+    method = getattr(value, "_repr_svg_", None)
+    text = method() if callable(method) else value
+    if isinstance(text, str) and text.lstrip("\ufeff \t\r\n").startswith("<"):
+        picture = drawing(text.lstrip("\ufeff \t\r\n"))
+        if picture:
+            return "svg", picture
+    table = _table(value)
+    return "html", _PAGE + (table or f"<pre>{html.escape(str(text))}</pre>")
+
+
+def _table(value: object) -> str:
+    """A data frame or series as a table of escaped text; empty for anything else."""
+    kind = type(value)
+    package = kind.__module__.partition(".")[0]
+    if package not in ("pandas", "polars") or kind.__name__ not in ("DataFrame", "Series"):
+        return ""
+    frame = cast("Any", value)
+    if kind.__name__ == "Series":
+        frame = frame.to_frame()
+    head = frame.head(_MOST_ROWS)
+    columns, rows = [str(name) for name in head.columns], _rows(head)
+    if package == "pandas":
+        names = ["" if name is None else str(name) for name in head.index.names]
+        columns = [*names, *columns]
+        rows = [
+            [*(cast("tuple[object, ...]", place) if isinstance(place, tuple) else (place,)), *row]
+            for place, row in zip(head.index, rows, strict=True)
+        ]
+    count = frame.shape[0]
+    more = f"the first {_MOST_ROWS:,} of {count:,} rows" if count > _MOST_ROWS else ""
+    return tables.table_html(columns, rows, caption=more)
+
+
+def _rows(frame: Any) -> list[list[object]]:
+    cells = frame.iloc if hasattr(frame, "iloc") else frame
+    columns = [list(cells[:, place]) for place in range(frame.shape[1])]
+    return [list(row) for row in zip(*columns, strict=True)]

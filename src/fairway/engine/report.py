@@ -9,6 +9,7 @@ from fairway.spec.errors import SerializationError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Phase, RunStatus, StepStatus
+from fairway.spec.text import one_line
 
 Load = Callable[[Node], object]
 
@@ -112,7 +113,7 @@ class Run:
         lines += [f"  {model} is registered" for model in self.status.models]
         if self.status.failure is not None:
             lines.append(f"  {self.status.failure.message}")
-        return "\n".join(lines)
+        return "\n".join(map(one_line, lines))
 
     def _repr_html_(self) -> str:
         rows = "".join(

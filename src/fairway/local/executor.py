@@ -1,7 +1,9 @@
 """Runs hosts on this machine for an engine: one for the project's own environment, one per other environment."""
 
 import asyncio
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from fairway.local import environments, machine
@@ -27,14 +29,18 @@ from fairway.spec.wire import (
 )
 
 _QUIT_SECONDS = 2.0
+_READ = 1 << 16
 
 
 class LocalHost(asyncio.Protocol):
     """One host process and its socket, as an engine sees it."""
 
-    def __init__(self, launched: Launched, name: str) -> None:
+    def __init__(self, launched: Launched, name: str, printed: Callable[[bytes], None]) -> None:
         self.name = name
         self._launched = launched
+        self._printed = printed
+        self._output = launched.output
+        self._spoke = False
         self.described: asyncio.Future[Described] = asyncio.get_running_loop().create_future()
         self.bound: asyncio.Future[Bound] | None = None
         self._splitter = Splitter()
@@ -48,6 +54,7 @@ class LocalHost(asyncio.Protocol):
         """Begin to exchange messages; every one but the answers to `bind` and the description goes to `hear`."""
         self._hear = hear
         loop = asyncio.get_running_loop()
+        loop.add_reader(self._output, self._read_output)
         await loop.create_connection(lambda: self, sock=self._launched.connection)
 
     def listen(self, hear: "Callable[[LocalHost, FromHost | None], None]") -> None:
@@ -108,6 +115,9 @@ class LocalHost(asyncio.Protocol):
         for content in self._splitter.feed(data):
             message = decode_from_host(content)
             if isinstance(message, Described):
+                # What was printed before is told before.
+                self._read_output()
+                self._end_line()
                 if not self.described.done():
                     self.described.set_result(message)
             elif isinstance(message, Bound):
@@ -139,15 +149,53 @@ class LocalHost(asyncio.Protocol):
         """Once: its process id may belong to another process later."""
         if not self._reason:
             self._reason = end(self._launched, self._groups.values())
+            self._read_output()
+            self._close_output()
+
+    def _read_output(self) -> None:
+        """Pass on what the host itself has printed by now."""
+        try:
+            while self._output >= 0:
+                data = os.read(self._output, _READ)
+                if not data:
+                    self._close_output()
+                    return
+                self._spoke = True
+                self._printed(data)
+        except BlockingIOError:
+            return
+
+    def _close_output(self) -> None:
+        if self._output >= 0:
+            asyncio.get_running_loop().remove_reader(self._output)
+            os.close(self._output)
+            self._output = -1
+            self._end_line()
+
+    def _end_line(self) -> None:
+        if self._spoke:
+            self._spoke = False
+            self._printed(b"")
 
 
 class LocalExecutor:
-    """Makes hosts for one project on this machine."""
+    """Makes hosts for one project on this machine.
+
+    Args:
+        note: told of an environment that is built.
+        printed: takes the project's file and what hosts print by themselves, which is nothing at the end of an import.
+    """
 
     def __init__(
-        self, setup: HostSetup, cache: Path, note: Callable[[str], None], share: Share | None = None
+        self,
+        setup: HostSetup,
+        cache: Path,
+        note: Callable[[str], None],
+        printed: Callable[[str, bytes], None],
+        share: Share | None = None,
     ) -> None:
         self._setup = setup
+        self._printed = partial(printed, setup.project)
         self._cache = cache
         self._note = note
         self._count = 0
@@ -182,7 +230,7 @@ class LocalExecutor:
         self, launched: Launched, hear: "Callable[[LocalHost, FromHost | None], None] | None"
     ) -> tuple[LocalHost, ProjectSpec]:
         self._count += 1
-        host = LocalHost(launched, f"host-{self._count}")
+        host = LocalHost(launched, f"host-{self._count}", self._printed)
         try:
             await host.connect(hear)
             described = await host.described
@@ -206,4 +254,4 @@ def import_error(failure: Failure | None) -> FairwayError:
         return FairwayError("the project could not be imported")
     if not failure.details:
         return UsageError(failure.message, hint=failure.hint)
-    return FairwayError(f"{failure.details}\n\n{failure.message}", hint=failure.hint)
+    return FairwayError(failure.message, hint=failure.hint, details=failure.details)

@@ -20,14 +20,15 @@ CHILD_FD = 3
 
 
 class Launched:
-    """A host process, our end of its socket, and the mark of all that descends from it."""
+    """A host process, our end of its socket, the mark of all that descends from it, and where its own output can be read."""
 
-    __slots__ = ("connection", "mark", "pid")
+    __slots__ = ("connection", "mark", "output", "pid")
 
-    def __init__(self, pid: int, connection: socket.socket, mark: str) -> None:
+    def __init__(self, pid: int, connection: socket.socket, mark: str, output: int) -> None:
         self.pid = pid
         self.connection = connection
         self.mark = mark
+        self.output = output
 
 
 class HostSetup:
@@ -71,7 +72,7 @@ class HostSetup:
 
 
 def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
-    """Start a host; it begins to import the project at once. Its own output goes to our standard error.
+    """Start a host; it begins to import the project at once. Whoever connects to it reads its own output.
 
     Args:
         setup: what it is to do.
@@ -88,6 +89,7 @@ def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
             f"there is no file {setup.project}", hint="`fairway init` writes a project to start from"
         )
     near, far = socket.socketpair()
+    output, far_output = os.pipe()
     environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
     environment[descent.MARK] = mark
     environment.pop(TOKEN, None)
@@ -95,10 +97,14 @@ def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
         environment["PYTHONPATH"] = path
     words = [str(os.getpid()), *setup.words(CHILD_FD)]
     command = [python or sys.executable, "-P", "-m", "fairway.runner", *words]
-    actions = [(os.POSIX_SPAWN_DUP2, 2, 1), (os.POSIX_SPAWN_DUP2, far.fileno(), CHILD_FD)]
+    # The socket comes last: its number there may be that of the pipe here.
+    actions = [(os.POSIX_SPAWN_DUP2, far_output, 1), (os.POSIX_SPAWN_DUP2, far_output, 2)]
     if far.fileno() == CHILD_FD:
         far.set_inheritable(True)
-        actions = actions[:1]
+    else:
+        actions.append((os.POSIX_SPAWN_DUP2, far.fileno(), CHILD_FD))
     pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setpgroup=0)
     far.close()
-    return Launched(pid, near, mark)
+    os.close(far_output)
+    os.set_blocking(output, False)
+    return Launched(pid, near, mark, output)

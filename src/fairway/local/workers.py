@@ -6,6 +6,7 @@ beside it. Must not know revisions' order or which worker should live.
 
 import asyncio
 import contextlib
+import fcntl
 import hashlib
 import os
 import signal
@@ -29,6 +30,9 @@ _POLL_SECONDS = 0.25
 _BEAT_SECONDS = 5.0
 _SILENT_SECONDS = 30.0
 """A worker that does not answer for so long is hung: its requests are lost to their clients already."""
+
+_WORDS_SECONDS, _WORDS_POLL_SECONDS = 1.0, 0.005
+"""For so long, what a worker wrote may be on its way; programs that it started may write for ever."""
 
 _TAIL = 4096
 _NAME = 20
@@ -69,6 +73,7 @@ class Worker:
         self.verdict = ""
         self._child: subprocess.Popen[bytes] | None = None
         self._ended = ended
+        self._over = False
         self._fd = -1
         self._loop = asyncio.get_running_loop()
 
@@ -171,7 +176,7 @@ class Worker:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, unless the process is gone."""
-        if self.gone.is_set():
+        if self._over:
             return
         with contextlib.suppress(ProcessLookupError):
             if self._fd >= 0 and hasattr(signal, "pidfd_send_signal"):
@@ -223,12 +228,20 @@ class Worker:
         return self._child.poll() is None if self._child is not None else is_alive(self.pid)
 
     def _end(self) -> None:
-        if self.gone.is_set():
+        if self._over:
             return
+        self._over = True
         self.unwatch()
         if self._child is not None:
             self._child.wait()
         self.ready = False
+        self._settle(self._loop.time() + _WORDS_SECONDS)
+
+    def _settle(self, deadline: float) -> None:
+        """Wait until the last words of the process that is gone are in its log, then say that it is gone."""
+        if _is_written(self.log) and self._loop.time() < deadline:
+            self._loop.call_later(_WORDS_POLL_SECONDS, self._settle, deadline)
+            return
         self.gone.set()
         self._ended(self)
 
@@ -305,6 +318,18 @@ def take_socket(worker: Worker) -> socket.socket | None:
     listening = socket.socket(fileno=fds[0])
     listening.set_inheritable(False)
     return listening
+
+
+def _is_written(log: Path) -> bool:
+    """Tell whether the process that passes a worker's output on still has something to write."""
+    try:
+        with open(log, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def last_words(log: Path) -> str:

@@ -17,7 +17,7 @@ from typing import Protocol, cast
 
 import msgspec
 
-from fairway.author import session
+from fairway.author import redaction, session
 from fairway.author.task import Task
 from fairway.ports import ArtifactStore, ResultStore
 from fairway.runner import failures, processes, registering
@@ -27,7 +27,7 @@ from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import StepFailed, StorageError
 from fairway.spec.run import Failure, Reason, StepResult, out_of_memory
-from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Start
+from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Revealed, Start
 
 
 class Project(Protocol):
@@ -60,6 +60,8 @@ class Workplace(msgspec.Struct, frozen=True):
 def run(start: Start, channel: Channel, place: Workplace) -> int:
     """Carry out one attempt; returns the exit status of the process."""
     _reseed(start)
+    redaction.watch_environment()
+    redaction.pass_on(lambda name, value: channel.tell(Revealed(name=name, value=value)))
     values = Values(place.artifacts, start.verified, foreign=place.foreign)
     if start.step == DRIVER:
         return _drive(start, channel, place.project, values)

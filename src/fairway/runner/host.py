@@ -19,7 +19,7 @@ from typing import cast
 
 import msgspec
 
-from fairway.author import code, describe, parameters, redaction, session
+from fairway.author import code, describe, parameters, redaction, secret_names, session
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
@@ -137,6 +137,9 @@ class Host:
         session.settle(self.setup.root)
         try:
             with importing.apart():
+                if self.setup.project:
+                    redaction.name_more(secret_names.read(Path(self.setup.project).parent))
+                redaction.watch_environment()
                 module = load_module(self.setup)
             self._project = ImportedProject(module)
             redaction.refresh()
@@ -181,10 +184,10 @@ class Host:
             pipeline = self.project.pipelines[message.pipeline]
             values = parameters.bind(pipeline.function, message.words(), message.config)
             _check_secrets(values)
-            store = Values(self.artifacts)
+            store, clean = Values(self.artifacts), redaction.live().text
             return Bound(
                 parameters={name: store.save(value) for name, value in values.items()},
-                shown={name: legible(text) for name, text in parameters.shown(values).items()},
+                shown={name: legible(clean(text)) for name, text in parameters.shown(values).items()},
             )
         except Exception as error:
             return Bound(failure=failures.of_parameters(error))

@@ -14,7 +14,7 @@ from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import ModelVersion
 from fairway.spec.run import Failure, MetricPoint, StepSpec
 from fairway.spec.text import legible
-from fairway.spec.wire import Answer, Call, Metrics, Revealed, Showed
+from fairway.spec.wire import Answer, Call, Metrics, Showed
 
 _DATA_FORMATS = frozenset({"onnx", "npy", "safetensors", "ubj", "lightgbm-text"})
 """Formats of models that are read the same wherever they come from."""
@@ -79,10 +79,6 @@ class StepSession:
             name, count = f"{title} {count}", count + 1
         self.shown[name] = self._values.save(_picture(value))
         return name
-
-    def revealed(self, name: str, value: str) -> None:
-        """Tell the host, before the code can print it, what to take out of the output."""
-        self._channel.tell(Revealed(name=name, value=value))
 
 
 def _picture(value: object) -> object:

@@ -6,6 +6,7 @@ import socket
 import sys
 from pathlib import Path
 
+from fairway.author import redaction
 from fairway.local import descent, importing
 from fairway.local.launching import HostSetup
 from fairway.runner import attempt, lifeline, processes
@@ -28,6 +29,7 @@ def main(words: list[str]) -> int:
     root = Layout(Path(setup.root)).root
     results = FileResults(root)
     with importing.apart():
+        redaction.watch_environment()
         project = ImportedProject(load_module(setup))
     descent.enter_step()
     place = attempt.Workplace(project, FileArtifacts(root), results, setup.foreign, root)

@@ -3,13 +3,17 @@
 The folder of the shared metrics must be known before the metrics library is imported, so it is set before anything else.
 """
 
+import contextlib
 import importlib
 import json
 import os
 import sys
 from pathlib import Path
 
+from fairway.author import redaction, secret_names
 from fairway.confined import make_folder
+from fairway.server import output
+from fairway.spec.errors import FairwayError
 
 
 def run(arguments: list[str]) -> int:
@@ -20,6 +24,11 @@ def run(arguments: list[str]) -> int:
     folder = json.loads(Path(arguments[0]).read_bytes())["metrics"]
     make_folder(folder)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+    with contextlib.suppress(FairwayError):  # a project that cannot be read is told of where it is deployed
+        redaction.name_more(secret_names.read(Path.cwd()))
+    redaction.refresh()
+    redaction.pass_on(output.redirect())
+    redaction.watch_environment()
     return importlib.import_module("fairway.server.worker").main(arguments)
 
 

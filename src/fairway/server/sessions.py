@@ -42,9 +42,6 @@ class StoreSession:
     def show(self, title: str, value: object) -> None:
         """Pictures have no place here."""
 
-    def revealed(self, name: str, value: str) -> None:
-        """What this process prints loses the value already."""
-
     def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
         """Never used: a task called here just runs."""
         raise FairwayError(f"{spec.task} cannot be started inside an endpoint")

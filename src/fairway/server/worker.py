@@ -181,7 +181,6 @@ def _said(error: Exception) -> str:
 
 def main(arguments: list[str]) -> int:
     """Run a worker: `SPEC.json --fd N --sockets FOLDER`; without a folder the spec's control socket is a path."""
-    sys.stdout, sys.stderr = redaction.RedactedText(sys.stdout), redaction.RedactedText(sys.stderr)
     path, flag, number, *rest = arguments
     if flag != "--fd":
         print("usage: python -m fairway.server SPEC.json --fd N --sockets FOLDER", file=sys.stderr)

@@ -19,21 +19,23 @@ class FairwayError(Exception):
     Args:
         message: what, where and why, without a full stop.
         hint: the next thing to try, usually a command in backticks; may be empty.
+        details: the traceback of the user's code, where that failed; it is shown before the message.
     """
 
     exit_code = EXIT_FAILED
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, *, hint: str = "", details: str = "") -> None:
+        super().__init__(f"{details}\n\n{message}" if details else message)
         self.message = message
         self.hint = hint
+        self.details = details
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.message, self.hint))
+        return (_rebuild, (type(self), self.message, self.hint, self.details))
 
 
-def _rebuild(kind: type[FairwayError], message: str, hint: str) -> FairwayError:
-    return kind(message, hint=hint)
+def _rebuild(kind: type[FairwayError], message: str, hint: str, details: str = "") -> FairwayError:
+    return kind(message, hint=hint, details=details)
 
 
 class UsageError(FairwayError):

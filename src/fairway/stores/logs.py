@@ -7,7 +7,6 @@ nothing of runs but their names.
 
 import codecs
 import os
-import re
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
@@ -29,14 +28,6 @@ _START = -1
 _UNKNOWN = -2
 _INDEX = "order"
 _decoder_for = codecs.getincrementaldecoder("utf-8")
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # titles, links and other strings for the terminal
-    r"|\x1b[ -/]*[0-~]?"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-    r"|[\u200e\u200f\u202a-\u202e\u2066-\u2069]",
-    re.DOTALL,
-)
 
 
 class _Stream:
@@ -251,14 +242,3 @@ def _register(folder: str, name: str) -> None:
         write_all(fd, f"{name}\n".encode())
     finally:
         os.close(fd)
-
-
-def plain(text: str) -> str:
-    """A line as it may be shown anywhere: without escape codes, controls and marks that reorder text.
-
-    Of a line that was drawn over itself (a progress bar), the last state that says something is left.
-    """
-    if "\r" in text:
-        parts = [part for part in (_CONTROL.sub("", part) for part in text.split("\r")) if part.strip()]
-        return parts[-1] if parts else ""
-    return _CONTROL.sub("", text)

@@ -22,8 +22,7 @@ def redactor() -> Redactor:
 def alone() -> Iterator[None]:
     """What one test makes known is not known to the next."""
     yield
-    redaction._live.known.clear()
-    redaction.refresh()
+    redaction.forget()
 
 
 @pytest.mark.parametrize(
@@ -61,8 +60,12 @@ def test_innocent_text_stays_as_it_is(redactor: Redactor, text: str) -> None:
     assert redactor.text(text) == text
 
 
-def test_values_too_short_to_tell_from_words_are_left() -> None:
-    assert Redactor({"PIN": "12345"}).text("12345 things") == "12345 things"
+def test_short_values_and_plain_words_are_taken_out_where_they_stand_alone() -> None:
+    redactor = Redactor({"PIN": "12345", "WORD": "sunshine", "LETTERS": "ab"})
+    assert redactor.text("12345 things, sunshine!") == "[secret PIN] things, [secret WORD]!"
+    assert redactor.text("x12345 sunshines ab") == "x12345 sunshines ab"
+    assert redactor.found(b"12345") == ""
+    assert redactor.found(b"a sunshine") == "WORD"
 
 
 @given(st.integers(0, 10**6), st.integers(0, 60), st.integers(0, 60))

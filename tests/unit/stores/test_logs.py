@@ -3,8 +3,8 @@
 import pytest
 
 from fairway.spec.errors import StorageError
+from fairway.spec.text import plain
 from fairway.stores import FileLogs, Layout
-from fairway.stores.logs import plain
 
 
 @pytest.mark.parametrize(
