@@ -20,9 +20,15 @@ class Greeter:
 """
 
 MODEL = """
+class Line:
+    def __init__(self, slope: float) -> None:
+        self.slope = slope
+    def predict(self, rows: list[float]) -> list[float]:
+        return [self.slope * row for row in rows]
+
 @fw.task
-def train(slope: float) -> dict[str, float]:
-    return {"slope": slope}
+def train(slope: float) -> Line:
+    return Line(slope)
 
 @fw.pipeline
 def line(slope: float = 2.0) -> fw.ModelVersion:
@@ -32,7 +38,7 @@ model = fw.model("line")
 
 @fw.endpoint
 def ask(x: float) -> float:
-    return model["slope"] * x
+    return model.slope * x
 """
 
 
@@ -104,6 +110,6 @@ def test_a_model_named_at_the_top_of_a_file_is_there_in_an_endpoint_and_in_a_tes
     used = python(deployed, "from project import ask; print(ask(4.0))")
     assert used.stdout == "8.0\n", used.stderr
     assert "there is no model" in python(deployed, "import fairway as fw; fw.value(fw.model('x'))").stderr
-    deployed.write(MODEL + "\nslope = model['slope']\n")
+    deployed.write(MODEL + "\nslope = model.slope\n")
     deployed.fairway("deploy", "project.py")
     assert ask(deployed, "ask", 4.0) == (200, 8.0)

@@ -252,9 +252,13 @@ def test_ctrl_c_cancels_and_cancel_does_too(project: Project) -> None:
 
 
 GATED = """
+class Toy:
+    def predict(self, rows: list[float]) -> list[float]:
+        return [2 * row for row in rows]
+
 @fw.task
-def train() -> dict[str, int]:
-    return {"weights": 1}
+def train() -> Toy:
+    return Toy()
 
 @fw.pipeline
 def main(bound: float = 0.9) -> fw.ModelVersion:

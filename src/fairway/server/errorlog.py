@@ -4,6 +4,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from fairway.spec.text import bounded
+
 _BURST = 100
 _PER_SECOND = 1.0
 _LETTERS = 8192
@@ -36,10 +38,7 @@ def write(entry: Callable[[], str]) -> None:
     """Write an entry to standard error, cut in its middle when it is long; beyond the allowance it is only counted."""
     if not _allowance.take():
         return
-    text = entry()
-    if len(text) > _LETTERS:
-        half = _LETTERS // 2
-        text = f"{text[:half]}\n… {len(text) - 2 * half} letters …\n{text[-half:]}"
+    text = bounded(entry(), _LETTERS // 2, _LETTERS // 2)
     if _allowance.dropped:
         text = f"{_allowance.dropped} errors before this one were not written\n{text}"
         _allowance.dropped = 0
