@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from fairway import wiring
 from fairway.local import platforms
 from fairway.remote import RemotePlatform
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
@@ -106,7 +107,7 @@ class Arena:
         """The platform that runs."""
         record = platforms.running(self.root)
         assert record is not None, "no platform runs"
-        return RemotePlatform(record.url, platforms.token(self.root))
+        return RemotePlatform(record.url, wiring.token_of(self.root))
 
     def deploy(self, model: str = "churn:1", name: str = "churn", **more: Any) -> Deployed:
         """Deploy over the API, without the time that the command line takes to start."""
