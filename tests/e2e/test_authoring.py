@@ -418,9 +418,15 @@ def test_logged_metrics_and_shown_pictures_are_kept_and_saved(project: Project) 
 
 
 MODELS = """
+class Toy:
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+    def predict(self, rows: list[float]) -> list[float]:
+        return [row * self.factor for row in rows]
+
 @fw.task
-def train(factor: float) -> dict[str, float]:
-    return {"factor": factor}
+def train(factor: float) -> Toy:
+    return Toy(factor)
 
 @fw.task
 def judge(factor: float) -> fw.Evaluation:
@@ -428,11 +434,11 @@ def judge(factor: float) -> fw.Evaluation:
 
 @fw.task
 def champion() -> float:
-    return fw.model("toy@champion")["factor"]
+    return fw.model("toy@champion").factor
 
 @fw.task
-def given(model: dict[str, float]) -> float:
-    return model["factor"]
+def given(model: Toy) -> float:
+    return model.factor
 
 @fw.pipeline
 def learn(factor: float = 1.5, bound: float = 0.9):
@@ -456,7 +462,7 @@ def test_models_are_gated_aliased_compared_and_used_in_steps(project: Project) -
     project.fairway("run", "project.py:learn", "--factor", "1.2")
     assert told_of(project, "use") == ["1.2 1.2"]
     worse = project.fairway("run", "project.py:learn", "--factor", "1.3", expect=3).stderr
-    assert "mae 0.6 is not better than 0.4 of toy@champion" in worse
+    assert "mae 0.6 (better than 0.4 of toy@champion)" in worse
     project.fairway("run", "project.py:learn", "--factor", "1.1")
     assert told_of(project, "use", "--reference", "toy:1") == ["1.1 1.2"]
     assert told_of(project, "use", "--reference", "toy") == ["1.1 1.1"]
@@ -525,7 +531,7 @@ def test_a_run_of_a_script_renders_with_its_evaluations(project: Project) -> Non
     said = script(project)
     assert said[0] == "True Succeeded"
     assert said[1] == "True True False"
-    assert said[2] == "True ['report'] ['draw/loss', 'draw/final']"
+    assert said[2] == "True ['report'] ['outside', 'draw/loss', 'draw/final']"
     assert said[3] == "UsageError main has no parameter 'wrong'"
 
 

@@ -10,10 +10,8 @@ a host is known by two marks, and a program has to remove both to be taken for a
 This file loads next to nothing, because every start of a host needs it.
 """
 
-import contextlib
 import os
 import sys
-from collections.abc import Generator
 
 from fairway.spec.errors import UsageError
 
@@ -102,15 +100,15 @@ def enter_step() -> None:
         enter(f"{mark}/")
 
 
-@contextlib.contextmanager
-def marked() -> Generator[None]:
+class Marked:
     """Import a project in a process that is no host. What the project starts meanwhile is marked as a host's is, for good."""
-    before = standing()
-    enter(os.urandom(_ID_BYTES).hex())
-    try:
-        yield
-    finally:
-        enter(before)
+
+    def __enter__(self) -> None:
+        self._before = standing()
+        enter(os.urandom(_ID_BYTES).hex())
+
+    def __exit__(self, *_: object) -> None:
+        enter(self._before)
 
 
 def descends(pid: int, mark: str) -> bool:
@@ -151,8 +149,10 @@ def _set_limit(mark: str) -> None:
     if soft != resource.RLIM_INFINITY and not _marked(soft):
         return  # a limit that somebody has set stays
     wanted = _limit_of(mark) if mark else resource.RLIM_INFINITY
-    with contextlib.suppress(OSError, ValueError):  # a hard limit may be lower: then the variable has to do
+    try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (wanted, hard))
+    except (OSError, ValueError):
+        return  # a hard limit may be lower: then the variable has to do
 
 
 def _limit_of(mark: str) -> int:

@@ -243,7 +243,7 @@ def _declared(spec: WorkerSpec) -> Endpoint[..., object]:
 def _tried(work: Callable[[], Found]) -> Found:
     """Do what runs the user's code at the start. Its traceback goes to the log, where the supervisor finds it."""
     try:
-        with descent.marked(), importing.apart():
+        with descent.Marked(), importing.apart():
             return work()
     except FairwayError:
         raise

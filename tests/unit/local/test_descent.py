@@ -66,7 +66,7 @@ def test_what_descends_from_a_host_is_found_by_its_mark(environment: str) -> Non
 
 def test_a_mark_that_is_taken_away_leaves_no_trace() -> None:
     code = (
-        "import resource\nwith descent.marked():\n    pass\n"
+        "import resource\nwith descent.Marked():\n    pass\n"
         "print(repr(descent.standing()), resource.getrlimit(resource.RLIMIT_FSIZE)[0], descent.MARK in os.environ)"
     )
     assert said(code) == "'' -1 False"
