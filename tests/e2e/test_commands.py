@@ -106,6 +106,7 @@ def test_json_of_every_verb_parses(project: Project) -> None:
     assert parsed("resume", names[0])
     parsed("gc")
     parsed("doctor")
+    assert parsed("trust", "--show")
     parsed("backup", "copy")
     project.environment["FAIRWAY_HOME"] = str(project.folder / "again")
     parsed("restore", "copy")
