@@ -30,6 +30,7 @@ class Said(msgspec.Struct):
 
     error: str
     hint: str = ""
+    details: str = ""
 
 
 class RemotePlatform:
@@ -103,4 +104,4 @@ def _refusal(status: int, content: bytes) -> FairwayError:
         said = msgspec.json.decode(content, type=Said)
     except msgspec.DecodeError:
         said = Said(f"the platform answered with status {status}")
-    return _KINDS.get(status, FairwayError)(said.error, hint=said.hint)
+    return _KINDS.get(status, FairwayError)(said.error, hint=said.hint, details=said.details)

@@ -14,6 +14,8 @@ from typing import cast
 
 import msgspec
 
+from fairway.author.session import is_ref
+
 _LIBRARIES = (f"{os.path.dirname(os.__file__)}/", *(f"{folder}/" for folder in site.getsitepackages()))
 _PACKAGES = ("/site-packages/", "/dist-packages/")
 _OURS = str(Path(__file__).resolve().parents[1])
@@ -152,7 +154,7 @@ def is_as_imported(module: ModuleType, content: bytes) -> bool:
         codes = set(_all_codes(compile(content, path, "exec", dont_inherit=True)))
     except (SyntaxError, ValueError):
         return False
-    values = list(vars(module).values())
+    values = [value for value in vars(module).values() if not is_ref(value)]
     values += [
         member
         for kind in values

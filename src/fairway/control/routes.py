@@ -135,7 +135,7 @@ def openapi(entries: list[Entry]) -> dict[str, object]:
 
 _ERROR = {
     "type": "object",
-    "properties": {"error": {"type": "string"}, "hint": {"type": "string"}},
+    "properties": {"error": {"type": "string"}, "hint": {"type": "string"}, "details": {"type": "string"}},
     "required": ["error", "hint"],
 }
 
@@ -154,7 +154,8 @@ def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
             return as_json(await handler(request))
         except FairwayError as error:
             status = next((number for kind, number in _STATUS if isinstance(error, kind)), 409)
-            return as_json({"error": error.message, "hint": error.hint}, status)
+            said = {"error": error.message, "hint": error.hint}
+            return as_json(said | ({"details": error.details} if error.details else {}), status)
         except Refused as refused:
             return as_json({"error": refused.error, "hint": refused.hint}, refused.status)
         except Exception as error:

@@ -267,8 +267,11 @@ class LocalDeployer:
         what = f"revision {revision.number} of {revision.endpoint}"
         while not worker.ready:
             if await worker.left(_ASK_SECONDS):
-                told = [f"{what} did not become ready: {worker.how()}", last_traceback(worker.log)]
-                raise FairwayError("\n".join(filter(None, told)), hint=_hint(worker))
+                raise FairwayError(
+                    f"{what} did not become ready: {worker.how()}",
+                    hint=_hint(worker),
+                    details=last_traceback(worker.log),
+                )
             if time.monotonic() > deadline:
                 raise FairwayError(
                     f"{what} was not ready after {_READY_SECONDS:.0f} seconds", hint=_hint(worker)

@@ -14,6 +14,7 @@ from typing import cast
 import msgspec
 
 from fairway.author import source
+from fairway.author.session import is_ref
 from fairway.formats import codecs
 from fairway.spec.artifact import FileEntry
 
@@ -103,8 +104,8 @@ def _with_neighbours(names: Iterable[str]) -> list[str]:
     while queue:
         module = sys.modules.get(queue.pop())
         for value in list(vars(module).values()) if module is not None else ():
-            if not isinstance(value, type | FunctionType | ModuleType):
-                continue
+            if is_ref(value) or not isinstance(value, type | FunctionType | ModuleType):
+                continue  # a model named at the top of a file would be loaded to be asked for its class
             name = value.__name__ if isinstance(value, ModuleType) else value.__module__
             if name not in found and name != "__main__" and _is_ours(name):
                 found[name] = None
