@@ -47,9 +47,9 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cac
         kind: dates, times, durations and periods are texts in ISO 8601 in a request; a category is one of `categories`.
         dtype: the column's type in its table library, such as "datetime64[us, Europe/Berlin]" or "Int64"; of a category,
             the type of the categories. Empty for the type that the library gives such values by itself.
-        categories: all categories in the order of their codes.
+        categories: all categories in the order of their codes; of a plain value, those that the model takes.
         ordered: whether the categories have an order.
-        unknown: what happens to a value that is no category: it becomes a missing one, is kept as it is for the model to
+        unknown: what happens to a value that is not among `categories`: it becomes a missing one, is kept as it is for the model to
             judge, or is refused because the model fails on it.
         nullable: whether the sample has missing values in this column, so that requests may have them too.
         blank: whether a missing value of a column of objects is None rather than NaN.
