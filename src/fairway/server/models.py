@@ -46,6 +46,7 @@ class ModelService:
         self._signature = self._predictor.signature
         self._wanted = tensors.wanted_of(self._signature)
         self._by_column = tensors.columns_of(self._signature)
+        self._dates = tensors.dates_of(self._signature)
         self._nullable: frozenset[str] = frozenset()
         self._example: object = None
         self.runtime = self._predictor.runtime
@@ -122,7 +123,7 @@ class ModelService:
         if self._by_column and asked.inputs and asked.inputs[0].name in self._by_column:
             inputs = tensors.stacked(tensors.inputs_of(asked, binary, self._by_column), self._signature)
         else:
-            inputs = tensors.inputs_of(asked, binary, self._wanted)
+            inputs = tensors.inputs_of(asked, binary, self._wanted, self._dates)
         try:
             if binary or b"null" in body:  # nothing else can say that a value is missing
                 formats.refuse_missing(self._signature, inputs, self._nullable)

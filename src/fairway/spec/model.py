@@ -172,6 +172,11 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
         """What the model takes and gives; None when it was registered without a sample."""
         return self.candidate.signature
 
+    @property
+    def can_be_served(self) -> bool:
+        """Whether it is known what it takes: by the signature of its sample, or because ONNX says so itself."""
+        return self.signature is not None or self.candidate.artifact.format == "onnx"
+
     def __str__(self) -> str:
         return f"{self.name} version {self.version}" if self.version else f"{self.name} (not registered)"
 
