@@ -129,7 +129,9 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     else:
         tell(f"{model}@{alias} is version {version}" if version else f"{model}@{alias} is gone")
         if not served:
-            tell("it has no sample, so it cannot be served: give `fw.register` rows of its input as `sample=`")
+            tell(
+                "it has no sample, so it cannot be served: give `fw.register` rows of its input as `sample=`"
+            )
     return EXIT_DONE
 
 

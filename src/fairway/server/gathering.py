@@ -88,10 +88,12 @@ def _listed(answers: Any) -> list[object]:
     """The answers one by one. Raises TypeError for what has parts that are no answers, such as the keys of a dict."""
     if hasattr(answers, "columns"):
         return _listed(plain(answers))
-    listed = isinstance(answers, Sequence | Iterator) or hasattr(answers, "tolist") or hasattr(answers, "to_list")
+    listed = (
+        isinstance(answers, Sequence | Iterator) or hasattr(answers, "tolist") or hasattr(answers, "to_list")
+    )
     if not listed or isinstance(answers, str | bytes):
         raise TypeError(
-            f"it returned a {type(answers).__name__}, and a batched function returns a list with an answer for each item"
+            f"it returned a {kind.__name__}, and a batched function returns a list with an answer for each item"
         )
     return list(cast("Iterable[object]", answers))
 

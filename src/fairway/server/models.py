@@ -8,7 +8,7 @@ import msgspec
 
 from fairway import formats
 from fairway.server import openapi, tensors
-from fairway.server.answers import Answer, ClientGone, Refusal, as_json
+from fairway.server.answers import Answer, ClientGone, Refusal, as_json, unreadable
 from fairway.server.batching import Batcher
 from fairway.server.metrics import Metrics
 from fairway.server.provenance import made_by_a_run
@@ -233,7 +233,7 @@ async def json_body(request: Request) -> object:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refusal(400, f"not valid JSON: {error}") from None
+        raise unreadable("not valid JSON", error, body) from None
 
 
 def _give_up(future: "asyncio.Future[dict[str, Any]]", reason: Exception) -> None:

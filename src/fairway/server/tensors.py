@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from fairway.formats import MAX_RANK, Predictor, flat
-from fairway.server.answers import Answer, Refusal
+from fairway.server.answers import Answer, Refusal, unreadable
 from fairway.spec.model import Signature, TensorSpec
 from fairway.spec.quantities import whole_number
 
@@ -92,7 +92,7 @@ def decode(body: bytes, json_length: bytes) -> tuple[InferRequest, memoryview]:
     try:
         request = _decoder.decode(body if end == len(body) else body[:end])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refusal(400, f"not a valid request: {error}") from None
+        raise unreadable("not a valid request", error, body[:end]) from None
     return request, memoryview(body)[end:]
 
 

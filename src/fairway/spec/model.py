@@ -49,8 +49,8 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cac
             the type of the categories. Empty for the type that the library gives such values by itself.
         categories: all categories in the order of their codes; of a plain value, those that the model takes.
         ordered: whether the categories have an order.
-        unknown: what happens to a value that is not among `categories`: it becomes a missing one, is kept as it is for the model to
-            judge, or is refused because the model fails on it.
+        unknown: what happens to a value that is not among `categories`: it becomes a missing one, is kept as it is for
+            the model to judge, or is refused because the model fails on it.
         nullable: whether the sample has missing values in this column, so that requests may have them too.
         blank: whether a missing value of a column of objects is None rather than NaN.
         label: the column's name where it is a number.

@@ -118,7 +118,10 @@ def test_a_client_may_say_that_an_input_holds_dates_where_it_does() -> None:
     body = json.dumps({"inputs": [given]}).encode()
     request, binary = tensors.decode(body, b"")
     dated = Signature(
-        layout="columns", inputs=(spec("BYTES", (-1,)),), outputs=(), features=(Feature(name="x", kind="date"),)
+        layout="columns",
+        inputs=(spec("BYTES", (-1,)),),
+        outputs=(),
+        features=(Feature(name="x", kind="date"),),
     )
     wanted = tensors.wanted_of(dated)
     taken = tensors.inputs_of(request, binary, wanted, tensors.dates_of(dated))

@@ -7,7 +7,6 @@ whoever uses it asks the model.
 from collections.abc import Sequence
 from typing import Any, cast
 
-
 _KEEPING = frozenset({"SimpleImputer"})
 """Parts that leave the values of a column as they are, but for missing ones."""
 
@@ -59,8 +58,11 @@ def _listed(part: Any, name: str) -> list[Any]:
 def _chosen(chosen: Any, columns: list[str]) -> list[str]:
     """Names of the columns that a part of a column transformer takes; empty where that is not plain to see."""
     if isinstance(chosen, str | int):
-        chosen = [chosen]
-    items = cast("list[Any]", chosen) if isinstance(chosen, list) else list(getattr(chosen, "tolist", list)())
+        items: list[Any] = [chosen]
+    else:
+        items = cast("list[Any]", chosen.tolist() if hasattr(chosen, "tolist") else chosen)
+    if not isinstance(items, list):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return []  # such as a slice
     if all(isinstance(item, str) and item in columns for item in items):
         return list(items)
     if all(type(item) is int and -len(columns) <= item < len(columns) for item in items):

@@ -141,7 +141,9 @@ def _probed(predictor: OnnxPredictor, inputs: Arrays, expected: Arrays | None) -
         predictor.predict(inputs)
     except Exception:
         return Parity(reproduced=1, rows=1, note="exact")
-    return Parity(reproduced=0, rows=1, note="it answers for a value that the model was not trained on and refuses")
+    return Parity(
+        reproduced=0, rows=1, note="it answers for a value that the model was not trained on and refuses"
+    )
 
 
 class _Examined(msgspec.Struct, frozen=True, kw_only=True):
