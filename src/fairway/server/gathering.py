@@ -88,6 +88,7 @@ def _listed(answers: Any) -> list[object]:
     """The answers one by one. Raises TypeError for what has parts that are no answers, such as the keys of a dict."""
     if hasattr(answers, "columns"):
         return _listed(plain(answers))
+    kind = cast("type[object]", type(answers))
     listed = (
         isinstance(answers, Sequence | Iterator) or hasattr(answers, "tolist") or hasattr(answers, "to_list")
     )
