@@ -110,5 +110,5 @@ def _truth(name: str, array: Any) -> Any:
 def _refuse(name: str, array: Any, wrong: Any, wanted: str) -> Any:
     if wrong.any():
         row = int(wrong.argmax())
-        raise UsageError(f"row {row}: field {name!r} needs {wanted}, not {array[row]!r}")
+        raise UsageError(f"row {row}: field {name!r} needs {wanted}, not {array[row].item()!r}")
     return array
