@@ -1,6 +1,6 @@
-"""Settles at registration what a served model does with a value that it was not trained on.
+"""Settles at registration what a served model does with a value that it was not trained on, and with a missing one.
 
-It asks the model: a copy of a sample row with such a value is predicted, in each column of categories, of text, and of
+It asks the model: copies of sample rows with such a value are predicted, in each column of categories, of text, and of
 numbers where the model encodes numbers. Knows the interface of estimators and no framework.
 """
 
@@ -17,7 +17,10 @@ from fairway.formats.models.samples import Arrays
 from fairway.spec.model import Feature, Signature
 
 Probe = tuple[Arrays, Arrays | None]
-"""Inputs of one row, and the outputs of the model for them; None where the model fails on them."""
+"""Inputs of some rows, and the outputs of the model for them; None where the model fails on them."""
+
+_ROWS = 8
+"""Rows that are asked about: one alone may get the right answer by chance."""
 
 _MOST = 256
 """Columns that are asked about at most."""
@@ -41,6 +44,11 @@ def probe(model: Any, signature: Signature, inputs: Arrays) -> tuple[Signature, 
             continue
         if is_text:
             probes.append((asked, answer))
+    for asked in _rows_without(signature, inputs):
+        try:
+            probes.append((asked, predictor.predict(asked)))
+        except Exception:
+            probes.append((asked, None))
     replaced = {feature.name for feature in refused}
     others = [feature for feature in signature.features if feature.name not in replaced]
     return msgspec.structs.replace(signature, features=(*others, *refused)), probes
@@ -71,13 +79,13 @@ def _of_categories(model: Any, signature: Signature, inputs: Arrays) -> tuple[Si
 
 
 def _strange_rows(model: Any, signature: Signature, inputs: Arrays) -> Iterator[tuple[str, bool, Arrays]]:
-    """A row for each plain column with a value that no row of the sample has: name, whether it is text, and the row.
+    """Rows for each plain column with a value that the sample does not have: name, whether it is text, and the rows.
 
     Numbers are only strange to a model that encodes them.
     """
     settled = {feature.name for feature in signature.features if feature.kind}
     encodes = encoders.refuses_unknown(model)
-    row = {name: array[:1] for name, array in inputs.items()}
+    rows = {name: array[:_ROWS] for name, array in inputs.items()}
     asked = 0
     for spec in signature.inputs:
         array = inputs[spec.name]
@@ -87,10 +95,29 @@ def _strange_rows(model: Any, signature: Signature, inputs: Arrays) -> Iterator[
         width = 1 if array.ndim == 1 else array.shape[1] if array.ndim == 2 else 0
         for place in range(min(width, _MOST - asked)):
             column = array if array.ndim == 1 else array[:, place]
-            changed = row[spec.name].copy()
-            changed[0 if array.ndim == 1 else (0, place)] = _unlike(column)
+            changed = rows[spec.name].copy()
+            changed[... if array.ndim == 1 else (slice(None), place)] = _unlike(column)
             asked += 1
-            yield spec.name, is_text, {**row, spec.name: changed}
+            yield spec.name, is_text, {**rows, spec.name: changed}
+
+
+def _rows_without(signature: Signature, inputs: Arrays) -> Iterator[Arrays]:
+    """Rows without a value in each column that may lack it, and in all such columns at once."""
+    rows = {name: array[:_ROWS] for name, array in inputs.items()}
+    without = {name: array.copy() for name, array in rows.items()}
+    names = [feature.name for feature in signature.features if feature.nullable][:_MOST]
+    for name in names:
+        inside = signature.layout == "tensor" and name in signature.columns
+        held = signature.inputs[0].name if inside else name
+        place: Any = (slice(None), signature.columns.index(name)) if inside else ...
+        if held not in rows or rows[held].dtype.kind not in "Of":
+            continue
+        missing = None if rows[held].dtype.kind == "O" else float("nan")
+        changed = rows[held].copy()
+        changed[place] = without[held][place] = missing
+        yield {**rows, held: changed}
+    if len(names) > 1:
+        yield without
 
 
 def _unlike(column: Any) -> Any:
@@ -141,10 +168,10 @@ def _judges(model: Any) -> bool:
 
 
 def _asked(feature: Feature, inputs: Arrays) -> Arrays | None:
-    """The first row with a value in this column that is no category; None where the type has no such value."""
+    """Rows with a value in this column that is no category; None where the type has no such value."""
     np = load("numpy")
-    row = {name: array[:1] for name, array in inputs.items()}
-    dtype, known = row[feature.name].dtype, feature.categories
+    rows = {name: array[:_ROWS] for name, array in inputs.items()}
+    dtype, known = rows[feature.name].dtype, feature.categories
     value: Any
     if dtype.kind == "O":
         value = "unknown"
@@ -156,4 +183,4 @@ def _asked(feature: Feature, inputs: Arrays) -> Arrays | None:
             return None
     else:
         return None
-    return {**row, feature.name: np.array([value], dtype=dtype)}
+    return {**rows, feature.name: np.array([value] * len(rows[feature.name]), dtype=dtype)}

@@ -13,7 +13,7 @@ import pytest
 import xgboost
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
@@ -495,3 +495,16 @@ def test_values_that_a_part_changes_before_they_are_encoded_are_left_to_the_mode
     signature = package_model(model, table).signature
     inputs = rows_to_inputs(signature, [{"a": 0.5, "b": "ROME"}])
     assert NativePredictor(model, signature).predict(inputs)["prediction"].shape == (1,)
+
+
+def test_a_compiled_form_that_answers_another_way_where_a_late_value_is_missing_is_dropped() -> None:
+    table = frame(late(pd.Series(np.array(CITIES, dtype=object)[PLACE], dtype=object)))
+    words = OneHotEncoder(handle_unknown="ignore")
+    trees = RandomForestClassifier(9, random_state=0)
+    model = make_pipeline(ColumnTransformer([("words", words, ["b"])], remainder="passthrough"), trees)
+    package = package_model(model.fit(table, TARGET), table)
+    lone = frame(pd.Series([None] * ROWS, dtype=object))
+    predictor = OnnxPredictor(package.compiled, package.signature) if package.compiled else None
+    inputs = {"a": lone.a.to_numpy(), "b": lone.b.to_numpy()}
+    got = (predictor or NativePredictor(model, package.signature)).predict(inputs)["probabilities"]
+    assert np.allclose(got, model.predict_proba(lone), atol=1e-4)
