@@ -341,6 +341,9 @@ def test_functions_of_a_file_are_served_from_a_snapshot(project: Project) -> Non
     project.fairway("deploy", "functions.py")
     assert post(first, b"4") == (200, b"400.0")
     assert post(second, b"[4]", authorization=f"Bearer {key}")[0] == 200
+    alone = project.fairway("deploy", "functions.py:double")
+    assert alone.stdout.split() == [first]
+    assert "no endpoint 'nobody'" in project.fairway("deploy", "functions.py:nobody", code=2).stderr
 
 
 def post(url: str, body: bytes, **headers: str) -> tuple[int, bytes]:

@@ -122,5 +122,12 @@ def test_what_cannot_be_served_is_not_announced(project: Project) -> None:
     done = project.fairway("run", "project.py:bare")
     assert "To serve it" not in done.stderr
     assert "bare has no sample, so it cannot be served yet" in done.stderr
+    named = project.fairway("models", "alias", "bare", "champion", "1").stderr
+    assert "bare@champion is version 1" in named
+    assert "it has no sample, so it cannot be served" in named
+    refused = project.fairway("deploy", "bare@champion", expect=2).stderr
+    assert "bare version 1 was registered without a sample" in refused
+    assert "as `sample=`" in refused
+    assert not project.fairway("endpoints").stdout.strip()
     done = project.fairway("run", "project.py:data", expect=1)
     assert "a dict is no model" in done.stderr

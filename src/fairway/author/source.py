@@ -51,13 +51,18 @@ def is_project(module: str) -> bool:
     if module == "__main__":
         return True
     path = getattr(sys.modules.get(module), "__file__", None)
-    return isinstance(path, str) and is_project_file(path)
+    return isinstance(path, str) and is_project_file(path) and _is_there(path)
 
 
 @cache
 def is_project_file(path: str) -> bool:
     """Whether a file belongs neither to Python, to an installed package nor to Fairway."""
     return not (any(part in path for part in _PACKAGES) or path.startswith((*_LIBRARIES, f"{_OURS}/", "<")))
+
+
+def _is_there(path: str) -> bool:
+    """Whether a module's file exists; some libraries make up modules and name a file that is none, without a folder."""
+    return os.path.isabs(path) and os.path.isfile(path)
 
 
 def files(folder: Path) -> list[Path]:
@@ -217,7 +222,7 @@ def _project_file(module: str) -> str | None:
     """The file of a project module, loaded or not; None for installed ones, and for names that are no module."""
     loaded = getattr(sys.modules.get(module), "__file__", None)
     if isinstance(loaded, str):
-        return loaded if loaded.endswith(".py") and is_project_file(loaded) else None
+        return loaded if loaded.endswith(".py") and is_project_file(loaded) and _is_there(loaded) else None
     top, *rest = module.split(".")
     spec = PathFinder.find_spec(top) if top not in sys.stdlib_module_names else None
     if spec is None:

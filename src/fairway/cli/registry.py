@@ -116,9 +116,10 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
       fairway models alias churn champion 4
     """
     stores = wiring.LocalStores(wiring.store_root())
+    served = True
     if version:
         check_name(alias)
-        stores.metadata.resolve(f"{model}:{version}")
+        served = stores.metadata.resolve(f"{model}:{version}").can_be_served
     else:
         stores.metadata.resolve(f"{model}@{alias}")
     stores.metadata.append([Event(body=AliasMoved(model, alias, version), time=wiring.SystemClock().now())])
@@ -127,6 +128,10 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
         show_json({"model": model, "alias": alias, "version": version})
     else:
         tell(f"{model}@{alias} is version {version}" if version else f"{model}@{alias} is gone")
+        if not served:
+            tell(
+                "it has no sample, so it cannot be served: give `fw.register` rows of its input as `sample=`"
+            )
     return EXIT_DONE
 
 

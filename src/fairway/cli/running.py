@@ -284,8 +284,7 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
 def _next(models: "Sequence[str]", stores: wiring.LocalStores) -> str:
     """How to serve the last model of a run that can be served, or why none can."""
     for model in reversed(models):
-        candidate = stores.metadata.resolve(model).candidate
-        if candidate.signature is not None or candidate.artifact.format == "onnx":
+        if stores.metadata.resolve(model).can_be_served:
             return f" To serve it: {from_here(f'fairway deploy {model}', stores.root)}"
     if not models:
         return ""

@@ -32,7 +32,8 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def deploy_command(
     what: str, name: str, workers: int | None, private: bool, port: int | None, as_json: bool
 ) -> int:
-    """Serve WHAT: a model by NAME, NAME:VERSION or NAME@ALIAS, or the endpoints in a FILE.py or module.
+    """Serve WHAT: a model by NAME, NAME:VERSION or NAME@ALIAS, or the endpoints in a FILE.py or module,
+    or one of them by FILE.py:NAME.
 
     Without WHAT, the only registered model. What served before serves until the new revision answers.
 

@@ -213,6 +213,11 @@ class EndpointEngine:
         )
         if request.model:
             version = self._metadata.resolve(request.model)
+            if not version.can_be_served:
+                raise UsageError(
+                    f"{version} was registered without a sample, so it is not known what it takes",
+                    hint="give `fw.register` rows of its input as `sample=`, and run the pipeline again",
+                )
             for part in (version.candidate.compiled, version.candidate.artifact):
                 if part is not None and not self._artifacts.holds(part):
                     raise NotFound(f"the content of {version} is not in the store", hint="`fairway doctor`")

@@ -6,6 +6,7 @@ no format of a model; runs code, so only content of a trusted origin comes here.
 """
 
 import builtins
+import importlib
 import sys
 import threading
 from collections.abc import Generator, Mapping, Sequence
@@ -108,7 +109,8 @@ class Bundle:
         """`__import__` as the carried modules see it."""
         wanted = _absolute(name, globals, level)
         if wanted.partition(".")[0] not in self.roots:
-            return builtins.__import__(name, globals, locals, fromlist or (), level)
+            found = builtins.__import__(name, globals, locals, fromlist or (), level)
+            return self._importlib() if found is importlib else found
         found = self._modules.get(wanted)
         if found is not None and fromlist and all(hasattr(found, part) for part in fromlist):
             return found
@@ -116,6 +118,24 @@ class Bundle:
             return self._modules[name.partition(".")[0]]
         with self.entered():
             return builtins.__import__(name, globals, locals, fromlist or (), level)
+
+    def import_module(self, name: str, package: str | None = None) -> ModuleType:
+        """`importlib.import_module` as the carried modules see it."""
+        wanted = resolve_name(name, package) if name.startswith(".") else name
+        if wanted.partition(".")[0] not in self.roots:
+            return importlib.import_module(name, package)
+        found = self._modules.get(wanted)
+        if found is not None:
+            return found
+        with self.entered():
+            return importlib.import_module(wanted)
+
+    def _importlib(self) -> ModuleType:
+        """The module `importlib` with an `import_module` that finds the carried modules."""
+        made = ModuleType("importlib")
+        vars(made).update(vars(importlib))
+        vars(made)["import_module"] = self.import_module
+        return made
 
     def spec(self, name: str) -> ModuleSpec | None:
         """How the module of that name is made; None for one outside the roots."""

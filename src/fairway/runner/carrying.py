@@ -120,11 +120,9 @@ def _layers(model: object) -> list[object]:
 
 
 def _is_ours(module: str) -> bool:
-    """Whether a loaded module is made of a source file of the project; some libraries make up modules without a file."""
+    """Whether a loaded module is made of a source file of the project."""
     path = getattr(sys.modules.get(module), "__file__", None)
-    return (
-        source.is_project(module) and isinstance(path, str) and path.endswith(".py") and Path(path).is_file()
-    )
+    return source.is_project(module) and isinstance(path, str) and path.endswith(".py")
 
 
 def _is_found(item: object, module: str) -> bool:

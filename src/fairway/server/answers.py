@@ -112,6 +112,12 @@ def as_json(value: object, status: int = 200) -> Answer:
     return Answer(status, _encode(value))
 
 
+def unreadable(said: str, error: Exception, body: bytes) -> Refusal:
+    """The refusal of a body that is no JSON; what Python writes for a missing number is none."""
+    hint = "JSON has no NaN; send null for a missing value" if b"NaN" in body else ""
+    return Refusal(400, f"{said}: {error}", hint=hint)
+
+
 def internal_error(error: BaseException) -> Answer:
     """What a client may know of a failure of ours: an id, under which the log has the rest."""
     number = secrets.token_hex(6)

@@ -2,10 +2,11 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from typing import Any, cast
 
 from fairway.server.answers import too_many
+from fairway.server.results import plain
 
 Run = Callable[[tuple[list[object]]], Awaitable[Any]]
 
@@ -66,7 +67,7 @@ class Gatherer:
         joined = [item for items, _ in batch for item in items]
         self._seen(len(joined))
         try:
-            answers = list(await self._run((joined,)))
+            answers = _listed(await self._run((joined,)))
             if len(answers) != len(joined):
                 raise ValueError(f"it returned {len(answers)} answers for {len(joined)} requests")
         except Exception as error:
@@ -81,6 +82,21 @@ class Gatherer:
             if not future.done():
                 future.set_result(answers[start : start + len(items)])
             start += len(items)
+
+
+def _listed(answers: Any) -> list[object]:
+    """The answers one by one. Raises TypeError for what has parts that are no answers, such as the keys of a dict."""
+    if hasattr(answers, "columns"):
+        return _listed(plain(answers))
+    kind = cast("type[object]", type(answers))
+    listed = (
+        isinstance(answers, Sequence | Iterator) or hasattr(answers, "tolist") or hasattr(answers, "to_list")
+    )
+    if not listed or isinstance(answers, str | bytes):
+        raise TypeError(
+            f"it returned a {kind.__name__}, and a batched function returns a list with an answer for each item"
+        )
+    return list(cast("Iterable[object]", answers))
 
 
 def _fail(future: "asyncio.Future[list[object]]", error: Exception) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from fairway import formats
 from fairway.server import openapi, tensors
-from fairway.server.answers import Answer, ClientGone, Refusal, as_json
+from fairway.server.answers import Answer, ClientGone, Refusal, as_json, unreadable
 from fairway.server.batching import Batcher
 from fairway.server.metrics import Metrics
 from fairway.server.provenance import made_by_a_run
@@ -46,6 +46,7 @@ class ModelService:
         self._signature = self._predictor.signature
         self._wanted = tensors.wanted_of(self._signature)
         self._by_column = tensors.columns_of(self._signature)
+        self._dates = tensors.dates_of(self._signature)
         self._nullable: frozenset[str] = frozenset()
         self._example: object = None
         self.runtime = self._predictor.runtime
@@ -122,7 +123,7 @@ class ModelService:
         if self._by_column and asked.inputs and asked.inputs[0].name in self._by_column:
             inputs = tensors.stacked(tensors.inputs_of(asked, binary, self._by_column), self._signature)
         else:
-            inputs = tensors.inputs_of(asked, binary, self._wanted)
+            inputs = tensors.inputs_of(asked, binary, self._wanted, self._dates)
         try:
             if binary or b"null" in body:  # nothing else can say that a value is missing
                 formats.refuse_missing(self._signature, inputs, self._nullable)
@@ -232,7 +233,7 @@ async def json_body(request: Request) -> object:
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refusal(400, f"not valid JSON: {error}") from None
+        raise unreadable("not valid JSON", error, body) from None
 
 
 def _give_up(future: "asyncio.Future[dict[str, Any]]", reason: Exception) -> None:

@@ -115,7 +115,7 @@ def describe_features(signature: Signature, nullable: frozenset[str]) -> dict[st
     found: dict[str, Schema] = {name: {"nullable": True} for name in sorted(nullable)}
     for feature in signature.features:
         said: Schema = {"kind": feature.kind} if feature.kind else {}
-        if feature.kind == "category":
+        if feature.categories:
             said["categories"] = list(feature.categories)
         elif feature.kind and feature.dtype and not feature.dtype.startswith("object"):
             said["dtype"] = feature.dtype
@@ -129,7 +129,7 @@ def _value(datatype: str, feature: Feature | None) -> Schema:
     kind = feature.kind if feature is not None else ""
     if kind in _KINDS:
         return _KINDS[kind]
-    if kind == "category" and feature is not None and feature.unknown == "refused":
+    if feature is not None and feature.unknown == "refused":
         return {"enum": list(feature.categories)}
     return {"type": _TYPES.get(datatype, "integer")}
 

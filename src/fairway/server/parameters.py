@@ -1,5 +1,6 @@
 """How the text of a request becomes the arguments of an endpoint's function, as its annotations say."""
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -9,7 +10,7 @@ import msgspec
 
 from fairway.author.endpoint import Endpoint, bare
 from fairway.server import tables, uploads, validating
-from fairway.server.answers import Refusal
+from fairway.server.answers import Refusal, unreadable
 from fairway.spec.errors import UsageError
 
 Arguments = tuple[object, ...] | dict[str, object]
@@ -42,7 +43,7 @@ class Field:
             return self.read(text)
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             if isinstance(error, _UNREADABLE) and not isinstance(error, msgspec.ValidationError):
-                raise Refusal(400, f"{where}not valid JSON: {error}") from None
+                raise unreadable(f"{where}not valid JSON", error, bytes(text)) from None
             raise Refusal(400, f"{where}{error}") from None
         except TypeError as error:
             raise Refusal(400, f"{where}cannot be read as {self.annotation}: {error}") from None
@@ -84,7 +85,7 @@ class Parameters:
     def from_json(self, body: bytes) -> Arguments:
         """The only parameter is the body itself; several are the fields of an object. Raises Refusal 400."""
         if self._only is not None:
-            return (self._only.converted(body, False),)
+            return (self._alone(self._only, body),)
         if not self.fields:
             return ()
         try:
@@ -92,9 +93,19 @@ class Parameters:
         except msgspec.ValidationError:
             raise Refusal(400, f"send an object with {', '.join(self.fields)}") from None
         except _UNREADABLE as error:
-            raise Refusal(400, f"not valid JSON: {error}") from None
+            raise unreadable("not valid JSON", error, body) from None
         self.check_names(given)
         return {name: self.fields[name].converted(text) for name, text in given.items()}
+
+    def _alone(self, only: Field, body: bytes) -> object:
+        """The value of the only parameter. Raises Refusal 400."""
+        try:
+            return only.converted(body, False)
+        except Refusal as refusal:
+            with contextlib.suppress(*_UNREADABLE):
+                if list(_decode_object(body)) == [only.name]:
+                    refusal.hint = f"the body is the value of `{only.name}` itself, without its name"
+            raise
 
     def from_raw(self, body: bytes, kind: bytes, scratch: "uploads.Scratch") -> Arguments:
         """The only parameter is a file, and the body is its content. Raises Refusal 400."""

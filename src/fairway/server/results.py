@@ -61,6 +61,12 @@ def plain(value: Any) -> object:
         return value.tolist()
     if hasattr(value, "to_list"):
         return value.to_list()
+    if type(value).__name__ in ("NaTType", "NAType"):
+        return None
+    if hasattr(value, "isoformat"):  # moments and durations of pandas
+        return value.isoformat()
+    if type(value).__name__ == "Period":
+        return str(value)
     return validating.plain(value)
 
 

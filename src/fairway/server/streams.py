@@ -74,11 +74,14 @@ class InLoop:
     async def take(self) -> bytes | None:
         """The next piece."""
         try:
-            return self._framing.item(await anext(self._items))
+            item = await anext(self._items)
         except StopAsyncIteration:
             return None
-        except (SystemExit, KeyboardInterrupt) as error:  # the event loop would end with them
+        except (Exception, asyncio.CancelledError):
+            raise
+        except BaseException as error:  # the event loop would end with it, or nobody would be told
             raise _as_error(error) from error
+        return self._framing.item(item)
 
     async def close(self) -> None:
         """Close a generator, whose `finally` may wait for a while."""
@@ -88,8 +91,10 @@ class InLoop:
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await closing()
-        except Exception as error:
-            internal_error(error)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            internal_error(_as_error(error))
 
 
 class InThread:

@@ -40,7 +40,16 @@ def is_picture(annotation: object) -> bool:
 
 
 def frame(given: object) -> object:
-    """A data frame from rows. Raises ValueError for what is none, and for rows that have hardly a field in common."""
+    """A data frame from rows, or from an object of columns.
+
+    Raises ValueError for what is none, and for rows that have hardly a field in common.
+    """
+    parts = list(cast("dict[str, object]", given).values()) if isinstance(given, dict) else []
+    if parts and all(isinstance(part, list) for part in parts):
+        columns = cast("dict[str, list[Any]]", given)
+        if len(set(map(len, columns.values()))) > 1:
+            raise ValueError("Expected columns of one length")
+        return sys.modules["pandas"].DataFrame(columns)
     rows = cast("list[Any]", given if isinstance(given, list) else [given])
     if not all(isinstance(row, dict) or (isinstance(row, list) and rows is given) for row in rows):
         raise ValueError("Expected rows, as objects or lists")

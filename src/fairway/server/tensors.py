@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from fairway.formats import MAX_RANK, Predictor, flat
-from fairway.server.answers import Answer, Refusal
+from fairway.server.answers import Answer, Refusal, unreadable
 from fairway.spec.model import Signature, TensorSpec
 from fairway.spec.quantities import whole_number
 
@@ -92,7 +92,7 @@ def decode(body: bytes, json_length: bytes) -> tuple[InferRequest, memoryview]:
     try:
         request = _decoder.decode(body if end == len(body) else body[:end])
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise Refusal(400, f"not a valid request: {error}") from None
+        raise unreadable("not a valid request", error, body[:end]) from None
     return request, memoryview(body)[end:]
 
 
@@ -124,8 +124,19 @@ def values_per_row(signature: Signature) -> int:
     return max(1, sum(math.prod(max(size, 1) for size in spec.shape[1:]) for spec in signature.outputs))
 
 
-def inputs_of(request: InferRequest, binary: memoryview, wanted: Wanted) -> Arrays:
-    """Arrays by the names of the wanted inputs. Raises Refusal 400."""
+def dates_of(signature: Signature) -> frozenset[str]:
+    """The inputs whose texts are dates or moments."""
+    return frozenset(feature.name for feature in signature.features if feature.kind in ("datetime", "date"))
+
+
+def inputs_of(
+    request: InferRequest, binary: memoryview, wanted: Wanted, dates: frozenset[str] = frozenset()
+) -> Arrays:
+    """Arrays by the names of the wanted inputs. Raises Refusal 400.
+
+    Args:
+        dates: inputs that hold dates, which a client may say of them.
+    """
     if request.parameters is not None:
         _check_request(request.parameters)
     arrays: Arrays = {}
@@ -139,7 +150,7 @@ def inputs_of(request: InferRequest, binary: memoryview, wanted: Wanted) -> Arra
         shape = _shape(tensor, spec)
         size = None
         if tensor.parameters is not None:
-            _check_input(tensor, tensor.parameters)
+            _check_input(tensor, tensor.parameters, tensor.name in dates)
             size = tensor.parameters.binary_data_size
         if size is not None:
             if tensor.data is not None:
@@ -366,11 +377,18 @@ def _check_request(parameters: RequestParameters) -> None:
         raise Refusal(400, "requests of a sequence are not answered: no state is kept between requests")
 
 
-def _check_input(tensor: RequestTensor, parameters: TensorParameters) -> None:
+def _check_input(tensor: RequestTensor, parameters: TensorParameters, is_date: bool) -> None:
     if parameters.shared_memory_region is not None:
         raise _no_shared_memory(tensor.name)
     kind = parameters.content_type
-    if kind not in _PLAIN and not (kind == "str" and tensor.datatype == "BYTES"):
+    if kind == "datetime" and not is_date:
+        raise Refusal(
+            400,
+            f"input {tensor.name!r} says that it holds dates, and the model takes none there",
+            hint="`GET` of the model's own path says in `parameters.features` which inputs hold dates",
+        )
+    texts = ("str", "datetime") if tensor.datatype == "BYTES" else ()
+    if kind not in (*_PLAIN, *texts):
         raise _not_read(kind)
 
 

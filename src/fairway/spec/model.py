@@ -47,10 +47,10 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cac
         kind: dates, times, durations and periods are texts in ISO 8601 in a request; a category is one of `categories`.
         dtype: the column's type in its table library, such as "datetime64[us, Europe/Berlin]" or "Int64"; of a category,
             the type of the categories. Empty for the type that the library gives such values by itself.
-        categories: all categories in the order of their codes.
+        categories: all categories in the order of their codes; of a plain value, those that the model takes.
         ordered: whether the categories have an order.
-        unknown: what happens to a value that is no category: it becomes a missing one, is kept as it is for the model to
-            judge, or is refused because the model fails on it.
+        unknown: what happens to a value that is not among `categories`: it becomes a missing one, is kept as it is for
+            the model to judge, or is refused because the model fails on it.
         nullable: whether the sample has missing values in this column, so that requests may have them too.
         blank: whether a missing value of a column of objects is None rather than NaN.
         label: the column's name where it is a number.
@@ -171,6 +171,11 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
     def signature(self) -> Signature | None:
         """What the model takes and gives; None when it was registered without a sample."""
         return self.candidate.signature
+
+    @property
+    def can_be_served(self) -> bool:
+        """Whether it is known what it takes: by the signature of its sample, or because ONNX says so itself."""
+        return self.signature is not None or self.candidate.artifact.format == "onnx"
 
     def __str__(self) -> str:
         return f"{self.name} version {self.version}" if self.version else f"{self.name} (not registered)"

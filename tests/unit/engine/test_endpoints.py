@@ -34,7 +34,7 @@ class House:
         return port or next(number for number in range(7701, 8000) if number not in taken | self.in_use)
 
     def register(self, name: str = "churn") -> None:
-        artifact = Artifact(format="json", digest="0" * 64, size=2, inline=b"{}")
+        artifact = Artifact(format="onnx", digest="0" * 64, size=2, inline=b"{}")
         self.metadata.register(
             Candidate(name=name, artifact=artifact), Lineage(run="", step=""), lambda rival: None, ()
         )

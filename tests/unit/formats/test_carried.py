@@ -136,3 +136,23 @@ def test_no_compiled_file_is_left_beside_a_source(bundle: Made, monkeypatch: pyt
     made = bundle(plain="X = 1")
     within(made, "plain")
     assert [path.name for path in made.files["plain"].parent.iterdir()] == ["plain.py"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import importlib\ndef ask(): return importlib.import_module('neighbour').VALUE\n",
+        "from importlib import import_module\ndef ask(): return import_module('neighbour').VALUE\n",
+        "def ask():\n    import importlib.util\n    return importlib.import_module('neighbour').VALUE\n",
+        "import importlib as i\nASKED = i.import_module('neighbour').VALUE\ndef ask(): return ASKED\n",
+    ],
+)
+def test_a_neighbour_that_is_imported_by_its_name_in_a_text_is_the_one_that_travelled_along(
+    bundle: Made, project: Path, text: str
+) -> None:
+    (project / "neighbour.py").write_text("VALUE = 'of the project'")
+    asking = within(bundle(asking=text, neighbour="VALUE = 'carried'"), "asking")
+    import neighbour
+
+    assert asking.ask() == "carried"  # type: ignore[attr-defined]
+    assert neighbour.VALUE == "of the project"

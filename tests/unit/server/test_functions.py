@@ -11,10 +11,11 @@ import pandas as pd
 import polars as pl
 import pytest
 
+import fairway as fw
 from fairway.author.endpoint import Endpoint
 from fairway.server import results
 from fairway.server.answers import Refusal
-from fairway.server.parameters import Field
+from fairway.server.parameters import Field, Parameters
 from fairway.server.schemas import schema_of
 
 
@@ -114,3 +115,41 @@ def test_limits_in_an_annotation_are_checked() -> None:
         assert schema_of(endpoint.request_type)["minimum"] == 1
         with pytest.raises(Refusal, match=">= 1"):
             converted(endpoint.request_type, 0)
+
+
+def test_an_object_of_lists_is_the_columns_of_a_frame() -> None:
+    read = Field("data", pd.DataFrame, True).converted
+    assert read(b'{"a": [1, 2], "b": ["x", "y"]}').to_dict("records") == [  # type: ignore[attr-defined]
+        {"a": 1, "b": "x"},
+        {"a": 2, "b": "y"},
+    ]
+    with pytest.raises(Refusal, match="columns of one length"):
+        read(b'{"a": [1, 2], "b": [3]}')
+
+
+def test_moments_and_missing_values_of_a_frame_are_answered_as_text_and_null() -> None:
+    whole = pd.array([1, None], dtype="Int64")
+    days = pd.to_datetime(["2026-01-31 12:00", None])
+    frame = pd.DataFrame({"n": whole, "day": days, "took": days - days[0], "month": days.to_period("M")})
+    assert json.loads(results.encoded(frame)) == [
+        {"n": 1, "day": "2026-01-31T12:00:00", "took": "P0DT0H0M0S", "month": "2026-01"},
+        {"n": None, "day": None, "took": None, "month": None},
+    ]
+
+
+def test_what_python_writes_for_a_missing_number_is_refused_with_a_hint() -> None:
+    with pytest.raises(Refusal, match="not valid JSON") as refused:
+        Field("x", float, True).converted(b"NaN")
+    assert "send null for a missing value" in refused.value.hint
+
+
+def test_the_name_of_the_only_parameter_around_its_value_is_told() -> None:
+    @fw.endpoint
+    def greet(name: str) -> str:
+        return name
+
+    parameters = Parameters(greet)
+    assert parameters.from_json(b'"Ada"') == ("Ada",)
+    with pytest.raises(Refusal, match="Expected `str`") as refused:
+        parameters.from_json(b'{"name": "Ada"}')
+    assert refused.value.hint == "the body is the value of `name` itself, without its name"

@@ -2,6 +2,8 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import pandas as pd
+import polars as pl
 import pytest
 
 from fairway.server.answers import Refusal
@@ -89,5 +91,30 @@ def test_a_full_queue_refuses_and_given_up_requests_are_never_called() -> None:
         gone.cancel()
         assert await stays == [4]
         assert function.calls == [[2]]
+
+    run(work)
+
+
+@pytest.mark.parametrize("answer", [{"a": 1, "b": 2}, "ab", b"ab", {3, 4}, 7, None], ids=repr)
+def test_what_is_no_list_of_answers_is_never_taken_apart(answer: object) -> None:
+    async def work() -> None:
+        async def function(arguments: tuple[list[Any]]) -> object:
+            return answer
+
+        gatherer = Gatherer(function, 8, 8, lambda size: None)
+        with pytest.raises(TypeError, match=f"returned a {type(answer).__name__}, .* a list with an answer"):
+            await gatherer.submit([1, 2])
+
+    run(work)
+
+
+@pytest.mark.parametrize("kind", [pd.DataFrame, pl.DataFrame])
+def test_a_table_of_answers_is_one_row_for_each_request_and_not_one_column(kind: Any) -> None:
+    async def work() -> None:
+        async def function(arguments: tuple[list[Any]]) -> object:
+            return kind({"label": ["x", "y"], "score": [1, 2]})
+
+        gatherer = Gatherer(function, 8, 8, lambda size: None)
+        assert await gatherer.submit([1, 2]) == [{"label": "x", "score": 1}, {"label": "y", "score": 2}]
 
     run(work)

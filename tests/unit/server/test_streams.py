@@ -34,6 +34,10 @@ class Line:
         self.how = "aborted" if at_once else "cut"
 
 
+class Odd(BaseException):
+    """No ordinary exception."""
+
+
 def asked(leave: list[Any] | None = None) -> Request:
     """A request whose client leaves when the one call in `leave` is made."""
     kept = [] if leave is None else leave
@@ -82,7 +86,12 @@ def test_items_are_written_and_the_place_is_given_back_once(make: Any) -> None:
 
 
 @pytest.mark.parametrize("make", [plain, later])
-@pytest.mark.parametrize("error", [ValueError("inside"), SystemExit(1), KeyboardInterrupt(), object()])
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("inside"), SystemExit(1), KeyboardInterrupt(), object(), Odd("inside"), GeneratorExit("inside"),
+     StopIteration("inside"), StopAsyncIteration("inside"), EOFError(), asyncio.CancelledError()],
+    ids=repr,
+)  # fmt: skip
 def test_what_fails_in_the_middle_is_said_without_its_text_and_cut(make: Any, error: Any) -> None:
     line, status, released = asyncio.run(answered(make(1, error)))
     body = line.sent.partition(b"\r\n\r\n")[2]

@@ -9,7 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from fairway.server import tensors
 from fairway.server.answers import Answer, Refusal
-from fairway.spec.model import Datatype, Signature, TensorSpec
+from fairway.spec.model import Datatype, Feature, Signature, TensorSpec
 
 SIZES = {"UINT8": "u1", "INT16": "i2", "INT32": "i4", "INT64": "i8", "FP16": "f2", "FP32": "f4", "FP64": "f8"}
 
@@ -111,6 +111,23 @@ def test_parameters_that_say_what_holds_anyway_or_mean_nothing_here_are_taken() 
     assert read({**tensor([1, 2]), "parameters": plain})["x"].tolist() == [[1, 2]]
     text = {**tensor(["a"], [1], "BYTES"), "parameters": {"content_type": "str"}}
     assert read(text, wants=(spec("BYTES", (-1,)),))["x"].tolist() == ["a"]
+
+
+def test_a_client_may_say_that_an_input_holds_dates_where_it_does() -> None:
+    given = {**tensor(["2026-01-31"], [1], "BYTES"), "parameters": {"content_type": "datetime"}}
+    body = json.dumps({"inputs": [given]}).encode()
+    request, binary = tensors.decode(body, b"")
+    dated = Signature(
+        layout="columns",
+        inputs=(spec("BYTES", (-1,)),),
+        outputs=(),
+        features=(Feature(name="x", kind="date"),),
+    )
+    wanted = tensors.wanted_of(dated)
+    taken = tensors.inputs_of(request, binary, wanted, tensors.dates_of(dated))
+    assert taken["x"].tolist() == ["2026-01-31"]
+    with pytest.raises(Refusal, match="says that it holds dates, and the model takes none there"):
+        tensors.inputs_of(request, binary, wanted)
 
 
 @pytest.mark.parametrize(

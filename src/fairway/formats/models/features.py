@@ -41,8 +41,10 @@ def _checks(features: tuple[Feature, ...]) -> dict[str, Check]:
 
 
 def _check(feature: Feature) -> Check | None:
+    if feature.unknown == "refused":
+        return _member(feature)
     if feature.kind == "category":
-        return _member(feature) if feature.unknown == "refused" else None
+        return None
     if feature.kind:
         return _moment(feature)
     if feature.dtype.startswith(_WHOLE):
@@ -83,7 +85,7 @@ def _member(feature: Feature) -> Check:
             if cell is not None and cell == cell and cell not in known:
                 raise UsageError(
                     f"row {row}: field {feature.name!r} must be one of {shown}{more}, not {str(cell)[:40]!r}",
-                    hint="the model was trained on these categories and fails on others",
+                    hint="the model was trained on these values and fails on others",
                 )
         return array
 
@@ -108,5 +110,5 @@ def _truth(name: str, array: Any) -> Any:
 def _refuse(name: str, array: Any, wrong: Any, wanted: str) -> Any:
     if wrong.any():
         row = int(wrong.argmax())
-        raise UsageError(f"row {row}: field {name!r} needs {wanted}, not {array[row]!r}")
+        raise UsageError(f"row {row}: field {name!r} needs {wanted}, not {array[row].item()!r}")
     return array

@@ -23,6 +23,10 @@ _TYPES = {
 }
 
 
+_STEPS = 1e5
+"""Probabilities that differ by less than one part of so many count as equal."""
+
+
 def initial_types(module: Any, signature: Signature, types: dict[str, str]) -> list[tuple[str, Any]]:
     """Names and converter types of the inputs; a column is an array of shape `(rows, 1)`."""
     made: list[tuple[str, Any]] = []
@@ -63,6 +67,45 @@ def finish(model: Any, names: list[str], outputs: list[str] | None = None) -> by
     del graph.output[:]
     graph.output.extend(protos)
     return model.SerializeToString(deterministic=True)
+
+
+def settle_ties(model: Any, classes: list[Any]) -> None:
+    """Take the label from the probabilities, the first one of equal ones.
+
+    Trees vote, so equal probabilities are common. Converted trees add their votes in single precision, and its rounding
+    would decide.
+
+    Args:
+        model: its first two outputs are a label and its probabilities.
+        classes: the labels in the order of the probabilities, all whole numbers or all texts.
+    """
+    onnx = load("onnx")
+    label, probabilities = (output.name for output in model.graph.output[:2])
+    for node in model.graph.node:
+        for place, name in enumerate(node.output):
+            if name == label:
+                node.output[place] = f"{label}_of_votes"
+    text = isinstance(classes[0], str)
+    kind = onnx.TensorProto.STRING if text else onnx.TensorProto.INT64
+    values = [value.encode() for value in classes] if text else classes
+    made = onnx.helper.make_node
+    number = next(
+        output.type.tensor_type.elem_type for output in model.graph.output if output.name == probabilities
+    )
+    model.graph.initializer.extend(
+        [
+            onnx.helper.make_tensor("ties_classes", kind, [len(values)], values),
+            onnx.helper.make_tensor("ties_steps", number, [], [_STEPS]),
+        ]
+    )
+    model.graph.node.extend(
+        [
+            made("Mul", [probabilities, "ties_steps"], ["ties_scaled"]),
+            made("Round", ["ties_scaled"], ["ties_rounded"]),
+            made("ArgMax", ["ties_rounded"], ["ties_first"], axis=1, keepdims=0),
+            made("Gather", ["ties_classes", "ties_first"], [label]),
+        ]
+    )
 
 
 def pick_column(model: Any, output: str, column: int, name: str) -> None:

@@ -101,14 +101,14 @@ def compile_onnx(
     signature: Signature,
     inputs: Arrays,
     expected: Arrays,
-    probes: Sequence[tuple[Arrays, Arrays]] = (),
+    probes: Sequence[unknown.Probe] = (),
 ) -> Compiled:
     """The model as ONNX if it reproduces the expected outputs for the inputs; never raises.
 
     Inputs are tried in their own element types first, then as FP64 and FP32, which some operators need.
 
     Args:
-        probes: further inputs with their outputs, which it must reproduce too.
+        probes: further inputs with their outputs, which it must reproduce too; it must fail where they are None.
     """
     adapter = adapter_of(model)
     if adapter.convert is None:
@@ -125,12 +125,25 @@ def compile_onnx(
             note = note or f"it cannot be converted to ONNX: {reason_of(error)}"
             continue
         parity = check_parity(predictor, inputs, expected, each=True)
-        probed = next((p for p in (check_parity(predictor, *probe) for probe in probes) if not p.ok), parity)
+        probed = next((p for p in (_probed(predictor, *probe) for probe in probes) if not p.ok), parity)
         if parity.ok and probed.ok:
             return Compiled(data=data, note=parity.note)
         parity = probed if parity.ok else parity
         note = f"its ONNX form was dropped: {parity.note}"
     return Compiled(data=None, note=note)
+
+
+def _probed(predictor: OnnxPredictor, inputs: Arrays, expected: Arrays | None) -> Parity:
+    """Whether the compiled form does with these inputs what the model does: answers the same, or fails."""
+    if expected is not None:
+        return check_parity(predictor, inputs, expected)
+    try:
+        predictor.predict(inputs)
+    except Exception:
+        return Parity(reproduced=1, rows=1, note="exact")
+    return Parity(
+        reproduced=0, rows=1, note="it answers for a value that the model was not trained on and refuses"
+    )
 
 
 class _Examined(msgspec.Struct, frozen=True, kw_only=True):

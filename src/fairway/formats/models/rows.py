@@ -174,11 +174,18 @@ def _column(spec: TensorSpec, cells: list[Any], names: tuple[str, ...], nullable
     array = load("numpy").empty(len(cells), dtype=dtype_of(kind))
     try:
         array[:] = cells
+        _check_finite(array)
     except (OverflowError, ValueError) as error:
-        at = max(range(len(cells)), key=lambda at: abs(cells[at]))
+        at = max(range(len(cells)), key=lambda at: abs(cells[at] or 0))
         row, name = at // len(names), names[at % len(names)]
         raise UsageError(f"row {row}: field {name!r} is out of the range of {kind}") from error
     return array
+
+
+def _check_finite(array: Any) -> None:
+    """Refuse what became infinite in a narrower type, because JSON has no infinity. Raises OverflowError."""
+    if array.dtype.kind == "f" and array.dtype.itemsize < 8 and load("numpy").isinf(array).any():
+        raise OverflowError
 
 
 def _accepted(kind: str) -> frozenset[type]:
@@ -232,6 +239,7 @@ def _tensor(spec: TensorSpec, rows: list[Any], nullable: frozenset[str]) -> Any:
     array = np.empty(len(cells), dtype=dtype_of(spec.datatype))
     try:
         array[:] = cells
+        _check_finite(array)
     except (OverflowError, ValueError) as error:
         raise UsageError(f"row 0: holds a number that is out of the range of {spec.datatype}") from error
     return array.reshape(found)

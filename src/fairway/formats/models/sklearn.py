@@ -76,4 +76,17 @@ def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
             target_opset={"": latest, "ai.onnx.ml": 3},
             custom_conversion_functions=functions,
         )
+    if labels := _voted(model):
+        graph.settle_ties(converted, labels)
     return graph.finish(converted, [spec.name for spec in signature.outputs])
+
+
+def _voted(model: Any) -> list[Any]:
+    """The labels of a classifier whose trees vote, as ONNX has them; empty for other models."""
+    last = model.steps[-1][1] if hasattr(model, "steps") else model
+    if type(last).__name__ not in ("RandomForestClassifier", "ExtraTreesClassifier", "BaggingClassifier"):
+        return []
+    labels = [label.item() if hasattr(label, "item") else label for label in classes(last)]
+    if all(isinstance(label, str) for label in labels):
+        return labels
+    return [int(label) for label in labels] if all(isinstance(label, int) for label in labels) else []

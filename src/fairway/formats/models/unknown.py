@@ -1,25 +1,61 @@
-"""Settles at registration what a served model does with a category that it was not trained on.
+"""Settles at registration what a served model does with a value that it was not trained on, and with a missing one.
 
-It asks the model: a copy of a sample row with such a value is predicted in each column of categories. Knows the
-interface of estimators and no framework.
+It asks the model: copies of sample rows with such a value are predicted, in each column of categories, of text, and of
+numbers where the model encodes numbers. Knows the interface of estimators and no framework.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from fairway.formats.frameworks import load
+from fairway.formats.models import encoders
 from fairway.formats.models.adapters import adapter_of
 from fairway.formats.models.predictor import NativePredictor
 from fairway.formats.models.samples import Arrays
 from fairway.spec.model import Feature, Signature
 
-Probe = tuple[Arrays, Arrays]
-"""Inputs of one row, and the outputs of the model for them."""
+Probe = tuple[Arrays, Arrays | None]
+"""Inputs of some rows, and the outputs of the model for them; None where the model fails on them."""
+
+_ROWS = 8
+"""Rows that are asked about: one alone may get the right answer by chance."""
+
+_MOST = 256
+"""Columns that are asked about at most."""
 
 
 def probe(model: Any, signature: Signature, inputs: Arrays) -> tuple[Signature, list[Probe]]:
-    """The signature with `unknown` settled for every feature of categories, and the rows with the model's answers."""
+    """The signature with `unknown` settled for every column that needs it, and the rows with the model's answers."""
+    signature, probes = _of_categories(model, signature, inputs)
+    refused: list[Feature] = []
+    trained = encoders.trained_on(model, signature.columns) if signature.layout == "columns" else {}
+    predictor = NativePredictor(model, signature)
+    for name, is_text, asked in _strange_rows(model, signature, inputs):
+        try:
+            answer = predictor.predict(asked)
+        except Exception:
+            known = trained.get(name, ())
+            if known and _takes(predictor, inputs, name, known):
+                refused.append(_feature(signature, name, known))
+            else:
+                probes.append((asked, None))
+            continue
+        if is_text:
+            probes.append((asked, answer))
+    for asked in _rows_without(signature, inputs):
+        try:
+            probes.append((asked, predictor.predict(asked)))
+        except Exception:
+            probes.append((asked, None))
+    replaced = {feature.name for feature in refused}
+    others = [feature for feature in signature.features if feature.name not in replaced]
+    return msgspec.structs.replace(signature, features=(*others, *refused)), probes
+
+
+def _of_categories(model: Any, signature: Signature, inputs: Arrays) -> tuple[Signature, list[Probe]]:
+    """The same for the columns of categories alone."""
     probes: list[Probe] = []
     if not any(feature.kind == "category" for feature in signature.features):
         return signature, probes
@@ -42,6 +78,82 @@ def probe(model: Any, signature: Signature, inputs: Arrays) -> tuple[Signature, 
     return msgspec.structs.replace(signature, features=tuple(settled)), probes
 
 
+def _strange_rows(model: Any, signature: Signature, inputs: Arrays) -> Iterator[tuple[str, bool, Arrays]]:
+    """Rows for each plain column with a value that the sample does not have: name, whether it is text, and the rows.
+
+    Numbers are only strange to a model that encodes them.
+    """
+    settled = {feature.name for feature in signature.features if feature.kind}
+    encodes = encoders.refuses_unknown(model)
+    rows = {name: array[:_ROWS] for name, array in inputs.items()}
+    asked = 0
+    for spec in signature.inputs:
+        array = inputs[spec.name]
+        is_text = array.dtype.kind == "O"
+        if spec.name in settled or not (is_text or (encodes and array.dtype.kind in "iuf")):
+            continue
+        width = 1 if array.ndim == 1 else array.shape[1] if array.ndim == 2 else 0
+        for place in range(min(width, _MOST - asked)):
+            column = array if array.ndim == 1 else array[:, place]
+            changed = rows[spec.name].copy()
+            changed[... if array.ndim == 1 else (slice(None), place)] = _unlike(column)
+            asked += 1
+            yield spec.name, is_text, {**rows, spec.name: changed}
+
+
+def _rows_without(signature: Signature, inputs: Arrays) -> Iterator[Arrays]:
+    """Rows without a value in each column that may lack it, and in all such columns at once."""
+    rows = {name: array[:_ROWS] for name, array in inputs.items()}
+    without = {name: array.copy() for name, array in rows.items()}
+    names = [feature.name for feature in signature.features if feature.nullable][:_MOST]
+    for name in names:
+        inside = signature.layout == "tensor" and name in signature.columns
+        held = signature.inputs[0].name if inside else name
+        place: Any = (slice(None), signature.columns.index(name)) if inside else ...
+        if held not in rows or rows[held].dtype.kind not in "Of":
+            continue
+        missing = None if rows[held].dtype.kind == "O" else float("nan")
+        changed = rows[held].copy()
+        changed[place] = without[held][place] = missing
+        yield {**rows, held: changed}
+    if len(names) > 1:
+        yield without
+
+
+def _unlike(column: Any) -> Any:
+    """A value that the column does not hold."""
+    np = load("numpy")
+    cells = set(column.tolist())
+    if column.dtype.kind == "O":
+        value = "unknown"
+        while value in cells:
+            value += "_"
+        return value
+    if column.dtype.kind == "f":
+        return float(np.nanmax(np.abs(column), initial=0.0)) + 1000.5
+    limits = np.iinfo(column.dtype)
+    start = min(int(limits.max), max(map(int, cells)) + 1000)
+    return next(value for value in range(start, int(limits.min) - 1, -1) if value not in cells)
+
+
+def _takes(predictor: NativePredictor, inputs: Arrays, name: str, known: tuple[Any, ...]) -> bool:
+    """Whether the model predicts each of these values in this column."""
+    np = load("numpy")
+    many = np.zeros(len(known), dtype=int)
+    column = np.empty(len(known), dtype=inputs[name].dtype)
+    try:
+        column[:] = known
+        predictor.predict({**{other: array[many] for other, array in inputs.items()}, name: column})
+    except Exception:
+        return False
+    return True
+
+
+def _feature(signature: Signature, name: str, known: tuple[Any, ...]) -> Feature:
+    found = next((feature for feature in signature.features if feature.name == name), Feature(name=name))
+    return msgspec.structs.replace(found, categories=known, unknown="refused")
+
+
 def _judges(model: Any) -> bool:
     """Whether all parts of the model are scikit-learn's own, which look at values and never at codes of categories."""
     parts: tuple[Any, ...] = (
@@ -56,10 +168,10 @@ def _judges(model: Any) -> bool:
 
 
 def _asked(feature: Feature, inputs: Arrays) -> Arrays | None:
-    """The first row with a value in this column that is no category; None where the type has no such value."""
+    """Rows with a value in this column that is no category; None where the type has no such value."""
     np = load("numpy")
-    row = {name: array[:1] for name, array in inputs.items()}
-    dtype, known = row[feature.name].dtype, feature.categories
+    rows = {name: array[:_ROWS] for name, array in inputs.items()}
+    dtype, known = rows[feature.name].dtype, feature.categories
     value: Any
     if dtype.kind == "O":
         value = "unknown"
@@ -71,4 +183,4 @@ def _asked(feature: Feature, inputs: Arrays) -> Arrays | None:
             return None
     else:
         return None
-    return {**row, feature.name: np.array([value], dtype=dtype)}
+    return {**rows, feature.name: np.array([value] * len(rows[feature.name]), dtype=dtype)}

@@ -13,7 +13,8 @@ import pytest
 import xgboost
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
@@ -450,3 +451,67 @@ def test_what_a_late_row_shows_decides_how_a_column_is_read() -> None:
     assert {spec.name: spec.datatype for spec in signature.inputs}["b"] == "FP64"
     with pytest.raises(UsageError, match="column 'b' holds values of type"):
         package_model(model, frame(pd.Series([1] * 40 + ["x"] * 20, dtype=object)))
+
+
+def over_city(encoder: Any) -> Any:
+    return make_pipeline(
+        ColumnTransformer([("words", encoder, ["b"])], remainder="passthrough"), LogisticRegression()
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoder", "values", "strange"),
+    [
+        (OrdinalEncoder(), np.array(CITIES, dtype=object)[PLACE], "Oslo"),
+        (OneHotEncoder(), np.array(CITIES, dtype=object)[PLACE], "Oslo"),
+        (OrdinalEncoder(), np.array(SIZES)[PLACE], 40),
+        (OneHotEncoder(), np.array(SIZES)[PLACE], 40),
+        (make_pipeline(SimpleImputer(strategy="most_frequent"), OrdinalEncoder()), np.array(CITIES, dtype=object)[PLACE],
+         "Oslo"),
+    ],
+    ids=["text in order", "text as columns", "numbers in order", "numbers as columns", "behind an imputer"],
+)  # fmt: skip
+def test_a_plain_value_that_an_encoder_refuses_is_refused_by_name_in_every_form(
+    encoder: Any, values: Any, strange: Any
+) -> None:
+    table = frame(values)
+    package = package_model(over_city(encoder).fit(table, TARGET), table)
+    with pytest.raises(UsageError, match="row 0: field 'b' must be one of"):
+        rows_to_inputs(package.signature, [{"a": 0.5, "b": strange}])
+    assert rows_to_inputs(package.signature, [{"a": 0.5, "b": values.tolist()[0]}])["b"][0] == values[0]
+
+
+def test_a_compiled_form_that_answers_where_the_model_refuses_is_dropped() -> None:
+    data = np.column_stack([NUMBER > 0, np.array(SIZES)[PLACE]]).astype(float)
+    package = package_model(make_pipeline(OrdinalEncoder(), LogisticRegression()).fit(data, TARGET), data)
+    assert package.compiled is None
+    assert "answers for a value that the model was not trained on" in package.note
+
+
+def test_values_that_a_part_changes_before_they_are_encoded_are_left_to_the_model() -> None:
+    table = frame(np.array(["rome", "oslo", "bern"], dtype=object)[PLACE])
+    lower = FunctionTransformer(lambda part: part.apply(lambda column: column.str.lower()))
+    model = over_city(make_pipeline(lower, OrdinalEncoder())).fit(table, TARGET)
+    signature = package_model(model, table).signature
+    inputs = rows_to_inputs(signature, [{"a": 0.5, "b": "ROME"}])
+    assert NativePredictor(model, signature).predict(inputs)["prediction"].shape == (1,)
+
+
+def test_a_compiled_form_that_answers_another_way_where_a_late_value_is_missing_is_dropped() -> None:
+    random = np.random.default_rng(0)
+    columns = {
+        "a": random.normal(size=80),
+        "b": random.choice(["x", "y", "z"], 80).astype(object),
+        "c": random.integers(1, 5, 80).astype(float),
+    }
+    table = pd.DataFrame(columns)
+    target = ((table.b == "x") ^ (table.a > 0)).astype(int)
+    table.loc[60:, "b"] = None
+    table.loc[65:, "c"] = np.nan
+    words = ColumnTransformer(
+        [("words", OneHotEncoder(handle_unknown="ignore"), ["b"])], remainder=SimpleImputer()
+    )
+    model = make_pipeline(words, RandomForestClassifier(9, random_state=0)).fit(table, target)
+    package = package_model(model, table)
+    assert package.compiled is None
+    assert "differs" in package.note

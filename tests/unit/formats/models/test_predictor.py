@@ -213,3 +213,17 @@ def test_a_model_fitted_with_names_is_served_with_names(make: Any) -> None:
         warnings.simplefilter("error")
         got = predictor.predict({"input": DATA[:3]})
         assert (got["prediction"] == model.predict(frame)[:3]).all()
+
+
+@pytest.mark.parametrize("labels", [(0, 1), ("no", "yes"), (False, True)], ids=["numbers", "texts", "truth"])
+def test_trees_that_are_of_two_minds_give_the_same_label_compiled(labels: tuple[object, object]) -> None:
+    random = np.random.default_rng(0)
+    data = random.normal(size=(400, 4))
+    target = np.array(labels)[(data[:, 0] + random.normal(size=400) > 0).astype(int)]
+    model = RandomForestClassifier(20, random_state=0).fit(data, target)
+    votes = model.predict_proba(many := random.normal(size=(2000, 4)))
+    assert (votes[:, 0] == 0.5).sum() > 20
+    package = package_model(model, data)
+    assert package.compiled is not None
+    compiled = OnnxPredictor(package.compiled, package.signature).predict({"input": many})
+    assert compiled["prediction"].tolist() == model.predict(many).tolist()

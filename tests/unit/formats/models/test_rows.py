@@ -84,6 +84,8 @@ def test_arrays_of_any_shape() -> None:
         (MIXED, [{**ROW, "age": 1.5}], "row 0: field 'age' needs a whole number (INT64), not 1.5"),
         (MIXED, [{**ROW, "age": True}], "row 0: field 'age' needs a whole number (INT64), not True"),
         (MIXED, [{**ROW, "age": 2**63}], "row 0: field 'age' is out of the range of INT64"),
+        (MIXED, [ROW, {**ROW, "wage": 1e39}], "row 1: field 'wage' is out of the range of FP32"),
+        (IMAGE, [[[1, 2], [3, -1e39]]], "row 0: holds a number that is out of the range of FP32"),
         (MIXED, [ROW, {**ROW, "city": 3}], "row 1: field 'city' needs text (BYTES), not 3"),
         (MIXED, [{**ROW, "city": None}], "row 0: field 'city' needs text (BYTES), not null"),
         (MIXED, [{**ROW, "member": 1}], "row 0: field 'member' needs true or false (BOOL), not 1"),
