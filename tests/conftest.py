@@ -35,8 +35,12 @@ _RUNTIME = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the runs of these tests share the machine among themselves only, and each worker's with nobody's."""
+    """Let the runs of these tests share the machine among themselves only, and each worker's with nobody's.
+
+    The key of their stores is one, whatever home a test gives to the commands that it starts.
+    """
     config.stash[_RUNTIME] = os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="fairway-tests-")
+    os.environ["XDG_STATE_HOME"] = os.path.join(config.stash[_RUNTIME], "state")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -210,8 +210,12 @@ class WriteConnection:
         if self._connection is not None:
             return self._connection
         _refuse_links(self._path)
-        # SQLite gives the files beside the database the mode that the database has.
-        os.close(confined.open_file(str(self._path), os.O_RDWR | os.O_CREAT))
+        if not self._path.exists():
+            # SQLite gives the files beside the database the mode that the database has. A database that is there is
+            # never opened past SQLite: to close it would drop the locks of every connection that this process has, and
+            # the next process would take the log for nobody's and remove it.
+            with suppress(FileExistsError):
+                os.close(confined.open_file(str(self._path), os.O_RDWR | os.O_CREAT | os.O_EXCL))
         connection = sqlite3.connect(
             self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
         )
