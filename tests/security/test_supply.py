@@ -165,7 +165,7 @@ def test_an_install_without_network_takes_what_has_the_hash_of_the_lock_and_noth
     wrong = ("0" if digest[0] != "0" else "1") + digest[1:]
     for given, works in ((f" --hash=sha256:{digest}", True), (f" --hash=sha256:{wrong}", False), ("", False)):
         lock = tmp_path / "lock.txt"
-        lock.write_text(f"fairway=={fairway.__version__}{given}\n")
+        lock.write_text(f"fairway-ml=={fairway.__version__}{given}\n")
         target = tmp_path / ("good" if works else "bad")
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index",
                    "--no-deps", "--find-links", str(made.parent), "--require-hashes", "--target", str(target), "-r",

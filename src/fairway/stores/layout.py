@@ -193,7 +193,7 @@ class Layout:
 def newer(what: str) -> StorageError:
     """The error for something whose format this version does not know."""
     return StorageError(
-        f"{what} was made by a newer Fairway", hint="install that version: `pip install --upgrade fairway`"
+        f"{what} was made by a newer Fairway", hint="install that version: `pip install --upgrade fairway-ml`"
     )
 
 

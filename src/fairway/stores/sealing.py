@@ -74,6 +74,8 @@ def why_foreign(connection: sqlite3.Connection | None, layout: Layout) -> str:
         found = connection.execute("SELECT seq, file, mark FROM seal").fetchone()
     except sqlite3.OperationalError:
         found = None
+    if found is None and seal.record.adopted and _is_earlier(connection, layout):
+        return ""  # it was taken over, and nothing was written since
     if found is None:
         return "has a log without your seal"
     seq, file, mark = found
