@@ -291,7 +291,7 @@ def test_down_ends_all_and_up_brings_it_back_on_the_same_port(project: Project) 
     project.fairway("up")
     eventually(lambda: project.json("endpoints")[0]["ready"] == 2)
     assert infer(connect(port_of(url))) == "2"
-    assert project.fairway("undeploy", "churn").stderr == "churn is taken away\n"
+    assert project.fairway("undeploy", "churn").stderr == "churn is removed\n"
     assert project.json("endpoints") == []
     assert project.workers() == []
 

@@ -145,5 +145,5 @@ def test_the_token_is_in_the_environment_of_no_host_and_no_step(project: Project
     done = project.fairway("run", "project.py")
     said = done.stdout + done.stderr + project.fairway("logs").stdout
     assert "imported with FAIRWAY_HOST\n" in said
-    assert "has FAIRWAY_HOST\n" in said
+    assert "has FAIRWAY_HOST FAIRWAY_LEASE\n" in said
     assert "FAIRWAY_TOKEN" not in said

@@ -132,7 +132,7 @@ def run_command(
 @click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
 @click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
 def resume_command(run: str | None, file: Path | None, explain: bool, quiet: bool, as_json: bool) -> int:
-    """Go on with RUN, or the newest one, where it stopped; steps that are done do not run again.
+    """Resume RUN, or the newest one, where it stopped; steps that are done do not run again.
 
     \b
     Example:
@@ -277,7 +277,7 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
         )
         tell(f"error: {where}{failure.message}")
         resume = from_here(f"fairway resume {name}", stores.root)
-        tell(f"hint: {failure.hint or f'mend it, then `{resume}`'}")
+        tell(f"hint: {failure.hint or f'fix it, then `{resume}`'}")
     tell(f"Failed after {spent}. Its record: {from_here(f'fairway show {name}', stores.root)}")
 
 

@@ -111,7 +111,7 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
 @click.argument("endpoint", cls=Argument, completes="endpoint")
 @_JSON
 def undeploy_command(endpoint: str, as_json: bool) -> int:
-    """Take ENDPOINT away after it finished what is in flight.
+    """Remove ENDPOINT after it finished what is in flight.
 
     \b
     Example:
@@ -124,7 +124,7 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     if as_json:
         show_json({"undeployed": endpoint})
     else:
-        tell(f"{endpoint} is taken away")
+        tell(f"{endpoint} is removed")
     return EXIT_DONE
 
 

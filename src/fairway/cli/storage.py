@@ -110,7 +110,7 @@ def _said(as_json: bool, data: dict[str, str], story: str) -> None:
 
 
 @click.command("doctor")
-@click.option("--rebuild", is_flag=True, help="Make the state tables anew from the event log.")
+@click.option("--rebuild", is_flag=True, help="Rebuild the state tables from the event log.")
 @click.option("--content", is_flag=True, help="Read every artifact and compare it with its digest.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def doctor_command(rebuild: bool, content: bool, as_json: bool) -> int:

@@ -101,7 +101,7 @@ def modes(root: Path, *, own: bool) -> Check:
         count = trusting.mend(str(root))
         return Check(
             "modes",
-            f"mended: others are kept out of {count} files and folders" if count else "only you can read it",
+            f"fixed: others are kept out of {count} files and folders" if count else "only you can read it",
         )
     first = next(trusting.open_to_others(str(root)), "")
     return Check("modes", f"others can read {first}" if first else "only you can read it")

@@ -114,6 +114,6 @@ def _not_imported(error: BaseException, path: str) -> Failure:
     return Failure(
         reason=Reason.USER,
         message=f"{path} could not be imported: {tracebacks.said(error)}",
-        hint="mend the line shown and run again",
+        hint="fix the line shown and run again",
         details=tracebacks.folded(error),
     )

@@ -16,6 +16,9 @@ from collections.abc import Callable
 from fairway.author import redaction
 from fairway.spec.wire import Revealed, Splitter, frame, revealed
 
+NAME = "fairway-output"
+"""The process is seen under this name where processes are listed; Linux has room for 15 letters."""
+
 _READ = 1 << 16
 
 
@@ -49,6 +52,8 @@ def _become_reader(output: int, line: socket.socket) -> None:
         os.setsid()
         if os.fork():
             return
+        with contextlib.suppress(OSError), open("/proc/self/comm", "w") as name:
+            name.write(NAME)  # its command line is the worker's
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         kept = sorted({1, output, line.fileno()})

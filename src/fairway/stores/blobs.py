@@ -346,7 +346,7 @@ class FileArtifacts:
         except FileNotFoundError:
             raise NotFound(
                 f"artifact {digest[:12]} is not in the store {self._layout.root}",
-                hint="run the pipeline again to make it anew",
+                hint="run the pipeline again to make it again",
             ) from None
         return path
 
@@ -399,7 +399,7 @@ def corrupt(digest: str, why: str) -> CorruptArtifact:
     """The error for content that is not what its digest says."""
     return CorruptArtifact(
         f"artifact {digest} is damaged: {why}",
-        hint="run the pipeline again to make it anew, and look for other damage with `fairway doctor`",
+        hint="run the pipeline again to make it again, and look for other damage with `fairway doctor`",
     )
 
 

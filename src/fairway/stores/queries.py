@@ -262,6 +262,6 @@ def _body(data: bytes, kind: type[_Kind]) -> _Kind:
     if not isinstance(found, kind):
         raise StorageError(
             "the tables of the database do not match its log",
-            hint="make them anew with `fairway doctor --rebuild`",
+            hint="rebuild them with `fairway doctor --rebuild`",
         )
     return found

@@ -162,7 +162,7 @@ def foreign(layout: Layout, why: str) -> ForeignStore:
     """The error for a store that may only be looked at."""
     return ForeignStore(
         f"the store {layout.root} is not yours to use: it {why}",
-        hint="`fairway doctor --rebuild` makes them anew"
+        hint="`fairway doctor --rebuild` rebuilds them"
         if why == _TABLES
         else "`fairway trust` shows what is in it and makes it yours",
     )

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from places import Place, kill, wait_for
 
-from fairway.stores.logs import MAX_LINE, FileLogs, plain
+from fairway.spec.text import plain
+from fairway.stores.logs import MAX_LINE, FileLogs
 
 TEXT = """
 @fw.task

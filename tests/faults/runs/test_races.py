@@ -256,6 +256,7 @@ if [ "$1" = venv ]; then
     mkdir "$last" || exit 1
     sleep 0.02
     mkdir "$last/bin" || exit 1
+    touch "$last/pyvenv.cfg"
 fi
 """
 

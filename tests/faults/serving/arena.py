@@ -17,6 +17,7 @@ import msgspec
 
 from fairway.local import platforms
 from fairway.remote import RemotePlatform
+from fairway.server.output import NAME
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 
 MODELS = """
@@ -266,16 +267,17 @@ class Load:
 
 
 def processes(*words: bytes) -> list[int]:
-    """Living processes with all these words in their command line."""
+    """Living processes with all these words in their command line, but for those that pass output on."""
     found: list[int] = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 command = (entry / "cmdline").read_bytes()
+                own = (entry / "comm").read_text().strip()
                 state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             except (OSError, IndexError):
                 continue
-            if state != "Z" and all(word in command for word in words):
+            if state != "Z" and own != NAME and all(word in command for word in words):
                 found.append(int(entry.name))
     return sorted(found)
 
