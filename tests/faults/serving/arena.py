@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from fairway.local import platforms
+from fairway.local import listening, platforms
+from fairway.local.workers import control_name
 from fairway.remote import RemotePlatform
 from fairway.server.output import NAME
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
@@ -135,7 +136,7 @@ class Arena:
         """What a worker says of itself on its control socket."""
         specs = list((self.root / "endpoints").glob("*/r*/w*.json"))
         path = next(path for path in specs if path.with_suffix(".pid").read_text() == str(pid))
-        control = msgspec.json.decode(path.read_bytes())["control"]
+        control = str(listening.sockets_folder(self.root) / control_name(path))
 
         async def ask() -> bytes:
             reader, writer = await asyncio.open_unix_connection(control)
