@@ -99,11 +99,6 @@ class Request:
             raise self._too_large()
         return await self._unpacked(body, cast("bytes", encoding)) if packed else body
 
-    async def left(self) -> None:
-        """Return when the client has left."""
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-
     def release(self) -> None:
         """Count its body no longer: it was answered."""
         if self._held is not None:

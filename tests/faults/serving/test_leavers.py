@@ -22,13 +22,9 @@ async def patient(x: float) -> float:
 KEEPS = """
 import sys
 if "fairway.server" in sys.orig_argv:
-    import asyncio
-    from fairway.server.requests import Request
+    from fairway.server.protocol import BoundedProtocol
 
-    async def left(self):
-        await asyncio.sleep(3600)
-
-    Request.left = left
+    BoundedProtocol._when_left = lambda self, call, *arguments: None
 """
 TOGETHER = 200
 FREED = 1.0
