@@ -90,7 +90,7 @@ def test_items_are_written_and_the_place_is_given_back_once(make: Any) -> None:
     "error",
     [ValueError("inside"), SystemExit(1), KeyboardInterrupt(), object(), Odd("inside"), GeneratorExit("inside"),
      StopIteration("inside"), StopAsyncIteration("inside"), EOFError(), asyncio.CancelledError()],
-    ids=repr,
+    ids=lambda error: type(error).__name__,
 )  # fmt: skip
 def test_what_fails_in_the_middle_is_said_without_its_text_and_cut(make: Any, error: Any) -> None:
     line, status, released = asyncio.run(answered(make(1, error)))
