@@ -41,7 +41,7 @@ class Ground:
             lambda endpoint, port, taken: port or next(ports),
         )
         self.platform: Platform = self.engine
-        artifact = Artifact(format="json", digest="0" * 64, size=2, inline=b"{}")
+        artifact = Artifact(format="onnx", digest="0" * 64, size=2, inline=b"{}")
         for _ in range(2):
             self.stores.metadata.register(
                 Candidate(name="churn", artifact=artifact), Lineage(run="", step=""), lambda rival: None, ()

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from projects import wait_for
 
 FILE = '''
 import asyncio
@@ -214,10 +215,13 @@ def test_an_exception_ends_its_request_alone_and_tells_nothing_of_the_inside(ser
     assert status == 500
     assert set(answer) == {"error", "id"}
     assert "secret" not in str(answer)
-    logs = [
-        path.read_text() for path in (server.folder / ".fairway" / "endpoints" / "judge").glob("r1/*.log")
-    ]
-    assert any(answer["id"] in text and "secret detail of the inside" in text for text in logs)
+    logs = server.folder / ".fairway" / "endpoints" / "judge"
+
+    def told() -> bool:
+        texts = [path.read_text() for path in logs.glob("r1/*.log")]
+        return any(answer["id"] in text and "secret detail of the inside" in text for text in texts)
+
+    assert wait_for(told)
     assert server.ask("judge", {"name": "Ada", "age": 1})[0] == 200
 
 
@@ -240,8 +244,14 @@ def test_an_exception_of_any_kind_ends_its_request_and_not_its_worker(server: Se
         assert (status, set(answer)) == (500, {"error", "id"}), how
         ids[how] = answer["id"]
     assert server.ask(name, "stay") == before
-    logs = (server.folder / ".fairway" / "endpoints" / name).glob("r1/*.log")
-    written = "".join(path.read_text() for path in logs)
+    logs = server.folder / ".fairway" / "endpoints" / name
+
+    def log() -> str:
+        return "".join(path.read_text() for path in logs.glob("r1/*.log"))
+
+    assert wait_for(lambda: all(number in log() for number in ids.values()))
+    assert wait_for(lambda: told[list(told)[-1]] in log().partition(list(ids.values())[-1])[2])
+    written = log()
     assert len(written) < 10**6
     for how, expected in told.items():
         own = written.partition(ids[how])[2].partition("\nerror ")[0]

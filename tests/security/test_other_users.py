@@ -51,7 +51,7 @@ def test_doctor_mends_modes(project: Project) -> None:
     root = project.folder / ".fairway"
     (root / "fairway.db").chmod(0o644)
     (root / "runs").chmod(0o755)
-    assert "mended" in project.fairway("doctor").stdout
+    assert "fixed: others are kept out" in project.fairway("doctor").stdout
     assert readable(root) == []
     assert "only you can read it" in project.fairway("doctor").stdout
 
