@@ -106,6 +106,16 @@ class Redactor:
                     break
         return max(held, secret_shapes.unfinished(data))
 
+    def outside(self, data: bytes, cut: int) -> int:
+        """The place of a cut, moved before the secret that it would fall into: half of one is not recognised."""
+        if self._forms is not None and 0 < cut < len(data):
+            for match in self._forms.finditer(data, max(0, cut - self._longest)):
+                if match.start() >= cut:
+                    break
+                if match.end() > cut:
+                    return match.start()
+        return cut
+
 
 class Stream:
     """Bytes that come in pieces: what may still become a secret is kept back until it is known."""
@@ -119,7 +129,7 @@ class Stream:
         held = redactor.unfinished(whole)
         if held > _LONGEST_OPEN:
             held = _KEPT_OF_OPEN
-        cut = len(whole) - held
+        cut = redactor.outside(whole, len(whole) - held)
         self._kept = whole[cut:]
         return redactor.data(whole[:cut]) if cut else b""
 

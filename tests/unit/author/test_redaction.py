@@ -1,5 +1,6 @@
 """Secrets are taken out of what leaves a process, in every spelling that is known, and nothing else is."""
 
+import json
 import random
 from collections.abc import Iterator
 
@@ -123,3 +124,18 @@ def test_a_parameter_that_would_keep_a_secret_is_refused(name: str, value: objec
     redaction.know("WORD", "open sesame")
     refused = redaction.refusal(name, value)
     assert said in refused if said else refused == ""
+
+
+def test_a_piece_may_end_anywhere_also_where_another_secret_could_begin() -> None:
+    values = {
+        "API_TOKEN": "tok-A1-abcdef99", "DB_PASSWORD": "db pass w0rd+/=", "SERVICE_API_KEY": "key-D4-päßwörd-ünique",
+    }  # fmt: skip
+    lines = [
+        f"{value} {value!r} {json.dumps({name: value})}\n{ {name: value} }\n"
+        for name, value in values.items()
+    ]
+    whole, redactor = "".join(lines).encode(), redaction.Redactor(values)
+    for cut in range(len(whole) + 1):
+        stream = redaction.Stream()
+        seen = stream.feed(whole[:cut], redactor) + stream.feed(whole[cut:], redactor) + stream.end(redactor)
+        assert not any(part in seen for part in (b"D4-p", b"tok-A1", b"w0rd")), cut
