@@ -18,6 +18,8 @@ REFERENCE = Path(__file__).parent / "reference"
 MADE = "<!-- Made by `python docs/generate.py`; do not edit. -->\n\n"
 
 SETTINGS = {
+    "FAIRWAY_FIRST_PORT": "Port of the platform, instead of 7700. Endpoints take free ports above it. "
+    "Give each user of a shared machine, or each job that runs at once, another.",
     "FAIRWAY_HOME": 'Directory of the store, instead of the project\'s own (see Concepts, "store").',
     "FAIRWAY_TOKEN": "Token for the platform's API, instead of the one kept in the store.",
     "FAIRWAY_HOST": "Set by Fairway for a host and all that descends from it, to find orphans and end chains. Do not set it.",

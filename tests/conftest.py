@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -33,19 +34,57 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 _RUNTIME = pytest.StashKey[str]()
 
+_PORTS = 500
+_FIRST_PLATFORM_PORT = 10_000
+_FIRST_FREE_PORT = 20_000
+"""Both below the ports that a system gives to whoever asks for any."""
+
+
+def _worker() -> int:
+    """Number of this worker of the test runner, small enough to find its ports by it."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 20
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let the runs of these tests share the machine among themselves only, and each worker's with nobody's.
 
-    The key of their stores is one, whatever home a test gives to the commands that it starts.
+    The key of their stores is one, whatever home a test gives to the commands that it starts. No setting of whoever runs
+    the tests reaches them.
     """
+    for name in [name for name in os.environ if name.startswith("FAIRWAY_")]:
+        del os.environ[name]
     config.stash[_RUNTIME] = os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="fairway-tests-")
     os.environ["XDG_STATE_HOME"] = os.path.join(config.stash[_RUNTIME], "state")
+    # An endpoint that ends and comes back finds its port again: no other worker's tests take it meanwhile.
+    os.environ["FAIRWAY_FIRST_PORT"] = str(_FIRST_PLATFORM_PORT + _worker() * _PORTS)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Clear away what was kept for the time of the tests."""
     shutil.rmtree(config.stash[_RUNTIME], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Gives TCP ports on loopback that nobody listens on, never one twice, and none that another worker's tests are given.
+
+    An endpoint that is removed loses its port to whoever asks next: a test that wants a port back names one of these.
+    """
+    first = _FIRST_FREE_PORT + _worker() * _PORTS
+    candidates = iter(range(first, first + _PORTS))
+
+    def give() -> int:
+        for port in candidates:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError:
+                    continue
+            return port
+        raise RuntimeError("no port is left for the tests of this worker")
+
+    return give
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Puts the parts together for a target: the one place that names adapters, and with `headstart` the reader of FAIRWAY_ variables.
 
-FAIRWAY_HOME   directory of the store, instead of the project's own
-FAIRWAY_TOKEN  token for the platform, instead of the one in the store
+FAIRWAY_HOME        directory of the store, instead of the project's own
+FAIRWAY_TOKEN       token for the platform, instead of the one in the store
+FAIRWAY_FIRST_PORT  port of the platform, instead of 7700; endpoints take free ones above it
 """
 
 import os
@@ -14,6 +15,7 @@ from fairway.headstart import launch_host, store_place
 from fairway.local import descent
 from fairway.local.launching import HostSetup
 from fairway.spec.errors import FairwayError, Interrupted, NotFound, UsageError
+from fairway.spec.quantities import whole_number
 
 if TYPE_CHECKING:
     from fairway.author.endpoint import Endpoint
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
     from fairway.spec.project import ProjectSpec
     from fairway.spec.run import RunRequest, RunSpec, RunStatus
     from fairway.stores import FileArtifacts, FileLogs, FileResults, SqliteMetadata
+
+
+_FIRST_PORT = 7700
+_LAST_FIRST_PORT = 65_000
 
 
 class SystemClock:
@@ -61,6 +67,18 @@ def store_root(file: str = "", module: str = "") -> Path:
 def is_named() -> bool:
     """Whether the person named the store, which then belongs to no project folder."""
     return bool(os.environ.get("FAIRWAY_HOME"))
+
+
+def first_port() -> int:
+    """Port of a platform; its endpoints take free ports above it. Raises UsageError."""
+    text = os.environ.get("FAIRWAY_FIRST_PORT", "") or str(_FIRST_PORT)
+    port = whole_number(text, _LAST_FIRST_PORT)
+    if not port:
+        raise UsageError(
+            f"FAIRWAY_FIRST_PORT is a port from 1 to {_LAST_FIRST_PORT}, not {text[:40]!r}",
+            hint="`unset FAIRWAY_FIRST_PORT` for the usual ones, from 7700",
+        )
+    return port
 
 
 class LocalStores:
@@ -434,7 +452,7 @@ def endpoint_engine(stores: LocalStores) -> "tuple[EndpointEngine, LocalDeployer
     from fairway.engine.endpoints import EndpointEngine
     from fairway.local.deployer import LocalDeployer
 
-    deployer = LocalDeployer(stores.root, stores.artifacts.open)
+    deployer = LocalDeployer(stores.root, stores.artifacts.open, first_port() + 1)
     engine = EndpointEngine(stores.metadata, deployer, stores.artifacts, SystemClock(), deployer.claim)
     deployer.changed = engine.wake
     return engine, deployer
@@ -462,6 +480,7 @@ def platform(root: Path, note: Callable[[str], None] = lambda text: None) -> "Re
 
     record = platforms.running(root)
     if record is None:
+        first_port()  # a setting that is wrong is refused here: the process would only tell its log
         LocalStores(root).prepare()
         record = platforms.start(root)
         note(f"platform started at {record.url}; `fairway down` stops it")

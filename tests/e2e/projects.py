@@ -16,7 +16,7 @@ class Project:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("FAIRWAY_")}
+        kept = dict(os.environ)
         self.environment = {**kept, "HOME": str(folder / "home"), "CI": "1"}
 
     def write(self, text: str, name: str = "project.py") -> None:

@@ -115,7 +115,7 @@ class Elsewhere:
     def __init__(self, folder: Path, store: Path) -> None:
         folder.mkdir()
         self._folder = folder
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("FAIRWAY_")}
+        kept = dict(os.environ)
         self._environment = {**kept, "FAIRWAY_HOME": str(store), "HOME": str(folder)}
 
     def fairway(self, *words: str) -> str:

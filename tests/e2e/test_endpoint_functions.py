@@ -107,7 +107,7 @@ class Server:
         self.urls = {status["name"]: status["url"] for status in self.endpoints()}
 
     def fairway(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRWAY_")}
+        environment = dict(os.environ)
         environment["FAIRWAY_HOME"] = str(self.folder / ".fairway")
         done = subprocess.run(
             [sys.executable, "-m", "fairway", *words],

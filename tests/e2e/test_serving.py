@@ -63,7 +63,7 @@ class Project:
         self.root = folder / ".fairway"
 
     def fairway(self, *words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRWAY_")}
+        environment = dict(os.environ)
         environment["FAIRWAY_HOME"] = str(self.root)
         done = subprocess.run(
             [sys.executable, "-m", "fairway", *words],
@@ -369,9 +369,9 @@ def test_wrong_words_are_said_before_anything_starts(project: Project) -> None:
     assert project.platform() == []
 
 
-def test_a_port_in_use_is_said(project: Project) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+def test_a_port_in_use_is_said(project: Project, free_port: Callable[[], int]) -> None:
+    port = str(free_port())
+    with socket.create_server(("127.0.0.1", int(port))):
         refused = project.fairway("deploy", "churn", "--port", port, code=2)
     assert f"port {port} is in use" in refused.stderr
     assert "--port" in refused.stderr.splitlines()[-1]
@@ -380,14 +380,26 @@ def test_a_port_in_use_is_said(project: Project) -> None:
     assert answer["status"]["port"] == int(port)
 
 
-def test_an_endpoint_keeps_its_port_or_moves_when_asked(project: Project) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+def test_a_setting_says_where_ports_begin(
+    project: Project, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = free_port()
+    monkeypatch.setenv("FAIRWAY_FIRST_PORT", "none")
+    assert "FAIRWAY_FIRST_PORT" in project.fairway("up", code=2).stderr
+    monkeypatch.setenv("FAIRWAY_FIRST_PORT", str(first))
+    assert f":{first}" in project.fairway("up").stderr
+    assert first < project.json("deploy", "churn")["status"]["port"] < first + 100
+
+
+def test_an_endpoint_keeps_its_port_or_moves_when_asked(
+    project: Project, free_port: Callable[[], int]
+) -> None:
+    port = free_port()
     assert project.json("deploy", "churn", "--port", str(port))["status"]["port"] == port
     kept = project.json("deploy", "churn:1", "--port", str(port))
     assert (kept["status"]["port"], kept["replaced"]) == (port, 1)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        other = taken.getsockname()[1]
+    other = free_port()
+    with socket.create_server(("127.0.0.1", other)):
         assert "in use" in project.fairway("deploy", "churn", "--port", str(other), code=2).stderr
         assert infer(connect(port)) == "1"
     moved = project.json("deploy", "churn:2", "--port", str(other))
@@ -409,11 +421,12 @@ def test_an_endpoint_keeps_its_port_or_moves_when_asked(project: Project) -> Non
     )
 
 
-def test_a_deployment_that_fails_moves_nothing_and_keeps_no_port(project: Project) -> None:
+def test_a_deployment_that_fails_moves_nothing_and_keeps_no_port(
+    project: Project, free_port: Callable[[], int]
+) -> None:
     port = project.json("deploy", "churn")["status"]["port"]
     register_bad(project.root)
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        other = taken.getsockname()[1]
+    other = free_port()
     assert "reproduced" in project.fairway("deploy", "churn", "--port", str(other), code=1).stderr
     assert (
         "reproduced"

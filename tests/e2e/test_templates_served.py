@@ -13,7 +13,7 @@ pytest.importorskip("sklearn")
 
 
 def fairway(folder: Path, *words: str) -> str:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRWAY_")}
+    environment = dict(os.environ)
     environment["FAIRWAY_HOME"] = str(folder / ".fairway")
     done = subprocess.run(
         [sys.executable, "-m", "fairway", *words],

@@ -30,7 +30,6 @@ from fairway.server.protocol import BoundedProtocol
 from fairway.spec.errors import FairwayError, UsageError
 
 _HOST = "127.0.0.1"
-_PORT = 7700
 _PORTS = 100
 _CLOSE_SECONDS = 5
 
@@ -47,7 +46,7 @@ class Platform:
 
     async def run(self, lock: PlatformLock, token: str) -> None:
         """Answer until stopped."""
-        listening = _bind()
+        listening = _bind(wiring.first_port())
         port = int(listening.getsockname()[1])
         api = Api(self._stores, self._engine, self.stop)
         entries = api.entries()
@@ -115,15 +114,19 @@ async def _serving(gate: Gate, listening: socket.socket) -> uvicorn.Server:
     return server
 
 
-def _bind() -> socket.socket:
-    """A socket that listens on port 7700, or the next free one below, which no endpoint takes by itself.
+def _bind(first: int) -> socket.socket:
+    """A socket that listens on port `first`, or the next free one below, which no endpoint takes by itself.
 
     It listens at once: until then another could bind the same port, and uvloop does not say which of them came too late.
     """
-    for port in range(_PORT, _PORT - _PORTS, -1):
+    lowest = max(1, first - _PORTS + 1)
+    for port in range(first, lowest - 1, -1):
         with contextlib.suppress(UsageError):
             return bind(port)
-    raise FairwayError(f"no port from {_PORT - _PORTS + 1} to {_PORT} is free on this machine")
+    raise FairwayError(
+        f"no port from {lowest} to {first} is free on this machine",
+        hint="give the platform another: `FAIRWAY_FIRST_PORT=9000 fairway up`",
+    )
 
 
 def main(arguments: list[str]) -> int:

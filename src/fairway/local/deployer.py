@@ -56,11 +56,18 @@ class LocalDeployer:
     Args:
         root: directory of the store.
         open_artifact: gives the folder of an artifact.
+        first_port: the lowest port that an endpoint gets without asking for it.
     """
 
-    def __init__(self, root: Path, open_artifact: Callable[[Artifact], Path | bytes]) -> None:
+    def __init__(
+        self,
+        root: Path,
+        open_artifact: Callable[[Artifact], Path | bytes],
+        first_port: int = listening.FIRST_PORT,
+    ) -> None:
         self._root = root
         self._open = open_artifact
+        self._first_port = first_port
         self._sites: dict[str, Site] = {}
         self._claimed: dict[str, socket.socket] = {}
         self._served: set[str] = set()
@@ -74,7 +81,7 @@ class LocalDeployer:
         if site is not None and site.port and port in (0, site.port):
             return site.port
         ports = {int(claimed.getsockname()[1]) for claimed in self._claimed.values()}
-        found = listening.bind(port) if port else listening.bind_free({*taken, *ports})
+        found = listening.bind(port) if port else listening.bind_free({*taken, *ports}, self._first_port)
         self._claimed[endpoint] = found
         return int(found.getsockname()[1])
 

@@ -68,9 +68,9 @@ def _bound(port: int, *, listens: bool) -> socket.socket:
     return made
 
 
-def bind_free(taken: Collection[int]) -> socket.socket:
-    """A socket that listens on the first free port that is not taken by name."""
-    for port in range(FIRST_PORT, _LAST_PORT):
+def bind_free(taken: Collection[int], first: int = FIRST_PORT) -> socket.socket:
+    """A socket that listens on the first free port from `first` that is not taken by name."""
+    for port in range(first, _LAST_PORT):
         if port not in taken:
             try:
                 return bind(port)

@@ -39,7 +39,7 @@ class Place:
         self.mark = uuid.uuid4().hex
         folder.mkdir(parents=True)
         (folder / "project.py").write_text(HEAD + text, "utf-8")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("FAIRWAY_")}
+        kept = dict(os.environ)
         self.environment = {**kept, "HOME": str(folder / "home"), "CI": "1", "PLACE_MARK": self.mark}
         if planted:
             (folder / "planted").mkdir()

@@ -62,7 +62,7 @@ class Arena:
     def __init__(self, folder: Path, planted: str = "") -> None:
         self.folder = folder
         self.root = folder / ".fairway"
-        self._environment = {key: value for key, value in os.environ.items() if "FAIRWAY_" not in key}
+        self._environment = dict(os.environ)
         self._environment["FAIRWAY_HOME"] = str(self.root)
         if planted:
             place = folder / "planted"

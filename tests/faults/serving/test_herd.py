@@ -66,11 +66,12 @@ def verdicts(answers: list[Answer | str]) -> Counter[str]:
     )
 
 
-def starting(arena: Arena, clients: int, seconds: float = 2.0) -> tuple[Counter[str], Counter[str], int]:
+def starting(
+    arena: Arena, port: int, clients: int, seconds: float = 2.0
+) -> tuple[Counter[str], Counter[str], int]:
     """What the herd gets while the endpoint starts, which takes so long; then what it gets; by how much memory grew."""
     arena.up()
-    deployed = arena.fairway("deploy", arena.file("busy.py", STARTS.format(seconds=seconds)))
-    port = int(deployed.stdout.split("/")[2].rpartition(":")[2])
+    arena.fairway("deploy", arena.file("busy.py", STARTS.format(seconds=seconds)))
     served = arena.status("busy").revision
     assert served is not None
     asyncio.run(arena.api().undeploy("busy"))
@@ -93,10 +94,10 @@ def starting(arena: Arena, clients: int, seconds: float = 2.0) -> tuple[Counter[
 
 
 def test_a_herd_is_answered_or_told_when_to_come_back(
-    full: bool, arena: Callable[..., Arena], measured: Callable[..., None]
+    full: bool, arena: Callable[..., Arena], free_port: Callable[[], int], measured: Callable[..., None]
 ) -> None:
     clients, seconds = (1_000, 5.0) if full else (150, 2.0)
-    first, again, grown = starting(arena(), clients, seconds)
+    first, again, grown = starting(arena(), free_port(), clients, seconds)
     assert set(first) <= {"200", "429"}, first
     assert first["200"] > 0
     assert set(again) <= {"200", "429"}, again
@@ -110,6 +111,8 @@ def test_a_herd_is_answered_or_told_when_to_come_back(
     )  # fmt: skip
 
 
-def test_the_harness_sees_a_server_that_answers_overload_with_an_error(arena: Callable[..., Arena]) -> None:
-    first, again, _ = starting(arena(ANGRY), 150)
+def test_the_harness_sees_a_server_that_answers_overload_with_an_error(
+    arena: Callable[..., Arena], free_port: Callable[[], int]
+) -> None:
+    first, again, _ = starting(arena(ANGRY), free_port(), 150)
     assert not set(first + again) <= {"200", "429"}

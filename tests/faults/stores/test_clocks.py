@@ -33,7 +33,7 @@ JUMP = "import time\n_real = time.time\ntime.time = lambda: _real() + {seconds}\
 
 def command(folder: Path, *words: str, ahead: float = 0.0) -> subprocess.Popen[str]:
     """The real command line, with a clock that is ahead by some seconds."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRWAY_")}
+    environment = dict(os.environ)
     if ahead:
         place = folder / f"clock{ahead:.0f}"
         place.mkdir(exist_ok=True)

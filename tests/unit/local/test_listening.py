@@ -1,6 +1,6 @@
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,12 @@ def test_the_first_free_port_skips_taken_ones() -> None:
     with listening.bind_free(()) as first, listening.bind_free({first.getsockname()[1]}) as second:
         assert first.getsockname()[1] != second.getsockname()[1]
         assert first.getsockname()[0] == "127.0.0.1"
+
+
+def test_free_ports_are_looked_for_from_a_first_one(free_port: Callable[[], int]) -> None:
+    first = free_port()
+    with listening.bind_free((), first) as one, listening.bind_free((), first) as two:
+        assert one.getsockname()[1] == first < two.getsockname()[1]
 
 
 @pytest.fixture
