@@ -387,7 +387,7 @@ def test_a_setting_says_where_ports_begin(
     monkeypatch.setenv("FAIRWAY_FIRST_PORT", "none")
     assert "FAIRWAY_FIRST_PORT" in project.fairway("up", code=2).stderr
     monkeypatch.setenv("FAIRWAY_FIRST_PORT", str(first))
-    assert f":{first}" in project.fairway("up").stderr
+    assert project.fairway("up").stdout == f"http://127.0.0.1:{first}\n"
     assert first < project.json("deploy", "churn")["status"]["port"] < first + 100
 
 
