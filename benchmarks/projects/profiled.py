@@ -13,9 +13,9 @@ from typing import Any
 
 BEGUN = time.monotonic()
 
-from fairway import headstart, wiring  # noqa: E402
 from fairway.cli import program  # noqa: E402
 from fairway.local import leaving  # noqa: E402
+from fairway.wiring import headstart, runs  # noqa: E402
 
 MARKS: list[tuple[str, str, float]] = []
 PARTS: Counter[str] = Counter()
@@ -73,7 +73,7 @@ def note(name: str) -> None:
 
 def mark_start() -> None:
     """How far the command has come; the engine is loaded where the command does so itself."""
-    head_start, execute = headstart.head_start, wiring.execute
+    head_start, execute = headstart.head_start, runs.execute
 
     def headed(path: str) -> None:
         head_start(path)
@@ -103,7 +103,7 @@ def mark_start() -> None:
         return await execute(*given)
 
     MARKS.append(("", "begun", BEGUN))
-    headstart.head_start, wiring.execute = headed, executed
+    headstart.head_start, runs.execute = headed, executed
 
 
 def time_parts() -> None:

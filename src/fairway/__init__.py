@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from fairway.author.task import task
     from fairway.evaluation import evaluate
     from fairway.lookup import model
+    from fairway.script import deploy, run
     from fairway.spec.errors import FairwayError, StepFailed
     from fairway.spec.evaluation import Evaluation
     from fairway.spec.model import ModelVersion
-    from fairway.wiring import deploy, run
 
 __version__ = "0.1.0"
 
@@ -44,8 +44,8 @@ _HOMES = {
     "StepFailed": "spec.errors",
     "Evaluation": "spec.evaluation",
     "ModelVersion": "spec.model",
-    "deploy": "wiring",
-    "run": "wiring",
+    "deploy": "script",
+    "run": "script",
 }
 
 __all__ = [

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from fairway import stores
 from fairway.author import origins, reporting, session
-from fairway.headstart import store_place
 from fairway.server.sessions import StoreSession
 from fairway.spec.errors import NotFound
+from fairway.wiring.headstart import store_place
 
 _opened: dict[str, StoreSession] = {}
 

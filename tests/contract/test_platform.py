@@ -11,7 +11,6 @@ import pytest
 import uvicorn
 from fakes import FakeClock, FakeDeployer
 
-from fairway import wiring
 from fairway.control.api import Api
 from fairway.control.gate import Gate
 from fairway.control.routes import application, public_paths
@@ -22,6 +21,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.model import Candidate, Lineage
+from fairway.wiring import machine
 
 TOKEN = "t" * 43
 
@@ -30,7 +30,7 @@ class Ground:
     """A store with a registered model, and the platform that serves from it."""
 
     def __init__(self, root: Path) -> None:
-        self.stores = wiring.LocalStores(root).prepare()
+        self.stores = machine.LocalStores(root).prepare()
         self.deployer = FakeDeployer()
         ports = iter(range(7701, 8000))
         self.engine = EndpointEngine(

@@ -80,7 +80,7 @@ def test_a_command_starts_the_host_before_it_loads_more() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
     )
     loaded = set(done.stdout.split())
-    assert {"fairway.headstart", "fairway.local.launching", "socket"} <= loaded
+    assert {"fairway.wiring.headstart", "fairway.local.launching", "socket"} <= loaded
     assert (
         loaded & {*HEAVY, *FOR_SOME, "contextlib", "inspect", "msgspec", "pathlib", "threading", "typing"}
         == set()

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fairway import headstart
 from fairway.local.ending import end
 from fairway.local.launching import HostSetup
+from fairway.wiring import headstart
 
 
 @pytest.mark.parametrize(

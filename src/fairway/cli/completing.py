@@ -12,10 +12,10 @@ from typing import Any
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
-from fairway import wiring
 from fairway.cli import outline
 from fairway.local import projects
 from fairway.spec.errors import FairwayError
+from fairway.wiring import machine, settings
 
 _MOST_RUNS = 50
 
@@ -82,10 +82,10 @@ def _quiet(complete: Callable[[click.Context, str], Iterable[CompletionItem[str]
     return answer
 
 
-def _stores() -> wiring.LocalStores | None:
+def _stores() -> machine.LocalStores | None:
     """The store that is here, if there is one."""
-    root = wiring.store_root()
-    return wiring.LocalStores(root) if (root / "store.json").exists() else None
+    root = settings.store_root()
+    return machine.LocalStores(root) if (root / "store.json").exists() else None
 
 
 def _file(word: str) -> Path:

@@ -6,7 +6,6 @@ import time
 import click
 import msgspec
 
-from fairway import wiring
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.printing import print_logs
@@ -15,6 +14,7 @@ from fairway.cli.whereabouts import elsewhere
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus, StepStatus
 from fairway.spec.text import plain
+from fairway.wiring import machine, runs
 
 _POLL = 0.2
 
@@ -33,7 +33,7 @@ def runs_command(limit: int, as_json: bool) -> int:
     """
     stores = looking.opened()
     found = [
-        msgspec.structs.replace(run, alive=not run.phase.ended and wiring.engine_of(stores, run.name) != 0)
+        msgspec.structs.replace(run, alive=not run.phase.ended and machine.engine_of(stores, run.name) != 0)
         for run in stores.metadata.runs(limit)
     ]
     if as_json:
@@ -58,12 +58,12 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
     """
     stores = looking.opened()
     name, _, step_name = (run or "").partition("/")
-    name = wiring.find_run(stores, name)
+    name = runs.find_run(stores, name)
     status = stores.metadata.run(name)
-    alive = wiring.engine_of(stores, name) != 0
+    alive = machine.engine_of(stores, name) != 0
     status = msgspec.structs.replace(status, alive=alive)
     if alive:
-        status = wiring.with_waiting(stores, status)
+        status = runs.with_waiting(stores, status)
     if save:
         count, left = looking.save_shown(stores, status, save)
         tell(f"{count} {'file' if count == 1 else 'files'} written to {save}", *left)
@@ -99,18 +99,18 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
     name, _, step = (run or "").partition("/")
     if run and run in {status.name for status in stores.metadata.endpoints()}:
         print_logs(
-            wiring.endpoint_folder(stores.root, run),
+            machine.endpoint_folder(stores.root, run),
             lambda where, text: _print_words(run, where, text, as_json=as_json),
             follow=follow,
         )
         return EXIT_DONE
-    name = wiring.find_run(stores, name)
+    name = runs.find_run(stores, name)
     if step and step not in {status.spec.name for status in stores.metadata.run(name).steps} | {"pipeline"}:
         raise NotFound(f"run {name} has no step {step!r}", hint=f"`fairway show {name}` lists them")
     logs = stores.logs
     offsets: dict[tuple[str, int], int] = {}
     while True:
-        over = not follow or wiring.engine_of(stores, name) == 0
+        over = not follow or machine.engine_of(stores, name) == 0
         for where in logs.attempts(name):
             if step and where[0] != step:
                 continue
@@ -137,7 +137,7 @@ def compare_command(run: str, other: str, as_json: bool) -> int:
       fairway compare k7m2 p3x8
     """
     stores = looking.opened()
-    first, second = (_facts(stores, wiring.find_run(stores, name)) for name in (run, other))
+    first, second = (_facts(stores, runs.find_run(stores, name)) for name in (run, other))
     differing = {
         key: (first.get(key, ""), second.get(key, ""))
         for key in dict.fromkeys([*first, *second])
@@ -152,7 +152,7 @@ def compare_command(run: str, other: str, as_json: bool) -> int:
     return EXIT_DONE
 
 
-def _facts(stores: wiring.LocalStores, name: str) -> dict[str, str]:
+def _facts(stores: machine.LocalStores, name: str) -> dict[str, str]:
     status = stores.metadata.run(name)
     facts = {"pipeline": status.spec.pipeline, "phase": status.phase.value, "code": status.spec.source[:12]}
     facts["environment"] = status.spec.environment[:12]

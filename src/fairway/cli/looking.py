@@ -5,17 +5,17 @@ Nothing here runs what a store holds, also where the store is this user's own.
 
 from pathlib import Path
 
-from fairway import wiring
 from fairway.cli.story import tell
 from fairway.engine.pictures import rendered
 from fairway.spec.errors import FairwayError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.run import RunStatus
+from fairway.wiring import machine, settings
 
 
-def opened(root: Path | None = None) -> wiring.LocalStores:
+def opened(root: Path | None = None) -> machine.LocalStores:
     """The store of this place, for looking. Says in one line when it is not this user's own."""
-    stores = wiring.LocalStores(root or wiring.store_root())
+    stores = machine.LocalStores(root or settings.store_root())
     why = stores.metadata.why_foreign()
     if why:
         stores.only_look()
@@ -26,7 +26,7 @@ def opened(root: Path | None = None) -> wiring.LocalStores:
     return stores
 
 
-def evaluations_of(stores: wiring.LocalStores, status: RunStatus) -> dict[str, Evaluation | str]:
+def evaluations_of(stores: machine.LocalStores, status: RunStatus) -> dict[str, Evaluation | str]:
     """Evaluations that steps of a run returned, by step; why one is not shown in place of one that is not plain data."""
     found: dict[str, Evaluation | str] = {}
     for step in status.steps:
@@ -41,7 +41,7 @@ def evaluations_of(stores: wiring.LocalStores, status: RunStatus) -> dict[str, E
     return found
 
 
-def save_shown(stores: wiring.LocalStores, status: RunStatus, folder: str) -> tuple[int, list[str]]:
+def save_shown(stores: machine.LocalStores, status: RunStatus, folder: str) -> tuple[int, list[str]]:
     """Write pictures and tables of a run to a folder; returns how many files, and what was not written and why."""
     target = Path(folder)
     target.mkdir(parents=True, exist_ok=True)

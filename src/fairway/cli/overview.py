@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from fairway import wiring
 from fairway.cli import looking, outline, views
 from fairway.cli.story import show, show_block, tell
 from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.model import ModelSummary
 from fairway.spec.run import Phase, RunSummary
+from fairway.wiring import machine, settings
 
 _MOST_FILES = 200
 
@@ -39,13 +39,13 @@ def look(folder: Path) -> Found:
         declared = outline.read(path)
         if declared.is_project:
             files[str(path.relative_to(folder))] = declared
-    root = wiring.store_root()
+    root = settings.store_root()
     if not (root / "store.json").exists():
         return Found(files)
     stores = looking.opened(root)
     runs = stores.metadata.runs(1)
     newest = (
-        msgspec.structs.replace(runs[0], alive=wiring.engine_of(stores, runs[0].name) != 0) if runs else None
+        msgspec.structs.replace(runs[0], alive=machine.engine_of(stores, runs[0].name) != 0) if runs else None
     )
     wanted = tuple(one for one in stores.metadata.endpoints() if one.wanted)
     return Found(files, newest, tuple(stores.metadata.models()), wanted)

@@ -9,7 +9,7 @@ import sys
 
 gc.set_threshold(10_000)  # what is imported stays: looking through it every 700 objects finds nothing to free
 
-from fairway import headstart  # noqa: E402 - nothing may be imported before
+from fairway.wiring import headstart  # noqa: E402 - nothing may be imported before
 
 _WITH_PROJECT = ("run", "plan")
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from fairway import wiring
 from fairway.author.reporting import check_name
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
@@ -15,6 +14,7 @@ from fairway.spec.errors import EXIT_DONE
 from fairway.spec.event import AliasMoved, Event
 from fairway.spec.model import ModelVersion
 from fairway.spec.quantities import format_memory
+from fairway.wiring import machine, settings
 
 
 @click.group("models", invoke_without_command=True)
@@ -29,7 +29,7 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
     """
     if ctx.invoked_subcommand is not None:
         return EXIT_DONE
-    root = wiring.store_root()
+    root = settings.store_root()
     found = looking.opened(root).metadata.models()
     if as_json:
         show_json(found)
@@ -115,14 +115,14 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     Example:
       fairway models alias churn champion 4
     """
-    stores = wiring.LocalStores(wiring.store_root())
+    stores = machine.LocalStores(settings.store_root())
     served = True
     if version:
         check_name(alias)
         served = stores.metadata.resolve(f"{model}:{version}").can_be_served
     else:
         stores.metadata.resolve(f"{model}@{alias}")
-    stores.metadata.append([Event(body=AliasMoved(model, alias, version), time=wiring.SystemClock().now())])
+    stores.metadata.append([Event(body=AliasMoved(model, alias, version), time=machine.SystemClock().now())])
     stores.close()
     if as_json:
         show_json({"model": model, "alias": alias, "version": version})
@@ -184,7 +184,7 @@ def _facts(version: ModelVersion) -> dict[str, str]:
     return facts
 
 
-def _sources(version: ModelVersion, stores: wiring.LocalStores) -> dict[str, str]:
+def _sources(version: ModelVersion, stores: machine.LocalStores) -> dict[str, str]:
     """The source files that travel with a version, by name."""
     artifact = version.candidate.artifact
     if not artifact.code:

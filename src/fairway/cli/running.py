@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from fairway import headstart, wiring
 from fairway.cli import flags
 from fairway.cli.arguments import Argument, PipelineCommand
 from fairway.cli.story import show, show_block, show_json, tell, tell_block
@@ -16,6 +15,7 @@ from fairway.cli.whereabouts import from_here
 from fairway.local import projects
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
 from fairway.spec.run import RunRequest
+from fairway.wiring import headstart, machine, runs, settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,7 +32,7 @@ _WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 _CONFIG = "JSON or TOML file with parameters; flags win over it. A pipeline with a parameter of that name has it for itself."
 
 
-class Following(wiring.Follower):
+class Following(runs.Follower):
     """Follows a run for a person: reads the flags, prints the headline, then the progress."""
 
     def __init__(self, words: list[str], *, explain: bool, quiet: bool, silent: bool, helping: bool) -> None:
@@ -118,7 +118,7 @@ def run_command(
         )
     begun = time.monotonic()
     request = _asked(file, config)
-    stores = wiring.LocalStores(wiring.store_root(request.file, request.module))
+    stores = machine.LocalStores(settings.store_root(request.file, request.module))
     follower = Following(list(words), explain=explain, quiet=quiet, silent=as_json, helping=helping)
     return _carry_out(request, stores, follower, begun, as_json=as_json)
 
@@ -139,9 +139,9 @@ def resume_command(run: str | None, file: Path | None, explain: bool, quiet: boo
       fairway resume k7m2
     """
     begun = time.monotonic()
-    stores = wiring.LocalStores(wiring.store_root())
+    stores = machine.LocalStores(settings.store_root())
     stores.metadata.require_own()
-    status = stores.metadata.run(wiring.find_run(stores, run or ""))
+    status = stores.metadata.run(runs.find_run(stores, run or ""))
     if status.phase == "Succeeded":
         stores.close()
         if as_json:
@@ -169,7 +169,7 @@ def _own_file(run: str, project: str, root: Path) -> str:
     moved = [root.parent.joinpath(*parts[start:]) for start in range(1, len(parts))]
     found = Path(project) if Path(project).exists() else next(filter(Path.is_file, moved), Path(project))
     inside = found.is_absolute() and found.resolve().is_relative_to(root.parent.resolve())
-    if not inside and not wiring.is_named():
+    if not inside and not settings.is_named():
         raise UsageError(
             f"run {run} is of {project}, which lies outside the project {root.parent}",
             hint=f"if it is yours: `fairway resume {run} --file {project}`",
@@ -194,9 +194,9 @@ def cancel_command(run: str, as_json: bool) -> int:
     Example:
       fairway cancel k7m2
     """
-    stores = wiring.LocalStores(wiring.store_root())
-    name = wiring.find_run(stores, run)
-    if wiring.cancel_run(stores, name):
+    stores = machine.LocalStores(settings.store_root())
+    name = runs.find_run(stores, run)
+    if runs.cancel_run(stores, name):
         said = f"run {name} is being cancelled"
     else:
         said = f"run {name} was interrupted before; it is cancelled now"
@@ -221,10 +221,10 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
       fairway plan churn.py --depths 2 4
     """
     request = _asked(file, config)
-    stores = wiring.LocalStores(wiring.store_root(request.file, request.module)).prepare()
+    stores = machine.LocalStores(settings.store_root(request.file, request.module)).prepare()
     follower = Following(list(words), explain=False, quiet=True, silent=True, helping=False)
-    launched = headstart.launch_host(wiring.setup_of(request, stores))
-    steps = asyncio.run(wiring.foresee(request, stores, launched, follower))
+    launched = headstart.launch_host(runs.setup_of(request, stores))
+    steps = asyncio.run(runs.foresee(request, stores, launched, follower))
     stores.close()
     if as_json:
         show_json([{"step": step, "will": will, "why": why} for step, will, why in steps])
@@ -236,16 +236,16 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
 
 def _carry_out(
     request: RunRequest,
-    stores: wiring.LocalStores,
+    stores: machine.LocalStores,
     follower: Following,
     begun: float,
     *,
     as_json: bool,
 ) -> int:
     stores.prepare()
-    launched = headstart.launch_host(wiring.setup_of(request, stores))
+    launched = headstart.launch_host(runs.setup_of(request, stores))
     try:
-        name, ended = asyncio.run(wiring.execute(request, stores, launched, follower))
+        name, ended = asyncio.run(runs.execute(request, stores, launched, follower))
         if follower.progress is not None:
             follower.progress.finish()
         if as_json:
@@ -257,7 +257,7 @@ def _carry_out(
     return _exit_code(ended)
 
 
-def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalStores) -> None:
+def _say_end(name: str, ended: "RunEnded", seconds: float, stores: machine.LocalStores) -> None:
     from fairway.spec.quantities import format_duration
     from fairway.spec.run import Phase
 
@@ -281,7 +281,7 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: wiring.LocalS
     tell(f"Failed after {spent}. Its record: {from_here(f'fairway show {name}', stores.root)}")
 
 
-def _next(models: "Sequence[str]", stores: wiring.LocalStores) -> str:
+def _next(models: "Sequence[str]", stores: machine.LocalStores) -> str:
     """How to serve the last model of a run that can be served, or why none can."""
     for model in reversed(models):
         if stores.metadata.resolve(model).can_be_served:

@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 import msgspec
 
-from fairway import wiring
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.story import show, show_json, tell
 from fairway.local import platforms, projects, sightings
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
+from fairway.wiring import deployments, machine, settings, target
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
@@ -42,14 +42,14 @@ def deploy_command(
       fairway deploy churn@champion --workers 4
     """
     file, module, only = _project_of(what)
-    stores = wiring.LocalStores(wiring.store_root(file, module))
+    stores = machine.LocalStores(settings.store_root(file, module))
     if file:
-        requests = asyncio.run(wiring.function_requests(stores.prepare(), file, module, only))
+        requests = asyncio.run(deployments.function_requests(stores.prepare(), file, module, only))
     else:
-        requests = [wiring.model_request(stores, what)]
+        requests = [deployments.model_request(stores, what)]
     if (name or port) and len(requests) > 1:
         raise UsageError(f"{what} has {len(requests)} endpoints, which cannot share a name or port")
-    platform = wiring.platform(stores.root, _silent if as_json else tell)
+    platform = target.platform(stores.root, _silent if as_json else tell)
     deployed: list[Deployed] = []
     for request in requests:
         wanted = msgspec.structs.replace(
@@ -96,9 +96,9 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     Example:
       fairway rollback churn
     """
-    root = wiring.store_root()
+    root = settings.store_root()
     _check_known(root, endpoint)
-    platform = wiring.platform(root, _silent if as_json else tell)
+    platform = target.platform(root, _silent if as_json else tell)
     answer = asyncio.run(platform.rollback(endpoint, revision or 0))
     if as_json:
         show_json(answer)
@@ -117,9 +117,9 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     Example:
       fairway undeploy churn
     """
-    root = wiring.store_root()
+    root = settings.store_root()
     _check_known(root, endpoint)
-    platform = wiring.platform(root, _silent if as_json else tell)
+    platform = target.platform(root, _silent if as_json else tell)
     asyncio.run(platform.undeploy(endpoint))
     if as_json:
         show_json({"undeployed": endpoint})
@@ -130,7 +130,7 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
 
 def _check_known(root: Path, endpoint: str) -> None:
     """A name that was never deployed starts no platform. Raises NotFound."""
-    stores = wiring.LocalStores(root)
+    stores = machine.LocalStores(root)
     try:
         if endpoint not in {status.name for status in stores.metadata.endpoints()}:
             raise NotFound(f"there is no endpoint {endpoint!r}", hint="`fairway endpoints` lists them")
@@ -147,9 +147,9 @@ def endpoints_command(as_json: bool) -> int:
     Example:
       fairway endpoints
     """
-    root = wiring.store_root()
+    root = settings.store_root()
     runs = platforms.running(root) is not None
-    found = asyncio.run(wiring.platform(root).endpoints() if runs else _unattended(root))
+    found = asyncio.run(target.platform(root).endpoints() if runs else _unattended(root))
     if as_json:
         show_json(found)
         return EXIT_DONE
@@ -189,13 +189,13 @@ def up_command(foreground: bool, as_json: bool) -> int:
     Example:
       fairway up
     """
-    root = wiring.store_root()
+    root = settings.store_root()
     if foreground:
-        wiring.LocalStores(root).prepare()
+        machine.LocalStores(root).prepare()
         command = [sys.executable, "-P", "-m", "fairway.control", "--root", str(root), "--say"]
         os.execv(command[0], command)
     before = platforms.running(root)
-    platform = wiring.platform(root)
+    platform = target.platform(root)
     record = platforms.running(root)
     if as_json:
         show_json({"url": platform.url, "pid": record.pid if record else 0, "started": not before})
@@ -214,7 +214,7 @@ def down_command(as_json: bool) -> int:
     Example:
       fairway down
     """
-    stopped = wiring.stop_platform(wiring.store_root())
+    stopped = target.stop_platform(settings.store_root())
     if as_json:
         show_json({"stopped": stopped})
     else:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from fairway import wiring
 from fairway.cli import looking, trusting
 from fairway.cli.story import show, show_json, tell
 from fairway.cli.trusting import Check
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from fairway.spec.quantities import format_memory
 from fairway.stores import copying
+from fairway.wiring import machine, settings
 
 _ENOUGH_SPACE = 2**30
 
@@ -46,12 +46,12 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
     return EXIT_DONE
 
 
-def _age_of_work(stores: wiring.LocalStores) -> float:
+def _age_of_work(stores: machine.LocalStores) -> float:
     """Seconds since the oldest run that is at work began: what it has stored meanwhile stays, whatever the clock did."""
     at_work = [
         run.started
         for run in stores.metadata.runs(1000)
-        if not run.phase.ended and wiring.engine_of(stores, run.name) != 0
+        if not run.phase.ended and machine.engine_of(stores, run.name) != 0
     ]
     return time.time() - min(at_work) + 60.0 if at_work else 0.0
 
@@ -66,10 +66,10 @@ def backup_command(folder: Path, as_json: bool) -> int:
     Example:
       fairway backup ../churn-backup
     """
-    root = wiring.store_root()
+    root = settings.store_root()
     if folder.exists():
         raise UsageError(f"{folder} exists already", hint="name a new folder")
-    stores = wiring.LocalStores(root)
+    stores = machine.LocalStores(root)
     stores.metadata.require_own()
     copying.backup(stores.layout, stores.metadata, folder)
     stores.close()
@@ -87,12 +87,12 @@ def restore_command(folder: Path, as_json: bool) -> int:
     Example:
       fairway restore ../churn-backup
     """
-    root = wiring.store_root()
+    root = settings.store_root()
     if (root / "store.json").exists():
         raise UsageError(f"there is a store at {root}", hint=f"move it away first: `mv {root} {root}-old`")
     if not (folder / "store.json").exists():
         raise UsageError(f"{folder} is no backup of a store")
-    stores = wiring.LocalStores(root)
+    stores = machine.LocalStores(root)
     copying.restore(folder, stores.layout)
     why = stores.metadata.why_foreign()
     stores.close()
@@ -120,7 +120,7 @@ def doctor_command(rebuild: bool, content: bool, as_json: bool) -> int:
     Example:
       fairway doctor
     """
-    root = wiring.store_root()
+    root = settings.store_root()
     checks = [
         Check("python", platform.python_version()),
         Check("sqlite", sqlite3.sqlite_version),
@@ -168,7 +168,7 @@ def _writing(root: Path) -> Check:
 def _store(root: Path, *, rebuild: bool) -> Check:
     if not (root / "store.json").exists():
         return Check("store", f"none yet at {root}")
-    stores = wiring.LocalStores(root)
+    stores = machine.LocalStores(root)
     if rebuild:
         stores.metadata.rebuild()
     problems = stores.metadata.verify().problems
@@ -182,7 +182,7 @@ def _store(root: Path, *, rebuild: bool) -> Check:
 def _content(root: Path) -> Check:
     if not (root / "store.json").exists():
         return Check("content", f"none yet at {root}")
-    stores = wiring.LocalStores(root)
+    stores = machine.LocalStores(root)
     count, wrong = 0, list[str]()
     for digest, damaged in stores.artifacts.damaged():
         count += 1

@@ -5,12 +5,12 @@ from pathlib import Path
 import click
 import msgspec
 
-from fairway import wiring
 from fairway.cli.story import show_json, tell
 from fairway.formats import CODE_FORMATS
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.text import legible
 from fairway.stores import trusting
+from fairway.wiring import machine, settings
 
 _MEANING = (
     "to trust it means: what is in it may run as you. `fairway run` takes results from it, `fairway resume` imports its",
@@ -39,8 +39,8 @@ def trust_command(show: bool, as_json: bool) -> int:
     Example:
       fairway trust --show
     """
-    root = wiring.store_root()
-    stores = wiring.LocalStores(root)
+    root = settings.store_root()
+    stores = machine.LocalStores(root)
     if not stores.layout.check():
         raise NotFound(f"there is no store at {root}", hint="`fairway run FILE` makes one")
     why = stores.metadata.why_foreign()
@@ -78,7 +78,7 @@ def _some(names: tuple[str, ...]) -> str:
 
 def owner(root: Path) -> Check:
     """Whose the store is."""
-    stores = wiring.LocalStores(root)
+    stores = machine.LocalStores(root)
     if not stores.layout.check():
         return Check("owner", "no store here yet")
     why = stores.metadata.why_foreign()

@@ -4,8 +4,8 @@ import os
 import shlex
 from pathlib import Path
 
-from fairway import wiring
 from fairway.local.projects import STORE
+from fairway.wiring import settings
 
 _MOST = 500
 _SHOWN = 3
@@ -13,7 +13,7 @@ _SHOWN = 3
 
 def from_here(command: str, root: Path) -> str:
     """The command as it is to be typed: with a change of folder where another store than this is meant here."""
-    if root == wiring.store_root():
+    if root == settings.store_root():
         return command
     here, folder = Path.cwd(), root.parent
     shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
@@ -22,7 +22,7 @@ def from_here(command: str, root: Path) -> str:
 
 def elsewhere() -> str:
     """A hint for somebody in a folder without a store, below which there are some; empty otherwise."""
-    if (wiring.store_root() / "store.json").exists():
+    if (settings.store_root() / "store.json").exists():
         return ""
     found = _stores_below(Path.cwd())[:_SHOWN]
     named = " or ".join(f"`cd {shlex.quote(str(folder))}`" for folder in found)

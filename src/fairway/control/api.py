@@ -11,7 +11,6 @@ from urllib.parse import unquote
 import msgspec
 from starlette.requests import Request
 
-from fairway import wiring
 from fairway.control.routes import Entry, body, openapi
 from fairway.engine.endpoints import EndpointEngine
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
@@ -19,6 +18,7 @@ from fairway.spec.errors import NotFound, UsageError
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.quantities import whole_number
 from fairway.spec.run import RunStatus, RunSummary
+from fairway.wiring import machine
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Api:
     """
 
     def __init__(
-        self, stores: wiring.LocalStores, engine: EndpointEngine, stop: Callable[[bool], Awaitable[None]]
+        self, stores: machine.LocalStores, engine: EndpointEngine, stop: Callable[[bool], Awaitable[None]]
     ) -> None:
         self._stores = stores
         self._engine = engine
@@ -104,7 +104,7 @@ class Api:
             found = self._stores.metadata.runs(limit)
             return [
                 msgspec.structs.replace(
-                    run, alive=not run.ended and wiring.engine_of(self._stores, run.name) != 0
+                    run, alive=not run.ended and machine.engine_of(self._stores, run.name) != 0
                 )
                 for run in found
             ]
@@ -117,7 +117,7 @@ class Api:
 
         def read() -> RunStatus:
             status = self._stores.metadata.run(name)
-            alive = not status.ended and wiring.engine_of(self._stores, status.spec.name) != 0
+            alive = not status.ended and machine.engine_of(self._stores, status.spec.name) != 0
             return msgspec.structs.replace(status, alive=alive)
 
         return await asyncio.to_thread(read)

@@ -18,7 +18,6 @@ from typing import cast
 import uvicorn
 import uvloop
 
-from fairway import wiring
 from fairway.author import redaction
 from fairway.control.api import Api
 from fairway.control.gate import Gate
@@ -28,6 +27,7 @@ from fairway.local.listening import bind
 from fairway.local.platforms import PlatformLock
 from fairway.server.protocol import BoundedProtocol
 from fairway.spec.errors import FairwayError, UsageError
+from fairway.wiring import machine, settings
 
 _HOST = "127.0.0.1"
 _PORTS = 100
@@ -38,15 +38,15 @@ class Platform:
     """The platform of one store, from its start to its end."""
 
     def __init__(self, root: Path, said: Callable[[str], None]) -> None:
-        self._stores = wiring.LocalStores(root).prepare()
-        self._engine, self._deployer = wiring.endpoint_engine(self._stores)
+        self._stores = machine.LocalStores(root).prepare()
+        self._engine, self._deployer = machine.endpoint_engine(self._stores)
         self._stopping = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._said = said
 
     async def run(self, lock: PlatformLock, token: str) -> None:
         """Answer until stopped."""
-        listening = _bind(wiring.first_port())
+        listening = _bind(settings.first_port())
         port = int(listening.getsockname()[1])
         api = Api(self._stores, self._engine, self.stop)
         entries = api.entries()
@@ -156,9 +156,9 @@ def _silent(url: str) -> None:
 
 def serve(root: Path, said: Callable[[str], None]) -> None:
     """Run the platform of a store until it is stopped; its address goes to `said`. Raises FairwayError."""
-    wiring.LocalStores(root).prepare().close()
+    machine.LocalStores(root).prepare().close()
     with PlatformLock(root) as lock:
-        token = wiring.token_of(root)
+        token = machine.token_of(root)
         redaction.know("platform token", token)
         sys.stderr = redaction.RedactedText(sys.stderr)
         uvloop.run(_main(root, lock, token, said))

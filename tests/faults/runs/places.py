@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fairway.spec.run import RunStatus
 from fairway.stores.metadata import Verified
-from fairway.wiring import LocalStores
+from fairway.wiring.machine import LocalStores
 
 HEAD = '''
 import ctypes, os, random, signal, subprocess, sys, threading, time

@@ -1,0 +1,153 @@
+"""Makes the parts of this machine: its clock, its stores, and what looks after its endpoints."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fairway.wiring import settings
+
+if TYPE_CHECKING:
+    from fairway.engine.endpoints import EndpointEngine
+    from fairway.local.deployer import LocalDeployer
+    from fairway.spec.artifact import Artifact, Node
+    from fairway.stores import FileArtifacts, FileLogs, FileResults, SqliteMetadata
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    def now(self) -> float:
+        """Seconds since the epoch; may jump."""
+        return time.time()
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+
+class LocalStores:
+    """The stores of this machine's target, each opened when it is first used."""
+
+    def __init__(self, root: Path) -> None:
+        from fairway.stores import Layout
+
+        self.root = root
+        self.layout: Layout = Layout(root)
+        self._metadata: SqliteMetadata | None = None
+        self._artifacts: FileArtifacts | None = None
+
+    def prepare(self) -> "LocalStores":
+        """Make the store if it is not there.
+
+        Raises:
+            ForeignStore: it was not made by this user on this machine, so nothing in it is used.
+            StorageError: it cannot be written.
+        """
+        self.layout.prepare()
+        self.metadata.require_own()
+        return self
+
+    @property
+    def metadata(self) -> "SqliteMetadata":
+        """The event log and its tables."""
+        if self._metadata is None:
+            from fairway.stores import SqliteMetadata
+
+            self._metadata = SqliteMetadata(self.layout)
+        return self._metadata
+
+    @property
+    def artifacts(self) -> "FileArtifacts":
+        """Content by digest."""
+        if self._artifacts is None:
+            from fairway.stores import FileArtifacts
+
+            self._artifacts = FileArtifacts(self.root)
+        return self._artifacts
+
+    @property
+    def results(self) -> "FileResults":
+        """Records of attempts."""
+        from fairway.stores import FileResults
+
+        return FileResults(self.root)
+
+    @property
+    def logs(self) -> "FileLogs":
+        """Output of attempts."""
+        from fairway.stores import FileLogs
+
+        return FileLogs(self.root)
+
+    def read(self, artifact: "Artifact") -> bytes:
+        """All content of a single-file artifact."""
+        content = self.artifacts.open(artifact)
+        return content if isinstance(content, bytes) else content.read_bytes()
+
+    def load(self, node: "Node") -> object:
+        """The value of a node."""
+        from fairway.runner.values import Values
+
+        return Values(self.artifacts).from_node(node)
+
+    def look(self, node: "Artifact") -> object:
+        """The value of an artifact for showing it: plain data only, whoever made it. Raises FairwayError."""
+        from fairway.formats import look
+
+        return look(node.format, self.artifacts.open(node), node.kind)
+
+    def only_look(self) -> None:
+        """Change no file of the store from here on, because it may be anybody's."""
+        from fairway.stores import FileArtifacts
+
+        self._artifacts = FileArtifacts(self.root, looking=True)
+
+    def run_folder(self, run: str) -> Path:
+        """Where a run keeps its files."""
+        return self.layout.run(run)
+
+    def close(self) -> None:
+        """Make everything durable and let go."""
+        if self._metadata is not None:
+            self._metadata.close()
+
+
+def endpoint_folder(root: Path, name: str) -> Path:
+    """Where an endpoint's workers leave their output."""
+    from fairway.local.listening import folder
+
+    return folder(root, name)
+
+
+def engine_of(stores: LocalStores, run: str) -> int:
+    """Process id of the engine that works on a run; 0 when none does."""
+    from fairway.local.leases import holder
+
+    return holder(stores.run_folder(run))
+
+
+def endpoint_engine(stores: LocalStores) -> "tuple[EndpointEngine, LocalDeployer]":
+    """What looks after the endpoints of a store on this machine, for the one process that does."""
+    from fairway.engine.endpoints import EndpointEngine
+    from fairway.local.deployer import LocalDeployer
+
+    deployer = LocalDeployer(stores.root, stores.artifacts.open, settings.first_port() + 1)
+    engine = EndpointEngine(stores.metadata, deployer, stores.artifacts, SystemClock(), deployer.claim)
+    deployer.changed = engine.wake
+    return engine, deployer
+
+
+def token_of(root: Path) -> str:
+    """The token of a store's platform: FAIRWAY_TOKEN, else the store's own."""
+    from fairway.local import platforms
+
+    return settings.token() or platforms.token(root, _token_seal(root))
+
+
+def _token_seal(root: Path) -> Callable[[str], str]:
+    """Makes what only this user can add to the token of a store. Raises ForeignStore."""
+    stores = LocalStores(root).prepare()
+    seal = stores.metadata.admitted()
+    stores.close()
+    return lambda text: seal.over(b"token", text.encode())[:32]

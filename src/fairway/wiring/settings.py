@@ -1,0 +1,51 @@
+"""Reads the settings of the person: the `FAIRWAY_` variables.
+
+FAIRWAY_HOME        directory of the store, instead of the project's own
+FAIRWAY_TOKEN       token for the platform, instead of the one in the store
+FAIRWAY_FIRST_PORT  port of the platform, instead of 7700; endpoints take free ones above it
+"""
+
+import os
+from pathlib import Path
+
+from fairway.spec.errors import UsageError
+from fairway.spec.quantities import whole_number
+from fairway.wiring.headstart import store_place
+
+_FIRST_PORT = 7700
+_LAST_FIRST_PORT = 65_000
+
+
+def store_root(file: str = "", module: str = "") -> Path:
+    """Where the store is: FAIRWAY_HOME, else the project's own; that of the project here when no file is named.
+
+    Raises:
+        StorageError: it is another user's, or others may write to it.
+    """
+    from fairway.stores import ownership
+
+    place = store_place(file, module)
+    ownership.refuse_others(place, named=is_named())
+    return Path(place)
+
+
+def is_named() -> bool:
+    """Whether the person named the store, which then belongs to no project folder."""
+    return bool(os.environ.get("FAIRWAY_HOME"))
+
+
+def first_port() -> int:
+    """Port of a platform; its endpoints take free ports above it. Raises UsageError."""
+    text = os.environ.get("FAIRWAY_FIRST_PORT", "") or str(_FIRST_PORT)
+    port = whole_number(text, _LAST_FIRST_PORT)
+    if not port:
+        raise UsageError(
+            f"FAIRWAY_FIRST_PORT is a port from 1 to {_LAST_FIRST_PORT}, not {text[:40]!r}",
+            hint="`unset FAIRWAY_FIRST_PORT` for the usual ones, from 7700",
+        )
+    return port
+
+
+def token() -> str:
+    """Return the platform's token that the person set; empty when there is none."""
+    return os.environ.get("FAIRWAY_TOKEN", "")
