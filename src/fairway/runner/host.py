@@ -146,7 +146,7 @@ class Host:
             spec = describe.describe(self.setup.project, module)
         except BaseException as error:
             return Described(pid=os.getpid(), failure=failures.of_import(error, self.setup.project))
-        return Described(pid=os.getpid(), project=spec, threads=processes.thread_count())
+        return Described(pid=os.getpid(), project=spec)
 
     def _hear(self) -> None:
         try:

@@ -87,8 +87,6 @@ class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     private: bool = False
     doc: str = ""
-    request_schema: str = ""
-    response_schema: str = ""
 
 
 class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):

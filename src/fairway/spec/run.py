@@ -138,7 +138,6 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     usage: Usage = Usage()
     shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
-    data: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
 class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):

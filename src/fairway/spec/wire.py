@@ -51,7 +51,6 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     Attributes:
         verified: digests written or checked during this run, which need no second check.
         memory: bytes the attempt's processes may use together; 0 is no limit.
-        producers: for each input that is a step's output, the step's name.
         lease: what a run that the attempt starts has to show, to work within the attempt's share of the machine.
         gpus: the devices that the attempt was given, as `CUDA_VISIBLE_DEVICES` takes them.
     """
@@ -66,7 +65,6 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     memory: int = 0
     timeout: float = 0.0
     verified: tuple[str, ...] = ()
-    producers: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     lease: str = ""
     gpus: tuple[str, ...] = ()
 
@@ -77,7 +75,6 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     step: str
     attempt: int
     grace: float = 0.0
-    timeout: bool = False
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
@@ -114,7 +111,6 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
     project: ProjectSpec | None = None
     failure: Failure | None = None
     protocol: int = PROTOCOL
-    threads: int = 1
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True, tag="bound"):

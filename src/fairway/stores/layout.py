@@ -78,10 +78,6 @@ class Layout:
         """What a run keeps besides artifacts and facts."""
         return self.root / "runs" / safe_name(name)
 
-    def run_lock(self, name: str) -> Path:
-        """Locked by the engine at work on the run."""
-        return self.run(name) / "lock"
-
     def results(self, run: str) -> Path:
         """Records of a run's attempts."""
         return self.run(run) / "results"
