@@ -535,7 +535,7 @@ class RunEngine:
                 failure = Failure(reason=Reason.HOST, message=f"its host was lost: {host.reason()}")
                 result = StepResult(run=self._spec.name, step=step, attempt=attempt, failure=failure)
             self._attempt_ended(result)
-        if driver or environment is None:
+        if driver:
             if self._lost_hosts > _MAX_HOSTS:
                 self._state.returned(
                     Failure(reason=Reason.HOST, message=f"hosts were lost {_MAX_HOSTS} times")
