@@ -95,15 +95,17 @@ class Ledger:
 
     @contextlib.contextmanager
     def locked(self, patience: float = 0.0) -> Generator[bool]:
-        """Keep other engines from writing for a moment; gives False when one of them does not let go of the file."""
+        """Keep other engines from writing for a moment; gives False when one of them does not let go of the file.
+
+        Args:
+            patience: seconds to wait for it, instead of a moment: on a busy machine, who holds it may not get to run.
+        """
         until = time.monotonic() + patience
         with self._lock:
-            held = False
-            for _ in range(_TRIES):
-                held = self._take_lock(0)
-                if held or (patience and time.monotonic() > until):
-                    break
+            tries = 1
+            while not (held := self._take_lock(0)) and (tries < _TRIES or time.monotonic() < until):
                 time.sleep(_PAUSE)
+                tries += 1
             try:
                 yield held
             finally:

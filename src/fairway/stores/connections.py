@@ -247,12 +247,16 @@ def confirmed(layout: Layout) -> bytes:
     return b""
 
 
-def _refuse_loss(layout: Layout) -> None:
+def _confirmed_events(layout: Layout) -> int:
+    """How many events were in the log when it was last written."""
+    return chain.marked(confirmed(layout))[0]
+
+
+def _refuse_loss(layout: Layout, events: int) -> None:
     """Where no log is, none may ever have been: a new one in its place would hide the loss."""
-    seq, _ = chain.marked(confirmed(layout))
-    if seq:
+    if events:
         raise StorageError(
-            f"the log {layout.database} is gone or empty, and {seq} events were confirmed in it",
+            f"the log {layout.database} is gone or empty, and {events} events were confirmed in it",
             hint=f"`fairway restore` a backup elsewhere, or begin anew: `mv {layout.root} {layout.root}-lost`",
         )
 
@@ -266,7 +270,7 @@ def _refuse_links(path: Path) -> None:
 def _check_version(connection: sqlite3.Connection, layout: Layout) -> None:
     version = _version(connection)
     if version == 0 and not connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
-        _refuse_loss(layout)
+        _refuse_loss(layout, _confirmed_events(layout))
     if version > schema.VERSION:
         raise newer(f"the database {layout.database}")
 
@@ -342,10 +346,23 @@ class ReadConnections:
 
     def _open(self) -> sqlite3.Connection | None:
         """A connection to keep; None as long as there is no database. Raises _NoRoom."""
+        connection = self._opened()
+        if connection is None and (events := _confirmed_events(self._layout)):
+            # Another process may have made the log since it was looked for. What was confirmed before this second look
+            # is there now, or lost.
+            connection = self._opened(events)
+        if connection is not None:
+            self._local.connection = connection
+            with self._guard:
+                self._all.append(connection)
+        return connection
+
+    def _opened(self, events: int = 0) -> sqlite3.Connection | None:
+        """A new connection; None for no database. Raises _NoRoom, and StorageError where events were confirmed in none."""
         path = self._layout.database
         _refuse_links(path)
         if not path.exists():
-            _refuse_loss(self._layout)
+            _refuse_loss(self._layout, events)
             return None
         sealed = not os.access(path.parent, os.W_OK) and not os.path.exists(f"{path}-wal")
         try:
@@ -362,11 +379,8 @@ class ReadConnections:
             empty = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
             connection.close()
             if empty:
-                _refuse_loss(self._layout)
+                _refuse_loss(self._layout, events)
             return None
-        self._local.connection = connection
-        with self._guard:
-            self._all.append(connection)
         return connection
 
     def _look(self, *, immutable: bool) -> sqlite3.Connection:

@@ -27,6 +27,7 @@ from fairway.stores.faults import Explaining
 from fairway.stores.layout import Layout
 from fairway.stores.ownership import Seal
 from fairway.stores.queries import CacheHit
+from fairway.stores.snapshot import snapshot
 from fairway.stores.writer import Writer
 
 FIRST_PORT = 7701
@@ -246,8 +247,8 @@ class SqliteMetadata:
         with self._readers.reading() as db:
             if db is None:
                 return Verified(events=0)
-            db.execute("BEGIN")
-            try:
+            with snapshot(db):
+                # The confirmed end comes first: the state that is read afterwards reaches at least as far.
                 noted = confirmed(self._layout)
                 count, problems = chain.check(db)
                 problems += [why] if (why := chain.reaches(db, noted)) else []
@@ -255,8 +256,6 @@ class SqliteMetadata:
                     str(row[0]) for row in db.execute("PRAGMA integrity_check(10)") if row[0] != "ok"
                 ]
                 problems += [] if problems else chain.differences(db)
-            finally:
-                db.execute("ROLLBACK")
             return Verified(events=count, problems=tuple(problems))
 
     def rebuild(self) -> int:

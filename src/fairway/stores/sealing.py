@@ -16,6 +16,7 @@ from fairway.stores.births import born
 from fairway.stores.faults import explain
 from fairway.stores.layout import Layout
 from fairway.stores.ownership import ForeignStore, Seal
+from fairway.stores.snapshot import snapshot
 
 _TABLE = "CREATE TABLE IF NOT EXISTS seal(one INTEGER PRIMARY KEY CHECK(one = 1), seq INTEGER, file INTEGER, mark TEXT)"
 _PUT = "INSERT OR REPLACE INTO seal VALUES(1, ?, ?, ?)"
@@ -67,8 +68,16 @@ def why_foreign(connection: sqlite3.Connection | None, layout: Layout) -> str:
     seal = ownership.seal_of(str(layout.root))
     if seal is None:
         return _why_unsealed(connection, layout)
-    last = connection.execute(_LAST).fetchone() if connection is not None else None
-    if connection is None or last is None:
+    if connection is None:
+        return ""
+    # The last event and its seal have to be of one moment: a run that is at work replaces both with every commit.
+    with snapshot(connection):
+        return _why_changed(connection, layout, seal)
+
+
+def _why_changed(connection: sqlite3.Connection, layout: Layout, seal: Seal) -> str:
+    last = connection.execute(_LAST).fetchone()
+    if last is None:
         return ""
     try:
         found = connection.execute("SELECT seq, file, mark FROM seal").fetchone()

@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import stat
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -269,6 +270,28 @@ def test_who_is_killed_with_the_ledger_locked_keeps_nobody_waiting(
     assert process.exitcode == 0
     share("other")
     got(ask(ours))
+
+
+def test_who_begins_while_another_has_the_ledger_locked_for_long_still_takes_part(
+    clock: Time, tmp_path: Path, share: Make
+) -> None:
+    near, far = multiprocessing.Pipe()
+
+    def lock_for_long() -> None:
+        with ledger.ledger(tmp_path / "shared").locked() as held:
+            far.send(held)
+            time.sleep(0.3)
+
+    process = multiprocessing.get_context("fork").Process(target=lock_for_long)
+    process.start()
+    assert near.recv() is True
+    ours = share("ours")
+    process.join()
+    got(ask(ours))
+    got(ask(ours))
+    other = share("other")
+    assert ask(other) is None
+    assert other.who_else() == "run ours, which uses 2 of 2 cores"
 
 
 def test_what_waits_can_be_seen_from_outside(clock: Time, tmp_path: Path, share: Make) -> None:
