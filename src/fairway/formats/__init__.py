@@ -1,6 +1,7 @@
-"""How values become artifacts and models become predictors, one file per framework.
+"""The conversion of values to artifacts and of models to predictors, with one module for each framework.
 
-Each name is loaded when it is first used: an engine stores no values, and a step that stores a number packages no model.
+A name is loaded at its first use, because most processes need few of them: an engine stores no values, and a step
+that stores a number packages no model.
 """
 
 import importlib
