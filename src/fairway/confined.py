@@ -1,7 +1,7 @@
-"""Opens and folders that follow no link and belong to nobody else: what lies in a store may have been put there by anybody.
+"""Files and folders of a store, opened without following links and only if they belong to this user.
 
-Every folder from the root of a store down to a file is looked at, and the file is opened without following a link. Knows
-paths and descriptors, not what the files mean.
+Anybody may have put something into a store. Every folder from the root of a store down to a file is looked at, and
+the file is opened without following a link. This module knows paths and descriptors, and not what the files mean.
 """
 
 import os
@@ -13,10 +13,19 @@ PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 _OTHERS_WRITE = stat.S_IWOTH
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+"""The flags for reading. `O_NONBLOCK` keeps an open of a named pipe from waiting for its writer."""
 
 
 def folder(path: str, *, anyones: bool = False) -> bool:
-    """Whether a folder is there. Raises StorageError for a link, for another kind of file, and for another user's."""
+    """Tell whether a folder exists.
+
+    Args:
+        path: the folder.
+        anyones: True allows folders of other users.
+
+    Raises:
+        StorageError: it is a link or another kind of file, or it belongs to another user.
+    """
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -31,11 +40,11 @@ def folder(path: str, *, anyones: bool = False) -> bool:
 
 
 def make_folder(path: str) -> None:
-    """Make a folder and those above it that are missing, each for this user alone, whatever the mask says.
+    """Make a folder and the missing folders above it, each for this user alone, whatever the mask is.
 
     Raises:
-        StorageError: there is a link, or something else.
-        OSError: it cannot be made.
+        StorageError: a link or another kind of file is in the way.
+        OSError: the folder cannot be made.
     """
     missing: list[str] = []
     at = path
@@ -51,7 +60,16 @@ def make_folder(path: str) -> None:
 
 
 def below(root: str, path: str, *, anyones: bool = False) -> None:
-    """Check every folder that lies between a root and a path; those that are not there yet are fine. Raises StorageError."""
+    """Check every folder between a root and a path. Folders that do not exist yet are fine.
+
+    Args:
+        root: the root of the store.
+        path: a path below it.
+        anyones: True allows folders of other users.
+
+    Raises:
+        StorageError: a folder is not what it should be, or the path lies outside the root.
+    """
     at = root
     for name in os.path.relpath(path, root).split(os.sep)[:-1]:
         if name == "..":
@@ -62,7 +80,15 @@ def below(root: str, path: str, *, anyones: bool = False) -> None:
 
 
 def file(path: str, *, anyones: bool = False) -> bool:
-    """Whether a regular file is there. Raises StorageError for a link, for another kind of file, and for another user's."""
+    """Tell whether a regular file exists.
+
+    Args:
+        path: the file.
+        anyones: True allows files of other users.
+
+    Raises:
+        StorageError: it is a link or another kind of file, or it belongs to another user.
+    """
     try:
         found = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -72,22 +98,26 @@ def file(path: str, *, anyones: bool = False) -> bool:
 
 
 def open_file(path: str, flags: int = _READ, mode: int = PRIVATE_FILE, *, anyones: bool = False) -> int:
-    """A descriptor of a regular file of this user, opened through no link.
+    """Open a regular file of this user without following a link, and return the descriptor.
 
     Args:
-        anyones: whether it may be another user's, such as a backup that is only read.
+        path: the file.
+        flags: the flags of `os.open`.
+        mode: the mode of a new file.
+        anyones: True allows files of other users, such as a backup that is only read.
 
     Raises:
-        StorageError: it is a link, another kind of file, or another user's.
+        StorageError: it is a link or another kind of file, or it belongs to another user.
         OSError: it cannot be opened.
     """
     flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    # Truncation waits until the open file is known to be this user's.
     try:
         fd = os.open(path, flags & ~os.O_TRUNC, mode)
     except FileNotFoundError:
         raise
     except OSError:
-        file(path, anyones=anyones)
+        file(path, anyones=anyones)  # its error says what is wrong with the path
         raise
     try:
         _check_file(path, os.fstat(fd), anyones)
@@ -100,7 +130,7 @@ def open_file(path: str, flags: int = _READ, mode: int = PRIVATE_FILE, *, anyone
 
 
 def read(path: str, limit: int = 1 << 20) -> bytes:
-    """The content of a small file, opened as `open_file` does. Raises StorageError, OSError."""
+    """Return the first `limit` bytes of a file, opened as `open_file` does. Raises StorageError and OSError."""
     fd = open_file(path)
     try:
         found = b""
@@ -112,12 +142,12 @@ def read(path: str, limit: int = 1 << 20) -> bytes:
 
 
 def private(found: os.stat_result) -> bool:
-    """Whether nobody but the owner may read or write, and the owner is this user."""
+    """Tell whether this user is the owner of a file and nobody else may read or write it."""
     return found.st_uid == os.geteuid() and not stat.S_IMODE(found.st_mode) & 0o077
 
 
 def unlink_own(path: str) -> None:
-    """Remove a file or link itself, never what it leads to; gone already is fine."""
+    """Remove a file or link itself, never the file behind a link. A missing file is fine."""
     try:
         os.unlink(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -125,6 +155,7 @@ def unlink_own(path: str) -> None:
 
 
 def _check_file(path: str, found: os.stat_result, anyones: bool) -> None:
+    """Refuse links, other kinds of files and files of other users. Raises StorageError."""
     if stat.S_ISLNK(found.st_mode):
         raise _odd(path, "a link, and no link in a store is followed")
     if not stat.S_ISREG(found.st_mode):
@@ -134,6 +165,7 @@ def _check_file(path: str, found: os.stat_result, anyones: bool) -> None:
 
 
 def _check_owner(path: str, found: os.stat_result) -> None:
+    """Refuse what belongs to another user, or what everybody may write to. Raises StorageError."""
     if found.st_uid not in (os.geteuid(), 0):
         raise _odd(path, "another user's")
     if found.st_mode & _OTHERS_WRITE and not stat.S_ISLNK(found.st_mode):
@@ -144,6 +176,7 @@ def _check_owner(path: str, found: os.stat_result) -> None:
 
 
 def _odd(path: str, why: str) -> StorageError:
+    """Return the error for a path that is not what it should be."""
     return StorageError(
         f"{path} is {why}", hint=f"see what it is with `ls -ld {path}`, and remove it if it is not yours"
     )

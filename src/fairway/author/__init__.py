@@ -1,4 +1,4 @@
-"""What the user's file touches: tasks, pipelines, endpoints and the words used inside them.
+"""The words that a user's file touches: tasks, pipelines, endpoints, and what is called inside them.
 
-Imported by every step, so it stays light and reaches no framework.
+Every step imports this package. Keep it light: import no framework here.
 """

@@ -1,8 +1,9 @@
-"""What a task's result depends on in the project's code, as digests that ignore comments, docstrings and layout.
+"""The project's code that a task's result depends on, as digests that ignore comments, docstrings and layout.
 
-A function's own source counts, and, followed recursively, every project function, class, module and constant
-it refers to. Installed packages do not: the environment's digest stands for them. Where the source is not what
-was imported (a notebook cell that is gone, a file edited meanwhile), the compiled code stands in.
+The source of the task's function counts. So does every function, class, module and constant of the project that it
+refers to, directly or not. Installed packages do not count, because the digest of the environment stands for them.
+When the source is not the one that was imported, such as for a notebook cell that is gone or a file that was edited,
+the compiled code is used.
 """
 
 import builtins
@@ -37,9 +38,11 @@ _MISSING = object()
 
 
 def parts(function: Callable[..., object]) -> dict[str, str]:
-    """Digests by part: "function train", "helper clean", "class Net", "constant RATE", "module features".
+    """Return the digests of a function and of everything it refers to, by part.
 
-    Parts of other modules than the function's own carry their module's name: "helper features.clean".
+    Parts are named such as "function train", "helper clean", "class Net", "constant RATE" and "module features".
+
+    A part of another module carries the name of that module: "helper features.clean".
     """
     inner = _function_of(function)
     if inner is None:
@@ -52,9 +55,10 @@ def parts(function: Callable[..., object]) -> dict[str, str]:
 
 
 def names(objects: Iterable[object]) -> tuple[str, ...]:
-    """Names of the project's code among objects that a stored value refers to, as "module:qualname", sorted.
+    """Return the names of the project's code among objects that a stored value refers to, sorted.
 
-    A function that is stored whole, such as a lambda, names what it imports itself.
+    The names have the form "module:qualname". A function that is stored whole, such as a lambda, contributes the
+    modules that it imports.
     """
     found: set[str] = set()
     for item in objects:
@@ -73,7 +77,10 @@ def names(objects: Iterable[object]) -> tuple[str, ...]:
 
 
 def digest(name: str) -> str:
-    """Digest of the project's code of that name, with all it refers to; empty when it is not found."""
+    """Return the digest of the project's code with that name and of all code it refers to.
+
+    The digest is empty when the code is not found.
+    """
     module, _, qualname = name.partition(":")
     walk = _Walk(module)
     found = _found(module, qualname) if qualname else None
@@ -88,7 +95,10 @@ def digest(name: str) -> str:
 
 
 class _Walk:
-    """Follows references from one function. `home` is its module, whose name the parts leave out."""
+    """A walk along the references of one function.
+
+    `home` is the module of the function. Names of parts in it do not carry the module's name.
+    """
 
     def __init__(self, home: str) -> None:
         self.found: dict[str, str] = {}
@@ -97,7 +107,7 @@ class _Walk:
         self._open: set[int] = set()
 
     def function(self, function: FunctionType, label: str) -> None:
-        """Count a function and what it refers to."""
+        """Count a function and everything it refers to."""
         if not self._first(function):
             return
         if source.is_installed_file(function.__code__.co_filename):
@@ -109,15 +119,16 @@ class _Walk:
             self._wrapped(function)
 
     def value(self, name: str, value: object) -> None:
-        """Count something a function refers to as `name`, if it is the project's or plain data."""
+        """Count a value that a function refers to by `name`, if it is code of the project or plain data."""
         if is_ref(value):
-            return  # asking for its type would load what it stands for
+            return  # a look at its type would load the value that it stands for
         if isinstance(value, ModuleType):
             self.modules(value.__name__)
         elif (text := self._text(value)) is not None:
             self._add(f"constant {name}", text)
 
     def _references(self, function: FunctionType) -> None:
+        """Count the defaults, attributes, enclosed variables, global names and imports of a function."""
         own = self._local(function.__module__, function.__qualname__)
         for name, value in (function.__kwdefaults__ or {}).items():
             self.value(f"{own}.{name}", value)
@@ -133,7 +144,7 @@ class _Walk:
         self._by_name(function, named, imports)
 
     def _names(self, compiled: CodeType, scope: dict[str, object], home: str) -> list[object]:
-        """Count what code refers to by global names; returns what these stand for."""
+        """Count everything that code refers to by global names, and return the objects behind these names."""
         named: list[object] = []
         for chain in source.global_names(compiled):
             value = scope.get(chain[0], _MISSING)
@@ -151,7 +162,7 @@ class _Walk:
         return named
 
     def _effects(self, module: str) -> None:
-        """Count what a module that is referred to changes elsewhere at its import, once."""
+        """Count the statements by which the import of a module changes something elsewhere, once for each module."""
         found = sys.modules.get(module)
         path = getattr(found, "__file__", None)
         if (
@@ -168,7 +179,10 @@ class _Walk:
             self._names(compiled, scope, module)
 
     def _by_name(self, function: FunctionType, named: list[object], imports: list[str]) -> None:
-        """Count variables, and modules that code finds by name; all of the project's if it may be any."""
+        """Count environment variables, and modules that code finds by a name in a text.
+
+        All files of the project count when the code may find any of them.
+        """
         for name, text in lookups.variables(function, named, imports).items():
             self._add(f"variable {name}", text)
         found = lookups.modules(function, named, imports)
@@ -179,7 +193,7 @@ class _Walk:
                 self._add(f"file {path.name}", source.file_text(str(path)))
 
     def _installed(self, function: FunctionType) -> None:
-        """Look through a function that an installed decorator made, whose own code does not count."""
+        """Look for code of the project in a function that an installed decorator made. Its own code does not count."""
         registry = vars(function).get("registry")
         if isinstance(registry, MappingProxyType) and "dispatch" in vars(function):
             own = self._local(function.__module__, function.__qualname__)
@@ -193,12 +207,12 @@ class _Walk:
             self._wrapped(function)
 
     def _wrapped(self, function: FunctionType) -> None:
-        """Look through a function of an installed decorator for the project's function inside."""
+        """Look for the project's function inside the function of an installed decorator."""
         self._inside([value for _, value in _cells(function)])
         self._inside(vars(function).get("__wrapped__"))
 
     def _inside(self, value: object, depth: int = 3) -> None:
-        """Count the code in a value, and in containers in it, of which nothing else counts."""
+        """Count only the code in a value and in its containers, and no data."""
         if isinstance(value, _CONTAINERS) and depth:
             whole = cast("Iterable[object]", value.values() if isinstance(value, dict) else value)
             for item in list(whole):
@@ -209,6 +223,7 @@ class _Walk:
             self._code(cast("object", value))
 
     def _class(self, kind: type) -> None:
+        """Count a class of the project with its bases and everything that its members refer to."""
         if not source.is_project(kind.__module__) or not self._first(kind):
             return
         own = self._local(kind.__module__, kind.__qualname__)
@@ -231,7 +246,7 @@ class _Walk:
                     self._references(inner)
 
     def modules(self, name: str) -> None:
-        """Count a module of the project whole, with those that it imports."""
+        """Count a module of the project as a whole, and the project's modules that it imports."""
         for module, text in source.module_texts(name):
             self._add(f"module {module}", text)
         compiled = getattr(sys.modules.get(name), "__file__", None)
@@ -240,11 +255,15 @@ class _Walk:
                 self._add(f"module {name}", _digest_bytes(Path(compiled).read_bytes()))
 
     def _text(self, value: object) -> str | None:
-        """A deterministic text for a value, counting the functions and classes in it; None when there is none."""
+        """Return a deterministic text for a value, or None when there is none.
+
+        Functions and classes in it are counted.
+        """
         if is_ref(value) or isinstance(value, ModuleType):
             return None
         if isinstance(value, _PLAIN):
             return repr(value) if type(value) in _PLAIN else self._state(value)
+        # A value that contains itself would never end.
         if id(value) in self._open:
             return "…"
         self._open.add(id(value))
@@ -254,6 +273,7 @@ class _Walk:
             self._open.discard(id(value))
 
     def _code(self, value: object) -> str | None:
+        """Return the name of a function or class, after counting it. Other values give None."""
         if isinstance(value, functools.partial):
             whole = cast("functools.partial[object]", value)
             return self._text((whole.func, whole.args, whole.keywords))
@@ -275,6 +295,7 @@ class _Walk:
         return None
 
     def _contents(self, value: object) -> str | None:
+        """Return a text for a list, tuple, set or dict. Other values give None."""
         if not isinstance(value, _CONTAINERS):
             return None
         exact = type(cast("object", value))
@@ -287,6 +308,7 @@ class _Walk:
         return f"{kind}({sorted(texts) if isinstance(value, set | frozenset) else texts})"
 
     def _state(self, value: object) -> str | None:
+        """Return a text for an object with a state of its own."""
         kind = type(value)
         if isinstance(value, enum.Enum):
             self._class(kind)
@@ -297,12 +319,15 @@ class _Walk:
         return self._pickled(value)
 
     def _pickled(self, value: object) -> str | None:
+        """Return the digest of an object's pickle. Without a pickle, count the code in its attributes."""
         with contextlib.suppress(Exception):
             return _digest_bytes(_pickle(value, self._text))
         self._inside([item for _, item in _fields(value)])
         return None
 
     def _first(self, value: object) -> bool:
+        """Tell whether a value comes up for the first time, and remember it."""
+        # The value itself is kept, so that no later object gets its id.
         new = id(value) not in self._seen
         self._seen[id(value)] = value
         return new
@@ -314,6 +339,7 @@ class _Walk:
         return f"{kind} {self._local(module, name)}"
 
     def _add(self, label: str, text: str) -> None:
+        """Keep the digest of a part. A different part with the same label gets a number."""
         digest, name, count = _digest(text), label, 1
         while self.found.setdefault(name, digest) != digest:
             count += 1
@@ -321,12 +347,12 @@ class _Walk:
 
 
 def _pickle(whole: object, text: Callable[[object], str | None]) -> bytes:
-    """An installed package's object as a pickle, with the project's code in it replaced by its text."""
+    """Pickle an object of an installed package, with the project's code in it replaced by texts."""
     import pickle
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, obj: object) -> str | None:
-            """The text of functions, classes and sets; None for what is written as usual."""
+            """Return the text of a function, class or set. None leaves an object to the usual pickling."""
             if obj is whole:
                 return None
             if isinstance(obj, FunctionType | MethodType | type | set | frozenset):
@@ -339,12 +365,12 @@ def _pickle(whole: object, text: Callable[[object], str | None]) -> bytes:
 
 
 def _is_ours(value: object) -> bool:
-    """Whether it is a task or pipeline, of which a statement at a module's top level changes no result."""
+    """Tell whether an object is a task or pipeline. A statement that changes one changes no result."""
     return type(value).__module__.partition(".")[0] == "fairway"
 
 
 def _accessors(member: object) -> tuple[object, ...]:
-    """What runs when a class's member is used."""
+    """Return the objects that run when a member of a class is used."""
     if isinstance(member, property):
         return (member.fget, member.fset, member.fdel)
     if isinstance(member, functools.cached_property | functools.partialmethod):
@@ -354,7 +380,7 @@ def _accessors(member: object) -> tuple[object, ...]:
 
 
 def _is_written_in(function: FunctionType, kind: type) -> bool:
-    """Whether a class's source holds the function's, or made it, as that of a dataclass its `__init__`."""
+    """Tell whether the source of a class contains a function or generated it, such as the `__init__` of a dataclass."""
     compiled = function.__code__
     if function.__module__ != kind.__module__ or not function.__qualname__.startswith(
         f"{kind.__qualname__}."
@@ -364,7 +390,7 @@ def _is_written_in(function: FunctionType, kind: type) -> bool:
 
 
 def _found(module: str, qualname: str) -> object:
-    """What the name stands for in a loaded module; None when there is none."""
+    """Return the object with that name in a loaded module, or None."""
     found: object = sys.modules.get(module)
     for part in qualname.split("."):
         found = getattr(found, part, None)
@@ -372,7 +398,7 @@ def _found(module: str, qualname: str) -> object:
 
 
 def _function_of(value: object) -> FunctionType | None:
-    """The Python function behind a function, task, or cached or static function; None for anything else."""
+    """Return the Python function behind a function, task, cached or static function. Other values give None."""
     for _ in range(8):
         if isinstance(value, FunctionType):
             return value
@@ -389,12 +415,14 @@ def _function_of(value: object) -> FunctionType | None:
 
 
 def _cells(function: FunctionType) -> Iterator[tuple[str, object]]:
+    """Yield the enclosed variables of a function that have a value."""
     for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
         with contextlib.suppress(ValueError):
             yield name, cast("object", cell.cell_contents)
 
 
 def _fields(value: object) -> Iterator[tuple[str, object]]:
+    """Yield the attributes of an object, those in slots included."""
     held = cast("dict[str, object]", getattr(value, "__dict__", {}))
     yield from sorted(held.items())
     for kind in type(value).__mro__:
@@ -404,12 +432,14 @@ def _fields(value: object) -> Iterator[tuple[str, object]]:
 
 
 def _source_of(function: FunctionType) -> str:
+    """Return the source of a function, or its bytecode when the source is not the imported one."""
     compiled = function.__code__
     text = source.function_text(compiled)
     return _bytecode(compiled, function.__doc__) if text is None else text
 
 
 def _bytecode(compiled: CodeType, doc: str | None = None) -> str:
+    """Return a deterministic text for compiled code, without the function's docstring."""
     inner: list[str] = []
     for item in compiled.co_consts:
         if isinstance(item, CodeType):

@@ -1,7 +1,7 @@
-"""Values of annotated types from what JSON, TOML or Python gives, checked at every level.
+"""Values of annotated types, made from JSON, TOML or Python values and checked at every level.
 
-Every error names the flag and the place in the value, such as `cfg.layers[2].width`. Nothing is ignored and nothing is
-rounded: an unknown field is refused, a Decimal comes from the digits that were written.
+Every error names the flag and the place in the value, such as `cfg.layers[2].width`. Nothing is ignored and nothing
+is rounded: an unknown field is refused, and a Decimal is made from the digits that were written.
 """
 
 import contextlib
@@ -39,12 +39,17 @@ _LIMITS: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
     "min_length": (lambda value, limit: len(value) >= limit, "of a length of at least"),
     "max_length": (lambda value, limit: len(value) <= limit, "of a length of at most"),
 }
+"""Limits of `Annotated` by attribute: the check, and the words for a value that fails it."""
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a value is: the parameter's flag, and the path to the value in what the flag gives.
+    """The place of a value: the parameter's flag, and the path to the value inside it.
 
-    `lenient` leaves values alone whose type is not known here, as those are that Python code hands over.
+    Attributes:
+        flag: the flag, or the parameter's name for values from Python code.
+        path: the path to the value, such as "cfg.layers[2]".
+        inside: True below the outermost value.
+        lenient: True leaves values of unknown types alone. Values that Python code hands over may have such types.
     """
 
     flag: str
@@ -53,12 +58,16 @@ class Place(msgspec.Struct, frozen=True):
     lenient: bool = False
 
     def at(self, step: str) -> "Place":
-        """A place inside this one: ".name" or "[2]"."""
+        """Return a place inside this one, one step further such as ".name" or "[2]"."""
         return Place(self.flag, self.path + step, True, self.lenient)
 
 
 def unwrap(annotation: object) -> tuple[object, bool]:
-    """The annotation without `Annotated`, aliases and `None`, and whether None is allowed."""
+    """Strip `Annotated`, aliases and `None` from an annotation.
+
+    Returns:
+        the bare type, and True when None is allowed.
+    """
     if get_origin(annotation) is Annotated:
         return unwrap(get_args(annotation)[0])
     inner = getattr(annotation, "__supertype__", None) or getattr(annotation, "__value__", None)
@@ -72,7 +81,7 @@ def unwrap(annotation: object) -> tuple[object, bool]:
 
 
 def limits(annotation: object) -> list[object]:
-    """What `Annotated` adds to a type, through aliases and `| None`."""
+    """Return the limits that `Annotated` adds to a type, also through aliases and `| None`."""
     found: list[object] = []
     while True:
         if get_origin(annotation) is Annotated:
@@ -91,7 +100,7 @@ def limits(annotation: object) -> list[object]:
 
 
 def convert(place: Place, annotation: object, value: object) -> object:
-    """A value of the annotation's type from a JSON or TOML value. Raises UsageError."""
+    """Convert a JSON or TOML value to the annotation's type. Raises UsageError."""
     inner, optional = cast("tuple[Any, bool]", unwrap(annotation))
     if value is None and (optional or inner is None or inner is type(None)):
         return None
@@ -101,15 +110,15 @@ def convert(place: Place, annotation: object, value: object) -> object:
 
 
 def check_limits(place: Place, annotation: object, value: object) -> object:
-    """The value, if it is within what `Annotated` says of it. Raises UsageError."""
+    """Return the value if it is within the limits of its annotation. Raises UsageError."""
     for limit in limits(annotation):
-        for name, (holds, said) in _LIMITS.items():
+        for name, (holds, words) in _LIMITS.items():
             bound = getattr(limit, name, None)
             if bound is None or isinstance(limit, type):
                 continue
             with contextlib.suppress(TypeError):
                 if not holds(value, bound):
-                    raise wrong(place, annotation, plain(value), f" {said} {bound}")
+                    raise wrong(place, annotation, plain(value), f" {words} {bound}")
         pattern = getattr(limit, "pattern", None)
         if isinstance(pattern, str) and isinstance(value, str):
             import re
@@ -120,6 +129,7 @@ def check_limits(place: Place, annotation: object, value: object) -> object:
 
 
 def _converted(place: Place, inner: object, value: object) -> object:
+    """Convert a value to a type that is neither optional nor `object`. Raises UsageError."""
     origin = get_origin(inner) or inner
     if origin in (Union, types.UnionType):
         return _member(place, inner, value)
@@ -138,6 +148,7 @@ def _converted(place: Place, inner: object, value: object) -> object:
 
 
 def _scalar(place: Place, inner: Any, value: object) -> object:
+    """Convert a single value. Raises ValueError, TypeError, ArithmeticError or a msgspec error when it does not fit."""
     if inner in moments.FORMS:
         return _moment(cast("type", inner), value)
     if inner is float:
@@ -180,7 +191,7 @@ def _moment(kind: type, value: object) -> object:
 
 
 def named(place: Place, inner: object, text: str) -> object:
-    """A path, file, folder or secret of that name. Raises UsageError when there is no such file."""
+    """Return the path, file, folder or secret of that name. Raises UsageError when the file does not exist."""
     made = cast("Callable[[str], object]", inner)(text)
     if isinstance(made, File) and not made.path.exists():
         raise UsageError(f"{place.flag} takes {article(inner)}, and there is none at {text!r}")
@@ -188,13 +199,17 @@ def named(place: Place, inner: object, text: str) -> object:
 
 
 def chosen(place: Place, annotation: object, given: object) -> object:
-    """The choice of a Literal or Enum: an Enum's by name, then by value. Raises UsageError."""
+    """Return the choice of a Literal or Enum.
+
+    A member of an Enum is found by name, then by value. Raises UsageError.
+    """
     given = plain(given)
     if get_origin(annotation) is Literal:
         named = [(one.name if isinstance(one, enum.Enum) else one, one) for one in get_args(annotation)]
     else:
         named = list(cast("type[enum.Enum]", annotation).__members__.items())
     values = [(one.value if isinstance(one, enum.Enum) else one, one) for _, one in named]
+    # Types are compared too, because True equals 1 in Python.
     found = [one for _, one in named if type(one) is type(given) and one == given]
     found += [one for name, one in named if type(name) is type(given) and name == given]
     found += [one for value, one in values if type(value) is type(given) and value == given]
@@ -205,7 +220,10 @@ def chosen(place: Place, annotation: object, given: object) -> object:
 
 
 def _member(place: Place, union: object, value: object) -> object:
-    """A value of one of a union's types: the one that is the value's own, else the first that takes it."""
+    """Convert a value to one type of a union. Raises UsageError.
+
+    The value's own type is tried first, then the others in order.
+    """
     members = [item for item in get_args(union) if item is not type(None)]
     own: type = float if isinstance(value, Written) else type(value)
     ordered = sorted(members, key=lambda member: unwrap(member)[0] is not own)
@@ -218,12 +236,14 @@ def _member(place: Place, union: object, value: object) -> object:
             if _is_dict(value) and fields.is_record(inner):
                 known = fields.of(inner)
                 errors.append((sum(name in known for name in value), error))
+    # The record that shares most names with the value is the one that was meant, so its error helps most.
     if errors:
         raise max(errors, key=lambda pair: pair[0])[1]
     raise wrong(place, union, plain(value))
 
 
 def _record(place: Place, kind: object, value: object) -> object:
+    """Convert a value to a record, field by field. Raises UsageError."""
     base = get_origin(kind) or kind
     if isinstance(base, type) and not fields.is_typed_dict(base) and isinstance(value, base):
         return value
@@ -259,7 +279,7 @@ def _record(place: Place, kind: object, value: object) -> object:
 
 
 def _check_tag(place: Place, kind: object, given: dict[str, object]) -> None:
-    """Take the entry out by which tagged structs are told apart. Raises UsageError when it is another's."""
+    """Remove the entry that tells tagged structs apart. Raises UsageError when it is the tag of another struct."""
     config = getattr(get_origin(kind) or kind, "__struct_config__", None)
     name, tag = getattr(config, "tag_field", None), getattr(config, "tag", None)
     if name is not None and given.pop(name, tag) != tag:
@@ -267,21 +287,27 @@ def _check_tag(place: Place, kind: object, given: dict[str, object]) -> None:
 
 
 def _unknown(place: Place, kind: object, entry: str, known: list[str]) -> UsageError:
-    """A misspelt entry would otherwise leave its default in place without a word."""
+    """Return the error for an entry that the record does not have.
+
+    The entry is refused because a misspelt one would leave its default in place unnoticed.
+    """
     import difflib
 
     near = difflib.get_close_matches(entry, known, n=1)
     if place.inside:
-        said = f"{place.flag} has an unknown entry {place.path}.{entry}: {type_name(kind)} has no {entry!r}"
+        message = (
+            f"{place.flag} has an unknown entry {place.path}.{entry}: {type_name(kind)} has no {entry!r}"
+        )
     else:
-        said = f"{place.flag} takes {article(kind)}, which has no {entry!r}"
+        message = f"{place.flag} takes {article(kind)}, which has no {entry!r}"
     return UsageError(
-        said,
+        message,
         hint=(f"did you mean `{near[0]}`? " if near else "") + f"it has {', '.join(known) or 'no fields'}",
     )
 
 
 def _several(place: Place, kind: object, value: object) -> object:
+    """Convert a value to a list, set or tuple, item by item. Raises UsageError."""
     origin, arguments = get_origin(kind) or kind, get_args(kind)
     if not _is_list(value) and not (origin in SETS and _is_set(value)):
         raise wrong(place, kind, plain(value))
@@ -301,7 +327,7 @@ def _several(place: Place, kind: object, value: object) -> object:
 
 
 def gather(annotation: object, items: list[object]) -> object:
-    """The items in the container that the annotation names."""
+    """Return the items in the container that the annotation names."""
     kind = get_origin(annotation) or annotation
     if kind is tuple:
         return tuple(items)
@@ -309,6 +335,7 @@ def gather(annotation: object, items: list[object]) -> object:
 
 
 def _mapping(place: Place, kind: object, value: object) -> object:
+    """Convert a value to a dict, entry by entry. Raises UsageError."""
     if not _is_dict(value):
         raise wrong(place, kind, plain(value))
     key_kind, item_kind = get_args(kind) or (object, object)
@@ -322,7 +349,7 @@ def _mapping(place: Place, kind: object, value: object) -> object:
 
 
 def _key(place: Place, kind: object, key: object) -> object:
-    """A dict's key: in JSON it is a text, whatever its type is."""
+    """Convert a dict's key. JSON writes every key as a text, so numbers are parsed from the text."""
     inner = cast("Any", unwrap(kind)[0])
     if inner in (int, float) and isinstance(key, str):
         try:
@@ -345,12 +372,12 @@ def _is_set(value: object) -> bool:
 
 
 def is_a(annotation: object, kind: type) -> bool:
-    """Whether an annotation is a class of that kind."""
+    """Tell whether an annotation is a class that derives from the given one."""
     return isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, kind)
 
 
 def choices(annotation: object) -> tuple[str, ...]:
-    """The texts of a Literal's or Enum's choices; none for other types."""
+    """Return the texts of the choices of a Literal or Enum. Other types have none."""
     if get_origin(annotation) is Literal:
         return tuple(one.name if isinstance(one, enum.Enum) else str(one) for one in get_args(annotation))
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
@@ -359,7 +386,7 @@ def choices(annotation: object) -> tuple[str, ...]:
 
 
 def wrong(place: Place, annotation: object, given: object, more: str = "") -> UsageError:
-    """The error for a value that does not fit its type."""
+    """Return the error for a value that does not fit its type."""
     inner = unwrap(annotation)[0]
     texts = choices(inner)
     form = moments.FORMS.get(inner, "") if isinstance(inner, type) else ""
@@ -372,16 +399,17 @@ def wrong(place: Place, annotation: object, given: object, more: str = "") -> Us
 
 
 def _where(place: Place) -> str:
+    """Return the place in the words of an error; it is empty for the outermost value."""
     return f" at {place.path}" if place.inside else ""
 
 
 def article(annotation: object) -> str:
-    """An annotation in a sentence."""
+    """Return an annotation in the words of a sentence."""
     return f"a value of type {type_name(annotation)}"
 
 
 def type_name(annotation: object) -> str:
-    """An annotation as people write it."""
+    """Return an annotation as people write it."""
     if isinstance(annotation, type) and not get_args(annotation):
         return annotation.__name__
     if get_origin(annotation) is Annotated:

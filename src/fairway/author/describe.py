@@ -1,6 +1,6 @@
-"""Imports the user's project file and says what it declares.
+"""The project file: how it is imported, and the description of what it declares.
 
-Only a host calls this; the engine never imports user code.
+Only a host imports user code. The engine never does.
 """
 
 import hashlib
@@ -34,19 +34,22 @@ Declared = tuple[
 
 
 class _FromSource(SourceFileLoader):
-    """Reads a module of the project from its source every time.
+    """A loader that reads a module of the project from its source every time.
 
-    A compiled file is told apart from its source by whole seconds and size only, so a constant changed right after a run
-    would not be seen.
+    Python compares a compiled file with its source by whole seconds and size only. A constant that was changed right
+    after a run would go unnoticed.
     """
 
     def path_stats(self, path: object) -> Never:
-        """Nothing that a compiled file could be compared with."""
+        """Raise OSError, so that Python finds no compiled file to compare with."""
         raise OSError
 
 
 def _project_finder(path: str) -> FileFinder:
-    """A hook for `sys.path_hooks`. Raises ImportError for places outside the project."""
+    """Return a finder for a folder of the project, as an entry of `sys.path_hooks`.
+
+    Raises ImportError for other places.
+    """
     if not any(f"{path}/".startswith(folder) for folder in _folders) or not source.is_project_file(
         f"{path}/"
     ):
@@ -58,10 +61,11 @@ _folders: dict[str, None] = {}
 
 
 def _read_from_source(folder: str) -> None:
-    """From here on, modules in and below a folder are not read from compiled files, and none are written."""
+    """Read modules in and below a folder from their source from now on, and write no compiled files for them."""
     _folders[f"{folder}/"] = None
     if _project_finder not in sys.path_hooks:
         sys.path_hooks.insert(0, _project_finder)
+    # Finders that Python made for these folders before would still read compiled files.
     for path in [path for path in sys.path_importer_cache if f"{path}/".startswith(f"{folder}/")]:
         del sys.path_importer_cache[path]
 
@@ -71,11 +75,11 @@ def load(path: str, name: str = "", roots: Sequence[str] = ()) -> ModuleType:
 
     Args:
         path: the file.
-        name: its module's name, such as "shop.flow"; the file's own without one.
-        roots: folders that its modules are imported from; the file's own without any.
+        name: the name of its module, such as "shop.flow". The default is the file's own name.
+        roots: folders that its modules are imported from. The default is the file's own folder.
 
     Raises:
-        UsageError: there is no such file, or its name cannot be a module's.
+        UsageError: there is no such file, or its name cannot be the name of a module.
         BaseException: whatever the file itself raises.
     """
     file = Path(path).absolute()
@@ -95,6 +99,7 @@ def load(path: str, name: str = "", roots: Sequence[str] = ()) -> ModuleType:
     sys.path[:0] = [folder for folder in folders if folder not in sys.path]
     for folder in folders:
         _read_from_source(folder)
+    # A module that is imported a second time declares its names again, in lines that may have moved.
     if name not in sys.modules:
         naming.forget(name)
     module = importlib.import_module(name)
@@ -104,7 +109,7 @@ def load(path: str, name: str = "", roots: Sequence[str] = ()) -> ModuleType:
 
 
 def _refuse_taken(file: Path, name: str, roots: list[str]) -> None:
-    """Raise UsageError when the file, or the outermost package that it lies in, has the name of another module."""
+    """Refuse a file whose own name, or whose outermost package, is the name of another module. Raises UsageError."""
     top = name.partition(".")[0]
     loaded = sys.modules.get(top)
     places = [getattr(loaded, "__file__", None) or "", *(getattr(loaded, "__path__", None) or ())]
@@ -122,27 +127,28 @@ def _refuse_taken(file: Path, name: str, roots: list[str]) -> None:
 
 
 def folders() -> list[str]:
-    """Folders that modules of the loaded project are imported from."""
+    """Return the folders that modules of the loaded project are imported from."""
     return [folder.removesuffix("/") for folder in _folders]
 
 
 def _importable(stem: str) -> str:
+    """Return a file name that can be imported and resembles the given one."""
     name = "".join(letter if letter.isalnum() else "_" for letter in stem)
     return name if name.isidentifier() else f"_{name}"
 
 
 def declared(module: ModuleType) -> Declared:
-    """Tasks, pipelines and endpoints of a module by name, in order of definition.
+    """Return the tasks, pipelines and endpoints of a module by name, in the order of their definition.
 
-    Of what it imports, tasks count and pipelines and endpoints do not. Where a task and copies of it with other
-    settings are there, the name is the task's.
+    Imported tasks count. Imported pipelines and endpoints do not. When a module has a task and copies of it with
+    other settings, the name stands for the task.
     """
     tasks: dict[str, Task[..., object]] = {}
     pipelines: dict[str, Pipeline[..., object]] = {}
     endpoints: dict[str, Endpoint[..., object]] = {}
     for item in cast("list[object]", list(vars(module).values())):
         if is_ref(item):
-            continue  # a model that the file looks up: looking at its type would load it
+            continue  # the file looks up a model; a look at the type would load it
         if isinstance(item, Task):
             tasks.setdefault(item.spec.name, cast("Task[..., object]", item))
         elif isinstance(item, Pipeline) and item.__module__ == module.__name__:
@@ -155,10 +161,10 @@ def declared(module: ModuleType) -> Declared:
 
 
 def describe(path: str, module: ModuleType) -> ProjectSpec:
-    """What the imported project declares, with digests of its source and environment.
+    """Describe everything that the imported project declares, with digests of its source and environment.
 
     Raises:
-        UsageError: two declarations share a name, or one is not of the form it must have.
+        UsageError: two declarations share a name, or one does not have the form it must have.
     """
     _refuse_ambiguous(module)
     tasks, pipelines, endpoints = declared(module)
@@ -175,7 +181,10 @@ def describe(path: str, module: ModuleType) -> ProjectSpec:
 
 
 def _refuse_ambiguous(module: ModuleType) -> None:
-    """A step's process finds its task by name, so a name in the project must mean one function."""
+    """Refuse two tasks, or two pipelines, that share a name. Raises UsageError.
+
+    A step's process finds its task by name, so a name in the project must mean one function.
+    """
     naming.refuse_redefined(module.__name__)
     found: dict[tuple[str, str], object] = {}
     for home in [module, *_neighbours(module)]:
@@ -197,7 +206,7 @@ def _refuse_ambiguous(module: ModuleType) -> None:
 
 
 def _neighbours(module: ModuleType) -> list[ModuleType]:
-    """Loaded modules of the project other than its main one."""
+    """Return the loaded modules of the project other than its main one."""
     return [
         other
         for name, other in list(sys.modules.items())
@@ -208,7 +217,7 @@ def _neighbours(module: ModuleType) -> list[ModuleType]:
 
 
 def find_task(module: ModuleType, name: str) -> Task[..., object] | None:
-    """The task of that name in any module of the project that is loaded."""
+    """Return the task with that name from any loaded module of the project, or None."""
     for home in [module, *_neighbours(module)]:
         for item in cast("list[object]", list(vars(home).values())):
             if not is_ref(item) and isinstance(item, Task) and item.spec.name == name:
@@ -217,20 +226,24 @@ def find_task(module: ModuleType, name: str) -> Task[..., object] | None:
 
 
 def _home(module: ModuleType) -> Path:
-    """The folder of a project's own files: its outermost package, or the folder of a file that lies in none."""
+    """Return the folder of a project's own files.
+
+    It is the outermost package, or the folder of a file that lies in no package.
+    """
     folder = Path(module.__file__ or "").parent
     levels = module.__name__.count(".") - (0 if hasattr(module, "__path__") else 1)
     return folder.parents[levels - 1] if levels > 0 else folder
 
 
 def _place(function: object) -> str:
+    """Return the module and line of a function, for an error."""
     compiled = getattr(function, "__code__", None)
     where = f":{compiled.co_firstlineno}" if isinstance(compiled, CodeType) else ""
     return f"{getattr(function, '__module__', '?')}{where}"
 
 
 def source_digest(folder: Path) -> str:
-    """sha256 over names and contents of the project's own Python files."""
+    """Return the sha256 digest of the names and contents of the project's own Python files."""
     digest = hashlib.sha256()
     for path in source.files(folder):
         try:
@@ -243,7 +256,7 @@ def source_digest(folder: Path) -> str:
 
 
 def environment_digest() -> str:
-    """sha256 over the interpreter's version and the names and versions of the installed distributions."""
+    """Return the sha256 digest of the interpreter's version and of the installed distributions and their versions."""
     installed: set[str] = set()
     for folder in sys.path:
         try:

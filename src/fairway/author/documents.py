@@ -1,4 +1,4 @@
-"""JSON and TOML as parameters are written in, with every number exactly as it was written."""
+"""JSON and TOML documents with parameter values. Every number keeps the text in which it was written."""
 
 from pathlib import Path
 from typing import cast
@@ -7,26 +7,29 @@ from fairway.spec.errors import UsageError
 
 
 class Written(float):
-    """A number with a point or an exponent, which remembers its text for types more exact than a float."""
+    """A number with a point or an exponent, together with its text.
+
+    Types more exact than a float are made from the text.
+    """
 
     text: str
 
     def __new__(cls, text: str) -> "Written":
-        """A float, and what it was read from."""
+        """Make the number from its text."""
         made = super().__new__(cls, text)
         made.text = text
         return made
 
 
 def from_json(text: str) -> object:
-    """The value of a JSON text. Raises ValueError, RecursionError."""
+    """Parse a JSON text. Raises ValueError and RecursionError."""
     import json
 
     return cast("object", json.loads(text, parse_float=Written, object_pairs_hook=_unique))
 
 
 def from_file(path: str) -> dict[str, object]:
-    """The object that a JSON or TOML file holds. Raises UsageError."""
+    """Read the object that a JSON or TOML file holds. Raises UsageError."""
     import tomllib
 
     toml = path.lower().endswith(".toml")
@@ -43,7 +46,7 @@ def from_file(path: str) -> dict[str, object]:
 
 
 def plain(value: object) -> object:
-    """The value with ordinary floats, for a type that does not say what it takes."""
+    """Replace every `Written` in the value by an ordinary float, for a type that does not ask for more."""
     if isinstance(value, Written):
         return float(value)
     if isinstance(value, list):
@@ -54,6 +57,7 @@ def plain(value: object) -> object:
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make a dict of pairs, and refuse a key that is given twice. Raises ValueError."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]

@@ -1,4 +1,4 @@
-"""`@endpoint`: a function or a class that answers requests once it is deployed, its annotations being the interface."""
+"""`@endpoint`: a function or class that answers requests once it is deployed. Its annotations are the interface."""
 
 import inspect
 import sys
@@ -26,7 +26,10 @@ R = TypeVar("R")
 C = TypeVar("C")
 
 _MARK = "__fairway_endpoint__"
-"""Attribute of a class that `@endpoint` stands above. A class that inherits from it is no endpoint by itself."""
+"""The attribute of a class under `@endpoint` that holds its endpoint.
+
+It is not inherited: a subclass is no endpoint by itself.
+"""
 
 _STREAMS = (
     abc.Iterator, abc.Generator, abc.Iterable, abc.AsyncIterator, abc.AsyncGenerator, abc.AsyncIterable,
@@ -34,14 +37,16 @@ _STREAMS = (
 
 
 class Endpoint(Generic[P, R]):
-    """An endpoint. Calling it runs its function; `fairway deploy FILE` serves it.
+    """A function or class that answers requests. A call runs it, and `fairway deploy FILE` serves it.
 
-    A function whose one parameter is a list and whose result is a list is batched: each request brings one
-    element, and what has arrived together is computed together.
+    A function that takes one list and returns a list is batched. Each request brings one element, and elements that
+    arrive together are computed together.
 
     Attributes:
         function: the function, or the class whose instance answers.
-        answering: the function whose annotations are the interface: a class's is its `__call__`.
+        answering: the function whose annotations are the interface. For a class it is its `__call__`.
+        workers: the number of processes that answer.
+        private: True when requests need a key.
     """
 
     def __init__(self, function: Callable[P, R], name: str, workers: int, private: bool) -> None:
@@ -59,21 +64,21 @@ class Endpoint(Generic[P, R]):
         return self.function(*args, **kwargs)
 
     def made(self) -> Callable[..., object]:
-        """Make what answers requests: an instance of the class, or the function itself."""
+        """Make the object that answers requests: an instance of the class, or the function itself."""
         if isinstance(self.function, type):
             return cast("Callable[[], Callable[..., object]]", self.function)()
         return self.function
 
     @property
     def file(self) -> str:
-        """The file that declares it; empty where there is none."""
+        """The file that declares the endpoint. It is empty when there is none."""
         compiled = getattr(inspect.unwrap(self.answering), "__code__", None)
         home = getattr(sys.modules.get(self.__module__), "__file__", None)
         return str(getattr(compiled, "co_filename", "") or home or "")
 
     @property
     def signature(self) -> dict[str, inspect.Parameter]:
-        """What a request fills, by name; without the `self` of a class."""
+        """The parameters that a request fills, by name, without the `self` of a class."""
         found = list(inspect.signature(self.answering).parameters.items())
         static = isinstance(self.function, type) and isinstance(
             inspect.getattr_static(self.function, "__call__"), staticmethod
@@ -82,15 +87,15 @@ class Endpoint(Generic[P, R]):
 
     @property
     def parameters(self) -> dict[str, object]:
-        """Annotation of every parameter by name; `object` where there is none."""
+        """The annotation of every parameter by name, with `object` for a parameter without one."""
         hints = self._hints()
         return {name: hints.get(name, object) for name in self.signature}
 
     @property
     def request_type(self) -> object:
-        """What one request is: the only parameter's annotation, or its element's when batched.
+        """The type of one request: the only parameter's annotation, or its element's when the endpoint is batched.
 
-        `object` where the parameter has no annotation; a dict by name where there are several parameters.
+        It is `object` when the parameter has no annotation, and a dict by name when there are several parameters.
         """
         annotations = list(self.parameters.values())
         if len(annotations) != 1:
@@ -99,31 +104,31 @@ class Endpoint(Generic[P, R]):
 
     @property
     def response_type(self) -> object:
-        """What one answer is."""
+        """The type of one answer."""
         annotation: object = self._hints().get("return", object)
         return get_args(bare(annotation))[0] if self.batched else annotation
 
     @property
     def batched(self) -> bool:
-        """Whether it takes a list of requests and returns a list of answers."""
+        """True when the endpoint takes a list of requests and returns a list of answers."""
         annotations = [bare(annotation) for annotation in self.parameters.values()]
         result = bare(self._hints().get("return"))
         return len(annotations) == 1 and get_origin(annotations[0]) is list and get_origin(result) is list
 
     @property
     def streams(self) -> bool:
-        """Whether an answer comes in pieces, as far as the code says so."""
+        """True when the code or its annotation shows that an answer comes in pieces."""
         if inspect.isgeneratorfunction(self.answering) or inspect.isasyncgenfunction(self.answering):
             return True
         return get_origin(bare(self._hints().get("return"))) in _STREAMS
 
     @property
     def item_type(self) -> object:
-        """The type of one piece of a stream; `object` where the annotation does not say."""
+        """The type of one piece of a stream, or `object` when the annotation does not give it."""
         return (*get_args(bare(self._hints().get("return"))), object)[0]
 
     def describe(self) -> EndpointSpec:
-        """Its name, settings and first line of documentation."""
+        """Return the endpoint's name, its settings and the first line of its documentation."""
         doc = (self.__doc__ or "").strip().splitlines()
         return EndpointSpec(
             name=self.__name__,
@@ -134,6 +139,7 @@ class Endpoint(Generic[P, R]):
         )
 
     def _hints(self) -> dict[str, object]:
+        """Evaluate the annotations. Raises UsageError."""
         try:
             return dict(get_type_hints(self.answering, include_extras=True))
         except (NameError, AttributeError, TypeError, SyntaxError) as error:
@@ -147,14 +153,14 @@ class Endpoint(Generic[P, R]):
 
 
 def bare(annotation: object) -> object:
-    """The type itself, without the limits that `Annotated` adds to it."""
+    """Return the type itself, without the limits that `Annotated` adds to it."""
     while get_origin(annotation) is Annotated:
         annotation = get_args(annotation)[0]
     return annotation
 
 
 class _Decorator(Protocol):
-    """Type of `@endpoint(…)`."""
+    """The type of `@endpoint(…)`."""
 
     @overload
     def __call__(self, function: type[C], /) -> type[C]: ...  # pyright: ignore[reportOverlappingOverload]
@@ -164,7 +170,8 @@ class _Decorator(Protocol):
 
 
 def endpoint_of(item: object) -> "Endpoint[..., object] | None":
-    """The endpoint that an object is, or that was declared by `@endpoint` above a class; None for others."""
+    """Return the endpoint that an object is, or that `@endpoint` above a class declared. Other objects give None."""
+    # `isinstance` would ask a Ref for its value, and `getattr` would find the mark of a parent class.
     kind = type(item)
     if issubclass(kind, type):
         item = cast("dict[str, object]", vars(cast("type", item))).get(_MARK)
@@ -173,7 +180,11 @@ def endpoint_of(item: object) -> "Endpoint[..., object] | None":
 
 
 def _answering(function: Callable[..., object], name: str) -> Callable[..., object]:
-    """The function that answers. Raises UsageError for a class that no instance can be made of, or called."""
+    """Return the function that answers requests.
+
+    Raises:
+        UsageError: the class cannot be made without arguments, or its instances cannot be called.
+    """
     if not isinstance(function, type):
         return function
     own = function.__call__
@@ -190,7 +201,7 @@ def _answering(function: Callable[..., object], name: str) -> Callable[..., obje
             hint="an endpoint makes one instance per worker; give the parameters of `__init__` defaults",
         ) from None
     except ValueError:
-        pass  # written in C, so it is not known before it is made
+        pass  # a class written in C has no signature, so the first instance will show it
     return cast("Callable[..., object]", own)
 
 
@@ -214,14 +225,14 @@ def endpoint(
     workers: int = 1,
     private: bool = False,
 ) -> object:
-    """Declare an endpoint: a function, or a class with `__call__`, that answers requests once deployed.
+    """Declare an endpoint: a function, or a class with `__call__`, that answers requests once it is deployed.
 
     A class stays a class. Each worker makes one instance of it before it takes requests.
 
     Args:
-        name: instead of the function's name.
-        workers: processes that answer.
-        private: whether its prediction routes need a key, which `fairway deploy` shows once.
+        name: the endpoint's name. The default is the function's name.
+        workers: the number of processes that answer.
+        private: True makes the prediction routes ask for a key, which `fairway deploy` shows once.
     """
 
     def decorate(inner: Callable[..., object]) -> object:

@@ -1,4 +1,4 @@
-"""Environments: the Python and the pinned packages a task needs, when they are not the project's own."""
+"""Environments: the Python and the pinned packages of a task that does not use the project's own."""
 
 import inspect
 import re
@@ -17,15 +17,15 @@ _ELSEWHERE = ("-r", "-c", "-e", "--requirement", "--constraint", "--editable")
 
 
 class Environment:
-    """A Python with pinned packages, built once and shared by everything that asks for the same.
+    """A Python with pinned packages. It is built once and shared by all tasks that ask for the same.
 
     Args:
-        requirements: pinned lines such as "xgboost==3.4.0", or the path of a lock file, relative to the project
-            file that names it. Hashes, when present, must match; then every line needs one.
-        python: such as "3.12"; the project's own version when empty.
+        requirements: pinned lines such as "xgboost==3.4.0", or the path of a lock file. A path is relative to the
+            project file that names it. If one line has a hash, every line needs one, and the hashes must match.
+        python: a version such as "3.12". The default is the version of the project.
 
     Raises:
-        UsageError: a line is not pinned, a file cannot be read, or `python` is no version.
+        UsageError: a line is not pinned, a file cannot be read, or `python` is not a version.
     """
 
     __slots__ = ("spec",)
@@ -57,19 +57,21 @@ class Environment:
 
 
 def _line(line: object) -> str:
+    """Return a requirement that is text. Raises UsageError."""
     if not isinstance(line, str):
         raise UsageError(f"requirement {line!r} is not text", hint='write it like "xgboost==3.4.0"')
     return line
 
 
 def _lines(text: str) -> list[str]:
-    """Requirements as pip reads them: continued lines joined, comments and blank lines left out."""
+    """Split requirements as pip does: join continued lines, and leave out comments and blank lines."""
     joined = re.sub(r"\\\r?\n", " ", text)
     bare = (re.sub(r"(^|\s)#.*", "", line) for line in joined.splitlines())
     return [" ".join(line.split()) for line in bare if line.strip()]
 
 
 def _check(line: str) -> None:
+    """Refuse a requirement that is not pinned or that points to another file. Raises UsageError."""
     if line.startswith(_ELSEWHERE):
         raise UsageError(
             f"requirement {line!r} points to another file or folder",
@@ -85,6 +87,7 @@ def _check(line: str) -> None:
 
 
 def _read(path: str | Path, beside: Path) -> str:
+    """Read a requirements file beside the file that names it. Raises UsageError."""
     try:
         return (beside / path).read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -21,7 +21,13 @@ import msgspec
 
 
 class Field(msgspec.Struct, frozen=True):
-    """One field: its name in the constructor, its type, and whether it has no default."""
+    """A field of a record.
+
+    Attributes:
+        name: its name in the constructor.
+        annotation: its type.
+        required: True when it has no default.
+    """
 
     name: str
     annotation: object
@@ -29,7 +35,7 @@ class Field(msgspec.Struct, frozen=True):
 
 
 def is_record(kind: object) -> bool:
-    """Whether a type, or its generic form, has named fields."""
+    """Tell whether a type, or the generic type behind it, has named fields."""
     base = cast("Any", get_origin(kind) or kind)
     return isinstance(base, type) and _has_fields(cast("type[Any]", base))
 
@@ -45,17 +51,17 @@ def _has_fields(base: type[Any]) -> bool:
 
 
 def is_typed_dict(kind: object) -> bool:
-    """Whether it is a TypedDict."""
+    """Tell whether a type is a TypedDict."""
     return isinstance(kind, type) and issubclass(kind, dict) and hasattr(cast("object", kind), "__total__")
 
 
 def is_named_tuple(kind: object) -> bool:
-    """Whether it is a named tuple."""
+    """Tell whether a type is a named tuple."""
     return isinstance(kind, type) and issubclass(kind, tuple) and hasattr(cast("object", kind), "_fields")
 
 
 def of(kind: object) -> dict[str, Field]:
-    """The fields of a record, by the name by which they are written in JSON."""
+    """Return the fields of a record type, by the name that JSON uses for them."""
     base: Any = get_origin(kind) or kind
     hints, names = _hints(base), _bound(kind)
 
@@ -91,7 +97,7 @@ def of(kind: object) -> dict[str, Field]:
 
 
 def _hints(base: Any) -> dict[str, object]:
-    """Annotations by field; one that cannot be evaluated stands for any type."""
+    """Return the annotations by field. An annotation that cannot be evaluated is replaced by `object`."""
     try:
         return get_type_hints(base, include_extras=True)
     except Exception:
@@ -108,7 +114,7 @@ def _hints(base: Any) -> dict[str, object]:
 
 
 def _bound(kind: object) -> dict[object, object]:
-    """What a generic type's variables stand for, in it and in the bases that it fills in."""
+    """Return the types that fill the variables of a generic type and of its generic bases."""
     base: Any = get_origin(kind) or kind
     parameters = getattr(base, "__parameters__", ())
     found: dict[object, object] = dict(zip(parameters, get_args(kind), strict=False))
@@ -120,7 +126,10 @@ def _bound(kind: object) -> dict[object, object]:
 
 
 def _filled(annotation: object, names: Mapping[object, object]) -> object:
-    """The annotation with type variables replaced; a variable of which nothing is known stands for any type."""
+    """Return the annotation with its type variables replaced.
+
+    An unknown variable is replaced by its bound or `object`.
+    """
     if isinstance(annotation, TypeVar):
         return names.get(annotation, annotation.__bound__ or object)
     parameters = getattr(annotation, "__parameters__", ())

@@ -1,4 +1,4 @@
-"""Files, folders and secrets as values that steps can take and give."""
+"""Files, folders and secrets as values that steps take and return."""
 
 import os
 from pathlib import Path
@@ -9,11 +9,11 @@ from fairway.spec.errors import UsageError
 
 
 class File:
-    """A file whose content travels with it: as a parameter, an argument or a result of a task.
+    """A file whose content travels with it, as a parameter, an argument or a result of a task.
 
-    Its digest is its content's, so a cached step runs again when the content changes, not when the path does.
-    It keeps the last part of its path, such as "rows.csv", wherever it is loaded. `open(file)`,
-    `pandas.read_csv(file)` and `Path(file)` work; the content must not be written to.
+    Its digest is the digest of its content. A cached step therefore runs again when the content changes, and not when
+    the path changes. The file keeps the last part of its path, such as "rows.csv", wherever it is loaded.
+    `open(file)`, `pandas.read_csv(file)` and `Path(file)` work. Do not write to the content.
     """
 
     __slots__ = ("path",)
@@ -53,7 +53,7 @@ class File:
 
 
 class Folder(File):
-    """A folder of files whose content travels with it; links inside it are refused."""
+    """A folder of files whose content travels with it. Links inside it are refused."""
 
     __slots__ = ()
     __fairway_kind__ = "folder"
@@ -63,10 +63,10 @@ class Folder(File):
 
 
 class Secret:
-    """A secret known by name; its value is looked up where it is used and is kept in no log, event or artifact.
+    """A secret that is known by its name. Its value is kept in no log, event or artifact.
 
-    On this machine the value is an environment variable of that name. `reveal()` gives it. From then on it is taken out
-    of whatever the code prints or raises, and a value that holds it is not stored.
+    On this machine the value is an environment variable of that name. `reveal()` returns the value. From then on, the
+    value is taken out of everything that the code prints or raises, and a result that holds the value is not stored.
     """
 
     __slots__ = ("name",)
@@ -78,7 +78,11 @@ class Secret:
         redaction.know(name, os.environ.get(name, ""))
 
     def reveal(self) -> str:
-        """The value. Raises UsageError when there is none where this code runs."""
+        """Return the value.
+
+        Raises:
+            UsageError: there is no such secret where this code runs.
+        """
         try:
             value = os.environ[self.name]
         except KeyError:

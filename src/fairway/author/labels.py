@@ -1,6 +1,6 @@
-"""What tells a step from its siblings, for people: the plain values among its arguments, and few of them.
+"""Short labels that tell the steps of one task apart: a few of the plain values among the arguments.
 
-Nothing here waits for a step, and nothing is asked of a value that is not plain data.
+Labels are made for people. Nothing here waits for a step, and values that are not plain data are left alone.
 """
 
 import datetime
@@ -14,15 +14,16 @@ from fairway.author.session import is_ref
 _WIDTH = 40
 _PARTS = 4
 _FIELDS = 64
-"""Fields of one argument that are looked at."""
+"""The number of fields of one argument that are looked at."""
 
 _ITEMS = 4
 
 
 def label(arguments: dict[str, object]) -> str:
-    """The arguments of a call in a few words: "depth=2 rate=0.1".
+    """Describe the arguments of a call in a few words, such as "depth=2 rate=0.1".
 
-    Fields of a dict, dataclass or struct stand for themselves, or with the argument's name where two have the same.
+    A dict, dataclass or struct is shown field by field. A field's name is preceded by the argument's name when
+    another field already has that name.
     """
     parts = list(islice(_parts(arguments), _PARTS + 1))
     more = " …" if len(parts) > _PARTS else ""
@@ -30,25 +31,27 @@ def label(arguments: dict[str, object]) -> str:
 
 
 def _parts(arguments: dict[str, object]) -> Iterator[str]:
+    """Yield one "name=value" for each short, printable value."""
     seen: set[str] = set()
     for name, value in arguments.items():
+        # A look at a Ref's value would wait for its step, and the calls of a pipeline must not wait for their labels.
         if is_ref(value):
             continue
         text = _plain(value)
         if text is not None:
             named = [(name, text)]
         else:
-            named = [(field, said) for field, inner in _fields(value) if (said := _plain(inner)) is not None]
-        for field, said in named:
+            named = [(field, text) for field, inner in _fields(value) if (text := _plain(inner)) is not None]
+        for field, shown in named:
             key = field if field not in seen else f"{name}.{field}"
             seen.add(field)
-            part = f"{key}={said}"
+            part = f"{key}={shown}"
             if len(part) <= _WIDTH and part.isprintable():
                 yield part
 
 
 def _plain(value: object) -> str | None:
-    """A value that can be read at a glance; None for any other."""
+    """Return a short text for a value that can be read at a glance, or None for any other value."""
     if is_ref(value):
         return None
     if isinstance(value, enum.Enum):
@@ -62,14 +65,14 @@ def _plain(value: object) -> str | None:
         return value.isoformat()
     if type(value) in (list, tuple):
         items = cast("list[object]", value)
-        said = [_plain(item) if not isinstance(item, list | tuple) else None for item in items[: _ITEMS + 1]]
-        if 0 < len(items) <= _ITEMS and None not in said:
-            return f"[{','.join(cast('list[str]', said))}]"
+        texts = [_plain(item) if not isinstance(item, list | tuple) else None for item in items[: _ITEMS + 1]]
+        if 0 < len(items) <= _ITEMS and None not in texts:
+            return f"[{','.join(cast('list[str]', texts))}]"
     return None
 
 
 def _fields(value: object) -> Iterable[tuple[str, object]]:
-    """What a value consists of, where its type says so."""
+    """Return the fields of a dict or record with their values. Other values have none."""
     if type(value) is dict:
         pairs = islice(cast("dict[object, object]", value).items(), _FIELDS)
         return [(key, inner) for key, inner in pairs if isinstance(key, str)]
@@ -89,4 +92,5 @@ def _fields(value: object) -> Iterable[tuple[str, object]]:
 
 
 def _name_of(field: object) -> str:
+    """Return a field's name, for fields given as texts and for fields given as objects."""
     return field if isinstance(field, str) else str(getattr(field, "name", ""))

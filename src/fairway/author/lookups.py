@@ -1,7 +1,7 @@
-"""What code finds by a name in a text: modules, through `import_module` or `eval`, and environment variables.
+"""Modules and environment variables that code finds by a name in a text, such as through `import_module` or `eval`.
 
-Which of the project's modules such a function may reach cannot be followed reference by reference, so they count whole.
-Imports nothing.
+The modules behind such a name cannot be followed reference by reference, so each counts as a whole. This module
+imports nothing of the project.
 """
 
 import builtins
@@ -32,6 +32,7 @@ _LOADERS: tuple[object, ...] = (
     pkgutil,
     runpy,
 )
+"""Functions and modules that import a module by its name."""
 _LOADING = {"importlib", "importlib.util", "pkgutil", "runpy"}
 _SCOPED: tuple[object, ...] = (builtins.globals, builtins.eval, builtins.exec)
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -39,11 +40,12 @@ _NAME = re.compile(r"\.*[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
 def modules(function: FunctionType, values: list[object], imports: list[str]) -> list[str] | None:
-    """Modules of the project that a function may reach by name; None when it can be any of them.
+    """Return the project's modules that a function may reach by name, or None when it may reach any of them.
 
     Args:
-        values: what the function's global names stand for.
-        imports: modules that it imports itself.
+        function: the function to look at.
+        values: the objects behind the function's global names.
+        imports: the modules that the function imports itself.
     """
     loads = sum(any(value is one for one in _LOADERS) for value in values)
     loads += len(_LOADING & set(imports))
@@ -57,15 +59,16 @@ def modules(function: FunctionType, values: list[object], imports: list[str]) ->
     package = str(function.__globals__.get("__package__") or "")
     written = [source.absolute(text, package) for text in _texts(function.__code__) if _NAME.fullmatch(text)]
     named = [name for name in written if source.is_module(name)]
+    # With fewer names than loading calls, some name is computed, and it may be any.
     if len(named) < loads:
         return None
     return found + named
 
 
 def variables(function: FunctionType, values: list[object], imports: list[str]) -> dict[str, str]:
-    """Environment variables whose names the function spells out, with their values; without secret ones.
+    """Return the environment variables whose names the function spells out, with their values.
 
-    A digest of a short secret would give the secret away, so those do not count.
+    Secret variables are left out, because a digest of a short secret would give the secret away.
     """
     if "os" not in imports and not any(
         value is one for value in values for one in (os.environ, os.getenv, os)
@@ -82,7 +85,7 @@ def variables(function: FunctionType, values: list[object], imports: list[str]) 
 
 
 def everything(function: FunctionType) -> list[Path]:
-    """The Python files of the function's project: those beside its module and below."""
+    """Return the Python files of the function's project: those beside its module and below."""
     file = str(
         getattr(sys.modules.get(function.__module__), "__file__", None) or function.__code__.co_filename
     )
@@ -94,6 +97,7 @@ def everything(function: FunctionType) -> list[Path]:
 
 
 def _texts(compiled: CodeType) -> list[str]:
+    """Return all text constants of compiled code and of the functions inside it."""
     found = [item for item in compiled.co_consts if isinstance(item, str)]
     for item in compiled.co_consts:
         if isinstance(item, CodeType):

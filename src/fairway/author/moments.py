@@ -21,10 +21,11 @@ FORMS: dict[type, str] = {
     dt.datetime: "written like `2024-01-31 12:00`, 2024-01-31T12:00:00 or 2024-01-31T12:00:00+01:00",
     dt.timedelta: "written like 90s, 1h30m, `1 day`, 1:30:00 or PT1H30M",
 }
+"""Hints for each type, shown when a text does not fit."""
 
 
 def moment(kind: type, text: str) -> object:
-    """The date, time, datetime or timedelta that a text says. Raises ValueError."""
+    """Parse a date, time, datetime or timedelta. Raises ValueError."""
     return _READ[kind](text.strip())
 
 
@@ -47,8 +48,10 @@ def _datetime(text: str) -> dt.datetime:
 
 
 def _timedelta(text: str) -> dt.timedelta:
+    """Parse a duration: as a clock, in the ISO 8601 form, or as amounts with units."""
     sign = -1 if text.startswith("-") else 1
     bare = text.removeprefix("-").removeprefix("+").strip()
+    # Whole forms come first, because the amounts with units below refuse texts such as PT1H30M.
     if match := _CLOCK.fullmatch(bare):
         days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
         return sign * dt.timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)

@@ -1,6 +1,6 @@
-"""Names of tasks, pipelines and endpoints: which are allowed, and where each was declared.
+"""Names of tasks, pipelines and endpoints: the rules for them, and the lines that declare them.
 
-A step's process finds its task again by name, so a name must mean one function at the top level of a module.
+A step's process finds its task again by name. A name must therefore mean one function at the top level of a module.
 """
 
 import inspect
@@ -19,10 +19,15 @@ _lines: dict[tuple[str, str, str], set[int]] = {}
 
 
 def declare(kind: Kind, function: Callable[..., object], name: str | None) -> str:
-    """The name of a decorated function, remembered with its line.
+    """Return the name of a decorated function, and remember the line that declares it.
+
+    Args:
+        kind: the decorator that stands above the function.
+        function: the decorated function or class.
+        name: the name that the user gave; None stands for the function's own name.
 
     Raises:
-        UsageError: it is no function, belongs to a class, or its name cannot be used.
+        UsageError: it is not a function, it belongs to a class, or its name cannot be used.
     """
     if not callable(function) or (isinstance(function, type) and kind != "endpoint"):
         raise UsageError(f"@{kind} takes a function, not {function!r}")
@@ -44,20 +49,21 @@ def declare(kind: Kind, function: Callable[..., object], name: str | None) -> st
 
 
 def check(kind: Kind, name: object) -> str:
-    """The name, if it can be used. Raises UsageError."""
+    """Return the name if it can be used. Raises UsageError."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise UsageError(
             f"{name!r} is not a usable name of a {kind}",
             hint=f'letters, digits, `-`, `_` and `.`, at most 63: `@fw.{kind}(name="…")`',
         )
     if kind == "task" and (name in (DRIVER, REGISTER) or _COUNTED.fullmatch(name)):
-        said = "is Fairway's own" if name in (DRIVER, REGISTER) else "is that of a task's further step"
-        raise UsageError(f"the name {name!r} {said}", hint='choose another: `@fw.task(name="…")`')
+        # Further steps of the task `train` are named train-2, train-3 and on.
+        why = "is Fairway's own" if name in (DRIVER, REGISTER) else "is that of a task's further step"
+        raise UsageError(f"the name {name!r} {why}", hint='choose another: `@fw.task(name="…")`')
     return name
 
 
 def refuse_async(kind: Kind, function: Callable[..., object]) -> None:
-    """Raise UsageError for a coroutine or generator function, whose call would do nothing by itself."""
+    """Refuse coroutine and generator functions, because a plain call of them runs nothing. Raises UsageError."""
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         raise UsageError(
             f"the {kind} {function.__name__} is an async function",
@@ -71,7 +77,7 @@ def refuse_async(kind: Kind, function: Callable[..., object]) -> None:
 
 
 def refuse_redefined(module: str) -> None:
-    """Raise UsageError when a module declares two things of one kind under one name."""
+    """Refuse a module that declares two things of one kind under one name. Raises UsageError."""
     for (where, kind, name), lines in _lines.items():
         if where == module and len(lines) > 1:
             raise UsageError(
@@ -81,6 +87,6 @@ def refuse_redefined(module: str) -> None:
 
 
 def forget(module: str) -> None:
-    """Forget where a module declared what, before it is imported anew."""
+    """Forget the declarations of a module before it is imported again."""
     for key in [key for key in _lines if key[0] == module]:
         del _lines[key]

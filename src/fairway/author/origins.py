@@ -1,4 +1,4 @@
-"""Hands a pipeline or endpoint that this process declared to a host: by its file and module, or else as a pickle."""
+"""The ways to hand a pipeline or endpoint of this process to a host: by file and module, or as a pickle."""
 
 import inspect
 import os
@@ -9,12 +9,13 @@ _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 
 
 def origin(function: object, path: str = "") -> tuple[str, str]:
-    """File and module name of a function or class; both empty for one of a notebook.
+    """Return the file and the module name of a function or class. Both are empty for one of a notebook.
+
+    The module name is also empty for a file that was run as a script. The host derives it from the file's place.
 
     Args:
-        path: its file, where that is known without its module.
-
-    The module's name is empty for a file that was run as a script: what it is imported under is read from its place.
+        function: the function or class.
+        path: its file, if the caller knows it.
     """
     name = str(getattr(function, "__module__", ""))
     if name != "__main__":
@@ -31,7 +32,7 @@ def origin(function: object, path: str = "") -> tuple[str, str]:
 
 
 def caller() -> str:
-    """File of the code that called Fairway; empty in a notebook."""
+    """Return the file of the code that called Fairway, or an empty text for a notebook."""
     frame = inspect.currentframe()
     while frame is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back
@@ -40,7 +41,7 @@ def caller() -> str:
 
 
 def pickle(pipeline: object, folder: str) -> str:
-    """Write a pipeline of a notebook to a file in the folder; returns its path."""
+    """Write a pipeline of a notebook to a new file in the folder, and return the file's path."""
     import cloudpickle
 
     with tempfile.NamedTemporaryFile(dir=folder, prefix="notebook-", suffix=".pickle", delete=False) as file:

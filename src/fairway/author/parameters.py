@@ -1,6 +1,7 @@
-"""A pipeline's parameters: from annotations to descriptions, and from command-line texts to values.
+"""The parameters of a pipeline: annotations become descriptions, and command-line texts become values.
 
-What a person types is checked here, before anything starts; every error names the flag, the type and the text.
+Everything that a person types is checked here, before anything starts. Every error names the flag, the type and the
+text.
 """
 
 import enum
@@ -34,10 +35,10 @@ from fairway.spec.project import Parameter
 Kind = Literal["int", "float", "bool", "str", "path", "file", "folder", "choice", "list", "struct", "json"]
 
 OWN_FLAGS = frozenset({"explain", "quiet", "json", "help"})
-"""Names that `fairway run` has for itself."""
+"""Names of flags that `fairway run` uses itself. A pipeline's parameter cannot have them."""
 
 CONFIG = "config"
-"""A name that `fairway run` has too, and leaves to a pipeline whose parameter takes one word."""
+"""The name of a flag that `fairway run` has too. It gives way to a pipeline's parameter that takes one word."""
 
 _SCALARS: dict[object, Kind] = {
     int: "int", float: "float", bool: "bool", str: "str", Path: "path", File: "file", Folder: "folder",
@@ -48,10 +49,10 @@ _TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 
 def describe(function: Callable[..., object]) -> tuple[Parameter, ...]:
-    """Descriptions of a function's parameters, in order.
+    """Describe the parameters of a function, in order.
 
     Raises:
-        UsageError: a parameter can have no flag, or its flag is another's.
+        UsageError: a parameter can have no flag, or its flag belongs to another.
     """
     doc = _documented(function)
     described: list[Parameter] = []
@@ -86,10 +87,17 @@ def describe(function: Callable[..., object]) -> tuple[Parameter, ...]:
 
 
 def bind(function: Callable[..., object], texts: dict[str, list[str]], config: str = "") -> dict[str, object]:
-    """Values for all parameters of a pipeline from typed texts, a configuration file and the defaults.
+    """Return values for all parameters of a pipeline.
+
+    Typed texts come first, then the configuration file, then the defaults.
+
+    Args:
+        function: the pipeline's function.
+        texts: the words typed for each parameter.
+        config: the path of a JSON or TOML file; empty for none.
 
     Raises:
-        UsageError: naming the flag, the type wanted and the text given.
+        UsageError: a value is missing, unknown or of the wrong type. The error names the flag, the type and the text.
     """
     given = (
         {name.replace("-", "_"): item for name, item in documents.from_file(config).items()} if config else {}
@@ -117,12 +125,12 @@ def bind(function: Callable[..., object], texts: dict[str, list[str]], config: s
 
 
 def check(function: Callable[..., object], values: dict[str, object]) -> dict[str, object]:
-    """Values that Python code gives for a pipeline's parameters, checked as those of a file are.
+    """Check values that Python code gives for a pipeline's parameters, by the rules for values from a file.
 
     Objects of types that a file cannot hold are left as they are.
 
     Raises:
-        UsageError: naming the parameter, the type wanted and the value given.
+        UsageError: a value does not fit. The error names the parameter, the type and the value.
     """
     signature = inspect.signature(function).parameters
     return {
@@ -134,11 +142,12 @@ def check(function: Callable[..., object], values: dict[str, object]) -> dict[st
 
 
 def shown(values: dict[str, object]) -> dict[str, str]:
-    """Parameter values as a person would type them."""
+    """Return parameter values as a person would type them."""
     return {name: _shown(value) for name, value in values.items()}
 
 
 def _check_flag(pipeline: str, parameter: inspect.Parameter, names: abc.Collection[str]) -> None:
+    """Refuse a parameter that can have no flag of its own. Raises UsageError."""
     name = parameter.name
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
         stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
@@ -154,7 +163,10 @@ def _check_flag(pipeline: str, parameter: inspect.Parameter, names: abc.Collecti
 
 
 def _annotation(function: Callable[..., object], parameter: inspect.Parameter) -> object:
-    """A parameter's annotation, each evaluated alone, so that one that only type checkers know spoils no other."""
+    """Return the annotation of a parameter, or a guess from its default when it has none.
+
+    Each annotation is evaluated alone. One that only type checkers can evaluate does not spoil the others.
+    """
     annotation = cast("object", parameter.annotation)
     if annotation is parameter.empty:
         return _guess(cast("object", parameter.default))
@@ -167,6 +179,7 @@ def _annotation(function: Callable[..., object], parameter: inspect.Parameter) -
 
 
 def _guess(default: object) -> object:
+    """Guess a type from a default value."""
     if type(default) in (list, tuple) and default:
         kind = type(cast("list[object]", default)[0])
         return tuple[kind, ...] if type(default) is tuple else list[kind]
@@ -186,12 +199,13 @@ def _kind(annotation: object) -> Kind:
 
 
 def _element(annotation: object) -> object:
-    """What a list holds; str when it does not say."""
+    """Return the type of a list's elements, or str when the list does not say."""
     arguments = get_args(annotation)
     return arguments[0] if arguments else str
 
 
 def _convert(name: str, annotation: object, texts: list[str]) -> object:
+    """Convert the words typed for one parameter. Raises UsageError."""
     inner, optional = unwrap(annotation)
     place = Place(_flag(name), name)
     if optional and len(texts) == 1 and texts[0].lower() == "none":
@@ -204,6 +218,7 @@ def _convert(name: str, annotation: object, texts: list[str]) -> object:
 
 
 def _several(place: Place, annotation: object, texts: list[str]) -> object:
+    """Convert words to a list, set or tuple. A single word that starts with `[` is read as JSON."""
     if len(texts) == 1 and texts[0].startswith("["):
         try:
             found = documents.from_json(texts[0])
@@ -223,7 +238,7 @@ def _several(place: Place, annotation: object, texts: list[str]) -> object:
 
 
 def _scalar(place: Place, annotation: object, text: str) -> object:
-    """One value from one text. Raises UsageError."""
+    """Convert one word to one value. Raises UsageError."""
     inner, optional = unwrap(annotation)
     if optional and text.lower() == "none":
         return None
@@ -231,6 +246,7 @@ def _scalar(place: Place, annotation: object, text: str) -> object:
 
 
 def _from_text(place: Place, inner: object, text: str) -> object:
+    """Convert one word to the type `inner`, which is not optional. Raises UsageError."""
     kind = _kind(inner)
     try:
         if kind in ("int", "float"):
@@ -255,29 +271,34 @@ def _from_text(place: Place, inner: object, text: str) -> object:
 
 
 def _member(place: Place, union: object, text: str) -> object:
-    """A text as one of a union's types: a whole number where it is one, `str` only where nothing else fits."""
+    """Convert a word to one of the types of a union.
+
+    `int` is tried first and `str` last, because every word fits `str`.
+    """
     members = [unwrap(item)[0] for item in get_args(union) if item is not type(None)]
     errors: list[UsageError] = []
     for member in sorted(members, key=lambda member: 0 if member is int else 2 if member is str else 1):
         if member is bool and text.lower() in ("0", "1"):
-            continue
+            continue  # beside other types, 0 and 1 are numbers
         if _kind(member) == "list" and not text.startswith("["):
             continue
         try:
             return _scalar(place, member, text)
         except UsageError as error:
             errors.append(error)
-    # The error of a nested field says more than that no type fits.
+    # The error of a nested field tells more than the statement that no type fits.
     inner = next((error for error in errors if place.path + "." in error.message), None)
     raise inner or wrong(place, union, text)
 
 
 def _from_file(place: Place, inner: object, path: str) -> object:
+    """Read a record from a JSON or TOML file. Raises UsageError."""
     try:
         return convert(place, inner, documents.from_file(path))
     except UsageError as error:
-        said = "" if error.message.startswith("--") else f"{place.flag} takes {article(inner)}: "
-        raise UsageError(said + error.message, hint=error.hint) from None
+        # An error of the conversion begins with the flag already; an error of reading does not.
+        start = "" if error.message.startswith("--") else f"{place.flag} takes {article(inner)}: "
+        raise UsageError(start + error.message, hint=error.hint) from None
 
 
 def _from_json(place: Place, inner: object, text: str) -> object:
@@ -289,7 +310,7 @@ def _from_json(place: Place, inner: object, text: str) -> object:
 
 
 def _is_data(value: object) -> bool:
-    """Whether a value is of a form that JSON has, at least on the outside."""
+    """Tell whether a value has a form that JSON has. Its inner values are not looked at."""
     return value is None or type(value) in (bool, int, float, str, list, tuple, dict)
 
 
@@ -305,7 +326,7 @@ def _boolean(text: str) -> bool:
 
 
 def _documented(function: Callable[..., object]) -> dict[str, str]:
-    """First lines of the entries under "Args:" of a docstring."""
+    """Return the first line of each entry under "Args:" of a docstring, by parameter."""
     lines = inspect.cleandoc(function.__doc__ or "").splitlines()
     found: dict[str, str] = {}
     inside = False
@@ -325,6 +346,7 @@ def _flag(name: str) -> str:
 
 
 def _shown(value: object) -> str:
+    """Return a value as a person would type it."""
     if isinstance(value, enum.Enum):
         return value.name
     if value is None or isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""`@pipeline`: a plain Python function, run once from top to bottom, whose task calls become steps."""
+"""`@pipeline`: a plain Python function that runs once, from top to bottom, and whose task calls become steps."""
 
 from collections.abc import Callable
 from typing import Generic, ParamSpec, TypeVar, overload
@@ -11,7 +11,10 @@ R = TypeVar("R")
 
 
 class Pipeline(Generic[P, R]):
-    """A pipeline. Calling it runs its function: in another pipeline as a part of it, elsewhere as plain Python."""
+    """A pipeline that a project file declares.
+
+    A call runs the function: as a part of the caller inside another pipeline, and as plain Python anywhere else.
+    """
 
     def __init__(self, function: Callable[P, R], name: str) -> None:
         self.function = function
@@ -25,10 +28,10 @@ class Pipeline(Generic[P, R]):
         return self.function(*args, **kwargs)
 
     def describe(self) -> PipelineSpec:
-        """Its name, parameters and first line of documentation.
+        """Return the pipeline's name, its parameters and the first line of its documentation.
 
         Raises:
-            UsageError: a parameter has no flag, or one that `fairway run` has itself.
+            UsageError: a parameter can have no flag, or its flag is one of `fairway run` itself.
         """
         doc = (self.__doc__ or "").strip().splitlines()
         return PipelineSpec(
@@ -50,10 +53,10 @@ def pipeline(*, name: str | None = None) -> Callable[[Callable[P, R]], Pipeline[
 def pipeline(
     function: Callable[P, R] | None = None, /, *, name: str | None = None
 ) -> "Pipeline[P, R] | Callable[[Callable[P, R]], Pipeline[P, R]]":
-    """Declare a pipeline: its annotated parameters become command-line flags, and its task calls steps.
+    """Declare a pipeline: its annotated parameters become command-line flags, and its task calls become steps.
 
     Args:
-        name: instead of the function's name.
+        name: the pipeline's name. The default is the function's name.
     """
 
     def decorate(inner: Callable[P, R]) -> Pipeline[P, R]:

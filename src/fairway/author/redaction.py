@@ -1,8 +1,8 @@
-"""The secrets that are alive in this process, and how whatever leaves it loses them.
+"""The secrets that this process knows, and their removal from everything that leaves it.
 
-Alive are the values of secrets that were revealed, of environment variables whose name says that they are secret, and
-of secrets inside other variables, such as the password of an address. A value stays known after it was replaced. Beside
-these, `secret_shapes` finds what is a secret by its look or its place. Knows no sink.
+Known are the values of revealed secrets, of environment variables with the name of a secret, and of secrets inside
+other variables, such as the password in an address. A value stays known after it was replaced. In addition,
+`secret_shapes` finds secrets by their look or their place. This module does not know where the cleaned text goes.
 """
 
 import os
@@ -15,12 +15,16 @@ from urllib.parse import quote, unquote
 from fairway.author import secret_names, secret_shapes
 
 _SHORTEST = 3
-"""Shorter values would be found all over innocent text."""
+"""The length below which a value is not looked for, because it would occur all over innocent text."""
 
 _SHORTEST_INSIDE = 6
-"""Shorter values are found only where they stand alone as a word, and do not keep a value from being stored."""
+"""The length below which a value is found only as a word by itself.
+
+Such a value does not keep a result from being stored.
+"""
 
 _SHORTEST_LINE = 8
+"""The length below which one line of a longer secret is not looked for by itself."""
 _MOST_KNOWN = 2000
 _LONGEST_OPEN = 1 << 15
 _KEPT_OF_OPEN = 1 << 12
@@ -31,14 +35,14 @@ _SETTINGS = frozenset(
         *("default", "auto", "disabled", "enabled", "optional", "required", "unset"),
     )
 )
-"""Values that are settings, whatever a variable is called."""
+"""Values that are settings, whatever the name of their variable."""
 
 
 class Redactor:
-    """Takes values out of texts.
+    """A filter that takes secret values out of texts.
 
     Args:
-        values: the secrets by name, or pairs of a name and a value where a name has had several.
+        values: the secrets by name, or pairs of name and value when a name has had several values.
     """
 
     def __init__(self, values: Mapping[str, str] | Iterable[tuple[str, str]]) -> None:
@@ -52,6 +56,7 @@ class Redactor:
                 if len(form) < _SHORTEST_INSIDE or _is_word(value):
                     alone.add(form)
         self._names = names
+        # Long forms come first: where one secret contains another, the whole of it is taken out.
         forms = sorted(names, key=len, reverse=True)
         self._sorted = sorted(names)
         self._few = tuple(forms) if len(forms) <= 12 else ()
@@ -62,18 +67,19 @@ class Redactor:
         self._longest = max(map(len, forms), default=0)
 
     def data(self, data: bytes) -> bytes:
-        """The bytes with `[secret NAME]` where a secret was."""
+        """Return the bytes with `[secret NAME]` in place of each secret."""
         if b"\x1b[" in data and _STYLE.search(data):
             return b"".join(self._styled(line) for line in data.splitlines(keepends=True))
         return self._plain(data)
 
     def _styled(self, line: bytes) -> bytes:
-        """A line with colours, in the middle of which a secret may stand: such a line loses its colours."""
+        """Clean a line with colours. A line with a secret across colour codes loses its colours."""
         bare = _STYLE.sub(b"", line)
         clean = self._plain(bare)
         return self._plain(line) if clean == bare else clean
 
     def _plain(self, data: bytes) -> bytes:
+        """Clean bytes without colours."""
         if self._forms is not None and (not self._few or any(form in data for form in self._few)):
             data = self._forms.sub(lambda found: f"[secret {self._names[found[0]]}]".encode(), data)
         found = secret_shapes.spans(data)
@@ -86,16 +92,19 @@ class Redactor:
         return b"".join((*parts, data[at:]))
 
     def text(self, text: str) -> str:
-        """The text with `[secret NAME]` where a secret was."""
+        """Return the text with `[secret NAME]` in place of each secret."""
         return self.data(text.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def found(self, data: bytes | memoryview) -> str:
-        """The name of a secret that is in the data; empty when there is none, or only a very short one."""
+        """Return the name of a secret that the data contains.
+
+        It is empty when there is no secret, or only a very short one.
+        """
         match = self._kept_out.search(data) if self._kept_out is not None else None
         return self._names[match[0]] if match is not None else ""
 
     def unfinished(self, data: bytes) -> int:
-        """How many bytes at the end may be the beginning of a secret, or of what makes the next bytes one."""
+        """Count the bytes at the end that may be the beginning of a secret, or that may make the next bytes one."""
         held = 0
         if self._starts is not None:
             for match in self._starts.finditer(data, max(0, len(data) - self._longest + 1)):
@@ -107,7 +116,11 @@ class Redactor:
         return max(held, secret_shapes.unfinished(data))
 
     def outside(self, data: bytes, cut: int) -> int:
-        """The place of a cut, moved before the secret that it would fall into: half of one is not recognised."""
+        """Move a cut before the secret that it would fall into, because half a secret is not recognised.
+
+        Returns:
+            the new place of the cut.
+        """
         if self._forms is not None and 0 < cut < len(data):
             for match in self._forms.finditer(data, max(0, cut - self._longest)):
                 if match.start() >= cut:
@@ -118,15 +131,19 @@ class Redactor:
 
 
 class Stream:
-    """Bytes that come in pieces: what may still become a secret is kept back until it is known."""
+    """A stream of bytes that comes in pieces.
+
+    Bytes that may still become a secret are held back until that is decided.
+    """
 
     def __init__(self) -> None:
         self._kept = b""
 
     def feed(self, data: bytes, redactor: Redactor) -> bytes:
-        """What can be passed on after these bytes."""
+        """Return the clean bytes that can be passed on after these."""
         whole = self._kept + data
         held = redactor.unfinished(whole)
+        # Output that never ends a line must not be held back for ever.
         if held > _LONGEST_OPEN:
             held = _KEPT_OF_OPEN
         cut = redactor.outside(whole, len(whole) - held)
@@ -134,13 +151,13 @@ class Stream:
         return redactor.data(whole[:cut]) if cut else b""
 
     def end(self, redactor: Redactor) -> bytes:
-        """The rest."""
+        """Return the clean rest."""
         rest, self._kept = redactor.data(self._kept), b""
         return rest
 
 
 class RedactedText:
-    """Stands in for a text stream such as `sys.stderr`, and passes everything on but secrets."""
+    """A stand-in for a text stream such as `sys.stderr` that passes everything on except secrets."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -157,25 +174,25 @@ class RedactedText:
 
 
 class _Live:
-    __slots__ = ("known", "redactor", "tell")
+    __slots__ = ("known", "redactor", "report")
 
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
-        """Name by value: a secret that was replaced is one still."""
+        """The name of each secret by its value. A value that was replaced stays a secret."""
         self.redactor: Redactor | None = None
-        self.tell: Callable[[str, str], None] | None = None
+        self.report: Callable[[str, str], None] | None = None
 
 
 _live = _Live()
 
 
 def live() -> Redactor:
-    """What takes out the secrets alive now. The environment counts as it was when `refresh` was last called."""
+    """Return the redactor for all known secrets. The environment counts as it was at the last `refresh`."""
     return _live.redactor or refresh()
 
 
 def refresh() -> Redactor:
-    """The same, with the environment as it is now; what was a secret before remains one."""
+    """Read the environment again and return the redactor for all known secrets. Former secrets stay known."""
     before = len(_live.known)
     for name, value in os.environ.items():
         _note(name, value)
@@ -185,11 +202,11 @@ def refresh() -> Redactor:
 
 
 def know(name: str, value: str) -> None:
-    """From here on the value is a secret of that name."""
+    """Treat the value as a secret with that name from now on."""
     if value and value not in _live.known:
         _live.known[value] = name
         _remake()
-        _tell([value])
+        _report([value])
 
 
 def forget() -> None:
@@ -200,24 +217,24 @@ def forget() -> None:
 
 
 def name_more(patterns: Iterable[str]) -> None:
-    """Take variables, parameters and keys of these names as secrets too; `*` stands for anything."""
+    """Treat variables, parameters and keys with these names as secrets too. `*` stands for any text."""
     secret_names.add(patterns)
     _live.redactor = None
 
 
-def pass_on(tell: Callable[[str, str], None]) -> None:
-    """Tell of each secret that becomes known from here on, by name and value, before the code can print it."""
-    _live.tell = tell
+def report_new(report: Callable[[str, str], None]) -> None:
+    """Call `report` with name and value of each secret that becomes known from now on, before the code can print it."""
+    _live.report = report
 
 
 def watch_environment() -> None:
-    """Know of the secrets that code puts into `os.environ` from here on."""
+    """Notice the secrets that code puts into `os.environ` from now on."""
     if not isinstance(os.environ, _Watched):
         os.environ.__class__ = _Watched
 
 
 class _Watched(os._Environ[str]):  # pyright: ignore[reportPrivateUsage] - its only class
-    """The environment, which takes note of each secret that is put into it."""
+    """The environment, with a setter that notices each secret put into it."""
 
     def __setitem__(self, key: str, value: str) -> None:
         super().__setitem__(key, value)
@@ -226,17 +243,18 @@ class _Watched(os._Environ[str]):  # pyright: ignore[reportPrivateUsage] - its o
         if len(_live.known) > before:
             new = list(_live.known)[before:]
             _remake()
-            _tell(new)
+            _report(new)
 
 
-def _tell(values: list[str]) -> None:
-    if _live.tell is not None:
+def _report(values: list[str]) -> None:
+    """Report secrets that became known."""
+    if _live.report is not None:
         for value in values:
-            _live.tell(_live.known[value], value)
+            _live.report(_live.known[value], value)
 
 
 def refusal(name: str, value: object) -> str:
-    """Why a pipeline's parameter may not have this value; empty when it may."""
+    """Return the reason to refuse a value as a pipeline's parameter, or an empty text to accept it."""
     for path, item, key in _leaves(name, value, name):
         why = _refused(path, key, item)
         if why:
@@ -245,6 +263,7 @@ def refusal(name: str, value: object) -> str:
 
 
 def _refused(path: str, key: str, value: str) -> str:
+    """Return the reason to refuse one text, or an empty text to accept it."""
     data = value.encode("utf-8", "replace")
     spans = secret_shapes.spans(data) if value else []
     if spans and b"://" in data:
@@ -258,7 +277,7 @@ def _refused(path: str, key: str, value: str) -> str:
 
 
 def _leaves(path: str, value: object, key: str, depth: int = 0) -> Iterable[tuple[str, str, str]]:
-    """Every text in a value, with where it is and the nearest name that stands before it."""
+    """Yield every text in a value, with its place and the nearest name before it."""
     if isinstance(value, bytes):
         value = value.decode("utf-8", "replace")
     if isinstance(value, str):
@@ -280,13 +299,14 @@ def _leaves(path: str, value: object, key: str, depth: int = 0) -> Iterable[tupl
 
 
 def _remake() -> None:
+    """Make the redactor again after a change. The oldest secrets give way when there are too many."""
     while len(_live.known) > _MOST_KNOWN:
         del _live.known[next(iter(_live.known))]
     _live.redactor = Redactor((name, value) for value, name in _live.known.items())
 
 
 def _note(name: str, value: str) -> None:
-    """Take note of what is secret in a variable."""
+    """Remember the secrets in a variable."""
     if len(value) < _SHORTEST or value in _live.known:
         return
     if secret_names.is_secret(name) and value.lower() not in _SETTINGS:
@@ -300,7 +320,7 @@ def _note(name: str, value: str) -> None:
 
 
 def _any_of(forms: list[bytes], alone: set[bytes]) -> "re.Pattern[bytes] | None":
-    """A pattern for any of the forms; those in `alone` only where no letter or digit is beside them."""
+    """Return a pattern for any of the forms. Those in `alone` match only with no letter or digit beside them."""
     if not forms:
         return None
     words = (
@@ -311,12 +331,12 @@ def _any_of(forms: list[bytes], alone: set[bytes]) -> "re.Pattern[bytes] | None"
 
 
 def _is_word(value: str) -> bool:
-    """Whether it looks like an ordinary word, such as "sunshine", or a number."""
+    """Tell whether a value looks like an ordinary word, such as "sunshine", or like a number."""
     return len(value) < 12 and ((value.isalpha() and value.islower()) or value.isdigit())
 
 
 def _forms(value: str) -> set[bytes]:
-    """The spellings in which a value turns up: as it is, quoted in an address, escaped in JSON, in HTML or by `repr`."""
+    """Return all spellings of a value: plain, quoted in an address, and escaped in JSON, in HTML or by `repr`."""
     import html
     import json
 

@@ -1,7 +1,8 @@
-"""`Ref`: a stand-in for a value that a step is still making, which behaves like the value where Python lets it.
+"""`Ref`: a stand-in for the value that a step is still making.
 
-Handing a Ref to a task makes an edge and waits for nothing. Any other use waits for the step and goes on with
-its value; a failed step raises `StepFailed` there. Knows nothing of how waiting is done.
+A `Ref` behaves like its value wherever Python allows that. Handing a `Ref` to a task makes an edge and waits for
+nothing. Any other use waits for the step and goes on with its value. If the step failed, that use raises
+`StepFailed`. This module does not know how waiting is done.
 """
 
 import copy
@@ -33,7 +34,10 @@ _BLIND = (TypeError, ValueError, KeyError, AttributeError, IndexError)
 
 
 class _Faceless(type):
-    """Hides the methods every Ref has from `isinstance(ref, Iterable)` and its like, so that the value's decide."""
+    """A metaclass that hides the methods of `Ref` from `isinstance(ref, Iterable)` and similar checks.
+
+    With an empty method resolution order, `isinstance` falls back to the class of the value.
+    """
 
     @property
     def __mro__(cls) -> tuple[type, ...]:
@@ -41,11 +45,11 @@ class _Faceless(type):
 
 
 class Ref(metaclass=_Faceless):
-    """A value in the making. Users see it typed as the value itself; `fairway.value(ref)` asks for it outright.
+    """A value that a step is still making. Type checkers see the type of the value itself.
 
-    `is`, `match` with a list or dict pattern, `callable` and some functions written in C look at the object
-    rather than at how it behaves: they need `fairway.value(ref)`. A Ref cannot be changed in place, because the
-    steps it is handed to get the result as the step left it; change `fairway.value(ref)` and hand that on.
+    `is`, `match` with a list or dict pattern, `callable` and some functions written in C look at the object and not
+    at its behaviour. Hand them `fairway.value(ref)`. A `Ref` cannot be changed in place, because the steps that it is
+    handed to get the result as the step left it. Change `fairway.value(ref)` and hand that on.
     """
 
     __slots__ = ("__weakref__", "_fairway_load", "_fairway_node", "_fairway_value")
@@ -57,6 +61,7 @@ class Ref(metaclass=_Faceless):
         object.__setattr__(self, "_fairway_value", _UNSET)
 
     def __getattribute__(self, name: str) -> object:
+        # `copy`, `pickle` and numpy ask the object itself for these, so `Ref` has its own, which hand the value on.
         if name in _OWN:
             return object.__getattribute__(self, name)
         held = _value(self)
@@ -81,6 +86,7 @@ class Ref(metaclass=_Faceless):
 
 
 def _value(ref: Ref) -> object:
+    """Return the value of a `Ref`. The first call loads it, and later calls return the same object."""
     held = object.__getattribute__(ref, "_fairway_value")
     if held is _UNSET:
         held = cast("Callable[[], object]", object.__getattribute__(ref, "_fairway_load"))()
@@ -89,24 +95,24 @@ def _value(ref: Ref) -> object:
 
 
 def node_of(ref: object) -> RefData | Artifact:
-    """What a Ref stands for, without waiting."""
+    """Return the step output or artifact that a `Ref` stands for, without waiting."""
     return cast("RefData | Artifact", object.__getattribute__(ref, "_fairway_node"))
 
 
 def value(ref: T) -> T:
-    """The value of a Ref, waiting for its step; anything else is returned as it is.
+    """Return the value of a `Ref`, after waiting for its step. Anything else is returned as it is.
 
     Raises:
-        StepFailed: when the step ended without a result.
+        StepFailed: the step ended without a result.
     """
     return cast("T", _value(ref)) if type(ref) is Ref else ref
 
 
 def hint_for(error: BaseException) -> str:
-    """What to try when an error may come from code that cannot wait for a Ref; empty when that is unlikely.
+    """Return a hint when an error may come from code that cannot wait for a `Ref`, otherwise an empty text.
 
-    Likely are errors that name the type `Ref`, that passed through a library's function with a Ref in hand, or
-    that were raised in a line of the user's that names one.
+    An error is a likely one when it names the type `Ref`, when it passed through a library's function that held a
+    `Ref`, or when the line of the user that raised it names a variable with a `Ref`.
     """
     if not isinstance(error, _BLIND):
         return ""
@@ -122,14 +128,15 @@ def hint_for(error: BaseException) -> str:
 
 
 def _line(frame: FrameType) -> str:
-    """The line of source a frame is at; empty for compiled code."""
+    """Return the line of source that a frame is at. It is empty for compiled code."""
     return linecache.getline(frame.f_code.co_filename, frame.f_lineno)
 
 
 def _had_ref(frame: FrameType, line: str) -> bool:
-    """Whether the line names a variable that holds a Ref; a Ref's own methods fail as the value does.
+    """Tell whether the line names a variable that holds a `Ref`.
 
-    Not so `__index__`: code in C, as of `os.path.exists`, asks it of every Ref, whatever the value is.
+    Frames of this file do not count, because a method of `Ref` fails exactly as the value does. The exception is
+    `__index__`: code in C, such as that of `os.path.exists`, calls it on every `Ref`, whatever the value is.
     """
     if frame.f_code.co_filename == __file__:
         return frame.f_locals.get("function") is operator.index
@@ -138,6 +145,7 @@ def _had_ref(frame: FrameType, line: str) -> bool:
 
 
 def _holds_ref(held: object) -> bool:
+    """Tell whether a value is a `Ref`, or a list, tuple or dict with a `Ref` in it."""
     if type(held) is Ref:
         return True
     if type(held) is dict:
@@ -150,6 +158,7 @@ def _identity(item: object) -> object:
 
 
 def _refuse_change(self: Ref, *_: object, **__: object) -> NoReturn:
+    """Raise UsageError for an attempt to change the value of a `Ref` in place."""
     node = node_of(self)
     whose = f"the result of {node.step}" if isinstance(node, RefData) else "this value"
     raise UsageError(
@@ -159,6 +168,8 @@ def _refuse_change(self: Ref, *_: object, **__: object) -> NoReturn:
 
 
 def _unary(function: Callable[..., object]) -> Callable[..., object]:
+    """Make a method that applies the function to the value and to the values of all other arguments."""
+
     def method(self: Ref, *args: object) -> object:
         return function(_value(self), *map(value, args))
 
@@ -166,6 +177,8 @@ def _unary(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def _reflected(function: Callable[..., object]) -> Callable[..., object]:
+    """Make a method for `other + ref`: the value is the second operand."""
+
     def method(self: Ref, other: object) -> object:
         return function(value(other), _value(self))
 
@@ -173,6 +186,8 @@ def _reflected(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def _updated(function: Callable[..., object]) -> Callable[..., object]:
+    """Make a method for `ref += other`: it works on a copy, so that other steps still see the result unchanged."""
+
     def method(self: Ref, other: object) -> object:
         return function(copy.copy(_value(self)), value(other))
 
@@ -180,10 +195,12 @@ def _updated(function: Callable[..., object]) -> Callable[..., object]:
 
 
 def _enter(held: object) -> object:
+    """Call `__enter__` of the value's type."""
     return cast("Callable[[object], object]", getattr(type(held), "__enter__"))(held)  # noqa: B009
 
 
 def _exit(held: object, *args: object) -> object:
+    """Call `__exit__` of the value's type."""
     return cast("Callable[..., object]", getattr(type(held), "__exit__"))(held, *args)  # noqa: B009
 
 
@@ -202,12 +219,14 @@ _ARITHMETIC = (
 
 
 def _install() -> None:
+    """Give `Ref` every special method that Python looks up on the type."""
     for name, function in _PLAIN:
         setattr(Ref, f"__{name}__", _unary(function))
     for name in ("setitem", "delitem", "setattr", "delattr"):
         setattr(Ref, f"__{name}__", _refuse_change)
     for name in _ARITHMETIC:
         plain = cast("Callable[..., object]", getattr(operator, f"__{name}__"))
+        # `pow` takes a third argument, so it is among the plain ones above.
         if name != "pow":
             setattr(Ref, f"__{name}__", _unary(plain))
         setattr(Ref, f"__r{name}__", _reflected(plain))

@@ -1,4 +1,4 @@
-"""Words used inside tasks and pipelines: `log`, `show`, `register`, and the inside of `model`."""
+"""The words called inside tasks and pipelines: `log`, `show`, `register`, and the inside of `model`."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -18,10 +18,12 @@ __all__ = ["REGISTER", "log", "model", "register", "show"]
 
 
 def log(*, step: float | None = None, **metrics: float) -> None:
-    """Keep metric values of the current step, or of the run when the pipeline itself logs. Outside a run it does nothing.
+    """Keep metric values of the current step, or of the run when the pipeline itself logs them.
+
+    Outside a run it does nothing.
 
     Args:
-        step: where on the horizontal axis, such as an epoch; a running count when not given.
+        step: the place on the horizontal axis, such as an epoch. Without it, values are counted.
         metrics: numbers by name.
 
     Raises:
@@ -43,9 +45,10 @@ def show(picture: object, *, title: str = "") -> None:
     `fairway show` lists what was kept. Outside a run it does nothing.
 
     Args:
-        picture: a matplotlib figure, a data frame, an evaluation, SVG text, or what has `_repr_svg_`. SVG that does more
-            than draw, such as run scripts or load from elsewhere, is shown as text, and so is anything else.
-        title: under which it is listed; its type when empty.
+        picture: a matplotlib figure, a data frame, an evaluation, SVG text, or an object with `_repr_svg_`. Anything
+            else is kept as text. SVG that does more than draw, such as run scripts or load from elsewhere, is kept as
+            text too.
+        title: the title in the list. The default is the name of the picture's type.
     """
     session = current()
     if session is not None:
@@ -66,24 +69,32 @@ def register(
     alias: str | Sequence[str] = (),
     description: str = "",
 ) -> ModelVersion:
-    """Register a model as the next version of `name`, if it passes the gates. Called in a pipeline.
+    """Register a model as the next version of `name`, if it passes the gates. Call it in a pipeline.
 
-    The version keeps the evaluation, its lineage, a signature and up to 32 rows of `sample` with the model's
-    outputs, which every server of it must reproduce. It is compiled to ONNX where that reproduces them too.
+    The version keeps the evaluation, its lineage, a signature, and up to 32 rows of `sample` with the model's
+    outputs. Every server of the version must reproduce these outputs. The model is compiled to ONNX if the compiled
+    model reproduces them too.
 
     Args:
-        model: the model, usually a task's result.
-        sample: rows the model can predict: a data frame, an array or a list.
+        name: the name of the registered model.
+        model: the model, usually the result of a task.
+        evaluation: the evaluation that the gates look at.
+        sample: rows that the model can predict: a data frame, an array or a list.
         at_least: lower bounds of metrics of the evaluation, such as {"accuracy": 0.85}.
-        at_most: upper bounds.
-        better_than: an alias such as "champion"; its version must be worse in `metric`, and the alias moves to
-            this one.
-        metric: by which `better_than` compares; when not given, the first gated one or the evaluation's main one.
-        alias: further aliases to give to this version.
+        at_most: upper bounds of metrics of the evaluation.
+        better_than: an alias such as "champion". The new version must be better in `metric` than the version of this
+            alias, and the alias then moves to the new version.
+        metric: the metric that `better_than` compares. The default is the first metric with a bound, or else the
+            evaluation's main metric.
+        alias: further aliases for this version.
+        description: a text for people.
+
+    Returns:
+        the new version.
 
     Raises:
-        StepFailed: (where the result is used) a gate was not met; nothing was registered.
-        UsageError: a name or bound is not of the form it must have, or gates are given without an evaluation.
+        StepFailed: a gate was not met and nothing was registered. It is raised where the result is used.
+        UsageError: a name or bound does not have the form it must have, or gates are given without an evaluation.
     """
     gates = Gates(
         at_least=_bounds("at_least", at_least),
@@ -116,6 +127,7 @@ def register(
 
 
 def _bounds(which: str, bounds: dict[str, float] | None) -> dict[str, float]:
+    """Return the bounds as numbers by name. Raises UsageError."""
     if bounds is None:
         return {}
     if not isinstance(value(cast("object", bounds)), dict):
@@ -124,6 +136,7 @@ def _bounds(which: str, bounds: dict[str, float] | None) -> dict[str, float]:
 
 
 def _number(what: str, name: str, number: object) -> float:
+    """Return a value as a float. Raises UsageError when it is not a number."""
     try:
         return float(cast("float", value(number)))
     except (TypeError, ValueError):
@@ -131,6 +144,7 @@ def _number(what: str, name: str, number: object) -> float:
 
 
 def _unregistered(name: str, evaluation: Evaluation | None, gates: Gates) -> ModelVersion:
+    """Return the version that a call outside a run gives: it has the number 0 and is kept nowhere."""
     candidate = Candidate(
         name=name,
         artifact=Artifact(format="none", digest="", size=0),
@@ -141,7 +155,7 @@ def _unregistered(name: str, evaluation: Evaluation | None, gates: Gates) -> Mod
 
 
 def check_name(*names: str) -> None:
-    """Refuse what cannot name a model or an alias. Raises UsageError."""
+    """Refuse a text that cannot name a model or an alias. Raises UsageError."""
     for name in names:
         if (
             not isinstance(cast("object", name), str)
@@ -157,21 +171,27 @@ def check_name(*names: str) -> None:
 
 
 def model(reference: str, outside: Callable[[], Session]) -> object:
-    """A registered model, as a Ref. `outside` opens the project's store for a process that belongs to no run.
+    """Return a registered model as a `Ref`.
+
+    Args:
+        reference: a name with a version or alias, such as "churn@champion".
+        outside: opens the project's store, for a process that belongs to no run.
 
     Raises:
+        UsageError: the reference is empty or not a text.
         NotFound: there is no such model, version or alias.
     """
     if not isinstance(cast("object", reference), str) or not reference:
         raise UsageError(f"{reference!r} names no model", hint='such as `fw.model("churn@champion")`')
     session = current()
     if session is None:
-        # Looked up when it is used: a file that names a model at its top can be imported before the model is there.
+        # Look it up when it is used: a file that names a model at its top may be imported before the model exists.
         return Ref(Artifact(format="none", digest="", size=0), lambda: _loaded(reference, outside))
     version, load = session.model(reference)
     return Ref(version.candidate.artifact, cast("Callable[[], object]", load))
 
 
 def _loaded(reference: str, outside: Callable[[], Session]) -> object:
+    """Load a registered model, from the run's store inside a run and from the project's store outside."""
     session = current() or outside()
     return cast("Callable[[], object]", session.model(reference)[1])()

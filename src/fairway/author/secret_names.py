@@ -1,6 +1,6 @@
-"""Names that say that what they name is a secret: of environment variables, parameters, dict keys and headers.
+"""Names of environment variables, parameters, dict keys and headers that mark their value as a secret.
 
-A name is read word by word. Knows no values and no text around a name.
+A name is read word by word. This module looks neither at values nor at the text around a name.
 """
 
 import re
@@ -13,10 +13,14 @@ from typing import Literal, cast
 from fairway.spec.errors import UsageError
 
 Kind = Literal["strong", "weak", ""]
-"""A strong name is a secret wherever it stands; for a weak one, such as `key`, the value must look like one too."""
+"""The strength of a name.
+
+The value of a strong name is always a secret. The value of a weak name, such as `key`, must look like one too.
+"""
 
 
 def _words(text: str) -> frozenset[str]:
+    """Split a text into a set of words."""
     return frozenset(text.split())
 
 
@@ -57,7 +61,7 @@ _ABOUT = _words(
     "column columns index ids dim embedding embeddings budget usage per rotation age days issuer audience "
     "error errors status"
 )
-"""Last words of names that tell of a secret and are none, as in `TOKEN_FILE` and `PASSWORD_MODE`."""
+"""Last words of names that mention a secret without holding one, as in `TOKEN_FILE` and `PASSWORD_MODE`."""
 
 _FOLDERS = {"PWD", "OLDPWD"}
 _more: list[str] = []
@@ -65,7 +69,7 @@ _more: list[str] = []
 
 @lru_cache(4096)
 def kind_of(name: str) -> Kind:
-    """Read a name: "strong", "weak", or "" for one that says nothing of a secret."""
+    """Read a name: "strong", "weak", or "" for a name that does not speak of a secret."""
     if name in _FOLDERS:
         return ""
     if _more and any(fnmatchcase(name.lower(), pattern) for pattern in _more):
@@ -87,7 +91,7 @@ def kind_of(name: str) -> Kind:
 
 
 def _by_word(words: list[str]) -> Kind:
-    """Judge names by the words `key`, `token` and the like, which need one beside them to be sure."""
+    """Judge a name by words such as `key` and `token`, which are sure only with certain words beside them."""
     last = words[-1]
     for place, word in enumerate(words):
         before = words[place - 1] if place else ""
@@ -101,12 +105,12 @@ def _by_word(words: list[str]) -> Kind:
 
 
 def is_secret(name: str) -> bool:
-    """Tell whether a variable or parameter of that name holds a secret, whatever its value."""
+    """Tell whether a variable or parameter with that name holds a secret, whatever its value is."""
     return kind_of(name) != ""
 
 
 def add(patterns: Iterable[str]) -> None:
-    """Take names, in which `*` stands for anything, as secrets from here on, in upper or lower case."""
+    """Take further names as secrets from now on, in upper or lower case. `*` stands for any text."""
     for pattern in patterns:
         if pattern.lower() not in _more:
             _more.append(pattern.lower())
@@ -117,7 +121,7 @@ def read(start: Path) -> tuple[str, ...]:
     """Read `secrets` of `[tool.fairway]` in the nearest `pyproject.toml`, from a folder upwards.
 
     Raises:
-        UsageError: it is no list of names, or the file is not TOML.
+        UsageError: it is not a list of names, or the file is not TOML.
     """
     for folder in (start, *start.parents):
         path = folder / "pyproject.toml"
@@ -132,6 +136,7 @@ def read(start: Path) -> tuple[str, ...]:
 
 
 def _patterns(path: Path, data: bytes) -> tuple[str, ...]:
+    """Return the names that a `pyproject.toml` lists. Raises UsageError."""
     import tomllib
 
     try:

@@ -1,7 +1,7 @@
-"""Secrets that are known by how they look or by what stands before them, found in any text.
+"""Secrets that are recognised in any text by their look or by the words before them.
 
-Recognised are tokens with the prefix of their maker, private keys, passwords and tokens in addresses, headers that
-carry a key, and values behind a name that says so. Knows no values of this process.
+These are tokens with the prefix of their maker, private keys, passwords and tokens in addresses, headers that carry a
+key, and values behind a telling name. This module does not know the secrets of this process.
 """
 
 import re
@@ -14,7 +14,7 @@ Span = tuple[int, int]
 
 
 class _Pattern:
-    """A regular expression that is compiled when it is first needed: a process that prints nothing needs none."""
+    """A regular expression that is compiled at its first use, because a process that prints nothing needs none."""
 
     def __init__(self, text: bytes, flags: int = 0) -> None:
         self._text = text
@@ -22,6 +22,7 @@ class _Pattern:
 
     @cached_property
     def ready(self) -> re.Pattern[bytes]:
+        """The compiled expression."""
         return re.compile(self._text, self._flags)
 
 
@@ -34,7 +35,7 @@ _KEYED = _Pattern(
     rb"(?P<word>" + _NAMED + rb")(?:\d{0,2})(?P<q1>" + _QUOTE + rb")?[ \t]{0,8}(?P<sep>:=|=>|:|=(?!=)|%3d|,)"
     rb"[ \t]{0,8}(?P<list>[\[(][ ]?)?(?:b(?=[\"']))?(?P<q2>" + _QUOTE + rb")?"
 )
-"""Matched against text in lower case: the last word of a name, what may stand between, and a value's opening quote."""
+"""The last word of a name, the characters between name and value, and the value's opening quote, in lower case."""
 
 _GATE = re.compile(rb"token|key|secret|pass|pwd|auth|sig|cookie|cred|_pat|jwt")
 _BARE = _Pattern(rb"(?:(?!\\[rn]|%26|&quot;)[^\s&;\"'<>`])+")
@@ -42,7 +43,7 @@ _LINE = _Pattern(rb"(?:(?!\\[rn])[^\r\n\"'`])*")
 _OF_NAMES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-"
 _RUNS = bytes(97 if bytes((code,)) in _OF_NAMES.replace(b".", b"") else 32 for code in range(256))
 _LONG_RUN = b"a" * 14
-"""Every token of a known maker has at least so many letters, digits, dashes and underscores in one piece."""
+"""The shortest run of letters, digits, dashes and underscores that every token of a known maker contains."""
 
 _SCHEME = _Pattern(
     rb"(?P<scheme>bearer|basic|token|negotiate|ntlm|api-?key|key|oauth|jwt|bot|splunk|hawk|mac|digest|signature"
@@ -108,6 +109,7 @@ _STOPS = _Pattern(rb"[\s\"'<>`|\\]")
 
 
 def _beginnings(words: bytes) -> frozenset[bytes]:
+    """Return all beginnings of the words."""
     return frozenset(word[:size] for word in words.split() for size in range(1, len(word) + 1))
 
 
@@ -123,9 +125,10 @@ _MAKER = _Pattern(rb"(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|[sr]k_(?:live|te
 
 
 def spans(data: bytes) -> list[Span]:
-    """Find where secrets are, in order and without overlaps."""
+    """Find the places of secrets, in order and without overlaps."""
     low = data.lower()
     found: list[Span] = []
+    # A cheap look guards each expensive expression, because every line that a program prints comes through here.
     if _GATE.search(low):
         found += _keyed(data, low)
     if b"://" in low:
@@ -146,6 +149,7 @@ def spans(data: bytes) -> list[Span]:
 
 
 def _merged(data: bytes, found: list[Span]) -> list[Span]:
+    """Sort the places, join those that overlap, and drop those that are taken out already."""
     merged: list[Span] = []
     for start, end in sorted(found):
         if start >= end or data.startswith((b"[secret", b"'[secret"), start):
@@ -181,14 +185,18 @@ def _keyed(data: bytes, low: bytes) -> Iterator[Span]:
 
 
 def _start_of_name(data: bytes, end: int) -> int:
+    """Return the start of the name that goes on up to `end`."""
     start = max(0, end - 64)
     start += len(data[start:end].rstrip(_OF_NAMES))
-    # The `n` of a line's end that `repr` wrote belongs to no name.
+    # In a text that `repr` wrote, the `n` of `\n` does not belong to the name.
     return start + 1 if data[start - 1 : start + 1] in (b"\\n", b"\\r", b"\\t") and start < end else start
 
 
 def _value(data: bytes, match: re.Match[bytes], *, line: bool) -> Span:
-    """Where a value begins and ends: at its closing quote, else where a word or, with `line`, the line does."""
+    """Return the start and end of a value.
+
+    The value ends at its closing quote. Without a quote it ends with the word or, with `line`, with the line.
+    """
     start, quote = match.end(), match["q2"]
     if quote:
         end = start
@@ -208,6 +216,7 @@ def _value(data: bytes, match: re.Match[bytes], *, line: bool) -> Span:
 
 
 def _authorization(data: bytes, match: re.Match[bytes]) -> Iterator[Span]:
+    """Find the secret part of an authorization header."""
     start, end = _value(data, match, line=True)
     scheme = _SCHEME.ready.match(data, start, end)
     if scheme:
@@ -226,7 +235,7 @@ def _authorization(data: bytes, match: re.Match[bytes]) -> Iterator[Span]:
 
 
 def _is_secret(kind: str, data: bytes, match: re.Match[bytes], name_at: int, value: Span) -> bool:
-    """Judge a value by its name and its look. Settings, short numbers and code are no secrets."""
+    """Judge a value by its name and its look. Settings, short numbers and code are not secrets."""
     text = data[slice(*value)]
     lower = text.lower().strip(b"*.<>_-")
     if not lower or lower in _SETTINGS or text.startswith((b"<", b"${", b"{", b"[secret", b"$")):
@@ -253,12 +262,12 @@ def _is_secret(kind: str, data: bytes, match: re.Match[bytes], name_at: int, val
 
 
 def _more_words(data: bytes, at: int) -> bool:
-    """Whether the line goes on with a word, as prose does."""
+    """Tell whether the line goes on with a word, as prose does."""
     return _PROSE.ready.match(data, at) is not None
 
 
 def _is_mixed(text: bytes, least: int = 8) -> bool:
-    """Whether it looks made by a machine: letters with digits, or both cases, in one word."""
+    """Tell whether a word looks made by a machine: it mixes letters with digits, or upper with lower case."""
     if len(text) < least or re.search(rb"[\s()\[\]{}]", text):
         return False
     letters, digits = re.search(rb"[A-Za-z]", text), re.search(rb"\d", text)
@@ -266,7 +275,7 @@ def _is_mixed(text: bytes, least: int = 8) -> bool:
 
 
 def _addresses(data: bytes) -> Iterator[Span]:
-    """Find passwords in addresses, also those with `/` and `@` in them, and tokens that stand as the user."""
+    """Find passwords in addresses, also those with `/` and `@` in them, and tokens in the place of the user."""
     at = -1
     while (at := data.find(b"://", at + 1)) >= 0:
         start = at + 3
@@ -297,7 +306,7 @@ def _addresses(data: bytes) -> Iterator[Span]:
 
 
 def unfinished(data: bytes) -> int:
-    """How many bytes at the end belong to something that is not over and may become one of these."""
+    """Count the bytes at the end that may become a secret when more bytes follow."""
     begun = data.rfind(b"-----BEGIN")
     if begun >= 0 and b"-----END" not in data[begun:] and len(data) - begun < 20_000:
         return len(data) - begun
@@ -310,6 +319,7 @@ def unfinished(data: bytes) -> int:
 
 
 def _unfinished(line: bytes) -> int:
+    """Count these bytes for an open line without escape sequences."""
     low = line.lower()
     held = _open_name(line, low) if _GATE.search(low) else 0
     if b"curl " in low or b"wget " in low:
@@ -331,7 +341,7 @@ def _unfinished(line: bytes) -> int:
 
 
 def _open_name(line: bytes, low: bytes) -> int:
-    """The length from the first name in an open line whose value may go on."""
+    """Return the length from the first name in an open line whose value may go on, or 0."""
     for match in _OPEN.ready.finditer(low):
         start = _start_of_name(line, match.start())
         name = line[start : match.end()].decode("utf-8", "replace")

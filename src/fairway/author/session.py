@@ -1,7 +1,7 @@
-"""Which run the current process belongs to, if any.
+"""The run that the current process belongs to, if any.
 
-A session is put here by the process that runs a pipeline or a step; without one, decorated functions are
-plain functions. This module knows the shape of a session and nothing of engines.
+A process that runs a pipeline or a step enters a session here. Without a session, decorated functions are plain
+functions. This module defines the shape of a session and does not know the engine.
 """
 
 from typing import Protocol
@@ -12,21 +12,21 @@ from fairway.spec.run import MetricPoint, StepSpec
 
 
 class Session(Protocol):
-    """What a run offers to the code inside it."""
+    """The services that a run offers to the code inside it."""
 
     pipeline: bool
-    """True in a pipeline's body, where calling a task starts a step; False inside a step."""
+    """True in the body of a pipeline, where the call of a task starts a step. False inside a step."""
 
     def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
-        """Start a step. `spec` lacks its name and inputs, which the session adds."""
+        """Start a step. `spec` lacks the name and the inputs, and the session adds them."""
         ...
 
     def wait(self, ref: RefData) -> object:
-        """The value of a step's output, once it ended. Raises StepFailed."""
+        """Wait for a step to end and return the value of its output. Raises StepFailed."""
         ...
 
     def model(self, reference: str) -> tuple[ModelVersion, object]:
-        """A registered version and, on use, its loaded model."""
+        """Return a registered version, and a function that loads its model."""
         ...
 
     def log(self, points: tuple[MetricPoint, ...]) -> None:
@@ -50,26 +50,26 @@ _current = _Current()
 
 
 def current() -> Session | None:
-    """The session of this process; None outside a run."""
+    """Return the session of this process, or None outside a run."""
     return _current.session
 
 
 def enter(session: Session | None) -> Session | None:
-    """Make `session` the current one; returns the one before."""
+    """Make `session` the current one, and return the one before."""
     before, _current.session = _current.session, session
     return before
 
 
 def settle(store: str) -> None:
-    """Say which store this process belongs to, for what is looked up in it outside a run."""
+    """Set the store of this process, for code that looks something up in it outside a run."""
     _current.store = store
 
 
 def store() -> str:
-    """The directory of the store that this process was started for; empty where nobody said so."""
+    """Return the directory of the store that this process was started for, or an empty text when none was set."""
     return _current.store
 
 
 def is_ref(value: object) -> bool:
-    """Whether a value is a `Ref`, told without waiting for it."""
+    """Tell whether a value is a `Ref`, without waiting for it."""
     return getattr(type(value), "__fairway_ref__", False) is True

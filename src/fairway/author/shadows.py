@@ -1,4 +1,7 @@
-"""Files of a project that have the name of a library, so that one is imported in place of the other. Imports nothing."""
+"""Files of a project that have the name of a library and are imported in its place.
+
+This module imports nothing of the project.
+"""
 
 import os
 import sys
@@ -12,13 +15,19 @@ from fairway.author import source
 _HARMLESS = frozenset(
     {"__main__", "antigravity", "idlelib", "lib2to3", "test", "this", "turtle", "turtledemo"}
 )
-"""Modules of Python that no other module imports."""
+"""Modules of Python that no other module imports. A file with such a name hides nothing."""
 
 
 def hides_library(name: str, own: Path, roots: Sequence[str]) -> bool:
-    """Whether a file or package of the project, which is run, would be imported in place of a library.
+    """Tell whether Python would import a file or package of the project in place of a library.
 
-    A package is not told from an installed copy of itself, and neither is a single file.
+    A package cannot be told apart from an installed copy of itself. For this reason only single files are checked
+    against installed packages.
+
+    Args:
+        name: the module's outermost name.
+        own: the project's file or folder of that name.
+        roots: folders that the project's modules are imported from.
     """
     if name in sys.stdlib_module_names:
         return name not in _HARMLESS
@@ -26,7 +35,11 @@ def hides_library(name: str, own: Path, roots: Sequence[str]) -> bool:
 
 
 def explain(error: BaseException, roots: Sequence[str]) -> tuple[str, str] | None:
-    """What to say about an error that comes of such a file, and what to do; None for another error."""
+    """Explain an error that is caused by a file with the name of a library.
+
+    Returns:
+        a message and a hint; None for an error with another cause.
+    """
     for name in _suspects(error, roots):
         own = _own(name, roots)
         if own is None or not (name in sys.stdlib_module_names or _installed_package(name, roots)):
@@ -45,7 +58,7 @@ def explain(error: BaseException, roots: Sequence[str]) -> tuple[str, str] | Non
 
 
 def _suspects(error: BaseException, roots: Sequence[str]) -> list[str]:
-    """Outermost names of modules that an error is about, or passed through."""
+    """Return the outermost names of the modules that an error names or passed through."""
     named = getattr(error, "name", None) if isinstance(error, ImportError) else None
     names = [named] if isinstance(named, str) else []
     blamed = getattr(error, "obj", None) if isinstance(error, AttributeError) else None
@@ -61,6 +74,7 @@ def _suspects(error: BaseException, roots: Sequence[str]) -> list[str]:
 
 
 def _own(name: str, roots: Sequence[str]) -> Path | None:
+    """Return the project's file or package folder of that name, if there is one."""
     for root in roots:
         for place in (Path(root, f"{name}.py"), Path(root, name, "__init__.py")):
             if place.is_file():
@@ -69,11 +83,15 @@ def _own(name: str, roots: Sequence[str]) -> Path | None:
 
 
 def _inside(path: str, roots: Sequence[str]) -> bool:
+    """Tell whether a file lies in the project and is not an installed one."""
     return any(path.startswith(f"{root}{os.sep}") for root in roots) and source.is_project_file(path)
 
 
 def _installed_package(name: str, roots: Sequence[str]) -> bool:
-    """Whether a package of this name is installed; one file alone may be an installed copy of the project's own."""
+    """Tell whether a package with this name is installed.
+
+    A single installed file does not count, because it may be an installed copy of the project's own file.
+    """
     spec = PathFinder.find_spec(name, [place for place in sys.path if place not in roots])
     origin = spec.origin if spec is not None else None
     return origin is not None and origin.endswith("__init__.py") and not source.is_project_file(origin)

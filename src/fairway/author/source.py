@@ -1,4 +1,7 @@
-"""The project's source as syntax trees, and what compiled code names. Reads files, imports nothing."""
+"""The project's source code as syntax trees, and the names that compiled code uses.
+
+This module reads files and imports nothing of the project.
+"""
 
 import ast
 import dis
@@ -29,10 +32,16 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class _File(msgspec.Struct):
-    """One source file: its tree without docstrings, functions by name and first line, classes by qualified name.
+    """A parsed source file.
 
-    `codes` holds everything the file compiles to, so that code from an older state of the file is told apart.
-    `effects` are the statements that change something elsewhere when the file is imported.
+    Attributes:
+        text: the whole tree without docstrings, as a text.
+        functions: sources of functions by name and first line. A list, because lambdas may share a line.
+        classes: sources of classes by qualified name.
+        codes: all code objects that the file compiles to. Code from an older state of the file is not among them.
+        imports: names of the modules that the file imports.
+        effects: the statements that change something elsewhere when the file is imported.
+        effect_code: the compiled form of these statements.
     """
 
     text: str = ""
@@ -45,7 +54,7 @@ class _File(msgspec.Struct):
 
 
 def is_project(module: str) -> bool:
-    """Whether a loaded module is the user's own rather than installed."""
+    """Tell whether a loaded module belongs to the user's project and is not an installed one."""
     if module.split(".")[0] in ("fairway", "builtins"):
         return False
     if module == "__main__":
@@ -56,17 +65,23 @@ def is_project(module: str) -> bool:
 
 @cache
 def is_project_file(path: str) -> bool:
-    """Whether a file belongs neither to Python, to an installed package nor to Fairway."""
+    """Tell whether a file belongs neither to Python, to an installed package nor to Fairway."""
     return not (any(part in path for part in _PACKAGES) or path.startswith((*_LIBRARIES, f"{_OURS}/", "<")))
 
 
 def _is_there(path: str) -> bool:
-    """Whether a module's file exists; some libraries make up modules and name a file that is none, without a folder."""
+    """Tell whether a module's file exists.
+
+    Some libraries make up modules and give them the name of a file that does not exist, without a folder.
+    """
     return os.path.isabs(path) and os.path.isfile(path)
 
 
 def files(folder: Path) -> list[Path]:
-    """The project's own Python files: those in the folder and below it, in order, at most some thousands."""
+    """Return the Python files in a folder and below it, in order. There are at most `_MAX_SOURCES` of them.
+
+    Hidden folders, virtual environments and installed packages are left out.
+    """
     found: list[Path] = []
     for visited, (parent, folders, files) in enumerate(os.walk(folder)):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in _SKIPPED)
@@ -80,17 +95,17 @@ def files(folder: Path) -> list[Path]:
 
 
 def is_installed_file(path: str) -> bool:
-    """Whether a file is of Python or of an installed package; False for code that has no file."""
+    """Tell whether a file belongs to Python or to an installed package. Code without a file does not."""
     return not path.startswith("<") and not is_project_file(path)
 
 
 def file_text(path: str) -> str:
-    """A file's source without layout and docstrings; empty when it cannot be read."""
+    """Return the source of a file without layout and docstrings. It is empty when the file cannot be read."""
     return _file(path).text
 
 
 def is_module(name: str) -> bool:
-    """Whether a dotted name is that of a module, the project's or an installed one. Imports nothing."""
+    """Tell whether a dotted name is the name of a module of the project or of an installed one. Nothing is imported."""
     if name in sys.modules or name in sys.stdlib_module_names or _project_file(name) is not None:
         return True
     top = name.partition(".")[0]
@@ -101,20 +116,24 @@ def is_module(name: str) -> bool:
 
 
 def function_text(compiled: CodeType) -> str | None:
-    """The function's source without layout; None when its file does not hold it as it was imported."""
+    """Return the source of a function without layout, or None when its file no longer holds it as it was imported."""
     file = _file(compiled.co_filename)
     texts = file.functions.get((compiled.co_name, compiled.co_firstlineno))
     return "\n".join(texts) if texts and compiled in file.codes else None
 
 
 def effects(path: str) -> tuple[str, CodeType | None]:
-    """The statements of a module that change something elsewhere when it is imported: as source, and compiled."""
+    """Return the statements that change something elsewhere when a module is imported.
+
+    Returns:
+        the statements as source, and their compiled form; None stands for no such statement.
+    """
     file = _file(path)
     return file.effects, file.effect_code
 
 
 def class_text(kind: type) -> str | None:
-    """The class's source without layout; None when its file does not hold it as it was imported."""
+    """Return the source of a class without layout, or None when its file no longer holds it as it was imported."""
     path = getattr(sys.modules.get(kind.__module__), "__file__", None)
     if not isinstance(path, str):
         return None
@@ -128,13 +147,13 @@ def class_text(kind: type) -> str | None:
 
 
 def module_texts(name: str) -> Iterator[tuple[str, str]]:
-    """Names and sources of a project module and of all project modules that it imports, directly or not."""
+    """Yield name and source of a project module and of all project modules that it imports, directly or not."""
     for module, path in module_files([name]):
         yield module, _file(path).text
 
 
 def module_files(names: list[str]) -> Iterator[tuple[str, str]]:
-    """Names and files of project modules and of all project modules that they import, directly or not."""
+    """Yield name and file of project modules and of all project modules that they import, directly or not."""
     queue, seen = list(names), {""}
     while queue:
         module = queue.pop()
@@ -142,6 +161,7 @@ def module_files(names: list[str]) -> Iterator[tuple[str, str]]:
         if module in seen:
             continue
         seen.add(module)
+        # The import of a module runs its packages first, so their code counts too.
         queue.append(parent)
         path = _project_file(module)
         if path is None:
@@ -153,12 +173,13 @@ def module_files(names: list[str]) -> Iterator[tuple[str, str]]:
 
 
 def is_as_imported(module: ModuleType, content: bytes) -> bool:
-    """Whether the functions and classes of a loaded module are those of a source, so that it was not changed since."""
+    """Tell whether a loaded module is unchanged: all its functions and classes must be those of the given source."""
     path = module.__file__ or ""
     try:
         codes = set(_all_codes(compile(content, path, "exec", dont_inherit=True)))
     except (SyntaxError, ValueError):
         return False
+    # The type of a Ref is not asked for, because that would load the value that it stands for.
     values = [value for value in vars(module).values() if not is_ref(value)]
     values += [
         member
@@ -171,7 +192,10 @@ def is_as_imported(module: ModuleType, content: bytes) -> bool:
 
 
 def global_names(compiled: CodeType) -> list[tuple[str, ...]]:
-    """Global names that code reads, each with the attributes read from it at once: ("features", "clean")."""
+    """Return the global names that code reads, each with the attributes read from it at once.
+
+    `features.clean` gives ("features", "clean").
+    """
     found: dict[tuple[str, ...], None] = {}
     chain: list[str] = []
     for instruction in dis.get_instructions(compiled):
@@ -190,7 +214,7 @@ def global_names(compiled: CodeType) -> list[tuple[str, ...]]:
 
 
 def imported_names(compiled: CodeType, package: object) -> list[str]:
-    """Modules that code imports itself, with what it takes from them, which may be modules too."""
+    """Return the modules that code imports itself, and the names that it takes from them, which may be modules too."""
     found: list[str] = []
     before: list[object] = [0, None]
     for instruction in dis.get_instructions(compiled):
@@ -210,7 +234,7 @@ def imported_names(compiled: CodeType, package: object) -> list[str]:
 
 
 def absolute(name: str, package: str) -> str:
-    """The full name of a module that is written relative to a package, as ".features"."""
+    """Return the full name of a module that is written relative to a package, such as ".features"."""
     level = len(name) - len(name.lstrip("."))
     if not level:
         return name
@@ -219,7 +243,10 @@ def absolute(name: str, package: str) -> str:
 
 
 def _project_file(module: str) -> str | None:
-    """The file of a project module, loaded or not; None for installed ones, and for names that are no module."""
+    """Return the file of a project module, whether it is loaded or not.
+
+    Installed modules and names that are no module give None.
+    """
     loaded = getattr(sys.modules.get(module), "__file__", None)
     if isinstance(loaded, str):
         return loaded if loaded.endswith(".py") and is_project_file(loaded) and _is_there(loaded) else None
@@ -240,6 +267,7 @@ def _project_file(module: str) -> str | None:
 
 @cache
 def _file(path: str) -> _File:
+    """Parse a file once. A file that cannot be read or compiled gives an empty record."""
     try:
         content = Path(path).read_bytes()
         tree = ast.parse(content)
@@ -258,6 +286,7 @@ def _file(path: str) -> _File:
 
 
 def _all_codes(compiled: CodeType) -> Iterator[CodeType]:
+    """Yield compiled code and all code inside it."""
     yield compiled
     for constant in compiled.co_consts:
         if isinstance(constant, CodeType):
@@ -265,6 +294,7 @@ def _all_codes(compiled: CodeType) -> Iterator[CodeType]:
 
 
 def _collect(node: ast.AST, prefix: str, file: _File) -> None:
+    """Collect the functions, classes and imports below a node into the record of its file."""
     for child in ast.iter_child_nodes(node):
         inside = prefix
         if isinstance(child, ast.ClassDef):
@@ -286,7 +316,7 @@ def _collect(node: ast.AST, prefix: str, file: _File) -> None:
 
 
 def _has_effect(node: ast.stmt) -> bool:
-    """Whether a statement at a module's top level calls something for its effect, or sets an attribute or item."""
+    """Tell whether a statement of a module's top level calls something for its effect, or sets an attribute or item."""
     if isinstance(node, ast.Expr):
         return not isinstance(node.value, ast.Constant)
     if isinstance(node, ast.Assign | ast.AugAssign):
@@ -303,13 +333,17 @@ def _has_effect(node: ast.stmt) -> bool:
 
 
 def _plain_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
-    """A function without its decorators: what they do is followed, and a task's settings change no result."""
+    """Return the source of a function without its decorators.
+
+    Decorators are followed as references of their own, and the settings of a task change no result.
+    """
     kind = type(node).__name__
     returns = ast.dump(node.returns) if node.returns else ""
     return f"{kind} {node.name}{ast.dump(node.args)}{returns}{[ast.dump(line) for line in node.body]}"
 
 
 def _strip_docstrings(tree: ast.Module) -> None:
+    """Remove the docstrings from a tree."""
     for node in ast.walk(tree):
         if not isinstance(node, _Definition | ast.Module) or not node.body:
             continue

@@ -1,7 +1,7 @@
 """`@task`: a function whose calls inside a pipeline become steps.
 
-A task stays a function: outside a pipeline, calling it just runs it. Here its settings are checked and its
-calls bound to names; starting the step is the session's work.
+A task stays a function: a call outside a pipeline runs the function. This module checks a task's settings and binds
+the arguments of a call to names. The session starts the step.
 """
 
 import ast
@@ -27,9 +27,15 @@ R = TypeVar("R")
 
 
 class Task(Generic[P, R]):
-    """A task. In a pipeline, calling it starts a step and gives a Ref typed as the result; elsewhere it just runs.
+    """A function that can run as a step of a pipeline.
 
-    `spec.name` is the name under which a step's process finds it; `title`, when set, names its steps instead.
+    A call inside a pipeline starts a step and returns a `Ref` typed as the result. A call anywhere else runs the
+    function.
+
+    Attributes:
+        function: the decorated function.
+        spec: the settings. A step's process finds the task again by `spec.name`.
+        title: the name of the steps. They are named after `spec.name` when it is empty.
     """
 
     def __init__(self, function: Callable[P, R], spec: TaskSpec, title: str = "") -> None:
@@ -44,6 +50,7 @@ class Task(Generic[P, R]):
         self._signature: inspect.Signature | None = None
         self._code: dict[str, str] | None = None
         self._outputs = -1
+        # A function of the top level is importable by its name; one made inside a function is looked up at its first call.
         self._found = "<locals>" not in self.__qualname__
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -53,13 +60,19 @@ class Task(Generic[P, R]):
         return cast("R", self._start(session, self._bind(args, kwargs)))
 
     def map(self, items: Iterable[object], **common: object) -> list[R]:
-        """Start one step per item. The item is the first parameter that `common` does not name.
+        """Start one step per item of a collection.
+
+        The item fills the first parameter that `common` does not name.
+
+        Args:
+            items: the values to go through, one for each step.
+            common: arguments that every step gets, by name.
 
         Returns:
-            one result (a Ref inside a pipeline) per item, in order.
+            one result per item, in the order of the items. Inside a pipeline each result is a `Ref`.
 
         Raises:
-            UsageError: no parameter is left for the items, or they are nothing to go through.
+            UsageError: no parameter is left for the items, or `items` is not iterable.
         """
         free = [one for one in self.signature.parameters.values() if one.name not in common]
         if not free or free[0].kind is free[0].VAR_KEYWORD:
@@ -88,21 +101,25 @@ class Task(Generic[P, R]):
         environment: Environment | None = None,
         name: str | None = None,
     ) -> "Task[P, R]":
-        """The same task with other settings; what is not given stays. `name` names its steps."""
+        """Return the same task with other settings. A setting that is not given stays as it is.
+
+        Args:
+            name: a name for the steps of this copy. The other arguments are those of `@task`.
+        """
         asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment)
         title = self.title if name is None else naming.check("task", name)
         return Task(self.function, _configured(self.spec, asked), title)
 
     @property
     def signature(self) -> inspect.Signature:
-        """The function's signature."""
+        """The signature of the function."""
         if self._signature is None:
             self._signature = inspect.signature(self.function)
         return self._signature
 
     @property
     def outputs(self) -> int:
-        """Number of elements when the return annotation is `tuple[A, B]`; otherwise 0."""
+        """The number of elements when the return annotation is `tuple[A, B]`, otherwise 0."""
         if self._outputs < 0:
             self._outputs = _declared_outputs(self.function)
         return self._outputs
@@ -125,6 +142,7 @@ class Task(Generic[P, R]):
                 f"the task {self.__name__} is made inside a function, where no other process finds it",
                 hint="declare it at the top level of the file and hand it what it needs",
             )
+        # Digests are computed once and only for cached tasks: walking the code takes longer than starting the step.
         if self.spec.cache and self._code is None:
             self._code = code.parts(self.function)
         step = StepSpec(
@@ -147,7 +165,13 @@ class Task(Generic[P, R]):
 
 
 def as_refs(session: Session, data: RefData, outputs: int) -> object:
-    """The Ref of a started step, or a tuple of Refs where its output is declared as a tuple."""
+    """Return the `Ref` of a started step, or a tuple of `Ref` when the task declares a tuple as its output.
+
+    Args:
+        session: the session that started the step.
+        data: the reference to the step's output.
+        outputs: the number of declared elements, or 0 for a single value.
+    """
     if not outputs:
         return Ref(data, lambda: session.wait(data))
 
@@ -159,7 +183,10 @@ def as_refs(session: Session, data: RefData, outputs: int) -> object:
 
 
 def _is_reachable(function: Callable[..., object]) -> bool:
-    """Whether a task of that function is a global of some module of the project, where a step looks for it."""
+    """Tell whether a task of this function is a global of some module of the project.
+
+    A step's process looks for tasks there and nowhere else.
+    """
     homes = [cast("dict[str, object]", getattr(function, "__globals__", {}))]
     homes += [vars(module) for name, module in list(sys.modules.items()) if source.is_project(name)]
     return any(
@@ -170,11 +197,13 @@ def _is_reachable(function: Callable[..., object]) -> bool:
 
 
 def _declared_outputs(function: Callable[..., object]) -> int:
+    """Return the number of elements that the return annotation declares, or 0 when it is not a fixed tuple."""
     annotation: object = getattr(function, "__annotations__", {}).get("return")
     if isinstance(annotation, str):
         written, annotation = annotation, None
         scope = cast("dict[str, object]", getattr(inspect.unwrap(function), "__globals__", {}))
         try:
+            # The text is the user's own annotation, in a module that this process has imported already.
             annotation = cast("object", eval(written, scope))
         except Exception:
             return _written_outputs(written)
@@ -185,7 +214,7 @@ def _declared_outputs(function: Callable[..., object]) -> int:
 
 
 def _written_outputs(annotation: str) -> int:
-    """The same, read from an annotation whose names are known to type checkers only."""
+    """Count the elements of a tuple annotation from its text, for names that only type checkers know."""
     try:
         node = ast.parse(annotation, mode="eval").body
     except SyntaxError:
@@ -200,7 +229,7 @@ def _written_outputs(annotation: str) -> int:
 
 
 class _Settings(msgspec.Struct, frozen=True):
-    """Settings as the user wrote them; None is not given."""
+    """Settings of a task in the form in which the user wrote them. None stands for a setting that is not given."""
 
     cpu: float | str | None = None
     memory: str | int | None = None
@@ -212,6 +241,7 @@ class _Settings(msgspec.Struct, frozen=True):
 
 
 def _configured(spec: TaskSpec, asked: _Settings) -> TaskSpec:
+    """Return the spec with the given settings checked and put in. Raises UsageError."""
     resources = spec.resources
     try:
         resources = Resources(
@@ -244,6 +274,7 @@ def _configured(spec: TaskSpec, asked: _Settings) -> TaskSpec:
 
 
 def _count(name: str, number: object) -> int:
+    """Return the number if it is whole and not negative. Raises UsageError."""
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         raise UsageError(f"{name}={number!r} is not a whole number of at least 0", hint=f"such as `{name}=1`")
     return number
@@ -283,17 +314,20 @@ def task(
     """Declare a task: a function whose calls inside a pipeline become isolated, recorded steps.
 
     Args:
-        cpu: cores an attempt needs, such as 2, 0.5 or "500m"; 0 for one that only waits, 1 when not given.
-        memory: such as "2Gi"; an attempt that uses more ends as out of memory. Not limited when not given.
-        gpu: whole GPUs; the attempt sees those that it was given.
-        retries: further attempts after the code failed, with growing pauses.
-        timeout: such as "10m"; then the attempt and everything it started is ended.
-        cache: use the result of an earlier step with the same code, inputs and environment.
-        environment: a `fairway.Environment` other than the project's own.
-        name: instead of the function's name.
+        cpu: the cores that an attempt needs, such as 2, 0.5 or "500m". Give 0 for a task that only waits. The default
+            is 1.
+        memory: the most memory that an attempt may use, such as "2Gi". An attempt that uses more ends as out of
+            memory. Without it, memory is not limited.
+        gpu: the number of whole GPUs. An attempt sees only the GPUs that it was given.
+        retries: how many further attempts follow when the code fails. The pauses between them grow.
+        timeout: the longest time that an attempt may take, such as "10m". After it, the attempt and everything it
+            started is ended.
+        cache: True uses the result of an earlier step with the same code, inputs and environment.
+        environment: a `fairway.Environment` that replaces the project's own.
+        name: the task's name. The default is the function's name.
 
     Raises:
-        UsageError: a setting is not of the form it must have.
+        UsageError: a setting does not have the form it must have.
     """
     asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment)
 

@@ -1,7 +1,7 @@
-"""Modules that a project imports and that are not found: which of them are the project's own. Imports nothing.
+"""Explanations for modules that a project imports and that are not found.
 
-A name that may be the project's own is never answered with the command that installs it: a package of that name on an
-index is somebody else's.
+A name that may belong to the project itself is never answered with a command that installs it, because a package of
+that name on an index belongs to somebody else. This module imports nothing of the project.
 """
 
 import difflib
@@ -25,7 +25,7 @@ _NAMES = """
     xarray xgboost yaml=pyyaml zarr
     """
 _LIBRARIES = {pair.partition("=")[0]: pair.partition("=")[2] for pair in _NAMES.split()}
-"""Libraries of this trade by the name that is imported, and the name that is installed where that is another one."""
+"""Well-known libraries by the name that is imported. The value is the name to install, if it is another one."""
 
 _CLOSE = 0.75
 _DEPTH = 3
@@ -33,12 +33,15 @@ _MOST = 3
 
 
 def explain(error: ModuleNotFoundError, path: str, roots: Sequence[str]) -> tuple[str, str]:
-    """What to say about a module that is not found, and what to do.
+    """Explain why a module is not found.
 
     Args:
-        error: as the import raised it.
+        error: the error that the import raised.
         path: the project file.
         roots: folders that the project's modules are imported from.
+
+    Returns:
+        a message and a hint.
     """
     name = error.name or ""
     top, _, rest = name.partition(".")
@@ -46,6 +49,7 @@ def explain(error: ModuleNotFoundError, path: str, roots: Sequence[str]) -> tupl
     wanted = f"{path} needs the module {name}"
     if rest and getattr(sys.modules.get(top), "__file__", None) and not source.is_project(top):
         return f"{wanted}, which the installed {top} does not have", "see which version of it you need"
+    # The project's own places are asked before the list of libraries: its package `models.x` is no library.
     package = _package(name, roots)
     if package is not None:
         return _in_package(wanted, name, package)
@@ -67,7 +71,7 @@ def explain(error: ModuleNotFoundError, path: str, roots: Sequence[str]) -> tupl
 
 
 def _package(name: str, roots: Sequence[str]) -> Path | None:
-    """The folder of the project's package in which the module is missing; None when it is in none of them."""
+    """Return the project's folder or file in which the module is missing, or None when it belongs to none."""
     parts = name.split(".")
     for root in roots:
         folder = Path(root)
@@ -83,6 +87,7 @@ def _package(name: str, roots: Sequence[str]) -> Path | None:
 
 
 def _in_package(wanted: str, name: str, package: Path) -> tuple[str, str]:
+    """Explain that a package of the project lacks a module."""
     if package.suffix == ".py":
         return (
             f"{wanted}, but {package} is a file, not a package",
@@ -101,7 +106,7 @@ def _in_package(wanted: str, name: str, package: Path) -> tuple[str, str]:
 
 
 def _out_of_reach(wanted: str, path: str, top: str, place: Path, roots: Sequence[str]) -> tuple[str, str]:
-    """A module of the project that lies where nothing is imported from."""
+    """Explain that a module of the project lies in a folder from which nothing is imported."""
     try:
         inner = Path(path).relative_to(place.parent).with_suffix("")
     except ValueError:
@@ -112,7 +117,7 @@ def _out_of_reach(wanted: str, path: str, top: str, place: Path, roots: Sequence
 
 
 def _elsewhere(name: str, folder: Path, roots: Sequence[str]) -> Path | None:
-    """A file or package of that name in the project, outside the folders that its modules are imported from."""
+    """Find a file or package of that name in the project, outside the folders that its modules are imported from."""
     places = [Path.cwd(), folder, *list(folder.parents)[:_DEPTH]]
     end = next((place for place in [folder, *folder.parents] if _is_root(place)), None)
     if end is not None:
@@ -125,10 +130,12 @@ def _elsewhere(name: str, folder: Path, roots: Sequence[str]) -> Path | None:
 
 
 def _is_root(folder: Path) -> bool:
+    """Tell whether a folder is the root of a project."""
     return (folder / "pyproject.toml").is_file() or (folder / ".git").exists()
 
 
 def _below(folder: Path, depth: int) -> Iterator[Path]:
+    """Yield the folders below one, without hidden folders and virtual environments."""
     try:
         inside = sorted(entry.path for entry in os.scandir(folder) if entry.is_dir(follow_symlinks=False))[
             :100
@@ -143,12 +150,13 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
 
 
 def _alike(name: str, roots: Sequence[str]) -> str:
+    """Return a module of the project with a similar name, or an empty text."""
     known = [module for root in roots for module in _modules(Path(root))]
     return next(iter(difflib.get_close_matches(name, known, 1, _CLOSE)), "")
 
 
 def _modules(folder: Path) -> set[str]:
-    """Names of modules and packages in a folder."""
+    """Return the names of the modules and packages in a folder."""
     try:
         entries = list(os.scandir(folder))
     except OSError:
@@ -160,7 +168,7 @@ def _modules(folder: Path) -> set[str]:
 
 
 def _declared(name: str, folder: Path) -> bool:
-    """Whether the project says itself that it needs a distribution of this name."""
+    """Tell whether the project's own metadata asks for a distribution of this name."""
     word = re.compile(rf"(?im)^[\s\"']*{re.escape(name).replace('_', '[-_]')}\s*([\[=<>~!;@\"',]|$)")
     for place in [folder, *list(folder.parents)[:_DEPTH]]:
         for path in (place / "pyproject.toml", *sorted(place.glob("requirements*.txt"))[:5]):

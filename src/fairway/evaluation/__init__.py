@@ -1,8 +1,8 @@
-"""How good a model is: metrics with scikit-learn's values, and their pictures as SVG.
+"""Evaluations of models: metrics with scikit-learn's values, and their pictures as SVG.
 
-`evaluate` is the public face. Metrics need numpy, which is imported when the first value is computed, so that
-importing this package costs nothing and pages can be drawn where numpy is not installed. Nothing here may
-know where an evaluation comes from or goes to: no runs, no registry, no files.
+`evaluate` is the public function. Metrics need numpy, which is imported when the first value is computed. Importing
+this package therefore costs nothing, and pages can be drawn where numpy is not installed. Nothing here may know where
+an evaluation comes from or goes to: no runs, no registry, no files.
 """
 
 from fairway.evaluation.charts import line_chart

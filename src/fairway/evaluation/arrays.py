@@ -1,7 +1,7 @@
-"""Turns what people hold (lists, Series, tensors, frames) into checked numpy arrays.
+"""The conversion of values that people have (lists, Series, tensors, frames) to checked numpy arrays.
 
-The one place that imports numpy, when its first attribute is used. It must not know what the arrays are for:
-messages name them as the caller does.
+This is the one module that imports numpy, when one of its attributes is used for the first time. It does not know
+what the arrays are for. Messages call them by the name that the caller gives.
 """
 
 from __future__ import annotations
@@ -42,10 +42,13 @@ _INTEGER_LIMIT = 2**63
 
 
 def column(values: object, name: str) -> Column:
-    """One value per row, shape (n,), n ≥ 1: bool, int64, finite float64, or object holding only str.
+    """Return one value per row, shape (n,) with n ≥ 1: bool, int64, finite float64, or objects that are all str.
 
-    A second dimension of size one is dropped. Raises FairwayError for anything else, naming `name` and, for
-    missing or infinite values, the first row (counted from 0).
+    A second dimension of size one is dropped.
+
+    Raises:
+        FairwayError: the values are anything else. The message has `name` and, for missing or infinite values, the
+            first such row, counted from 0.
     """
     array = _flat(_array(values, name), name)
     if array.dtype.kind == "O":
@@ -67,7 +70,7 @@ def column(values: object, name: str) -> Column:
 
 
 def numbers(values: object, name: str) -> NDArray[np.float64]:
-    """One finite number per row, shape (n,), as float64; booleans become 0 and 1."""
+    """Return one finite number per row as float64, shape (n,). Booleans become 0 and 1. Raises FairwayError."""
     array = column(values, name)
     if array.dtype.kind == "O":
         raise FairwayError(f"{name} holds text where numbers are needed", hint=f"pass the numbers of {name}")
@@ -75,7 +78,10 @@ def numbers(values: object, name: str) -> NDArray[np.float64]:
 
 
 def matrix(values: object, name: str) -> Floats:
-    """Finite numbers of shape (n,) or (n, k), n ≥ 1; float32 stays float32, other types become float64."""
+    """Return finite numbers of shape (n,) or (n, k) with n ≥ 1. Raises FairwayError.
+
+    float32 stays float32, and other types become float64.
+    """
     array = _array(values, name)
     hint = f"pass {name} with shape (rows,) or (rows, columns)"
     if not array.size:
@@ -92,7 +98,7 @@ def matrix(values: object, name: str) -> Floats:
 
 
 def finite(array: Floats, name: str) -> Floats:
-    """The array itself; raises when one of its numbers is NaN or infinite."""
+    """Return the array itself. Raises FairwayError when one of its numbers is NaN or infinite."""
     good = np.isfinite(array)
     if not good.all():
         row = int(np.argwhere(~good)[0][0])
@@ -102,7 +108,7 @@ def finite(array: Floats, name: str) -> Floats:
 
 
 def same_length(first: tuple[str, int], *others: tuple[str, int]) -> None:
-    """Raises unless all the (name, rows) pairs have the same number of rows."""
+    """Check that all the (name, rows) pairs have the same number of rows. Raises FairwayError."""
     for name, rows in others:
         if rows != first[1]:
             raise FairwayError(
@@ -112,19 +118,23 @@ def same_length(first: tuple[str, int], *others: tuple[str, int]) -> None:
 
 
 def _refuse_missing(name: str, row: int) -> None:
+    """Raise FairwayError for a missing value."""
     raise FairwayError(f"{name} holds a missing value in row {row}", hint="drop or fill missing values first")
 
 
 def _refuse_infinite(name: str, row: int) -> None:
+    """Raise FairwayError for an infinite number."""
     raise FairwayError(f"{name} holds an infinite number in row {row}", hint="look for a division by zero")
 
 
 def _refuse_table(name: str) -> NoReturn:
+    """Raise FairwayError for values that are no table of numbers."""
     hint = f"pass {name} as numbers of shape (rows, columns)"
     raise FairwayError(f"{name} is not a table of numbers", hint=hint)
 
 
 def _refuse_masked(values: object, name: str) -> None:
+    """Raise FairwayError for a masked array with a hidden value."""
     if isinstance(values, np.ma.MaskedArray):
         hidden = np.ma.getmaskarray(cast("np.ma.MaskedArray[tuple[int, ...], np.dtype[np.generic]]", values))
         if hidden.any():
@@ -132,6 +142,7 @@ def _refuse_masked(values: object, name: str) -> None:
 
 
 def _array(values: object, name: str) -> NDArray[np.generic]:
+    """Convert values to an array of any shape. Raises FairwayError."""
     kind = type(values).__name__
     hint = f"pass {name} as a list, an array or a Series with one value per row"
     if values is None or isinstance(values, (str, bytes, dict, set, frozenset)):
@@ -145,6 +156,7 @@ def _array(values: object, name: str) -> NDArray[np.generic]:
     if not isinstance(values, Iterable):
         raise FairwayError(f"{name} is a {kind}, not one value per row", hint=hint)
     items = list(cast("Iterable[object]", values))
+    # numpy would turn a list with one text into texts altogether, so each item stays an object for now.
     array = np.empty(len(items), dtype=np.object_)
     for row, item in enumerate(items):
         array[row] = item
@@ -152,6 +164,7 @@ def _array(values: object, name: str) -> NDArray[np.generic]:
 
 
 def _flat(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+    """Return the array with one dimension, and text as objects. Raises FairwayError."""
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -165,6 +178,7 @@ def _flat(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
 
 
 def _plain_rows(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+    """Convert rows that are lists of numbers to an array. Raises FairwayError."""
     rows = cast("list[object]", array.tolist())
     if not any(isinstance(row, Iterable) and not isinstance(row, str) for row in rows):
         return numbers(array, name)
@@ -175,6 +189,7 @@ def _plain_rows(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
 
 
 def _plain_objects(array: NDArray[np.generic], name: str) -> NDArray[np.generic]:
+    """Convert objects of one kind to an array of text, booleans, int64 or float64. Raises FairwayError."""
     items = cast("list[object]", array.tolist())
     for row, item in enumerate(items):
         if _is_missing(item):
@@ -200,6 +215,7 @@ def _plain_objects(array: NDArray[np.generic], name: str) -> NDArray[np.generic]
 
 
 def _text(items: list[object], name: str) -> NDArray[np.generic]:
+    """Return an array of texts, in which equal texts are one object. Raises FairwayError for invalid Unicode."""
     array = np.empty(len(items), dtype=np.object_)
     known: dict[str, str] = {}
     for row, item in enumerate(items):
@@ -215,6 +231,7 @@ def _text(items: list[object], name: str) -> NDArray[np.generic]:
 
 
 def _is_missing(item: object) -> bool:
+    """Tell whether a value is None, NaN or the missing value of a table library."""
     if item is None or type(item).__name__ in ("NAType", "NaTType"):
         return True
     return isinstance(item, (Real, Decimal)) and item != item

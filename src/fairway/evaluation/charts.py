@@ -1,6 +1,6 @@
-"""Charts of any numbers: lines over an axis, such as metrics logged during a run, and bars.
+"""Charts of any numbers: bars, and lines over an axis, such as the metrics of a run.
 
-It must not know where the numbers come from.
+This module does not know where the numbers come from.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,19 +28,24 @@ from fairway.evaluation.drawing import (
 )
 
 MAX_LINES = 12
+"""The largest number of lines in a chart."""
 MAX_POINTS = 200
+"""The largest number of points in a line."""
 _NAME_WIDTH = 40
 _BAR_NAME = 18
 
 
 class Look(msgspec.Struct, frozen=True, kw_only=True):
-    """What a chart shows besides its lines.
+    """The parts of a chart besides its lines.
 
     Attributes:
-        diagonal: a dashed line from corner to corner: chance, or perfection.
-        level: a dashed horizontal line at this value; `level_name` goes into the legend.
-        unit: whether both axes go from 0 to 1.
-        marks: whether every point gets a dot.
+        x_name: the name of the horizontal axis.
+        y_name: the name of the vertical axis.
+        diagonal: True draws a dashed line from corner to corner, which stands for chance or for perfection.
+        level: the value of a dashed horizontal line.
+        level_name: the name of that line in the legend.
+        unit: True lets both axes go from 0 to 1.
+        marks: where dots are drawn.
     """
 
     x_name: str
@@ -55,16 +60,16 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 def line_chart(
     series: Mapping[str, Sequence[Point]], title: str, *, x_name: str = "step", y_name: str = "value"
 ) -> str:
-    """Lines of (x, y) points by name as SVG, such as metrics over steps; x should not decrease within a line.
+    """Draw lines of (x, y) points by name as SVG, such as metrics over steps.
 
-    At most 12 lines are drawn; the legend says how many are not. A line of more than 200 points is thinned
-    in a way that keeps its peaks. NaN and infinity leave a gap.
+    x should not decrease within a line. At most 12 lines are drawn, and the legend gives the number of the others. A
+    line of more than 200 points is thinned so that it keeps its peaks. NaN and infinity leave a gap.
     """
     return chart(series, title, Look(x_name=x_name, y_name=y_name))
 
 
 def chart(series: Mapping[str, Sequence[Point]], title: str, look: Look) -> str:
-    """Lines or clouds of points by name as SVG; an empty name stays out of the legend."""
+    """Draw lines or clouds of points by name as SVG. An empty name stays out of the legend."""
     drawn = {name: thinned(points) for name, points in list(series.items())[:MAX_LINES]}
     every = [point for points in drawn.values() for point in points if all(map(drawable, point))]
     if not every:
@@ -96,7 +101,7 @@ def chart(series: Mapping[str, Sequence[Point]], title: str, look: Look) -> str:
 
 
 def bars(points: Sequence[Point], title: str, x_name: str, y_name: str) -> str:
-    """Upright bars at equal distances, (middle, count), without gaps: a histogram."""
+    """Draw upright bars of (middle, count) at equal distances and without gaps: a histogram."""
     if not points:
         return _nothing(title)
     width = points[1][0] - points[0][0] if len(points) > 1 else 1.0
@@ -115,7 +120,10 @@ def bars(points: Sequence[Point], title: str, x_name: str, y_name: str) -> str:
 
 
 def rows_of_bars(rows: Sequence[tuple[str, float, str]], title: str, description: str) -> str:
-    """Lying bars, one (name, length, text) a row, from zero to the right or, if negative, to the left."""
+    """Draw lying bars, one (name, length, text) in each row.
+
+    They go from zero to the right, or to the left if negative.
+    """
     height, gap, top, width = 16, 6, 40, 440
     left = 28 + max(text_width(shortened(name, _BAR_NAME)) for name, _, _ in rows)
     right = 24 + max(text_width(shown) for _, _, shown in rows)
@@ -137,7 +145,7 @@ def rows_of_bars(rows: Sequence[tuple[str, float, str]], title: str, description
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
-    """At most 200 of the points: of every stretch its lowest and highest, and both ends of the line."""
+    """Return at most 200 of the points: the lowest and the highest of every stretch, and both ends of the line."""
     if len(points) <= MAX_POINTS:
         return list(points)
     stretches = MAX_POINTS // 2 - 1
@@ -152,6 +160,7 @@ def thinned(points: Sequence[Point]) -> list[Point]:
 
 
 def _frame(points: Sequence[Point], look: Look) -> Frame:
+    """Choose the frame of a chart."""
     if look.unit:
         return Frame(x_low=0, x_high=1, y_low=0, y_high=1.02, width=380, height=340)
     x_limits = limits((x for x, _ in points), pad=0.03 if look.marks == "only" else 0)
@@ -170,6 +179,7 @@ def _frame(points: Sequence[Point], look: Look) -> Frame:
 
 
 def _line(frame: Frame, points: Sequence[Point], colour: str, dashed: bool, look: Look) -> list[str]:
+    """Draw one line or cloud of points."""
     if look.marks == "only":
         finite = (point for point in points if all(map(drawable, point)))
         return [mark(frame, point, colour, opacity=0.55) for point in finite]
@@ -180,4 +190,5 @@ def _line(frame: Frame, points: Sequence[Point], colour: str, dashed: bool, look
 
 
 def _nothing(title: str) -> str:
+    """Draw an empty chart."""
     return picture(shortened(title, 40), "No data", [text((150, 60), "no data yet")], (300, 90))

@@ -1,7 +1,6 @@
-"""Puts the evaluation of a classifier together: which metric the rows and scores allow, and why others are
-absent.
+"""The evaluation of a classifier: the metrics that the rows and scores allow, and the reasons why others are absent.
 
-It must not know formulas, nor the types people pass.
+This module knows neither formulas nor the types that people pass.
 """
 
 from __future__ import annotations
@@ -37,13 +36,13 @@ if TYPE_CHECKING:
     from fairway.evaluation.arrays import Bools, Floats, Ints
 
 MAX_CURVES = 8
-"""Classes that get their own curve in a picture; the most frequent ones."""
+"""The largest number of classes with a curve of their own in a picture. The most frequent classes are taken."""
 
 _NO_PROBABILITIES = "the scores are not probabilities (between 0 and 1, adding up to 1)"
 
 
 class Judged(msgspec.Struct, kw_only=True):
-    """What the scores said, filled in step by step."""
+    """The results of the scores, filled in step by step."""
 
     metrics: dict[str, float] = msgspec.field(default_factory=dict[str, float])
     absent: dict[str, str] = msgspec.field(default_factory=dict[str, str])
@@ -53,9 +52,10 @@ class Judged(msgspec.Struct, kw_only=True):
 
 
 def judge_classes(rows: Targets, scores: Floats | None) -> Evaluation:
-    """Evaluate classes, with scores of shape (n,) or (n, k) where there are any.
+    """Evaluate classes, with scores of shape (n,) or (n, k) if there are any.
 
-    Raises FairwayError when the scores do not fit the rows or the classes.
+    Raises:
+        FairwayError: the scores do not fit the rows or the classes.
     """
     judged = Judged()
     predicted = rows.predicted
@@ -100,12 +100,14 @@ def judge_classes(rows: Targets, scores: Floats | None) -> Evaluation:
 
 
 def _position(rows: Targets) -> int | None:
+    """Return the number of the positive class, −1 if no row has it, and None if there are more than two classes."""
     if rows.positive is None:
         return None
     return rows.classes.index(rows.positive) if rows.positive in rows.classes else -1
 
 
 def _fitting(rows: Targets, scores: Floats) -> Floats:
+    """Return scores whose columns fit the classes. Raises FairwayError."""
     columns = 1 if scores.ndim == 1 else scores.shape[1]
     classes = len(rows.classes)
     if rows.positive is not None:
@@ -122,6 +124,7 @@ def _fitting(rows: Targets, scores: Floats) -> Floats:
 
 
 def _decided(rows: Targets, scores: Floats) -> Ints:
+    """Return the class that the scores choose for each row, shape (n,)."""
     if scores.ndim == 2:
         return scores.argmax(axis=1)
     bound = 0.5 if are_probabilities(scores) else 0.0
@@ -130,8 +133,9 @@ def _decided(rows: Targets, scores: Floats) -> Ints:
 
 
 def _judge_two(judged: Judged, rows: Targets, scores: Floats) -> None:
+    """Judge the scores of two classes."""
     positive = rows.is_positive(rows.truth)
-    honest = are_probabilities(scores)
+    probabilities = are_probabilities(scores)
     if scores.ndim == 2:
         first = len(rows.classes) == 2 and rows.positive == rows.classes[0]
         scores = scores[:, 0 if first else 1]
@@ -145,15 +149,16 @@ def _judge_two(judged: Judged, rows: Targets, scores: Floats) -> None:
     else:
         judged.absent["average_precision"] = "no row of the truth is of the positive class"
     _add_curves(judged, ranked, "", MAX_POINTS)
-    if honest:
+    if probabilities:
         judged.metrics["log_loss"] = log_loss(np.where(positive, scores, 1 - scores))
         judged.metrics["brier"] = brier_two(positive, scores)
         _calibrate(judged, positive, scores)
     else:
-        _dishonest(judged)
+        _without_probabilities(judged)
 
 
 def _judge_many(judged: Judged, rows: Targets, scores: Floats) -> None:
+    """Judge the scores of three classes or more, each against the rest."""
     drawn = most_frequent(np.bincount(rows.truth, minlength=len(rows.classes)), MAX_CURVES)
     for i, label in enumerate(rows.classes):
         ranked = ranking(rows.truth == i, scores[:, i])
@@ -175,10 +180,11 @@ def _judge_many(judged: Judged, rows: Targets, scores: Floats) -> None:
         judged.metrics["brier"] = brier_many(rows.truth, scores)
         _calibrate(judged, scores.argmax(axis=1) == rows.truth, scores.max(axis=1))
     else:
-        _dishonest(judged)
+        _without_probabilities(judged)
 
 
 def _add_curves(judged: Judged, ranked: Ranking, label: str, limit: int) -> None:
+    """Add the curves of a class that has the rows they need."""
     if ranked.hits[-1] and ranked.alarms[-1]:
         judged.curves.append(Curve("roc", along(*roc_curve(ranked), limit), label))
     if ranked.hits[-1]:
@@ -186,10 +192,12 @@ def _add_curves(judged: Judged, ranked: Ranking, label: str, limit: int) -> None
 
 
 def _calibrate(judged: Judged, came_true: Bools, probability: Floats) -> None:
+    """Add the calibration curve and its error."""
     groups = calibration(came_true, probability)
     judged.metrics["calibration_error"] = calibration_error(groups)
     judged.curves.append(Curve("calibration", points(groups.predicted, groups.observed)))
 
 
-def _dishonest(judged: Judged) -> None:
+def _without_probabilities(judged: Judged) -> None:
+    """Give the reason for the metrics that need probabilities."""
     judged.absent.update(dict.fromkeys(("log_loss", "brier", "calibration_error"), _NO_PROBABILITIES))

@@ -1,7 +1,7 @@
-"""How often the right class was named: accuracy, precision, recall, F1 and the confusion matrix.
+"""Metrics of the named classes: accuracy, precision, recall, F1 and the confusion matrix.
 
-Formulas and edge cases are scikit-learn's (user guide, "Classification metrics"), with a division by zero
-giving 0. It must not know scores or probabilities.
+Formulas and edge cases are those of scikit-learn (user guide, "Classification metrics"). A division by zero gives 0.
+This module knows neither scores nor probabilities.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ClassCounts(msgspec.Struct, frozen=True, kw_only=True):
-    """Rows per class, each of shape (k,): named rightly, in the truth, and in the prediction."""
+    """Rows per class, each of shape (k,): rightly named rows, rows of the truth, and rows of the prediction."""
 
     hits: Ints
     true: Ints
@@ -44,7 +44,7 @@ def class_counts(truth: Ints, predicted: Ints, classes: int) -> ClassCounts:
 
 
 def class_shares(counts: ClassCounts) -> ClassShares:
-    """precision = hits / predicted, recall = hits / true, F1 = 2 hits / (predicted + true)."""
+    """Compute precision = hits / predicted, recall = hits / true, F1 = 2 hits / (predicted + true)."""
     return ClassShares(
         precision=_ratio(counts.hits, counts.predicted),
         recall=_ratio(counts.hits, counts.true),
@@ -53,10 +53,12 @@ def class_shares(counts: ClassCounts) -> ClassShares:
 
 
 def class_metrics(counts: ClassCounts, positive: int | None) -> dict[str, float]:
-    """The flat metrics. `positive` is the class precision, recall and F1 are about; None averages over
-    classes.
+    """Compute the flat metrics.
 
-    A `positive` of −1 is a class without any row, for which the three are 0.
+    Args:
+        counts: the rows per class.
+        positive: the class of precision, recall and F1. None averages these over all classes. −1 is a class without
+            any row, for which they are 0.
     """
     shares = class_shares(counts)
     rows = int(counts.true.sum())
@@ -79,9 +81,10 @@ def class_metrics(counts: ClassCounts, positive: int | None) -> dict[str, float]
 
 
 def confusion_matrix(truth: Ints, predicted: Ints, classes: int) -> NDArray[np.int64]:
-    """Rows per true class (first axis) and predicted class (second axis), shape (k, k)."""
+    """Count rows per true class (first axis) and predicted class (second axis), shape (k, k)."""
     return np.bincount(truth * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 def _ratio(part: Ints, whole: Ints) -> NDArray[np.float64]:
+    """Divide, with 0 for a division by zero."""
     return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)

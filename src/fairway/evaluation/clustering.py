@@ -1,8 +1,8 @@
-"""How well clusters separate the data, and how well they agree with known classes.
+"""Metrics of clusters: how well they separate the data, and how well they agree with known classes.
 
-Formulas and edge cases are scikit-learn's (user guide, "Clustering performance evaluation"); distances are
-Euclidean. Memory is bounded: distances between all rows never exist at once. It must not know where clusters
-come from.
+Formulas and edge cases are those of scikit-learn (user guide, "Clustering performance evaluation"). Distances are
+Euclidean. Memory is bounded, because the distances between all rows never exist at once. This module does not know
+where clusters come from.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ if TYPE_CHECKING:
     from fairway.evaluation.arrays import Ints
 
 BLOCK = 4_000_000
-"""Distances held in memory at once: 32 MB."""
+"""The number of distances that are held in memory at once: 32 MB."""
 
 _ROUNDING = 1e-14
 
 
 def silhouettes(data: NDArray[np.float64], clusters: Ints) -> NDArray[np.float64]:
-    """Silhouette of each row, shape (n,), from data (n, d) and cluster numbers 0…k−1 (n,), all of them in
-    use.
+    """Compute the silhouette of each row, shape (n,).
 
-    (b − a) / max(a, b), a being the mean distance to the other rows of the own cluster and b to the rows of
-    the nearest other cluster (Rousseeuw 1987); 0 for a row that is alone in its cluster. Needs two clusters.
-    Time grows with n² · d, memory with n.
+    It is (b − a) / max(a, b). a is the mean distance to the other rows of the own cluster, and b the mean distance to
+    the rows of the nearest other cluster (Rousseeuw 1987). It is 0 for a row that is alone in its cluster. Time grows
+    with n² · d, and memory with n.
+
+    Args:
+        data: the rows, shape (n, d).
+        clusters: cluster numbers 0…k−1, shape (n,). Every number is used, and k is at least 2.
     """
     order = np.argsort(clusters, kind="stable")
     rows = data[order] - data.mean(axis=0)
@@ -48,6 +51,7 @@ def silhouettes(data: NDArray[np.float64], clusters: Ints) -> NDArray[np.float64
 
 
 def _silhouettes_of(sums: NDArray[np.float64], own: Ints, sizes: Ints) -> NDArray[np.float64]:
+    """Compute silhouettes of some rows from their summed distances to each cluster."""
     here = np.arange(len(own))
     inside = sums[here, own] / np.maximum(sizes[own] - 1, 1)
     means = sums / sizes
@@ -60,9 +64,10 @@ def _silhouettes_of(sums: NDArray[np.float64], own: Ints, sizes: Ints) -> NDArra
 
 
 def distances_between(left: NDArray[np.float64], right: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Euclidean distances of all rows of (m, d) to all of (n, d), (m, n); 0 where only rounding differs.
+    """Compute Euclidean distances of all rows of (m, d) to all rows of (n, d), shape (m, n).
 
-    Fast by |x − y|² = |x|² + |y|² − 2xy, so the data should be centred.
+    A distance that only rounding causes is 0. The computation is |x − y|² = |x|² + |y|² − 2xy, which is fast. The
+    data should be centred, because large numbers lose digits in it.
     """
     scale = (left**2).sum(axis=1)[:, None] + (right**2).sum(axis=1)
     squares = scale - 2 * (left @ right.T)
@@ -71,7 +76,7 @@ def distances_between(left: NDArray[np.float64], right: NDArray[np.float64]) -> 
 
 
 def calinski_harabasz(data: NDArray[np.float64], clusters: Ints) -> float:
-    """Spread between clusters over spread within, per degree of freedom (Caliński & Harabasz 1974)."""
+    """Compute the spread between clusters over the spread within, per degree of freedom (Caliński & Harabasz 1974)."""
     sizes = np.bincount(clusters)
     centres = _centres(data, clusters, sizes)
     between = float((sizes * ((centres - data.mean(axis=0)) ** 2).sum(axis=1)).sum())
@@ -82,7 +87,7 @@ def calinski_harabasz(data: NDArray[np.float64], clusters: Ints) -> float:
 
 
 def davies_bouldin(data: NDArray[np.float64], clusters: Ints) -> float:
-    """Mean over clusters of the worst (scatter + scatter) / distance to another (Davies & Bouldin 1979)."""
+    """Compute the mean over clusters of the worst (scatter + scatter) / distance to another (Davies & Bouldin 1979)."""
     sizes = np.bincount(clusters)
     centres = _centres(data, clusters, sizes)
     scatter = np.bincount(clusters, weights=np.sqrt(((data - centres[clusters]) ** 2).sum(axis=1))) / sizes
@@ -101,12 +106,16 @@ def davies_bouldin(data: NDArray[np.float64], clusters: Ints) -> float:
 
 
 def _centres(data: NDArray[np.float64], clusters: Ints, sizes: Ints) -> NDArray[np.float64]:
+    """Compute the centre of each cluster, shape (k, d)."""
     sums = np.stack([np.bincount(clusters, weights=data[:, j]) for j in range(data.shape[1])], axis=1)
     return sums / sizes[:, None]
 
 
 def adjusted_rand(truth: Ints, clusters: Ints) -> float:
-    """Pairs of rows on which two partitions agree, corrected for chance (Hubert & Arabie 1985); at most 1."""
+    """Compute the share of pairs of rows on which two partitions agree, corrected for chance (Hubert & Arabie 1985).
+
+    It is at most 1.
+    """
     both, true, found = _overlap(truth, clusters)
     rows = len(truth)
     same_both = _squares(both)
@@ -122,7 +131,7 @@ def adjusted_rand(truth: Ints, clusters: Ints) -> float:
 
 
 def mutual_information(truth: Ints, clusters: Ints) -> float:
-    """Mutual information over the mean of the two entropies (Vinh et al. 2010), 0 to 1."""
+    """Compute the mutual information over the mean of the two entropies, 0 to 1 (Vinh et al. 2010)."""
     both, true, found = _overlap(truth, clusters)
     if len(true) == 1 or len(found) == 1:
         return 1.0 if len(true) == len(found) else 0.0
@@ -133,6 +142,7 @@ def mutual_information(truth: Ints, clusters: Ints) -> float:
 
 
 def _overlap(truth: Ints, clusters: Ints) -> tuple[Ints, Ints, Ints]:
+    """Count rows by pair of class and cluster, by class and by cluster."""
     pairs = truth * (int(clusters.max()) + 1) + clusters
     counts = (np.unique(each, return_counts=True)[1] for each in (pairs, truth, clusters))
     both, true, found = counts
@@ -140,9 +150,11 @@ def _overlap(truth: Ints, clusters: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 def _squares(counts: Ints) -> int:
+    """Sum the squares of counts, as integers without a limit."""
     return sum(count * count for count in counts.tolist())
 
 
 def _entropy(counts: Ints) -> float:
+    """Compute the entropy of counts."""
     rows = int(counts.sum())
     return -math.fsum(count / rows * math.log(count / rows) for count in counts.tolist())

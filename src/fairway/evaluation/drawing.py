@@ -1,9 +1,8 @@
-"""The few strokes every picture is made of: a scaled frame with axes, lines, marks, text and a legend, as
-SVG.
+"""The parts of every picture as SVG: a scaled frame with axes, lines, marks, text and a legend.
 
-Pictures are self-contained and may be put into any page: no scripts, styles, ids, fonts or links; all text is
-escaped. Text and axes take the colour of the page (`currentColor`), series take colours that read on light
-and dark. It must not know what is drawn, and needs no numpy.
+A picture stands alone and may be put into any page. It contains no scripts, styles, ids, fonts or links, and all its
+text is escaped. Text and axes take the colour of the page (`currentColor`). Series take colours that read on light
+and dark pages. This module does not know what is drawn, and needs no numpy.
 """
 
 import html
@@ -13,11 +12,16 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 COLOURS = ("#3b82d0", "#e07b2e", "#2f9e6e", "#c0519b", "#8a6fd6", "#a88a1c", "#2aa3b5", "#d0504a")
-"""Series colours of middle lightness, told apart also with the common colour blindnesses by their order."""
+"""Colours of series, of middle lightness.
+
+Their order keeps them apart for people with the common colour blindnesses too.
+"""
 
 FONT = 'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"'
 _CHAR = 0.56
+"""The width of a character as a share of its size."""
 _LARGEST = 1e300
+"""The largest number that is drawn."""
 _ELLIPSIS = "…"
 _MINUS = "\N{MINUS SIGN}"
 
@@ -25,9 +29,9 @@ Point = tuple[float, float]
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True):
-    """The area of data within a picture: limits in units of the data, sizes and margins in pixels.
+    """The area of data within a picture. Limits are in units of the data, sizes and margins in pixels.
 
-    `x_step` and `y_step` are the smallest distances of ticks that make sense, such as 1 for counts.
+    `x_step` and `y_step` are the smallest sensible distances of ticks, such as 1 for counts.
     """
 
     x_low: float
@@ -44,19 +48,19 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
     y_step: float = 0
 
     def x(self, value: float) -> float:
-        """Pixels from the left for a value."""
+        """Return the pixels from the left for a value."""
         return self.left + (value - self.x_low) / (self.x_high - self.x_low) * (
             self.width - self.left - self.right
         )
 
     def y(self, value: float) -> float:
-        """Pixels from the top for a value."""
+        """Return the pixels from the top for a value."""
         span = self.height - self.top - self.bottom
         return self.height - self.bottom - (value - self.y_low) / (self.y_high - self.y_low) * span
 
 
 def picture(title: str, description: str, parts: Iterable[str], size: tuple[float, float]) -> str:
-    """A whole SVG document, width and height in pixels, named and described for screen readers."""
+    """Return a whole SVG document with a title and a description for screen readers. The size is in pixels."""
     width, height = size
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
@@ -69,7 +73,7 @@ def picture(title: str, description: str, parts: Iterable[str], size: tuple[floa
 
 
 def escape(value: str) -> str:
-    """Text as it may stand anywhere in HTML or SVG; characters that XML forbids become a replacement mark."""
+    """Return a text that may stand anywhere in HTML or SVG. Characters that XML forbids become a replacement mark."""
     printable = "".join(
         char if char.isprintable() or char == " " else "\N{REPLACEMENT CHARACTER}" for char in value
     )
@@ -79,7 +83,16 @@ def escape(value: str) -> str:
 def text(
     at: Point, value: str, *, anchor: str = "middle", size: int = 11, bold: bool = False, turned: float = 0
 ) -> str:
-    """One line of text; `anchor` is start, middle or end; `turned` is in degrees, clockwise."""
+    """Draw one line of text.
+
+    Args:
+        at: the place in pixels.
+        value: the text.
+        anchor: the part of the text that lies at that place: start, middle or end.
+        size: the size of the font.
+        bold: True for bold text.
+        turned: the degrees by which the text is turned clockwise.
+    """
     x, y = at
     turn = f' transform="rotate({turned:g} {x:.1f} {y:.1f})"' if turned else ""
     weight = ' font-weight="600"' if bold else ""
@@ -88,17 +101,17 @@ def text(
 
 
 def text_width(value: str, size: int = 11) -> float:
-    """About how many pixels a text is wide; wide East Asian characters count double."""
+    """Estimate the width of a text in pixels. Wide East Asian characters count double."""
     return sum(1.8 if ord(char) > 0x2E7F else 1.0 for char in value) * _CHAR * size
 
 
 def shortened(value: str, limit: int) -> str:
-    """The text, cut to `limit` characters."""
+    """Cut a text to `limit` characters."""
     return value if len(value) <= limit else value[: limit - 1] + _ELLIPSIS
 
 
 def segment(start: Point, end: Point, *, faint: bool = False, dashed: bool = False) -> str:
-    """A straight thin line in the colour of the page."""
+    """Draw a straight thin line in the colour of the page."""
     dash = ' stroke-dasharray="4 4"' if dashed else ""
     return (
         f'<line x1="{start[0]:.1f}" y1="{start[1]:.1f}" x2="{end[0]:.1f}" y2="{end[1]:.1f}" '
@@ -107,7 +120,10 @@ def segment(start: Point, end: Point, *, faint: bool = False, dashed: bool = Fal
 
 
 def polyline(frame: Frame, points: Sequence[Point], colour: str, *, dashed: bool = False) -> str:
-    """A line through points of the data, broken where one cannot be drawn; a lone point becomes a mark."""
+    """Draw a line through points of the data.
+
+    It breaks at points that cannot be drawn, and a lone point becomes a mark.
+    """
     dash = ' stroke-dasharray="6 3"' if dashed else ""
     parts: list[str] = []
     for run in _runs(points):
@@ -123,14 +139,14 @@ def polyline(frame: Frame, points: Sequence[Point], colour: str, *, dashed: bool
 
 
 def mark(frame: Frame, point: Point, colour: str, *, radius: float = 3, opacity: float = 1) -> str:
-    """A dot at a point of the data."""
+    """Draw a dot at a point of the data."""
     see = f' fill-opacity="{opacity:g}"' if opacity < 1 else ""
     x, y = frame.x(point[0]), frame.y(point[1])
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:g}" fill="{colour}"{see}/>'
 
 
 def box(corner: Point, size: Point, colour: str, *, opacity: float = 1, hint: str = "") -> str:
-    """A filled rectangle in pixels; `hint` shows on hovering."""
+    """Draw a filled rectangle in pixels. `hint` shows on hovering."""
     see = f' fill-opacity="{opacity:.2f}"' if opacity < 1 else ""
     x, y, width, height = *corner, max(size[0], 0), max(size[1], 0)
     shape = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
@@ -140,7 +156,7 @@ def box(corner: Point, size: Point, colour: str, *, opacity: float = 1, hint: st
 
 
 def axes(frame: Frame, x_name: str, y_name: str) -> str:
-    """Grid, ticks with numbers, the two axes and their names."""
+    """Draw the grid, the ticks with their numbers, and the two axes with their names."""
     bottom, right = frame.height - frame.bottom, frame.width - frame.right
     parts: list[str] = []
     marks = ticks(frame.y_low, frame.y_high, smallest=frame.y_step)
@@ -161,7 +177,10 @@ def axes(frame: Frame, x_name: str, y_name: str) -> str:
 
 
 def ticks(low: float, high: float, count: int = 5, smallest: float = 0) -> list[float]:
-    """Round numbers (1, 2 or 5 times a power of ten, and `smallest` apart) within limits, about `count`."""
+    """Return about `count` round numbers within limits.
+
+    Their distance is 1, 2 or 5 times a power of ten, and at least `smallest`.
+    """
     rough = (high - low) / count
     if not (rough > 0 and math.isfinite(rough)):
         return [low]
@@ -173,7 +192,7 @@ def ticks(low: float, high: float, count: int = 5, smallest: float = 0) -> list[
 
 
 def tick_labels(values: Sequence[float]) -> list[str]:
-    """Numbers of one axis, all with the same decimals, short for large and small amounts."""
+    """Format the numbers of one axis with equal decimals, and with short units for large and small amounts."""
     if not values:
         return []
     largest = max(abs(value) for value in values)
@@ -190,18 +209,24 @@ def tick_labels(values: Sequence[float]) -> list[str]:
 
 
 def margin(frame: Frame) -> int:
-    """Pixels that the numbers and the name of the upright axis need."""
+    """Return the pixels that the numbers and the name of the upright axis need."""
     labels = tick_labels(ticks(frame.y_low, frame.y_high, smallest=frame.y_step))
     return math.ceil(max(46.0, 30 + max((text_width(label) for label in labels), default=0)))
 
 
 def drawable(value: float) -> bool:
-    """Whether a picture can show this number: not NaN, infinite or close to the end of the floats."""
+    """Tell whether a picture can show a number: it is not NaN, not infinite and not close to the end of the floats."""
     return abs(value) <= _LARGEST
 
 
 def limits(values: Iterable[float], *, pad: float = 0.05, include: Sequence[float] = ()) -> Point:
-    """Limits that hold all drawable values with some room; a single value gets room on both sides."""
+    """Return limits that hold all drawable values with some room. A single value gets room on both sides.
+
+    Args:
+        values: the values.
+        pad: the room on each side, as a share of the extent.
+        include: values that the limits hold too, without room beyond them.
+    """
     kept = [value for value in values if drawable(value)]
     kept.extend(include)
     if not kept:
@@ -214,7 +239,13 @@ def limits(values: Iterable[float], *, pad: float = 0.05, include: Sequence[floa
 
 
 def legend(entries: Sequence[tuple[str, str, bool]], width: float, top: float) -> tuple[str, float]:
-    """Names with their colours (and whether dashed), in rows under a picture; also the height they take."""
+    """Draw names with their colours in rows under a picture, and return the drawing with its height.
+
+    Args:
+        entries: name, colour and True for a dashed line.
+        width: the width of the picture.
+        top: the place under the picture.
+    """
     parts: list[str] = []
     x, y = 20.0, top + 10
     for name, colour, dashed in entries:
@@ -232,6 +263,7 @@ def legend(entries: Sequence[tuple[str, str, bool]], width: float, top: float) -
 
 
 def _runs(points: Sequence[Point]) -> list[list[Point]]:
+    """Split points into runs that can be drawn."""
     runs: list[list[Point]] = [[]]
     for point in points:
         if all(map(drawable, point)):

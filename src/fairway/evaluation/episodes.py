@@ -1,6 +1,6 @@
-"""How well an agent did over whole episodes: the returns, and how sure their mean is.
+"""Metrics of an agent over whole episodes: the returns, and how sure their mean is.
 
-It must not know the agent or its environment.
+This module knows neither the agent nor its environment.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CONFIDENCE = 0.95
+"""The confidence of the interval around the mean return."""
 MAX_BINS = 20
 
 
 def return_metrics(returns: NDArray[np.float64]) -> dict[str, float]:
-    """Mean with the ends of its 95 % confidence interval, spread and extremes of returns of shape (n,).
+    """Compute the mean of returns with its 95 % confidence interval, their spread and their extremes.
 
-    The interval is Student's: mean ± t · s / √n with n − 1 degrees of freedom. It and the standard deviation
-    are NaN for a single episode.
+    The interval is Student's: mean ± t · s / √n with n − 1 degrees of freedom. The interval and the standard
+    deviation are NaN for a single episode.
+
+    Args:
+        returns: the returns, shape (n,).
     """
     mean = float(returns.mean())
     spread = reach = float("nan")
@@ -39,7 +43,7 @@ def return_metrics(returns: NDArray[np.float64]) -> dict[str, float]:
 
 
 def histogram(values: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
-    """Middles of at most 20 bins of equal width and the number of values in each."""
+    """Return the middles of at most 20 bins of equal width, and the number of values in each."""
     low, high = float(values.min()), float(values.max())
     if not math.isfinite(high - low):
         return ()
@@ -49,7 +53,7 @@ def histogram(values: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
 
 
 def student_quantile(confidence: float, degrees: int) -> float:
-    """The t with P(|T| ≤ t) = confidence for Student's distribution, to about 1e-10."""
+    """Compute the t with P(|T| ≤ t) = confidence for Student's distribution, to about 1e-10."""
     low, high = 0.0, 1.0
     while _student_inside(high, degrees) < confidence:
         high *= 2
@@ -60,13 +64,15 @@ def student_quantile(confidence: float, degrees: int) -> float:
 
 
 def _student_inside(t: float, degrees: int) -> float:
+    """Compute P(|T| ≤ t) for Student's distribution."""
     return 1 - _beta_share(degrees / 2, 0.5, degrees / (degrees + t * t))
 
 
 def _beta_share(a: float, b: float, x: float) -> float:
-    """Regularised incomplete beta function I_x(a, b) (Abramowitz & Stegun 26.5)."""
+    """Compute the regularised incomplete beta function I_x(a, b) (Abramowitz & Stegun 26.5)."""
     if x <= 0 or x >= 1:
         return 0.0 if x <= 0 else 1.0
+    # Beyond this point the fraction converges slowly, and that of the other tail fast.
     if x > (a + 1) / (a + b + 2):
         return 1 - _beta_share(b, a, 1 - x)
     log_front = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b) + a * math.log(x) + b * math.log1p(-x)
@@ -74,7 +80,7 @@ def _beta_share(a: float, b: float, x: float) -> float:
 
 
 def _beta_fraction(a: float, b: float, x: float) -> float:
-    """Continued fraction of the incomplete beta function by Lentz's method (A&S 26.5.8)."""
+    """Compute the continued fraction of the incomplete beta function by Lentz's method (A&S 26.5.8)."""
     c, d = 1.0, 1 / (1 - (a + b) * x / (a + 1))
     result = d
     for m in range(1, 10_000):

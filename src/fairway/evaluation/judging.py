@@ -1,6 +1,6 @@
-"""Puts the evaluations of a regressor, a clustering and an agent together, and says why a metric is absent.
+"""The evaluations of a regressor, a clustering and an agent, with the reasons why metrics are absent.
 
-It must not know formulas, nor the types people pass.
+This module knows neither formulas nor the types that people pass.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from fairway.evaluation.arrays import Column, Floats, Ints
 
 SILHOUETTE_ROWS = 20_000
-"""Silhouettes of more rows are taken from a sample of this many, because their cost grows with the square."""
+"""The number of rows beyond which silhouettes are taken from a sample, because their cost grows with the square."""
 
 
 def judge_quantities(truth: Column, predicted: Column) -> Evaluation:
-    """Evaluate predicted quantities, both of shape (n,)."""
+    """Evaluate predicted quantities, both of shape (n,). Raises FairwayError."""
     same_length(("truth", len(truth)), ("predicted", len(predicted)))
     wanted, got = numbers(truth, "truth"), numbers(predicted, "predicted")
     zeros = bool((wanted == 0).any())
@@ -48,7 +48,7 @@ def judge_quantities(truth: Column, predicted: Column) -> Evaluation:
 
 
 def judge_clusters(clusters: Column, data: Floats | None, truth: Column | None) -> Evaluation:
-    """Evaluate clusters of shape (n,) against the data (n, d), the true classes (n,), or both."""
+    """Evaluate clusters of shape (n,) against the data (n, d), the true classes (n,), or both. Raises FairwayError."""
     labels, codes = codes_of(clusters, "clusters")
     metrics: dict[str, float] = {}
     absent: dict[str, str] = {}
@@ -92,7 +92,10 @@ def judge_clusters(clusters: Column, data: Floats | None, truth: Column | None) 
 
 
 def judge_episodes(returns: object, lengths: object) -> Evaluation:
-    """Evaluate episodes by their returns and, where given, their lengths in steps, both of shape (n,)."""
+    """Evaluate episodes by their returns and, if given, their lengths in steps, both of shape (n,).
+
+    Raises FairwayError.
+    """
     values = numbers(returns, "returns")
     metrics = return_metrics(values)
     if lengths is not None:
@@ -118,6 +121,11 @@ def judge_episodes(returns: object, lengths: object) -> Evaluation:
 def _silhouettes(
     data: NDArray[np.float64], codes: Ints, absent: dict[str, str], notes: list[str]
 ) -> tuple[Ints, Floats | None]:
+    """Compute silhouettes of all rows or of a sample, and note the reason for a sample or for none.
+
+    Returns:
+        the numbers of the rows, and their silhouettes.
+    """
     rows: Ints = np.arange(len(codes))
     if len(codes) > SILHOUETTE_ROWS:
         rows = stratified(codes, SILHOUETTE_ROWS)
@@ -130,6 +138,7 @@ def _silhouettes(
 
 
 def _means(codes: Ints, per_row: Floats | None, clusters: int) -> list[float | None]:
+    """Average the silhouettes of each cluster. Clusters without a finite mean have None."""
     if per_row is None:
         return [None] * clusters
     sums = np.bincount(codes, weights=per_row, minlength=clusters) / np.bincount(codes, minlength=clusters)

@@ -1,6 +1,6 @@
-"""The pictures of an evaluation as SVG: which ones there are for its kind, and what they show.
+"""The pictures of an evaluation as SVG, by the kind of the evaluation.
 
-It must not know how values were computed: everything drawn is in the `Evaluation`.
+This module does not know how values were computed. Everything that is drawn is in the `Evaluation`.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ _NAME = 16
 
 
 def pictures(evaluation: Evaluation) -> dict[str, str]:
-    """Name to SVG, in the order to show them; only those this evaluation has data for.
+    """Draw the pictures for which an evaluation has data, by name and in the order to show them.
 
-    Classification: "confusion", "roc", "precision_recall", "calibration". Regression: "predictions",
-    "residuals". Clustering: "clusters". Episodes: "returns", "histogram".
+    Classification has "confusion", "roc", "precision_recall" and "calibration". Regression has "predictions" and
+    "residuals". Clustering has "clusters". Episodes have "returns" and "histogram".
     """
     drawn = {
         "confusion": _confusion(evaluation),
@@ -34,11 +34,12 @@ def pictures(evaluation: Evaluation) -> dict[str, str]:
 
 
 def _named(evaluation: Evaluation, name: CurveName) -> list[Curve]:
+    """Return the curves with that name."""
     return [curve for curve in evaluation.curves if curve.name == name]
 
 
 def _lines(evaluation: Evaluation, name: CurveName, metric: str) -> dict[str, Sequence[tuple[float, float]]]:
-    """The curves of one name, named in the legend by class and value of the metric."""
+    """Return the curves with that name for a legend, by class and by the value of the metric."""
     by_class = {format_label(each.label): getattr(each, metric) for each in evaluation.per_class}
     lines: dict[str, Sequence[tuple[float, float]]] = {}
     for curve in _named(evaluation, name):
@@ -49,18 +50,21 @@ def _lines(evaluation: Evaluation, name: CurveName, metric: str) -> dict[str, Se
 
 
 def _roc(evaluation: Evaluation) -> str:
+    """Draw the ROC curves."""
     lines = _lines(evaluation, "roc", "roc_auc")
     look = Look(x_name="false positive rate", y_name="true positive rate", diagonal=True, unit=True)
     return chart(lines, "ROC", look) if lines else ""
 
 
 def _precision_recall(evaluation: Evaluation) -> str:
+    """Draw the curves of precision and recall."""
     lines = _lines(evaluation, "precision_recall", "average_precision")
     look = Look(x_name="recall", y_name="precision", unit=True)
     return chart(lines, "Precision and recall", look) if lines else ""
 
 
 def _calibration(evaluation: Evaluation) -> str:
+    """Draw the calibration curve."""
     curves = _named(evaluation, "calibration")
     if not curves:
         return ""
@@ -78,18 +82,21 @@ def _calibration(evaluation: Evaluation) -> str:
 
 
 def _predictions(evaluation: Evaluation) -> str:
+    """Draw predicted values against true ones."""
     curves = _named(evaluation, "predictions")
     look = Look(x_name="truth", y_name="predicted", diagonal=True, marks="only")
     return chart({"": curves[0].points}, "Predicted against truth", look) if curves else ""
 
 
 def _residuals(evaluation: Evaluation) -> str:
+    """Draw differences against predicted values."""
     curves = _named(evaluation, "predictions")
     look = Look(x_name="predicted", y_name="truth − predicted", level=0.0, marks="only")
     return chart({"": [(p, t - p) for t, p in curves[0].points]}, "Residuals", look) if curves else ""
 
 
 def _returns(evaluation: Evaluation) -> str:
+    """Draw the return of each episode."""
     curves = _named(evaluation, "returns")
     mean = evaluation.metrics.get("mean_return")
     name = "" if mean is None else f"mean {format_metric(mean)}"
@@ -98,11 +105,13 @@ def _returns(evaluation: Evaluation) -> str:
 
 
 def _histogram(evaluation: Evaluation) -> str:
+    """Draw the histogram of returns."""
     curves = _named(evaluation, "histogram")
     return bars(curves[0].points, "Returns", "return", "episodes") if curves and curves[0].points else ""
 
 
 def _clusters(evaluation: Evaluation) -> str:
+    """Draw a bar for each cluster."""
     shown = evaluation.per_cluster[:_SHOWN]
     if not shown:
         return ""
@@ -120,6 +129,7 @@ def _clusters(evaluation: Evaluation) -> str:
 
 
 def _confusion(evaluation: Evaluation) -> str:
+    """Draw the confusion matrix."""
     names = [shortened(format_label(label), _NAME) for label in evaluation.classes]
     if not evaluation.confusion or len(names) != len(evaluation.confusion):
         return ""
@@ -146,6 +156,7 @@ def _confusion(evaluation: Evaluation) -> str:
 
 
 def _cells(evaluation: Evaluation, names: list[str], corner: tuple[float, float], cell: int) -> list[str]:
+    """Draw the cells of the confusion matrix. Colours are shares of the true class."""
     left, top = corner
     parts: list[str] = []
     for i, row in enumerate(evaluation.confusion):
@@ -167,6 +178,7 @@ def _cells(evaluation: Evaluation, names: list[str], corner: tuple[float, float]
 
 
 def _compact(count: int) -> str:
+    """Format a count for a small cell."""
     for scale, unit in ((10**9, "G"), (10**6, "M"), (10**4, "k")):
         if count >= scale:
             value = count / (scale if unit != "k" else 1000)

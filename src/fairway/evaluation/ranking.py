@@ -1,6 +1,6 @@
-"""How well scores order the rows: ROC curve and area, precision-recall curve and average precision.
+"""Metrics of the order that scores give to rows: ROC curve and area, precision-recall curve and average precision.
 
-Ties are one step of the curve, as in scikit-learn. It must not know whether scores are probabilities.
+Ties are one step of a curve, as in scikit-learn. This module does not know whether scores are probabilities.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Ranking(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts above each distinct score, from the highest score down; the last entry counts all rows.
+    """Counts above each distinct score, from the highest score down. The last entry counts all rows.
 
     Attributes:
-        hits: positive rows with at least that score, shape (t,).
-        alarms: negative rows with at least that score, shape (t,).
+        hits: the positive rows with at least that score, shape (t,).
+        alarms: the negative rows with at least that score, shape (t,).
     """
 
     hits: Ints
@@ -30,16 +30,17 @@ class Ranking(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ranking(positive: Bools, scores: Floats) -> Ranking:
-    """Order rows by score, both of shape (n,); a higher score means more likely positive."""
+    """Order rows by score, both of shape (n,). A higher score means more likely positive."""
     order = np.argsort(scores, kind="stable")[::-1]
     ordered = scores[order]
+    # Rows with one score come in one step: their order among themselves says nothing.
     ends = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
     hits = np.cumsum(positive[order], dtype=np.int64)[ends]
     return Ranking(hits=hits, alarms=ends + 1 - hits)
 
 
 def roc_curve(ranked: Ranking) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """False and true positive rates from (0, 0) to (1, 1), each of shape (t + 1,).
+    """Compute false and true positive rates from (0, 0) to (1, 1), each of shape (t + 1,).
 
     Both kinds of rows must occur.
     """
@@ -51,13 +52,16 @@ def roc_curve(ranked: Ranking) -> tuple[NDArray[np.float64], NDArray[np.float64]
 
 
 def roc_auc(ranked: Ranking) -> float:
-    """Area under the ROC curve by trapezoids: the chance that a positive row scores above a negative one."""
+    """Compute the area under the ROC curve by trapezoids.
+
+    It is the chance that a positive row has a higher score than a negative one.
+    """
     false_rate, true_rate = roc_curve(ranked)
     return float((np.diff(false_rate) * (true_rate[1:] + true_rate[:-1])).sum() / 2)
 
 
 def precision_recall_curve(ranked: Ranking) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Recall and precision from recall 0 (where precision is 1 by convention), each of shape (t + 1,).
+    """Compute recall and precision, each of shape (t + 1,). They begin at recall 0, where precision is 1 by convention.
 
     A positive row must occur.
     """
@@ -69,6 +73,6 @@ def precision_recall_curve(ranked: Ranking) -> tuple[NDArray[np.float64], NDArra
 
 
 def average_precision(ranked: Ranking) -> float:
-    """Sum of precision times the gain in recall, without interpolation."""
+    """Sum precision times the gain in recall, without interpolation."""
     recall, precision = precision_recall_curve(ranked)
     return float((np.diff(recall) * precision[1:]).sum())

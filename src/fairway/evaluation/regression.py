@@ -1,6 +1,6 @@
-"""How far predicted quantities are from the truth.
+"""Metrics of predicted quantities: their distances from the truth.
 
-Formulas and edge cases are scikit-learn's (user guide, "Regression metrics"). It must not know classes.
+Formulas and edge cases are those of scikit-learn (user guide, "Regression metrics"). This module does not know classes.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def regression_metrics(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> dict[str, float]:
-    """Errors of shape (n,) quantities, in the unit of the truth; MAPE and R² have none.
+    """Compute the errors of quantities of shape (n,), in the unit of the truth. MAPE and R² have no unit.
 
     R² is NaN for a single row. Values may overflow to infinity, without a warning.
     """
@@ -30,9 +30,9 @@ def regression_metrics(truth: NDArray[np.float64], predicted: NDArray[np.float64
 
 
 def r2(truth: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
-    """1 − squared errors / squared distances to the mean.
+    """Compute 1 − squared errors / squared distances to the mean.
 
-    Where the truth is constant: 1 for a perfect prediction, else 0. NaN for fewer than two rows.
+    For a constant truth it is 1 if the prediction is perfect and 0 otherwise. It is NaN for fewer than two rows.
     """
     if len(truth) < 2:
         return float("nan")

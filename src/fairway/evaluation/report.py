@@ -1,7 +1,7 @@
-"""`fw.evaluate`: takes what people have at hand, finds out what it is, and puts the evaluation together.
+"""`fw.evaluate`: takes the values that people have, infers their kind, and puts the evaluation together.
 
-It knows which metric needs what and why one cannot be had; how a metric is computed is known by the modules
-named after them, how it looks by the pictures.
+This module knows what each metric needs and why one is absent. The modules named after the metrics know how to
+compute them, and the pictures know how they look.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ _TAKES: dict[Kind, tuple[str, ...]] = {
     "clustering": ("truth", "clusters", "data"),
     "episodes": ("returns", "lengths"),
 }
+"""The arguments that have a meaning for each kind."""
 
 _COLUMNS = ("truth", "predicted", "clusters")
 _DOUBTFUL = 20
+"""The number of whole numbers beyond which it is doubtful that they are classes."""
 
 
 def evaluate(
@@ -47,7 +49,7 @@ def evaluate(
     lengths: object = None,
     extra: Mapping[str, float] | None = None,
 ) -> Evaluation:
-    """Judge predictions, clusters or episodes; the values equal scikit-learn's.
+    """Judge predictions, clusters or episodes. The values equal those of scikit-learn.
 
     ```python
     fw.evaluate(truth, predicted)  # classification or regression
@@ -56,29 +58,31 @@ def evaluate(
     fw.evaluate(returns=returns, lengths=lengths)  # episodes of an agent
     ```
 
-    Columns are lists, numpy arrays, pandas or polars Series, or anything with `__array__`, of shape (n,).
-    `returns` mean episodes, `clusters` clustering, `scores`, `labels` or `positive` classes. Otherwise text
-    and booleans are classes; numbers are classes when all, true and predicted, are whole and at most 50 are
-    distinct, and quantities (regression) if not. Pass `kind` where that rule is wrong.
+    Columns are lists, numpy arrays, pandas or polars Series, or anything with `__array__`, of shape (n,). `returns`
+    mean episodes. `clusters` mean clustering. `scores`, `labels` or `positive` mean classes. Otherwise text and
+    booleans are classes. Numbers are classes when all of them, true and predicted, are whole and at most 50 are
+    distinct. Other numbers are quantities, which means regression. Pass `kind` when this rule is wrong.
 
     Args:
         truth: the true class or quantity of each row.
-        predicted: the predicted one. May be left out when `scores` are given: then it is the class with the
-            highest score, and for two classes the positive one above 0.5 (0 for no probabilities).
-        scores: for two classes, shape (n,): the score of the positive class; or shape (n, k): one column per
-            class in the order of `labels`. Log loss, Brier score and calibration need probabilities.
+        predicted: the predicted class or quantity of each row. It may be left out when `scores` are given. It is then
+            the class with the highest score. For two classes it is the positive one above 0.5 (above 0 if the scores
+            are no probabilities).
+        scores: for two classes the score of the positive class, shape (n,). Otherwise one column per class in the
+            order of `labels`, shape (n, k). Log loss, Brier score and calibration need probabilities.
         kind: "classification", "regression", "clustering" or "episodes".
-        labels: all classes, in the order of the columns of `scores` (a model's `classes_`); without it, the
-            sorted classes found in truth and predicted.
-        positive: with two classes, the one that precision, recall, F1 and ROC AUC are about; without it, the
-            last one of the classes: 1 of 0 and 1, True of False and True, "yes" of "no" and "yes".
+        labels: all classes, in the order of the columns of `scores` (a model's `classes_`). The default is the sorted
+            classes found in truth and predicted.
+        positive: the class of precision, recall, F1 and ROC AUC, for two classes. The default is the last one of the
+            classes: 1 of 0 and 1, True of False and True, "yes" of "no" and "yes".
         data: the clustered rows, shape (n, d).
-        clusters: the cluster of each row; −1 counts as a cluster like any other.
-        returns: the sum of rewards of each episode; `lengths` is its number of steps.
-        extra: metrics of your own, by name; gates can use them.
+        clusters: the cluster of each row. −1 counts as a cluster like any other.
+        returns: the sum of rewards of each episode.
+        lengths: the number of steps of each episode.
+        extra: metrics of your own, by name. Gates can use them.
 
     Raises:
-        FairwayError: for empty input, unequal lengths, missing values, or arguments that do not go together.
+        FairwayError: the input is empty, lengths differ, values are missing, or arguments do not go together.
     """
     named = zip(
         ("truth", "predicted", "scores", "labels", "positive", "data", "clusters", "returns", "lengths"),
@@ -96,6 +100,7 @@ def evaluate(
 
 
 def _inferred(given: dict[str, object], columns: dict[str, Column]) -> Kind:
+    """Infer the kind from the arguments. Raises FairwayError."""
     if "returns" in given or "lengths" in given:
         return "episodes"
     if "clusters" in given or "data" in given:
@@ -111,12 +116,14 @@ def _inferred(given: dict[str, object], columns: dict[str, Column]) -> Kind:
 
 
 def _known(kind: Kind) -> Kind:
+    """Return a kind that exists. Raises FairwayError."""
     if kind not in get_args(Kind):
         raise FairwayError(f"there is no kind {kind!r}", hint=f"kinds are {', '.join(get_args(Kind))}")
     return kind
 
 
 def _check(kind: Kind, given: dict[str, object]) -> None:
+    """Refuse arguments that have no meaning for a kind, or that are missing. Raises FairwayError."""
     for name in given:
         if name not in _TAKES[kind]:
             raise FairwayError(
@@ -136,6 +143,7 @@ def _check(kind: Kind, given: dict[str, object]) -> None:
 
 
 def _judged(kind: Kind, given: dict[str, object], columns: dict[str, Column]) -> Evaluation:
+    """Evaluate values of a known kind. Raises FairwayError."""
     if kind == "episodes":
         return judge_episodes(given["returns"], given.get("lengths"))
     if kind == "regression":
@@ -149,6 +157,7 @@ def _judged(kind: Kind, given: dict[str, object], columns: dict[str, Column]) ->
 
 
 def _doubt(judged: Evaluation) -> tuple[str, ...]:
+    """Return a note when numbers taken for classes may be quantities."""
     classes = judged.classes
     if len(classes) <= _DOUBTFUL or isinstance(classes[0], str):
         return ()
@@ -156,6 +165,10 @@ def _doubt(judged: Evaluation) -> tuple[str, ...]:
 
 
 def _finished(judged: Evaluation, extra: Mapping[str, float], notes: tuple[str, ...]) -> Evaluation:
+    """Add the metrics of the user's own and the notes, and leave out metrics that are not finite.
+
+    Raises FairwayError.
+    """
     metrics = {name: value for name, value in judged.metrics.items() if math.isfinite(value)}
     absent = {name: "its value is not a finite number" for name in judged.metrics if name not in metrics}
     for name, value in extra.items():
@@ -169,6 +182,7 @@ def _finished(judged: Evaluation, extra: Mapping[str, float], notes: tuple[str, 
 
 
 def _own(name: str, value: float) -> float:
+    """Return the value of a metric of the user's own. Raises FairwayError when it is not a finite number."""
     try:
         number = float(value)
     except (TypeError, ValueError):

@@ -1,6 +1,7 @@
-"""Picks few of many points so that an evaluation stays small and its pictures keep their shape.
+"""The choice of few among many points, so that an evaluation stays small and its pictures keep their shape.
 
-Every function is deterministic and returns some of the points it was given. It must not know what they mean.
+Every function is deterministic and returns some of the points that it was given. This module does not know what they
+mean.
 """
 
 from __future__ import annotations
@@ -15,15 +16,21 @@ if TYPE_CHECKING:
     from fairway.evaluation.arrays import Floats
 
 MAX_POINTS = 200
+"""The largest number of points in a curve."""
 _DIGITS = 6
 
 Points = tuple[tuple[float, float], ...]
 
 
 def along(x: Floats, y: Floats, limit: int = MAX_POINTS) -> Points:
-    """At most `limit` points of a line, spaced evenly along its length, always with both ends.
+    """Return at most `limit` points of a line, spaced evenly along its length, always with both ends.
 
-    x and y have shape (n,). The length is measured on the unit square of the line's own extent.
+    The length is measured on the unit square of the line's own extent.
+
+    Args:
+        x: shape (n,).
+        y: shape (n,).
+        limit: the largest number of points.
     """
     if len(x) > limit:
         way = np.concatenate([np.zeros(1), np.cumsum(_scaled(x) + _scaled(y))])
@@ -35,7 +42,10 @@ def along(x: Floats, y: Floats, limit: int = MAX_POINTS) -> Points:
 
 
 def spread(x: Floats, y: Floats, limit: int = MAX_POINTS) -> Points:
-    """At most `limit` points of a cloud: a tenth farthest from y = x, the others evenly over sorted x."""
+    """Return at most `limit` points of a cloud.
+
+    A tenth of them are those farthest from y = x. The others lie evenly over sorted x.
+    """
     if len(x) > limit:
         far = np.argsort(-abs(y - x), kind="stable")[: limit // 10]
         rest = np.setdiff1d(np.arange(len(x)), far)
@@ -47,7 +57,7 @@ def spread(x: Floats, y: Floats, limit: int = MAX_POINTS) -> Points:
 
 
 def stratified(clusters: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-    """About `limit` row numbers, every cluster with its share of the rows and at least two if it has them."""
+    """Return about `limit` row numbers. Every cluster has its share of the rows, and at least two if it has two."""
     order = np.argsort(clusters, kind="stable")
     sizes = np.bincount(clusters)
     ends = np.cumsum(sizes)
@@ -60,18 +70,19 @@ def stratified(clusters: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
 
 
 def most_frequent(counts: NDArray[np.int64], limit: int) -> list[int]:
-    """The numbers of the `limit` largest counts, in ascending order; the first of equals wins."""
+    """Return the numbers of the `limit` largest counts, in ascending order. The first of equal counts wins."""
     largest: list[int] = np.argsort(-counts, kind="stable")[:limit].tolist()
     return sorted(largest)
 
 
 def points(x: Floats, y: Floats) -> Points:
-    """Pairs of plain floats with six significant digits."""
+    """Return pairs of plain floats with six significant digits."""
     rounded = ([float(f"{value:.{_DIGITS}g}") for value in each.tolist()] for each in (x, y))
     return tuple(zip(*rounded, strict=True))
 
 
 def _scaled(values: Floats) -> Floats:
+    """Return the steps between values as shares of their extent."""
     steps = abs(np.diff(values))
     extent = float(values.max() - values.min())
     return steps / extent if extent > 0 else steps

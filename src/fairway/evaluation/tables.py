@@ -1,7 +1,7 @@
-"""Tables as HTML, and the whole report of an evaluation as a notebook or page shows it.
+"""Tables as HTML, and the whole report of an evaluation for a notebook or page.
 
-Everything is escaped and carries no styles, so that it fits any page: cells with numbers have the class
-"number". It must not know what the values mean.
+Everything is escaped and carries no styles, so that it fits any page. Cells with numbers have the class "number".
+This module does not know what the values mean.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,12 @@ from fairway.spec.evaluation import (
 
 
 def table_html(columns: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str = "") -> str:
-    """A table as HTML; floats are shown as metrics are, and whole numbers with thousands apart.
+    """Return a table as HTML. Floats are shown like metrics, and whole numbers with their thousands apart.
 
-    `columns` may be empty: then there is no header.
+    Args:
+        columns: the names of the columns. Without names there is no header.
+        rows: the cells, row by row.
+        caption: the caption, if any.
     """
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in columns)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
@@ -32,7 +35,7 @@ def table_html(columns: Sequence[str], rows: Sequence[Sequence[object]], *, capt
 
 
 def evaluation_html(evaluation: Evaluation) -> str:
-    """The metrics, the classes or clusters, remarks and all pictures, as one element."""
+    """Return the metrics, the classes or clusters, the remarks and all pictures as one element."""
     parts = [f"<p><strong>{escape(title_of(evaluation))}</strong></p>"]
     parts.append(table_html((), [(name, evaluation.metrics[name]) for name, _ in metric_rows(evaluation)]))
     header, rows = cluster_rows(evaluation) if evaluation.per_cluster else class_rows(evaluation)
@@ -46,6 +49,7 @@ def evaluation_html(evaluation: Evaluation) -> str:
 
 
 def _text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table of texts whose first cells are headers."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in header)
     body = "".join(
         f'<tr><th scope="row">{escape(row[0])}</th>'
@@ -57,6 +61,7 @@ def _text_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(value: object) -> str:
+    """Return one cell."""
     if isinstance(value, float):
         return f'<td class="number">{escape(format_metric(value))}</td>'
     if isinstance(value, int) and not isinstance(value, bool):

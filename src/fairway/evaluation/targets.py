@@ -1,6 +1,6 @@
 """Truth and predictions as numbered classes, and the rule that tells classes from quantities.
 
-It must not know any metric.
+This module does not know metrics.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
     from fairway.evaluation.arrays import Bools, Column, Ints
 
 MANY = 50
-"""More distinct whole numbers than this are quantities, and no more classes than this are listed."""
+"""The largest number of distinct whole numbers that count as classes, and of classes that are listed."""
 
 
 class Targets(msgspec.Struct, frozen=True, kw_only=True):
     """Rows as class numbers.
 
     Attributes:
-        classes: the labels, sorted unless given by the caller; class i is `classes[i]`.
+        classes: the labels, sorted unless the caller gave them. Class i is `classes[i]`.
         truth: class numbers, shape (n,).
-        predicted: class numbers, shape (n,); None when only scores are known.
-        positive: the class that two-class metrics are about; None with three classes or more. It may be
-            missing in `classes` when all rows are of the other class.
+        predicted: class numbers, shape (n,). None when only scores are known.
+        positive: the class of two-class metrics. None for three classes or more. It may be missing in `classes` when
+            all rows are of the other class.
     """
 
     classes: tuple[Label, ...]
@@ -37,14 +37,17 @@ class Targets(msgspec.Struct, frozen=True, kw_only=True):
     positive: Label | None
 
     def is_positive(self, codes: Ints) -> Bools:
-        """Which of these class numbers are the positive class, shape (n,)."""
+        """Mark the class numbers that are the positive class, shape (n,)."""
         if self.positive is None or self.positive not in self.classes:
             return np.zeros(len(codes), dtype=np.bool_)
         return codes == self.classes.index(self.positive)
 
 
 def looks_like_classes(truth: Column, predicted: Column) -> bool:
-    """Text and booleans are classes. Numbers are classes when all are whole and at most 50 are distinct."""
+    """Tell whether two columns hold classes.
+
+    Text and booleans are classes. Numbers are classes when all of them are whole and at most 50 are distinct.
+    """
     columns = [truth, predicted]
     if any(each.dtype.kind in "bO" for each in columns):
         return True
@@ -56,9 +59,10 @@ def looks_like_classes(truth: Column, predicted: Column) -> bool:
 def targets(
     truth: Column, predicted: Column | None, labels: object = None, positive: object = None
 ) -> Targets:
-    """Number the classes: in the order of `labels`, else sorted as found in truth and predicted together.
+    """Number the classes, in the order of `labels` or sorted as found in truth and predicted together.
 
-    Raises FairwayError when the two have no type in common, hold fractions, or hold a class not in `labels`.
+    Raises:
+        FairwayError: the two have no type in common, hold fractions, or hold a class that is not in `labels`.
     """
     if predicted is not None:
         same_length(("truth", len(truth)), ("predicted", len(predicted)))
@@ -87,13 +91,14 @@ def targets(
 
 
 def codes_of(values: Column, name: str) -> tuple[tuple[Label, ...], Ints]:
-    """The sorted labels of one column and its class numbers, shape (n,)."""
+    """Return the sorted labels of one column, and its class numbers of shape (n,)."""
     plain = _as_labels({name: values})
     classes = _sorted(plain)
     return classes, _codes(plain[name], {label: i for i, label in enumerate(classes)}, name)
 
 
 def _as_labels(columns: dict[str, Column]) -> dict[str, list[Label]]:
+    """Return columns as labels of one type. Raises FairwayError."""
     kinds = {name: each.dtype.kind for name, each in columns.items()}
     text = [name for name, kind in kinds.items() if kind == "O"]
     if text and len(text) < len(kinds):
@@ -116,6 +121,7 @@ def _as_labels(columns: dict[str, Column]) -> dict[str, list[Label]]:
 
 
 def _sorted(values: dict[str, list[Label]]) -> tuple[Label, ...]:
+    """Return all labels of the columns, sorted."""
     found: set[Label] = set()
     for each in values.values():
         found.update(each)
@@ -123,6 +129,7 @@ def _sorted(values: dict[str, list[Label]]) -> tuple[Label, ...]:
 
 
 def _codes(values: list[Label], number: dict[Label, int], name: str) -> Ints:
+    """Return the class numbers of labels. Raises FairwayError."""
     try:
         return np.fromiter((number[value] for value in values), dtype=np.int64, count=len(values))
     except KeyError as error:
@@ -132,6 +139,7 @@ def _codes(values: list[Label], number: dict[Label, int], name: str) -> Ints:
 
 
 def _positive(classes: tuple[Label, ...], wanted: Label | None) -> Label | None:
+    """Return the positive class, or None when there is none. Raises FairwayError."""
     if wanted is not None:
         if len(classes) > 2:
             raise FairwayError(
@@ -149,5 +157,5 @@ def _positive(classes: tuple[Label, ...], wanted: Label | None) -> Label | None:
 
 
 def _implied(classes: tuple[Label, ...]) -> bool:
-    """Whether a single class tells what the other one is: 0 and 1, or False and True."""
+    """Tell whether a single class shows what the other one is, as in 0 and 1, or False and True."""
     return len(classes) == 1 and not isinstance(classes[0], str) and classes[0] in (0, 1)

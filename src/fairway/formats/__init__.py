@@ -1,6 +1,7 @@
-"""How values become artifacts and models become predictors, one file per framework.
+"""The conversion of values to artifacts and of models to predictors, with one module for each framework.
 
-Each name is loaded when it is first used: an engine stores no values, and a step that stores a number packages no model.
+A name is loaded at its first use, because most processes need few of them: an engine stores no values, and a step
+that stores a number packages no model.
 """
 
 import importlib
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from fairway.formats.encoded import CODE_FORMATS, Encoded, kind_of
     from fairway.formats.matplotlib import figure_svg, is_figure
     from fairway.formats.models.adapters import describe_model, refuse_data
-    from fairway.formats.models.features import understand
+    from fairway.formats.models.features import check_features
     from fairway.formats.models.nesting import MAX_RANK, flat
     from fairway.formats.models.package import (
         Compiled,
@@ -60,7 +61,7 @@ _HOMES = {
     "rows_to_inputs": "models.rows",
     "sample_inputs": "models.package",
     "signature_of": "models.package",
-    "understand": "models.features",
+    "check_features": "models.features",
 }
 
 __all__ = [
@@ -73,6 +74,7 @@ __all__ = [
     "Package",
     "Parity",
     "Predictor",
+    "check_features",
     "check_parity",
     "compile_onnx",
     "decode",
@@ -96,7 +98,6 @@ __all__ = [
     "rows_to_inputs",
     "sample_inputs",
     "signature_of",
-    "understand",
 ]
 
 

@@ -1,6 +1,8 @@
-"""What is checked of a zip file before anything in it is read: a foreign one may not fill the memory or name other places.
+"""Checks of a zip file before anything in it is read.
 
-Nothing is ever extracted to a folder. Knows no format that is kept in one.
+A foreign file may not fill the memory, and its entries may not name places outside it.
+
+Nothing is ever extracted to a folder. This module does not know what the files inside mean.
 """
 
 import io
@@ -13,15 +15,17 @@ if TYPE_CHECKING:
     from zipfile import ZipInfo
 
 MAX_ENTRIES = 10_000
+"""The largest number of entries that a file may have."""
 FREE_SIZE = 64 * 2**20
-"""Bytes that a file may unpack to however small it is."""
+"""The number of bytes that a file may unpack to, however small it is."""
 
 MAX_RATIO = 100
+"""The largest ratio of unpacked to packed size, for files that unpack to more than `FREE_SIZE`."""
 _STORED, _DEFLATED = 0, 8
 
 
 def check(data: bytes) -> None:
-    """Refuse what is no plain zip file of plain files. Raises SerializationError saying why."""
+    """Refuse anything but a plain zip file of plain files. Raises SerializationError."""
     import zipfile
 
     try:
@@ -34,6 +38,7 @@ def check(data: bytes) -> None:
 
 
 def _fault(entries: "list[ZipInfo]", size: int) -> str:
+    """Return the reason to refuse the entries, or an empty text."""
     if len(entries) > MAX_ENTRIES:
         return f"it holds {len(entries)} entries"
     if len({entry.filename for entry in entries}) != len(entries):

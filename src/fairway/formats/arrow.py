@@ -1,6 +1,7 @@
-"""Tables in Arrow's IPC file format, uncompressed, so that they are read by memory mapping.
+"""Tables in Arrow's IPC file format, without compression, so that they are read by memory mapping.
 
-The way a pyarrow table, and whatever can become one, gets into a file and back. Knows no other table library.
+This is the way of a pyarrow table, and of everything that can become one, into a file and back. This module knows no
+other table library.
 """
 
 from pathlib import Path
@@ -11,7 +12,11 @@ from fairway.formats.frameworks import load
 
 
 def encode(value: Any) -> Encoded | None:
-    """A pyarrow Table or RecordBatch; None for anything else, and for types that a process has to register first."""
+    """Encode a pyarrow Table or RecordBatch.
+
+    Returns:
+        the encoded table; None for other values, and for types that each process would have to register first.
+    """
     pa = load("pyarrow")
 
     if isinstance(value, pa.Table | pa.RecordBatch) and not all(map(is_known, value.schema.types)):
@@ -22,7 +27,7 @@ def encode(value: Any) -> Encoded | None:
 
 
 def encode_table(table: Any, kind: str, note: str) -> Encoded:
-    """A pyarrow table under the name of the type it stands for."""
+    """Encode a pyarrow table under the name of the type that it stands for."""
 
     def write(stream: BinaryIO) -> None:
         write_table(stream, table)
@@ -34,7 +39,10 @@ def encode_table(table: Any, kind: str, note: str) -> Encoded:
 
 
 def is_known(arrow_type: Any) -> bool:
-    """Whether every process reads an Arrow type as the same one: it holds no extension type but Arrow's own."""
+    """Tell whether every process reads an Arrow type as the same type.
+
+    It does so when the type contains no extension types but those of Arrow itself.
+    """
     name = getattr(arrow_type, "extension_name", None)
     if name is not None and not name.startswith("arrow."):
         return False
@@ -54,12 +62,12 @@ def write_table(stream: BinaryIO, table: Any) -> None:
         if table.num_rows:
             writer.write_table(table)
         else:
-            # The dictionaries of a table are written with its first batch, and an empty table has none of its own.
+            # Arrow writes the dictionaries of a table with its first batch, and an empty table has no batch.
             writer.write_batch(_empty_batch(table))
 
 
 def _empty_batch(table: Any) -> Any:
-    """A batch without rows that has the dictionaries of a table without rows."""
+    """Return a batch without rows that has the dictionaries of an empty table."""
     pa = load("pyarrow")
 
     arrays = [
@@ -69,7 +77,7 @@ def _empty_batch(table: Any) -> Any:
 
 
 def read_table(content: Content) -> Any:
-    """The pyarrow table, whose columns are views of the content."""
+    """Return the pyarrow table. Its columns are views of the content."""
     pa = load("pyarrow")
 
     if isinstance(content, Path):
@@ -78,7 +86,7 @@ def read_table(content: Content) -> Any:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The table, or the record batch when `kind` says so."""
+    """Return the table, or a record batch when `kind` asks for one."""
     table = read_table(content)
     if kind != "pyarrow.RecordBatch":
         return table
@@ -87,4 +95,5 @@ def decode(content: Content, kind: str = "") -> object:
 
 
 def _note(value: Any) -> str:
+    """Return rows and columns for people."""
     return f"{value.num_rows} × {value.num_columns}"

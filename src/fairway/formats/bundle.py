@@ -1,9 +1,9 @@
-"""Containers that hold arrays, tables, models or files, without pickling the container.
+"""Containers that hold arrays, tables, models or files, stored without a pickle of the container.
 
-The container becomes JSON (`value.json`) in which each such leaf is a reference; small leaves stay inside
-it, and larger ones follow each other in `leaves.bin`, aligned, so that they are still read by memory
-mapping. A leaf that is a folder gets one of its own. When everything is small the JSON alone is the
-content. Knows no format of a leaf.
+The container becomes JSON (`value.json`), in which a reference stands for each such leaf. Small leaves stay inside
+the JSON. Larger leaves follow each other in `leaves.bin`, aligned, so that they are read by memory mapping. A leaf
+that is a folder gets a folder of its own. When all leaves are small, the JSON alone is the content. This module knows
+no format of a leaf.
 """
 
 import base64
@@ -19,28 +19,38 @@ from fairway.spec.errors import SerializationError
 from fairway.spec.text import legible
 
 INLINE = 4096
-"""A leaf of at most this many bytes stays in the JSON."""
+"""The number of bytes up to which a leaf stays in the JSON."""
 
 _ALIGN = 64
+"""The alignment of leaves in bytes, enough for a mapped array of any type."""
 _JSON = "value.json"
 _LEAVES = "leaves.bin"
 _CONTAINERS: tuple[type[Sized], ...] = (list, tuple, dict, set, frozenset)
 
 Leaf = Callable[[object], Encoded | None]
-"""Encodes a value that is not plain; None when only pickle could."""
+"""A function that encodes a value that is not plain. It returns None for a value that only pickle could hold."""
 
 ReadLeaf = Callable[[str, Content, str], object]
-"""Decodes a leaf, given format, content and kind."""
+"""A function that decodes a leaf from its format, content and kind."""
 
 
 def encode(value: object, leaf: Leaf) -> Encoded:
-    """A container or record whose leaves all have a format of their own. Raises NotPlain for one without."""
+    """Encode a container or record whose leaves all have a format of their own.
+
+    Args:
+        value: the container.
+        leaf: encodes each leaf.
+
+    Raises:
+        NotPlain: a leaf has no format of its own.
+    """
     large: list[Encoded] = []
     size = len(value) if isinstance(value, _CONTAINERS) else None
     seen: dict[int, tuple[Tree, object]] = {}
     refers: set[object] = set()
 
     def put(item: object) -> Tree:
+        # The item is kept beside its tree, so that no later item gets its id.
         if id(item) not in seen:
             encoded = leaf(item)
             if encoded is None:
@@ -66,7 +76,17 @@ def encode(value: object, leaf: Leaf) -> Encoded:
 
 
 def decode(content: Content, read_leaf: ReadLeaf, *, importing: bool, only: str = "") -> object:
-    """The container. Leaves are read as they are met; a leaf that was shared is shared again."""
+    """Return the container. A leaf that occurred several times is one object again.
+
+    Args:
+        content: the JSON, or the folder that holds it.
+        read_leaf: decodes each leaf.
+        importing: True allows imports of the modules of stored classes.
+        only: the one package whose classes may be made; any package when empty.
+
+    Raises:
+        SerializationError: the content is damaged, or has a form that is unknown.
+    """
     root = content if isinstance(content, Path) and content.is_dir() else None
     sections = _Sections(root / _LEAVES) if root else None
     folders: dict[int, object] = {}
@@ -91,6 +111,7 @@ def decode(content: Content, read_leaf: ReadLeaf, *, importing: bool, only: str 
 
 
 def _reference(encoded: Encoded, large: list[Encoded]) -> Tree:
+    """Return the reference to a leaf, and add a large leaf to the list."""
     head = {"$leaf": encoded.format, "kind": encoded.kind}
     if encoded.data is not None and len(encoded.data) <= INLINE:
         return {**head, "data": base64.b64encode(encoded.data).decode("ascii")}
@@ -101,13 +122,17 @@ def _reference(encoded: Encoded, large: list[Encoded]) -> Tree:
 
 
 def _part(root: Path, place: int, file: str) -> Path:
-    """Where a leaf is that is a folder or a user's file; it may be nowhere else."""
+    """Return the path of a leaf that is a folder or a user's file.
+
+    Raises SerializationError for a path outside the bundle.
+    """
     if Path(file).name != file:
         raise SerializationError(f"a stored container names the file {file!r}, which is not in its folder")
     return root / f"part-{int(place)}" / file
 
 
 def _write(root: Path, skeleton: bytes, large: list[Encoded]) -> None:
+    """Write the leaves, then the table of their offsets, then the JSON."""
     offsets: list[int] = []
     with open(root / _LEAVES, "wb") as stream:
         for place, encoded in enumerate(large):
@@ -120,12 +145,14 @@ def _write(root: Path, skeleton: bytes, large: list[Encoded]) -> None:
             else:
                 _write_part(root / f"part-{place}", encoded)
             offsets += [start, stream.tell()]
+        # The table comes last, because the length of a leaf is known only when it is written.
         table = b"".join(offset.to_bytes(8, "little") for offset in (*offsets, len(large)))
         stream.write(table)
     (root / _JSON).write_bytes(skeleton)
 
 
 def _write_part(target: Path, encoded: Encoded) -> None:
+    """Write a leaf that is a folder or a user's file."""
     import shutil
 
     if encoded.folder is not None:
@@ -139,7 +166,7 @@ def _write_part(target: Path, encoded: Encoded) -> None:
 
 
 class _Section:
-    """A part of a file that is being written, which seems a file of its own to who writes it."""
+    """A part of a file that is being written. It looks like a file of its own to the code that writes it."""
 
     closed = False
 
@@ -168,7 +195,7 @@ class _Section:
 
 
 class _Sections:
-    """The leaves of a file that `_write` wrote, as views into its memory mapping."""
+    """The leaves in a file that `_write` wrote, as views of its memory mapping."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "rb") as stream:

@@ -1,8 +1,8 @@
-"""The project's source files that travel with a model, and the modules made of them.
+"""The project's source files that travel with a model, and the modules made from them.
 
-A process that serves one model takes them as its own modules. In a process that has a project, they live apart from
-the project's modules of the same names: each model computes with the code it was registered with. Knows no store and
-no format of a model; runs code, so only content of a trusted origin comes here.
+A process that serves a single model takes them as its own modules. In a process with a project, they are kept apart
+from the project's modules of the same names, so that each model computes with the code it was registered with. This
+module knows neither stores nor formats of models. It runs code, so its callers must trust the origin of the content.
 """
 
 import builtins
@@ -25,12 +25,12 @@ _staying: set[str] = set()
 
 @contextmanager
 def modules_of(digest: str, folder: Path, *, alone: bool) -> Generator[None, None]:
-    """Within this context, names of modules mean the carried ones.
+    """Let names of modules mean the carried modules within this context.
 
     Args:
-        digest: of the folder; the same files become modules only once in a process.
-        folder: the files, `shop/features.py` for the module `shop.features`.
-        alone: whether the process serves this one model and has no project, so that the modules may stay.
+        digest: the digest of the folder. The same files become modules only once in a process.
+        folder: the files, such as `shop/features.py` for the module `shop.features`.
+        alone: True when the process serves this model only and has no project, so that the modules may stay.
     """
     bundle = _bundles.get(digest)
     if bundle is None:
@@ -60,7 +60,11 @@ class Bundle:
         self._same: bool | None = None
 
     def stay(self) -> bool:
-        """Make the files modules of this process for good; False when it has others of these names."""
+        """Make the files modules of this process for good.
+
+        Returns:
+            False when the process has other modules with these names.
+        """
         with _lock:
             taken = [*sys.modules, *_staying]
             if not self._stays and not self._modules and self.roots.isdisjoint(taken):
@@ -70,7 +74,7 @@ class Bundle:
             return self._stays
 
     def is_the_project(self) -> bool:
-        """Whether the process has all these modules already, made of the same sources."""
+        """Tell whether the process has all these modules already, made from the same sources."""
         with _lock:
             if self._same is None:
                 self._same = all(_is_theirs(name, path) for name, path in self.files.items())
@@ -87,6 +91,7 @@ class Bundle:
             hidden = self._take()
             sys.modules.update(self._modules)
             sys.meta_path.insert(0, self._finder)
+            # Another thread that imports one of these names now must not get a carried module, so it waits.
             builtins.__import__ = self._waiting(ordinary, threading.get_ident())
             _entered.append(self)
             try:
@@ -106,7 +111,7 @@ class Bundle:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        """`__import__` as the carried modules see it."""
+        """Import a module as `__import__` does, and prefer the carried modules."""
         wanted = _absolute(name, globals, level)
         if wanted.partition(".")[0] not in self.roots:
             found = builtins.__import__(name, globals, locals, fromlist or (), level)
@@ -120,7 +125,7 @@ class Bundle:
             return builtins.__import__(name, globals, locals, fromlist or (), level)
 
     def import_module(self, name: str, package: str | None = None) -> ModuleType:
-        """`importlib.import_module` as the carried modules see it."""
+        """Import a module as `importlib.import_module` does, and prefer the carried modules."""
         wanted = resolve_name(name, package) if name.startswith(".") else name
         if wanted.partition(".")[0] not in self.roots:
             return importlib.import_module(name, package)
@@ -131,14 +136,18 @@ class Bundle:
             return importlib.import_module(wanted)
 
     def _importlib(self) -> ModuleType:
-        """The module `importlib` with an `import_module` that finds the carried modules."""
+        """Return a module `importlib` whose `import_module` finds the carried modules."""
         made = ModuleType("importlib")
         vars(made).update(vars(importlib))
         vars(made)["import_module"] = self.import_module
         return made
 
     def spec(self, name: str) -> ModuleSpec | None:
-        """How the module of that name is made; None for one outside the roots."""
+        """Return the spec of a carried module, or None for a name outside the roots.
+
+        Raises:
+            ModuleNotFoundError: the name lies inside the roots, but its file did not travel with the model.
+        """
         if name.partition(".")[0] not in self.roots:
             return None
         path = self.files.get(name)
@@ -154,12 +163,15 @@ class Bundle:
         return spec
 
     def _take(self) -> dict[str, ModuleType]:
-        """Take the modules below the roots out of the process."""
+        """Remove the modules below the roots from the process and return them."""
         names = [name for name in sys.modules if name.partition(".")[0] in self.roots]
         return {name: sys.modules.pop(name) for name in names}
 
     def _waiting(self, ordinary: Any, owner: int) -> Any:
-        """`__import__` for the time in which the modules are exchanged: other threads wait for their own ones."""
+        """Return an `__import__` for the time of the exchange.
+
+        Other threads wait in it until their own modules are back.
+        """
 
         def imported(
             name: str,
@@ -172,7 +184,7 @@ class Bundle:
                 threading.get_ident() != owner
                 and _absolute(name, globals, level).partition(".")[0] in self.roots
             ):
-                with _lock:
+                with _lock:  # the thread that exchanges the modules holds it until they are back
                     pass
             return ordinary(name, globals, locals, fromlist, level)
 
@@ -180,7 +192,7 @@ class Bundle:
 
 
 class _Finder:
-    """Finds carried modules, before anything else does."""
+    """A finder that comes before all others and finds the carried modules."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -192,9 +204,10 @@ class _Finder:
 
 
 class _Loader(SourceFileLoader):
-    """Makes a module of a carried file, from its source, and leaves no compiled file beside it.
+    """A loader that makes a module from the source of a carried file and leaves no compiled file beside it.
 
-    A module that lives apart gets an `__import__` of its own, so that an import within a function finds its neighbours.
+    A module that is kept apart gets an `__import__` of its own, so that an import inside a function finds its
+    neighbours.
     """
 
     def __init__(self, name: str, path: str, bundle: Bundle | None) -> None:
@@ -202,7 +215,7 @@ class _Loader(SourceFileLoader):
         self._bundle = bundle
 
     def path_stats(self, path: object) -> Never:
-        """Nothing that a compiled file could be compared with."""
+        """Raise OSError, so that Python finds no compiled file to compare with."""
         raise OSError
 
     def exec_module(self, module: ModuleType) -> None:
@@ -213,6 +226,7 @@ class _Loader(SourceFileLoader):
 
 
 def _absolute(name: str, globals: Mapping[str, object] | None, level: int) -> str:
+    """Return the absolute name of an import."""
     if not level or globals is None:
         return name
     package = globals.get("__package__") or str(globals.get("__name__", "")).rpartition(".")[0]
@@ -220,12 +234,13 @@ def _absolute(name: str, globals: Mapping[str, object] | None, level: int) -> st
 
 
 def _module_name(path: Path) -> str:
+    """Return the name of the module that a file holds."""
     parts = path.parts[:-1] if path.name == "__init__.py" else (*path.parts[:-1], path.stem)
     return ".".join(parts)
 
 
 def _is_theirs(name: str, path: Path) -> bool:
-    """Whether the process has, or would import, a module of that name and source."""
+    """Tell whether the process has, or would import, a module with that name and source."""
     loaded = sys.modules.get(name)
     file = getattr(loaded, "__file__", None) if loaded is not None else _found_file(name, path)
     try:
@@ -235,6 +250,7 @@ def _is_theirs(name: str, path: Path) -> bool:
 
 
 def _found_file(name: str, path: Path) -> str | None:
+    """Return the file that the process would import under that name."""
     top, *rest = name.split(".")
     if not rest:
         spec = PathFinder.find_spec(top)

@@ -1,7 +1,7 @@
-"""Names classes in stored content and finds them again, so that data can be rebuilt as a project's own types.
+"""Names of classes in stored content, so that data can be made into a project's own types again.
 
-Only dataclasses, msgspec Structs, enumerations and named tuples are ever rebuilt, and none of their methods
-runs except a Struct's constructor. Knows nothing of JSON.
+Only dataclasses, msgspec Structs, enumerations and named tuples are made. None of their methods runs, except the
+constructor of a Struct. This module does not know JSON.
 """
 
 import dataclasses
@@ -23,10 +23,11 @@ _STATE_METHODS = (
     "__getnewargs__",
     "__getnewargs_ex__",
 )
+"""Methods by which a class takes its pickling into its own hands. Its instances may then be more than their fields."""
 
 
 def class_name(cls: type[Any]) -> str | None:
-    """Its "module:qualname", if that finds the class again in another process; else None."""
+    """Return the name "module:qualname" of a class, or None when another process cannot find the class by its name."""
     if cls.__module__ == "__main__" or "<" in cls.__qualname__:
         return None
     try:
@@ -37,14 +38,14 @@ def class_name(cls: type[Any]) -> str | None:
 
 
 def find_class(name: str, *, importing: bool) -> type[Any]:
-    """The class of that name.
+    """Return the class with that name.
 
     Args:
         name: "module:qualname".
-        importing: whether the module may be imported; otherwise it must be loaded already.
+        importing: True allows to import the module. Otherwise it must be loaded already.
 
     Raises:
-        SerializationError: there is no such class, with what to do about it.
+        SerializationError: there is no such class. The hint tells what to do about it.
     """
     module, _, qualname = name.partition(":")
     if module not in sys.modules and importing:
@@ -70,7 +71,10 @@ def find_class(name: str, *, importing: bool) -> type[Any]:
 
 
 def is_record(cls: type[Any]) -> bool:
-    """Whether instances are nothing but their fields: a Struct, or a dataclass without own pickling."""
+    """Tell whether instances consist of their fields alone.
+
+    Instances of a Struct do, and so do instances of a dataclass without own pickling.
+    """
     if issubclass(cls, msgspec.Struct):
         return True
     if not dataclasses.is_dataclass(cls) or any(_own_pickling(cls, name) for name in _STATE_METHODS):
@@ -80,18 +84,19 @@ def is_record(cls: type[Any]) -> bool:
 
 
 def _own_pickling(cls: type[Any], name: str) -> bool:
+    """Tell whether a class defines this pickling method itself."""
     method = getattr(cls, name, None)
     return method is not getattr(object, name, None) and getattr(method, "__module__", "") != "dataclasses"
 
 
 def is_named_tuple(cls: type[Any]) -> bool:
-    """Whether it was made by `typing.NamedTuple` or `collections.namedtuple`."""
+    """Tell whether a class was made by `typing.NamedTuple` or `collections.namedtuple`."""
     bases: tuple[Any, ...] = cls.__bases__
     return bases == (tuple,) and isinstance(getattr(cls, "_fields", None), tuple)
 
 
 def fields_of(value: Any) -> dict[str, object] | None:
-    """The fields of a record by name, or None when it holds more than its fields or less."""
+    """Return the fields of a record by name, or None when it holds more or less than its fields."""
     cls = cast(type[Any], type(value))
     names = _field_names(cls)
     if set(getattr(value, "__dict__", ())) - set(names):
@@ -103,7 +108,7 @@ def fields_of(value: Any) -> dict[str, object] | None:
 
 
 def rebuild(cls: type[Any], fields: dict[str, object]) -> object:
-    """A record with these fields, without running `__init__` or `__post_init__` of a dataclass.
+    """Make a record with these fields, without running `__init__` or `__post_init__` of a dataclass.
 
     Raises:
         SerializationError: the class no longer has these fields.
@@ -126,12 +131,14 @@ def rebuild(cls: type[Any], fields: dict[str, object]) -> object:
 
 
 def _field_names(cls: type[Any]) -> tuple[str, ...]:
+    """Return the names of the fields of a Struct or dataclass."""
     if issubclass(cls, msgspec.Struct):
         return cls.__struct_fields__
     return tuple(field.name for field in dataclasses.fields(cls))
 
 
 def _changed(cls: type[Any], what: str) -> SerializationError:
+    """Return the error for a class that no longer fits its stored values."""
     return SerializationError(
         f"class {cls.__qualname__} has changed since a value of it was stored: {what}",
         hint="run the step that made the value again",
@@ -139,6 +146,7 @@ def _changed(cls: type[Any], what: str) -> SerializationError:
 
 
 def _walk(module: object, qualname: str) -> object:
+    """Return the object at the end of a dotted name. Raises AttributeError."""
     found = module
     for part in qualname.split("."):
         found = getattr(found, part)

@@ -1,7 +1,7 @@
-"""Chooses the format of a value by its type, and reads any format back.
+"""The choice of a format for a value by its type, and the reading of every format.
 
-A framework and its codec are imported only when one of its values, or content in its format, is met: the packages that
-define a value's class and bases say whose value it is. Knows no store.
+A framework and its codec are imported only for one of its values or for content in its format. The packages that
+define a value's class and bases tell which framework it belongs to. This module knows no store.
 """
 
 import functools
@@ -32,7 +32,10 @@ _ENCODE = {
     "onnx": "onnx",
     "keras": "keras",
 }
-"""By top-level package, the codec of its values; its `encode` returns None for those that it cannot hold exactly."""
+"""The codec of each framework by top-level package.
+
+Its `encode` returns None for values that it cannot hold exactly.
+"""
 
 _DECODE = {
     "npy": "numpy.decode",
@@ -50,44 +53,54 @@ _DECODE = {
     "onnx": "onnx.decode",
     "keras": "keras.decode",
 }
+"""The function that reads each format."""
 
 _BY_KIND = {
     ("arrow", "pandas"): "pandas.decode",
     ("arrow", "polars"): "polars.decode",
     ("npy", "jax"): "jax.decode",
 }
-"""Formats that several packages share, by format and the package in the value's kind."""
+"""The function that reads a format shared by several packages, by format and by the package in the value's kind."""
 
 
 _SHOWN = frozenset({"json", "bundle", "npy", "arrow"})
+"""Formats that are shown to people. Reading them runs no code."""
 _OWN = "fairway.spec."
+"""The package whose records may be made for showing."""
 
 
 def warm() -> None:
-    """Import the codecs of all frameworks in this process, so that no process forked from it has to."""
+    """Import the codecs of all loaded frameworks, so that no process forked from this one has to."""
     for package, codec in _ENCODE.items():
         if package in sys.modules:
             _codec(codec)
 
 
 def _codec(name: str) -> Any:
+    """Import a codec."""
     return importlib.import_module(f"fairway.formats.{name}")
 
 
 def _function(place: str) -> Callable[[Content, str], object]:
+    """Return a function of a codec by its name "codec.function"."""
     codec, _, name = place.partition(".")
     return cast("Callable[[Content, str], object]", getattr(_codec(codec), name))
 
 
 def encode(value: object, *, allow_pickle: bool = True) -> Encoded:
-    """How to store a value: the safest format that gives back exactly the same value.
+    """Encode a value in the safest format that gives back exactly the same value.
 
-    Plain values become JSON, values of a framework its native format, containers of such a bundle, and
-    anything else a pickle, unless that is not allowed.
+    Plain values become JSON. Values of a framework get the framework's native format. Containers of such values
+    become a bundle. Anything else becomes a pickle, if that is allowed.
+
+    Args:
+        value: the value to store.
+        allow_pickle: False refuses values that only pickle can hold.
 
     Raises:
-        SerializationError: no format can hold the value; names its type and what to do.
+        SerializationError: no format can hold the value. The message names its type, and the hint what to do.
     """
+    # From the safest format to the least safe one: native, JSON, a bundle of both, and a pickle at last.
     encoded = _leaf(value)
     if encoded is not None:
         return encoded
@@ -114,23 +127,23 @@ def encode(value: object, *, allow_pickle: bool = True) -> Encoded:
 
 
 def encode_by_value(value: object, modules: list[ModuleType]) -> Encoded:
-    """A pickle that holds what it needs of these modules. Raises SerializationError."""
+    """Encode a value as a pickle that contains the code it needs from these modules. Raises SerializationError."""
     return cast("Encoded", _codec("pickled").encode(value, by_value=modules))
 
 
 def reached(value: object) -> list[object]:
-    """Every class, function and module that reading a pickle of a value would look up or make."""
+    """Return every class, function and module that a reader of the value's pickle would look up or make."""
     return cast("list[object]", _codec("pickled").reached(value))
 
 
 def decode(format: str, content: bytes | Path, kind: str = "", *, allow_pickle: bool = True) -> object:
-    """The value again.
+    """Return the value that was stored.
 
     Args:
-        format: as in `Encoded`.
-        content: bytes, or the path of a file or folder, which is left as it is.
-        kind: as in `Encoded`; needed for tables.
-        allow_pickle: whether content may run code and import modules; False for content of foreign origin.
+        format: the format, as in `Encoded`.
+        content: the bytes, or the path of a file or folder, which is not changed.
+        kind: the kind, as in `Encoded`. Tables need it.
+        allow_pickle: True lets the content run code and import modules. Give False for content of foreign origin.
 
     Raises:
         SerializationError: the content cannot be read here, or would have to run code and may not.
@@ -139,10 +152,12 @@ def decode(format: str, content: bytes | Path, kind: str = "", *, allow_pickle: 
 
 
 def look(format: str, content: bytes | Path, kind: str = "") -> object:
-    """The value of content that may be anybody's, for showing it: plain data, arrays, tables and our own records.
+    """Return a value for showing it. The content may come from anybody.
+
+    Plain data, arrays, tables and Fairway's own records are shown.
 
     Raises:
-        SerializationError: it could run code, has no form that is shown, or cannot be read.
+        SerializationError: the content could run code, has a form that is not shown, or cannot be read.
     """
     if format not in _SHOWN:
         raise SerializationError(f"not shown: can run code ({kind or 'a value'} stored as {format})")
@@ -159,6 +174,7 @@ def look(format: str, content: bytes | Path, kind: str = "") -> object:
 
 
 def _decode(format: str, content: Content, kind: str, trusted: bool) -> object:
+    """Read content of any format, with or without trust in its origin. Raises SerializationError."""
     if format in CODE_FORMATS and not trusted:
         raise SerializationError(
             f"a value of type {kind or 'unknown'} is stored as {format}, which can run code, "
@@ -194,11 +210,12 @@ def _decode(format: str, content: Content, kind: str, trusted: bool) -> object:
 
 
 def _data(content: Content) -> bytes | memoryview:
+    """Return the content in memory."""
     return content.read_bytes() if isinstance(content, Path) else content
 
 
 def _leaf(value: object) -> Encoded | None:
-    """A value of a framework, or a user's file, in its own format; None when there is none."""
+    """Encode a value of a framework, or a user's file, in its own format. Other values give None."""
     if hasattr(type(value), "__fairway_kind__"):
         return cast("Encoded", _codec("files").encode(value))
     if "torch" in sys.modules and _codec("torch").is_state_dict(value):

@@ -1,8 +1,8 @@
-"""Arrays and indexes of pandas as Arrow arrays, and what must be known to make the same ones again.
+"""Arrays and indexes of pandas as Arrow arrays, with the plain values that are needed to make them again.
 
-Every kind is written and read explicitly. Nothing depends on types that a process has registered with Arrow,
-nor on anything that pandas has cached, so that a process which never saw the value reads it as the writer
-would. A kind that is not named here is refused. Knows no file and no table.
+Every kind is written and read explicitly. Nothing depends on types that a process has registered with Arrow, or on
+values that pandas has cached. A process that never saw the value therefore reads it as its writer would. A kind that
+is not named here is refused. This module knows neither files nor tables.
 """
 
 import datetime as dt
@@ -13,7 +13,10 @@ from fairway.formats import arrow
 from fairway.formats.frameworks import load
 
 Form = dict[str, Any] | None
-"""How to make an array again, in plain values; None for a numpy array, which Arrow's own type describes."""
+"""The plain values from which an array is made again.
+
+None stands for a numpy array, which Arrow's own type describes.
+"""
 
 _NUMBERS = "biuf"
 _TIMES = "Mm"
@@ -38,17 +41,21 @@ _MASKED = frozenset(
 
 
 class Refused(Exception):
-    """Arrow cannot hold the array so that it comes back exactly."""
+    """The error for an array that Arrow cannot hold so that it comes back exactly."""
 
 
 def write_array(array: Any, keep: Any) -> tuple[Any, Form]:
-    """An array of numpy or pandas as an Arrow array without extension types.
+    """Convert an array of numpy or pandas to an Arrow array without extension types.
 
     Args:
+        array: the array.
         keep: stores an index apart, such as the categories, and returns its place.
 
+    Returns:
+        the Arrow array, and the form to make the array again.
+
     Raises:
-        Refused: it is of a kind, or holds something, that would not come back exactly.
+        Refused: the array has a kind, or holds a value, that would not come back exactly.
     """
     pa = load("pyarrow")
     np = load("numpy")
@@ -75,6 +82,7 @@ def write_array(array: Any, keep: Any) -> tuple[Any, Form]:
 def _write_zoned(array: Any, keep: Any) -> tuple[Any, Form]:
     pa = load("pyarrow")
     zone = array.dtype.tz
+    # A moment in the zone stands for the zone, because plain values can hold moments and not zones.
     form = {"kind": "zoned", "at": _EPOCH.replace(tzinfo=zone)}
     return pa.array(array.tz_convert("UTC").tz_localize(None).to_numpy()), form
 
@@ -114,20 +122,20 @@ def _write_category(array: Any, keep: Any) -> tuple[Any, Form]:
 
 
 def text_form(dtype: Any) -> dict[str, Any]:
-    """Which of pandas' types of text it is."""
+    """Describe one of pandas' types of text."""
     pd = load("pandas")
     return {"storage": dtype.storage, "nan": dtype.na_value is not pd.NA}
 
 
 def text_dtype(form: dict[str, Any]) -> Any:
-    """The type of text that `text_form` described."""
+    """Return the type of text that `text_form` described."""
     pd = load("pandas")
     np = load("numpy")
     return pd.StringDtype(form["storage"], na_value=np.nan if form["nan"] else pd.NA)
 
 
 def is_text(arrow_type: Any) -> bool:
-    """Whether an Arrow type is one that text is written as."""
+    """Tell whether text is written as this Arrow type."""
     pa = load("pyarrow")
     return arrow_type in (pa.large_string(), pa.string())
 
@@ -143,7 +151,10 @@ _WRITERS: dict[str, Any] = {
 
 
 def _missing(cells: list[object]) -> str:
-    """How a column of Python objects writes what is missing: "none" or "nan". Raises Refused for other objects."""
+    """Return the word for missing cells in a column of Python objects: "none" or "nan".
+
+    Raises Refused for other objects.
+    """
     kinds = {type(cell) for cell in cells}
     missing = "none"
     if (
@@ -162,7 +173,7 @@ def _missing(cells: list[object]) -> str:
 
 
 def _places(cell: Decimal) -> int:
-    """The decimal places, which Arrow keeps one number of. Raises Refused for what it has no word for."""
+    """Return the exponent of a decimal. Raises Refused for decimals that Arrow has no word for."""
     sign, digits, exponent = cell.as_tuple()
     if not isinstance(exponent, int) or exponent > 0 or (sign and not any(digits)):
         raise Refused(str(cell))
@@ -170,16 +181,18 @@ def _places(cell: Decimal) -> int:
 
 
 def raw(index: Any) -> Any:
-    """The values of an index or series: a numpy array, or an array of pandas for its own types."""
+    """Return the values of an index or series: a numpy array, or an array of pandas for pandas' own types."""
     np = load("numpy")
     return index.to_numpy() if isinstance(index.dtype, np.dtype) else index.array
 
 
 def read_array(form: Form, column: Any, kept: Any) -> Any:
-    """The numpy or pandas array that a chunked Arrow array stands for, writable.
+    """Make the numpy or pandas array that a chunked Arrow array stands for. It is writable.
 
     Args:
-        kept: gives back an index by its place.
+        form: the form that `write_array` returned.
+        column: the chunked Arrow array.
+        kept: returns an index by its place.
     """
     pd = load("pandas")
     np = load("numpy")
@@ -202,7 +215,7 @@ def read_array(form: Form, column: Any, kept: Any) -> Any:
     if kind == "arrow":
         return pd.ArrowDtype(column.type).__from_arrow__(column)
     if kind == "masked":
-        # Read without pandas' own reader, which takes a NaN for a missing value.
+        # pandas' own reader is not used, because it takes a NaN for a missing value.
         dtype = pd.api.types.pandas_dtype(form["name"])
         cells = np.array(column.fill_null(False if form["name"] == "boolean" else 0))
         return dtype.construct_array_type()(cells, np.array(column.is_null()))
@@ -218,7 +231,11 @@ def read_array(form: Form, column: Any, kept: Any) -> Any:
 
 
 def write_index(index: Any, keep: Any) -> tuple[list[Any], dict[str, Any]]:
-    """The Arrow arrays of an index, and how to make it again. Raises Refused."""
+    """Convert an index to Arrow arrays. Raises Refused.
+
+    Returns:
+        the arrays, and the form to make the index again.
+    """
     pa = load("pyarrow")
     pd = load("pandas")
 
@@ -239,7 +256,7 @@ def write_index(index: Any, keep: Any) -> tuple[list[Any], dict[str, Any]]:
 
 
 def _frequency(index: Any) -> str:
-    """The frequency's text, if that and the values make the same index again. Raises Refused."""
+    """Return the frequency as a text, if the text and the values make the same index again. Raises Refused."""
     pd = load("pandas")
     freq = index.freq
     text = freq.freqstr
@@ -254,13 +271,14 @@ def _frequency(index: Any) -> str:
 
 
 def _with_frequency(index: Any, freq: str | None) -> Any:
+    """Return a copy of the index with another frequency. Raises ValueError when it does not fit the values."""
     made = index._with_freq(None)
     made.freq = freq
     return made
 
 
 def read_index(form: dict[str, Any], columns: list[Any], kept: Any) -> Any:
-    """The index that arrays stand for."""
+    """Make the index that arrays stand for."""
     pd = load("pandas")
     np = load("numpy")
 

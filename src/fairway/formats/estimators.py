@@ -1,7 +1,7 @@
-"""Boosters in scikit-learn's clothes: a folder with the native model file, and the wrapper's state as JSON.
+"""Wrappers that give boosters the interface of scikit-learn: a folder with the native model and the wrapper's state.
 
-The native file can be read by the framework alone. Knows only that a wrapper keeps its state in its
-`__dict__`.
+The state is kept as JSON. The framework alone can read the native file. This module knows only that a wrapper keeps
+its state in its `__dict__`.
 """
 
 from collections import defaultdict
@@ -18,7 +18,17 @@ _STATE = "wrapper.json"
 
 
 def encode(value: Any, format: str, state: dict[str, object], save: Callable[[Path], None]) -> Encoded | None:
-    """A wrapper whose native model `save` writes into a folder; None when its state holds the user's code."""
+    """Encode a wrapper as a folder.
+
+    Args:
+        value: the wrapper.
+        format: the name of the format.
+        state: the wrapper's attributes without the native model.
+        save: writes the native model into a folder.
+
+    Returns:
+        the encoded wrapper; None when its state holds the user's code or large arrays.
+    """
     state = {name: _plain(item) for name, item in state.items()}
     try:
         encoded = bundle.encode({"class": type(value).__name__, "state": state}, numpy.encode)
@@ -38,7 +48,16 @@ def encode(value: Any, format: str, state: dict[str, object], save: Callable[[Pa
 
 
 def decode(content: Content, module: Any, base: type) -> tuple[Any, Path]:
-    """The wrapper without its native model, and the folder in which that is."""
+    """Return the wrapper without its native model, and the folder that holds the native model.
+
+    Args:
+        content: the folder.
+        module: the framework's module that has the class.
+        base: the class that every wrapper of the framework derives from.
+
+    Raises:
+        SerializationError: the content is not a folder, or its class is not a wrapper of the framework.
+    """
     if not isinstance(content, Path) or not content.is_dir():
         raise SerializationError("a stored model is not the folder it should be")
     stored: Any = bundle.decode(
@@ -55,15 +74,17 @@ def decode(content: Content, module: Any, base: type) -> tuple[Any, Path]:
 
 
 def is_instance(value: object, base: type) -> bool:
-    """`isinstance` that leaves the value's static type alone."""
+    """Tell whether a value is an instance of a class, without changing the value's static type."""
     return isinstance(value, base)
 
 
 def _is_a(cls: object, base: type) -> bool:
+    """Tell whether an object is a class that derives from the base."""
     return isinstance(cls, type) and issubclass(cls, base)
 
 
 def _plain(value: object) -> object:
+    """Return a plain dict for a defaultdict, and any other value as it is."""
     if type(value) is defaultdict:
         items = cast(dict[object, object], value)
         return {key: _plain(item) for key, item in items.items()}

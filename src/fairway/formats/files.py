@@ -1,6 +1,6 @@
 """A user's own files and folders, stored as they are.
 
-They are recognised by two attributes, so that this floor need not know the class the user's file uses.
+They are recognised by two attributes, so that this floor does not depend on the class that users work with.
 """
 
 from pathlib import Path
@@ -12,10 +12,10 @@ from fairway.spec.text import legible
 
 
 def encode(value: Any) -> Encoded | None:
-    """A value with `__fairway_path__`; None for anything else.
+    """Encode a value with the attribute `__fairway_path__`. Other values give None.
 
     Raises:
-        SerializationError: the file or folder does not exist, or is of the other sort.
+        SerializationError: the file or folder does not exist, or is not of the sort that it should be.
     """
     kind: str = getattr(value, "__fairway_kind__", "")
     path: Any = getattr(value, "__fairway_path__", None)
@@ -33,7 +33,7 @@ def encode(value: Any) -> Encoded | None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The path of the stored file or folder, which must not be written to."""
+    """Return the path of the stored file or folder. Nobody may write to it."""
     if not isinstance(content, Path):
         raise SerializationError("a stored file was given as bytes instead of a path")
     return content

@@ -1,7 +1,7 @@
-"""The one door through which a framework is imported: inside a function, when one of its values is met.
+"""The one place that imports frameworks. They are imported inside functions, when one of their values occurs.
 
-Frameworks come without usable types, so what comes through the door is `Any`. Knows no framework by name
-but those whose distribution is called otherwise than their package.
+Frameworks come without usable types, so their modules are typed as `Any`. This module names only the frameworks whose
+distribution has another name than their package.
 """
 
 import importlib
@@ -22,11 +22,11 @@ _INSTALL = {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu"}
 
 
 _OTHERS = ("torch", "cupy", "dask", "jax")
-"""What skops would import, if it is installed, by walking through all of scikit-learn; it takes seconds and half a GiB."""
+"""Frameworks that skops would import as it walks through all of scikit-learn. This takes seconds and half a GiB."""
 
 
 def load(name: str) -> Any:
-    """A module of a framework. Raises ImportError when it is not installed."""
+    """Import a module of a framework. Raises ImportError when it is not installed."""
     found = sys.modules.get(name)
     if found is not None:
         return found
@@ -41,7 +41,7 @@ def load(name: str) -> Any:
 
 
 class _Unseen:
-    """Says of other frameworks that they are not installed, unless they are loaded already."""
+    """A finder that hides other frameworks, unless they are loaded already."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None, /
@@ -51,13 +51,16 @@ class _Unseen:
 
 
 def install_hint(name: str) -> str:
-    """The command that installs the package with that module."""
+    """Return the command that installs the package with that module."""
     root = name.partition(".")[0]
     return f"`pip install {_INSTALL.get(root, root)}`"
 
 
 def framework_name(root: str) -> str:
-    """Name and version of a loaded framework for people, "scikit-learn 1.9.1"; empty when it is not known."""
+    """Return name and version of a loaded framework for people, such as "scikit-learn 1.9.1".
+
+    The name is empty for an unknown framework.
+    """
     if root not in _NAMES or root not in sys.modules:
         return ""
     return f"{_NAMES[root]} {getattr(sys.modules[root], '__version__', '')}".strip()

@@ -1,6 +1,6 @@
-"""JAX arrays as .npy files; read back, they are on JAX's default device.
+"""JAX arrays as .npy files. An array that is read back lies on JAX's default device.
 
-Knows nothing of other frameworks.
+This module knows no other framework.
 """
 
 from typing import Any
@@ -13,7 +13,7 @@ from fairway.formats.frameworks import load
 
 
 def encode(value: Any) -> Encoded | None:
-    """A concrete array whose type numpy has; None for anything else."""
+    """Encode a concrete array with an element type of numpy. Other values give None."""
     jax = load("jax")
     if (
         not isinstance(value, jax.Array)
@@ -26,5 +26,5 @@ def encode(value: Any) -> Encoded | None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The array."""
+    """Return the array."""
     return load("jax.numpy").asarray(numpy.decode(content))

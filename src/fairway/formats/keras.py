@@ -1,7 +1,7 @@
-"""Keras models in the `.keras` format, whatever backend computes them.
+"""Keras models in the `.keras` format, for every backend.
 
-Such a file can name code to run, and Keras' own safe mode has been bypassed more than once: it counts as
-code and is read only where the caller trusts its origin. Knows nothing of the backends.
+Such a file can name code to run, and the safe mode of Keras has been bypassed more than once. The format therefore
+counts as code and is read only when the caller trusts its origin. This module does not know the backends.
 """
 
 import os
@@ -15,7 +15,7 @@ _FILE = "model.keras"
 
 
 def encode(value: Any) -> Encoded | None:
-    """A Keras model; None for anything else."""
+    """Encode a Keras model. Other values give None."""
     keras = load("keras")
 
     if not isinstance(value, keras.Model):
@@ -41,19 +41,20 @@ def encode(value: Any) -> Encoded | None:
 
 
 def _classes_of(model: Any) -> tuple[type, ...]:
-    """The classes of a model and of its layers, each once."""
+    """Return the classes of a model and of its layers, each once."""
     layers: list[object] = [model, *model._flatten_layers()]
     return tuple({type(layer) for layer in layers})
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The model, in Keras' safe mode all the same."""
+    """Return the model, read in the safe mode of Keras even though the caller trusts it."""
     import tempfile
 
     keras = load("keras")
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / _FILE
+        # Keras reads only files whose name ends with .keras, and stored content has no such name.
         if isinstance(content, Path):
             os.symlink(content.resolve(), path)
         else:

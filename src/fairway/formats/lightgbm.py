@@ -1,6 +1,6 @@
-"""LightGBM models in LightGBM's own text format, which is data only.
+"""LightGBM models in LightGBM's own text format, which holds data only.
 
-Knows nothing of other boosters.
+This module knows no other boosters.
 """
 
 from pathlib import Path
@@ -12,13 +12,19 @@ from fairway.formats.frameworks import load
 
 _FILE = "model.txt"
 _BEST = "best_iteration="
-"""A line of its own before the last one; the text has no place for what early stopping found."""
+"""The line for the iteration that early stopping chose.
+
+The text format has no place for it, so it stands before the last line.
+"""
 
 _LAST = "pandas_categorical:"
 
 
 def encode(value: Any) -> Encoded | None:
-    """A Booster, or a scikit-learn wrapper; None for subclasses, other objects and callable objectives."""
+    """Encode a Booster, or a wrapper with scikit-learn's interface.
+
+    Subclasses, other objects and callable objectives give None.
+    """
     lightgbm = load("lightgbm")
 
     if type(value) is lightgbm.Booster:
@@ -46,7 +52,7 @@ def encode(value: Any) -> Encoded | None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The Booster."""
+    """Return the Booster."""
     lightgbm = load("lightgbm")
 
     text = as_bytes(content).decode()
@@ -58,7 +64,7 @@ def decode(content: Content, kind: str = "") -> object:
 
 
 def decode_wrapper(content: Content, kind: str = "") -> object:
-    """The scikit-learn wrapper, of the class it was, with its parameters and classes."""
+    """Return the wrapper with its class, its parameters and its class labels."""
     lightgbm = load("lightgbm")
 
     value, root = estimators.decode(content, lightgbm, lightgbm.LGBMModel)
@@ -73,6 +79,7 @@ def decode_wrapper(content: Content, kind: str = "") -> object:
 
 
 def _text(booster: Any) -> str:
+    """Return all iterations of a booster as text, with the best iteration added."""
     text: str = booster.model_to_string(num_iteration=-1)
     if booster.best_iteration < 1:
         return text

@@ -1,6 +1,6 @@
-"""matplotlib figures as SVG, for showing. As a value between steps a figure has no format of its own.
+"""matplotlib figures as SVG, for showing. A figure has no format of its own as a value between steps.
 
-Knows nothing of where a picture is shown.
+This module does not know who shows a picture.
 """
 
 import io
@@ -10,14 +10,14 @@ from fairway.formats.frameworks import load
 
 
 def is_figure(value: Any) -> bool:
-    """Whether the value is a matplotlib figure, without importing matplotlib."""
+    """Tell whether a value is a matplotlib figure, without importing matplotlib."""
     return any(
         cls.__module__ == "matplotlib.figure" and cls.__name__ == "Figure" for cls in type(value).__mro__
     )
 
 
 def figure_svg(figure: Any) -> bytes:
-    """A figure as an SVG document, the same bytes for the same figure; text stays text."""
+    """Return a figure as an SVG document. The same figure gives the same bytes, and text stays text."""
     matplotlib = load("matplotlib")
 
     buffer = io.BytesIO()

@@ -1,7 +1,7 @@
 """numpy arrays as .npy files, which are read by memory mapping.
 
-An array read back is writable, as it was when it was made: pages that are written to are copied, the stored
-file is never changed. Arrays of Python objects are not written here; they never need unpickling.
+An array that is read back is writable. Pages that are written to are copied, and the stored file never changes.
+Arrays of Python objects are not written here, because only unpickling could read them.
 """
 
 import io
@@ -13,11 +13,11 @@ from fairway.formats.frameworks import load
 
 _KINDS = "biufcmMSUV"
 _REGISTERED = 2
-"""What numpy says of an element type that another package added, which the format cannot name."""
+"""The mark that numpy gives to an element type from another package. The format cannot name such a type."""
 
 
 def encode(value: Any) -> Encoded | None:
-    """An array of any shape and order; None for subclasses with further state and for arrays of objects."""
+    """Encode an array of any shape and order. Subclasses with further state and arrays of objects give None."""
     if (
         type(value).__name__ not in ("ndarray", "memmap")
         or type(value).__module__.partition(".")[0] != "numpy"
@@ -37,7 +37,7 @@ def encode(value: Any) -> Encoded | None:
 
 
 def _is_named(dtype: Any) -> bool:
-    """Whether the format has a word for everything in an element type."""
+    """Tell whether the format can name everything in an element type."""
     if dtype.isbuiltin == _REGISTERED or dtype.metadata:
         return False
     if not dtype.names:
@@ -47,12 +47,12 @@ def _is_named(dtype: Any) -> bool:
         again = npy.descr_to_dtype(npy.dtype_to_descr(dtype))
     except ValueError:
         return False
-    # The text of a type also tells alignment, titles and the class of its records, which equality leaves out.
+    # Equality leaves out alignment, titles and the class of records. The text of a type shows them.
     return again == dtype and repr(again) == repr(dtype)
 
 
 def write_array(stream: BinaryIO, array: Any) -> None:
-    """Write an array in the .npy format, without a copy of its data where it is contiguous."""
+    """Write an array in the .npy format. The data of a contiguous array is not copied."""
     np = load("numpy")
     npy = load("numpy.lib.format")
 
@@ -68,7 +68,7 @@ def write_array(stream: BinaryIO, array: Any) -> None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The array: mapped from a path, copied from bytes, or a view. Raises ValueError for objects."""
+    """Return the array: mapped from a path, copied from bytes, or as a view. Raises ValueError for objects."""
     np = load("numpy")
     npy = load("numpy.lib.format")
 

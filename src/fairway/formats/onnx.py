@@ -1,7 +1,7 @@
-"""ONNX models, and what is checked of one before anything runs it.
+"""ONNX models, and the checks of a model before anything runs it.
 
-A model may not refer to files beside it, nor use operators outside the standard sets. The check reads the
-file's own encoding (protocol buffers), so that serving needs no package `onnx`. Knows no runtime.
+A model may not refer to files beside it and may not use operators outside the standard sets. The check reads the
+protocol buffers of the file itself, so that serving does not need the package `onnx`. This module knows no runtime.
 """
 
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _EXTERNAL = b"location"
 
 
 def encode(value: Any) -> Encoded | None:
-    """A ModelProto; None for anything else. Raises SerializationError when `check` refuses it."""
+    """Encode a ModelProto. Other values give None. Raises SerializationError when `check` refuses the model."""
     if type(value).__name__ != "ModelProto":
         return None
     data: bytes = value.SerializeToString(deterministic=True)
@@ -30,7 +30,7 @@ def encode(value: Any) -> Encoded | None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The ModelProto."""
+    """Return the ModelProto. Raises SerializationError when `check` refuses it."""
     onnx = load("onnx")
 
     data = as_bytes(content)
@@ -42,7 +42,7 @@ def check(data: bytes) -> None:
     """Refuse a serialised model that needs other files or foreign operators.
 
     Raises:
-        SerializationError: naming what it needs.
+        SerializationError: the model needs one of these. The message names it.
     """
     try:
         for number, wire, value in _fields(data, 0, len(data)):
@@ -54,6 +54,7 @@ def check(data: bytes) -> None:
                         _check_domain(data, *span)
     except (IndexError, ValueError) as error:
         raise SerializationError("the file is not an ONNX model, or is damaged") from error
+    # The search for a word is cheap and rules out most models, so few are walked through as a whole.
     if _EXTERNAL in data and _has_external(data):
         raise SerializationError(
             "the ONNX model keeps weights in files beside it, which are never opened",
@@ -62,6 +63,7 @@ def check(data: bytes) -> None:
 
 
 def _check_domain(data: bytes, start: int, end: int) -> None:
+    """Refuse an operator set outside the standard ones. Raises SerializationError."""
     domain = ""
     for number, wire, value in _fields(data, start, end):
         if number == 1 and wire == 2:
@@ -74,7 +76,7 @@ def _check_domain(data: bytes, start: int, end: int) -> None:
 
 
 def _has_external(data: bytes) -> bool:
-    """Whether any tensor, however deep in subgraphs and functions, is stored in another file."""
+    """Tell whether any tensor is stored in another file, however deep in subgraphs and functions it is."""
     spans = [("model", 0, len(data))]
     while spans:
         message, start, end = spans.pop()
@@ -97,11 +99,11 @@ _CHILDREN: dict[str, dict[int, str]] = {
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {},
 }
-"""Field numbers of the messages in onnx.proto that can hold a tensor."""
+"""The fields of each message in onnx.proto that can lead to a tensor, by number."""
 
 
 def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, Any]]:
-    """Number, wire type and value of each field; the value of a length-delimited field is its span."""
+    """Yield number, wire type and value of each field. The value of a length-delimited field is its span."""
     at = start
     while at < end:
         key, at = _varint(data, at)
@@ -124,6 +126,7 @@ def _fields(data: bytes, start: int, end: int) -> Iterator[tuple[int, int, Any]]
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Read a number of variable length, and return it with the place behind it."""
     value = shift = 0
     while True:
         byte = data[at]

@@ -1,7 +1,7 @@
-"""pandas tables, series and indexes through Arrow, with index, names, order and dtypes as they were.
+"""pandas tables, series and indexes through Arrow, with index, names, order and dtypes unchanged.
 
-What Arrow would change is not written here: `encode` returns None, and the caller falls back. Knows nothing of
-other table libraries.
+`encode` returns None for values that Arrow would change, and the caller uses another format. This module knows no
+other table library.
 """
 
 import functools
@@ -15,11 +15,11 @@ from fairway.spec.errors import SerializationError
 
 _EXTRA = b"fairway"
 _KEPT = "fairway.{}"
-"""The metadata under which an index lies that has another length than the table: labels, levels, categories."""
+"""The metadata key of an index whose length differs from the table's: labels, levels or categories."""
 
 
 def encode(value: Any) -> Encoded | None:
-    """A DataFrame, Series or Index; None for subclasses and for what Arrow cannot hold exactly."""
+    """Encode a DataFrame, Series or Index. Subclasses and values that Arrow cannot hold exactly give None."""
     pd = load("pandas")
 
     if type(value) is pd.DataFrame:
@@ -39,23 +39,25 @@ def encode(value: Any) -> Encoded | None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The DataFrame, or what `kind` names: "pandas.Series" or "pandas.Index"."""
+    """Return the DataFrame, or the "pandas.Series" or "pandas.Index" that `kind` names."""
     table = arrow.read_table(content)
     read = _extra(table)
     if read and "index" not in read:
-        _register_types()  # Before the table is read, which drops a type that is not known by then.
+        # The types come before the reading, because it drops those that are not known by then.
+        _register_types()
         return _from_earlier(arrow.read_table(content), read, kind)
     return _from_arrow(table, kind)
 
 
 def _extra(table: Any) -> dict[str, Any]:
-    """What was stored with the table on how to make its value again."""
+    """Return the plain values that were stored with a table to make its value again."""
     metadata: dict[bytes, bytes] = table.schema.metadata or {}
     read: Any = plain.Reader(importing=False).decode(metadata[_EXTRA]) if _EXTRA in metadata else {}
     return read
 
 
 def _refusals() -> tuple[type[Exception], ...]:
+    """Return the errors that mean that Arrow cannot hold a value exactly."""
     pa = load("pyarrow")
 
     return (
@@ -71,7 +73,7 @@ def _refusals() -> tuple[type[Exception], ...]:
 
 
 class _Writing:
-    """Collects the arrays of a table, and the indexes that go into its metadata."""
+    """The arrays of a table that is being written, and the indexes for its metadata."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -79,7 +81,7 @@ class _Writing:
         self.kept: list[bytes] = []
 
     def keep(self, index: Any) -> int:
-        """Store an index apart; returns its place."""
+        """Store an index apart and return its place."""
         import io
 
         stream = io.BytesIO()
@@ -88,21 +90,24 @@ class _Writing:
         return len(self.kept) - 1
 
     def column(self, name: str, array: Any) -> columns.Form:
-        """Add a column; returns how to make it again."""
+        """Add a column and return the form to make it again."""
         written, form = columns.write_array(array, self.keep)
         self.names.append(name)
         self.arrays.append(written)
         return form
 
     def index(self, index: Any) -> dict[str, Any]:
-        """Add the columns of an index; returns how to make it again."""
+        """Add the columns of an index and return the form to make it again."""
         arrays, form = columns.write_index(index, self.keep)
         self.names += [f"index {place}" for place in range(len(arrays))]
         self.arrays += arrays
         return form
 
     def labels(self, labels: Any) -> dict[str, Any]:
-        """How to make the labels of the columns again, of which text is told by the columns' names alone."""
+        """Return the form to make the labels of the columns again.
+
+        Labels that are text are not stored apart, because the names of the columns contain them.
+        """
         pd = load("pandas")
         dtype = labels.dtype
         if isinstance(dtype, pd.StringDtype) and all(type(label) is str for label in labels):
@@ -112,7 +117,7 @@ class _Writing:
         return {"kind": "kept", "place": self.keep(labels)}
 
     def table(self, extra: dict[str, Any]) -> Any:
-        """The Arrow table with all of that."""
+        """Return the Arrow table with everything that was added."""
         pa = load("pyarrow")
         metadata = {_KEPT.format(place): content for place, content in enumerate(self.kept)}
         metadata[_EXTRA.decode()] = plain.Writer().encode(extra)
@@ -120,7 +125,7 @@ class _Writing:
 
 
 def _to_arrow(value: Any, kind: str) -> Any:
-    """The table. Raises one of `_refusals` when it would not read back as the same value."""
+    """Convert a value to a table. Raises one of `_refusals` when it would not read back as the same value."""
     writing = _Writing()
     extra: dict[str, Any] = {}
     if kind == "pandas.DataFrame":
@@ -137,6 +142,7 @@ def _to_arrow(value: Any, kind: str) -> Any:
 
 
 def _from_arrow(table: Any, kind: str) -> Any:
+    """Make a value from its table. Raises SerializationError."""
     metadata: dict[bytes, bytes] = table.schema.metadata or {}
     if kind not in ("pandas.DataFrame", "pandas.Series", "pandas.Index"):
         raise SerializationError(f"a table of the unknown kind {kind!r} cannot be read")
@@ -165,12 +171,12 @@ def _from_arrow(table: Any, kind: str) -> Any:
 
 
 def _columns(table: Any, forms: list[columns.Form], kept: Callable[[int], Any]) -> Any:
-    """A frame of the columns in order, named by their places."""
+    """Make a frame from the columns in order. Its labels are their places."""
     pd = load("pandas")
     text = next((form for form in forms if form is not None and form["kind"] == "text"), None)
     simple = [place for place, form in enumerate(forms) if form is None or form == text]
     direct = table.select(simple).rename_columns([str(place) for place in simple])
-    # Arrow makes all columns at once where they are numbers, times and text of one kind, as they mostly are.
+    # Arrow makes numbers, times and text of one kind in one go. Most tables have no other columns.
     texts = columns.text_dtype(text) if text is not None else None
 
     def mapped(kind: Any) -> Any:
@@ -193,6 +199,7 @@ def _columns(table: Any, forms: list[columns.Form], kept: Callable[[int], Any]) 
 
 
 def _labels(form: dict[str, Any], names: list[str], kept: Callable[[int], Any]) -> Any:
+    """Make the labels of the columns."""
     pd = load("pandas")
 
     if form["kind"] == "kept":
@@ -203,7 +210,7 @@ def _labels(form: dict[str, Any], names: list[str], kept: Callable[[int], Any]) 
 
 
 def _same_form(one: Any, other: Any) -> bool:
-    """Whether two empty slices agree in everything but data."""
+    """Tell whether two empty slices agree in everything but data."""
     pd = load("pandas")
 
     if isinstance(one, pd.Index):
@@ -216,6 +223,7 @@ def _same_form(one: Any, other: Any) -> bool:
 
 
 def _same_index(one: Any, other: Any) -> bool:
+    """Tell whether two indexes agree in their types and levels."""
     return (
         type(one) is type(other)
         and one.dtype == other.dtype
@@ -224,11 +232,12 @@ def _same_index(one: Any, other: Any) -> bool:
 
 
 def _same_level(one: Any, other: Any) -> bool:
+    """Tell whether two levels agree in type and length."""
     return _same_index(one, other) and len(one) == len(other)
 
 
 def _register_types() -> None:
-    """Let Arrow know the types of pandas that it is told of when the first of their arrays is converted."""
+    """Make pandas register its Arrow types. It does so at the first conversion of such an array."""
     pa = load("pyarrow")
     pd = load("pandas")
 
@@ -236,7 +245,10 @@ def _register_types() -> None:
 
 
 def _from_earlier(table: Any, extra: Any, kind: str) -> Any:
-    """What the first version wrote, which left index and dtypes to Arrow's own reading of pandas' tables."""
+    """Make a value from a table that the first version wrote.
+
+    That version left index and dtypes to Arrow's own reading of pandas' tables.
+    """
     np = load("numpy")
     pd = load("pandas")
 

@@ -1,6 +1,7 @@
-"""The last resort: whatever cloudpickle can write. Reading it runs code, so only a trusting caller may.
+"""Pickles, the format for values that no other format can hold. Reading one runs code.
 
-Everything stored this way is visible as format "pickle". Knows no framework.
+Only a caller that trusts the content may read it. Everything stored this way is visible by its format "pickle". This
+module knows no framework.
 """
 
 from collections.abc import Sequence
@@ -14,10 +15,13 @@ from fairway.spec.errors import SerializationError
 
 
 def encode(value: Any, *, by_value: Sequence[ModuleType] = ()) -> Encoded:
-    """Any value. Raises SerializationError naming the type when it cannot be pickled.
+    """Encode any value that cloudpickle can write.
 
-    Classes and functions of the modules in `by_value` are written whole, to be read where those cannot be imported. They
-    do not keep the place of their file, which is not there either.
+    Classes and functions of the modules in `by_value` are written as a whole, for readers that cannot import these
+    modules. They do not keep the path of their file, because the reader does not have that file either.
+
+    Raises:
+        SerializationError: the value cannot be pickled. The message names its type.
     """
     cloudpickle = load("cloudpickle")
     own: list[ModuleType] = []
@@ -38,10 +42,10 @@ def encode(value: Any, *, by_value: Sequence[ModuleType] = ()) -> Encoded:
 
 
 def reached(value: Any) -> list[object]:
-    """Every class, function and module that reading a pickle of a value would look up or make.
+    """Return every class, function and module that a reader of the value's pickle would look up or make.
 
     Raises:
-        SerializationError: it cannot be pickled.
+        SerializationError: the value cannot be pickled.
     """
     found: dict[int, object] = {}
 
@@ -68,7 +72,7 @@ def reached(value: Any) -> list[object]:
 
 
 def _named(item: object) -> object:
-    """The item itself where a pickle may only name it, such as a cached function; otherwise its class."""
+    """Return the item itself if a pickle may name it, such as a cached function, and its class otherwise."""
     if isinstance(item, ModuleType):
         return item
     bound = isinstance(item, MethodType)
@@ -76,6 +80,7 @@ def _named(item: object) -> object:
 
 
 def _unwritten(value: object, error: Exception) -> SerializationError:
+    """Return the error for a value that cannot be pickled."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return SerializationError(
         f"a value of type {kind_of(value)} cannot be stored: {reason}",
@@ -85,7 +90,7 @@ def _unwritten(value: object, error: Exception) -> SerializationError:
 
 
 def refuse(value: Any) -> SerializationError:
-    """The error for a value that only pickle can hold where pickle is not allowed."""
+    """Return the error for a value that only pickle can hold, for a caller that does not allow pickle."""
     return SerializationError(
         f"a value of type {kind_of(value)} can only be stored as a pickle, which is not allowed here",
         hint="use a type with a format of its own: plain values, arrays, tables, models, `fw.File`",
@@ -93,7 +98,7 @@ def refuse(value: Any) -> SerializationError:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The value. Runs code in the content: the caller has decided to trust it."""
+    """Return the value. This runs code from the content, so the caller must trust it."""
     import pickle
 
     try:

@@ -1,6 +1,6 @@
-"""A pickle together with the code that it names: classes, functions and modules of which it holds no copy.
+"""A pickler that also collects the code that a pickle names: classes, functions and modules that it holds no copy of.
 
-Knows no project: the caller decides which of these are the user's own.
+This module knows no project. The caller decides which of these belong to the user.
 """
 
 import functools
@@ -14,7 +14,11 @@ _CODE = (type, FunctionType, ModuleType, type(functools.lru_cache(lambda: None))
 
 
 def dump(value: object) -> tuple[bytes, tuple[object, ...]]:
-    """The value as cloudpickle writes it, and the code that it met on the way, each once."""
+    """Pickle a value with cloudpickle.
+
+    Returns:
+        the pickle, and the code that the pickler met, each once.
+    """
     target = io.BytesIO()
     pickler = _pickler()(target, protocol=5)
     met = pickler.met = dict[int, object]()
@@ -24,12 +28,13 @@ def dump(value: object) -> tuple[bytes, tuple[object, ...]]:
 
 @functools.cache
 def _pickler() -> Any:
+    """Return the pickler class, made once."""
     cloudpickle = load("cloudpickle")
-    # Looked up once: this is called for every object in the value.
+    # The method is looked up once, because it is called for every object in the value.
     override: Any = cloudpickle.Pickler.reducer_override
 
     class Pickler(cloudpickle.Pickler):
-        """Notes every class and function that passes; both those written by name and those written whole."""
+        """A pickler that notes every class and function that it writes, by name or as a whole."""
 
         met: dict[int, object]
 

@@ -1,9 +1,9 @@
-"""Plain Python values as JSON that gives back exactly the same value and runs no code when it is read.
+"""Plain Python values as JSON that gives back exactly the same values and runs no code when it is read.
 
-What JSON has is written as it is, so that people and other programs can read it; everything else becomes an
-object whose first key is a tag: `{"$tuple": [1, 2]}`. Equal values give equal bytes. A value that is not
-plain is offered to a `leaf` function, which makes this the skeleton of a bundle. Knows no framework but
-numpy's scalars.
+Values that JSON has are written as they are, so that people and other programs can read them. Every other value
+becomes an object whose first key is a tag: `{"$tuple": [1, 2]}`. Equal values give equal bytes. A value that is not
+plain is offered to a `leaf` function, and the JSON is then the skeleton of a bundle. The only framework known here is
+numpy, for its scalars.
 """
 
 import base64
@@ -23,7 +23,7 @@ from fairway.formats.frameworks import load
 from fairway.spec.errors import SerializationError
 
 Tree = Any
-"""What JSON can hold."""
+"""A value that JSON can hold."""
 
 _PATHS = (PosixPath, WindowsPath, PurePosixPath, PureWindowsPath)
 
@@ -32,7 +32,7 @@ _CONTAINERS: tuple[type[Sized], ...] = (list, tuple, set, frozenset, dict)
 
 
 class NotPlain(Exception):
-    """The value, or something in it, cannot be written as JSON; `value` is that something."""
+    """The error for a value that cannot be written as JSON. `value` is the part that cannot."""
 
     def __init__(self, value: object) -> None:
         super().__init__(type(value).__name__)
@@ -40,28 +40,29 @@ class NotPlain(Exception):
 
 
 class Writer:
-    """Turns values into what JSON can hold.
+    """A converter from values to trees that JSON can hold.
 
     Args:
-        leaf: gets each value that is not plain and returns what stands for it; raises NotPlain to refuse.
+        leaf: gets each value that is not plain and returns a tree for it. It raises NotPlain to refuse a value.
     """
 
     def __init__(self, leaf: Callable[[object], Tree] | None = None) -> None:
         self.classes: set[type] = set()
-        """Classes that the JSON names so far."""
+        """Classes that the JSON has named so far."""
         self._leaf = leaf
         self._escape = False
 
     def encode(self, value: object) -> bytes:
-        """The value as JSON. Raises NotPlain; RecursionError for a value that contains itself."""
+        """Return the value as JSON. Raises NotPlain, and RecursionError for a value that contains itself."""
         try:
             return msgspec.json.encode(self.tree(value))
         except UnicodeEncodeError:
+            # Texts with characters that no encoding has are rare, so they are looked for only after a failure.
             self._escape = True
             return msgspec.json.encode(self.tree(value))
 
     def tree(self, value: Any) -> Tree:
-        """The value as JSON objects, arrays, strings, numbers, booleans and null."""
+        """Return the value as JSON objects, arrays, strings, numbers, booleans and null. Raises NotPlain."""
         cls = cast(type[Any], type(value))
         if cls is str:
             return _text(value) if self._escape else value
@@ -86,6 +87,7 @@ class Writer:
         return self._object(value, cls)
 
     def _dict(self, value: dict[Any, Any]) -> Tree:
+        """Return a dict as an object if its keys allow that, otherwise as a list of pairs."""
         if all(type(key) is str and key[:1] != "$" for key in value) and not self._escape:
             return {key: self.tree(item) for key, item in value.items()}
         return {"$dict": self._pairs(value)}
@@ -94,6 +96,7 @@ class Writer:
         return [[self.tree(key), self.tree(item)] for key, item in value.items()]
 
     def _object(self, value: Any, cls: type[Any]) -> Tree:
+        """Return the tree of a value that is no simple built-in. Raises NotPlain."""
         tree: Tree = None
         if cls is dt.datetime or cls is dt.time:
             tree = _moment(value)
@@ -118,6 +121,10 @@ class Writer:
         return self._leaf(value)
 
     def _enum(self, value: Enum) -> Tree:
+        """Return the tree of an enumeration's member.
+
+        A combination of flags has no name and is written by its value.
+        """
         name = class_name(type(value))
         if name is None:
             return None
@@ -127,7 +134,7 @@ class Writer:
         return {"$enum": name, "value": self.tree(value.value)}
 
     def _numpy(self, value: Any) -> Tree:
-        """A numpy scalar with its type, or an array of Python objects; None for every other array."""
+        """Return the tree of a numpy scalar with its type, or of an array of Python objects. Other arrays give None."""
         dtype = getattr(value, "dtype", None)
         if dtype is None:
             return None
@@ -138,7 +145,7 @@ class Writer:
                 "$objects": list(value.shape),
                 "items": [self.tree(item) for item in value.ravel().tolist()],
             }
-        # Of two types with the same layout, such as long and long long, the text means one; a letter tells the other.
+        # Two types may have the same layout, such as long and long long. The text means one, the letter the other.
         name = dtype.str if dtype.kind not in "iu" or dtype.char not in "qQ" else dtype.char
         if dtype.kind in "SU" or (dtype.kind in "biufc" and dtype.char not in "gG"):
             return {"$numpy": name, "value": self.tree(value.item())}
@@ -148,12 +155,12 @@ class Writer:
 
 
 class Reader:
-    """Gives values back from what JSON held.
+    """A converter from trees to the values that they stand for.
 
     Args:
-        importing: whether the module of a stored class may be imported when it is not loaded.
-        only: the one package whose classes may be made; any when empty.
-        leaf: gives back what a writer's `leaf` put away.
+        importing: True allows to import the module of a stored class when it is not loaded.
+        only: the one package whose classes may be made; any package when empty.
+        leaf: returns the value for a tree that a writer's `leaf` made.
     """
 
     def __init__(
@@ -164,7 +171,7 @@ class Reader:
         self._leaf = leaf
 
     def decode(self, data: bytes | memoryview) -> object:
-        """The value. Raises SerializationError."""
+        """Return the value of a JSON document. Raises SerializationError."""
         try:
             tree = msgspec.json.decode(data)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -172,7 +179,7 @@ class Reader:
         return tree if b'"$' not in bytes(data) else self.value(tree)
 
     def value(self, tree: Tree) -> Any:
-        """The value that a tree stands for."""
+        """Return the value that a tree stands for. Raises SerializationError."""
         if type(tree) is list:
             items = cast(list[Any], tree)
             value = self.value
@@ -194,6 +201,7 @@ class Reader:
             ) from error
 
     def _tagged(self, tag: str, tree: dict[str, Any]) -> object:
+        """Return the value of an object with a tag."""
         content = tree[tag]
         if tag in _READ:
             return _READ[tag](content)
@@ -225,6 +233,7 @@ class Reader:
         return self._leaf(tree)
 
     def _class(self, name: str, base: type) -> Any:
+        """Return a stored class, if it may be made and still has its kind. Raises SerializationError."""
         if not name.startswith(self._only):
             raise SerializationError(f"a stored value is of class {name}, which is not made for showing")
         found = find_class(name, importing=self._importing)
@@ -235,6 +244,7 @@ class Reader:
         return found
 
     def _numpy(self, tag: str, tree: dict[str, Any]) -> object:
+        """Return a numpy scalar, or an array of Python objects."""
         np = load("numpy")
 
         if tag == "$objects":
@@ -248,12 +258,12 @@ class Reader:
 
 
 def vars_of(value: object) -> dict[str, object]:
-    """The instance's own attributes, or none."""
+    """Return the attributes of an instance. Instances without a `__dict__` have none."""
     return getattr(value, "__dict__", {})
 
 
 def summary(value: object, limit: int = 60) -> str:
-    """A plain value for people, on one line of at most `limit` characters."""
+    """Describe a plain value for people, on one line of at most `limit` characters."""
     if isinstance(value, _CONTAINERS) and len(value) > 20:
         return f"{len(value)} items"
     if isinstance(value, (str, bytes)) and len(value) > limit:
@@ -266,6 +276,7 @@ def summary(value: object, limit: int = 60) -> str:
 
 
 def _cells(np: Any, items: list[object]) -> Any:
+    """Return an array of objects. Items that are lists stay single cells."""
     cells = np.empty(len(items), dtype=object)
     for index, item in enumerate(items):
         cells[index] = item
@@ -273,6 +284,7 @@ def _cells(np: Any, items: list[object]) -> Any:
 
 
 def _text(value: str) -> Tree:
+    """Return a text, or a tagged tree for a text with characters that no encoding has."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -285,6 +297,7 @@ def _base64(data: bytes) -> str:
 
 
 def _moment(value: dt.datetime | dt.time) -> Tree:
+    """Return the tree of a time or datetime. Unknown time zones give None."""
     tag = f"${type(value).__name__}"
     zone = value.tzinfo
     fold = {"fold": 1} if value.fold else {}

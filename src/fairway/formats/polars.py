@@ -1,6 +1,6 @@
 """polars tables and series in Arrow's IPC file format, written and read by polars itself.
 
-Knows no other table library.
+This module knows no other table library.
 """
 
 import io
@@ -12,7 +12,7 @@ from fairway.formats.frameworks import load
 
 
 def encode(value: Any) -> Encoded | None:
-    """A DataFrame or Series; None for lazy frames and for columns of Python objects."""
+    """Encode a DataFrame or Series. Lazy frames and columns of Python objects give None."""
     pl = load("polars")
 
     if type(value) is pl.DataFrame:
@@ -34,7 +34,7 @@ def encode(value: Any) -> Encoded | None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The frame, or the series when `kind` says so."""
+    """Return the frame, or a series when `kind` asks for one."""
     pl = load("polars")
 
     frame = pl.read_ipc(content if isinstance(content, Path) else io.BytesIO(content))

@@ -1,6 +1,6 @@
-"""scipy's sparse matrices and arrays: their parts as arrays, so that they are read by memory mapping.
+"""scipy's sparse matrices and arrays, stored as the arrays that they consist of and read by memory mapping.
 
-Knows nothing of dense arrays but that their codec exists.
+This module knows dense arrays only through their codec.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ _PARTS = {
 
 
 def encode(value: Any) -> Encoded | None:
-    """A sparse matrix or array of any layout; None for anything else."""
+    """Encode a sparse matrix or array of any layout. Other values give None."""
     sparse = load("scipy.sparse")
 
     if not sparse.issparse(value) or not type(value).__module__.startswith("scipy.sparse"):
@@ -38,7 +38,7 @@ def encode(value: Any) -> Encoded | None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The sparse matrix or array, of the class it was."""
+    """Return the sparse matrix or array with its class."""
     sparse = load("scipy.sparse")
 
     stored: Any = bundle.decode(content, lambda _, data, kind: numpy.decode(data), importing=False)
@@ -50,7 +50,7 @@ def decode(content: Content, kind: str = "") -> object:
     ending = name.rpartition("_")[2]
     parts = tuple(stored[part] for part in _PARTS[layout])
     value = getattr(sparse, f"{layout}_{ending}")(parts, shape=tuple(stored["shape"]))
-    # The constructor chooses the smallest type of index that will do, and forgets what was known of the order.
+    # The constructor chooses the smallest type of index that fits, and forgets that entries were in order.
     for part, array in zip(_PARTS[layout], parts, strict=True):
         setattr(value, part, array)
     if "canonical" in stored:

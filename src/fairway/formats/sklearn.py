@@ -1,9 +1,9 @@
-"""scikit-learn estimators through skops, which stores them as data: no code is in the file and none runs.
+"""scikit-learn estimators through skops, which stores them as data. The file contains no code, and none runs.
 
-Every type in a file must be known: skops' own safe list, or one reviewed here. Types whose content native
-code uses without checking it (trees with raw indices) need the caller's trust in the file's origin besides.
-The bytes are made the same for the same model. Knows no other framework but the names of the types that go
-into pipelines.
+Every type in a file must be known, from skops' own safe list or from the types reviewed here. Native code uses some
+types without checking their content, such as trees with raw indices. For these the caller must trust the origin of
+the file too. Equal models give equal bytes. This module knows other frameworks only by the names of the types that
+occur in pipelines.
 """
 
 import importlib
@@ -19,6 +19,7 @@ from fairway.spec.errors import SerializationError
 _CLASSES = ("sklearn.", "scipy.sparse.", "xgboost.sklearn.", "lightgbm.sklearn.", "numpy.dtypes.")
 _FUNCTIONS = ("sklearn.metrics.", "sklearn.feature_selection.")
 _NEVER = ("sklearn.datasets.", "sklearn.utils._testing.", "sklearn.externals.", "sklearn.tests.")
+"""Packages whose classes are refused although they lie in a reviewed package."""
 _EXACT = frozenset(
     {
         "collections.OrderedDict",
@@ -37,11 +38,13 @@ _UNCHECKED = (
     "xgboost.core.",
     "lightgbm.basic.",
 )
+"""Packages whose native code uses stored indices without checking them."""
 _DATE = (1980, 1, 1, 0, 0, 0)
+"""The date of all entries, so that equal models have equal bytes."""
 
 
 def encode(value: Any) -> Encoded | None:
-    """An estimator or other object; None when skops is absent or a type in it is not reviewed."""
+    """Encode an estimator or another object. A type that is not reviewed, or a missing skops, gives None."""
     try:
         skops = load("skops.io")
     except ImportError:
@@ -56,13 +59,15 @@ def encode(value: Any) -> Encoded | None:
 
 
 def decode(content: Content, kind: str = "", *, trusted: bool = False) -> object:
-    """The estimator.
+    """Return the estimator.
 
     Args:
-        trusted: whether the content comes from a run of this project, so that indices in it need no check.
+        content: the stored file.
+        kind: the value's type for people.
+        trusted: True when the content comes from a run of this project, so that indices in it need no check.
 
     Raises:
-        SerializationError: a type in it is not reviewed, or needs trust.
+        SerializationError: a type in the content is not reviewed, or needs trust.
     """
     data = as_bytes(content)
     archives.check(data)
@@ -77,12 +82,12 @@ def decode(content: Content, kind: str = "", *, trusted: bool = False) -> object
 
 
 def unreviewed(types: list[str], *, trusted: bool) -> list[str]:
-    """Those of the types that may not be loaded."""
+    """Return those of the types that may not be loaded."""
     return [name for name in types if not _reviewed(name) or (name.startswith(_UNCHECKED) and not trusted)]
 
 
 def _reviewed(name: str) -> bool:
-    """Whether a type is one of the reviewed names, or a class or function of a reviewed package."""
+    """Tell whether a type is one of the reviewed names, or a class or function of a reviewed package."""
     if name in _EXACT:
         return True
     if name.startswith(_NEVER) or not name.startswith(_CLASSES):
@@ -96,7 +101,7 @@ def _reviewed(name: str) -> bool:
 
 
 def _canonical(data: bytes) -> bytes:
-    """The same content with ids counted from 1 and without times, so that equal models have equal bytes."""
+    """Count ids from 1 and remove times from the content, so that equal models have equal bytes."""
     import json
     import zipfile
 
@@ -105,6 +110,7 @@ def _canonical(data: bytes) -> bytes:
         ids: dict[object, int] = {}
         names: dict[str, str] = {}
         stack: list[Any] = [schema]
+        # Ids are counted in the order of the document, which is the same for equal models.
         while stack:
             node: Any = stack.pop()
             if type(node) is dict:
@@ -126,6 +132,7 @@ def _canonical(data: bytes) -> bytes:
 
 
 def _note(value: Any) -> str:
+    """Return the steps of a pipeline, or the version of scikit-learn, for people."""
     steps: list[tuple[str, object]] | None = getattr(value, "steps", None)
     if type(steps) is list:
         return " + ".join(type(step[1]).__name__ for step in steps)

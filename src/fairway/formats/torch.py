@@ -1,8 +1,7 @@
-"""PyTorch tensors and state dicts as safetensors, which is data only and is read by memory mapping.
+"""PyTorch tensors and state dicts as safetensors, a format that holds data only and is read by memory mapping.
 
-A module itself is code and data in one: it is stored by pickle (or as TorchScript), between steps of one
-project, and gets its safe form when it is registered and compiled to ONNX. Knows nothing of other
-frameworks.
+A module is code and data in one. Between the steps of one project it is stored as a pickle or as TorchScript. It gets
+a safe form when it is registered and compiled to ONNX. This module knows no other framework.
 """
 
 import io
@@ -44,17 +43,21 @@ _BYTES = {
     "F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2, "F8_E4M3": 1,
     "I8": 1, "U8": 1, "BOOL": 1,
 }  # fmt: skip
+"""The size of an element of each type in bytes."""
 _MAX_HEADER = 100 * 10**6
+"""The longest header in bytes that the format allows."""
 
 
 class _Place(msgspec.Struct):
+    """The entry of a tensor in the header."""
+
     dtype: str
     shape: list[int]
     data_offsets: tuple[int, int]
 
 
 def encode(value: Any) -> Encoded | None:
-    """A dense tensor, or a TorchScript module; None for anything else, such as modules and sparse tensors."""
+    """Encode a dense tensor or a TorchScript module. Other values, such as modules and sparse tensors, give None."""
     torch = load("torch")
 
     if type(value) in (torch.Tensor, torch.nn.Parameter) and _dense(value):
@@ -68,7 +71,7 @@ def encode(value: Any) -> Encoded | None:
 
 
 def is_state_dict(value: object) -> bool:
-    """Whether it is a dict from text to tensors only, by the types' names."""
+    """Tell whether a value is a dict from texts to tensors only. Types are told by their names."""
     if type(value) not in _DICTS:
         return False
     items = cast(dict[object, object], value).items()
@@ -78,7 +81,7 @@ def is_state_dict(value: object) -> bool:
 
 
 def encode_state_dict(value: Any) -> Encoded | None:
-    """A dict of dense tensors; None when something else is in it."""
+    """Encode a dict of dense tensors. A dict that holds anything else gives None."""
     torch = load("torch")
 
     if not all(type(item) in (torch.Tensor, torch.nn.Parameter) and _dense(item) for item in value.values()):
@@ -92,7 +95,7 @@ def encode_state_dict(value: Any) -> Encoded | None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The tensor or state dict, on the CPU, in its old order."""
+    """Return the tensor or state dict on the CPU, in its old order."""
     _check_header(content)
     json = load("json")
     torch = load("torch")
@@ -144,6 +147,7 @@ def _check_header(content: Content) -> None:
         places = [msgspec.json.decode(raw, type=_Place) for raw in header.values()]
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         raise SerializationError(f"the header of the safetensors file cannot be read: {error}") from None
+    # Tensors must follow each other without gaps or overlaps, and fill the file up to its end.
     at = 0
     for place in sorted(places, key=lambda place: place.data_offsets):
         begin, end = place.data_offsets
@@ -156,13 +160,14 @@ def _check_header(content: Content) -> None:
 
 
 def decode_script(content: Content, kind: str = "") -> object:
-    """The TorchScript module. It can run code: the caller has decided to trust it."""
+    """Return the TorchScript module. It can run code, so the caller must trust the content."""
     torch = load("torch")
 
     return torch.jit.load(io.BytesIO(as_bytes(content)), map_location="cpu")
 
 
 def _dense(value: Any) -> bool:
+    """Tell whether safetensors can hold a tensor."""
     torch = load("torch")
 
     return (
@@ -178,6 +183,8 @@ def _dtype(value: Any) -> str:
 
 
 def _safetensors(tensors: dict[str, Any], kind: str, note: str) -> Encoded:
+    """Encode tensors by name."""
+
     def write(stream: BinaryIO) -> None:
         _write(stream, tensors)
 
@@ -188,7 +195,10 @@ def _safetensors(tensors: dict[str, Any], kind: str, note: str) -> Encoded:
 
 
 def _write(stream: BinaryIO, tensors: dict[str, Any]) -> None:
-    """Write the safetensors format tensor by tensor: header length, JSON header, larger types first."""
+    """Write tensors in the safetensors format: the length of the header, the JSON header, then the tensors.
+
+    The format wants larger element types first.
+    """
     json = load("json")
     torch = load("torch")
 

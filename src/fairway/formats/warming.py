@@ -1,7 +1,7 @@
-"""Imports ahead of time what storing the values of loaded frameworks needs, so that steps find it in place.
+"""Early imports of the modules that store the values of loaded frameworks, so that steps find them loaded.
 
-A host calls this once, before its first step: what it imports then, no forked step has to import again.
-Nothing is imported for a framework that the project itself did not import.
+A host calls this once before its first step. A forked step need not import again what was imported then. Nothing is
+imported for a framework that the project itself did not import.
 """
 
 import sys
@@ -15,11 +15,11 @@ _NEEDED = {
     "polars": ("pyarrow", "pyarrow.ipc"),
     "sklearn": ("skops.io",),
 }
-"""Per framework, the modules its codec loads; a missing one is reported when a value is met, not here."""
+"""The modules that a framework's codec loads. A missing one is reported when a value occurs, and not here."""
 
 
 def warm() -> None:
-    """Import the codecs of every framework in this process, and their needs."""
+    """Import the codecs of every loaded framework, and the modules that they need."""
     codecs.warm()
     for framework, modules in _NEEDED.items():
         if framework in sys.modules:

@@ -1,6 +1,6 @@
-"""XGBoost models in XGBoost's own binary JSON (.ubj), which is data only.
+"""XGBoost models in XGBoost's own binary JSON (.ubj), which holds data only.
 
-Knows nothing of other boosters.
+This module knows no other boosters.
 """
 
 from pathlib import Path
@@ -14,7 +14,10 @@ _FILE = "model.ubj"
 
 
 def encode(value: Any) -> Encoded | None:
-    """A Booster, or a scikit-learn wrapper; None for subclasses, other objects and callable objectives."""
+    """Encode a Booster, or a wrapper with scikit-learn's interface.
+
+    Subclasses, other objects and callable objectives give None.
+    """
     xgboost = load("xgboost")
 
     if type(value) is xgboost.Booster:
@@ -39,7 +42,7 @@ def encode(value: Any) -> Encoded | None:
 
 
 def decode(content: Content, kind: str = "") -> object:
-    """The Booster."""
+    """Return the Booster."""
     xgboost = load("xgboost")
 
     booster = xgboost.Booster()
@@ -48,7 +51,7 @@ def decode(content: Content, kind: str = "") -> object:
 
 
 def decode_wrapper(content: Content, kind: str = "") -> object:
-    """The scikit-learn wrapper, of the class it was, with its parameters and classes."""
+    """Return the wrapper with its class, its parameters and its class labels."""
     xgboost = load("xgboost")
 
     value, root = estimators.decode(content, xgboost, xgboost.XGBModel)

@@ -61,7 +61,7 @@ def run(start: Start, channel: Channel, place: Workplace) -> int:
     """Carry out one attempt; returns the exit status of the process."""
     _reseed(start)
     redaction.watch_environment()
-    redaction.pass_on(lambda name, value: channel.tell(Revealed(name=name, value=value)))
+    redaction.report_new(lambda name, value: channel.tell(Revealed(name=name, value=value)))
     values = Values(place.artifacts, start.verified, foreign=place.foreign)
     if start.step == DRIVER:
         return _drive(start, channel, place.project, values)

@@ -22,7 +22,7 @@ def of_code(error: BaseException, reason: Reason = Reason.USER) -> Failure:
     except processes.Terminated:
         raise
     except BaseException:  # Code of the exception itself ran, and failed.
-        found = Failure(reason=reason, message=tracebacks.said(error), details=tracebacks.folded(error))
+        found = Failure(reason=reason, message=tracebacks.summary(error), details=tracebacks.folded(error))
     return _clean(found)
 
 
@@ -39,7 +39,7 @@ def of_parameters(error: BaseException) -> Failure:
     """Why a pipeline's parameters do not fit."""
     if isinstance(error, FairwayError):
         return _clean(Failure(reason=Reason.USER, message=error.message, hint=error.hint))
-    message = f"the parameters do not fit: {tracebacks.said(error)}"
+    message = f"the parameters do not fit: {tracebacks.summary(error)}"
     return _clean(Failure(reason=Reason.USER, message=message))
 
 
@@ -113,7 +113,7 @@ def _hint_for_module(error: BaseException) -> str:
 def _not_imported(error: BaseException, path: str) -> Failure:
     return Failure(
         reason=Reason.USER,
-        message=f"{path} could not be imported: {tracebacks.said(error)}",
+        message=f"{path} could not be imported: {tracebacks.summary(error)}",
         hint="fix the line shown and run again",
         details=tracebacks.folded(error),
     )

@@ -27,7 +27,7 @@ def run(arguments: list[str]) -> int:
     with contextlib.suppress(FairwayError):  # a project that cannot be read is told of where it is deployed
         redaction.name_more(secret_names.read(Path.cwd()))
     redaction.refresh()
-    redaction.pass_on(output.redirect())
+    redaction.report_new(output.redirect())
     redaction.watch_environment()
     return importlib.import_module("fairway.server.worker").main(arguments)
 

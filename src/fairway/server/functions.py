@@ -249,7 +249,7 @@ def _tried(work: Callable[[], Found]) -> Found:
         raise
     except BaseException as error:
         print(legible(tracebacks.folded(error)), file=sys.stderr, flush=True)
-        raise FairwayError(shortened(tracebacks.said(error), tracebacks.HEADLINE)) from None
+        raise FairwayError(shortened(tracebacks.summary(error), tracebacks.HEADLINE)) from None
 
 
 def _parameters(endpoint: Endpoint[..., object]) -> Parameters:
@@ -277,7 +277,7 @@ def _called(function: Callable[..., object], args: Any, kwargs: Any, whole: bool
 
 def _raised(error: BaseException) -> RuntimeError:
     """An error in the place of an exception that would end the event loop, or that no future takes."""
-    return RuntimeError(f"the function raised {tracebacks.said(error)}")
+    return RuntimeError(f"the function raised {tracebacks.summary(error)}")
 
 
 def _finished(value: object) -> object:

@@ -127,7 +127,7 @@ class ModelService:
         try:
             if binary or b"null" in body:  # nothing else can say that a value is missing
                 formats.refuse_missing(self._signature, inputs, self._nullable)
-            inputs = formats.understand(self._signature, inputs)
+            inputs = formats.check_features(self._signature, inputs)
         except UsageError as error:
             raise Refusal(400, error.message, hint=error.hint) from None
         if len(body) > self._most_rows:

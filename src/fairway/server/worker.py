@@ -176,7 +176,7 @@ class Worker:
 def _said(error: Exception) -> str:
     if isinstance(error, FairwayError):
         return legible(redaction.live().text(error.message))
-    return legible(shortened(redaction.live().text(tracebacks.said(error)), 500))
+    return legible(shortened(redaction.live().text(tracebacks.summary(error)), 500))
 
 
 def main(arguments: list[str]) -> int:

@@ -1,1 +1,1 @@
-"""Models as things that predict: signature, samples, compiled form, and how they are loaded to serve."""
+"""Models that predict: their signature, their samples, their compiled form, and their loading for a server."""

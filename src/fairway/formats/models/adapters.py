@@ -1,6 +1,8 @@
-"""One table of how models of each framework are handled, chosen by the packages that define a model's class.
+"""A table of functions that handle the models of each framework.
 
-Knows every framework's module in this folder and no framework itself.
+The packages that define a model's class choose the entry.
+
+This module knows the modules of all frameworks in this folder, and none of the frameworks.
 """
 
 from collections.abc import Callable
@@ -20,39 +22,45 @@ from fairway.spec.model import Signature
 
 
 def _same(model: Any, inputs: Arrays) -> Arrays:
+    """Return the inputs as they are."""
     return inputs
 
 
 def _as_it_is(model: Any, signature: Signature) -> Signature:
+    """Return the signature as it is."""
     return signature
 
 
 def _no_classes(model: Any) -> list[Any]:
+    """Return no labels."""
     return []
 
 
 def _never(model: Any) -> bool:
+    """Return False for every model."""
     return False
 
 
 def _always(model: Any) -> bool:
+    """Return True for every model."""
     return True
 
 
 class Adapter(msgspec.Struct, frozen=True, kw_only=True):
-    """How models of one framework are handled.
+    """The functions that handle the models of one framework.
 
     Attributes:
-        runtime: the framework's name for people, in the server's answer.
-        predict: outputs by name, given the model and what `prepare` made.
-        prepare: what the model takes, given the model, its signature and arrays by input name.
-        convert: the model as ONNX, given model, signature, element types and sample inputs; may raise.
-        classes: a classifier's labels.
-        wants_table: whether columns of numbers must stay apart.
-        adjust: the sample in the element types that the model computes with.
-        complete: the signature with what the model knows of its inputs and the sample did not say.
-        native: whether the model takes the user's own sample as it is.
-        tables: whether the model can take a table.
+        runtime: the framework's name for people, in the answers of a server.
+        predict: returns outputs by name, from the model and the value that `prepare` made.
+        prepare: returns the value that the model takes, from the model, its signature and arrays by input name.
+        convert: returns the model as ONNX, from model, signature, element types and sample inputs. It may raise
+            anything.
+        classes: returns the labels of a classifier.
+        wants_table: tells whether columns of numbers must be kept apart.
+        adjust: returns the sample in the element types that the model computes with.
+        complete: returns the signature with facts about the inputs that the model knows and the sample lacks.
+        native: True when the model takes the user's own sample as it is.
+        tables: True when the model can take a table.
     """
 
     runtime: str
@@ -68,16 +76,19 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _onnx_predict(model: Any, data: Any) -> Arrays:
+    """Run an ONNX model on arrays by input name."""
     return OnnxPredictor(model.SerializeToString()).predict(data)
 
 
 def _onnx_convert(model: Any, *_: object) -> bytes:
+    """Serialise an ONNX model. Raises SerializationError when it needs other files or foreign operators."""
     data: bytes = model.SerializeToString(deterministic=True)
     onnx_file.check(data)
     return data
 
 
 def _object_prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
+    """Return a table for a sample with named columns, and an array for any other sample."""
     return tables.table_of(signature, inputs) if signature.columns else tables.array_of(signature, inputs)
 
 
@@ -141,14 +152,16 @@ _OBJECT = Adapter(
     classes=sklearn.classes,
     wants_table=_always,
 )
+"""The adapter for objects of no known framework that have `predict`."""
 
 
 _DATA = (dict, list, tuple, set, frozenset, str, bytes, bytearray, int, float, complex, Evaluation)
+"""Types of plain data, which are no models."""
 _TABLES = ("pandas", "polars", "pyarrow")
 
 
 def adapter_of(model: Any) -> Adapter:
-    """How to handle a model; any object with `predict` is one."""
+    """Return the adapter for a model. Any object with `predict` is a model."""
     for root in roots_of(model):
         if root in _ADAPTERS:
             return _ADAPTERS[root]
@@ -173,7 +186,7 @@ def refuse_data(model: Any) -> None:
 
 
 def describe_model(model: Any) -> str:
-    """The framework and its version, "scikit-learn 1.9.1"; for a model of no framework its class."""
+    """Return the framework and its version, such as "scikit-learn 1.9.1", or the class of a model of no framework."""
     for root in roots_of(model):
         if name := framework_name(root):
             return name

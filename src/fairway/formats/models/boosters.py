@@ -1,6 +1,6 @@
-"""What LightGBM and XGBoost models have in common when they predict and are compiled to ONNX.
+"""The common ways in which LightGBM and XGBoost models predict and are compiled to ONNX.
 
-Knows that there are bare boosters and scikit-learn wrappers, and neither library.
+This module knows that there are bare boosters and wrappers with scikit-learn's interface. It knows neither library.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,24 +15,27 @@ from fairway.spec.errors import UsageError
 from fairway.spec.model import Feature, Signature
 
 Categories = Callable[[Any, Sequence[str]], dict[str, tuple[str, ...]]]
-"""The categories that a model has kept for these columns, by column."""
+"""A function that returns the categories that a model has kept for some columns, by column."""
 
 
 def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
-    """A table if there are texts, categories or dates, or a wrapper was fitted with one; else an array."""
+    """Return the inputs as a table or as one array.
+
+    It is a table when there are texts, categories or dates, or when a wrapper was fitted with a table.
+    """
     if signature.layout == "columns" or (signature.columns and hasattr(model, "feature_names_in_")):
         return tables.table_of(signature, inputs)
     return tables.array_of(signature, inputs)
 
 
 def complete(model: Any, signature: Signature, categories: Categories) -> Signature:
-    """The signature with the categories of its text columns, where the sample had them as plain text.
+    """Add the categories of text columns to the signature, for columns that the sample gave as plain text.
 
     Raises:
-        UsageError: the model has not kept them.
+        UsageError: the model has not kept the categories.
     """
-    said = {feature.name for feature in signature.features if feature.kind or feature.dtype}
-    bare = [spec.name for spec in signature.inputs if spec.datatype == "BYTES" and spec.name not in said]
+    known = {feature.name for feature in signature.features if feature.kind or feature.dtype}
+    bare = [spec.name for spec in signature.inputs if spec.datatype == "BYTES" and spec.name not in known]
     if signature.layout != "columns" or not bare:
         return signature
     found = categories(model, bare)
@@ -51,12 +54,17 @@ def complete(model: Any, signature: Signature, categories: Categories) -> Signat
 
 
 def convert(model: Any, signature: Signature, change: Any, *, bare: bool, binary: bool) -> bytes:
-    """The model as ONNX through `change(model, initial_types=)`, with the outputs of the signature.
+    """Return the model as ONNX, with the outputs of the signature.
 
     Args:
-        bare: whether it is a booster rather than a wrapper: its prediction is the raw number or
-            probabilities.
-        binary: whether a bare booster gives the probability of the second of two classes.
+        model: the booster or wrapper.
+        signature: the model's signature.
+        change: the converter, called as `change(model, initial_types=)`.
+        bare: True for a booster, which predicts raw numbers or probabilities, and False for a wrapper.
+        binary: True for a bare booster that gives the probability of the second of two classes.
+
+    Raises:
+        ValueError: the model takes columns of different types.
     """
     if signature.layout != "tensor":
         raise ValueError("columns that differ in type are not converted")

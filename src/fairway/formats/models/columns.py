@@ -1,7 +1,7 @@
-"""One column of a sample: its first values as an array, and what its whole length says about it.
+"""One column of a sample: some of its values as an array, and the facts that its whole length shows.
 
-Missing values, kinds of values and categories are looked for in every row that was given, because a request may have
-what only a late row shows. Knows the columns of pandas, polars and numpy, and no model.
+Missing values, kinds of values and categories are looked for in every row, because a request may contain what only a
+late row shows. This module knows the columns of pandas, polars and numpy, and no models.
 """
 
 from datetime import date, datetime, time, timedelta
@@ -28,11 +28,17 @@ _OBJECT_KINDS: tuple[tuple[type, FeatureKind], ...] = (
 )
 
 Read = tuple[Any, Feature]
-"""An array of the wanted rows, and the feature."""
+"""An array of the wanted rows, and the facts about the column."""
 
 
 def read_column(name: str, column: Any, rows: list[int]) -> Read:
-    """The values of a column in these rows, and what the whole column says. Raises UsageError."""
+    """Read some rows of a column, and the facts about the whole column. Raises UsageError.
+
+    Args:
+        name: the column's name.
+        column: a column of pandas or polars, an array or a list.
+        rows: the numbers of the wanted rows.
+    """
     root = type(column).__module__.partition(".")[0]
     if root == "pandas" and hasattr(column, "iloc"):
         return _pandas(name, column, rows)
@@ -106,7 +112,7 @@ def _polars(name: str, column: Any, rows: list[int]) -> Read:
 
 
 def _plain(name: str, column: Any, rows: list[int]) -> Read:
-    """A list, an array of numpy or of another library."""
+    """Read a list, or an array of numpy or of another library."""
     try:
         listed = list(cast("list[Any]", column)) if isinstance(column, (list, tuple)) else None
         flat = listed is not None and not _nested(listed)
@@ -117,7 +123,10 @@ def _plain(name: str, column: Any, rows: list[int]) -> Read:
 
 
 def read_array(name: str, array: Any, rows: list[int]) -> Read:
-    """The same for an array of numpy, of any number of dimensions, whose rows are its first."""
+    """Read some rows of a numpy array, and the facts about the whole array. Raises UsageError.
+
+    The array may have any number of dimensions. Its rows are the first.
+    """
     kind = array.dtype.kind
     if kind in "SU":
         array = array.astype(str).astype(object)
@@ -132,29 +141,32 @@ def read_array(name: str, array: Any, rows: list[int]) -> Read:
 
 
 def _own_types(array: Any, feature: Feature) -> Read:
-    """The feature with the types that a table gives to such values by itself."""
+    """Return the feature with the types that a table gives to such values by itself."""
     zone = ", UTC" if feature.dtype == "object, UTC" else ""
     dtype = {"datetime": f"datetime64[us{zone}]", "duration": "timedelta64[us]", "": ""}
     return array, msgspec.structs.replace(feature, dtype=dtype.get(feature.kind, "object"), blank=False)
 
 
 def _counted(array: Any) -> Any:
-    """Moments or durations in a unit that tables have: days and longer ones in seconds."""
+    """Convert moments or durations to a unit that tables have: days and longer units become seconds."""
     unit = load("numpy").datetime_data(array.dtype)[0]
     return array if unit in ("s", "ms", "us", "ns") else array.astype(f"{array.dtype.kind}8[s]")
 
 
 def _number(name: str, array: Any, nullable: bool, dtype: str) -> Read:
+    """Return an array of numbers with its feature. Raises UsageError for other types."""
     if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
         raise _strange(name, str(array.dtype))
     return array, Feature(name=name, dtype=dtype, nullable=nullable or _has_nan(array))
 
 
 def _has_nan(array: Any) -> bool:
+    """Tell whether an array holds a NaN."""
     return array.dtype.kind == "f" and bool(load("numpy").isnan(array).any())
 
 
 def _moments(name: str, array: Any, zone: str, nullable: bool) -> Read:
+    """Return moments as texts, with their feature."""
     unit = load("numpy").datetime_data(array.dtype)[0]
     dtype = f"datetime64[{unit}, {zone}]" if zone else f"datetime64[{unit}]"
     texts = moments.write_moments(array, bool(zone))
@@ -162,13 +174,14 @@ def _moments(name: str, array: Any, zone: str, nullable: bool) -> Read:
 
 
 def _durations(name: str, array: Any, nullable: bool) -> Read:
+    """Return durations as texts, with their feature."""
     unit = load("numpy").datetime_data(array.dtype)[0]
     feature = Feature(name=name, kind="duration", dtype=f"timedelta64[{unit}]", nullable=nullable)
     return _texts(moments.write_durations(array)), feature
 
 
 def _categories(name: str, dtype: Any, cells: list[Any], nullable: bool) -> Read:
-    """A column of pandas categories, which are texts, numbers or truth values."""
+    """Read a column of pandas categories, which are texts, numbers or truth values. Raises UsageError for others."""
     np = load("numpy")
     categories: list[Any] = dtype.categories.tolist()
     kinds = set(map(type, categories))
@@ -196,7 +209,10 @@ def _categories(name: str, dtype: Any, cells: list[Any], nullable: bool) -> Read
 
 
 def _objects(name: str, array: Any, rows: list[int]) -> Read:
-    """Python objects of one kind: texts, numbers, truth values, dates, times or durations."""
+    """Read Python objects of one kind: texts, numbers, truth values, dates, times or durations.
+
+    Raises UsageError for others.
+    """
     np = load("numpy")
     cells: list[Any] = array.ravel().tolist()
     known = set(map(type, cells)) - {type(None)}
@@ -233,17 +249,18 @@ def _objects(name: str, array: Any, rows: list[int]) -> Read:
 
 
 _CERTAIN: frozenset[type] = frozenset({str, int, bool, date, time, timedelta})
-"""Types of which no value is a missing one, unlike float with its NaN."""
+"""Types without a missing value, unlike float with its NaN."""
 
 
 def _object_dtype(known: set[type]) -> str:
+    """Return the word for a column of Python numbers of one kind."""
     return {frozenset(_WHOLE): "object, whole", frozenset(_TRUTH): "object, truth"}.get(
         frozenset(known), "object"
     )
 
 
 def python_kind(kind: type) -> type:
-    """The type of Python's own that a scalar of numpy or pandas is one of."""
+    """Return the type of Python that corresponds to a scalar type of numpy or pandas."""
     np = load("numpy")
     for wanted, ours in ((bool, bool), (np.bool_, bool), (int, int), (np.integer, int), (float, float),
                          (np.floating, float), (str, str), (datetime, datetime), (date, date), (timedelta, timedelta),
@@ -254,16 +271,17 @@ def python_kind(kind: type) -> type:
 
 
 def _is_missing(cell: Any) -> bool:
-    """Whether it is None, NaN, NaT or the missing value of pandas."""
+    """Tell whether a cell is None, NaN, NaT or the missing value of pandas."""
     if cell is None:
         return True
     try:
         return bool(cell != cell)
-    except (TypeError, ValueError):  # pandas' own missing value is neither, and an array is both
+    except (TypeError, ValueError):  # the comparison has no truth value, as for pandas' own missing value
         return type(cell).__name__ == "NAType"
 
 
 def _nested(column: list[Any]) -> bool:
+    """Tell whether the cells of a list are lists or arrays themselves."""
     return bool(column) and hasattr(column[0], "__len__") and not isinstance(column[0], (str, bytes))
 
 
@@ -272,14 +290,17 @@ def _as_numpy(column: Any) -> Any:
 
 
 def _object_array(cells: list[Any]) -> Any:
+    """Return an array with one object in each cell."""
     array = load("numpy").empty(len(cells), dtype=object)
     array[:] = cells
     return array
 
 
 def _texts(cells: list[Any]) -> Any:
+    """Return an array of texts. None stands for a missing one."""
     return _object_array(cells)
 
 
 def _strange(name: str, kind: str) -> UsageError:
+    """Return the error for a column of a type that a request cannot carry."""
     return UsageError(f"column {name!r} is of type {kind}, which a request cannot carry", hint=_ENCODE)

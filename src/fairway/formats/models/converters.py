@@ -1,6 +1,6 @@
-"""Repairs of the converters to ONNX that scikit-learn pipelines go through, each for one measured fault.
+"""Repairs of the converters to ONNX that scikit-learn pipelines go through. Each repairs one measured fault.
 
-Knows the converters' interface (scope, operator, container) and nothing of signatures.
+This module knows the converters' interface (scope, operator, container) and no signatures.
 """
 
 from collections.abc import Callable
@@ -9,20 +9,26 @@ from typing import Any
 from fairway.formats.frameworks import load
 
 _HISTOGRAM = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
+"""Models of histogram trees, whose converter writes attributes that onnx refuses."""
 _TREES = tuple(
     f"{name}{kind}"
     for name in ("DecisionTree", "ExtraTree", "RandomForest", "ExtraTrees", "GradientBoosting")
     for kind in ("Classifier", "Regressor")
 )
+"""Models of other trees, which compare in single precision."""
 _FLOAT, _DOUBLE = 1, 11
 _TEXT = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
+"""Parts that split texts into words, and do so differently in ONNX."""
 
 
-def teach(model: Any) -> dict[type, Callable[..., None]]:
-    """Prepare the converter for the parts of a scikit-learn model; returns conversion functions by class.
+def prepare(model: Any) -> dict[type, Callable[..., None]]:
+    """Prepare the converter for the parts of a scikit-learn model.
+
+    Returns:
+        conversion functions by class.
 
     Raises:
-        ValueError: a part would be converted into something that answers differently.
+        ValueError: a part would become something that answers differently.
     """
     parts = (model, *model.get_params(deep=True).values())
     names = {type(part).__name__ for part in parts}
@@ -32,7 +38,7 @@ def teach(model: Any) -> dict[type, Callable[..., None]]:
         raise ValueError("categories are not converted")
     roots = {type(part).__module__.partition(".")[0] for part in parts}
     for root in roots & {"lightgbm", "xgboost"}:
-        _teach_booster(root)
+        _register_booster(root)
     functions: dict[type, Callable[..., None]] = {}
     for part in parts:
         if type(part).__name__ in _HISTOGRAM:
@@ -42,8 +48,8 @@ def teach(model: Any) -> dict[type, Callable[..., None]]:
     return functions
 
 
-def _teach_booster(root: str) -> None:
-    """Register the converters of a booster's wrappers as steps of a pipeline."""
+def _register_booster(root: str) -> None:
+    """Register the converters of a booster's wrappers, so that they can be steps of a pipeline."""
     shapes = load("skl2onnx.common.shape_calculator")
     library = load(root)
     if root == "lightgbm":
@@ -75,27 +81,28 @@ def _teach_booster(root: str) -> None:
 
 
 def _histogram(scope: Any, operator: Any, container: Any) -> None:
-    """Histogram trees have booleans and numpy integers as attributes, which onnx refuses."""
+    """Convert histogram trees, whose attributes are booleans and numpy integers that onnx refuses."""
     _registered(operator)(scope, operator, _Container(container))
 
 
 def _tree(scope: Any, operator: Any, container: Any) -> None:
-    """Other trees round their input to single precision before they compare it."""
+    """Convert other trees, which round their input to single precision before they compare it."""
     _in_single_precision(_registered(operator), scope, operator, container)
 
 
 def _xgboost(scope: Any, operator: Any, container: Any) -> None:
-    """So does XGBoost."""
+    """Convert an XGBoost wrapper, which rounds its input to single precision before it compares it."""
     change = load("onnxmltools.convert.xgboost.operator_converters.XGBoost").convert_xgboost
     _in_single_precision(change, scope, operator, container)
 
 
 def _registered(operator: Any) -> Callable[..., None]:
+    """Return the converter that is registered for an operator."""
     return load("skl2onnx.common._registration").get_converter(operator.type)
 
 
 def _in_single_precision(change: Callable[..., None], scope: Any, operator: Any, container: Any) -> None:
-    """Convert with casts around the operator where it stands between numbers of double precision."""
+    """Convert an operator with casts around it, if it stands between numbers of double precision."""
     types = load("skl2onnx.common.data_types")
     if not isinstance(operator.inputs[0].type, types.DoubleTensorType):
         change(scope, operator, container)
@@ -115,11 +122,12 @@ def _in_single_precision(change: Callable[..., None], scope: Any, operator: Any,
 
 
 def _cast(container: Any, source: str, target: str, type: int) -> None:
+    """Add a cast of a variable to another element type."""
     container.add_node("Cast", [source], [target], name=f"{target}_cast", to=type)
 
 
 class _Variable:
-    """Stands for a variable of a graph under another name and type."""
+    """A variable of a graph under another name and type."""
 
     def __init__(self, name: str, type: Any) -> None:
         self.full_name = self.onnx_name = self.raw_name = name
@@ -127,7 +135,7 @@ class _Variable:
 
 
 class _Operator:
-    """Stands for an operator with other inputs and outputs."""
+    """An operator with other inputs and outputs."""
 
     def __init__(self, operator: Any, inputs: list[Any], outputs: list[Any]) -> None:
         self._operator = operator
@@ -139,17 +147,17 @@ class _Operator:
 
     @property
     def input_full_names(self) -> list[str]:
-        """Names of the inputs in the graph."""
+        """The names of the inputs in the graph."""
         return [variable.full_name for variable in self.inputs]
 
     @property
     def output_full_names(self) -> list[str]:
-        """Names of the outputs in the graph."""
+        """The names of the outputs in the graph."""
         return [variable.full_name for variable in self.outputs]
 
 
 class _Container:
-    """Passes on what a converter adds to a graph, with plain integers as attributes."""
+    """A container that receives the nodes of a converter and makes their attributes plain integers."""
 
     def __init__(self, container: Any) -> None:
         self._container = container
@@ -164,6 +172,7 @@ class _Container:
 
 
 def _plain(value: Any) -> Any:
+    """Return a plain integer for a boolean or a numpy integer, and other values as they are."""
     if isinstance(value, list):
         return [_plain(item) for item in value]  # pyright: ignore
     kind = getattr(getattr(value, "dtype", None), "kind", "")

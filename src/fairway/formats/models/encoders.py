@@ -1,18 +1,18 @@
-"""Which values the encoders inside a scikit-learn model were trained on, by the column that they encode.
+"""The values that the encoders inside a scikit-learn model were trained on, by the column that they encode.
 
-Knows the shape of pipelines and column transformers, and of whatever behaves like them. What it finds is a proposal:
-whoever uses it asks the model.
+This module knows the shape of pipelines, of column transformers, and of objects that behave like them. Its findings
+are proposals: its caller asks the model itself.
 """
 
 from collections.abc import Sequence
 from typing import Any, cast
 
 _KEEPING = frozenset({"SimpleImputer"})
-"""Parts that leave the values of a column as they are, but for missing ones."""
+"""Parts that change only the missing values of a column."""
 
 
 def refuses_unknown(model: Any) -> bool:
-    """Whether a part of the model is set to fail on a value that it was not trained on."""
+    """Tell whether a part of the model is set to fail on a value that it was not trained on."""
     parameters: dict[str, Any] = model.get_params(deep=True) if hasattr(model, "get_params") else {}
     return any(
         name.rpartition("__")[2] == "handle_unknown" and value == "error"
@@ -22,17 +22,18 @@ def refuses_unknown(model: Any) -> bool:
 
 
 def trained_on(model: Any, columns: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    """The values of each encoded column as JSON values, missing ones left out."""
+    """Return the values of each encoded column as JSON values, without missing ones."""
     found: dict[str, tuple[Any, ...]] = {}
     _collect(model, list(columns), found)
     return found
 
 
 def _collect(part: Any, columns: list[str], found: dict[str, tuple[Any, ...]]) -> None:
+    """Collect the values of the encoders in a part that takes these columns."""
     for _, step in _listed(part, "steps"):
         if type(step).__name__ not in _KEEPING and not isinstance(step, str):
-            _collect(step, columns, found)  # behind it, columns and values are others
-            break
+            _collect(step, columns, found)
+            break  # the next steps see other columns and values
     for _, step, chosen in _listed(part, "transformers_"):
         names = _chosen(chosen, columns)
         if names:
@@ -51,12 +52,16 @@ def _collect(part: Any, columns: list[str], found: dict[str, tuple[Any, ...]]) -
 
 
 def _listed(part: Any, name: str) -> list[Any]:
+    """Return an attribute that is a list, or an empty list."""
     value = getattr(part, name, None)
     return cast("list[Any]", value) if isinstance(value, list) else []
 
 
 def _chosen(chosen: Any, columns: list[str]) -> list[str]:
-    """Names of the columns that a part of a column transformer takes; empty where that is not plain to see."""
+    """Return the names of the columns that a part of a column transformer takes.
+
+    The list is empty when they are not plain.
+    """
     if isinstance(chosen, str | int):
         items: list[Any] = [chosen]
     else:

@@ -1,7 +1,7 @@
-"""Checks the values of a request against what a signature knows of its columns beyond their element types.
+"""Checks of the values of a request that go beyond the element types of the columns.
 
-Dates and times are brought to the form in which they are stored, unknown categories that a model fails on are
-refused. Knows no protocol: rows and tensors come here as arrays.
+Dates and times get the form in which they are stored. Unknown categories are refused when the model fails on them.
+This module knows no protocol: rows and tensors arrive here as arrays.
 """
 
 import functools
@@ -18,11 +18,15 @@ _WHOLE = ("Int", "UInt", "object, whole")
 _SHOWN = 8
 
 Check = Callable[[Any], Any]
-"""Gives the array to use. Raises UsageError."""
+"""A function that returns the array to use. Raises UsageError."""
 
 
-def understand(signature: Signature, inputs: Arrays) -> Arrays:
-    """The inputs with every column checked that needs it. Raises UsageError naming row and field."""
+def check_features(signature: Signature, inputs: Arrays) -> Arrays:
+    """Check every column that needs it, and return the inputs to use.
+
+    Raises:
+        UsageError: a value does not fit. The error names the row and the field.
+    """
     if not signature.features or signature.layout == "tensor":
         return inputs
     checks = _checks(signature.features)
@@ -31,7 +35,7 @@ def understand(signature: Signature, inputs: Arrays) -> Arrays:
 
 @functools.lru_cache(maxsize=64)
 def _checks(features: tuple[Feature, ...]) -> dict[str, Check]:
-    """The check of each column that needs one."""
+    """Return the check of each column that needs one."""
     checks: dict[str, Check] = {}
     for feature in features:
         check = _check(feature)
@@ -41,6 +45,7 @@ def _checks(features: tuple[Feature, ...]) -> dict[str, Check]:
 
 
 def _check(feature: Feature) -> Check | None:
+    """Return the check of a column, or None when it needs none."""
     if feature.unknown == "refused":
         return _member(feature)
     if feature.kind == "category":
@@ -55,6 +60,7 @@ def _check(feature: Feature) -> Check | None:
 
 
 def _moment(feature: Feature) -> Check:
+    """Return a check that brings dates, times and durations to their stored form."""
     write = moments.canonical(feature)
 
     def check(array: Any) -> Any:
@@ -65,6 +71,7 @@ def _moment(feature: Feature) -> Check:
             try:
                 out[row] = write(text)
             except (ValueError, OverflowError) as error:
+                # Errors of `moments` are sentences for users; those of Python's own parsers are not.
                 own = str(error).startswith(("it ", "nanoseconds "))
                 reason = f": {error}" if own else ""
                 raise UsageError(
@@ -76,6 +83,7 @@ def _moment(feature: Feature) -> Check:
 
 
 def _member(feature: Feature) -> Check:
+    """Return a check that refuses values outside the known categories."""
     known = set(feature.categories)
     shown = ", ".join(map(repr, feature.categories[:_SHOWN]))
     more = f", … ({len(known)} in all)" if len(known) > _SHOWN else ""
@@ -93,6 +101,7 @@ def _member(feature: Feature) -> Check:
 
 
 def _whole(name: str, array: Any) -> Any:
+    """Refuse numbers that are not whole."""
     np = load("numpy")
     if array.dtype.kind != "f":
         return array
@@ -101,6 +110,7 @@ def _whole(name: str, array: Any) -> Any:
 
 
 def _truth(name: str, array: Any) -> Any:
+    """Refuse numbers other than 0 and 1."""
     np = load("numpy")
     if array.dtype.kind != "f":
         return array
@@ -108,6 +118,7 @@ def _truth(name: str, array: Any) -> Any:
 
 
 def _refuse(name: str, array: Any, wrong: Any, wanted: str) -> Any:
+    """Return the array if no value is wrong. Raises UsageError that names the first wrong one."""
     if wrong.any():
         row = int(wrong.argmax())
         raise UsageError(f"row {row}: field {name!r} needs {wanted}, not {array[row].item()!r}")

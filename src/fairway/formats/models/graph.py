@@ -1,6 +1,6 @@
-"""What is done to an ONNX graph, whichever converter made it: input types, output names, free batch size.
+"""Changes to an ONNX graph that apply to every converter: input types, output names, and a free batch size.
 
-Knows no model library.
+This module knows no model library.
 """
 
 from typing import Any
@@ -24,11 +24,11 @@ _TYPES = {
 
 
 _STEPS = 1e5
-"""Probabilities that differ by less than one part of so many count as equal."""
+"""The number of steps from 0 to 1. Probabilities that round to the same step count as equal."""
 
 
 def initial_types(module: Any, signature: Signature, types: dict[str, str]) -> list[tuple[str, Any]]:
-    """Names and converter types of the inputs; a column is an array of shape `(rows, 1)`."""
+    """Return the names and the converter types of the inputs. A column is an array of shape `(rows, 1)`."""
     made: list[tuple[str, Any]] = []
     for spec in signature.inputs:
         width = [None, 1] if len(spec.shape) == 1 else [None, *spec.shape[1:]]
@@ -37,7 +37,7 @@ def initial_types(module: Any, signature: Signature, types: dict[str, str]) -> l
 
 
 def candidates(signature: Signature) -> list[dict[str, str]]:
-    """Element types to try for the inputs: as they are, then all numbers as FP64, then as FP32."""
+    """Return the element types to try for the inputs: as they are, then all numbers as FP64, then all as FP32."""
     exact: dict[str, str] = {spec.name: spec.datatype for spec in signature.inputs}
     found = [exact]
     for number in ("FP64", "FP32"):
@@ -46,13 +46,23 @@ def candidates(signature: Signature) -> list[dict[str, str]]:
 
 
 def finish(model: Any, names: list[str], outputs: list[str] | None = None) -> bytes:
-    """Serialise a ModelProto with only its first outputs, or those called `outputs`, under new names."""
+    """Serialise a ModelProto with its outputs under new names and a free batch size.
+
+    Args:
+        model: the ModelProto.
+        names: the new names.
+        outputs: the outputs to keep. The default is the first ones.
+
+    Raises:
+        ValueError: the model has fewer outputs than names.
+    """
     graph = model.graph
     kept = [output for output in graph.output if outputs is None or output.name in outputs]
     if len(kept) < len(names):
         raise ValueError(f"the converted model has {len(kept)} outputs instead of {len(names)}")
     kept = kept[: len(names)]
     renamed = {output.name: name for output, name in zip(kept, names, strict=True)}
+    # A value inside the graph may have one of the new names already, and gets another.
     taken = set(names) - set(renamed)
     values = [*graph.node]
     for node in values:
@@ -70,13 +80,13 @@ def finish(model: Any, names: list[str], outputs: list[str] | None = None) -> by
 
 
 def settle_ties(model: Any, classes: list[Any]) -> None:
-    """Take the label from the probabilities, the first one of equal ones.
+    """Take the label from the probabilities, and the first label of equal probabilities.
 
-    Trees vote, so equal probabilities are common. Converted trees add their votes in single precision, and its rounding
-    would decide.
+    Trees vote, so equal probabilities are common. Converted trees add their votes in single precision, and the
+    rounding would decide.
 
     Args:
-        model: its first two outputs are a label and its probabilities.
+        model: a model whose first two outputs are a label and its probabilities.
         classes: the labels in the order of the probabilities, all whole numbers or all texts.
     """
     onnx = load("onnx")
@@ -109,7 +119,7 @@ def settle_ties(model: Any, classes: list[Any]) -> None:
 
 
 def pick_column(model: Any, output: str, column: int, name: str) -> None:
-    """Add an output that is one column of another."""
+    """Add an output that is one column of another output."""
     onnx = load("onnx")
     index = onnx.helper.make_tensor(f"{name}_index", onnx.TensorProto.INT64, [], [column])
     model.graph.initializer.append(index)
@@ -120,6 +130,7 @@ def pick_column(model: Any, output: str, column: int, name: str) -> None:
 
 
 def _free_batch(proto: Any) -> None:
+    """Let the first dimension of an output have any size."""
     shape = proto.type.tensor_type.shape
     if len(shape.dim):
         shape.dim[0].Clear()
@@ -127,7 +138,7 @@ def _free_batch(proto: Any) -> None:
 
 
 def rename_input(model: Any, old: str, new: str) -> None:
-    """Call an input of the graph by another name."""
+    """Give an input of the graph another name."""
     for value in model.graph.input:
         if value.name == old:
             value.name = new

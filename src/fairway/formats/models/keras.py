@@ -1,6 +1,6 @@
-"""How Keras models predict and are compiled to ONNX.
+"""Keras models: how they predict, and how they are compiled to ONNX.
 
-Knows nothing of the backends.
+This module does not know the backends.
 """
 
 import tempfile
@@ -14,7 +14,7 @@ from fairway.spec.model import Signature
 
 
 def adjust(model: Any, inputs: Arrays) -> Arrays:
-    """The inputs with floating numbers in the type of the model's computation."""
+    """Return the inputs with floating numbers in the type that the model computes with."""
     wanted = model.compute_dtype if model.compute_dtype in ("float64", "float16") else "float32"
     return {
         name: array.astype(wanted) if array.dtype.kind == "f" else array for name, array in inputs.items()
@@ -22,13 +22,13 @@ def adjust(model: Any, inputs: Arrays) -> Arrays:
 
 
 def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
-    """One array, or a list of them in the order of the signature."""
+    """Return one array, or a list of arrays in the order of the signature."""
     arrays = [inputs[spec.name] for spec in signature.inputs]
     return arrays[0] if len(arrays) == 1 else arrays
 
 
 def predict(model: Any, data: Any) -> Arrays:
-    """The model's outputs: the first is "prediction", further ones "output_1" and so on."""
+    """Return the model's outputs. The first is "prediction", and further ones are "output_1" and so on."""
     to_numpy = load("keras").ops.convert_to_numpy
     result = model(data, training=False)
     if isinstance(result, dict):
@@ -40,7 +40,7 @@ def predict(model: Any, data: Any) -> Arrays:
 
 
 def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
-    """The model as ONNX through Keras' own export. Raises whatever the exporter raises."""
+    """Return the model as ONNX through Keras' own export. Raises any error of the exporter."""
     onnx = load("onnx")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.onnx"

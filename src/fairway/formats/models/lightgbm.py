@@ -1,6 +1,6 @@
-"""How LightGBM models predict and are compiled to ONNX.
+"""LightGBM models: how they predict, and how they are compiled to ONNX.
 
-Knows nothing of other libraries but the scikit-learn interface of its wrappers.
+This module knows other libraries only by the scikit-learn interface of the wrappers.
 """
 
 import functools
@@ -14,12 +14,12 @@ from fairway.spec.model import Signature
 
 
 def is_booster(model: Any) -> bool:
-    """Whether it is a bare Booster rather than a wrapper."""
+    """Tell whether a model is a bare Booster and not a wrapper."""
     return type(model).__name__ == "Booster"
 
 
 def predict(model: Any, data: Any) -> Arrays:
-    """A Booster's raw prediction, or a wrapper's as in scikit-learn."""
+    """Return the raw prediction of a Booster, or the outputs of a wrapper as scikit-learn gives them."""
     return (
         {"prediction": load("numpy").asarray(model.predict(data))}
         if is_booster(model)
@@ -28,14 +28,17 @@ def predict(model: Any, data: Any) -> Arrays:
 
 
 def categories(model: Any, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The categories of these columns, if they are all that the model has. It keeps them without names, in order."""
+    """Return the categories of these columns, if the model has no other columns of categories.
+
+    LightGBM keeps categories in order, without the names of their columns.
+    """
     booster = model if is_booster(model) else model.booster_
     kept: list[list[str]] = booster.pandas_categorical or []
     return dict(zip(columns, map(tuple, kept), strict=True)) if len(kept) == len(columns) else {}
 
 
 def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
-    """The model as ONNX. Raises whatever the converter raises."""
+    """Return the model as ONNX. Raises any error of the converter."""
     change = load("onnxmltools").convert_lightgbm
     bare = is_booster(model)
     binary = bare and str(

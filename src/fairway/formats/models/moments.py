@@ -1,7 +1,7 @@
-"""Dates, times, durations and periods as texts in ISO 8601, and as numpy or Python values again.
+"""Dates, times, durations and periods as texts in ISO 8601, and as values of numpy or Python.
 
-A request carries them as text, and stored samples hold the same text. A moment with a time zone is written in UTC
-with "Z" at its end. Knows no model.
+A request carries them as texts, and stored samples contain the same texts. A moment with a time zone is written in
+UTC with "Z" at its end. This module knows no models.
 """
 
 import re
@@ -19,9 +19,10 @@ EXAMPLES = {
     "duration": "a duration in ISO 8601, such as 'P1DT12H30M'",
     "period": "a period, such as '2026-01'",
 }
-"""How to write a value of each kind, for error messages and for descriptions."""
+"""The way to write a value of each kind, for error messages and descriptions."""
 
 ZONED = "a date and time with its offset in ISO 8601, such as '2026-01-31T12:30:00+01:00'"
+"""The way to write a moment in a column with a time zone."""
 
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _UNIT = re.compile(r"\[(ns|us|ms|s)\b")
@@ -36,13 +37,13 @@ _DAY = 86_400 * 10**9
 
 
 def unit_of(feature: Feature) -> str:
-    """The unit in which the column counts: "s", "ms", "us" or "ns"; microseconds for Python's own values."""
+    """Return the unit in which a column counts: "s", "ms", "us" or "ns". Python's own values count in microseconds."""
     found = _UNIT.search(feature.dtype)
     return found.group(1) if found else "us"
 
 
 def zone_of(feature: Feature) -> str:
-    """The time zone of a column of moments; empty when it has none."""
+    """Return the time zone of a column of moments. It is empty when the column has none."""
     found = _ZONE.match(feature.dtype)
     if found:
         return found.group(1)
@@ -50,12 +51,15 @@ def zone_of(feature: Feature) -> str:
 
 
 def wanted(feature: Feature) -> str:
-    """What a request must hold in this column, for people."""
+    """Describe the values that a request must hold in a column, for people."""
     return ZONED if feature.kind == "datetime" and zone_of(feature) else EXAMPLES[feature.kind]
 
 
 def canonical(feature: Feature) -> Callable[[str], str]:
-    """A function that gives a text of a request the form in which it is stored. It raises ValueError, saying why."""
+    """Return a function that brings a text of a request to its stored form.
+
+    The function raises ValueError with the reason when the text does not fit.
+    """
     if feature.kind == "datetime":
         unit, zoned = unit_of(feature), bool(zone_of(feature))
         return lambda text: _moment(text, unit, zoned)
@@ -68,14 +72,14 @@ def canonical(feature: Feature) -> Callable[[str], str]:
 
 
 def write_moments(array: Any, zoned: bool) -> list[str | None]:
-    """Texts of an array of datetime64, which is in UTC if it is `zoned`."""
+    """Write an array of datetime64 as texts. A `zoned` array must be in UTC."""
     np = load("numpy")
     texts: list[str] = np.datetime_as_string(array).tolist()
     return [None if text == "NaT" else _short(text) + "Z" * zoned for text in texts]
 
 
 def write_durations(array: Any) -> list[str | None]:
-    """Texts of an array of timedelta64."""
+    """Write an array of timedelta64 as texts."""
     np = load("numpy")
     size = _NANOSECONDS[np.datetime_data(array.dtype)[0]]
     counts: list[int] = array.view("int64").tolist()
@@ -84,7 +88,7 @@ def write_durations(array: Any) -> list[str | None]:
 
 
 def write_value(value: Any) -> str:
-    """The text of a value of Python's `datetime` module."""
+    """Write a value of Python's `datetime` module as a text."""
     if isinstance(value, timedelta):
         days, seconds = value.days, value.seconds
         return write_duration(((days * 86_400 + seconds) * 10**6 + value.microseconds) * 1000)
@@ -95,7 +99,7 @@ def write_value(value: Any) -> str:
 
 
 def write_duration(nanoseconds: int) -> str:
-    """A duration in ISO 8601."""
+    """Write a duration in ISO 8601."""
     sign, rest = ("-" if nanoseconds < 0 else ""), abs(nanoseconds)
     days, rest = divmod(rest, _DAY)
     hours, rest = divmod(rest, 3600 * 10**9)
@@ -110,14 +114,14 @@ def write_duration(nanoseconds: int) -> str:
 
 
 def read_moments(texts: Sequence[str | None], unit: str) -> Any:
-    """An array of datetime64 from texts in their stored form; moments with a time zone are in UTC."""
+    """Read an array of datetime64 from texts in their stored form. Moments with a time zone become UTC."""
     np = load("numpy")
     plain = ["NaT" if text is None else text.removesuffix("Z") for text in texts]
     return np.array(plain, dtype=f"datetime64[{unit}]")
 
 
 def read_durations(texts: Sequence[str | None], unit: str) -> Any:
-    """An array of timedelta64 from texts in their stored form."""
+    """Read an array of timedelta64 from texts in their stored form."""
     np = load("numpy")
     size = _NANOSECONDS[unit]
     missing = np.iinfo("int64").min  # how numpy holds NaT
@@ -126,13 +130,14 @@ def read_durations(texts: Sequence[str | None], unit: str) -> Any:
 
 
 def read_value(kind: str, text: str) -> Any:
-    """A text in its stored form as a value of Python's `datetime` module."""
+    """Read a value of Python's `datetime` module from a text in its stored form."""
     if kind == "duration":
         return timedelta(microseconds=_nanoseconds(text, 1) // 1000)
     return {"datetime": datetime, "date": date, "time": time}[kind].fromisoformat(text)
 
 
 def _moment(text: str, unit: str, zoned: bool) -> str:
+    """Bring the text of a moment to its stored form. Raises ValueError."""
     moment = datetime.fromisoformat(text)
     if zoned and moment.tzinfo is None:
         raise ValueError("it has no offset such as Z or +01:00")
@@ -153,7 +158,7 @@ def _moment(text: str, unit: str, zoned: bool) -> str:
 
 
 def _short(text: str) -> str:
-    """The text without zeros at the end of its fraction."""
+    """Return a text without zeros at the end of its fraction."""
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -177,7 +182,7 @@ def _period(text: str, dtype: str) -> str:
 
 
 def _nanoseconds(text: str, size: int) -> int:
-    """A duration in nanoseconds; counted in units of `size` nanoseconds it must fit 64 bits."""
+    """Return a duration in nanoseconds. Raises ValueError when its count of `size` nanoseconds does not fit 64 bits."""
     found = _DURATION.fullmatch(text)
     if found is None or text[-1] in "PT":
         raise ValueError("it is not of the form P1DT2H3M4.5S")

@@ -1,20 +1,21 @@
-"""Nested lists of JSON as one flat list and a shape, in time and memory that grow with what was sent.
+"""Nested lists of JSON as one flat list and a shape. Time and memory grow with the size of the lists only.
 
-numpy would make texts where numbers belong into an array of texts, each as wide as the longest: so what an array is made
-of is looked at first.
+The values are looked at before numpy gets them. numpy would make an array of texts from numbers with one text among
+them, and each cell would be as wide as the longest text.
 """
 
 from itertools import chain
 from typing import Any, cast
 
 MAX_RANK = 16
+"""The largest number of dimensions."""
 
 
 def flat(data: list[Any]) -> tuple[list[Any], tuple[int, ...]]:
-    """The values, row by row, and the shape.
+    """Return the values row by row, and the shape.
 
     Raises:
-        ValueError: lists of one level differ in length, or there are more levels than an array has dimensions.
+        ValueError: lists of one level differ in length, or there are more levels than `MAX_RANK`.
     """
     shape = (len(data),)
     while data and type(data[0]) is list:

@@ -1,6 +1,6 @@
-"""Makes of a model and some sample rows what is registered with it: signature, samples, compiled form.
+"""The parts that are registered with a model, made from the model and sample rows: signature, samples, compiled form.
 
-Knows no store and no registry.
+This module knows neither stores nor registries.
 """
 
 import importlib.util
@@ -27,17 +27,19 @@ _CONVERTERS = {
     "Keras": ("onnx", "onnxruntime"),
     "onnx": ("onnxruntime",),
 }
+"""The packages that each framework needs for a conversion to ONNX."""
 
 
 class Package(msgspec.Struct, frozen=True, kw_only=True):
-    """What goes with a model.
+    """The parts that are registered with a model.
 
     Attributes:
+        signature: the inputs and outputs of the model.
         samples: input rows and the model's outputs, as `decode_samples` reads them.
-        rows: how many.
-        compiled: the model as ONNX, which reproduced the samples; None when there is no such form.
-        note: how close it came, or why there is none.
-        framework: such as "scikit-learn 1.9.1".
+        rows: the number of sample rows.
+        compiled: the model as ONNX, which reproduced the samples. None stands for no such form.
+        note: how close the compiled form came, or why there is none.
+        framework: the framework with its version, such as "scikit-learn 1.9.1".
     """
 
     signature: Signature
@@ -49,20 +51,21 @@ class Package(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Compiled(msgspec.Struct, frozen=True, kw_only=True):
-    """A model as ONNX, or why there is none."""
+    """A model as ONNX, or the reason why there is no such form."""
 
     data: bytes | None
     note: str
 
 
 def package_model(model: Any, sample: Any) -> Package:
-    """Signature, samples and compiled form of a model.
+    """Make signature, samples and compiled form of a model.
 
     Raises:
         UsageError: the sample does not fit the model, or the model cannot predict new rows.
-        FairwayError: the model answers differently when it is given the sample as a server would give it.
+        FairwayError: the model answers differently when it gets the sample from a server.
     """
     examined = _examine(model, sample)
+    # Unknown values are settled first, because the compiled form must treat them as the model does.
     signature, probes = unknown.probe(model, examined.signature, examined.inputs)
     compiled = compile_onnx(model, signature, examined.inputs, examined.outputs, probes)
     native = examined.native
@@ -82,17 +85,17 @@ def package_model(model: Any, sample: Any) -> Package:
 
 
 def signature_of(model: Any, sample: Any) -> Signature:
-    """What the model takes and gives, from up to 32 sample rows. Raises UsageError."""
+    """Return the inputs and outputs of a model, from up to 32 sample rows. Raises UsageError."""
     return _examine(model, sample).signature
 
 
 def predict_sample(model: Any, sample: Any) -> Arrays:
-    """The outputs for the sample: "prediction", then a classifier's "probabilities". Raises UsageError."""
+    """Return the outputs for a sample: "prediction", and "probabilities" for a classifier. Raises UsageError."""
     return _examine(model, sample).outputs
 
 
 def sample_inputs(model: Any, sample: Any) -> Arrays:
-    """The sample rows as arrays under the names of the signature's inputs. Raises UsageError."""
+    """Return the sample rows as arrays under the names of the signature's inputs. Raises UsageError."""
     return _examine(model, sample).inputs
 
 
@@ -103,12 +106,17 @@ def compile_onnx(
     expected: Arrays,
     probes: Sequence[unknown.Probe] = (),
 ) -> Compiled:
-    """The model as ONNX if it reproduces the expected outputs for the inputs; never raises.
+    """Compile a model to ONNX and keep the result only if it reproduces the expected outputs. Never raises.
 
     Inputs are tried in their own element types first, then as FP64 and FP32, which some operators need.
 
     Args:
-        probes: further inputs with their outputs, which it must reproduce too; it must fail where they are None.
+        model: the model.
+        signature: its signature.
+        inputs: the sample rows.
+        expected: the model's outputs for them.
+        probes: further inputs with their outputs, which must be reproduced too. The compiled model must fail on
+            inputs whose outputs are None.
     """
     adapter = adapter_of(model)
     if adapter.convert is None:
@@ -134,7 +142,7 @@ def compile_onnx(
 
 
 def _probed(predictor: OnnxPredictor, inputs: Arrays, expected: Arrays | None) -> Parity:
-    """Whether the compiled form does with these inputs what the model does: answers the same, or fails."""
+    """Check that the compiled form treats these inputs as the model does: it gives the same answers, or fails too."""
     if expected is not None:
         return check_parity(predictor, inputs, expected)
     try:
@@ -147,7 +155,10 @@ def _probed(predictor: OnnxPredictor, inputs: Arrays, expected: Arrays | None) -
 
 
 class _Examined(msgspec.Struct, frozen=True, kw_only=True):
-    """A model and its sample in one form of serving. `native` says whether the model itself reproduces it so."""
+    """A model and its sample in one form of serving.
+
+    `native` tells whether the model itself reproduces the sample in this form.
+    """
 
     signature: Signature
     inputs: Arrays
@@ -156,7 +167,11 @@ class _Examined(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _examine(model: Any, sample: Any) -> _Examined:
-    """The first form in which the model reproduces its sample; the first of all when there is none."""
+    """Return the first form in which the model reproduces its sample, or the first of all when it does so in none.
+
+    Raises:
+        UsageError: the model takes the sample in no form.
+    """
     adapter = adapter_of(model)
     read = read_sample(sample)
     first: _Examined | None = None
@@ -176,9 +191,9 @@ def _examine(model: Any, sample: Any) -> _Examined:
 
 
 def _forms(adapter: Adapter, model: Any, read: Sample) -> Iterator[Arrays]:
-    """The sample as one array, where that is possible, and as columns.
+    """Yield the sample as one array, if that is possible, and as columns.
 
-    One array comes first: it is the fastest to serve. A model that wants its columns by name does not predict it.
+    One array comes first because it is the fastest to serve. A model that wants its columns by name cannot predict it.
     """
     separate = (
         not read.table or adapter.runtime == "onnx" or any(array.ndim > 1 for array in read.arrays.values())
@@ -194,7 +209,7 @@ def _forms(adapter: Adapter, model: Any, read: Sample) -> Iterator[Arrays]:
 
 
 def _examine_as(adapter: Adapter, model: Any, read: Sample, arrays: Arrays) -> _Examined:
-    """Signature, inputs and outputs of a model whose inputs are these arrays. Raises UsageError."""
+    """Return signature, inputs and outputs of a model whose inputs are these arrays. Raises UsageError."""
     inputs = adapter.adjust(model, arrays)
     merged = read.table and arrays is not read.arrays
     signature = Signature(
@@ -229,6 +244,6 @@ def _examine_as(adapter: Adapter, model: Any, read: Sample, arrays: Arrays) -> _
 
 
 def _classes(adapter: Adapter, model: Any) -> tuple[str | int | float | bool, ...]:
-    """The labels as JSON values; empty when one is not."""
+    """Return the labels as JSON values. There are none when one of them is no JSON value."""
     labels = [label.item() if hasattr(label, "item") else label for label in adapter.classes(model)]
     return tuple(labels) if all(isinstance(label, (str, int, float, bool)) for label in labels) else ()

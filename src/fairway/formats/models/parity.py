@@ -1,6 +1,6 @@
-"""Whether a loaded model gives the answers it gave when it was registered.
+"""The check that a loaded model gives the answers it gave when it was registered.
 
-Knows no framework: it compares arrays.
+This module compares arrays and knows no framework.
 """
 
 from typing import Any
@@ -13,11 +13,14 @@ from fairway.formats.models.samples import Arrays
 from fairway.spec.errors import FairwayError
 
 TOLERANCE = 1e-4
-"""Relative difference allowed between floats, and absolute for those below 1; labels must be equal."""
+"""The relative difference that is allowed between floats, and the absolute one for those below 1.
+
+Labels must be equal.
+"""
 
 
 class Parity(msgspec.Struct, frozen=True, kw_only=True):
-    """The outcome. `note` is "max difference 2e-07", or the reason why samples were not reproduced."""
+    """The outcome of a check. `note` is the largest difference, or the reason why samples were not reproduced."""
 
     reproduced: int
     rows: int
@@ -25,17 +28,21 @@ class Parity(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether every sample was reproduced."""
+        """True when every sample was reproduced."""
         return self.reproduced == self.rows
 
 
 def check_parity(predictor: Predictor, inputs: Arrays, expected: Arrays, *, each: bool = False) -> Parity:
-    """Compare a predictor's answers for sample inputs with the expected ones: all rows at once, in another order, alone.
+    """Compare a predictor's answers for sample inputs with the expected ones.
 
-    Never raises: an error of the model is a reason.
+    The rows are asked for all at once, in another order, and alone. An error of the model is a reason, and is never
+    raised.
 
     Args:
-        each: whether every row is asked alone; otherwise four of them are.
+        predictor: the predictor to check.
+        inputs: the sample rows.
+        expected: the outputs that it must give.
+        each: True asks for every row alone. Otherwise only four rows are asked for alone.
     """
     np = load("numpy")
     rows = len(next(iter(expected.values())))
@@ -74,7 +81,7 @@ def check_parity(predictor: Predictor, inputs: Arrays, expected: Arrays, *, each
 
 
 def reason_of(error: BaseException) -> str:
-    """Type and text of an error in one line."""
+    """Return the type and the text of an error in one line."""
     text = " ".join(str(error).split())[:200]
     if isinstance(error, FairwayError):
         return text
@@ -82,7 +89,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def _scale(wanted: Any) -> float:
-    """The size of the largest number, at most 1; what is much smaller than it may differ by as much."""
+    """Return the size of the largest number, but at most 1. Much smaller numbers may differ by as much as it may."""
     np = load("numpy")
     if wanted.dtype.kind != "f":
         return 1.0
@@ -90,12 +97,16 @@ def _scale(wanted: Any) -> float:
 
 
 def _some(rows: int) -> list[int]:
-    """The first, second, middle and last row."""
+    """Return the first, second, middle and last row."""
     return sorted({0, min(1, rows - 1), rows // 2, rows - 1})
 
 
 def _compare(got: Any, wanted: Any, scale: float) -> tuple[Any, float]:
-    """Which rows are the same, and the largest difference between numbers."""
+    """Compare two arrays.
+
+    Returns:
+        the rows that are the same, as an array of booleans, and the largest difference between numbers.
+    """
     np = load("numpy")
     axes = tuple(range(1, wanted.ndim))
     if wanted.dtype.kind not in "f" and got.dtype.kind not in "f":

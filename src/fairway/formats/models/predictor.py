@@ -1,6 +1,6 @@
-"""Loads a registered model into something that predicts, without running code unless its origin is trusted.
+"""The loading of a registered model into an object that predicts. Code runs only if its origin is trusted.
 
-The compiled form is preferred. Knows the record of a version and no store: who calls opens the content.
+The compiled form is preferred. This module knows the record of a version and no store: the caller opens the content.
 """
 
 from collections.abc import Callable
@@ -21,20 +21,23 @@ from fairway.spec.model import ModelVersion, Signature
 
 
 class Predictor(Protocol):
-    """A loaded model. Thread-safe; checks nothing, whoever took the request did."""
+    """A loaded model.
+
+    It is thread-safe and does not check its inputs, because the receiver of a request has done so.
+    """
 
     @property
     def signature(self) -> Signature:
-        """What it takes and gives, with the element types it really gives."""
+        """The inputs and outputs, with the element types that the outputs really have."""
         ...
 
     @property
     def runtime(self) -> str:
-        """What computes: "onnx", "scikit-learn", …"""
+        """The name of the library that computes, such as "onnx" or "scikit-learn"."""
         ...
 
     def predict(self, inputs: Arrays) -> Arrays:
-        """Outputs by name for inputs by name, all with the rows as first dimension."""
+        """Return outputs by name for inputs by name. The first dimension of each is the rows."""
         ...
 
 
@@ -49,11 +52,11 @@ class NativePredictor:
         self._kinds = {spec.name: spec.datatype for spec in signature.outputs}
 
     def predict(self, inputs: Arrays) -> Arrays:
-        """Outputs by name for inputs by name, all with the rows as first dimension."""
+        """Return outputs by name for inputs by name. The first dimension of each is the rows."""
         data = self._adapter.prepare(self._model, self.signature, inputs)
         outputs = tidy(self._adapter.predict(self._model, data))
         for name, array in outputs.items():
-            # The kind of an array of objects depends on its rows; the signature says what they all are.
+            # The type of an array of objects depends on its rows. The signature has the type of all rows.
             if array.dtype.kind == "O" and self._kinds.get(name, "BYTES") != "BYTES":
                 outputs[name] = array.astype(dtype_of(self._kinds[name]))
         return outputs
@@ -65,14 +68,16 @@ def load_predictor(
     *,
     trusted: Callable[[], bool] = lambda: False,
 ) -> Predictor:
-    """The version, ready to predict.
+    """Load a version, ready to predict.
 
     Args:
-        open: gives the content of an artifact of the version.
-        trusted: whether the content may run code: only when a run of this very project made it. Asked when it matters.
+        version: the record of the version.
+        open: returns the content of an artifact of the version.
+        trusted: tells whether the content may run code. It may only if a run of this very project made it. The
+            function is called only when that matters.
 
     Raises:
-        FairwayError: it has no signature, is damaged, or would have to run code and may not.
+        FairwayError: the version has no signature, is damaged, or would have to run code and may not.
     """
     candidate = version.candidate
     onnx = candidate.compiled or (candidate.artifact if candidate.artifact.format == "onnx" else None)
@@ -96,15 +101,16 @@ def load_predictor(
 def load_model(
     artifact: Artifact, open: Callable[[Artifact], Path | bytes], *, trusted: bool, alone: bool = False
 ) -> object:
-    """A model in its own framework, made with the source files that travel with it.
+    """Load a model in its own framework, made with the source files that travel with it.
 
     Args:
-        open: gives the content of the artifact and of its source files.
-        trusted: as in `load_predictor`, which this is the second half of.
-        alone: whether the process has no project and serves only this model.
+        artifact: the record of the model's content.
+        open: returns the content of the artifact and of its source files.
+        trusted: True when the content may run code.
+        alone: True when the process has no project and serves only this model.
 
     Raises:
-        FairwayError: it is damaged, cannot be read here, or would have to run code and may not.
+        FairwayError: the model is damaged, cannot be read here, or would have to run code and may not.
     """
     content = open(artifact)
     if not artifact.code or not trusted:
@@ -117,11 +123,15 @@ def load_model(
 
 
 def tidy(outputs: Arrays) -> Arrays:
-    """Outputs with text as objects of type str, and with numbers and truth values that came as objects as what they are."""
+    """Bring outputs to their plain types.
+
+    Texts become objects of type str. Numbers and truth values that came as objects become numbers and truth values.
+    """
     return {name: _tidy(array) if array.dtype.kind in "OSU" else array for name, array in outputs.items()}
 
 
 def _tidy(array: Any) -> Any:
+    """Bring an array of objects or texts to its plain type."""
     if array.dtype.kind == "O":
         cells = array.ravel().tolist()
         kinds = {python_kind(kind) for kind in set(map(type, cells))}

@@ -1,6 +1,6 @@
-"""Rows of a request as arrays, and arrays of an answer as rows: what a person sends and reads as JSON.
+"""Rows of a request as arrays, and arrays of an answer as rows. Rows are the JSON that a person sends and reads.
 
-Every refusal names the row, the field and the type. Knows no model and no protocol.
+Every refusal names the row, the field and the type. This module knows neither models nor protocols.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import Any, cast
 
 from fairway.formats.frameworks import load
-from fairway.formats.models.features import understand
+from fairway.formats.models.features import check_features
 from fairway.formats.models.moments import wanted
 from fairway.formats.models.nesting import flat
 from fairway.formats.models.samples import Arrays, dtype_of
@@ -16,7 +16,7 @@ from fairway.spec.errors import UsageError
 from fairway.spec.model import Signature, TensorSpec
 
 Row = Any
-"""A JSON object by column name, an array by position, or one value for a single feature."""
+"""A row of a request: a JSON object by column name, an array by position, or one value for a single feature."""
 
 _NUMBER: frozenset[type] = frozenset({int, float, bool})
 _WHOLE: frozenset[type] = frozenset({int})
@@ -28,9 +28,13 @@ _WORDS = {"BOOL": "true or false", "BYTES": "text"}
 
 
 def nullable_columns(signature: Signature, inputs: Arrays) -> frozenset[str]:
-    """Names of the columns (or inputs) in which the sample has missing values; requests may have them too.
+    """Return the names of the columns (or inputs) with missing values in the sample.
 
-    The signature tells of the whole sample, and `inputs` are the rows of it that were kept.
+    Requests may have missing values in the same columns.
+
+    Args:
+        signature: the signature, which describes the whole sample.
+        inputs: the rows of the sample that were kept.
     """
     found = {feature.name for feature in signature.features if feature.nullable}
     for spec in signature.inputs:
@@ -43,7 +47,7 @@ def nullable_columns(signature: Signature, inputs: Arrays) -> frozenset[str]:
 
 
 def refuse_missing(signature: Signature, inputs: Arrays, nullable: frozenset[str] = frozenset()) -> None:
-    """Refuse NaN and missing text in columns whose sample had none. Raises UsageError naming both."""
+    """Refuse NaN and missing text in columns whose sample had none. Raises UsageError that names row and field."""
     for spec in signature.inputs:
         array = inputs[spec.name]
         if array.dtype.kind not in "fO" or spec.name in nullable:
@@ -66,11 +70,12 @@ def refuse_missing(signature: Signature, inputs: Arrays, nullable: frozenset[str
 
 
 def rows_to_inputs(signature: Signature, rows: list[Row], nullable: frozenset[str] = frozenset()) -> Arrays:
-    """The arrays that a predictor takes.
+    """Convert rows to the arrays that a predictor takes.
 
     Args:
-        rows: one entry per row, all of one form.
-        nullable: names of columns that may be null, as `nullable_columns` gives them.
+        signature: the model's signature.
+        rows: one entry for each row, all of one form.
+        nullable: names of columns that may be null, as `nullable_columns` returns them.
 
     Raises:
         UsageError: a field is missing, unknown, of a wrong type, or null where it may not be.
@@ -100,11 +105,14 @@ def rows_to_inputs(signature: Signature, rows: list[Row], nullable: frozenset[st
             if feature is None or feature.kind == "category":
                 raise
             raise UsageError(error.message.replace("text", wanted(feature), 1), hint=error.hint) from None
-    return understand(signature, made)
+    return check_features(signature, made)
 
 
 def outputs_to_rows(signature: Signature, outputs: Arrays) -> list[Any]:
-    """One entry per row: the prediction, or an object by output name; probabilities are objects by class."""
+    """Convert outputs to one entry for each row: the prediction, or an object by output name.
+
+    Probabilities are objects by class.
+    """
     columns: dict[str, list[Any]] = {}
     labels = [label if isinstance(label, str) else str(label) for label in signature.classes]
     for name, array in outputs.items():
@@ -119,7 +127,7 @@ def outputs_to_rows(signature: Signature, outputs: Arrays) -> list[Any]:
 
 
 def _cells(names: tuple[str, ...], rows: list[Row]) -> list[Any]:
-    """Each row as its cells in the order of the columns."""
+    """Return the cells of each row in the order of the columns. Raises UsageError."""
     count = len(names)
     pick = cast(Callable[[Any], Any], itemgetter(*names))
     cells: list[Any] = []
@@ -150,6 +158,7 @@ def _cells(names: tuple[str, ...], rows: list[Row]) -> list[Any]:
 
 
 def _fields_differ(at: int, row: Any, names: tuple[str, ...]) -> UsageError:
+    """Return the error for a row with a missing or unknown field."""
     hint = f"the fields are {_list(names)}"
     missing = [name for name in names if name not in row]
     if missing:
@@ -159,9 +168,10 @@ def _fields_differ(at: int, row: Any, names: tuple[str, ...]) -> UsageError:
 
 
 def _column(spec: TensorSpec, cells: list[Any], names: tuple[str, ...], nullable: frozenset[str]) -> Any:
-    """Cells, row by row over the named fields, as a flat array."""
+    """Return cells, given row by row over the named fields, as a flat array. Raises UsageError."""
     kind = spec.datatype
     accepted = _accepted(kind)
+    # One look at the types passes a good request; the cells are gone through only for the message, or for nulls.
     if not set(map(type, cells)) <= accepted:
         for at, cell in enumerate(cells):
             row, name = at // len(names), names[at % len(names)]
@@ -183,18 +193,20 @@ def _column(spec: TensorSpec, cells: list[Any], names: tuple[str, ...], nullable
 
 
 def _check_finite(array: Any) -> None:
-    """Refuse what became infinite in a narrower type, because JSON has no infinity. Raises OverflowError."""
+    """Refuse numbers that became infinite in a narrower type, because JSON has no infinity. Raises OverflowError."""
     if array.dtype.kind == "f" and array.dtype.itemsize < 8 and load("numpy").isinf(array).any():
         raise OverflowError
 
 
 def _accepted(kind: str) -> frozenset[type]:
+    """Return the types of Python that an element type accepts."""
     if kind[:2] == "FP":
         return _NUMBER
     return {"BYTES": _TEXT, "BOOL": _TRUTH}.get(kind, _WHOLE)
 
 
 def _wrong(row: int, name: str, kind: str, cell: object) -> UsageError:
+    """Return the error for a cell of the wrong type."""
     wanted = _WORDS.get(kind) or ("a number" if kind[:2] == "FP" else "a whole number")
     got = "null" if cell is None else repr(cell)[:40]
     return UsageError(
@@ -204,7 +216,7 @@ def _wrong(row: int, name: str, kind: str, cell: object) -> UsageError:
 
 
 def _tensor(spec: TensorSpec, rows: list[Any], nullable: frozenset[str]) -> Any:
-    """Rows of any shape as one array."""
+    """Return rows of any shape as one array. Raises UsageError."""
     np = load("numpy")
     shape = spec.shape[1:]
     wanted = f"{spec.datatype} of shape {list(shape)}" if shape else spec.datatype
@@ -246,15 +258,18 @@ def _tensor(spec: TensorSpec, rows: list[Any], nullable: frozenset[str]) -> Any:
 
 
 def _shape(row: Any) -> tuple[int, ...]:
+    """Return the shape of a nested list, as its first items show it."""
     return (len(row), *_shape(row[0])) if isinstance(row, list) and row else ()  # pyright: ignore
 
 
 def _list(names: tuple[str, ...]) -> str:
+    """Return the names for a message, at most twelve of them."""
     shown = ", ".join(repr(name) for name in names[:12])
     return shown if len(names) <= 12 else f"{shown}, … ({len(names)} in all)"
 
 
 def _missing(array: Any) -> Any:
+    """Return the places of missing values."""
     np = load("numpy")
     if array.dtype.kind == "f":
         return np.isnan(array)

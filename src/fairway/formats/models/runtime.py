@@ -1,6 +1,6 @@
-"""Runs ONNX models with ONNX Runtime, one thread a call, after checking that a model is only a model.
+"""ONNX models run by ONNX Runtime, with one thread for each call. A model is checked before it is loaded.
 
-Knows where no model comes from.
+This module does not know where a model comes from.
 """
 
 from typing import Any
@@ -32,19 +32,24 @@ _DTYPES = {"float": "float32", "double": "float64", "string": "object"}
 
 
 class OnnxPredictor:
-    """A loaded ONNX model. Thread-safe.
+    """A loaded ONNX model. It is thread-safe.
 
     Attributes:
-        signature: as registered, with the element types that the ONNX model gives.
+        signature: the registered signature, with the element types that the ONNX model gives.
     """
 
     runtime = "onnx"
 
     def __init__(self, data: bytes, signature: Signature | None = None) -> None:
-        """Load a model. Raises SerializationError (damaged, not admitted), ImportError (no runtime).
+        """Load a model.
 
         Args:
-            signature: what the model was registered with; None takes it from the model.
+            data: the serialised model.
+            signature: the signature that the model was registered with. None takes it from the model.
+
+        Raises:
+            SerializationError: the model is damaged or not admitted.
+            ImportError: ONNX Runtime is not installed.
         """
         onnx.check(data)
         self._session = _session(data)
@@ -66,7 +71,7 @@ class OnnxPredictor:
         self._truths = [s.name for s in self.signature.outputs if s.datatype == "BOOL" and s.name in numbers]
 
     def predict(self, inputs: Arrays) -> Arrays:
-        """Outputs by name for inputs by name, all with the rows as first dimension."""
+        """Return outputs by name for inputs by name. The first dimension of each is the rows."""
         feeds: Arrays = {}
         for name, dtype, rank in self._inputs:
             array = inputs[name]
@@ -89,11 +94,13 @@ class OnnxPredictor:
 
 
 def _session(data: bytes) -> Any:
+    """Load a model into ONNX Runtime. Raises SerializationError."""
     ort = load("onnxruntime")
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = 4
+    # Waiting threads would spin and take the cores from other workers.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
@@ -103,10 +110,12 @@ def _session(data: bytes) -> Any:
 
 
 def _element(value: Any) -> str:
+    """Return the element type of an input or output."""
     return value.type.removeprefix("tensor(").removesuffix(")")
 
 
 def _spec(value: Any) -> TensorSpec:
+    """Describe an input or output. Raises SerializationError when it is not a tensor."""
     element = _element(value)
     if element not in _DATATYPES:
         raise SerializationError(
@@ -117,13 +126,14 @@ def _spec(value: Any) -> TensorSpec:
 
 
 def _own(given: list[Any], made: list[Any]) -> Signature:
+    """Return the signature that a model itself declares."""
     inputs = tuple(map(_spec, given))
     layout = "tensor" if len(inputs) == 1 else "columns"
     return Signature(layout=layout, inputs=inputs, outputs=tuple(map(_spec, made)))
 
 
 def _actual(signature: Signature, made: list[Any]) -> Signature:
-    """The signature with the output types that the model really gives; labels that are truth values stay such."""
+    """Return the signature with the output types that the model really gives. Labels that are truth values stay so."""
     kinds = {value.name: _DATATYPES.get(_element(value)) for value in made}
     outputs = tuple(
         spec

@@ -1,7 +1,7 @@
-"""Sample rows of a model: read from what the user gave, and stored with the outputs the model gave for them.
+"""Sample rows of a model: read from a user's value, and stored with the model's outputs for them.
 
-The stored form is JSON without code, in the terms of the Open Inference Protocol, so that a page can show
-it. Knows no model.
+The stored form is JSON without code, in the terms of the Open Inference Protocol, so that a page can show it. This
+module knows no models.
 """
 
 from typing import Any, cast
@@ -15,10 +15,12 @@ from fairway.spec.errors import SerializationError, UsageError
 from fairway.spec.model import Datatype, Feature, TensorSpec
 
 Arrays = dict[str, Any]
-"""numpy arrays by name, the rows as first dimension; text is an array of objects of type str or None."""
+"""numpy arrays by name, with the rows as first dimension. Text is an array of objects of type str or None."""
 
 MAX_ROWS = 32
+"""The largest number of rows that are kept."""
 _MAX_VALUES = 200_000
+"""The largest number of values that are kept, for rows that are large themselves."""
 
 _DATATYPES: dict[str, Datatype] = {
     "b1": "BOOL",
@@ -41,10 +43,11 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """A sample as arrays.
 
     Attributes:
-        table: whether it had named columns; then there is one array of shape `(rows,)` per column.
-        native: the sample in the form the user's model takes, cut to the same rows.
-        features: of the columns of which more must be known than their element type.
-        library: "pandas" or "polars", where it was such a table.
+        arrays: the arrays by name.
+        table: True when the sample had named columns. Each column is then an array of shape `(rows,)`.
+        native: the sample in the form that the user's model takes, cut to the same rows.
+        features: facts about columns that go beyond their element type.
+        library: "pandas" or "polars" for a table of that library, otherwise empty.
     """
 
     arrays: Arrays
@@ -55,7 +58,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def datatype_of(array: Any) -> Datatype:
-    """The protocol's element type of an array. Raises UsageError for types it does not have."""
+    """Return the protocol's element type of an array. Raises UsageError for types that the protocol lacks."""
     if array.dtype.kind in "OSU":
         return "BYTES"
     code = f"{array.dtype.kind}{array.dtype.itemsize}"
@@ -65,23 +68,23 @@ def datatype_of(array: Any) -> Datatype:
 
 
 def dtype_of(datatype: str) -> Any:
-    """The numpy type of a protocol element type; text is held as objects."""
+    """Return the numpy type of a protocol's element type. Text is held as objects."""
     return load("numpy").dtype(object if datatype == "BYTES" else _DTYPES[datatype])
 
 
 def spec_of(name: str, array: Any) -> TensorSpec:
-    """The description of an array whose first dimension is the batch."""
+    """Describe an array whose first dimension is the batch."""
     return TensorSpec(name=name, datatype=datatype_of(array), shape=(-1, *array.shape[1:]))
 
 
 def read_sample(sample: Any) -> Sample:
-    """Up to 32 rows of a table, array, tensor, sparse matrix, dict of arrays or list of rows.
+    """Read up to 32 rows of a table, array, tensor, sparse matrix, dict of arrays or list of rows.
 
-    What its columns hold, and where values are missing, is read from all rows.
+    The kinds of values and the places of missing ones are read from all rows.
 
     Raises:
-        UsageError: the sample is empty, has two columns of one name, or holds what a request cannot: nested objects,
-            ragged rows.
+        UsageError: the sample is empty, has two columns with one name, or holds values that a request cannot carry,
+            such as nested objects or ragged rows.
     """
     sample = _from_dicts(sample)
     named = _columns(sample)
@@ -120,7 +123,7 @@ def read_sample(sample: Any) -> Sample:
 
 
 def _read_array(sample: Any) -> Sample:
-    """A sample without named columns."""
+    """Read a sample without named columns. Raises UsageError."""
     nullable = (
         hasattr(sample, "toarray") and sample.dtype.kind == "f" and bool((sample.data != sample.data).any())
     )
@@ -144,7 +147,7 @@ def _read_array(sample: Any) -> Sample:
 
 
 def encode_samples(inputs: Arrays, outputs: Arrays) -> bytes:
-    """Inputs and outputs, all with the same number of rows, as JSON."""
+    """Write inputs and outputs, all with the same number of rows, as JSON."""
     content = {
         side: {name: _write(array) for name, array in arrays.items()}
         for side, arrays in (("inputs", inputs), ("outputs", outputs))
@@ -153,7 +156,7 @@ def encode_samples(inputs: Arrays, outputs: Arrays) -> bytes:
 
 
 def decode_samples(data: bytes) -> tuple[Arrays, Arrays]:
-    """The inputs and the outputs. Raises SerializationError."""
+    """Return the inputs and the outputs. Raises SerializationError."""
     content: Any = plain.Reader(importing=False).decode(data)
     try:
         inputs, outputs = (
@@ -180,7 +183,7 @@ def _read(tensor: dict[str, Any]) -> Any:
 
 
 def _from_dicts(sample: Any) -> Any:
-    """The columns of a list of dicts; anything else as it is."""
+    """Return the columns of a list of dicts, and anything else as it is. Raises UsageError."""
     if type(sample) is not list:
         return sample
     rows = cast(list[Any], sample)
@@ -193,7 +196,7 @@ def _from_dicts(sample: Any) -> Any:
 
 
 def _columns(sample: Any) -> list[tuple[Any, Any]] | None:
-    """Labels and columns of a table, two of one name included; None for what is not a table."""
+    """Return the labels and columns of a table, including two columns with one name. Other values give None."""
     if isinstance(sample, dict):
         given = cast("dict[Any, Any]", sample)
         return [(label, given[label]) for label in given]
@@ -208,7 +211,7 @@ def _columns(sample: Any) -> list[tuple[Any, Any]] | None:
 
 
 def _of_arrow(column: Any) -> Any:
-    """A column of Arrow as one of pandas or polars, which keep its dates and categories apart from text."""
+    """Convert a column of Arrow to one of pandas or polars, which keep dates and categories apart from text."""
     try:
         load("pandas")
     except ImportError:
@@ -217,12 +220,16 @@ def _of_arrow(column: Any) -> Any:
 
 
 def _library(sample: Any) -> str:
+    """Return the table library of a sample, or an empty text."""
     library = type(sample).__module__.partition(".")[0]
     return library if library in ("pandas", "polars") else ""
 
 
 def _chosen(named: list[tuple[Any, Any]], count: int) -> list[int]:
-    """Numbers of the rows to keep: the first, and instead of the last of them some in which other values are missing."""
+    """Choose the rows to keep, by number.
+
+    These are the first rows. The last of them give way to rows in which values of other columns are missing.
+    """
     first = list(range(min(count, MAX_ROWS)))
     if count <= MAX_ROWS:
         return first
@@ -236,21 +243,21 @@ def _chosen(named: list[tuple[Any, Any]], count: int) -> list[int]:
 
 
 def _missing_rows(column: Any) -> Any:
-    """Where a column of pandas or polars has no value; None for others."""
+    """Return the rows without a value in a column of pandas or polars. Other columns give None."""
     if hasattr(column, "isna"):
         return column.isna().to_numpy()
     return column.is_null().to_numpy() if hasattr(column, "is_null") else None
 
 
 def _picked(sample: Any, rows: list[int]) -> Any:
-    """These rows of a table, in the form that the user gave."""
+    """Return these rows of a table in the form that the user gave."""
     if hasattr(sample, "iloc"):
         return sample.iloc[rows]
     return sample.take(rows) if hasattr(sample, "take") else sample[rows]
 
 
 def _dense(sample: Any) -> Any:
-    """Sparse matrices and tensors as what numpy takes."""
+    """Return sparse matrices and tensors in a form that numpy takes."""
     if hasattr(sample, "toarray"):
         whole = sample if hasattr(sample, "__getitem__") else sample.tocsr()
         return whole[:MAX_ROWS].toarray()
@@ -258,6 +265,7 @@ def _dense(sample: Any) -> Any:
 
 
 def _as_array(sample: Any) -> Any:
+    """Convert a sample to an array. Raises UsageError."""
     np = load("numpy")
     try:
         array = np.asarray(sample.to_numpy() if hasattr(sample, "to_numpy") else sample)

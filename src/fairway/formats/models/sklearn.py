@@ -1,6 +1,6 @@
-"""How scikit-learn models, and whatever behaves like them, predict and are compiled to ONNX.
+"""scikit-learn models, and objects that behave like them: how they predict, and how they are compiled to ONNX.
 
-Knows the shape of the estimator interface: `predict`, `predict_proba`, `classes_`, `transform`.
+This module knows the interface of estimators: `predict`, `predict_proba`, `classes_`, `transform`.
 """
 
 import warnings
@@ -14,7 +14,10 @@ from fairway.spec.model import Signature
 
 
 def predict(model: Any, data: Any) -> Arrays:
-    """Outputs "prediction" and, if it has them, "probabilities"; what a transformer gives is a prediction."""
+    """Return the outputs "prediction" and, for a model that has them, "probabilities".
+
+    The result of a transformer counts as its prediction. Raises UsageError for a model that can do neither.
+    """
     np = load("numpy")
     if hasattr(model, "predict"):
         outputs = {"prediction": np.asarray(model.predict(data))}
@@ -36,13 +39,13 @@ def predict(model: Any, data: Any) -> Arrays:
 
 
 def classes(model: Any) -> list[Any]:
-    """A classifier's labels in the order of its probabilities; empty for other models."""
+    """Return the labels of a classifier in the order of its probabilities. Other models have none."""
     found = getattr(model, "classes_", None)
     return [] if found is None or isinstance(found, list) else list(found)
 
 
 def wants_table(model: Any) -> bool:
-    """Whether the model selects columns by name, so that it must get each column by itself."""
+    """Tell whether the model selects columns by name, so that each column must be kept apart."""
     parameters = model.get_params(deep=True).values() if hasattr(model, "get_params") else ()
     return any(
         type(part).__name__ in ("ColumnTransformer", "FunctionTransformer") for part in (model, *parameters)
@@ -50,20 +53,22 @@ def wants_table(model: Any) -> bool:
 
 
 def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
-    """The inputs as a table if the model was fitted with one, else as an array."""
+    """Return the inputs as a table if the model was fitted with one, otherwise as an array."""
     if signature.layout == "columns" or (signature.columns and hasattr(model, "feature_names_in_")):
         return tables.table_of(signature, inputs)
     return tables.array_of(signature, inputs)
 
 
 def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
-    """The model as ONNX with the outputs of the signature. Raises whatever the converter raises.
+    """Return the model as ONNX, with the outputs of the signature. Raises any error of the converter.
 
     Args:
-        types: element type of each input, which may be narrower than the signature's.
+        model: the model.
+        signature: its signature.
+        types: the element type of each input, which may be narrower than the signature's.
     """
     skl2onnx = load("skl2onnx")
-    functions = converters.teach(model)
+    functions = converters.prepare(model)
     initial = graph.initial_types(load("skl2onnx.common.data_types"), signature, types)
     latest = min(skl2onnx.__max_supported_opset__, load("onnx.defs").onnx_opset_version())
     options = {"zipmap": False} if len(signature.outputs) > 1 else None
@@ -82,7 +87,7 @@ def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
 
 
 def _voted(model: Any) -> list[Any]:
-    """The labels of a classifier whose trees vote, as ONNX has them; empty for other models."""
+    """Return the labels of a classifier whose trees vote, in a type that ONNX has. Other models have none."""
     last = model.steps[-1][1] if hasattr(model, "steps") else model
     if type(last).__name__ not in ("RandomForestClassifier", "ExtraTreesClassifier", "BaggingClassifier"):
         return []

@@ -1,6 +1,6 @@
-"""Gives a model its inputs in the form it was trained on: an array, or a table with its column names and types.
+"""The inputs of a model in the form that it was trained on: an array, or a table with column names and types.
 
-Knows which table libraries there are and no model library.
+This module knows the table libraries and no model library.
 """
 
 import functools
@@ -12,10 +12,11 @@ from fairway.formats.models.samples import Arrays
 from fairway.spec.model import Feature, Signature
 
 _MAKERS = {"object, whole": int, "object, truth": bool}
+"""The type that makes a cell of a column of Python numbers."""
 
 
 def merge(arrays: Arrays) -> Any | None:
-    """Columns of numbers as one array `(rows, columns)` of a type that holds them all; None with text."""
+    """Merge columns of numbers into one array `(rows, columns)` of a type that holds them all. Text gives None."""
     np = load("numpy")
     if any(array.dtype.kind == "O" or array.ndim != 1 for array in arrays.values()):
         return None
@@ -26,7 +27,10 @@ def merge(arrays: Arrays) -> Any | None:
 
 
 def table_of(signature: Signature, inputs: Arrays) -> Any:
-    """The inputs as a table of the sample's library, else of pandas or of polars, in the order of the signature."""
+    """Return the inputs as a table, in the order of the signature.
+
+    The table belongs to the library of the sample. Without one it belongs to pandas, or to polars if pandas is missing.
+    """
     if signature.layout == "tensor":
         array = inputs[signature.inputs[0].name]
         columns = {name: array[:, place] for place, name in enumerate(signature.columns)}
@@ -53,7 +57,7 @@ def table_of(signature: Signature, inputs: Arrays) -> Any:
 
 
 def array_of(signature: Signature, inputs: Arrays) -> Any:
-    """The inputs as one array; columns side by side."""
+    """Return the inputs as one array. Columns stand side by side."""
     if len(signature.inputs) == 1:
         array = inputs[signature.inputs[0].name]
         return array.reshape(-1, 1) if signature.layout == "columns" and array.ndim == 1 else array
@@ -61,7 +65,7 @@ def array_of(signature: Signature, inputs: Arrays) -> Any:
 
 
 def _text(pandas: Any, column: Any) -> Any:
-    """A text column of the type that pandas reads text as, whose missing values are NaN."""
+    """Return a text column in the type that pandas reads text as. Its missing values are NaN."""
     if int(pandas.__version__.partition(".")[0]) >= 3:
         return pandas.Series(column, dtype="str")
     series = pandas.Series(column, dtype=object)
@@ -69,7 +73,7 @@ def _text(pandas: Any, column: Any) -> Any:
 
 
 def _pandas_column(pandas: Any, feature: Feature, array: Any) -> Any:
-    """One column as it was in the sample: its categories, moments, nullable numbers or Python objects."""
+    """Return a column as it was in the sample: with its categories, moments, nullable numbers or Python objects."""
     kind, dtype = feature.kind, feature.dtype
     if kind == "category":
         return _categorical(pandas, feature, array)
@@ -89,7 +93,7 @@ def _pandas_column(pandas: Any, feature: Feature, array: Any) -> Any:
 
 
 def _objects(feature: Feature, array: Any) -> Any:
-    """Python's own values, with the missing ones as they were."""
+    """Return an array of Python's own values. Missing ones are as they were in the sample."""
     missing = None if feature.blank else float("nan")
     if feature.kind:
         cells = [missing if cell is None else moments.read_value(feature.kind, cell) for cell in array]
@@ -104,7 +108,7 @@ def _objects(feature: Feature, array: Any) -> Any:
 
 
 class _Categories:
-    """The categories of one feature as pandas has them, and the code of each."""
+    """The categories of one feature in the form of pandas, and the code of each."""
 
     def __init__(self, pandas: Any, feature: Feature) -> None:
         known = list(feature.categories)
@@ -115,11 +119,12 @@ class _Categories:
 
 @functools.lru_cache(maxsize=256)
 def _known(feature: Feature) -> _Categories:
+    """Return the categories of a feature, made once."""
     return _Categories(load("pandas"), feature)
 
 
 def _categorical(pandas: Any, feature: Feature, array: Any) -> Any:
-    """A column of the categories that were trained on, whichever of them the rows have."""
+    """Return a column that has all categories of the training, whichever of them the rows hold."""
     known = _known(feature)
     cells: list[Any] = array.tolist()
     codes = [known.codes.get(cell, -1) for cell in cells]
@@ -132,11 +137,12 @@ def _categorical(pandas: Any, feature: Feature, array: Any) -> Any:
 
 
 def _is_strange(codes: dict[Any, int], cell: Any) -> bool:
-    """Whether it is a value, and none of the categories."""
+    """Tell whether a cell holds a value that is none of the categories."""
     return cell is not None and cell == cell and cell not in codes
 
 
 def _polars(signature: Signature, columns: dict[str, Any]) -> Any:
+    """Return the columns as a table of polars."""
     polars = load("polars")
     features = {feature.name: feature for feature in signature.features}
     if signature.layout == "tensor":
@@ -147,6 +153,7 @@ def _polars(signature: Signature, columns: dict[str, Any]) -> Any:
 
 
 def _polars_column(polars: Any, name: str, feature: Feature | None, array: Any) -> Any:
+    """Return a column of polars as it was in the sample."""
     if feature is None:
         return polars.Series(name, array.tolist() if array.dtype.kind == "O" else array)
     if feature.kind == "datetime":
@@ -159,7 +166,7 @@ def _polars_column(polars: Any, name: str, feature: Feature | None, array: Any) 
         cells = [None if cell is None else moments.read_value(feature.kind, cell) for cell in array]
         return polars.Series(name, cells, dtype=getattr(polars, feature.dtype, None))
     if feature.kind == "category":
-        if feature.dtype != "Enum":  # its categories are the texts that it holds
+        if feature.dtype != "Enum":  # the categories of a Categorical are the texts that it holds
             return polars.Series(name, array.tolist(), dtype=polars.Categorical)
         cells = [cell if cell in feature.categories else None for cell in array]
         return polars.Series(name, cells, dtype=polars.Enum(list(feature.categories)))

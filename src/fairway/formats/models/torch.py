@@ -1,6 +1,6 @@
-"""How PyTorch modules predict and are compiled to ONNX.
+"""PyTorch modules: how they predict, and how they are compiled to ONNX.
 
-Knows nothing of other libraries.
+This module knows no other library.
 """
 
 import importlib.util
@@ -15,7 +15,7 @@ from fairway.spec.model import Signature
 
 
 def adjust(model: Any, inputs: Arrays) -> Arrays:
-    """The inputs with floating numbers in the type of the module's weights, as far as numpy has it."""
+    """Return the inputs with floating numbers in the type of the module's weights, as far as numpy has it."""
     weights = next((p for p in model.parameters() if p.is_floating_point()), None)
     name = str(weights.dtype).removeprefix("torch.") if weights is not None else "float32"
     wanted = name if name in ("float64", "float16") else "float32"
@@ -23,7 +23,7 @@ def adjust(model: Any, inputs: Arrays) -> Arrays:
 
 
 def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
-    """One tensor per input, in the order of the signature, on the module's device."""
+    """Return one tensor for each input, in the order of the signature, on the module's device."""
     np, torch = load("numpy"), load("torch")
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     arrays = (np.array(inputs[spec.name]) for spec in signature.inputs)
@@ -31,7 +31,10 @@ def prepare(model: Any, signature: Signature, inputs: Arrays) -> Any:
 
 
 def predict(model: Any, data: Any) -> Arrays:
-    """Outputs: a tensor is "prediction", further ones of a tuple "output_1" and so on, a dict has names."""
+    """Return outputs by name.
+
+    A tensor is "prediction". Further tensors of a tuple are "output_1" and so on. A dict has names of its own.
+    """
     torch = load("torch")
     model.eval()
     with torch.inference_mode():
@@ -46,10 +49,11 @@ def predict(model: Any, data: Any) -> Arrays:
 
 
 def convert(model: Any, signature: Signature, types: dict[str, str], inputs: Arrays) -> bytes:
-    """The module as ONNX with a free batch size. Raises whatever the exporter raises."""
+    """Return the module as ONNX with a free batch size. Raises any error of the exporter."""
     torch = load("torch")
     module = model.eval()
     rows = (item.cpu() for item in prepare(module, signature, inputs))
+    # The exporter would take a batch of one for a fixed size.
     data = tuple(torch.cat([item, item]) if len(item) == 1 else item for item in rows)
     if importlib.util.find_spec("onnxscript") and not isinstance(module, torch.jit.ScriptModule):
         try:
@@ -60,12 +64,12 @@ def convert(model: Any, signature: Signature, types: dict[str, str], inputs: Arr
 
 
 def _export(module: Any, signature: Signature, data: tuple[Any, ...]) -> bytes:
-    """Through torch.export. Raises SerializationError when functions of its own are left in the graph."""
+    """Export through torch.export. Raises SerializationError when functions of PyTorch's own are left in the graph."""
     torch = load("torch")
     batch = torch.export.Dim("rows", min=1)
-    talk = logging.getLogger("torch.onnx")
-    level = talk.level
-    talk.setLevel(logging.ERROR)  # it names every package that it could do without
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # its warnings name packages that it can do without
     try:
         program = torch.onnx.export(
             module,
@@ -77,14 +81,14 @@ def _export(module: Any, signature: Signature, data: tuple[Any, ...]) -> bytes:
             verbose=False,
         )
     finally:
-        talk.setLevel(level)
+        logger.setLevel(level)
     exported: bytes = program.model_proto.SerializeToString(deterministic=True)
     onnx.check(exported)
     return exported
 
 
 def _trace(module: Any, signature: Signature, data: tuple[Any, ...]) -> bytes:
-    """Through one recorded run, the older way."""
+    """Export through one recorded run, the older way."""
     names = [spec.name for spec in signature.inputs]
     outputs = [spec.name for spec in signature.outputs]
     buffer = io.BytesIO()
@@ -101,6 +105,7 @@ def _trace(module: Any, signature: Signature, data: tuple[Any, ...]) -> bytes:
 
 
 def _numpy(tensor: Any) -> Any:
+    """Return a tensor as a numpy array."""
     torch = load("torch")
     tensor = tensor.detach().cpu()
     return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()

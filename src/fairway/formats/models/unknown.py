@@ -1,7 +1,8 @@
-"""Settles at registration what a served model does with a value that it was not trained on, and with a missing one.
+"""The answers of a served model to values that it was not trained on and to missing values, settled at registration.
 
-It asks the model: copies of sample rows with such a value are predicted, in each column of categories, of text, and of
-numbers where the model encodes numbers. Knows the interface of estimators and no framework.
+This module asks the model. It lets the model predict copies of sample rows with such a value, in each column of
+categories, of text, and of numbers if the model encodes numbers. It knows the interface of estimators and no
+framework.
 """
 
 from collections.abc import Iterator
@@ -17,17 +18,21 @@ from fairway.formats.models.samples import Arrays
 from fairway.spec.model import Feature, Signature
 
 Probe = tuple[Arrays, Arrays | None]
-"""Inputs of some rows, and the outputs of the model for them; None where the model fails on them."""
+"""The inputs of some rows, and the model's outputs for them. None stands for a model that fails on them."""
 
 _ROWS = 8
-"""Rows that are asked about: one alone may get the right answer by chance."""
+"""The number of rows that are asked about. A single row may get the right answer by chance."""
 
 _MOST = 256
-"""Columns that are asked about at most."""
+"""The largest number of columns that are asked about."""
 
 
 def probe(model: Any, signature: Signature, inputs: Arrays) -> tuple[Signature, list[Probe]]:
-    """The signature with `unknown` settled for every column that needs it, and the rows with the model's answers."""
+    """Settle `unknown` for every column that needs it.
+
+    Returns:
+        the signature, and the rows that were asked about with the model's answers.
+    """
     signature, probes = _of_categories(model, signature, inputs)
     refused: list[Feature] = []
     trained = encoders.trained_on(model, signature.columns) if signature.layout == "columns" else {}
@@ -55,11 +60,11 @@ def probe(model: Any, signature: Signature, inputs: Arrays) -> tuple[Signature, 
 
 
 def _of_categories(model: Any, signature: Signature, inputs: Arrays) -> tuple[Signature, list[Probe]]:
-    """The same for the columns of categories alone."""
+    """Settle `unknown` for the columns of categories alone, and return the same as `probe`."""
     probes: list[Probe] = []
     if not any(feature.kind == "category" for feature in signature.features):
         return signature, probes
-    keeps = "kept" if adapter_of(model).runtime == "scikit-learn" and _judges(model) else "missing"
+    keeps = "kept" if adapter_of(model).runtime == "scikit-learn" and _looks_at_values(model) else "missing"
     settled: list[Feature] = []
     for feature in signature.features:
         if feature.kind == "category":
@@ -79,9 +84,12 @@ def _of_categories(model: Any, signature: Signature, inputs: Arrays) -> tuple[Si
 
 
 def _strange_rows(model: Any, signature: Signature, inputs: Arrays) -> Iterator[tuple[str, bool, Arrays]]:
-    """Rows for each plain column with a value that the sample does not have: name, whether it is text, and the rows.
+    """Yield rows for each plain column, with a value that the sample does not have.
 
-    Numbers are only strange to a model that encodes them.
+    Numbers are strange only to a model that encodes them.
+
+    Yields:
+        the name of the input, True for text, and the rows.
     """
     settled = {feature.name for feature in signature.features if feature.kind}
     encodes = encoders.refuses_unknown(model)
@@ -102,7 +110,7 @@ def _strange_rows(model: Any, signature: Signature, inputs: Arrays) -> Iterator[
 
 
 def _rows_without(signature: Signature, inputs: Arrays) -> Iterator[Arrays]:
-    """Rows without a value in each column that may lack it, and in all such columns at once."""
+    """Yield rows without a value in each column that may lack one, and in all such columns at once."""
     rows = {name: array[:_ROWS] for name, array in inputs.items()}
     without = {name: array.copy() for name, array in rows.items()}
     names = [feature.name for feature in signature.features if feature.nullable][:_MOST]
@@ -121,7 +129,7 @@ def _rows_without(signature: Signature, inputs: Arrays) -> Iterator[Arrays]:
 
 
 def _unlike(column: Any) -> Any:
-    """A value that the column does not hold."""
+    """Return a value that the column does not hold."""
     np = load("numpy")
     cells = set(column.tolist())
     if column.dtype.kind == "O":
@@ -137,7 +145,7 @@ def _unlike(column: Any) -> Any:
 
 
 def _takes(predictor: NativePredictor, inputs: Arrays, name: str, known: tuple[Any, ...]) -> bool:
-    """Whether the model predicts each of these values in this column."""
+    """Tell whether the model predicts each of these values in this column."""
     np = load("numpy")
     many = np.zeros(len(known), dtype=int)
     column = np.empty(len(known), dtype=inputs[name].dtype)
@@ -150,12 +158,16 @@ def _takes(predictor: NativePredictor, inputs: Arrays, name: str, known: tuple[A
 
 
 def _feature(signature: Signature, name: str, known: tuple[Any, ...]) -> Feature:
+    """Return the feature of a column with its known values, set to refuse others."""
     found = next((feature for feature in signature.features if feature.name == name), Feature(name=name))
     return msgspec.structs.replace(found, categories=known, unknown="refused")
 
 
-def _judges(model: Any) -> bool:
-    """Whether all parts of the model are scikit-learn's own, which look at values and never at codes of categories."""
+def _looks_at_values(model: Any) -> bool:
+    """Tell whether all parts of the model belong to scikit-learn.
+
+    Such parts look at values and never at the codes of categories.
+    """
     parts: tuple[Any, ...] = (
         model,
         *(model.get_params(deep=True).values() if hasattr(model, "get_params") else ()),
@@ -168,7 +180,7 @@ def _judges(model: Any) -> bool:
 
 
 def _asked(feature: Feature, inputs: Arrays) -> Arrays | None:
-    """Rows with a value in this column that is no category; None where the type has no such value."""
+    """Return rows with a value in this column that is no category. A type without such a value gives None."""
     np = load("numpy")
     rows = {name: array[:_ROWS] for name, array in inputs.items()}
     dtype, known = rows[feature.name].dtype, feature.categories

@@ -1,6 +1,6 @@
-"""How XGBoost models predict and are compiled to ONNX.
+"""XGBoost models: how they predict, and how they are compiled to ONNX.
 
-Knows nothing of other libraries but the scikit-learn interface of its wrappers.
+This module knows other libraries only by the scikit-learn interface of the wrappers.
 """
 
 import copy
@@ -15,12 +15,12 @@ from fairway.spec.model import Signature
 
 
 def is_booster(model: Any) -> bool:
-    """Whether it is a bare Booster rather than a wrapper."""
+    """Tell whether a model is a bare Booster and not a wrapper."""
     return type(model).__name__ == "Booster"
 
 
 def predict(model: Any, data: Any) -> Arrays:
-    """A Booster's prediction, or a wrapper's as in scikit-learn."""
+    """Return the prediction of a Booster, or the outputs of a wrapper as scikit-learn gives them."""
     if not is_booster(model):
         return sklearn.predict(model, data)
     names = model.feature_names if not hasattr(data, "columns") else None
@@ -29,9 +29,9 @@ def predict(model: Any, data: Any) -> Arrays:
 
 
 def categories(model: Any, columns: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The categories that the model has kept for these columns.
+    """Return the categories that the model has kept for these columns.
 
-    It gives back only ASCII texts undamaged, so one of another kind makes all of them unknown.
+    XGBoost returns only ASCII texts undamaged. If one text is not ASCII, no categories are returned.
     """
     booster = model if is_booster(model) else model.get_booster()
     if not hasattr(booster, "get_categories"):
@@ -46,7 +46,7 @@ def categories(model: Any, columns: Sequence[str]) -> dict[str, tuple[str, ...]]
 
 
 def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
-    """The model as ONNX. Raises whatever the converter raises."""
+    """Return the model as ONNX. Raises any error of the converter, and ValueError for a model with categories."""
     change = load("onnxmltools").convert_xgboost
     bare = is_booster(model)
     if "c" in ((model if bare else model.get_booster()).feature_types or ()):
@@ -62,7 +62,7 @@ def convert(model: Any, signature: Signature, types: dict[str, str]) -> bytes:
 
 
 def _anonymous(model: Any, bare: bool) -> Any:
-    """The same model without feature names, which the converter does not take."""
+    """Return the same model without feature names, because the converter does not take them."""
     booster = (model if bare else model.get_booster()).copy()
     booster.feature_names = None
     if bare:

@@ -22,11 +22,11 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEnc
 from fairway.formats import (
     NativePredictor,
     Package,
+    check_features,
     nullable_columns,
     outputs_to_rows,
     package_model,
     rows_to_inputs,
-    understand,
 )
 from fairway.formats.models.runtime import OnnxPredictor
 from fairway.formats.models.samples import decode_samples
@@ -210,7 +210,7 @@ class Served:
             body.append(tensor)
         head = json.dumps({"inputs": body}).encode()
         request, rest = tensors.decode(head + b"".join(chunks), str(len(head)).encode())
-        inputs = understand(self.signature, tensors.inputs_of(request, rest, wanted))
+        inputs = check_features(self.signature, tensors.inputs_of(request, rest, wanted))
         return [each.predict(inputs)["prediction"] for each in self.predictors]
 
 
