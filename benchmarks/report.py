@@ -10,6 +10,16 @@ PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 README = Path(__file__).parent.parent / "README.md"
 BEGINS, ENDS = "<!-- figures, made by `python -m benchmarks report` -->\n", "<!-- end of figures -->"
 
+FRONT = (
+    "`import fairway`",
+    "a run of one step, whole command, durable",
+    "a step of a chain of 200, isolated and durable",
+    "a re-run of 100 cached steps",
+    "a small ONNX model, one core, JSON, 32 clients",
+    "zero to served, installed with uv",
+)
+"""The goals whose figures stand in the README; docs/performance.md has all of them."""
+
 HEAD = """# Performance, as measured
 
 Made by `make bench`, which measures everything below; `python -m benchmarks NAME` measures one subject and
@@ -38,12 +48,13 @@ def page() -> str:
 
 
 def readme(text: str) -> str:
-    """The text of the README with the figures of today: every goal, what was seen, and beside what."""
+    """Return the text of the README with the present figures of the goals in `FRONT`."""
     kept = [(subject, results.read(subject.name)) for subject in subjects()]
     rows = [
         row[:4]
         for subject, found in kept
         for row in _rows(subject, found, subject.tell(found["figures"]) if found else None)
+        if row[0] in FRONT
     ]
     before, _, rest = text.partition(BEGINS)
     made = table(Table(("What", "Goal", "Fairway", "Beside"), tuple(rows)))

@@ -51,6 +51,15 @@ def test_the_readme_shows_the_figures_of_the_results() -> None:
     assert "| a run of one step, whole command, durable |" in text
 
 
+def test_the_readme_shows_six_figures_at_most() -> None:
+    text = (ROOT / "README.md").read_text("utf-8")
+    table = text.partition("<!-- figures, made by")[2].partition("<!-- end of figures -->")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| ") and "---" not in line]
+    assert 1 < len(rows) <= 1 + 6
+    front = said("from benchmarks import report\nfor what in report.FRONT: print(what)")
+    assert set(front.splitlines()) <= set(GOALS)
+
+
 def test_a_goal_that_is_not_met_has_its_cause_told() -> None:
     silent = said(
         "from benchmarks import results\n"

@@ -1,6 +1,7 @@
-"""`python -m fairway.server SPEC.json --fd N`: runs one worker on a listening socket that it inherits.
+"""The program of a worker: `python -m fairway.server SPEC.json --fd N` serves on a listening socket that it inherits.
 
-The folder of the shared metrics must be known before the metrics library is imported, so it is set before anything else.
+The metrics library reads the folder of the shared metrics when it is imported. So this module sets that folder before it
+imports the worker.
 """
 
 import contextlib
@@ -17,14 +18,14 @@ from fairway.spec.errors import FairwayError
 
 
 def run(arguments: list[str]) -> int:
-    """Say where metrics are shared, then start the worker."""
+    """Set the folder of the shared metrics and the redaction of output, then run the worker."""
     if len(arguments) not in (3, 5):
         print("usage: python -m fairway.server SPEC.json --fd N --sockets FOLDER", file=sys.stderr)
         return 2
     folder = json.loads(Path(arguments[0]).read_bytes())["metrics"]
     make_folder(folder)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-    with contextlib.suppress(FairwayError):  # a project that cannot be read is told of where it is deployed
+    with contextlib.suppress(FairwayError):  # the deployment reports a project that cannot be read
         redaction.name_more(secret_names.read(Path.cwd()))
     redaction.refresh()
     redaction.report_new(output.redirect())

@@ -1,4 +1,4 @@
-"""What goes back to a client, and the errors that become such answers. Knows nothing of models."""
+"""Answers to clients, and the errors that become answers. Knows nothing of models."""
 
 import http
 import secrets
@@ -15,7 +15,7 @@ SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store")
 """Headers of every answer."""
 
 _TOLD = 1000
-"""Letters of an error's text at most."""
+"""Maximum length of an error's text, in letters."""
 
 CLOSE = (b"connection", b"close")
 _encode = msgspec.json.Encoder().encode
@@ -25,7 +25,7 @@ _STATUS = {
 
 
 class Answer:
-    """A finished response: status, body and headers."""
+    """A complete response: status, body and headers."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -37,7 +37,7 @@ class Answer:
         self.headers = [(b"content-type", kind), (b"content-length", b"%d" % len(body)), *extra, *SAFE]
 
     def head(self) -> bytes:
-        """The status line and the headers as they go over HTTP/1.1, without the empty line behind them."""
+        """Return the status line and the headers of HTTP/1.1, without the empty line that ends them."""
         parts = [_STATUS[self.status]]
         for name, value in self.headers:
             parts += (name, b": ", value, b"\r\n")
@@ -45,39 +45,39 @@ class Answer:
 
 
 class Line(Protocol):
-    """The connection, as an answer in pieces uses it."""
+    """The part of a connection that an answer in pieces needs."""
 
     keep_alive: bool
 
     async def write(self, data: bytes) -> bool:
-        """Send, and wait until the client reads; false when it has left."""
+        """Send data and wait until the client reads it. Return false if the client has left."""
         ...
 
     def end(self, data: bytes) -> None:
-        """Send the last piece; the connection is free for the next request."""
+        """Send the last piece. The connection can take the next request afterwards."""
         ...
 
     def cut(self, *, at_once: bool) -> None:
-        """Close the connection, after what was sent has gone out or at once."""
+        """Close the connection: at once, or after the data that waits has been sent."""
         ...
 
 
 class InPieces(Protocol):
-    """An answer that is not known as a whole when it begins."""
+    """An answer whose end is not known when it begins."""
 
     async def send(self, line: Line, *, chunked: bool, close: bool) -> int:
-        """Send it all; returns the status that the metrics count.
+        """Send the whole answer and return the status that the metrics count.
 
         Args:
             line: the connection.
-            chunked: whether the client knows chunks; the end of the connection is the end of the answer otherwise.
-            close: whether the connection is closed behind it.
+            chunked: true if the client understands chunks. Otherwise the end of the connection ends the answer.
+            close: true if the connection is closed after the answer.
         """
         ...
 
 
 class Refusal(Exception):
-    """A request that cannot be answered as asked; `status`, `message` and `hint` are for the client."""
+    """A request that the server refuses. The client gets `status`, `message` and `hint`."""
 
     def __init__(
         self, status: int, message: str, *, hint: str = "", headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -89,7 +89,7 @@ class Refusal(Exception):
         self.headers = headers
 
     def answer(self) -> Answer:
-        """The response that says so. It repeats no more than the beginning of what a client sent."""
+        """Return the response. It repeats at most `_TOLD` letters, because a message can contain what the client sent."""
         said = {"error": _clipped(self.message)}
         if self.hint:
             said["hint"] = _clipped(self.hint)
@@ -97,36 +97,36 @@ class Refusal(Exception):
 
 
 class ClientGone(Exception):
-    """The client left; nobody reads an answer."""
+    """The client left before it had its answer."""
 
 
 def out_of_memory() -> Refusal:
-    """503: this request needs more memory than there is; the worker goes on."""
+    """Return a refusal with status 503 for a request that needs too much memory. The worker continues."""
     return Refusal(
         503, "there is not enough memory for this request", headers=(CLOSE, (b"retry-after", b"1"))
     )
 
 
 def as_json(value: object, status: int = 200) -> Answer:
-    """A JSON response."""
+    """Return a value as a JSON response."""
     return Answer(status, _encode(value))
 
 
 def unreadable(said: str, error: Exception, body: bytes) -> Refusal:
-    """The refusal of a body that is no JSON; what Python writes for a missing number is none."""
+    """Return the refusal of a body that is not JSON. Python writes a missing number as `NaN`, which JSON does not have."""
     hint = "JSON has no NaN; send null for a missing value" if b"NaN" in body else ""
     return Refusal(400, f"{said}: {error}", hint=hint)
 
 
 def internal_error(error: BaseException) -> Answer:
-    """What a client may know of a failure of ours: an id, under which the log has the rest."""
+    """Log an error under a new id and return an answer that contains only the id: the text may hold private data."""
     number = secrets.token_hex(6)
     errorlog.write(lambda: f"error {number}: {legible(tracebacks.whole(error))}\n")
     return Answer(500, _encode({"error": "internal error", "id": number}))
 
 
 def too_many(message: str = "too many requests are waiting") -> Refusal:
-    """429 with the time after which to try again."""
+    """Return a refusal with status 429 and the time after which the client may try again."""
     return Refusal(429, message, headers=((b"retry-after", b"1"),))
 
 

@@ -1,4 +1,7 @@
-"""The ASGI callable: gate, exact routes, answers. Everything a request costs beyond the model is here."""
+"""The ASGI application: it checks a request, finds its route and sends the answer.
+
+Every request runs through this module, so each line here costs time on every request.
+"""
 
 import asyncio
 import time
@@ -31,7 +34,7 @@ _NONE: dict[str, Any] = {}
 
 
 class Service(Protocol):
-    """What is served."""
+    """A model or a function that an endpoint serves."""
 
     name: str
     number: str
@@ -39,12 +42,12 @@ class Service(Protocol):
     samples: str
 
     def routes(self) -> dict[str, Route]:
-        """Exact paths and what answers them."""
+        """Return the routes by their exact paths."""
         ...
 
 
 class Application:
-    """Answers HTTP for one service. `draining` makes every answer close its connection."""
+    """The HTTP application of one service. While `draining` is true, every answer closes its connection."""
 
     def __init__(self, service: Service, gate: Gate, metrics: Metrics, limits: ServerLimits) -> None:
         self._service = service
@@ -65,7 +68,7 @@ class Application:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One connection's next request."""
+        """Answer one request."""
         if scope["type"] != "http":
             if scope["type"] == "websocket":
                 await send({"type": "websocket.close", "code": 1008})
@@ -128,7 +131,7 @@ class Application:
         return answer, route.name
 
     def _nothing(self, path: str) -> Refusal:
-        """404: says whether the model, its version or the path is unknown."""
+        """Return a refusal with status 404 that says which is unknown: the model, its version or the path."""
         parts = path.split("/")
         if parts[1:3] == ["v2", "models"] and len(parts) > 3 and parts[3] != "stats":
             if parts[3] != self._service.name:
@@ -167,7 +170,7 @@ class Application:
 
 
 async def _packed(answer: Answer, accept: bytes) -> Answer:
-    """The answer, compressed if its client asks for that; a large one in a thread, while others are answered."""
+    """Compress an answer if its client asks for it. A large one is compressed in a thread, so that others need not wait."""
     encoding = encodings.asked_for(accept)
     if not encoding or not answer.body:
         return answer

@@ -1,9 +1,10 @@
-"""Micro-batches of what has already arrived, never of what a timer waits for.
+"""Batches of the requests that have already arrived. No timer waits for more.
 
-A batch is closed when turns of the event loop, in which answers are sent and requests are read, brought it nobody new, or
-when nobody else is on the way; a request that is the only one is computed at once. A quick model computes in the loop
-itself, where a hand-over to a thread would cost more than it gains; a slow one computes in one thread, and what arrives
-meanwhile joins the next batch. Knows arrays by name and no protocol.
+The batch is closed when two turns of the event loop in a row added nobody, or when every request that was read is in it. A
+request that is alone is computed at once.
+
+A quick model computes in the event loop, because handing over to a thread would cost more than it gains. A slow model computes
+in one thread, and requests that arrive meanwhile go into the next batch. Knows arrays by name and no protocol.
 """
 
 import asyncio
@@ -37,14 +38,14 @@ class Waiting:
 
 
 class Batcher:
-    """Feeds a predictor from a bounded queue.
+    """A bounded queue in front of a predictor, which computes several requests at once.
 
     Args:
         predict: computes outputs by name for inputs by name; rows are the first dimension.
-        queue: requests that may wait.
-        batch: rows computed at once at most; a larger single request is computed alone.
-        seen: told the rows of every batch.
-        under_way: how many requests have been read and not answered, whether they are in the queue yet or not.
+        queue: maximum number of requests that wait.
+        batch: maximum number of rows computed at once; a larger request is computed alone.
+        seen: called with the number of rows of every batch.
+        under_way: returns the number of requests that were read and not answered, in the queue or before it.
     """
 
     def __init__(
@@ -71,21 +72,21 @@ class Batcher:
 
     @property
     def depth(self) -> int:
-        """Requests that wait."""
+        """Number of requests that wait."""
         return len(self._waiting)
 
     @property
     def quick(self) -> bool:
-        """Whether the model computes in the event loop."""
+        """True if the model is quick enough to compute in the event loop."""
         return self._pace < _INLINE_SECONDS
 
     @property
     def free(self) -> bool:
-        """Whether a request would be computed in the loop, now and by itself: then queueing it gains nothing."""
+        """True if a request would be computed at once and alone in the event loop, so that the queue gains nothing."""
         return self.quick and not self._waiting and not self._computing and self._under_way() == 1
 
     def compute(self, inputs: Arrays) -> Arrays:
-        """The outputs for one request, without the queue; for when `free` holds."""
+        """Compute one request without the queue. Call it only while `free` is true."""
         self._seen(len(next(iter(inputs.values()))))
         begun = time.perf_counter()
         try:
@@ -94,7 +95,7 @@ class Batcher:
             self._learn(time.perf_counter() - begun)
 
     def submit(self, inputs: Arrays) -> "asyncio.Future[Arrays]":
-        """Queue a request. Cancelling the future before its turn takes it out. Raises Refusal 429."""
+        """Add a request to the queue; a cancelled one is dropped at its turn. Raises Refusal 429 if the queue is full."""
         if len(self._waiting) >= self._limit:
             raise too_many()
         loop = self._loop = self._loop or asyncio.get_running_loop()
@@ -108,10 +109,15 @@ class Batcher:
         self._scheduled = True
         self._known = len(self._waiting)
         self._patient = True
+        # Not computed here: requests that this turn of the loop has still to read can then join the batch.
         loop.call_soon(self._turn, loop)
 
     def _others_come(self) -> bool:
-        """Whether the batch should stay open for one more turn. One turn without anybody new is allowed."""
+        """Return true if the batch stays open for one more turn of the loop. One turn may add nobody; a second one closes it.
+
+        Clients answer a batch with new requests. Sending the answers takes one turn and reading the requests another, so a
+        batch that closed after one quiet turn would miss them.
+        """
         count = len(self._waiting)
         if count >= self._batch or count >= self._under_way():
             return False
@@ -129,6 +135,7 @@ class Batcher:
             if not batch:
                 continue
             self._seen(sum(item.rows for item in batch))
+            # `quick` can change from one batch to the next, so it is asked for each of them.
             if self.quick:
                 self._settle(batch, self._timed(batch))
             else:
@@ -146,7 +153,7 @@ class Batcher:
             self._schedule(loop)
 
     def _next(self) -> list[Waiting]:
-        """The requests at the head of the queue that fit into one batch; those given up are dropped."""
+        """Take the requests from the head of the queue that fit into one batch. Drop those that were given up."""
         batch: list[Waiting] = []
         rows = 0
         while self._waiting:
@@ -167,7 +174,10 @@ class Batcher:
         return outcomes
 
     def _learn(self, seconds: float) -> None:
-        """Follow the median: a batch that the machine held up moves the pace by one step, however long it took."""
+        """Move the pace by one step towards the duration of a batch, so that it follows the median.
+
+        With a mean, one batch that the machine delayed would send a quick model to the thread for a long time.
+        """
         if not self._pace:
             self._pace = seconds
         self._pace *= _STEP if seconds > self._pace else 1 / _STEP
@@ -179,6 +189,7 @@ class Batcher:
             joined = {name: np.concatenate([item.inputs[name] for item in batch]) for name in batch[0].inputs}
             outputs = self._predict(joined)
         except Exception:
+            # One request can fail the whole batch. Computed alone, only that one fails.
             return [self._one(item) for item in batch]
         outcomes: list[Arrays | Exception] = []
         start = 0

@@ -1,6 +1,6 @@
-"""The worker's Unix socket for whoever supervises it: status, drain, and the listening socket itself.
+"""The control socket of a worker: its supervisor asks for the status, a drain, or the listening socket.
 
-One JSON object per line, one line per answer. The socket can be reached by its owner only.
+It is a Unix socket. Each command and each answer is one JSON object on one line. Only the owner can reach it.
 """
 
 import asyncio
@@ -16,19 +16,19 @@ _LINE = 4096
 
 
 class Command(msgspec.Struct):
-    """What is asked."""
+    """A command of the supervisor."""
 
     do: str
 
 
 class Control:
-    """Answers commands until it is closed.
+    """A server for commands on a Unix socket.
 
     Args:
-        path: where the socket is made; an old one of that name is replaced.
-        listening: the descriptor that "socket" passes on.
-        status: gives the answer to "status".
-        drain: begins to drain.
+        path: path of the socket; an old socket at that path is replaced.
+        listening: the descriptor that the command "socket" hands over.
+        status: returns the answer to every command.
+        drain: called for the command "drain".
     """
 
     def __init__(
@@ -42,8 +42,9 @@ class Control:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def open(self) -> None:
-        """Begin to answer."""
+        """Make the socket and begin to answer."""
         Path(self._path).unlink(missing_ok=True)
+        # The mode must hold from the first moment: a later chmod would leave a gap in which others could connect.
         before = os.umask(0o177)
         try:
             self._server.bind(self._path)
@@ -54,14 +55,14 @@ class Control:
         self._start(self._accept())
 
     def close(self) -> None:
-        """Take the socket away."""
+        """Stop answering and remove the socket."""
         for task in self._tasks:
             task.cancel()
         self._server.close()
         Path(self._path).unlink(missing_ok=True)
 
     def let_go(self) -> None:
-        """In a forked process: close what is the worker's, and leave the socket's name alone."""
+        """Close the descriptor in a forked process. The path stays, because it belongs to the worker."""
         if self._server.fileno() >= 0:
             os.close(self._server.detach())
 
@@ -74,9 +75,9 @@ class Control:
         loop = asyncio.get_running_loop()
         while True:
             connection, _ = await loop.sock_accept(self._server)
-            self._start(self._converse(connection))
+            self._start(self._serve(connection))
 
-    async def _converse(self, connection: socket.socket) -> None:
+    async def _serve(self, connection: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         buffer = b""
         with connection, suppress(OSError):
@@ -88,9 +89,9 @@ class Control:
                 buffer += data
                 while b"\n" in buffer:
                     line, _, buffer = buffer.partition(b"\n")
-                    self._obey(connection, line)
+                    self._handle(connection, line)
 
-    def _obey(self, connection: socket.socket, line: bytes) -> None:
+    def _handle(self, connection: socket.socket, line: bytes) -> None:
         try:
             command = msgspec.json.decode(line, type=Command)
         except (msgspec.DecodeError, RecursionError):

@@ -1,7 +1,7 @@
-"""Compressed bodies: those of requests, unpacked within bounds, and those of answers whose client asks for it.
+"""Compression of bodies: requests are unpacked within bounds, and answers are packed if the client asks for it.
 
-A client asks when its Accept-Encoding leaves exactly one of gzip and deflate, as a client does that wants its answers
-small; a list of several only says what it can read, and packing would cost more than a local network does.
+An Accept-Encoding with exactly one of gzip and deflate is a request for compression. A list of several only says what the
+client can read. Then the answer stays plain, because packing costs more time than a local network.
 """
 
 import zlib
@@ -10,7 +10,7 @@ from fairway.server.answers import CLOSE, Answer, Refusal
 
 _RATIO = 128
 _ALWAYS = 2**20
-"""A body may unpack to so many bytes, or to `_RATIO` times its own if that is more."""
+"""A body may unpack to this many bytes, or to `_RATIO` times its own size if that is more."""
 
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}
 _RAW = -15
@@ -19,7 +19,7 @@ _ACCEPTED = ((b"accept-encoding", b"gzip, deflate"), CLOSE)
 
 
 def plain(encoding: bytes) -> bool:
-    """Whether a body with this Content-Encoding is read as it is. Raises Refusal 415 for an unknown one."""
+    """Return true if a body with this Content-Encoding is not compressed. Raises Refusal 415 for an unknown encoding."""
     name = encoding.strip().lower()
     if name in (b"", b"identity"):
         return True
@@ -29,11 +29,11 @@ def plain(encoding: bytes) -> bool:
 
 
 def unpacked(body: bytes, encoding: bytes, most: int) -> bytes:
-    """The content of a compressed body. Raises Refusal 400 or 413."""
+    """Unpack a compressed body. Raises Refusal 400 or 413."""
     bound = min(most, max(_ALWAYS, _RATIO * len(body)))
     windows = _WINDOWS[encoding.strip().lower()]
     if windows == 15 and not _has_head(body):
-        windows = _RAW  # several clients send deflate without the head that its standard wants
+        windows = _RAW  # several clients leave out the header that the standard of deflate demands
     reader = zlib.decompressobj(windows)
     try:
         made = reader.decompress(body, bound + 1)
@@ -51,7 +51,7 @@ def unpacked(body: bytes, encoding: bytes, most: int) -> bytes:
 
 
 def asked_for(accept: bytes) -> bytes:
-    """The compression that a client asks for by its Accept-Encoding; empty when it asks for none."""
+    """Return the compression that an Accept-Encoding asks for; empty if it asks for none."""
     wanted: set[bytes] = set()
     for part in accept.lower().split(b","):
         name, _, rest = part.partition(b";")
@@ -63,7 +63,7 @@ def asked_for(accept: bytes) -> bytes:
 
 
 def packed(answer: Answer, encoding: bytes) -> Answer:
-    """The same answer, its body compressed."""
+    """Compress the body of an answer and return the answer."""
     packer = zlib.compressobj(_LEVEL, zlib.DEFLATED, _WINDOWS[encoding])
     answer.body = packer.compress(answer.body) + packer.flush()
     length = (b"content-length", b"%d" % len(answer.body))

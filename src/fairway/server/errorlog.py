@@ -1,4 +1,4 @@
-"""What a server writes of failed requests to its log, bounded in rate and size: anybody who may ask may make it fail."""
+"""The log of failed requests, bounded in rate and size: any client that may send requests can make one fail."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ _LETTERS = 8192
 
 
 class _Allowance:
-    """How many entries may be written now. It fills up by and by."""
+    """The number of entries that may be written now. It grows by `_PER_SECOND` up to `_BURST`."""
 
     def __init__(self) -> None:
         self.left = float(_BURST)
@@ -20,7 +20,7 @@ class _Allowance:
         self.dropped = 0
 
     def take(self) -> bool:
-        """Whether one more may be written."""
+        """Take one entry. Return false if none is left; the entry is counted as dropped then."""
         now = time.monotonic()
         self.left = min(_BURST, self.left + (now - self.at) * _PER_SECOND)
         self.at = now
@@ -35,7 +35,7 @@ _allowance = _Allowance()
 
 
 def write(entry: Callable[[], str]) -> None:
-    """Write an entry to standard error, cut in its middle when it is long; beyond the allowance it is only counted."""
+    """Write an entry to standard error and cut the middle of a long one. Beyond the allowance, only count it."""
     if not _allowance.take():
         return
     text = bounded(entry(), _LETTERS // 2, _LETTERS // 2)

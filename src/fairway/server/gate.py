@@ -1,6 +1,6 @@
-"""The one gate in front of every route: exact Host and Origin, no cross-site fetches, the key where there is one.
+"""The access check before every route: exact Host and Origin, no requests from other sites, and the key of the endpoint.
 
-Nothing is reached that no rule lets through. Knows no route's meaning, only its policy.
+A request that no rule permits is refused. Knows the policy of a route and nothing else about it.
 """
 
 import hashlib
@@ -11,17 +11,17 @@ from typing import Literal
 from fairway.server.answers import Refusal
 
 Policy = Literal["public", "open"]
-"""Of a route: "public" answers anybody who passes Host and Origin; "open" also wants the key when the endpoint has one."""
+"""The policy of a route. "public" checks Host and Origin. "open" also checks the key of an endpoint that has one."""
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Gate:
-    """Decides whether a request may go on.
+    """The access check of one endpoint.
 
     Args:
         hosts: values of the Host header that are accepted.
-        key_digest: sha256, in hex, of the key; empty when none is needed.
+        key_digest: SHA-256 of the key in hex; empty if the endpoint has no key.
     """
 
     def __init__(self, hosts: Iterable[str], key_digest: str) -> None:
@@ -30,7 +30,7 @@ class Gate:
         self._key_digest = key_digest
 
     def check(self, headers: Headers, policy: Policy) -> None:
-        """Do nothing when the request may go on. Raises Refusal 403 or 401."""
+        """Check the headers of a request. Raises Refusal 403 or 401."""
         host = authorization = b""
         hosts = 0
         for name, value in headers:
@@ -44,6 +44,7 @@ class Gate:
                 if value not in (b"same-origin", b"none"):
                     raise Refusal(403, "requests from other sites are not accepted")
             elif name == b"authorization":
+                # Two of them are refused: a proxy could have checked the other one.
                 authorization = value if not authorization else b"twice"
         if hosts != 1 or (host not in self._hosts and host.lower() not in self._hosts):
             raise Refusal(403, "this host name is not accepted")

@@ -1,4 +1,4 @@
-"""Batches of Python values for functions that take a list: what has arrived while the last call ran is the next call."""
+"""Batches for functions that take a list: requests that arrive during one call make up the next call."""
 
 import asyncio
 from collections import deque
@@ -12,13 +12,13 @@ Run = Callable[[tuple[list[object]]], Awaitable[Any]]
 
 
 class Gatherer:
-    """Feeds a function that takes a list and returns a list of the same length.
+    """A bounded queue in front of a function that takes a list and returns a list of the same length.
 
     Args:
         run: calls the function with its arguments.
-        queue: requests that may wait.
-        batch: items of one call at most; a larger single request is a call of its own.
-        seen: told the size of every call.
+        queue: maximum number of requests that wait.
+        batch: maximum number of items in one call; a larger request is a call of its own.
+        seen: called with the size of every call.
     """
 
     def __init__(self, run: Run, queue: int, batch: int, seen: Callable[[int], None]) -> None:
@@ -30,7 +30,7 @@ class Gatherer:
         self._working: asyncio.Task[None] | None = None
 
     def submit(self, items: list[object]) -> "asyncio.Future[list[object]]":
-        """Queue the items of one request. Raises Refusal 429."""
+        """Add the items of one request to the queue. Raises Refusal 429 if it is full."""
         if len(self._waiting) >= self._limit:
             raise too_many()
         loop = asyncio.get_running_loop()
@@ -74,6 +74,7 @@ class Gatherer:
             if len(batch) == 1:
                 _fail(batch[0][1], error)
             else:
+                # One bad request fails the whole call. Calling each request alone finds it and spares the others.
                 for single in batch:
                     await self._call([single])
             return
@@ -85,7 +86,7 @@ class Gatherer:
 
 
 def _listed(answers: Any) -> list[object]:
-    """The answers one by one. Raises TypeError for what has parts that are no answers, such as the keys of a dict."""
+    """Return the answers as a list. Raises TypeError for a value whose items are not answers, such as a dict."""
     if hasattr(answers, "columns"):
         return _listed(plain(answers))
     kind = cast("type[object]", type(answers))

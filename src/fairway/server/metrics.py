@@ -1,7 +1,7 @@
-"""Counts and times of a worker, shared with the other workers of its revision, in the Prometheus text format.
+"""The metrics of a worker in the Prometheus text format, shared with the other workers of its revision.
 
-Requests only touch plain numbers; those go into the shared counters a few times a second, and what that costs does not
-grow with the requests. Knows no route's meaning.
+A request only changes plain numbers. A timer adds these to the shared counters four times a second, so the cost of sharing
+does not grow with the number of requests. Knows nothing about the meaning of a route.
 """
 
 import asyncio
@@ -26,9 +26,10 @@ _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
 
 
 class Inferences(NamedTuple):
-    """What all workers together answered: requests that got an answer and those that failed, rows and batches computed.
+    """The totals of all workers: requests that succeeded and that failed, rows and batches that were computed.
 
-    `seconds` is the time of all of them; `last_ms` when this worker gave its last answer, in milliseconds since 1970.
+    `seconds` is the time of all requests together. `last_ms` is the time of this worker's last answer, in milliseconds
+    since 1970.
     """
 
     good: int
@@ -40,7 +41,7 @@ class Inferences(NamedTuple):
 
 
 class Observed:
-    """What was observed since it was last shared: how many in each bucket, and their sum."""
+    """The observations since the last sharing: the count of each bucket, and the sum."""
 
     __slots__ = ("_bounds", "counts", "total")
 
@@ -50,13 +51,13 @@ class Observed:
         self.total = 0.0
 
     def add(self, amount: float) -> None:
-        """One more."""
+        """Count one observation."""
         self.counts[bisect_left(self._bounds, amount)] += 1
         self.total += amount
 
 
 class SharedHistogram:
-    """A histogram in the files that workers share. The library's own takes one observation at a time, at 3 µs each."""
+    """A histogram in the files that workers share. The library's own histogram costs 3 µs for each observation."""
 
     def __init__(self, name: str, about: str, labels: tuple[str, ...], bounds: tuple[float, ...]) -> None:
         self._name = name
@@ -67,14 +68,14 @@ class SharedHistogram:
         self._waiting: dict[tuple[str, ...], Observed] = {}
 
     def at(self, *labelled: str) -> Observed:
-        """Where to add; good until `share`."""
+        """Return the observations for these labels. Add to them before the next `share`."""
         waiting = self._waiting.get(labelled)
         if waiting is None:
             waiting = self._waiting[labelled] = Observed(self._bounds)
         return waiting
 
     def share(self) -> None:
-        """Add what waits to the shared counters."""
+        """Add the observations to the shared counters."""
         waiting, self._waiting = self._waiting, {}
         for labelled, observed in waiting.items():
             buckets, total = self._values.get(labelled) or self._made(labelled)
@@ -94,7 +95,7 @@ class SharedHistogram:
 
 
 class Metrics:
-    """The metrics of one worker. `endpoint`, `version` and `runtime` label the build information."""
+    """The metrics of one worker. `endpoint` and `version` are the labels of `fairway_revision_info`."""
 
     def __init__(self, endpoint: str, version: str) -> None:
         own = CollectorRegistry()
@@ -128,7 +129,7 @@ class Metrics:
         self.depth = 0
 
     def answered(self, route: str, code: int, seconds: float) -> None:
-        """A request is over."""
+        """Count a request that was answered."""
         self._tally[route, code] += 1
         self._seconds.at(self._endpoint, route).add(seconds)
         if not self._pending:
@@ -136,18 +137,18 @@ class Metrics:
             asyncio.get_running_loop().call_later(_PAUSE, self._share)
 
     def batch(self, rows: int) -> None:
-        """A batch was computed."""
+        """Count a batch that was computed."""
         self._rows.at(self._endpoint).add(rows)
 
     def text(self) -> Answer:
-        """All workers' metrics together."""
+        """Return the metrics of all workers together."""
         self._share()
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)
         return Answer(200, generate_latest(registry), _TEXT)
 
     def inferences(self) -> Inferences:
-        """What was asked of the model, without health and descriptions."""
+        """Return the totals of requests for predictions. Health checks and descriptions do not count."""
         self._share()
         good = bad = 0
         seconds = rows = batches = 0.0
@@ -181,7 +182,7 @@ class Metrics:
 
 
 def forget_dead(folder: Path) -> None:
-    """Take the live gauges of workers that are gone out of the shared folder; their counts stay."""
+    """Remove the live gauges of workers that have ended from the shared folder. Their counters stay."""
     for path in folder.glob("gauge_live*_*.db"):
         pid = path.stem.rpartition("_")[2]
         if pid.isdigit() and not _alive(int(pid)):

@@ -1,4 +1,4 @@
-"""Serves a registered model: the Open Inference Protocol v2, and plain rows of JSON."""
+"""The service of a registered model: the Open Inference Protocol v2, and plain rows in JSON."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,11 +23,11 @@ from fairway.stores import FileArtifacts
 
 _OCTETS = b"application/octet-stream"
 _BYTES_PER_VALUE = 4
-"""An answer holds at most one value for so many bytes that a body may have."""
+"""An answer may hold one value for every this many bytes of the largest permitted body."""
 
 
 class ModelService:
-    """Answers for one version of a model. Raises FairwayError when it does not reproduce its samples."""
+    """The service of one version of a model. Raises FairwayError if the model does not reproduce its samples."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class ModelService:
         self._encode = msgspec.json.Encoder().encode
 
     def routes(self) -> dict[str, Route]:
-        """What it answers."""
+        """Return the routes by their exact paths."""
         base = f"/v2/models/{self._name}"
         versioned = f"{base}/versions/{self._number}"
         routes = {"/": Route("predict", {"POST": self._rows, "GET": self._welcome})}
@@ -75,7 +75,7 @@ class ModelService:
         return routes
 
     def _reproduce(self, store: FileArtifacts) -> str:
-        """ "32/32" when the samples come out as they were registered."""
+        """Compute the samples and compare them with the registered outputs. Return the count, such as "32/32"."""
         samples = self._version.candidate.samples
         if samples is None:
             return "none"
@@ -104,6 +104,7 @@ class ModelService:
         self._metrics.depth = self._batcher.depth
         request.when_left(_give_up, future, ClientGone())
         if self._batcher.quick:
+            # A quick model needs no timer: it computes in the event loop, where no timer can fire meanwhile.
             return await future
         late = Refusal(504, f"no answer within {self._seconds:g} seconds")
         timer = asyncio.get_running_loop().call_later(self._seconds, _give_up, future, late)
@@ -125,7 +126,7 @@ class ModelService:
         else:
             inputs = tensors.inputs_of(asked, binary, self._wanted, self._dates)
         try:
-            if binary or b"null" in body:  # nothing else can say that a value is missing
+            if binary or b"null" in body:  # only these two can contain a missing value
                 formats.refuse_missing(self._signature, inputs, self._nullable)
             inputs = formats.check_features(self._signature, inputs)
         except UsageError as error:
@@ -158,7 +159,7 @@ class ModelService:
             )
 
     def _as_rows(self, given: object) -> tuple[list[Any], bool]:
-        """The rows of a body, and whether it was a single one."""
+        """Return the rows of a body, and true if the body was a single row."""
         if isinstance(given, dict):
             fields = cast("dict[str, object]", given)
             if list(fields) == ["rows"] and isinstance(fields["rows"], list):
@@ -226,7 +227,7 @@ class ModelService:
 
 
 async def json_body(request: Request) -> object:
-    """The decoded JSON body. Raises Refusal 415 or 400."""
+    """Read and decode the JSON body. Raises Refusal 415 or 400."""
     if request.kind() != JSON:
         raise Refusal(415, "send JSON with Content-Type: application/json")
     body = await request.body()
@@ -237,7 +238,7 @@ async def json_body(request: Request) -> object:
 
 
 def _give_up(future: "asyncio.Future[dict[str, Any]]", reason: Exception) -> None:
-    """End the wait for an answer; a request that is done before its turn leaves the queue."""
+    """End the wait for an answer. If the request is still in the queue, the batcher drops it."""
     if not future.done():
         future.set_exception(reason)
 

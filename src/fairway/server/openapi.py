@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of what one endpoint answers. Pure."""
+"""The OpenAPI 3.1 description of an endpoint. Pure: no input or output."""
 
 from typing import cast
 
@@ -30,13 +30,13 @@ _ERROR: Schema = {
 def describe(
     name: str, version: str, request: Schema, answer: Schema, *, example: object = None, private: bool = False
 ) -> Schema:
-    """The document of what every endpoint answers.
+    """Return the document with the routes that every endpoint has.
 
     Args:
-        request: schema of what `POST /` takes.
-        answer: schema of what it gives.
+        request: schema of the body of `POST /`.
+        answer: schema of its answer.
         example: a request that works.
-        private: whether a key is needed.
+        private: true if the endpoint needs a key.
     """
     body: Schema = {"schema": request}
     if example is not None:
@@ -69,7 +69,7 @@ def describe(
 
 
 def with_tensors(document: Schema, name: str) -> Schema:
-    """The same document with the route for tensors, which only models have."""
+    """Add the route for tensors, which only models have, and return the document."""
     infer: Schema = {
         "operationId": "infer",
         "summary": "Open Inference Protocol v2",
@@ -87,12 +87,12 @@ def with_tensors(document: Schema, name: str) -> Schema:
 
 
 def one_or_many(schema: Schema) -> Schema:
-    """One of these, or a list of some; `anyOf`, because what is itself a list may be read both ways."""
+    """Return the schema of one value or a list of values. It uses `anyOf`, because a value that is a list fits both."""
     return {"anyOf": [schema, {"type": "array", "items": schema, "minItems": 1}]}
 
 
 def row_schema(signature: Signature, nullable: frozenset[str] = frozenset()) -> Schema:
-    """One row as a JSON object by column, or as a list by position; columns in `nullable` may be null."""
+    """Return the schema of one row: an object by column, or a list by position. Columns in `nullable` may be null."""
     if signature.layout == "tensor":
         spec = signature.inputs[0]
         element: Schema = {"type": _TYPES.get(spec.datatype, "integer")}
@@ -111,7 +111,7 @@ def row_schema(signature: Signature, nullable: frozenset[str] = frozenset()) -> 
 
 
 def describe_features(signature: Signature, nullable: frozenset[str]) -> dict[str, Schema]:
-    """What the metadata says of columns beyond their datatype: what a text means, categories, null."""
+    """Return what the metadata says about columns beyond their datatype: meaning of a text, categories, null."""
     found: dict[str, Schema] = {name: {"nullable": True} for name in sorted(nullable)}
     for feature in signature.features:
         said: Schema = {"kind": feature.kind} if feature.kind else {}
@@ -125,7 +125,7 @@ def describe_features(signature: Signature, nullable: frozenset[str]) -> dict[st
 
 
 def _value(datatype: str, feature: Feature | None) -> Schema:
-    """The schema of one cell of a column."""
+    """Return the schema of one cell of a column."""
     kind = feature.kind if feature is not None else ""
     if kind in _KINDS:
         return _KINDS[kind]
@@ -139,7 +139,7 @@ def _or_null(schema: Schema, nullable: bool) -> Schema:
 
 
 def answer_schema(signature: Signature) -> Schema:
-    """The answer for one row."""
+    """Return the schema of the answer for one row."""
     outputs = {
         spec.name: _nested({"type": _TYPES.get(spec.datatype, "integer")}, spec.shape[1:])
         for spec in signature.outputs

@@ -1,8 +1,8 @@
-"""The way of a worker's output into its log: through a process of its own, which takes secrets out.
+"""The process that writes a worker's output to its log and removes secrets from it.
 
-That process is forked before anything of the project is loaded, so it sees what Python, C libraries and programs that the
-project starts write to descriptors 1 and 2. It lives until nobody can write to them any more: it outlives the platform,
-and what a worker wrote before it crashed still arrives.
+It is forked before any code of the project is loaded. So it gets everything that Python, C libraries and child programs write to
+descriptors 1 and 2. It ends when no process can write to them any more: it outlives the platform, and output that a worker
+wrote before a crash still arrives.
 """
 
 import contextlib
@@ -17,17 +17,17 @@ from fairway.author import redaction
 from fairway.spec.wire import Revealed, Splitter, frame, revealed
 
 NAME = "fairway-output"
-"""The process is seen under this name where processes are listed; Linux has room for 15 letters."""
+"""Name of the process in a list of processes. Linux shows 15 letters at most."""
 
 _READ = 1 << 16
 
 
 def redirect() -> Callable[[str, str], None]:
-    """Send what is written to descriptors 1 and 2 through a new process; returns what tells it of a further secret."""
+    """Send descriptors 1 and 2 through a new process. Return a function that registers a further secret with it."""
     near, far = socket.socketpair()
     reading, writing = os.pipe()
     with contextlib.suppress(OSError):  # another worker's process may still write there
-        # Held by the descriptor of the log, which only the new process keeps: who waits for the last words looks at it.
+        # Only the new process keeps the log's descriptor, so its lock is free when the last output has been written.
         fcntl.flock(1, fcntl.LOCK_EX | fcntl.LOCK_NB)
     child = os.fork()
     if child == 0:
@@ -39,32 +39,32 @@ def redirect() -> Callable[[str, str], None]:
     os.dup2(writing, 2)
     os.close(writing)
 
-    def tell(name: str, value: str) -> None:
+    def register(name: str, value: str) -> None:
         with contextlib.suppress(OSError):
             near.sendall(frame(Revealed(name=name, value=value)))
 
-    return tell
+    return register
 
 
 def _become_reader(output: int, line: socket.socket) -> None:
-    """In the forked process: belong to nobody, hold nothing of the worker, and pass output on until it ends."""
+    """Run the forked process: leave the worker's session, close its descriptors, and copy output until its end."""
     try:
         os.setsid()
-        if os.fork():
+        if os.fork():  # a second fork: the process gets another parent, and the worker need not wait for it
             return
         with contextlib.suppress(OSError), open("/proc/self/comm", "w") as name:
-            name.write(NAME)  # its command line is the worker's
+            name.write(NAME)  # the command line still names the worker
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.SIG_IGN)
         kept = sorted({1, output, line.fileno()})
         for before, after in zip([-1, *kept], [*kept, os.sysconf("SC_OPEN_MAX")], strict=True):
             os.closerange(before + 1, after)
-        _pass_on(output, line)
+        _copy(output, line)
     finally:
         os._exit(0)
 
 
-def _pass_on(output: int, line: socket.socket) -> None:
+def _copy(output: int, line: socket.socket) -> None:
     stream, splitter = redaction.Stream(), Splitter()
     line.setblocking(False)
     poll = select.poll()
@@ -73,8 +73,8 @@ def _pass_on(output: int, line: socket.socket) -> None:
     while True:
         ready = dict(poll.poll())
         data = os.read(output, _READ) if output in ready else None
-        # Told before it was printed: whatever is in `data` was told of by now.
-        if not _learn(line, splitter):
+        # A worker registers a secret before it can print it. So `line` has every secret that `data` can contain.
+        if not _read_secrets(line, splitter):
             with contextlib.suppress(KeyError, ValueError):
                 poll.unregister(line)
         if data is not None:
@@ -83,18 +83,18 @@ def _pass_on(output: int, line: socket.socket) -> None:
                 return
 
 
-def _learn(line: socket.socket, splitter: Splitter) -> bool:
-    """Take in what the worker tells of its secrets; False once it tells nothing more."""
+def _read_secrets(line: socket.socket, splitter: Splitter) -> bool:
+    """Read the secrets that the worker registered. Return false once the worker has closed the line."""
     while True:
         try:
-            told = line.recv(_READ)
+            data = line.recv(_READ)
         except BlockingIOError:
             return True
         except OSError:
             return False
-        if not told:
+        if not data:
             return False
-        for content in splitter.feed(told):
+        for content in splitter.feed(data):
             secret = revealed(content)
             if secret is not None:
                 redaction.know(secret.name, secret.value)

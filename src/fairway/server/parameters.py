@@ -1,4 +1,4 @@
-"""How the text of a request becomes the arguments of an endpoint's function, as its annotations say."""
+"""The conversion of a request to the arguments of an endpoint's function, by its annotations."""
 
 import contextlib
 import inspect
@@ -22,7 +22,7 @@ _UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 
 
 class Field:
-    """One parameter: its name, its annotation, and how it is read from JSON text.
+    """A parameter: its name, its annotation, and its reader of JSON text.
 
     Raises:
         UsageError: no request can hold a value of that type.
@@ -37,7 +37,7 @@ class Field:
         self.read = _reader(name, annotation)
 
     def converted(self, text: "bytes | msgspec.Raw", named: bool = True) -> object:
-        """The value that JSON text means, exactly as it was written. Raises Refusal 400."""
+        """Convert JSON text to the value, with every digit as it was written. Raises Refusal 400."""
         where = f"field {self.name!r}: " if named else ""
         try:
             return self.read(text)
@@ -49,7 +49,7 @@ class Field:
             raise Refusal(400, f"{where}cannot be read as {self.annotation}: {error}") from None
 
     def from_text(self, text: str) -> object:
-        """The value that a field of a form means: JSON where it reads as such, the text itself otherwise."""
+        """Convert the text of a form field: as JSON if it is JSON, otherwise as the text itself."""
         quoted = msgspec.json.encode(text)
         if bare(self.annotation) is str:
             return self.converted(quoted)
@@ -63,7 +63,7 @@ class Field:
 
 
 class Parameters:
-    """The parameters of an endpoint, as a request fills them."""
+    """The parameters of an endpoint's function."""
 
     def __init__(self, endpoint: Endpoint[..., object]) -> None:
         signature = endpoint.signature
@@ -83,7 +83,7 @@ class Parameters:
         self.raw = self._only is not None and bool(self.files) and not is_list(self._only.annotation)
 
     def from_json(self, body: bytes) -> Arguments:
-        """The only parameter is the body itself; several are the fields of an object. Raises Refusal 400."""
+        """Read the arguments from JSON: the body is a lone parameter, or an object with a field for each. Raises Refusal 400."""
         if self._only is not None:
             return (self._alone(self._only, body),)
         if not self.fields:
@@ -98,7 +98,7 @@ class Parameters:
         return {name: self.fields[name].converted(text) for name, text in given.items()}
 
     def _alone(self, only: Field, body: bytes) -> object:
-        """The value of the only parameter. Raises Refusal 400."""
+        """Read the value of the only parameter. Raises Refusal 400."""
         try:
             return only.converted(body, False)
         except Refusal as refusal:
@@ -108,13 +108,13 @@ class Parameters:
             raise
 
     def from_raw(self, body: bytes, kind: bytes, scratch: "uploads.Scratch") -> Arguments:
-        """The only parameter is a file, and the body is its content. Raises Refusal 400."""
+        """Read the only parameter, a file, whose content is the body. Raises Refusal 400."""
         (name, wanted), *_ = self.files.items()
         part = uploads.Part("", uploads.named(kind), bytearray(body))
         return (self._file(name, wanted, part, scratch),)
 
     def from_form(self, body: bytes, kind: bytes, scratch: "uploads.Scratch") -> Arguments:
-        """Files and fields of a multipart form, by the names of the parameters. Raises Refusal 400."""
+        """Read the arguments from the files and fields of a multipart form. Raises Refusal 400."""
         given: dict[str, list[uploads.Part]] = {}
         for part in uploads.parts(body, kind):
             given.setdefault(part.field, []).append(part)
@@ -146,7 +146,7 @@ class Parameters:
             raise Refusal(400, f"field {name!r}: {error}") from None
 
     def items(self, body: bytes) -> tuple[list[object], bool]:
-        """The elements that a request to a batched endpoint brings, and whether it brought a list of them."""
+        """Read the elements of a request to a batched endpoint. Return them, and true if the request was a list."""
         assert self.item is not None
         if self._lists or not body.lstrip().startswith(b"["):
             return [self.item.converted(body, False)], False
@@ -159,7 +159,7 @@ class Parameters:
         return [self.item.converted(text, False) for text in texts], True
 
     def check_names(self, given: "dict[str, Any]") -> None:
-        """Refuse names that are no parameters, and the lack of one that has no default. Raises Refusal 400."""
+        """Check that every name is a parameter and every required parameter is given. Raises Refusal 400."""
         for name in given:
             if name not in self.fields:
                 raise Refusal(400, f"unknown field {name!r}; it takes {', '.join(self.fields)}")
@@ -169,7 +169,7 @@ class Parameters:
 
 
 def is_list(annotation: object) -> bool:
-    """Whether a single value of that type is written as a list."""
+    """Return true if a single value of this type is written as a list."""
     annotation = bare(annotation)
     return annotation is list or getattr(annotation, "__origin__", None) is list
 
@@ -199,7 +199,7 @@ _HINT = "annotate it with a plain type, a dataclass, a TypedDict, a msgspec Stru
 
 
 def _revived(kind: Any, given: object) -> object:
-    """A value of a type that msgspec has no form for. Raises ValueError, TypeError."""
+    """Convert decoded JSON to a type that msgspec does not know. Raises ValueError, TypeError."""
     how = _special(kind)
     if how is None:
         raise TypeError(f"Expected `{kind}`, got `{type(given).__name__}`")
@@ -221,7 +221,7 @@ def _not_in_json(given: object) -> object:
 
 
 def _strange(info: object, seen: set[int]) -> Iterator[type]:
-    """Types inside an annotation that no text can be turned into."""
+    """Find the types inside an annotation that cannot be read from text."""
     if id(info) in seen:
         return
     seen.add(id(info))

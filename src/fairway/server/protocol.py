@@ -1,10 +1,12 @@
-"""uvicorn's HTTP/1.1 protocol with the bounds it lacks.
+"""uvicorn's HTTP/1.1 protocol with the bounds that it lacks.
 
-It bounds the time in which a request comes and its answer is taken, the size of heads and trailers, the number of
-connections, and the requests that one connection sends ahead. A request that comes whole in one piece, as most do, costs no
-timer and no look at its single headers. An answer leaves in one piece too, where ASGI's two messages would be two packets,
-and who waits for a model learns of a client that left without a task that watches: the application finds how under `WHOLE`
-and `LEFT` in the extensions of the scope.
+The bounds are: the time in which a request must arrive and its answer must be read, the size of heads and trailers, the number
+of connections, and the number of requests that one connection sends ahead.
+
+Most requests arrive in one piece. Such a request costs no timer and no look at its single headers.
+
+The extensions of the scope have three functions for the application. `WHOLE` sends an answer in one write, where ASGI needs two.
+`PIECES` sends an answer in parts. `LEFT` reports that the client left, so the application needs no task that watches for this.
 """
 
 import asyncio
@@ -21,11 +23,13 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from fairway.server.unread import Connection, Unread
 
 WHOLE = "fairway.whole"
-"""Names `async (head, body, close) -> None` in a scope's extensions. It sends a whole answer and then closes the connection
-if `close`, which `head` has said then; `head` lacks the empty line at its end."""
+"""Key of `async (head, body, close) -> None` in the extensions of the scope, which sends a whole answer.
+
+`head` is the status line and headers without the final empty line. With `close=True` it already contains `Connection: close`,
+and the connection is closed after the answer."""
 
 PIECES = "fairway.pieces"
-"""Names `() -> Pieces` in a scope's extensions, for an answer that comes in pieces."""
+"""Key of `() -> Pieces` in the extensions of the scope, for an answer that is sent in pieces."""
 
 _HEADER_SECONDS = 10.0
 _BODY_SECONDS = 60.0
@@ -33,11 +37,11 @@ _HEADER_BYTES = 64 * 1024
 _URL_BYTES = 8 * 1024
 _PIECE_BYTES = 256 * 1024
 _AHEAD = 128
-"""Requests that one connection may send before the first of them is answered."""
+"""Maximum number of requests that one connection sends before the first of them is answered."""
 
 _CONNECTIONS = 1024
 _IDLE_SECONDS = 1.0
-"""A connection that was quiet for so long makes room for a new one when there are too many."""
+"""When there are too many connections, one that was idle for this long is closed for a new one."""
 
 _SMALL = 64 * 1024
 _REFUSED = (
@@ -47,33 +51,35 @@ _FULL_BODY = b'{"error":"too many connections are open"}'
 _FULL = _REFUSED % (b"503 Service Unavailable", len(_FULL_BODY), b"retry-after: 1\r\n", _FULL_BODY)
 
 LEFT = "fairway.left"
-"""Names `(call, *arguments) -> None`, which has `call` called when the client leaves before it was answered."""
+"""Key of `(call, *arguments) -> None` in the extensions of the scope.
+
+It calls `call` with the arguments if the client leaves before its answer is complete."""
 
 
 class _Trailers(list[tuple[bytes, bytes]]):
-    """Takes the place of a request's headers once its head is whole, and keeps nothing of what comes then."""
+    """A list that stays empty. It replaces the headers of a request once its head is complete."""
 
     def append(self, item: tuple[bytes, bytes]) -> None:
-        """Drop a trailer: what comes behind a body must not pass for a header."""
+        """Drop a trailer. A field that comes after the body must not count as a header."""
 
 
 _TRAILERS = _Trailers()
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """Closes connections that send no whole request or take no answer in time, and refuses what is too large."""
+    """A connection with bounds: it is closed when the client is too slow, and refuses a request that is too large."""
 
     _timer: asyncio.TimerHandle | None = None
     _awaited = _HEADER_SECONDS
-    """How long what is missing of a request may take; 0 between two requests."""
+    """Seconds that the rest of the request may take; 0 between two requests."""
     _left: Callable[[], object] | None = None
     _piece = 0
     _size = 0
-    """Bytes since the head under way began or a part of a body came, and what came in one piece with it."""
+    """Bytes received since the head began or the last part of the body came, counted from the start of that piece."""
     _unread: Unread | None = None
 
     def connection_made(self, transport: Any) -> None:
-        """A client connected: its first request head is awaited."""
+        """Accept a connection and start the timer for its first head, or refuse it if there are too many."""
         super().connection_made(transport)
         self._unread = Unread.of(self.server_state, cast("set[Connection]", self.connections), self.loop)
         if len(self.connections) > most_connections() and not self._make_room():
@@ -83,7 +89,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._timer = self.loop.call_later(_HEADER_SECONDS, self._late)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client is gone."""
+        """Stop the timer and report to the application that the client left."""
         self._stop()
         if self._unread is not None:
             self._unread.forget(self.transport)
@@ -92,10 +98,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._left()
 
     def data_received(self, data: bytes) -> None:
-        """A piece of a request, or of several."""
+        """Parse a piece of a request, or of several, and check the bounds of a head that is not complete yet."""
         self._piece = len(data)
         self._size += self._piece
         super().data_received(data)
+        # The checks come after parsing: most requests are complete by then, and those need neither timer nor size check.
         if not self._awaited or self.transport.is_closing():
             return
         if self._timer is None:
@@ -104,20 +111,22 @@ class BoundedProtocol(HttpToolsProtocol):
             self.send_400_response("the head or the trailer is too large")
 
     def on_message_begin(self) -> None:
-        """A request begins."""
+        """Begin a request: its head may take `_HEADER_SECONDS`."""
         self._awaited = _HEADER_SECONDS
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """The head is whole; its body is awaited."""
+        """Check the size of a complete head, give the application its extensions, and begin the body."""
         self._stop()
         self._awaited = _BODY_SECONDS
+        # A smaller head breaks no bound, so its headers need no look.
         if self._size > _URL_BYTES or self.pipeline:
             self._measure()
         super().on_headers_complete()
         self.headers = _TRAILERS
         cycle = self.cycle
-        # Weakly: a scope that holds its own request would wait for the collector of cycles, which comes seldom.
+        # The references are weak. The scope belongs to the cycle: a strong reference back would keep both, with the body,
+        # until the garbage collector runs.
         cast("dict[str, Any]", cycle.scope)["extensions"] = {
             WHOLE: partial(_send, ref(cycle)),
             LEFT: self._when_left,
@@ -125,10 +134,10 @@ class BoundedProtocol(HttpToolsProtocol):
         }
 
     def on_body(self, body: bytes) -> None:
-        """A part of a body came; what follows it up to the next one is bounded as a head is."""
+        """Keep a part of the body. The bytes up to the next part, such as chunk headers or trailers, are bounded like a head."""
         self._size = 0
         cycle = self.cycle
-        if cycle.response_complete:
+        if cycle.response_complete:  # nobody reads the body any more, and keeping it would fill the memory
             return
         cycle.body += body
         if len(cycle.body) > HIGH_WATER_LIMIT:
@@ -136,7 +145,7 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle.message_event.set()
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """End a request: stop its timer. Bytes that came in the same piece count for the next head."""
         self._stop()
         self._awaited = 0.0
         self._size = self._piece
@@ -145,27 +154,27 @@ class BoundedProtocol(HttpToolsProtocol):
     def _when_left(self, call: Callable[..., object], *arguments: object) -> None:
         self._left = partial(call, *arguments)
         if not self.pipeline:
-            self.flow.resume_reading()  # a client that leaves is not noticed where nothing is read
+            self.flow.resume_reading()  # asyncio notices that a client left only while it reads
 
     def on_response_complete(self) -> None:
-        """The answer was sent."""
+        """Forget who wanted to know that the client left: the answer is complete."""
         self._left = None
         super().on_response_complete()
 
     def pause_writing(self) -> None:
-        """The client takes its answer more slowly than it is written."""
+        """Report that the client reads its answer more slowly than it is written."""
         super().pause_writing()
         if self._unread is not None:
             self._unread.grown(self.transport)
 
     def resume_writing(self) -> None:
-        """The client has taken nearly all."""
+        """Report that the client has read nearly all of its answer."""
         super().resume_writing()
         if self._unread is not None:
             self._unread.forget(self.transport)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, or too much of it, and close the connection."""
+        """Refuse a request that is not HTTP or is too large, and close the connection."""
         if self.transport.is_closing():
             return
         body = msgspec.json.encode({"error": msg})
@@ -173,7 +182,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def quiet_since(self) -> float | None:
-        """The loop's time since which this connection has no request under way; None when it has one."""
+        """Return the time of the loop since which the connection is idle; None while it has a request."""
         if self.timeout_keep_alive_task is not None:
             return self.timeout_keep_alive_task.when() - self.timeout_keep_alive
         if self.cycle is None and self._timer is not None:  # pyright: ignore[reportUnnecessaryComparison]
@@ -181,7 +190,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return None
 
     def _make_room(self) -> bool:
-        """Close a connection that has been quiet for a while; false when there is none."""
+        """Close a connection that has been idle for `_IDLE_SECONDS`. Return false if there is none."""
         until = self.loop.time() - _IDLE_SECONDS
         for other in cast("set[BoundedProtocol]", self.connections):
             since = other.quiet_since()
@@ -211,14 +220,14 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 class Pieces:
-    """Sends the bytes of an answer one after another, as far as the client reads them."""
+    """An answer that is sent in pieces, no faster than the client reads."""
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
         self._cycle = cycle
 
     @property
     def keep_alive(self) -> bool:
-        """Whether the connection stays open afterwards."""
+        """True if the connection stays open after the answer."""
         return self._cycle.keep_alive
 
     @keep_alive.setter
@@ -226,7 +235,7 @@ class Pieces:
         self._cycle.keep_alive = stays
 
     async def write(self, data: bytes) -> bool:
-        """Send, and wait until the client reads; false when it has left."""
+        """Send data and wait until the client reads it. Return false if the client has left."""
         cycle = self._cycle
         if cycle.disconnected:
             return False
@@ -238,7 +247,7 @@ class Pieces:
         return not cycle.disconnected
 
     def end(self, data: bytes) -> None:
-        """Send the last piece; the connection is free for the next request, or is closed."""
+        """Send the last piece. Then close the connection, or let it take the next request."""
         cycle = self._cycle
         if cycle.disconnected:
             return
@@ -251,7 +260,7 @@ class Pieces:
         cycle.on_response()
 
     def cut(self, *, at_once: bool) -> None:
-        """Close the connection, after what was sent has gone out or at once."""
+        """Close the connection: at once, or after the data that waits has been sent."""
         cycle = self._cycle
         cycle.response_started = cycle.response_complete = True
         cycle.keep_alive = False
@@ -269,12 +278,12 @@ def _pieces(asked: "ref[RequestResponseCycle]") -> Pieces:
 
 @cache
 def most_connections() -> int:
-    """Connections of this process at most; some descriptors stay for its other files."""
+    """Return the maximum number of connections. 64 descriptors stay free for other files."""
     return min(_CONNECTIONS, max(resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 64, 16))
 
 
 async def _send(asked: "ref[RequestResponseCycle]", head: bytes, body: bytes, close: bool) -> None:
-    """What the cycle's own `send` does with a start and a body, in one write."""
+    """Send a whole answer in one write. It does what the cycle's own `send` does with two messages."""
     cycle = asked()
     assert cycle is not None, "its task holds it until it was answered"
     if cycle.flow.write_paused and not cycle.disconnected:
@@ -286,10 +295,11 @@ async def _send(asked: "ref[RequestResponseCycle]", head: bytes, body: bytes, cl
     end = b"\r\n" if close or cycle.keep_alive else b"connection: close\r\n\r\n"
     if len(body) <= _SMALL:
         cycle.transport.write(b"".join((head, end, body)))
-    else:  # a copy of a large answer would cost more than a second packet
+    else:  # joining a large answer would copy it, and that costs more than a second packet
         cycle.transport.write(head + end)
         cycle.transport.write(body)
     cycle.message_event.set()
+    # Close before `on_response`: it would otherwise begin the next request that this connection sent ahead.
     if close or not cycle.keep_alive:
         cycle.keep_alive = False
         cycle.transport.close()

@@ -1,6 +1,6 @@
-"""The routes beside inference that clients of Triton's repository, configuration and statistics extensions ask.
+"""The routes of Triton's extensions for repository, configuration and statistics, which its clients ask for.
 
-Knows what a model is called and takes, and what the metrics counted.
+Knows the name and signature of a model and the totals of the metrics.
 """
 
 from fairway.server.answers import Answer, as_json
@@ -13,11 +13,11 @@ EXTENSIONS = ["binary_tensor_data", "model_configuration", "model_repository", "
 
 
 class Repository:
-    """Answers for the one model of an endpoint, as for a repository that holds nothing else.
+    """The routes of an endpoint as a repository that holds one model.
 
     Args:
-        who: the model's name and its version.
-        signature: what it takes and gives; None for a function, which takes no tensors.
+        who: name and version of the model.
+        signature: the signature of the model; None for a function, which takes no tensors.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Repository:
         self._metrics = metrics
 
     def routes(self) -> dict[str, Route]:
-        """What it answers."""
+        """Return the routes by their exact paths."""
         base = f"/v2/models/{self._name}"
         index = Route("repository", {"POST": self._index})
         stats = Route("statistics", {"GET": self._statistics})

@@ -1,4 +1,4 @@
-"""One request as a handler sees it: its headers and its body, read within bounds of size."""
+"""A request for a handler: its headers, and its body, which is read within bounds of size."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -12,28 +12,28 @@ from fairway.spec.quantities import whole_number
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 WhenLeft = Callable[..., None]
-"""Called as `(call, *arguments)`; has `call` called when the client leaves before it was answered."""
+"""A function `(call, *arguments)` that calls `call` if the client leaves before its answer is complete."""
 
 JSON = b"application/json"
 _SMALL = 64 * 1024
-"""Bodies up to this size are not counted: the number of connections and the queue bound them."""
+"""Bodies up to this size are not counted. The number of connections and the queue bound their sum."""
 
 _TOGETHER = 4
 
 
 def never(call: Callable[..., object], *arguments: object) -> None:
-    """For a server that cannot tell."""
+    """Do nothing. Used where the server cannot notice that a client left."""
 
 
 class Held:
-    """Bytes of all bodies that a worker holds at one time. `body` is the bound of a single one."""
+    """The bytes of all bodies that a worker holds at one time. `body` is the bound of a single body."""
 
     def __init__(self, body: int) -> None:
         self._most = _TOGETHER * body
         self.size = 0
 
     def take(self, size: int) -> None:
-        """Count so many more. Raises Refusal 503 when that is too much."""
+        """Count more bytes. Raises Refusal 503 if the bodies together become too large."""
         if self.size + size > self._most:
             raise Refusal(
                 503, "the bodies of other requests fill the memory for them", headers=(CLOSE, _AGAIN)
@@ -45,7 +45,7 @@ _AGAIN = (b"retry-after", b"1")
 
 
 class Request:
-    """A request whose route is known."""
+    """A request with a known route."""
 
     __slots__ = ("_held", "_limits", "_named", "_receive", "headers", "holds", "path", "when_left")
 
@@ -68,16 +68,16 @@ class Request:
         self.holds = 0
 
     def header(self, wanted: bytes) -> bytes:
-        """A header's first value by its lower-case name; empty when it is absent."""
+        """Return the first value of a header by its lower-case name; empty if it is absent."""
         return self._named.get(wanted, b"")
 
     def kind(self) -> bytes:
-        """The media type of the body, without its parameters; JSON when the client does not say."""
+        """Return the media type of the body without its parameters; JSON if the client names none."""
         given = self._named.get(b"content-type")
         return given.partition(b";")[0].strip().lower() or JSON if given else JSON
 
     async def body(self) -> bytes:
-        """The whole body, unpacked if it is compressed. Raises Refusal 400, 413, 415 or 503, ClientGone."""
+        """Read the whole body and unpack it if it is compressed. Raises Refusal 400, 413, 415 or 503, ClientGone."""
         encoding = self._named.get(b"content-encoding")
         packed = encoding is not None and not encodings.plain(encoding)
         length = self._named.get(b"content-length")
@@ -100,7 +100,7 @@ class Request:
         return await self._unpacked(body, cast("bytes", encoding)) if packed else body
 
     def release(self) -> None:
-        """Count its body no longer: it was answered."""
+        """Stop counting the body, because the request was answered."""
         if self._held is not None:
             self._held.size -= self.holds
         self.holds = 0

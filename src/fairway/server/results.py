@@ -1,4 +1,4 @@
-"""What a function returned, as the answer to a request: JSON, or the content of a file, bytes or a picture."""
+"""The conversion of a function's result to an answer: JSON, or the content of a file, bytes or a picture."""
 
 import mimetypes
 from typing import Any, cast
@@ -11,14 +11,14 @@ from fairway.server.answers import Answer
 
 BYTES = b"application/octet-stream"
 SANDBOX = ((b"content-security-policy", b"default-src 'none'; sandbox"),)
-"""With content that a browser may show: it may hold a script, which then has no origin and may load nothing."""
+"""Headers for content that a browser can show. A script in it gets no origin and can load nothing."""
 
 MANY = 2**20
-"""A file that is larger is answered in pieces."""
+"""Size in bytes above which a file is answered in pieces."""
 
 
 def answer(value: object) -> Answer:
-    """The whole answer. Raises TypeError for what has no JSON form, OSError for a file that cannot be read."""
+    """Return the whole answer. Raises TypeError for a value without a JSON form, OSError for a file that cannot be read."""
     if isinstance(value, bytes | bytearray | memoryview):
         return Answer(200, bytes(cast("bytes", value)), BYTES, SANDBOX)
     if isinstance(value, File):
@@ -29,28 +29,28 @@ def answer(value: object) -> Answer:
 
 
 def encoded(value: object) -> bytes:
-    """JSON text. Raises TypeError for what has no JSON form."""
+    """Encode a value as JSON. Raises TypeError for a value without a JSON form."""
     return msgspec.json.encode(value, enc_hook=plain)
 
 
 def media_type(file: File) -> bytes:
-    """Of a file, by its name."""
+    """Return the media type of a file by its name."""
     kind, compressed = mimetypes.guess_type(file.name)
     return (kind if kind and not compressed else BYTES.decode()).encode()
 
 
 def is_long(value: object) -> bool:
-    """Whether it is a file to be answered in pieces."""
+    """Return true if the value is a file that is answered in pieces."""
     return isinstance(value, File) and value.path.is_file() and value.path.stat().st_size > MANY
 
 
 def takes_long(value: object) -> bool:
-    """Whether making the answer reads a disk or encodes a picture."""
+    """Return true if the answer needs to read a file or encode a picture."""
     return isinstance(value, File) or tables.is_picture(type(value))
 
 
 def plain(value: Any) -> object:
-    """What values that msgspec does not know are in JSON. Raises TypeError."""
+    """Convert a value that msgspec does not know to one that it can write as JSON. Raises TypeError."""
     if hasattr(value, "to_dicts"):  # a frame of polars
         return value.to_dicts()
     if hasattr(value, "to_dict") and hasattr(value, "columns"):

@@ -1,4 +1,4 @@
-"""What a route is: a name for the metrics, its handlers by method, and its policy at the gate."""
+"""The description of a route."""
 
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -12,7 +12,7 @@ Handler = Callable[[Request], Awaitable[Answer | InPieces]]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One exact path. A route without a policy of its own wants the key where there is one."""
+    """A route: its name in the metrics, its handlers by HTTP method, and its policy. The default policy checks the key."""
 
     name: str
     handlers: Mapping[str, Handler]

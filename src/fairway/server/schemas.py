@@ -1,4 +1,4 @@
-"""The JSON schemas of what an endpoint's function takes and gives, from its annotations."""
+"""The JSON schemas of the requests and answers of an endpoint's function, from its annotations."""
 
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ _HERE = "#/components/schemas/"
 def document(
     endpoint: Endpoint[..., object], parameters: Parameters, name: str, version: str, private: bool
 ) -> Schema:
-    """The OpenAPI document of an endpoint that is a function or class."""
+    """Return the OpenAPI document of an endpoint that is a function or class."""
     found: Schema = {}
     takes = (
         {"application/json": {"schema": _wanted(endpoint, parameters, found)}} if not parameters.files else {}
@@ -38,9 +38,9 @@ def document(
 
 
 def schema_of(annotation: object, found: Schema | None = None) -> Schema:
-    """The schema of a type; what refers to itself is put into `found` by its name.
+    """Return the schema of a type. A schema that refers to itself is put into `found` by its name.
 
-    An empty schema says that anything fits, or that the type's form is not known.
+    An empty schema means that any value fits, or that the form of the type is not known.
     """
     components: Schema = {}
     adapter = validating.adapter(annotation)
@@ -65,11 +65,11 @@ def _hooked(kind: Any) -> Schema:
 
 
 class _Resolved:
-    """Puts what a reference names in its place, but for what would hold itself.
+    """A schema whose references are replaced by their targets, except for a target that contains itself.
 
     Args:
-        components: what references name, by their last word; `$defs` inside a schema are found by themselves.
-        found: takes what refers to itself.
+        components: the targets by the last part of the reference; `$defs` inside a schema need not be in it.
+        found: receives the targets that contain themselves.
     """
 
     def __init__(self, components: Schema, found: Schema) -> None:
@@ -78,7 +78,7 @@ class _Resolved:
         self._open: list[str] = []
 
     def of(self, schema: Any) -> Any:
-        """The schema without references to what is only known here."""
+        """Return the schema without references that only this object can resolve."""
         if isinstance(schema, list):
             return [self.of(item) for item in cast("list[Any]", schema)]
         if not isinstance(schema, dict):
@@ -116,7 +116,7 @@ class _Resolved:
 
 
 def _wanted(endpoint: Endpoint[..., object], parameters: Parameters, found: Schema) -> Schema:
-    """Schema of one request: the only parameter's own, or an object with a field for each of several."""
+    """Return the schema of a request: that of the only parameter, or an object with a field for each parameter."""
     fields = parameters.fields
     if len(fields) < 2:
         wanted = schema_of(endpoint.request_type, found) if fields else {}
@@ -153,7 +153,7 @@ def _files(endpoint: Endpoint[..., object], parameters: Parameters, found: Schem
 
 
 def _gives(endpoint: Endpoint[..., object], found: Schema) -> Schema:
-    """Schemas of an answer by media type."""
+    """Return the schemas of the answer by media type."""
     if endpoint.streams:
         item = endpoint.item_type
         if bare(item) is bytes:

@@ -1,7 +1,7 @@
-"""Answers that come in pieces: what a generator yields goes out as it is yielded, and no faster than it is read.
+"""Answers in pieces: the items of a generator are sent as it yields them, and no faster than the client reads.
 
-A plain generator runs in one thread from its beginning to its end, because what it holds may belong to a thread; an
-asynchronous one runs in the task of its request for the same reason. Each is closed when its client has left.
+A plain generator runs in one thread from beginning to end, because its resources may belong to that thread. An asynchronous
+generator runs in the task of its request for the same reason. Both are closed when the client has left.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _HEAD = b"HTTP/1.1 200 OK\r\n"
 
 
 class Framing:
-    """How one item is written: as a line of JSON, as an event, or as it is where the items are bytes."""
+    """The form of an item in the answer: a line of JSON, a server-sent event, or plain bytes."""
 
     def __init__(self, events: bool, kind: bytes = b"") -> None:
         self.kind = kind or (EVENTS if events else LINES)
@@ -34,7 +34,7 @@ class Framing:
         self._raw: bool | None = bool(kind) or None
 
     def item(self, value: object) -> bytes:
-        """The bytes of one item. Raises TypeError for what has no JSON form."""
+        """Return the bytes of an item. Raises TypeError for a value without a JSON form."""
         if self._raw is None:
             self._raw = isinstance(value, bytes | bytearray | memoryview)
             self.kind = BYTES if self._raw else self.kind
@@ -46,45 +46,45 @@ class Framing:
         return b"data: %b\n\n" % text if self._events else text + b"\n"
 
     def error(self, body: bytes) -> bytes:
-        """The last item of a stream that failed; nothing can be said within bytes."""
+        """Return the last item of a stream that failed. A stream of bytes has no room for an error."""
         if self._raw:
             return b""
         return b"event: error\ndata: %b\n\n" % body if self._events else body + b"\n"
 
 
 class Source(Protocol):
-    """Where pieces come from."""
+    """A source of pieces."""
 
     async def take(self) -> bytes | None:
-        """The next piece, already framed; None at the end. Raises what the generator raised."""
+        """Return the next piece in its final form; None at the end. Raises the error of the generator."""
         ...
 
     async def close(self) -> None:
-        """Have the generator end."""
+        """Close the generator."""
         ...
 
 
 class InLoop:
-    """Takes from an asynchronous iterator."""
+    """The source for an asynchronous iterator."""
 
     def __init__(self, items: AsyncIterator[object], framing: Framing) -> None:
         self._items = items
         self._framing = framing
 
     async def take(self) -> bytes | None:
-        """The next piece."""
+        """Return the next piece; None at the end. Raises the error of the generator."""
         try:
             item = await anext(self._items)
         except StopAsyncIteration:
             return None
         except (Exception, asyncio.CancelledError):
             raise
-        except BaseException as error:  # the event loop would end with it, or nobody would be told
+        except BaseException as error:  # such as `sys.exit()`: it would end the event loop
             raise _as_error(error) from error
         return self._framing.item(item)
 
     async def close(self) -> None:
-        """Close a generator, whose `finally` may wait for a while."""
+        """Close the generator. Its `finally` may take up to `_CLOSE_SECONDS`."""
         closing = getattr(self._items, "aclose", None)
         if closing is None:
             return
@@ -98,7 +98,7 @@ class InLoop:
 
 
 class InThread:
-    """Takes from a plain iterator, which runs in a thread of its own at most some pieces ahead of its client."""
+    """The source for a plain iterator. It runs in a thread, ahead of the client by at most `_AHEAD` pieces."""
 
     def __init__(
         self, make: Callable[[], Iterator[object]], framing: Framing, pool: ThreadPoolExecutor
@@ -115,8 +115,9 @@ class InThread:
         self._work = pool.submit(self._produce)
 
     async def take(self) -> bytes | None:
-        """All pieces that are there, or the next."""
+        """Return all pieces that are ready, or wait for the next; None at the end. Raises the error of the generator."""
         while True:
+            # Clear before looking: a piece that comes after the look sets the event again, so it is never missed.
             self._ready.clear()
             with self._changed:
                 if self._pieces:
@@ -131,7 +132,7 @@ class InThread:
         return None
 
     async def close(self) -> None:
-        """Have the thread close its generator at the next item; nothing runs where it had not begun."""
+        """Let the thread close the generator at its next item. A generator that has not begun never begins."""
         with self._changed:
             self._left = True
             self._changed.notify()
@@ -144,7 +145,7 @@ class InThread:
             for item in items:
                 if not self._keep(self._framing.item(item)):
                     break
-        except BaseException as error:  # also `sys.exit()`: it ends this answer and not the worker
+        except BaseException as error:  # also `sys.exit()`, which must end this answer and not the worker
             self._error = _as_error(error)
         if items is not None and (closing := getattr(items, "close", None)) is not None:
             try:
@@ -153,9 +154,9 @@ class InThread:
                 self._error = self._error or _as_error(error)
         with self._changed:
             self._over = True
-            unheard = self._error if self._left else None
-        if unheard is not None:
-            internal_error(unheard)
+            unseen = self._error if self._left else None
+        if unseen is not None:  # no client is there to get this error, so it goes to the log
+            internal_error(unseen)
         self._wake()
 
     def _keep(self, piece: bytes) -> bool:
@@ -171,18 +172,18 @@ class InThread:
             return not self._left
 
     def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so nobody waits
             self._loop.call_soon_threadsafe(self._ready.set)
 
 
 class Stream:
-    """An answer in pieces. Whoever has one closes it.
+    """An answer in pieces. Its owner must close it.
 
     Args:
-        source: where the pieces come from.
-        framing: how they are written.
-        seconds: how long one piece may take to come, and to be read.
-        release: called once the answer is over.
+        source: the source of the pieces.
+        framing: the form of an item.
+        seconds: seconds that one piece may take to come, and to be read.
+        release: called once when the answer has ended.
     """
 
     def __init__(self, source: Source, framing: Framing, seconds: float, release: Callable[[], None]) -> None:
@@ -195,7 +196,7 @@ class Stream:
         self._gone = self._over = False
 
     async def begin(self, request: Request) -> None:
-        """Wait for the first piece, so that what fails before it is answered like any failure."""
+        """Wait for the first piece. An error before it can still get an answer with its own status."""
         self._task = asyncio.current_task()
         request.when_left(self._leave)
         try:
@@ -205,7 +206,7 @@ class Stream:
             raise
 
     async def send(self, line: Line, *, chunked: bool, close: bool) -> int:
-        """Send it all; returns the status that the metrics count, which the client of a failed one cannot see."""
+        """Send all pieces and return the status for the metrics. The client has got status 200 even if a later piece fails."""
         frame = _chunk if chunked else bytes
         try:
             data = self._head(line, chunked, close)
@@ -227,7 +228,7 @@ class Stream:
             await self.close()
 
     async def close(self) -> None:
-        """Close the generator and give its place to others."""
+        """Close the generator and release its place."""
         self._over = True
         release, self._release = self._release, _nothing
         release()
@@ -245,7 +246,7 @@ class Stream:
         try:
             if not await self._within_time(line.write(data)):
                 raise ClientGone
-        except Refusal:  # it does not read
+        except Refusal:  # the client does not read
             line.cut(at_once=True)
             raise ClientGone from None
 
@@ -287,12 +288,12 @@ class Stream:
 
 
 def is_iterator(value: object) -> bool:
-    """Whether a result is answered in pieces."""
+    """Return true if a result is answered in pieces."""
     return isinstance(value, Iterator | AsyncIterator)
 
 
 def wants_events(accept: bytes) -> bool:
-    """Whether a client prefers server-sent events to lines, by its Accept."""
+    """Return true if an Accept header prefers server-sent events to lines."""
     events = lines = 0.0
     for part in accept.lower().split(b","):
         kind, *options = (word.strip() for word in part.split(b";"))
@@ -305,12 +306,12 @@ def wants_events(accept: bytes) -> bool:
 
 
 def is_generator(function: Callable[..., object]) -> bool:
-    """Whether calling it runs nothing yet."""
+    """Return true if a call of the function only makes a generator."""
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 
 def pieces_of(path: str, size: int = 256 * 1024) -> Iterator[bytes]:
-    """The content of a file in pieces."""
+    """Read a file in pieces."""
     with open(path, "rb") as file:
         while piece := file.read(size):
             yield piece

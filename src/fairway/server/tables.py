@@ -1,4 +1,4 @@
-"""Arrays, data frames and pictures in requests and answers. Frameworks are those that the project has imported."""
+"""Arrays, data frames and pictures in requests and answers. Uses only frameworks that the project has imported."""
 
 import io
 import sys
@@ -8,41 +8,41 @@ from fairway.author.endpoint import bare
 from fairway.formats import flat
 
 _PIXELS = 64 * 2**20
-"""A small file can hold a picture of any size; one of more pixels is refused before it is decoded."""
+"""Maximum number of pixels. A small file can contain a huge picture, so the size is checked before decoding."""
 
 _SPARSE = 8
 _ALWAYS = 10_000
-"""A frame has at most so many cells, or `_SPARSE` times the values that were sent if that is more."""
+"""A frame may have this many cells, or `_SPARSE` times the number of values that were sent if that is more."""
 
 _NUMBERS: frozenset[type] = frozenset({int, float, bool})
 _TEXTS: frozenset[type] = frozenset({str})
 _WIDE = 64
-"""A numpy text takes as much room as the longest one; an array of texts may be so many times as large as its content."""
+"""An array of texts may be this many times as large as its content: in numpy, each text takes the room of the longest."""
 
 _PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 def is_frame(annotation: object) -> bool:
-    """Whether it is a data frame of pandas."""
+    """Return true if the annotation is a data frame of pandas."""
     return _named(annotation, "pandas", "DataFrame")
 
 
 def is_array(annotation: object) -> bool:
-    """Whether it is an array of numpy, with or without an element type."""
+    """Return true if the annotation is an array of numpy, with or without an element type."""
     return str(bare(annotation)).startswith(("numpy.ndarray", "<class 'numpy.ndarray'>"))
 
 
 def is_picture(annotation: object) -> bool:
-    """Whether it is `PIL.Image.Image` or a kind of it."""
+    """Return true if the annotation is `PIL.Image.Image` or a subclass."""
     kind = bare(annotation)
     kinds = kind.__mro__ if isinstance(kind, type) else ()
     return any(_named(base, "PIL", "Image") for base in kinds)
 
 
 def frame(given: object) -> object:
-    """A data frame from rows, or from an object of columns.
+    """Make a data frame from rows, or from an object of columns.
 
-    Raises ValueError for what is none, and for rows that have hardly a field in common.
+    Raises ValueError for any other value, and for rows that have too few fields in common.
     """
     parts = list(cast("dict[str, object]", given).values()) if isinstance(given, dict) else []
     if parts and all(isinstance(part, list) for part in parts):
@@ -71,7 +71,7 @@ def frame(given: object) -> object:
 
 
 def array(annotation: object, rows: object) -> object:
-    """An array of the annotation's element type. Raises ValueError for what is ragged, no numbers, or of another type."""
+    """Make an array of the annotation's element type. Raises ValueError for ragged rows and values of another type."""
     np = sys.modules["numpy"]
     element = next((get_args(part) for part in get_args(bare(annotation))[1:]), ())
     wanted = element[0] if element and isinstance(element[0], type) and element[0] is not Any else None
@@ -94,7 +94,7 @@ def array(annotation: object, rows: object) -> object:
 
 
 def picture(content: bytes) -> object:
-    """A decoded picture. Raises ValueError for what is none, or too large."""
+    """Decode a picture. Raises ValueError for other content and for a picture that is too large."""
     pillow = sys.modules["PIL.Image"]
     try:
         opened = pillow.open(io.BytesIO(content), formats=_PICTURES)
@@ -107,7 +107,7 @@ def picture(content: bytes) -> object:
 
 
 def drawn(value: Any) -> tuple[bytes, bytes]:
-    """A picture's content and media type: as PNG, or as JPEG where it was read from one."""
+    """Encode a picture and return its content and media type. A picture that came as JPEG stays JPEG; others become PNG."""
     kind = "JPEG" if value.format == "JPEG" else "PNG"
     buffer = io.BytesIO()
     value.save(buffer, kind)

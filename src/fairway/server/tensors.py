@@ -1,6 +1,6 @@
-"""The Open Inference Protocol v2 over REST: requests to arrays and arrays to answers, in JSON and in binary.
+"""The Open Inference Protocol v2 over REST: it turns requests into arrays and arrays into answers, as JSON or binary.
 
-Every refusal names the input, what was expected and what came. Knows no model.
+Every refusal names the input, the expected form and the given form. Knows no model.
 """
 
 import math
@@ -28,11 +28,11 @@ _TEXTS = frozenset({str, type(None)})
 _TRUTHS = frozenset({bool})
 _ACCEPTED = {"f": _FLOATS, "b": _TRUTHS, "i": _INTEGERS, "u": _INTEGERS}
 _PLAIN = (None, "np", "pd")
-"""Content types that say no more than the datatypes do."""
+"""Content types that add nothing to the datatypes."""
 
 
 class TensorParameters(msgspec.Struct):
-    """Parameters of a tensor that change its meaning. Those that cannot be obeyed are here to be refused."""
+    """Parameters that change the meaning of a tensor. Those that are not supported are read so that they can be refused."""
 
     binary_data_size: int | None = None
     binary_data: bool | None = None
@@ -42,7 +42,7 @@ class TensorParameters(msgspec.Struct):
 
 
 class RequestTensor(msgspec.Struct):
-    """One input of a request."""
+    """An input of a request."""
 
     name: str
     shape: list[int]
@@ -52,14 +52,14 @@ class RequestTensor(msgspec.Struct):
 
 
 class RequestedOutput(msgspec.Struct):
-    """One output that the client asks for."""
+    """An output that the client asks for."""
 
     name: str
     parameters: TensorParameters | None = None
 
 
 class RequestParameters(msgspec.Struct):
-    """Parameters of a request that change its meaning. Those that cannot be obeyed are here to be refused."""
+    """Parameters that change the meaning of a request. Those that are not supported are read so that they can be refused."""
 
     binary_data_output: bool = False
     content_type: str | None = None
@@ -82,7 +82,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def decode(body: bytes, json_length: bytes) -> tuple[InferRequest, memoryview]:
-    """The request and its binary part. `json_length` is the header of the binary extension, or empty. Raises Refusal."""
+    """Decode a request and return it with its binary part. Raises Refusal 400.
+
+    Args:
+        body: the whole body.
+        json_length: the header of the binary extension, or empty.
+    """
     end = len(body)
     if json_length:
         length = whole_number(json_length, len(body))
@@ -100,12 +105,12 @@ Wanted = dict[str, TensorSpec]
 
 
 def wanted_of(signature: Signature) -> Wanted:
-    """The inputs that a model takes, by name."""
+    """Return the inputs of a model by name."""
     return {spec.name: spec for spec in signature.inputs}
 
 
 def columns_of(signature: Signature) -> Wanted:
-    """Columns that may come as inputs of their own, as clients send tables, where the model takes them in one input."""
+    """Return the columns of a model with one input. Clients that send tables send each column as an input of its own."""
     if signature.layout != "tensor" or not signature.columns or len(signature.inputs[0].shape) != 2:
         return {}
     spec = signature.inputs[0]
@@ -115,27 +120,30 @@ def columns_of(signature: Signature) -> Wanted:
 
 
 def stacked(columns: Arrays, signature: Signature) -> Arrays:
-    """The model's one input, made of its columns."""
+    """Join the columns into the one input of the model."""
     return {signature.inputs[0].name: np.stack([columns[name] for name in signature.columns], axis=1)}
 
 
 def values_per_row(signature: Signature) -> int:
-    """How many values an answer has for each row; free dimensions count as one."""
+    """Return the number of values that an answer has for each row. A free dimension counts as one."""
     return max(1, sum(math.prod(max(size, 1) for size in spec.shape[1:]) for spec in signature.outputs))
 
 
 def dates_of(signature: Signature) -> frozenset[str]:
-    """The inputs whose texts are dates or moments."""
+    """Return the names of the inputs whose texts are dates or moments."""
     return frozenset(feature.name for feature in signature.features if feature.kind in ("datetime", "date"))
 
 
 def inputs_of(
     request: InferRequest, binary: memoryview, wanted: Wanted, dates: frozenset[str] = frozenset()
 ) -> Arrays:
-    """Arrays by the names of the wanted inputs. Raises Refusal 400.
+    """Return the arrays of a request by input. Raises Refusal 400.
 
     Args:
-        dates: inputs that hold dates, which a client may say of them.
+        request: the JSON part.
+        binary: the binary part.
+        wanted: the inputs of the model.
+        dates: names of inputs for which a client may use the content type of dates.
     """
     if request.parameters is not None:
         _check_request(request.parameters)
@@ -176,8 +184,8 @@ def inputs_of(
 
 
 def answer(request: InferRequest, outputs: Arrays, predictor: Predictor, name: str, version: str) -> Answer:
-    """The response, binary where it was asked for. Raises Refusal 400 for an unknown output."""
-    chosen = request.outputs or None  # an empty list asks for nothing in particular
+    """Return the answer, with binary data if the client asks for it. Raises Refusal 400 for an unknown output."""
+    chosen = request.outputs or None  # an empty list means every output, like no list
     everything = request.parameters is not None and request.parameters.binary_data_output
     if chosen is None and not everything:
         return _plain(request, outputs, predictor, (name, version))
@@ -212,7 +220,7 @@ def answer(request: InferRequest, outputs: Arrays, predictor: Predictor, name: s
 
 
 def to_binary(array: Any, datatype: str) -> bytes:
-    """An array's elements, little-endian and row-major; text with its length before it."""
+    """Return the elements of an array in row-major, little-endian form. A text has its length in front."""
     if datatype != "BYTES":
         return np.ascontiguousarray(array, dtype=_DTYPES[datatype]).tobytes()
     parts: list[bytes] = []
@@ -241,7 +249,7 @@ def _head(request: InferRequest, written: Sequence[object], who: tuple[str, str]
 
 
 def _shape(tensor: RequestTensor, spec: TensorSpec) -> tuple[int, ...]:
-    """The shape that the model gets. One column may come as (rows, 1)."""
+    """Return the shape of the array for the model. A single column may have the shape (rows, 1)."""
     given = tuple(tensor.shape)
     wanted = spec.shape
     if given and given[1:] == wanted[1:] and min(given) >= 0:
@@ -258,7 +266,7 @@ def _shape(tensor: RequestTensor, spec: TensorSpec) -> tuple[int, ...]:
 
 
 def _from_json(tensor: RequestTensor, spec: TensorSpec) -> Any:
-    """A flat array. Missing numbers are NaN and missing texts None; the model's own columns say where they may be."""
+    """Return a flat array. A missing number is NaN and a missing text None. Later checks refuse them where none may be."""
     data = tensor.data
     if data is None:
         raise Refusal(400, f"input {tensor.name!r} has no data")
@@ -282,7 +290,7 @@ def _from_json(tensor: RequestTensor, spec: TensorSpec) -> Any:
     if accepted is _INTEGERS and wanted.kind == "f" and type(None) in types:
         accepted, dtype = _FLOATS - {float}, wanted
     if accepted is _FLOATS and float in types:
-        types.discard(bool)  # a table of numbers and truth values is one array of numbers
+        types.discard(bool)  # numbers and truth values together make one array of numbers
     if not types <= accepted:
         _refuse_ragged(tensor, types)
         raise Refusal(400, f"input {tensor.name!r} is of type {tensor.datatype}, and its data is not")
@@ -300,7 +308,7 @@ def _numbers(tensor: RequestTensor, cells: list[Any], dtype: Any) -> Any:
         ) from None
     if dtype.kind == "f" and dtype.itemsize < 8:
         values = array.tolist()
-        # JSON has no infinity, so one in the array is a number that was too large.
+        # JSON has no infinity. An infinity in the array means that a number was too large for the datatype.
         if math.inf in values or -math.inf in values:
             raise Refusal(400, f"input {tensor.name!r} holds a number that does not fit {dtype.name}")
     return array
@@ -341,7 +349,7 @@ def _texts(tensor: RequestTensor, data: memoryview, count: int) -> Any:
 
 
 def _fitted(array: Any, tensor: RequestTensor, spec: TensorSpec, shape: tuple[int, ...]) -> Any:
-    """The array in the model's element type and shape, where that loses nothing that the types promise."""
+    """Convert an array to the element type and shape of the model. Raises Refusal 400 if the conversion would lose values."""
     if array.size != (shape[0] * shape[1] if len(shape) == 2 else math.prod(shape)):
         raise Refusal(
             400, f"input {tensor.name!r} has the shape {list(tensor.shape)} and {array.size} values"

@@ -1,7 +1,7 @@
-"""Answers that wait in this process because their clients do not read them.
+"""Bounds on answers that wait in memory because their clients do not read them.
 
-A client must take something of its answer within a time, and all such answers together have a bound. Looks at the
-connections from time to time, so that an answer that is taken at once costs nothing. Knows no protocol.
+A client must read a part of its answer within a time, and all waiting answers together have a maximum size. A timer checks
+the connections, so an answer that is read at once costs nothing. Knows no protocol.
 """
 
 import asyncio
@@ -10,29 +10,34 @@ from typing import Protocol
 from weakref import WeakKeyDictionary
 
 TAKE_SECONDS = 30.0
-"""Within this time a client must have taken half of what waits for it, or `_TAKE_BYTES`."""
+"""Within this time a client must read half of the bytes that wait for it, or `_TAKE_BYTES`."""
 
 _TAKE_BYTES = 2**20
 _PAUSE = 2.0
 _TOGETHER = 512 * 2**20
-"""Bytes that wait for all clients of a worker at most; beyond it the one that keeps most is cut off."""
+"""Maximum number of bytes that wait for all clients of a worker. Beyond it, the client with the most is cut off."""
 
 
 class Connection(Protocol):
-    """One client's connection."""
+    """The connection of a client."""
 
     transport: asyncio.Transport
 
 
 class Unread:
-    """Watches the connections of one server. `connections` is the server's own collection of those that are open."""
+    """The answers that wait on the connections of one server.
+
+    Args:
+        connections: the server's own collection of its open connections.
+        later: calls a function after some seconds.
+    """
 
     def __init__(self, connections: Collection[Connection], later: Callable[..., object]) -> None:
         self._connections = connections
         self._later = later
         self._now = 0.0
         self._waiting: dict[asyncio.Transport, tuple[float, int]] = {}
-        """When the present window of time began for a client, and what waited for it then."""
+        """For each client, the beginning of its present window of time and the bytes that waited then."""
         self._large: dict[asyncio.Transport, int] = {}
         self._looking = False
 
@@ -40,7 +45,7 @@ class Unread:
     def of(
         cls, server: object, connections: Collection[Connection], loop: asyncio.AbstractEventLoop
     ) -> "Unread":
-        """The one of a server, made at the first call."""
+        """Return the object of a server. The first call makes it."""
         found = _of_server.get(server)
         if found is None:
             found = _of_server[server] = cls(connections, loop.call_later)
@@ -48,13 +53,13 @@ class Unread:
         return found
 
     def look_later(self) -> None:
-        """Look at the connections in a while, and again as long as there are any."""
+        """Check the connections after a pause, and again while any is open."""
         if not self._looking:
             self._looking = True
             self._later(_PAUSE, self._look)
 
     def grown(self, transport: asyncio.Transport) -> None:
-        """More waits for this client than its connection holds."""
+        """Count a connection whose buffer is full, and cut off the largest if all together are too large."""
         self._large[transport] = transport.get_write_buffer_size()
         if sum(self._large.values()) > _TOGETHER:
             most = max(self._large, key=self._large.__getitem__)
@@ -62,7 +67,7 @@ class Unread:
             most.abort()
 
     def forget(self, transport: asyncio.Transport) -> None:
-        """The client took most of what waited for it, or is gone."""
+        """Stop counting a client that read most of its answer or left."""
         self._large.pop(transport, None)
         self._waiting.pop(transport, None)
 

@@ -1,7 +1,7 @@
-"""Files in requests: the parts of a multipart form, and a body that is itself a file.
+"""Files in requests: the parts of a multipart form, or a body that is itself a file.
 
-The body was read within its bound before. Here the number of parts and the size of their heads are bounded too; the parser is
-a library's, because what browsers send differs in more ways than a short parser knows.
+The body is already bounded in size. This module also bounds the number of parts and the length of names. The parser comes from a
+library, because the forms of browsers differ in more ways than a short parser can know.
 """
 
 import mimetypes
@@ -29,7 +29,7 @@ _PLAIN = (b"", b"binary", b"8bit", b"7bit")
 
 
 class Part:
-    """One part of a form; `filename` is empty for a plain field."""
+    """A part of a form. `filename` is empty for a plain field."""
 
     __slots__ = ("content", "field", "filename")
 
@@ -39,7 +39,7 @@ class Part:
         self.content = content
 
     def text(self) -> str:
-        """Its content as text. Raises Refusal 400."""
+        """Return the content as text. Raises Refusal 400."""
         try:
             return self.content.decode()
         except UnicodeDecodeError:
@@ -47,7 +47,7 @@ class Part:
 
 
 class Scratch:
-    """The folder for the files of one request; it is made for the first of them."""
+    """The folder for the files of one request. The first file creates it."""
 
     __slots__ = ("_count", "_folder", "_root")
 
@@ -57,7 +57,7 @@ class Scratch:
         self._count = 0
 
     def write(self, name: str, content: bytearray) -> Path:
-        """Keep content under a file name that the client chose, of which only harmless letters stay."""
+        """Write content to a file and return its path. Only harmless letters of the client's file name are used."""
         if not self._folder:
             self._folder = tempfile.mkdtemp(dir=self._root)
         self._count += 1
@@ -74,7 +74,7 @@ class Scratch:
 
 
 def kind_of(annotation: object) -> Kind:
-    """How a parameter takes a file; empty where it takes none."""
+    """Return the form in which a parameter takes a file; empty if it takes none."""
     kind = bare(annotation)
     if get_origin(kind) in (Union, types.UnionType):
         members = [member for member in get_args(kind) if member is not type(None)]
@@ -89,7 +89,7 @@ def kind_of(annotation: object) -> Kind:
 
 
 def received(kind: Kind, part: Part, scratch: Scratch) -> object:
-    """The value of a parameter that takes a file. Raises ValueError."""
+    """Convert a part to the value of a parameter that takes a file. Raises ValueError."""
     if kind == "bytes":
         return bytes(part.content)
     if kind == "picture":
@@ -98,15 +98,15 @@ def received(kind: Kind, part: Part, scratch: Scratch) -> object:
 
 
 def named(kind: bytes) -> str:
-    """A file name for a body that came without one."""
+    """Return a file name for a body that has none."""
     return f"body{mimetypes.guess_extension(kind.decode('latin-1')) or ''}"
 
 
 def parts(body: bytes, kind: bytes) -> list[Part]:
-    """The parts of a multipart form. Raises Refusal 400, or 413 for too many.
+    """Parse a multipart form and return its parts. Raises Refusal 400, or 413 for too many parts.
 
     Args:
-        body: the whole of it.
+        body: the whole body.
         kind: the Content-Type with its boundary.
     """
     boundary = parse_options_header(kind)[1].get(b"boundary", b"")
@@ -122,7 +122,7 @@ def parts(body: bytes, kind: bytes) -> list[Part]:
 
 
 class _Collected:
-    """Makes parts of what the parser finds."""
+    """The parts that the parser has found so far."""
 
     def __init__(self) -> None:
         self.parts: list[Part] = []
@@ -132,7 +132,7 @@ class _Collected:
         self._headers: dict[bytes, bytes] = {}
 
     def callbacks(self) -> dict[str, object]:
-        """Of the parser, by their names."""
+        """Return the callbacks of the parser by their names."""
         return {
             "on_part_begin": self._begin, "on_header_field": self._on_name, "on_header_value": self._on_value,
             "on_header_end": self._on_header, "on_headers_finished": self._on_head, "on_part_data": self._on_data,

@@ -1,4 +1,7 @@
-"""Models that check themselves, such as pydantic's: known by what they can do, so that no framework is needed here."""
+"""Types that check their own values, such as the models of pydantic.
+
+They are recognised by their methods, so this module imports no framework.
+"""
 
 import contextlib
 import sys
@@ -13,23 +16,23 @@ _SHOWN = 10
 
 
 def is_model(kind: object) -> bool:
-    """Whether a type checks what it is made of, as pydantic's models of version 2 and 1 do."""
+    """Return true if a type checks its own values, as the models of pydantic 2 and 1 do."""
     return isinstance(kind, type) and (hasattr(kind, "model_validate") or hasattr(kind, "parse_obj"))
 
 
 def adapter(annotation: object) -> Any:
-    """pydantic's own reader of an annotation that it has a part in; None where there is none."""
+    """Return the reader that pydantic makes for an annotation with a part of pydantic; None without such a part."""
     pydantic = sys.modules.get("pydantic")
     if not hasattr(pydantic, "TypeAdapter") or not any(map(_is_pydantic, _parts(annotation, set()))):
         return None
     try:
         return cast("Any", pydantic).TypeAdapter(annotation)
     except Exception:
-        return None  # a part that pydantic does not know; the models in it check themselves one by one
+        return None  # a part is unknown to pydantic; its models in the annotation still check themselves
 
 
 def reading(found: Any) -> Read:
-    """A function that reads JSON text with an adapter. What it returns raises ValueError in the framework's words."""
+    """Return a function that reads JSON text with an adapter. It raises ValueError with the text of the framework."""
 
     def read(text: bytes) -> object:
         try:
@@ -41,7 +44,7 @@ def reading(found: Any) -> Read:
 
 
 def made(kind: Any, given: object) -> object:
-    """An instance of a model from decoded JSON. Raises ValueError in the framework's words."""
+    """Make an instance of a model from decoded JSON. Raises ValueError with the text of the framework."""
     try:
         return kind.model_validate(given) if hasattr(kind, "model_validate") else kind.parse_obj(given)
     except ValueError as error:
@@ -49,7 +52,7 @@ def made(kind: Any, given: object) -> object:
 
 
 def words(error: ValueError) -> str:
-    """What a validation error says to whoever sent the request: each path and its reason, never the value."""
+    """Return the text of a validation error for the client: each path with its reason, and never the value."""
     listed = getattr(error, "errors", None)
     if not callable(listed):
         return str(error)
@@ -60,7 +63,7 @@ def words(error: ValueError) -> str:
 
 
 def plain(value: Any) -> object:
-    """What a model is in JSON; raises TypeError for what is no model."""
+    """Convert a model to its JSON form. Raises TypeError for any other value."""
     if hasattr(value, "model_dump_json"):
         return msgspec.Raw(value.model_dump_json(by_alias=True).encode())
     if hasattr(value, "model_dump"):
@@ -71,7 +74,7 @@ def plain(value: Any) -> object:
 
 
 def schema(kind: Any) -> dict[str, Any]:
-    """The JSON schema of a model; empty where it cannot say."""
+    """Return the JSON schema of a model; empty if the model cannot give one."""
     try:
         return kind.model_json_schema() if hasattr(kind, "model_json_schema") else kind.schema()
     except Exception:
@@ -93,7 +96,7 @@ def _is_pydantic(part: object) -> bool:
 
 
 def _parts(annotation: object, seen: set[int]) -> Iterator[object]:
-    """An annotation and all that it is made of: arguments, limits, and the fields of what has fields."""
+    """Yield an annotation and all its parts: arguments, limits, and the types of fields."""
     if id(annotation) in seen:
         return
     seen.add(id(annotation))
@@ -101,7 +104,7 @@ def _parts(annotation: object, seen: set[int]) -> Iterator[object]:
     inner = getattr(annotation, "__value__", None) or getattr(annotation, "__supertype__", None)
     nested = [*get_args(annotation), *getattr(annotation, "__metadata__", ()), *([inner] if inner else [])]
     if isinstance(annotation, type) and _has_fields(annotation):
-        # What cannot be read here is said where the annotation itself is read.
+        # Reading the annotation itself reports a type that cannot be found.
         with contextlib.suppress(NameError, TypeError, AttributeError):
             nested += get_type_hints(annotation, include_extras=True).values()
     for part in nested:

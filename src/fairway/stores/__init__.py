@@ -1,7 +1,7 @@
-"""Where things are kept: artifacts and records as files, facts in SQLite.
+"""The stores: artifacts and records as files, events in SQLite.
 
-`SqliteMetadata` is loaded when it is first asked for, so that the processes of steps, which never touch the
-database, do not pay for it.
+`SqliteMetadata` is imported when it is first used. The processes of steps never touch the database, so they do not pay for
+the import.
 """
 
 import importlib

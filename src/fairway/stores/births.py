@@ -1,6 +1,6 @@
-"""When a file came into being, which no copy, archive or clone can carry along.
+"""The time when a file was created. A copy, an archive or a clone cannot keep this time.
 
-Asked of the system directly, because `os.stat` does not tell on Linux.
+This module asks the system directly, because `os.stat` does not return the time on Linux.
 """
 
 import os
@@ -16,14 +16,14 @@ _MASK_AT, _TIME_AT = 0, 80
 
 
 def born(path: str) -> float:
-    """Seconds since the epoch; 0 where the system does not tell."""
+    """Return the time when a file was created, in seconds since the epoch; 0 if the system does not know it."""
     found = os.lstat(path)
     told = getattr(found, "st_birthtime", None)
     if told is not None:
         return float(told)
     if not sys.platform.startswith("linux"):
         return 0.0
-    import ctypes  # three milliseconds, which all other stores are spared
+    import ctypes  # here and not at the top: it takes 3 ms, and most stores never need it
 
     library: Any = ctypes.CDLL(None, use_errno=True)
     ask = getattr(library, "statx", None)

@@ -1,7 +1,7 @@
-"""Immutable content by sha256, as files: visible whole or not at all, whatever kills process or power.
+"""Immutable content as files, named by SHA-256. A blob is visible whole or not at all, even after a kill or a power loss.
 
-A blob is written under a temporary name on the same file system while it is hashed, made durable, renamed to
-its digest, and the directory made durable. Knows nothing of formats or of what the content means.
+A blob is written to a temporary file on the same file system and hashed meanwhile. Then the file is made durable, renamed to its
+digest, and the directory is made durable. Knows nothing about formats or the meaning of the content.
 """
 
 import hashlib
@@ -31,10 +31,9 @@ _MAX_CHECKED = 200_000
 
 
 class HashingFile(io.RawIOBase):
-    """A file for writing, not for seeking, that hashes what passes; a blob once its block has ended.
+    """A file that hashes what is written to it and becomes a blob when its block ends. It cannot seek.
 
-    What is large is hashed on another core while it is written and made durable: nobody may change it before the
-    block has ended.
+    Large data is hashed on another core while it is written. So the caller must not change the data before the block ends.
     """
 
     def __init__(self, fd: int) -> None:
@@ -46,11 +45,11 @@ class HashingFile(io.RawIOBase):
         self._digest = ""
 
     def writable(self) -> bool:
-        """True until the block has ended."""
+        """Return true until the block has ended."""
         return not self._digest
 
     def write(self, data: Any, /) -> int:
-        """Add bytes, or anything with a buffer of them; all of them are taken."""
+        """Write bytes or a buffer, always completely."""
         if self._digest:
             raise ValueError("the blob is complete")
         view = memoryview(data).cast("B")
@@ -71,7 +70,7 @@ class HashingFile(io.RawIOBase):
         return len(view)
 
     def _write_large(self, view: memoryview) -> None:
-        """Hash on one core while the other writes, and have the disk begin before it is waited for."""
+        """Hash in a thread while this one writes, and let the disk begin early, so that the later sync waits less."""
         self._await_hash()
         self._hashing = threading.Thread(target=self._hash.update, args=(view,))
         self._hashing.start()
@@ -87,23 +86,23 @@ class HashingFile(io.RawIOBase):
 
     @property
     def is_hashing(self) -> bool:
-        """Whether some of what was written is still being hashed."""
+        """True while a thread still hashes written data."""
         return self._hashing is not None and self._hashing.is_alive()
 
     def tell(self) -> int:
-        """Bytes written so far."""
+        """Return the number of bytes written so far."""
         return self._size
 
     @property
     def digest(self) -> str:
-        """sha256 of what was written, in hex. Raises ValueError before the block has ended."""
+        """SHA-256 of the content in hex. Raises ValueError before the block has ended."""
         if not self._digest:
             raise ValueError("the digest is known once the block has ended")
         return self._digest
 
     @property
     def size(self) -> int:
-        """Bytes written."""
+        """Number of bytes written."""
         return self._size
 
     def _drain(self) -> None:
@@ -114,7 +113,7 @@ class HashingFile(io.RawIOBase):
             self._pending = bytearray()
 
     def finish(self) -> str:
-        """Write what is pending; no more is taken. Returns the digest."""
+        """Write the rest and return the digest. Further writes are refused."""
         if not self._digest:
             self._drain()
             self._await_hash()
@@ -123,11 +122,11 @@ class HashingFile(io.RawIOBase):
 
 
 class FileArtifacts:
-    """Artifacts below `blobs/` of a store. Safe under any number of processes, and across a fork.
+    """The artifacts below `blobs/` of a store. Any number of processes may use them, also after a fork.
 
     Args:
         root: directory of the store.
-        looking: whether nothing in the store may be changed, because it may be anybody's.
+        looking: true to change nothing in the store, because it may belong to somebody else.
     """
 
     def __init__(self, root: Path, *, looking: bool = False) -> None:
@@ -138,7 +137,7 @@ class FileArtifacts:
         self._checked: set[str] = set()
 
     def put_bytes(self, data: bytes) -> str:
-        """Store `data`; returns its digest after it is durable. Raises StorageError."""
+        """Store data durably and return its digest. Raises StorageError."""
         digest = hashlib.sha256(data).hexdigest()
         with Explaining("storing an artifact", self._blobs):
             if self._have(digest, len(data)):
@@ -148,15 +147,15 @@ class FileArtifacts:
                 write_all(fd, data)
                 self._place(fd, temporary, digest)
             finally:
-                self._let_go(fd, temporary)
+                self._discard(fd, temporary)
         return digest
 
     @contextmanager
     def writer(self) -> Generator[HashingFile, None, None]:
-        """A file that becomes a blob when the block ends without an error, and leaves nothing otherwise.
+        """Open a file that becomes a blob when the block ends. An error in the block leaves nothing behind.
 
         Raises:
-            StorageError: it could not be stored.
+            StorageError: the content could not be stored.
         """
         with Explaining("storing an artifact", self._blobs):
             temporary, fd = self._temporary()
@@ -164,19 +163,20 @@ class FileArtifacts:
             file = HashingFile(fd)
             with Explaining("storing an artifact", self._blobs):
                 yield file
+                # The disk works while the thread still hashes. Without this the sync would begin after the hash.
                 if file.is_hashing:
                     sync(fd, temporary)
                 digest = file.finish()
                 if not self._have(digest, file.size):
                     self._place(fd, temporary, digest)
         finally:
-            self._let_go(fd, temporary)
+            self._discard(fd, temporary)
 
     def put_file(self, path: Path) -> tuple[str, int]:
-        """Store a copy of a file; returns digest and size in bytes.
+        """Store a copy of a file and return its digest and its size in bytes.
 
         Raises:
-            StorageError: it is not a regular file, cannot be read, or cannot be stored.
+            StorageError: it is not a regular file, or it cannot be read or stored.
         """
         return self._put_file(str(path), follow=True)
 
@@ -192,12 +192,12 @@ class FileArtifacts:
         return file.digest, file.size
 
     def put_folder(self, path: Path) -> tuple[str, int]:
-        """Store every regular file below `path`; returns the digest of their manifest and their total size.
+        """Store every regular file below a folder. Return the digest of their manifest and their total size.
 
         Empty directories are not kept. Symbolic links are not followed.
 
         Raises:
-            StorageError: it holds something other than files and directories, or cannot be read or stored.
+            StorageError: the folder contains something other than files and directories, or it cannot be read or stored.
         """
         with Explaining("reading a folder to store", path):
             found = folders.scan(str(path))
@@ -206,15 +206,17 @@ class FileArtifacts:
         return self.put_bytes(folders.encode(manifest)), sum(size for _, _, size in entries)
 
     def open(self, artifact: Artifact, *, verified: bool = False, name: str = "") -> Path | bytes:
-        """The content: inline bytes, or a path that must not be written to; a folder's files lie below it.
+        """Return the content of an artifact: its bytes if they are inline, otherwise a path that must not be written to.
 
-        The path ends in `name`, where one is given. Checks the digest unless `verified`, or this process checked it before.
+        Args:
+            artifact: the artifact; the files of a folder lie below the path.
+            verified: true to skip the check of the digest. A digest that this process has checked is not checked again.
+            name: if given, the path ends in this name.
 
         Raises:
-            CorruptArtifact: the content does not match the digest; it was moved aside, so that it can be made
-                again.
-            NotFound: the store does not hold it.
-            StorageError: it cannot be read.
+            CorruptArtifact: the content does not match the digest. It was moved aside, so that it can be made again.
+            NotFound: the store does not have the artifact.
+            StorageError: the content cannot be read.
         """
         if artifact.inline is not None:
             if not verified and artifact.digest not in self._checked:
@@ -234,11 +236,11 @@ class FileArtifacts:
             return Path(self._named(artifact.digest, path, name) if name else path)
 
     def exists(self, digest: str) -> bool:
-        """Whether a blob is here."""
+        """Return true if the store has a blob."""
         return _is_digest(digest) and os.path.exists(self._path(digest))
 
     def holds(self, artifact: Artifact) -> bool:
-        """Whether all content of an artifact is here; what was found damaged is not. It is not read."""
+        """Return true if the store has all content of an artifact. Damaged content counts as missing. No content is read."""
         if artifact.code and not self.holds(sources_of(artifact)):
             return False
         if artifact.inline is not None:
@@ -253,22 +255,26 @@ class FileArtifacts:
         return all(self.exists(entry.digest) for entry in manifest.files)
 
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> Swept:
-        """Remove blobs that are not in `keep` (manifests keep their files) and older than so many seconds.
+        """Remove blobs that are not kept and are old enough, and temporary files older than a day.
 
-        Temporary files older than a day go as well. With `dry` nothing is removed, only counted.
+        Args:
+            keep: digests to keep; a manifest keeps its files too.
+            older_than: minimum age of a removed blob in seconds.
+            dry: true to count only.
 
         Raises:
-            StorageError: something could not be read or removed.
+            StorageError: a file could not be read or removed.
         """
         with Explaining("sweeping artifacts", self._blobs):
+            # A blob that is removed and stored again is another file, so its digest must be checked again.
             self._checked.clear()
             return sweep(self._blobs, keep, before=time.time() - older_than, dry=dry)
 
     def damaged(self) -> Iterator[tuple[str, bool]]:
-        """Every blob's digest, and whether its content is another; all of it is read, and none is moved.
+        """Read every blob and yield its digest, and true if its content does not match. No blob is moved.
 
         Raises:
-            StorageError: something could not be read.
+            StorageError: a blob could not be read.
         """
         with Explaining("checking artifacts", self._blobs):
             for folder in sorted(name for name in os.listdir(self._blobs) if len(name) == 2):
@@ -285,16 +291,18 @@ class FileArtifacts:
         self._checked.add(digest)
 
     def _have(self, digest: str, size: int) -> bool:
-        """Whether the blob is here, whole and durable; it counts as new then, so that no sweep takes it."""
+        """Return true if the store has the blob, whole and durable. It counts as new afterwards, so that no sweep removes it."""
         path = self._path(digest)
         try:
             if os.stat(path).st_size != size:
                 return False
+            # Touch before checking: a sweep between the two would otherwise remove a blob that was found whole.
             with suppress(PermissionError):
                 os.utime(path)
             if digest not in self._checked:
                 if folders.hash_of(path) != digest:
                     return False
+                # Another process may have renamed it a moment ago, and its name need not be durable yet.
                 sync_folder(os.path.dirname(path))
                 self._remember(digest)
         except FileNotFoundError:
@@ -311,7 +319,10 @@ class FileArtifacts:
             return path, os.open(path, flags, 0o400)
 
     def _place(self, fd: int, temporary: str, digest: str) -> None:
-        """Make it durable, then visible, then durably visible. What lies there with other content goes."""
+        """Make the content durable, then visible under its digest, then make its name durable. So half a blob never shows.
+
+        A damaged blob at that path is replaced.
+        """
         sync(fd, temporary)
         path = self._path(digest)
         folder = os.path.dirname(path)
@@ -323,7 +334,7 @@ class FileArtifacts:
         sync_folder(folder)
         self._remember(digest)
 
-    def _let_go(self, fd: int, temporary: str) -> None:
+    def _discard(self, fd: int, temporary: str) -> None:
         os.close(fd)
         with suppress(OSError):
             os.unlink(temporary)
@@ -351,7 +362,7 @@ class FileArtifacts:
         return path
 
     def _damaged(self, digest: str, why: str) -> CorruptArtifact:
-        """Move a damaged blob aside, where that is possible, so that the same content can be stored again."""
+        """Move a damaged blob aside if possible, so that the content can be stored again. Return the error to raise."""
         with suppress(OSError, StorageError):
             if self._looking:
                 return corrupt(digest, why)
@@ -374,7 +385,7 @@ class FileArtifacts:
         return tree
 
     def _named(self, digest: str, path: str, name: str) -> str:
-        """A link of that name to the content; the content's own path where none can be made."""
+        """Return a link with a given name to the content, or the path of the content if no link can be made."""
         if "/" in name or name in (".", ".."):
             return path
         folder = f"{self._layout.trees}/{digest}.named"
@@ -396,7 +407,7 @@ class FileArtifacts:
 
 
 def corrupt(digest: str, why: str) -> CorruptArtifact:
-    """The error for content that is not what its digest says."""
+    """Return the error for content that does not match its digest."""
     return CorruptArtifact(
         f"artifact {digest} is damaged: {why}",
         hint="run the pipeline again to make it again, and look for other damage with `fairway doctor`",

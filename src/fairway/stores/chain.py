@@ -1,6 +1,6 @@
-"""The event log as a chain: each event's hash covers the one before, so no change in the middle is unseen.
+"""The event log as a chain: the hash of each event covers the hash before it, so a change in the middle is noticed.
 
-Works on a connection that is inside a transaction; when that begins and ends is not known here.
+The caller gives a connection inside a transaction and decides when the transaction ends.
 """
 
 import hashlib
@@ -15,13 +15,13 @@ from fairway.spec.event import Event
 from fairway.stores import schema
 
 START = bytes(32)
-"""Stands for the hash before the first event."""
+"""The value in place of a hash before the first event."""
 
 _COLUMNS = "seq, run, step, kind, time, who, body, hash"
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One event as it is stored."""
+    """An event in its stored form."""
 
     seq: int
     run: str
@@ -33,7 +33,7 @@ class Row(msgspec.Struct, frozen=True):
     hash: bytes
 
     def event(self) -> Event | None:
-        """The event; None when only a newer Fairway knows its kind."""
+        """Decode the event; None if only a newer Fairway knows its kind."""
         body = schema.decode(self.body)
         if body is None:
             return None
@@ -41,10 +41,11 @@ class Row(msgspec.Struct, frozen=True):
 
 
 def link(before: bytes, row: "tuple[int, str, str, str, float, str, bytes]") -> bytes:
-    """The hash of an event, given the one before."""
+    """Return the hash of an event from the hash before it and its columns."""
     seq, run, step, kind, time, who, body = row
     found = hashlib.sha256(before)
     found.update(struct.pack(">qd", seq, time))
+    # Each text has its length in front. Without it, letters could move from one field to the next and keep the hash.
     for text in (run, step, kind, who):
         data = text.encode("utf-8", "surrogatepass")
         found.update(struct.pack(">I", len(data)))
@@ -54,7 +55,7 @@ def link(before: bytes, row: "tuple[int, str, str, str, float, str, bytes]") -> 
 
 
 def append(connection: sqlite3.Connection, events: Sequence[Event]) -> list[Event]:
-    """Add events behind the last one and derive what follows from them. Returns them with their seq."""
+    """Append events to the log, update the derived tables, and return the events with their seq."""
     found = connection.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
     seq, before = (int(found[0]), bytes(found[1])) if found is not None else (0, START)
     added: list[Event] = []
@@ -73,7 +74,7 @@ def append(connection: sqlite3.Connection, events: Sequence[Event]) -> list[Even
 
 
 def rows(connection: sqlite3.Connection, after: int = 0, run: str = "", *, limit: int = 500) -> list[Row]:
-    """Stored events behind seq `after`, of one run or of all, in order."""
+    """Return stored events with a seq above `after` in order, of one run or of all."""
     if run:
         sql = f"SELECT {_COLUMNS} FROM event WHERE run = ? AND run != '' AND seq > ? ORDER BY seq LIMIT ?"
         found = connection.execute(sql, (run, after, limit))
@@ -85,7 +86,7 @@ def rows(connection: sqlite3.Connection, after: int = 0, run: str = "", *, limit
 
 
 def mark(connection: sqlite3.Connection) -> bytes:
-    """The last event's seq and hash, with a checksum; empty when there is none."""
+    """Return the mark of the log: seq and hash of the last event with a checksum; empty without events."""
     found = connection.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()
     if found is None:
         return b""
@@ -94,7 +95,7 @@ def mark(connection: sqlite3.Connection) -> bytes:
 
 
 def marked(noted: bytes) -> tuple[int, bytes]:
-    """Seq and hash of a mark; 0 for none, or one that was damaged itself."""
+    """Return the seq and hash of a mark; seq 0 if there is no mark or it is damaged."""
     body, check = noted[:40], noted[40:48]
     if len(body) < 40 or hashlib.sha256(body).digest()[:8] != check:
         return 0, b""
@@ -102,7 +103,7 @@ def marked(noted: bytes) -> tuple[int, bytes]:
 
 
 def reaches(connection: sqlite3.Connection, noted: bytes) -> str:
-    """Why the log is not the one of a mark that was noted, as a sentence; empty when it goes at least as far."""
+    """Check that the log contains the event of a mark. Return the problem as a sentence, or an empty text."""
     seq, hashed = marked(noted)
     if not seq:
         return ""
@@ -114,7 +115,7 @@ def reaches(connection: sqlite3.Connection, noted: bytes) -> str:
 
 
 def check(connection: sqlite3.Connection) -> tuple[int, list[str]]:
-    """How many events there are, and what is wrong with their chain, as sentences."""
+    """Check the chain. Return the seq of the last event and the problems as sentences."""
     before, count, problems = START, 0, list[str]()
     while len(problems) < 10:
         batch = rows(connection, count)
@@ -130,7 +131,7 @@ def check(connection: sqlite3.Connection) -> tuple[int, list[str]]:
 
 
 def _matches(before: bytes, row: Row) -> bool:
-    """Whether an event has the hash it should; damage may have left values of other types, or none."""
+    """Return true if an event has the right hash. Damage can leave values of another type or none."""
     try:
         return link(before, (row.seq, row.run, row.step, row.kind, row.time, row.who, row.body)) == row.hash
     except (TypeError, AttributeError, struct.error):
@@ -138,14 +139,14 @@ def _matches(before: bytes, row: Row) -> bool:
 
 
 def rebuild(connection: sqlite3.Connection) -> int:
-    """Drop the derived tables and make them anew from the log. Returns the number of events."""
+    """Drop the derived tables, build them again from the log, and return the number of events."""
     for table in schema.TABLES:
         connection.execute(f"DROP TABLE IF EXISTS {table}")
     return _derive(connection, connection)
 
 
 def differences(connection: sqlite3.Connection) -> list[str]:
-    """Which derived tables are not what the log says, as sentences."""
+    """Compare the derived tables with the log. Return a sentence for each table that differs."""
     with closing(sqlite3.connect("", isolation_level=None)) as anew:
         anew.execute("BEGIN")
         _derive(connection, anew)
@@ -171,7 +172,7 @@ def _derive(log: sqlite3.Connection, derived: sqlite3.Connection) -> int:
 
 
 def _content(connection: sqlite3.Connection, table: str) -> tuple[int, int]:
-    """How many rows a table has, and the sum of their hashes: equal for equal rows in any order."""
+    """Return the number of rows and the sum of their hashes, which is equal for equal rows in any order."""
     count = total = 0
     for row in connection.execute(f"SELECT * FROM {table}"):
         count += 1

@@ -1,7 +1,7 @@
-"""Connections to the database: one for writing under a file lock, one for reading per thread.
+"""Connections to the database: one for writing, under a file lock, and one for reading in each thread.
 
-Every commit and every checkpoint, of any process, happens under one `flock`; this also closes the WAL-reset
-bug of SQLite before 3.51.3. Knows how a database is opened, not what is in its tables.
+Every process holds one `flock` for each commit and each checkpoint. This also avoids the WAL-reset bug of SQLite before 3.51.3.
+Knows how a database is opened, and not what its tables mean.
 """
 
 import errno
@@ -22,19 +22,20 @@ from fairway.stores.layout import Layout, newer
 from fairway.stores.ownership import Seal, seal_of
 
 CHECKPOINT = 500
-"""Pages of 4 KiB, as far as they can be guessed, after which the write-ahead log is moved into the database.
+"""Estimated number of pages of 4 KiB after which the write-ahead log is copied into the database.
 
-The file is not cut then but written over from its beginning, which makes a commit nearly twice as fast.
+The file of the write-ahead log keeps its size and is written again from its beginning. That makes a commit nearly twice as
+fast as growing a file.
 """
 
 _PAGES = 3
-"""Pages that a commit writes besides those that its changed rows are on."""
+"""Estimated number of pages that a commit writes besides one for each changed row."""
 
 _MAX_WAL = 16 << 20
 
 _BUSY_SECONDS = 30.0
 _NEEDS_WRITER = (sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY)
-"""What a reader gets from a database whose writer was killed in the middle of creating it."""
+"""Errors that a reader gets if a writer was killed while it created the database."""
 
 _PRAGMAS = (
     "journal_mode = WAL",
@@ -47,11 +48,11 @@ _PRAGMAS = (
 
 
 LOOKING = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON")
-"""The database may be anybody's when it is looked at."""
+"""Pragmas for reading: the database may come from somebody else."""
 
 
 def explain_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
-    """The error of the database for a person."""
+    """Return the error of SQLite as an error for a person."""
     code = getattr(error, "sqlite_errorcode", 0) or 0
     name = getattr(error, "sqlite_errorname", None) or type(error).__name__
     primary = code & 0xFF
@@ -78,7 +79,7 @@ def explain_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
 
 
 def _is_full(folder: Path) -> bool:
-    """SQLite reports some ways of running out of space as input/output errors."""
+    """Return true if the disk is full. SQLite reports some cases of this as input/output errors."""
     with suppress(OSError):
         space = os.statvfs(folder)
         return space.f_bavail * space.f_frsize < 1 << 16
@@ -86,7 +87,7 @@ def _is_full(folder: Path) -> bool:
 
 
 class CommitLock:
-    """The lock on `commit.lock` that every process takes to commit or checkpoint."""
+    """The lock on the file `commit.lock`. Every process takes it to commit or to checkpoint."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -102,25 +103,25 @@ class CommitLock:
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def note(self, connection: sqlite3.Connection) -> None:
-        """Write down how far the log goes, so that a log cut short is noticed; while the lock is held."""
+        """Write the mark of the log into the file, so that a log that was cut short is noticed. Call it under the lock."""
         mark = chain.mark(connection)
         if mark:
             with suppress(OSError):
                 os.pwrite(self._fd, mark, 0)
 
     def forget(self) -> None:
-        """Let no length of the log count as confirmed, because another log is in its place now."""
+        """Remove the mark, because another log has taken the place of the old one."""
         os.ftruncate(self._fd, 0)
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
 
 
 class WriteConnection:
-    """The only connection of this process that changes the database. Belongs to one thread."""
+    """The only connection of this process that changes the database. It belongs to one thread."""
 
     def __init__(self, layout: Layout) -> None:
         layout.prepare()
@@ -136,10 +137,11 @@ class WriteConnection:
 
     @contextmanager
     def transaction(self) -> Generator[sqlite3.Connection, None, None]:
-        """A transaction that is durable when the block has ended, and did not happen when it raises.
+        """Run the block in a transaction. It is durable when the block has ended, and is undone if the block raises.
 
         Raises:
-            StorageError: the database refused; DiskFailed from then on when the disk itself did.
+            StorageError: the database refused.
+            DiskFailed: the disk failed; every later transaction raises this as well.
         """
         if self.failed is not None:
             raise self.failed
@@ -150,9 +152,11 @@ class WriteConnection:
                     connection.execute("BEGIN IMMEDIATE")
                     before = connection.total_changes
                     yield connection
+                    # Inside the transaction: the seal changes together with the log and costs no sync of its own.
                     if connection.total_changes != before and self._seal is not None:
                         sealing.put(connection, self._seal, self._file)
                     connection.execute("COMMIT")
+                    # After the commit: a mark ahead of the log would report a loss of events that were never confirmed.
                     self._lock.note(connection)
                     self._pages += connection.total_changes - self._changes + _PAGES
                     self._changes = connection.total_changes
@@ -172,7 +176,9 @@ class WriteConnection:
             raise self._note(explain(error, "recording events", self._path)) from error
 
     def checkpoint(self, *, force: bool = False) -> None:
-        """Move the write-ahead log into the database when it has grown, or now; a full disk puts it off.
+        """Copy the write-ahead log into the database if it has grown enough, or always with `force`.
+
+        A full disk is no error: the next checkpoint tries again.
 
         Raises:
             DiskFailed: the disk failed.
@@ -189,7 +195,7 @@ class WriteConnection:
                 raise found from error
 
     def make_room(self) -> bool:
-        """On a full disk, let the next commit write over the write-ahead log; whether that may help."""
+        """Checkpoint on a full disk, so that the next commit reuses the write-ahead log. Return true if this can help."""
         before = self._pages
         with suppress(StorageError):
             self.checkpoint(force=True)
@@ -211,9 +217,9 @@ class WriteConnection:
             return self._connection
         _refuse_links(self._path)
         if not self._path.exists():
-            # SQLite gives the files beside the database the mode that the database has. A database that is there is
-            # never opened past SQLite: to close it would drop the locks of every connection that this process has, and
-            # the next process would take the log for nobody's and remove it.
+            # Create the file with a private mode first: SQLite gives the files beside it the same mode. Never open an
+            # existing database without SQLite. Closing such a descriptor drops all locks of this process, and the next
+            # process would then believe that nobody uses the write-ahead log and remove it.
             with suppress(FileExistsError):
                 os.close(confined.open_file(str(self._path), os.O_RDWR | os.O_CREAT | os.O_EXCL))
         connection = sqlite3.connect(
@@ -222,6 +228,7 @@ class WriteConnection:
         try:
             for pragma in _PRAGMAS:
                 connection.execute(f"PRAGMA {pragma}").fetchall()
+            # In this order: refuse a newer database before reading it, decide whose it is before changing it, then change it.
             _check_version(connection, self._layout)
             logged = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'event'").fetchone()
             self._seal = sealing.admit(connection if logged else None, self._layout, writing=True)
@@ -241,19 +248,19 @@ class WriteConnection:
 
 
 def confirmed(layout: Layout) -> bytes:
-    """How far the log went when it was last written, as `chain.mark` notes it."""
+    """Return the mark of the last confirmed event, in the form of `chain.mark`; empty without one."""
     with suppress(FileNotFoundError, NotADirectoryError):
         return confined.read(str(layout.lock))
     return b""
 
 
 def _confirmed_events(layout: Layout) -> int:
-    """How many events were in the log when it was last written."""
+    """Return how many events were in the log when it was last written."""
     return chain.marked(confirmed(layout))[0]
 
 
 def _refuse_loss(layout: Layout, events: int) -> None:
-    """Where no log is, none may ever have been: a new one in its place would hide the loss."""
+    """Raise StorageError if events were confirmed and the log is gone. A new log in its place would hide the loss."""
     if events:
         raise StorageError(
             f"the log {layout.database} is gone or empty, and {events} events were confirmed in it",
@@ -262,7 +269,7 @@ def _refuse_loss(layout: Layout, events: int) -> None:
 
 
 def _refuse_links(path: Path) -> None:
-    """SQLite would follow a link in place of the database, and of the files beside it."""
+    """Refuse links in place of the database and the files beside it, because SQLite would follow them."""
     for suffix in ("", "-wal", "-shm", "-journal"):
         confined.file(f"{path}{suffix}")
 
@@ -294,8 +301,8 @@ def _bring_up_to_date(connection: sqlite3.Connection, layout: Layout) -> None:
     sync_folder(str(path.parent))
 
 
-def _finish_what_was_begun(path: Path) -> None:
-    """Undo what a process was killed in the middle of, which takes a connection that may write."""
+def _recover(path: Path) -> None:
+    """Let SQLite undo the unfinished work of a killed process. That needs a connection that may write."""
     with closing(sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)) as connection:
         connection.execute("PRAGMA user_version").fetchone()
 
@@ -307,16 +314,16 @@ def _has_content(path: str) -> bool:
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    """Of the tables; 0 when there are none yet."""
+    """Return the version of the tables; 0 without tables."""
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
 class _NoRoom(Exception):
-    """The disk is so full that a reader cannot share the database with writers; none has it open."""
+    """The disk is too full for the file that readers and writers share. No writer has the database open."""
 
 
 class ReadConnections:
-    """Read-only connections, one for each thread that asks."""
+    """Read-only connections, one for each thread."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -326,10 +333,10 @@ class ReadConnections:
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection | None, None, None]:
-        """This thread's connection; None as long as there is no database.
+        """Yield the connection of this thread; None if there is no database yet.
 
         Raises:
-            StorageError: the database is damaged, from a newer Fairway, or cannot be read.
+            StorageError: the database is damaged, was made by a newer Fairway, or cannot be read.
         """
         try:
             try:
@@ -345,7 +352,7 @@ class ReadConnections:
             raise explain_sqlite(sqlite3.DatabaseError(str(error)), self._layout.database) from error
 
     def _open(self) -> sqlite3.Connection | None:
-        """A connection to keep; None as long as there is no database. Raises _NoRoom."""
+        """Open a connection and keep it for this thread; None if there is no database yet. Raises _NoRoom."""
         connection = self._opened()
         if connection is None and (events := _confirmed_events(self._layout)):
             # Another process may have made the log since it was looked for. What was confirmed before this second look
@@ -358,7 +365,7 @@ class ReadConnections:
         return connection
 
     def _opened(self, events: int = 0) -> sqlite3.Connection | None:
-        """A new connection; None for no database. Raises _NoRoom, and StorageError where events were confirmed in none."""
+        """Open a connection; None if there is no database. Raises _NoRoom, and StorageError if `events` were confirmed in it."""
         path = self._layout.database
         _refuse_links(path)
         if not path.exists():
@@ -369,7 +376,7 @@ class ReadConnections:
             connection = self._look(immutable=sealed)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode in _NEEDS_WRITER and seal_of(str(self._layout.root)) is not None:
-                _finish_what_was_begun(path)
+                _recover(path)
                 connection = self._look(immutable=False)
             elif _is_full(path.parent) and not _has_content(f"{path}-wal"):
                 raise _NoRoom from error
@@ -384,7 +391,7 @@ class ReadConnections:
         return connection
 
     def _look(self, *, immutable: bool) -> sqlite3.Connection:
-        """A connection that has read something. An immutable one needs no file beside the database, nor room for it."""
+        """Open a connection and read the version. An immutable one needs no file beside the database, and no room for one."""
         uri = f"{self._layout.database.as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
         connection = sqlite3.connect(
             uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -400,7 +407,7 @@ class ReadConnections:
         return connection
 
     def close(self) -> None:
-        """Close those of every thread."""
+        """Close the connections of every thread."""
         with self._guard:
             for connection in self._all:
                 connection.close()

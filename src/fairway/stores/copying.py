@@ -1,7 +1,7 @@
-"""A store as a backup, and a store from one: the parts that a backup writes, each by its digest, and nothing else.
+"""Backup and restore of a store: a backup lists its parts with their digests, and only these parts are copied.
 
-No link is followed, no file but those of the list is opened, and the database is written anew from the events of the old one,
-so that nothing else that a database can hold comes along.
+No link is followed, and no file outside the list is opened. The database is written again from its events, so a trigger or any
+other object in the old database is not copied.
 """
 
 import hashlib
@@ -31,15 +31,15 @@ _CHUNK = 1 << 20
 
 
 class Listed(msgspec.Struct):
-    """What a backup holds besides its database: the sha256 of each file by its path."""
+    """The list in a backup: the SHA-256 of each file besides the database, by its path."""
 
     files: dict[str, str]
 
 
 def backup(layout: Layout, metadata: SqliteMetadata, target: Path) -> None:
-    """Copy a store to a folder that is not there yet, while it is in use. Raises StorageError."""
+    """Copy a store to a new folder. Runs and endpoints may use the store meanwhile. Raises StorageError."""
     make_folders(str(target.absolute()))
-    # The log first: what it tells of was stored before, so the parts that follow hold all of it.
+    # Copy the log first. Content is stored before its event, so the parts that are copied later contain all of it.
     metadata.backup(target / _DATABASE)
     os.chmod(target / _DATABASE, confined.PRIVATE_FILE)
     with Explaining("writing a backup", target):
@@ -49,10 +49,10 @@ def backup(layout: Layout, metadata: SqliteMetadata, target: Path) -> None:
 
 
 def restore(source: Path, layout: Layout) -> None:
-    """Make a store from a backup, where there is none.
+    """Make a store from a backup in a place without a store.
 
     Raises:
-        StorageError: the backup is damaged, or there is something in the place; then nothing is left behind.
+        StorageError: the backup is damaged, or the place already has files of a store. Nothing is left behind then.
     """
     root = layout.root
     if ownership.leftovers(str(root)):
@@ -76,10 +76,13 @@ def restore(source: Path, layout: Layout) -> None:
 def rewrite(
     rows: list[chain.Row], target: Path, seal: ownership.Seal | None, kept: tuple[int, int, str] | None = None
 ) -> None:
-    """Write a database of events and what follows from them, and nothing else, in place of whatever is at `target`.
+    """Write a database with events and their derived tables, and replace the file at `target` with it.
 
     Args:
-        seal: seals it; without one it gets the row `kept`, which was its seal.
+        rows: the events.
+        target: path of the database.
+        seal: the seal for the new log; None to keep the old one.
+        kept: the row of the old seal.
     """
     part = target.with_name(f"{target.name}.part")
     confined.unlink_own(str(part))
@@ -124,11 +127,12 @@ def _restore(source: Path, root: Path, wanted: dict[str, str]) -> None:
     rewrite(rows, root / _DATABASE, None, kept)
     for name in ("blobs/tmp", "blobs/tree", "runs", "endpoints", "platform"):
         make_folders(str(root / name))
-    _copy(source, root, ownership.STORE)  # last: without it there is no store yet
+    # Last: this file makes the folder a store, so a failure before it leaves no store.
+    _copy(source, root, ownership.STORE)
 
 
 def _listed(source: Path) -> dict[str, str]:
-    """The parts of a backup with their digests; a blob's is its name, and an earlier backup has no list of the others."""
+    """Return the parts of a backup with their digests. In an older backup without a list, only blobs have one: their name."""
     with suppress(FileNotFoundError):
         fd = confined.open_file(str(source / _LIST), anyones=True)
         with open(fd, "rb") as file:
@@ -148,7 +152,7 @@ def _listed(source: Path) -> dict[str, str]:
 
 
 def _parts(root: Path) -> Iterator[str]:
-    """Paths of the parts of a store or backup, without what only links lead to."""
+    """Yield the paths of the parts of a store or backup. Links are not followed."""
     for folder, folders, files in os.walk(root):
         at = os.path.relpath(folder, root)
         depth = 0 if at == "." else at.count("/") + 1
@@ -171,7 +175,7 @@ def _is_part(part: str) -> bool:
 
 
 def _copy(source: Path, target: Path, part: str) -> str:
-    """Copy one file, private to this user; returns its sha256."""
+    """Copy a file, private to this user, and return its SHA-256."""
     path = str(target / part)
     make_folders(os.path.dirname(path))
     confined.below(str(source), str(source / part), anyones=True)

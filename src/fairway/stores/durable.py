@@ -1,7 +1,7 @@
-"""The few ways in which a file becomes durable, so that every store does it alike.
+"""Functions that make files durable. Every store uses them.
 
-Knows descriptors and paths, not what is in the files. Raises OSError, except where a device breaks its
-promise.
+Knows descriptors and paths, and not what the files contain. The functions raise OSError, or DiskFailed if a device loses data
+that it accepted.
 """
 
 import fcntl
@@ -13,22 +13,21 @@ from fairway.stores.faults import FULL, disk_failed
 
 _counter = itertools.count()
 _ADVISE = getattr(os, "posix_fadvise", None)
-"""On Linux this advice starts writing dirty pages, and keeps them until that is done."""
+"""On Linux, the advice DONTNEED starts the writing of changed pages and keeps them in memory until they are written."""
 
 _FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
 
 
 def temporary_name() -> str:
-    """A file name nobody else uses: the process, a count, and chance (containers repeat process ids)."""
+    """Return a unique file name: process id, count, and random digits, because containers repeat process ids."""
     return f"{os.getpid()}-{next(_counter)}-{os.urandom(6).hex()}"
 
 
 def sync(fd: int, path: str) -> None:
-    """Make a file's content durable.
+    """Make the content of a file durable.
 
     Raises:
-        DiskFailed: the device refused. The pages may now look clean although they were lost, so trying again
-            is no cure.
+        DiskFailed: the device refused. The system may now treat lost pages as written, so a second try proves nothing.
         OSError: the disk is full.
     """
     try:
@@ -43,7 +42,7 @@ def sync(fd: int, path: str) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """Make names that were added to or removed from a directory durable."""
+    """Make the names in a directory durable after one was added or removed."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         sync(fd, path)
@@ -52,7 +51,7 @@ def sync_folder(path: str) -> None:
 
 
 def write_all(fd: int, data: "bytes | bytearray | memoryview") -> None:
-    """Write every byte, also when the system takes only part of them."""
+    """Write every byte, even if the system accepts only a part at a time."""
     written = os.write(fd, data)
     if written == len(data):
         return
@@ -62,14 +61,14 @@ def write_all(fd: int, data: "bytes | bytearray | memoryview") -> None:
 
 
 def begin_writing(fd: int, place: int, size: int) -> None:
-    """Have the disk begin with what was just written, where the system can be asked; a sync waits for less then."""
+    """Ask the system to write this part to the disk now, so that a later sync waits less."""
     if _ADVISE is not None:
         with suppress(OSError):
             _ADVISE(fd, place, size, os.POSIX_FADV_DONTNEED)
 
 
 def make_folders(path: str) -> None:
-    """Make a directory, private to the user, and those above it, durably; existing ones stay as they are."""
+    """Make a private directory and the missing ones above it, durably. Existing directories stay as they are."""
     missing: list[str] = []
     while not os.path.isdir(path):
         missing.append(path)
@@ -83,9 +82,9 @@ def make_folders(path: str) -> None:
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory and all below it, also where directories are read-only; gone already is fine.
+    """Remove a directory and everything below it, also read-only directories. A missing directory is no error.
 
-    A link goes itself; what it leads to stays.
+    A link is removed itself, and its target stays.
     """
     if os.path.islink(path):
         os.unlink(path)

@@ -1,6 +1,6 @@
-"""What a failing disk means to a person: every OSError of a store becomes one clear StorageError here.
+"""Errors of the disk: this module turns every OSError of a store into a StorageError for a person.
 
-Knows errno values and nothing about what is stored.
+Knows errno values, and nothing about what is stored.
 """
 
 import errno
@@ -13,18 +13,18 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class DiskFull(StorageError):
-    """There is no space left, or no more of it for this user; the store goes on once there is."""
+    """The disk is full, or the quota of this user is used up. The store continues once there is space."""
 
 
 class DiskFailed(StorageError):
-    """The disk failed to read or to write through; what this process believes about it may be wrong.
+    """The disk failed to read or to write, so this process cannot trust what it knows about the files.
 
-    A process that meets this must write nothing further and end; a restart reads what is really there.
+    The process must write nothing more and end. A restart reads the real content.
     """
 
 
 def disk_failed(doing: str, path: str | os.PathLike[str], reason: str) -> DiskFailed:
-    """The error for a device that does not do what it said."""
+    """Return the error for a device that failed."""
     return DiskFailed(
         f"the disk failed while {doing} ({os.fspath(path)}: {reason})",
         hint="look at `dmesg` and the health of the disk, then run again; what was confirmed before is kept",
@@ -32,7 +32,7 @@ def disk_failed(doing: str, path: str | os.PathLike[str], reason: str) -> DiskFa
 
 
 def explain(error: OSError, doing: str, path: str | os.PathLike[str]) -> StorageError:
-    """The error for a person. `doing` completes "… while", such as "storing an artifact"."""
+    """Return the error for a person. `doing` follows the word "while", such as "storing an artifact"."""
     where = os.fspath(path)
     code = error.errno
     if code in FULL:
@@ -67,7 +67,7 @@ def explain(error: OSError, doing: str, path: str | os.PathLike[str]) -> Storage
 
 
 class Explaining:
-    """`with Explaining("storing an artifact", path):` turns any OSError inside into its StorageError."""
+    """A block that turns an OSError into a StorageError: `with Explaining("storing an artifact", path):`."""
 
     __slots__ = ("_doing", "_path")
 

@@ -1,6 +1,6 @@
-"""Folders as artifacts: which files lie in one, the manifest that names them, and laying them out again.
+"""Folders as artifacts: their files, the manifest that lists them, and the folder made from them again.
 
-Knows files and manifests; the blobs themselves are someone else's.
+Knows files and manifests. `blobs` stores the content.
 """
 
 import errno
@@ -17,14 +17,14 @@ from fairway.spec.errors import CorruptArtifact, StorageError
 from fairway.stores.durable import make_folders, remove_tree, sync, sync_folder, write_all
 
 PREFIX = b'{"files":['
-"""How every encoded manifest begins."""
+"""The first bytes of every encoded manifest."""
 
 _decoder: "msgspec.json.Decoder[Manifest]" = msgspec.json.Decoder(Manifest)
 _CHUNK = 1 << 20
 
 
 class Found(msgspec.Struct, frozen=True):
-    """One file of a folder: where it is, and its path inside with forward slashes."""
+    """A file of a folder: its path on the disk, and its path inside the folder with forward slashes."""
 
     source: str
     path: str
@@ -32,11 +32,11 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def scan(folder: str) -> list[Found]:
-    """Every regular file below a folder, sorted by path.
+    """Return every regular file below a folder, sorted by path.
 
     Raises:
-        StorageError: there is a symbolic link, device, socket or pipe, or a name that is not UTF-8.
-        OSError: it cannot be read.
+        StorageError: the folder contains a symbolic link, device, socket or pipe, or a name that is not UTF-8.
+        OSError: the folder cannot be read.
     """
     found: list[Found] = []
     waiting = [(folder, "")]
@@ -58,7 +58,7 @@ def scan(folder: str) -> list[Found]:
 
 
 def open_regular(path: str, *, follow: bool) -> int:
-    """A descriptor for reading a regular file. Raises StorageError for anything else, OSError."""
+    """Open a regular file for reading and return the descriptor. Raises StorageError for any other kind, OSError."""
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
     try:
         fd = os.open(path, flags)
@@ -76,7 +76,7 @@ def open_regular(path: str, *, follow: bool) -> int:
 
 
 def manifest(entries: Sequence[tuple[Found, str, int]]) -> Manifest:
-    """The manifest of files with their digests and sizes."""
+    """Return the manifest of files with their digests and sizes."""
     return Manifest(
         files=tuple(
             FileEntry(path=found.path, digest=digest, size=size, executable=found.executable)
@@ -86,15 +86,15 @@ def manifest(entries: Sequence[tuple[Found, str, int]]) -> Manifest:
 
 
 def encode(content: Manifest) -> bytes:
-    """A manifest as it is stored and hashed."""
+    """Encode a manifest in the form that is stored and hashed."""
     return msgspec.json.encode(content)
 
 
 def decode(content: bytes, digest: str) -> Manifest:
-    """A stored manifest.
+    """Decode a stored manifest.
 
     Raises:
-        CorruptArtifact: it is none, or names a path that leaves its folder.
+        CorruptArtifact: the content is not a manifest, or a path in it leaves the folder.
     """
     try:
         found = _decoder.decode(content)
@@ -113,7 +113,7 @@ def decode(content: bytes, digest: str) -> Manifest:
 
 
 def matches(tree: str, content: Manifest, blobs: Sequence[str]) -> bool:
-    """Whether a folder laid out earlier still shows these blobs: the same files, or equal copies."""
+    """Return true if a folder that was made earlier still has these blobs: as the same files or as equal copies."""
     try:
         for entry, blob in zip(content.files, blobs, strict=True):
             path = f"{tree}/{entry.path}"
@@ -128,16 +128,16 @@ def matches(tree: str, content: Manifest, blobs: Sequence[str]) -> bool:
 
 
 def hash_of(path: str) -> str:
-    """sha256 of a file's content, in hex."""
+    """Return the SHA-256 of a file in hex."""
     with open(path, "rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
 def lay_out(content: Manifest, blobs: Sequence[str], temporary: str, tree: str) -> None:
-    """Make a read-only folder of links to blobs, visible at `tree` whole or not at all.
+    """Make a read-only folder of links to blobs. It is visible at `tree` whole or not at all.
 
     Raises:
-        OSError: it could not be made; nothing is left behind.
+        OSError: the folder could not be made. Nothing is left behind.
     """
     made: dict[str, None] = {temporary: None}
     try:

@@ -1,6 +1,6 @@
-"""A run as it stands, from its events in order: a pure fold, so that page, command and resume see the same.
+"""The status of a run, computed from its events in order. Commands, pages and resume all use this one function.
 
-Knows events and statuses, and no database.
+Pure: knows events and statuses, and no database.
 """
 
 from collections.abc import Iterable
@@ -66,7 +66,7 @@ class _Step:
 
 
 class RunFold:
-    """Takes a run's events in order and says how the run stands."""
+    """The status of a run, updated event by event."""
 
     def __init__(self) -> None:
         self._spec: RunSpec | None = None
@@ -82,7 +82,7 @@ class RunFold:
         self._shown: dict[str, Artifact] = {}
 
     def add(self, events: Iterable[Event]) -> None:
-        """Take events in."""
+        """Update the status with further events."""
         for event in events:
             body = event.body
             if isinstance(body, RunStarted):
@@ -102,7 +102,7 @@ class RunFold:
                 self._pipeline_event(body)
 
     def status(self) -> RunStatus | None:
-        """The run as it stands; None before it started."""
+        """Return the status of the run; None before its first event."""
         if self._spec is None:
             return None
         return RunStatus(
@@ -119,10 +119,10 @@ class RunFold:
         )
 
     def _pipeline_event(self, body: Body) -> None:
-        """What the pipeline's own function said.
+        """Update the status with an event of the pipeline's own function.
 
-        It is repeated when a run is taken up and when its process was lost. What it says then stands for what it said
-        before under the same name; what it did not come to again stays.
+        The function runs again after a resume, and after its process was lost. A metric or picture of the new call replaces
+        the earlier one of the same name. One that the new call did not reach stays.
         """
         if isinstance(body, AttemptStarted):
             self._repeated = set(self._metrics)

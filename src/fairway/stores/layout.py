@@ -1,6 +1,6 @@
-"""Where everything lies inside a store's directory, and whether that directory may be used at all.
+"""The paths inside a store's directory, and the check that the directory may be used.
 
-Knows names and the file system, not what the files hold.
+Knows names and the file system, and not what the files contain.
 """
 
 import fcntl
@@ -23,11 +23,11 @@ _NETWORK = re.compile(
 )
 _MAX_NAME = 180
 _NOT_FOR_ARCHIVES = b"Signature: 8a477f597d28d172789f06886806bc55\n# Tokens of this machine. Archivers leave this folder out.\n"
-"""The sign of a cache directory (https://bford.info/cachedir/), which backup programs know."""
+"""The mark of a cache directory (https://bford.info/cachedir/), which many backup programs leave out."""
 
 
 class Layout:
-    """Paths inside one store; `root` is usually the `.fairway` of a project."""
+    """The paths of one store. `root` is usually the folder `.fairway` of a project."""
 
     __slots__ = ("root",)
 
@@ -36,62 +36,62 @@ class Layout:
 
     @property
     def database(self) -> Path:
-        """The event log and its tables."""
+        """The database with the event log and its tables."""
         return self.root / "fairway.db"
 
     @property
     def lock(self) -> Path:
-        """Locked by whoever commits to or checkpoints the database."""
+        """The file that a process locks to commit or to checkpoint."""
         return self.root / "commit.lock"
 
     @property
     def blobs(self) -> Path:
-        """Content by digest, in directories by its first two characters."""
+        """The folder of content by digest, in subfolders by the first two letters."""
         return self.root / "blobs"
 
     @property
     def temporary(self) -> Path:
-        """Files that are not whole yet; on the same file system as what they become."""
+        """The folder of unfinished files. It is on the same file system as their final place, so that a rename works."""
         return self.root / "blobs" / "tmp"
 
     @property
     def trees(self) -> Path:
-        """Folder artifacts laid out as folders, made from blobs when first opened."""
+        """The folder of folder artifacts, which are made from blobs when they are first opened."""
         return self.root / "blobs" / "tree"
 
     @property
     def damaged(self) -> Path:
-        """Blobs whose content no longer matched their digest."""
+        """The folder of blobs whose content did not match their digest."""
         return self.root / "blobs" / "damaged"
 
     @property
     def endpoints(self) -> Path:
-        """What model servers on this machine keep."""
+        """The folder of the model servers of this machine."""
         return self.root / "endpoints"
 
     @property
     def platform(self) -> Path:
-        """What the platform server on this machine keeps."""
+        """The folder of the platform process of this machine."""
         return self.root / "platform"
 
     def run(self, name: str) -> Path:
-        """What a run keeps besides artifacts and facts."""
+        """Return the folder of a run, which has everything except artifacts and events."""
         return self.root / "runs" / safe_name(name)
 
     def results(self, run: str) -> Path:
-        """Records of a run's attempts."""
+        """Return the folder of the records of a run's attempts."""
         return self.run(run) / "results"
 
     def logs(self, run: str) -> Path:
-        """Output of a run's attempts."""
+        """Return the folder of the output of a run's attempts."""
         return self.run(run) / "logs"
 
     def prepare(self) -> None:
-        """Make the store where it is not there yet.
+        """Make the store if it does not exist.
 
         Raises:
-            StorageError: the directory cannot be written, is on a network file system, holds what somebody else left, or
-                was made by a newer Fairway.
+            StorageError: the directory cannot be written, is on a network file system, contains files of an unknown origin,
+                or was made by a newer Fairway.
         """
         ownership.refuse_links(str(self.root))
         if self.check():
@@ -105,6 +105,7 @@ class Layout:
         with Explaining("making the store", self.root):
             make_folders(str(self.root))
             with self._alone():
+                # Check again under the lock: another process may have made the store while this one waited.
                 if not self.check():
                     self._make()
 
@@ -119,12 +120,13 @@ class Layout:
             make_folders(str(self.root / folder))
         self._write(".gitignore", b"*\n")
         self._write(ownership.TAG, _NOT_FOR_ARCHIVES)
+        # The seal is last: it writes `store.json`, and a folder with that file counts as a complete store.
         self._seal(ownership.new_seal(FORMAT))
         sync_folder(str(self.root))
 
     @contextmanager
     def _alone(self) -> Generator[None, None, None]:
-        """Of two that make or adopt a store at once, the second finds what the first has made."""
+        """Lock the directory, so that of two processes that make or adopt a store, the second finds the result of the first."""
         fd = os.open(self.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
@@ -133,13 +135,13 @@ class Layout:
             os.close(fd)
 
     def adopt(self, *, anew: bool = False) -> ownership.Seal:
-        """Give a store a seal of this user, over whatever is in it: the caller knows why.
+        """Put a seal of this user on a store with everything in it. The caller has decided that this is right.
 
         Args:
-            anew: whether it gets a new one where it has one of this user.
+            anew: true to replace a seal of this user by a new one.
 
         Raises:
-            OSError: it cannot be written.
+            OSError: the seal cannot be written.
             StorageError: the key cannot be used.
         """
         with self._alone():
@@ -155,7 +157,7 @@ class Layout:
         return seal
 
     def check(self) -> bool:
-        """Whether a store is here that this version can use. Raises StorageError when it cannot."""
+        """Return true if there is a store. Raises StorageError if this version cannot use it."""
         path = self.root / ownership.STORE
         try:
             found = ownership.record(str(self.root))
@@ -187,17 +189,17 @@ class Layout:
 
 
 def newer(what: str) -> StorageError:
-    """The error for something whose format this version does not know."""
+    """Return the error for a format that only a newer version knows."""
     return StorageError(
         f"{what} was made by a newer Fairway", hint="install that version: `pip install --upgrade fairway-ml`"
     )
 
 
 def safe_name(name: str) -> str:
-    """A run's or step's name as a file name: the same one unless it holds what a path must not.
+    """Return the name of a run or step as a file name. Characters that a path must not contain are escaped.
 
     Raises:
-        UsageError: it is empty or too long.
+        UsageError: the name is empty or too long.
     """
     if name.isidentifier() and name.isascii() and len(name) <= _MAX_NAME:
         return name
@@ -210,14 +212,14 @@ def safe_name(name: str) -> str:
 
 
 def original_name(text: str) -> str:
-    """What `safe_name` was given."""
+    """Return the name from which `safe_name` made a file name."""
     if "%" not in text:
         return text
     return re.sub(r"%([0-9A-F]{2})", lambda match: chr(int(match[1], 16)), text)
 
 
 def filesystem(path: Path) -> str:
-    """Type of the file system a path is or would be on, such as "ext4"; empty where nobody says."""
+    """Return the type of the file system of a path, such as "ext4"; empty if it is unknown. The path need not exist."""
     try:
         mounts = Path("/proc/self/mounts").read_text(errors="surrogateescape").splitlines()
     except OSError:

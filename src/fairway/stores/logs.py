@@ -1,8 +1,8 @@
-"""Output of attempts as text files that outlive whoever printed: each line after the time it began.
+"""The output of attempts as text files, which outlive the process that printed.
 
-A file is readable with any pager: "<seconds since the epoch> <text>". What is not UTF-8 is written as
-backslash escapes, a line over 64 KiB is cut, control codes stay; `plain` takes them out for display. Knows
-nothing of runs but their names.
+Each line has the form "<seconds since the epoch> <text>", so any pager can show a file. The time is that of the beginning of the
+line. Bytes that are not UTF-8 become backslash escapes, and a line over 64 KiB is split. Control codes stay; `plain` removes
+them for display. Knows the names of runs and nothing else about them.
 """
 
 import codecs
@@ -18,10 +18,10 @@ from fairway.stores.faults import FULL, Explaining
 from fairway.stores.layout import Layout, original_name, safe_name
 
 MAX_LINE = 64 * 1024
-"""Bytes of text in one stored line at most."""
+"""Maximum number of bytes in a stored line."""
 
 MAX_READ = 4 << 20
-"""Bytes of a file that one `read` looks at."""
+"""Maximum number of bytes that one `read` looks at."""
 
 _MAX_OPEN = 64
 _START = -1
@@ -31,9 +31,9 @@ _decoder_for = codecs.getincrementaldecoder("utf-8")
 
 
 class _Stream:
-    """One attempt's output: its open file, when it has one, and where in a line it stands.
+    """The output of an attempt: its file, if it is open, and the position in the present line.
 
-    `length` is the bytes in the line that was begun, −1 at the start of a line, −2 when only the file knows.
+    `length` is the number of bytes in the unfinished line, −1 at the start of a line, and −2 if it must be read from the file.
     """
 
     __slots__ = ("decoder", "fd", "folder", "length", "lost", "name", "path", "time")
@@ -50,7 +50,7 @@ class _Stream:
 
 
 class FileLogs:
-    """Logs below `runs/<run>/logs`. One process writes an attempt's log; any number may read it meanwhile."""
+    """The logs below `runs/<run>/logs`. One process writes the log of an attempt, and any number may read it."""
 
     def __init__(self, root: Path) -> None:
         self._layout = Layout(root)
@@ -58,13 +58,12 @@ class FileLogs:
         self._open: OrderedDict[_Stream, None] = OrderedDict()
 
     def append(self, run: str, step: str, attempt: int, time: float, data: bytes) -> None:
-        """Add output as it came; lines may arrive in pieces. `time` is in seconds since the epoch.
+        """Append output, which may end in the middle of a line. `time` is in seconds since the epoch.
 
-        On a full disk output is dropped, and how much is said in the log once there is space; the run goes
-        on.
+        On a full disk, output is dropped and the run continues. Once there is space, the log says how many bytes are missing.
 
         Raises:
-            StorageError: it cannot be written for another reason.
+            StorageError: the file cannot be written for another reason.
         """
         stream = self._streams.get((run, step, attempt))
         if stream is None:
@@ -81,7 +80,7 @@ class FileLogs:
             self._write(stream, data)
 
     def close(self, run: str, step: str, attempt: int) -> None:
-        """No more output will come for this attempt: a line that was begun is complete now."""
+        """End the log of an attempt and complete an unfinished line."""
         stream = self._streams.pop((run, step, attempt), None)
         if stream is None:
             return
@@ -93,10 +92,10 @@ class FileLogs:
         self._close_file(stream)
 
     def read(self, run: str, step: str, attempt: int, offset: int = 0) -> tuple[list[tuple[float, str]], int]:
-        """Complete lines from a byte offset with their times, and the offset behind them.
+        """Return the complete lines from a byte offset with their times, and the offset after them.
 
-        One call looks at 4 MiB at most: there may be more as long as the offset moves. Escape codes are still
-        in the text; `plain` takes them out.
+        One call reads 4 MiB at most. Call again until the offset stays the same. The text still contains escape codes; `plain`
+        removes them.
         """
         path = f"{self._layout.logs(run)}/{safe_name(step)}.{attempt}.log"
         with Explaining("reading a log", path):
@@ -113,7 +112,7 @@ class FileLogs:
         return [_parsed(line) for line in data[: end - 1].split(b"\n")] if end else [], offset + end
 
     def attempts(self, run: str) -> list[tuple[str, int]]:
-        """Which attempts of a run have output: step name and number, in order of first output."""
+        """Return the attempts of a run with output, as step name and number, in the order of their first output."""
         path = f"{self._layout.logs(run)}/{_INDEX}"
         with Explaining("reading a log", path):
             try:
@@ -156,6 +155,7 @@ class FileLogs:
         try:
             stream.fd = confined.open_file(stream.path, flags)
         except FileNotFoundError:
+            # Register first: a kill in between leaves a name without a log, and not a log that nobody finds.
             _register(stream.folder, stream.name)
             stream.fd = confined.open_file(stream.path, flags | os.O_CREAT)
         self._open[stream] = None
@@ -170,7 +170,7 @@ class FileLogs:
 
 
 def _length_so_far(fd: int) -> int:
-    """Where a file that somebody wrote before stands; a line that was begun there counts as full."""
+    """Return the position in the last line of an existing file. An unfinished line counts as full, so that a new one begins."""
     size = os.fstat(fd).st_size
     return MAX_LINE if size and os.pread(fd, 1, size - 1) != b"\n" else _START
 
@@ -196,7 +196,7 @@ def _is_utf8(data: bytes) -> bool:
 
 
 def _stamped(stream: _Stream, time: float, data: bytes) -> bytes:
-    """The bytes to add to the file: a time before each line that begins here, and over-long lines cut."""
+    """Return the bytes for the file: with a time before each new line, and with lines over `MAX_LINE` split."""
     stamp = b"%.6f " % time
     out: list[bytes] = []
     at, end = 0, len(data)
@@ -214,6 +214,7 @@ def _stamped(stream: _Stream, time: float, data: bytes) -> bytes:
             out.append(data[at:])
             stream.length += end - at
             break
+        # Go back to the start of a letter, so that the split leaves both parts valid UTF-8.
         while stop > at and data[stop] & 0xC0 == 0x80:
             stop -= 1
         out.append(data[at:stop] + b"\n")
@@ -230,7 +231,7 @@ def _parsed(line: bytes) -> tuple[float, str]:
 
 
 def _register(folder: str, name: str) -> None:
-    """Note an attempt's first output, so that the order is known whatever the clock does."""
+    """Add an attempt to the index. The index keeps the order of first outputs, because a clock can go back."""
     path = f"{folder}/{_INDEX}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:

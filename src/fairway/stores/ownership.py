@@ -1,7 +1,7 @@
-"""Whose a store is: `store.json` names the store and carries a seal that only this user's key can make.
+"""The owner of a store. `store.json` names the store and has a seal that only the key of this user can make.
 
-A store without that seal was made by somebody else, by an earlier Fairway, or on another machine. The log has a seal of its
-own (`sealing`), and so does each record of an attempt. Knows no database.
+A store without that seal was made by another user, by an earlier Fairway, or on another machine. The log has a seal of its own
+(`sealing`), and so has each record of an attempt. Knows no database.
 """
 
 import hashlib
@@ -21,18 +21,18 @@ _FILES = ("fairway.db", "fairway.db-wal", "fairway.db-shm", "fairway.db-journal"
 
 
 class ForeignStore(StorageError):
-    """The store was not made by this user on this machine, so it can be looked at and nothing in it is used."""
+    """The store was not made by this user on this machine. It can be looked at, and nothing in it is used."""
 
 
 class StoreRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What `store.json` holds.
+    """The content of `store.json`.
 
     Attributes:
         format: version of the layout.
         id: random name of the store; empty in a store of an earlier Fairway.
-        adopted: whether it was taken over as a whole, from an earlier Fairway or by `fairway trust`, so that records
-            without a seal count.
-        seal: made over the rest by the key of the user whose store it is.
+        adopted: true if the store was taken over as a whole, from an earlier Fairway or by `fairway trust`. Then records
+            without a seal count too.
+        seal: the seal over the other fields, made with the key of the owner.
     """
 
     format: int
@@ -42,7 +42,7 @@ class StoreRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seal:
-    """Makes and checks the seals of one store with one user's key."""
+    """The seals of one store, made and checked with the key of one user."""
 
     __slots__ = ("_key", "record")
 
@@ -53,15 +53,15 @@ class Seal:
         self.record = record
 
     def over(self, kind: bytes, body: bytes) -> str:
-        """The seal over something of a kind, in hex."""
+        """Return the seal over a body in hex. `kind` keeps a seal of one use from counting in another."""
         return hashlib.blake2b(body, key=self._key, digest_size=32, person=kind).hexdigest()
 
     def sealed(self) -> StoreRecord:
-        """The store's record with its seal."""
+        """Return the record of the store with its seal."""
         return msgspec.structs.replace(self.record, seal=self._own())
 
     def holds(self) -> bool:
-        """Whether the record has this user's seal."""
+        """Return true if the record has the seal of this user."""
         return bool(self.record.id) and self.record.seal == self._own()
 
     def _own(self) -> str:
@@ -70,13 +70,13 @@ class Seal:
 
 
 def new_seal(form: int, *, adopted: bool = False) -> Seal:
-    """The seal of a store that is new to this user, whose key is made when there is none. Raises StorageError."""
+    """Return the seal for a new or adopted store. Make the key of the user if there is none. Raises StorageError."""
     key = ownkey.make(ownkey.place())
     return Seal(key, StoreRecord(format=form, id=os.urandom(16).hex(), adopted=adopted))
 
 
 def record(root: str) -> StoreRecord | None:
-    """What `store.json` says; None when there is none. Raises StorageError, OSError, msgspec.DecodeError."""
+    """Read `store.json`; None if there is no such file. Raises StorageError, OSError, msgspec.DecodeError."""
     try:
         text = confined.read(f"{root}/{STORE}")
     except (FileNotFoundError, NotADirectoryError):
@@ -85,11 +85,11 @@ def record(root: str) -> StoreRecord | None:
 
 
 def seal_of(root: str, key_folder: str = "") -> Seal | None:
-    """The seal of a store that has this user's; None for every other.
+    """Return the seal of a store of this user; None for any other store.
 
     Raises:
         StorageError: the key cannot be used.
-        OSError: it cannot be read.
+        OSError: the key or `store.json` cannot be read.
     """
     try:
         found = record(root)
@@ -103,7 +103,7 @@ def seal_of(root: str, key_folder: str = "") -> Seal | None:
 
 
 def refuse_links(root: str) -> None:
-    """Refuse a store that has a link, or another user's file, in a place that is written to. Raises StorageError."""
+    """Refuse a store with a link, or a file of another user, in a place that is written to. Raises StorageError."""
     for name in LINKS:
         confined.folder(f"{root}/{name}")
     for name in _FILES:
@@ -114,10 +114,11 @@ def refuse_others(root: str, *, named: bool = False) -> None:
     """Refuse a store in a place of another user, as git refuses such repositories.
 
     Args:
-        named: whether the person named the place, instead of it being found.
+        root: directory of the store.
+        named: true if a person named the place; false if Fairway found it.
 
     Raises:
-        StorageError: another user owns it, others may write to it, or it is a link that was found.
+        StorageError: another user owns the store, others may write to it, or it is a link that nobody named.
     """
     try:
         found = os.lstat(root)
@@ -155,7 +156,7 @@ def _is_open_place(path: str) -> bool:
 
 
 def leftovers(root: str) -> list[str]:
-    """Names of a store's own files in a folder without `store.json`: somebody else's, where no store was made here."""
+    """Return the names of store files in a folder that has no `store.json`. Their origin is unknown."""
     found = [name for name in _FILES if os.path.lexists(f"{root}/{name}")]
     for name in ("blobs", "runs", "endpoints", "platform", "cache"):
         found += _files_below(root, name)
@@ -173,7 +174,6 @@ def _files_below(root: str, name: str) -> list[str]:
         if links or {f"{place}/{one}" for one in files} - {f"{root}/{TAG}"}:
             return [name]
         if place == f"{root}/blobs" and "tmp" in folders:
-            folders.remove(
-                "tmp"
-            )  # what was begun and never used, also by somebody who was killed while making the store
+            # Unfinished files in `tmp` do not count: a process that was killed while it made the store leaves some.
+            folders.remove("tmp")
     return []

@@ -1,7 +1,7 @@
-"""This user's key on this machine: 32 random bytes outside any store, by which a store is known as one's own.
+"""The key of this user on this machine: 32 random bytes outside any store. The seals of the user's stores are made with it.
 
-It lies in `$XDG_STATE_HOME/fairway/key`, else in `~/.local/state/fairway/key`, and only its owner can read it. A cluster
-hands it to the platform as a Secret; this file is the one place that would know.
+It lies in `$XDG_STATE_HOME/fairway/key` or `~/.local/state/fairway/key`, and only its owner can read it. No other module knows
+its place.
 """
 
 import errno
@@ -17,7 +17,7 @@ _ODD = (errno.ELOOP, errno.ENOTDIR, errno.EACCES, errno.EPERM)
 
 
 def place() -> str:
-    """The folder of the key, as the environment says now."""
+    """Return the folder of the key from the present environment."""
     base = os.environ.get("XDG_STATE_HOME", "")
     if not os.path.isabs(base):
         base = os.path.join(os.path.expanduser("~"), ".local", "state")
@@ -25,7 +25,7 @@ def place() -> str:
 
 
 def read(folder: str) -> bytes | None:
-    """The key; None when there is none yet. Raises StorageError when it is not this user's alone, OSError."""
+    """Read the key; None if there is none yet. Raises StorageError if others can read or write it, OSError."""
     try:
         fd = _folder(folder)
     except FileNotFoundError:
@@ -37,7 +37,7 @@ def read(folder: str) -> bytes | None:
 
 
 def make(folder: str) -> bytes:
-    """The key, made when there is none yet. Raises StorageError."""
+    """Return the key and make it if there is none yet. Raises StorageError."""
     try:
         os.makedirs(os.path.dirname(folder), 0o700, exist_ok=True)
         with suppress(FileExistsError):
@@ -60,7 +60,7 @@ def make(folder: str) -> bytes:
 
 
 def made_at(folder: str) -> float:
-    """When the key was made, in seconds since the epoch; 0 without one. It is written once and never changed."""
+    """Return the time when the key was made, in seconds since the epoch; 0 without a key. A key never changes."""
     try:
         return os.lstat(os.path.join(folder, _NAME)).st_mtime
     except OSError:
@@ -68,7 +68,7 @@ def made_at(folder: str) -> float:
 
 
 def _folder(path: str) -> int:
-    """A descriptor of the key's folder, which nobody else may write to."""
+    """Open the folder of the key and check that nobody else may write to it."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -110,7 +110,7 @@ def _read(folder: int, path: str) -> bytes | None:
 
 
 def _create(folder: int, path: str) -> bytes:
-    """Write a new key under a name of its own and give it the right one whole: of two that make one, the first counts."""
+    """Write a new key under a temporary name, then link it to its name. If two processes make a key, the first one counts."""
     temporary = f".{_NAME}.{os.getpid()}.{os.urandom(4).hex()}"
     fd = os.open(
         temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder

@@ -1,6 +1,6 @@
-"""Every question to the derived tables, as functions of a read connection.
+"""The queries of the derived tables, as functions of a read connection.
 
-A row names the event that says the rest; the event is decoded here. Knows nothing of writing.
+A row names the event with the details, and this module decodes the event. Knows nothing about writing.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ from fairway.stores import chain, schema
 from fairway.stores.folding import RunFold
 
 _SHOWN = 40
-"""Characters of what was asked for that an error repeats."""
+"""Maximum number of letters of a reference that an error repeats."""
 
 
 class CacheHit(msgspec.Struct, kw_only=True):
@@ -32,17 +32,17 @@ class CacheHit(msgspec.Struct, kw_only=True):
 
 
 _DIGITS = 18
-"""More of them no version has, and no column of the database holds."""
+"""Maximum number of digits of a version. A column of the database has room for no more."""
 
 
 def run_names(db: sqlite3.Connection, prefix: str) -> list[str]:
-    """Names of runs that start with `prefix`, newest first."""
+    """Return the names of runs that start with a prefix, newest first."""
     sql = "SELECT name FROM run WHERE substr(name, 1, ?) = ? ORDER BY seq DESC"
     return [name for (name,) in db.execute(sql, (len(prefix), prefix))]
 
 
 def runs(db: sqlite3.Connection, limit: int) -> list[RunSummary]:
-    """The newest runs."""
+    """Return the newest runs."""
     columns = "name, pipeline, phase, started, ended, steps, failed, message"
     sql = f"SELECT {columns} FROM run ORDER BY seq DESC LIMIT ?"
     return [
@@ -61,7 +61,7 @@ def runs(db: sqlite3.Connection, limit: int) -> list[RunSummary]:
 
 
 def run(db: sqlite3.Connection, name: str) -> RunStatus | None:
-    """One run with all its steps; None when there is no such run."""
+    """Return a run with all its steps; None if there is no such run."""
     fold, seq = RunFold(), 0
     while batch := chain.rows(db, seq, name, limit=2000):
         fold.add(event for row in batch if (event := row.event()) is not None)
@@ -70,7 +70,7 @@ def run(db: sqlite3.Connection, name: str) -> RunStatus | None:
 
 
 def cached(db: sqlite3.Connection, key: str) -> CacheHit | None:
-    """The newest succeeded step with this cache key."""
+    """Return the newest step with this cache key that succeeded; None without one."""
     sql = "SELECT cache.run, cache.step, body FROM cache JOIN event USING(seq) WHERE key = ?"
     found = db.execute(sql, (key,)).fetchone()
     if found is None:
@@ -80,14 +80,14 @@ def cached(db: sqlite3.Connection, key: str) -> CacheHit | None:
 
 
 def last_parts(db: sqlite3.Connection, pipeline: str, task: str, label: str) -> dict[str, str]:
-    """What the cache key of the newest step with this task and label was made of; empty without one."""
+    """Return the parts of the cache key of the newest step with this task and label; empty without one."""
     sql = "SELECT body FROM parts JOIN event USING(seq) WHERE pipeline = ? AND task = ? AND label = ?"
     found = db.execute(sql, (pipeline, task, label)).fetchone()
     return _body(found[0], StepEnded).parts if found is not None else {}
 
 
 def models(db: sqlite3.Connection) -> list[ModelSummary]:
-    """Every model, by name."""
+    """Return every model, sorted by name."""
     meant: dict[str, dict[str, int]] = {}
     for model, alias, version in db.execute("SELECT model, alias, version FROM alias ORDER BY model, alias"):
         meant.setdefault(model, {})[alias] = version
@@ -103,13 +103,13 @@ def models(db: sqlite3.Connection) -> list[ModelSummary]:
 
 
 def versions(db: sqlite3.Connection, model: str) -> list[ModelVersion]:
-    """All versions of a model, oldest first; empty when there is no such model."""
+    """Return all versions of a model, oldest first; empty if there is no such model."""
     sql = "SELECT body FROM model_version JOIN event USING(seq) WHERE model = ? ORDER BY version"
     return [_version(body) for (body,) in db.execute(sql, (model,))]
 
 
 def version(db: sqlite3.Connection, model: str, number: int) -> ModelVersion | None:
-    """One version; 0 is the newest."""
+    """Return a version of a model; number 0 means the newest. None if there is none."""
     sql = (
         "SELECT body FROM model_version JOIN event USING(seq) WHERE model = ? AND (version = ? OR ? = 0)"
         " ORDER BY version DESC LIMIT 1"
@@ -119,30 +119,30 @@ def version(db: sqlite3.Connection, model: str, number: int) -> ModelVersion | N
 
 
 def version_of(db: sqlite3.Connection, run: str, step: str) -> ModelVersion | None:
-    """The version that a step registered."""
+    """Return the version that a step registered; None without one."""
     sql = "SELECT body FROM model_version AS made JOIN event USING(seq) WHERE made.run = ? AND made.step = ?"
     found = db.execute(sql, (run, step)).fetchone()
     return _version(found[0]) if found is not None else None
 
 
 def registered_by(db: sqlite3.Connection, run: str) -> list[str]:
-    """Names of the models that a run registered, in order."""
+    """Return the names of the models that a run registered, in order."""
     sql = "SELECT model FROM model_version WHERE run = ? GROUP BY model ORDER BY min(seq)"
     return [str(model) for (model,) in db.execute(sql, (run,))]
 
 
 def alias(db: sqlite3.Connection, model: str, name: str) -> int:
-    """The version an alias names; 0 when it names none."""
+    """Return the version of an alias; 0 if there is no such alias."""
     found = db.execute("SELECT version FROM alias WHERE model = ? AND alias = ?", (model, name)).fetchone()
     return int(found[0]) if found is not None else 0
 
 
 def resolve(db: sqlite3.Connection, reference: str) -> ModelVersion:
-    """The version that "churn" (newest), "churn:3" or "churn@champion" means.
+    """Return the version of a reference: "churn" (the newest), "churn:3" or "churn@champion".
 
     Raises:
         NotFound: there is no such model, version or alias.
-        UsageError: the reference is not of one of these forms.
+        UsageError: the reference has none of these forms.
     """
     model, separator, rest = reference, "", ""
     for mark in "@:":
@@ -179,7 +179,7 @@ def _missing(db: sqlite3.Connection, model: str, rest: str) -> ModelVersion:
 
 
 def no_model(db: sqlite3.Connection | None, model: str) -> NotFound:
-    """The error for a model that does not exist, with those that do."""
+    """Return the error for an unknown model. It lists the known models."""
     names: list[str] = []
     if db is not None:
         sql = "SELECT DISTINCT model FROM model_version ORDER BY model LIMIT 11"
@@ -192,13 +192,13 @@ def no_model(db: sqlite3.Connection | None, model: str) -> NotFound:
 
 
 def aliases(db: sqlite3.Connection, model: str) -> dict[str, int]:
-    """What every "name@alias" means, of one model or of all."""
+    """Return the version of every "name@alias", of one model or of all."""
     sql = "SELECT model, alias, version FROM alias WHERE model = ? OR ? = '' ORDER BY model, alias"
     return {f"{name}@{alias}": version for name, alias, version in db.execute(sql, (model, model))}
 
 
 def endpoints(db: sqlite3.Connection) -> list[EndpointStatus]:
-    """Every endpoint as wanted, also those taken away (phase Stopped) and not yet pointed (Pending)."""
+    """Return every endpoint in its wanted state. Removed ones are Stopped; ones without a revision are Pending."""
     sql = (
         "SELECT endpoint.name, port, wanted, pointed, reason, body FROM endpoint"
         " LEFT JOIN revision ON revision.endpoint = endpoint.name AND revision.number = endpoint.wanted"
@@ -223,7 +223,7 @@ def endpoints(db: sqlite3.Connection) -> list[EndpointStatus]:
 
 
 def revisions(db: sqlite3.Connection, endpoint: str) -> list[RevisionSpec]:
-    """All revisions of an endpoint, oldest first; empty when there is no such endpoint."""
+    """Return all revisions of an endpoint, oldest first; empty if there is no such endpoint."""
     sql = "SELECT body FROM revision JOIN event USING(seq) WHERE endpoint = ? ORDER BY number"
     return [_revision(body) for (body,) in db.execute(sql, (endpoint,))]
 
@@ -235,7 +235,7 @@ def ports(db: sqlite3.Connection) -> dict[int, tuple[str, bool]]:
 
 
 def digests(db: sqlite3.Connection) -> Iterator[str]:
-    """Digest of every artifact that an event refers to, except those that are inline everywhere."""
+    """Yield the digest of every artifact in an event, except artifacts that are always inline."""
     last = ""
     while True:
         sql = "SELECT digest FROM ref WHERE digest > ? ORDER BY digest LIMIT 1000"

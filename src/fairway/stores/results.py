@@ -1,9 +1,9 @@
-"""The record of each attempt, created once and never changed: the first one committed is the truth.
+"""The records of attempts. A record is created once and never changed, and the first one committed counts.
 
-A record is one file: a line of JSON, which begins with the store's seal over the rest, and a line with its sha256. It gets
-its name before it is synced, whole as far as any process can see; one fsync then makes content and name durable together.
-What a power loss cut short does not match its checksum and counts as absent, and so does what somebody without this user's
-key wrote. Knows nothing of what the record means.
+A record is a file of two lines: JSON that begins with the seal of the store over the rest, and the SHA-256 of the first line.
+It is written completely, then linked to its name, and then one fsync makes content and name durable together. A record that a
+power loss cut short does not match its checksum and counts as absent. A record without the seal of this user counts as absent
+too. Knows nothing about the meaning of a record.
 """
 
 import hashlib
@@ -27,26 +27,27 @@ _SEALED = len(_SEAL) + 64
 
 
 class FileResults:
-    """Records below `runs/<run>/results`. Safe under any number of processes."""
+    """The records below `runs/<run>/results`. Any number of processes may use them."""
 
     def __init__(self, root: Path) -> None:
         self._layout = Layout(root)
         self._temporary = str(self._layout.temporary)
-        self._key_folder = ownkey.place()  # a project that is imported later may change the environment
+        # Found now: a project that is imported later may change the environment.
+        self._key_folder = ownkey.place()
         self._seal: ownership.Seal | None = None
         self._checked: set[str] = set()
 
     def seal(self) -> ownership.Seal | None:
-        """The seal of the store, looked up once it is there; a host does so before it forks."""
+        """Return the seal of the store and keep it. A host calls this before it forks, so that its children need not."""
         if self._seal is None:
             self._seal = ownership.seal_of(str(self._layout.root), self._key_folder)
         return self._seal
 
     def commit(self, result: StepResult) -> bool:
-        """Write the record durably; False when one was there already.
+        """Write a record durably. Return false if the attempt already has one.
 
         Raises:
-            StorageError: it could not be written; nothing is left behind then.
+            StorageError: the record could not be written. Nothing is left behind then.
         """
         base = self._path(result.run, result.step, result.attempt)
         with Explaining("storing the record of a step", base):
@@ -56,14 +57,14 @@ class FileResults:
             return self._create(base, content)
 
     def read(self, run: str, step: str, attempt: int) -> StepResult | None:
-        """The record, or None when there is none or it was cut short by a power loss."""
+        """Read the record of an attempt; None if there is none or a power loss cut it short."""
         base = self._path(run, step, attempt)
         with Explaining("reading the record of a step", base):
             self._check(base)
             return _first_whole(base, self.seal())[0]
 
     def _check(self, base: str) -> None:
-        """Look at the folders on the way to a record once."""
+        """Check once that no folder on the way to a record is a link."""
         folder = os.path.dirname(base)
         if folder not in self._checked:
             confined.below(str(self._layout.root), base)
@@ -80,6 +81,7 @@ class FileResults:
             path = base
             while True:
                 try:
+                    # A link fails if the name exists; a rename would replace the record that another process committed.
                     os.link(temporary, path)
                     break
                 except FileNotFoundError:
@@ -92,7 +94,7 @@ class FileResults:
             try:
                 sync(fd, path)
             except BaseException:
-                os.unlink(path)
+                os.unlink(path)  # it is not durable, so nobody may rely on it
                 raise
             return True
         finally:
@@ -110,7 +112,7 @@ def _open_new(path: str) -> int:
 
 
 def _first_whole(base: str, seal: ownership.Seal | None) -> tuple[StepResult | None, str]:
-    """The first record under a name that is whole, or the next name to use; none is overwritten."""
+    """Return the first whole record of an attempt, or the next free name. A damaged record is never overwritten."""
     path = base
     for generation in range(1, _GENERATIONS):
         try:
@@ -140,14 +142,14 @@ def _read(fd: int) -> bytes:
 
 
 def _sealed(body: bytes, seal: ownership.Seal | None) -> bytes:
-    """A record with its seal as the first key, which an earlier Fairway reads over."""
+    """Return a record with its seal as the first key. An earlier Fairway ignores that key."""
     if seal is None:
         return body
     return b'%b%b",%b' % (_SEAL, seal.over(b"result", body).encode(), body[1:])
 
 
 def _is_own(body: bytes, seal: ownership.Seal | None) -> bool:
-    """Whether a record counts: it has the store's seal, or the store was taken over with all that was in it."""
+    """Return true if a record counts: it has the seal of the store, or the store was taken over as a whole."""
     if seal is None or seal.record.adopted:
         return True
     given, rest = body[len(_SEAL) : _SEALED], b"{" + body[_SEALED + 2 :]

@@ -1,8 +1,8 @@
-"""The seal on the log: a row beside the events, made with the user's key over the last event, the store and the file.
+"""The seal of the log: a row beside the events. It is made with the user's key over the last event, the store and the file.
 
-The row is written inside the transaction that adds events, so it costs no fsync and is never older than the log. A log whose
-file is another one than was sealed, such as a copy or a restored backup, is checked whole once. Works on a connection; when
-a transaction begins and ends is not known here.
+The row is written inside the transaction that adds events. So it costs no fsync and is never older than the log. A copy or a
+restored backup is another file than the sealed one; then the whole log is checked once. The caller gives a connection and decides
+when a transaction ends.
 """
 
 import os
@@ -26,11 +26,11 @@ _ODD = (
 )
 _TABLES = "is a copy whose tables do not agree with its log"
 _TOLERANCE = 60.0
-"""Seconds between the birth of a store and its first event, in which the first project was imported."""
+"""Maximum number of seconds between the creation of a store and its first event. The import of the project lies between them."""
 
 
 def put(connection: sqlite3.Connection, seal: Seal, file: int) -> None:
-    """Seal the log as it is now, inside the transaction that changed it."""
+    """Seal the log in its present state. Call it inside the transaction that changed the log."""
     last = connection.execute(_LAST).fetchone()
     if last is not None:
         seq, hashed = int(last[0]), bytes(last[1])
@@ -38,12 +38,12 @@ def put(connection: sqlite3.Connection, seal: Seal, file: int) -> None:
 
 
 def keep(connection: sqlite3.Connection, row: tuple[int, int, str]) -> None:
-    """Put back the seal that a log had elsewhere; whoever opens it sees what it is worth."""
+    """Write the seal that the log had in another place. Opening the log checks it."""
     connection.execute(_PUT, row)
 
 
 def kept(connection: sqlite3.Connection) -> tuple[int, int, str] | None:
-    """The seal of a log as it lies there; None without one."""
+    """Read the seal of a log without a check; None without one."""
     with suppress(sqlite3.Error):
         found = connection.execute("SELECT seq, file, mark FROM seal").fetchone()
         if found is not None and [type(value) for value in found] == [int, int, str]:
@@ -52,17 +52,17 @@ def kept(connection: sqlite3.Connection) -> tuple[int, int, str] | None:
 
 
 def make_room(connection: sqlite3.Connection) -> None:
-    """Make the table of the seal where it is not there yet."""
+    """Make the table of the seal if it does not exist."""
     connection.execute(_TABLE)
 
 
 def why_foreign(connection: sqlite3.Connection | None, layout: Layout) -> str:
-    """Why a store is not this user's own, to stand behind "it"; empty when it is.
+    """Return why a store does not belong to this user, as words that follow "it"; empty if it does.
 
     Raises:
         StorageError: the key cannot be used.
     """
-    layout.check()  # a record that cannot be read is said to be damaged
+    layout.check()  # first, so that a `store.json` that cannot be read is reported as damaged and not as foreign
     if connection is not None and connection.execute(_ODD).fetchone() is not None:
         return "has a database that does more than keep events"
     seal = ownership.seal_of(str(layout.root))
@@ -84,7 +84,7 @@ def _why_changed(connection: sqlite3.Connection, layout: Layout, seal: Seal) -> 
     except sqlite3.OperationalError:
         found = None
     if found is None and seal.record.adopted and _is_earlier(connection, layout):
-        return ""  # it was taken over, and nothing was written since
+        return ""  # the store was taken over, and nothing was written since
     if found is None:
         return "has a log without your seal"
     seq, file, mark = found
@@ -99,7 +99,10 @@ def _why_changed(connection: sqlite3.Connection, layout: Layout, seal: Seal) -> 
 
 
 def _why_not_a_copy(connection: sqlite3.Connection, layout: Layout) -> str:
-    """A copy that this user made keeps the modes of files and every event; a clone or an unpacked archive does not."""
+    """Return why a store is not a faithful copy by this user; empty if it is.
+
+    A copy keeps the modes of files and every event. A clone or an unpacked archive does not.
+    """
     for path in (layout.root / ownership.STORE, layout.database):
         if not confined.private(os.lstat(path)):
             return "came through a repository, an archive or another program: its files are not private"
@@ -109,10 +112,10 @@ def _why_not_a_copy(connection: sqlite3.Connection, layout: Layout) -> str:
 
 
 def _why_unsealed(connection: sqlite3.Connection | None, layout: Layout) -> str:
-    """A store of an earlier Fairway is taken over where its files were born with its first event.
+    """Return why a store without a seal is not accepted; empty for a store of an earlier Fairway.
 
-    A clone, an unpacked archive and a restored backup have files that are younger than what they tell of. What was made
-    after this user's key has a seal.
+    Such a store has files that were created at the time of its first event. In a clone, an unpacked archive or a restored backup
+    the files are younger than the events. A store that was made after the key of this user would have a seal.
     """
     root = str(layout.root)
     found = ownership.record(root)
@@ -143,13 +146,15 @@ def _is_earlier(connection: sqlite3.Connection | None, layout: Layout) -> bool:
 
 
 def admit(connection: sqlite3.Connection | None, layout: Layout, *, writing: bool = False) -> Seal:
-    """The seal to go on with, of a store that is this user's own; one of an earlier Fairway gets its own now.
+    """Return the seal of a store that belongs to this user. A store of an earlier Fairway gets its seal here.
 
     Args:
-        writing: whether tables that do not agree with a log that is one's own may be made anew.
+        connection: a connection to the database; None without a log.
+        layout: the store.
+        writing: true to rebuild tables that differ from the log.
 
     Raises:
-        ForeignStore: it is not.
+        ForeignStore: the store does not belong to this user.
     """
     why = why_foreign(connection, layout)
     if why == _TABLES and writing and connection is not None:
@@ -168,7 +173,7 @@ def admit(connection: sqlite3.Connection | None, layout: Layout, *, writing: boo
 
 
 def foreign(layout: Layout, why: str) -> ForeignStore:
-    """The error for a store that may only be looked at."""
+    """Return the error for a store that may only be looked at."""
     return ForeignStore(
         f"the store {layout.root} is not yours to use: it {why}",
         hint="`fairway doctor --rebuild` rebuilds them"
@@ -182,5 +187,5 @@ def _mark(seal: Seal, seq: int, file: int, hashed: bytes) -> str:
 
 
 def _signed(file: int) -> int:
-    """A file's number as SQLite can hold it."""
+    """Convert the number of a file to a signed integer, because SQLite has no other."""
     return file - (1 << 64) if file >= 1 << 63 else file

@@ -1,7 +1,7 @@
-"""Removing blobs that nothing refers to, in memory that grows by 16 bytes for each digest that is kept.
+"""The removal of blobs that nothing refers to. It needs 16 bytes of memory for each digest that is kept.
 
-A blob that somebody stores again while it is being removed survives: storing makes it new, and what turns out
-to be new after it was taken away is put back. Knows nothing of events; the caller says what to keep.
+A blob that is stored again during its removal survives: storing updates its time, and the removal puts a blob back whose time
+has changed. Knows nothing about events. The caller says what to keep.
 """
 
 import os
@@ -17,18 +17,18 @@ from fairway.stores import folders
 from fairway.stores.durable import remove_tree, temporary_name
 
 STALE = 86400.0
-"""Seconds after which a temporary file cannot belong to anyone any more."""
+"""Age in seconds from which a temporary file counts as abandoned."""
 
 
 class Swept(msgspec.Struct, kw_only=True):
-    """What a sweep found: number of unreferenced blobs, and their bytes."""
+    """The result of a sweep: the number of unreferenced blobs, and their bytes."""
 
     blobs: int = 0
     size: int = 0
 
 
 class _Kept:
-    """Digests, each as its first 16 bytes, in buckets by the first byte."""
+    """A set of digests. It keeps the first 16 bytes of each, in buckets by the first byte."""
 
     def __init__(self) -> None:
         self._buckets = [bytearray() for _ in range(256)]
@@ -45,13 +45,16 @@ class _Kept:
 
 
 def sweep(blobs: str, keep: Iterable[str], *, before: float, dry: bool) -> Swept:
-    """Remove (with `dry`, count) blobs that are not kept and were stored before a time, and their folders.
+    """Remove the blobs that are not kept and were stored before a time, and the folders made from them.
 
     Args:
+        blobs: the folder of the blobs.
+        keep: digests to keep; a manifest keeps its files too.
         before: seconds since the epoch.
+        dry: true to count only.
 
     Raises:
-        OSError: something could not be read or removed; what was removed until then stays removed.
+        OSError: a file could not be read or removed. Blobs that were removed before stay removed.
     """
     kept = _Kept()
     for digest in keep:
@@ -70,12 +73,12 @@ def sweep(blobs: str, keep: Iterable[str], *, before: float, dry: bool) -> Swept
 
 
 def _names(folder: str) -> list[str]:
-    """What is in a folder; a link to one is refused, because what lies behind it is not the store's."""
+    """Return the names in a folder. A link to a folder is refused, because its content does not belong to the store."""
     return os.listdir(folder) if confined.folder(folder) else []
 
 
 def _keep_files(blobs: str, digest: str, kept: _Kept) -> None:
-    """Keep what a manifest names. Other content that looks like a manifest only keeps more than it has to."""
+    """Keep the files of a manifest. Other content that looks like a manifest only keeps more than necessary."""
     try:
         with open(confined.open_file(f"{blobs}/{digest[:2]}/{digest}"), "rb") as file:
             if file.read(len(folders.PREFIX)) != folders.PREFIX:
@@ -95,6 +98,7 @@ def _consider(blobs: str, path: str, before: float, dry: bool, swept: Swept) -> 
             return
         if not dry:
             doomed = f"{blobs}/tmp/{temporary_name()}"
+            # Rename, then look again: a process that stored the blob meanwhile has changed its time, and gets it back.
             os.rename(path, doomed)
             if os.lstat(doomed).st_mtime != info.st_mtime:
                 os.rename(doomed, path)

@@ -1,6 +1,6 @@
-"""Taking over a store that somebody else made: what is in it is looked at, and then sealed with this user's key.
+"""The taking over of a store that somebody else made: its content is checked, and then sealed with the key of this user.
 
-What can be made anew, and what a process of another machine left, does not come along: tokens, sockets, laid out folders.
+Tokens, sockets and folders made from blobs are removed. They can be made again, or belong to a process of another machine.
 """
 
 import os
@@ -24,15 +24,15 @@ _NOT_TAKEN = ("platform", "endpoints", "blobs/tree", "blobs/tmp")
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """What is in a store that would be used once it is trusted.
+    """The content of a store that is used once the store is trusted.
 
     Attributes:
-        runs: how many.
+        runs: number of runs.
         projects: files that `fairway resume` would import.
-        models: registered versions, as "churn:3".
-        code: those of them whose content can run code when it is loaded.
+        models: registered versions, such as "churn:3".
+        code: the models whose content can run code when it is loaded.
         endpoints: names of endpoints that `fairway up` would start.
-        functions: those of them that are functions of a project, which are code.
+        functions: the endpoints that are functions of a project, which are code.
     """
 
     runs: int
@@ -44,7 +44,7 @@ class Held(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def held(metadata: SqliteMetadata, code_formats: frozenset[str]) -> Held:
-    """What a store holds, read as data. Raises StorageError."""
+    """Read the content of a store as data; nothing of it is run. Raises StorageError."""
     versions = [version for model in metadata.models() for version in metadata.versions(model.name)]
     wanted = [status for status in metadata.endpoints() if status.wanted]
     projects: dict[str, None] = {}
@@ -70,10 +70,10 @@ def held(metadata: SqliteMetadata, code_formats: frozenset[str]) -> Held:
 
 
 def trust(layout: Layout) -> None:
-    """Make a store this user's own, with all that is in it.
+    """Make a store belong to this user, with everything in it.
 
     Raises:
-        StorageError: it holds links or files of other users, or its log is damaged; then nothing has changed.
+        StorageError: the store contains links or files of other users, or its log is damaged. Nothing has changed then.
     """
     root = str(layout.root)
     odd = next(strangers(root), "")
@@ -97,7 +97,7 @@ def trust(layout: Layout) -> None:
 
 
 def strangers(root: str) -> Iterator[str]:
-    """Paths in a store that are links, of other users, or have a second name elsewhere; laid out folders are not looked at."""
+    """Yield the paths in a store that are neither a file nor a folder of this user. Folders made from blobs are left out."""
     for folder, folders, files in os.walk(root):
         if folder == f"{root}/blobs":
             folders[:] = [name for name in folders if name != "tree"]
@@ -111,7 +111,7 @@ def strangers(root: str) -> Iterator[str]:
 
 
 def open_to_others(root: str) -> Iterator[str]:
-    """Paths below a store that others may read or write, and the store where others may write to it."""
+    """Yield the paths below a store that others may read or write, and the store itself if others may write to it."""
     if os.lstat(root).st_mode & 0o022:
         yield root
     for folder, folders, files in os.walk(root):
@@ -124,7 +124,7 @@ def open_to_others(root: str) -> Iterator[str]:
 
 
 def mend(root: str) -> int:
-    """Take from others what they may do in a store; returns of how many files and folders."""
+    """Remove the permissions of others in a store and return the number of changed files and folders."""
     count = 0
     for path in open_to_others(root):
         with suppress(FileNotFoundError):

@@ -1,7 +1,7 @@
-"""The one thread that writes: it takes whatever has been queued, commits it together and then tells everyone.
+"""The thread that writes to the database. It takes all queued work, commits it together, and then resolves the futures.
 
-There is no waiting for more: while one commit is being made durable the next one gathers. Knows transactions
-and futures, not what is written.
+It never waits for more work. The next batch collects while the present commit is made durable. Knows transactions and futures,
+and not what is written.
 """
 
 import atexit
@@ -36,7 +36,7 @@ class _Job(Generic[T]):
 
 
 class Writer:
-    """Runs work inside transactions, many together. The thread starts with the first work."""
+    """A queue of work that a thread runs in transactions, many pieces in one. The first piece starts the thread."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -46,12 +46,12 @@ class Writer:
         self._closed = False
 
     def submit(self, work: Work[T], *, alone: bool = False) -> "Future[T]":
-        """Queue work for the next commit; the future is answered once it is durable.
+        """Queue work for the next commit. The future gets its result once the commit is durable.
 
         Args:
-            work: changes the database; when it raises, nothing of it happens and the future has the error. It
-                cannot be cancelled: whoever stops waiting does not make it undone.
-            alone: whether raising is to be expected, so that it must not make others be done again.
+            work: changes the database. If it raises, its changes are undone and the future gets the error. It cannot be
+                cancelled: a caller that stops waiting does not undo it.
+            alone: true if an error is likely. Then the work gets a savepoint, and an error does not repeat the other work.
         """
         job = _Job(work, alone=alone)
         with self._guard:
@@ -65,7 +65,7 @@ class Writer:
         return job.future
 
     def close(self) -> None:
-        """Commit what is queued, checkpoint and end the thread. Nothing can be submitted any more."""
+        """Commit the queued work, checkpoint, and end the thread. Later work is refused."""
         with self._guard:
             if self._closed:
                 return
@@ -88,6 +88,7 @@ class Writer:
             try:
                 connection = connection or WriteConnection(self._layout)
                 self._commit(connection, batch)
+                # After the futures have their results: nobody waits for a checkpoint.
                 connection.checkpoint()
             except BaseException as error:
                 _fail(batch, error)
@@ -111,7 +112,7 @@ class Writer:
     def _commit(
         self, connection: WriteConnection, batch: "list[_Job[object]]", *, again: bool = False
     ) -> None:
-        """All in one transaction; when one of them cannot be done, each in its own."""
+        """Commit a batch in one transaction. If a piece fails, commit each piece in a transaction of its own."""
         raised: list[tuple[_Job[object], BaseException]] = []
         try:
             with connection.transaction() as database:
@@ -132,6 +133,7 @@ class Writer:
             for job in batch:
                 self._commit(connection, [job])
             return
+        # Only now, after the commit: a result means that the work is durable.
         for job, error in raised:
             job.future.set_exception(error)
         for job in batch:
@@ -163,7 +165,7 @@ def _refused(error: BaseException) -> BaseException:
 
 
 def _fail(jobs: "list[_Job[object]]", error: BaseException) -> None:
-    """Give the error to everybody who has no answer yet."""
+    """Give the error to every job without a result."""
     for job in jobs:
         if not job.future.done():
             job.future.set_exception(error)
