@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from fairway.local.executor import LocalExecutor
-from fairway.local.launching import HostSetup
 from fairway.local.sharing import Share
 from fairway.ports import Executor, Host
 from fairway.runner.values import Values
 from fairway.spec.errors import FairwayError, HostLost
+from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Reason
 from fairway.spec.wire import Committed, Exited, FromHost, Log, Said, Start, Started, Stop, decode_from_child
@@ -58,7 +58,7 @@ def hoards(count: int) -> int:
 
 def on_this_machine(folder: Path, project: Path) -> Executor:
     return LocalExecutor(
-        HostSetup(str(folder / "store"), str(project)),
+        HostSetup(StorePlace(str(folder / "store")), ProjectCode(str(project))),
         folder / "cache",
         lambda text: None,
         lambda file, data: None,

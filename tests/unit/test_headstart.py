@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fairway.local.ending import end
-from fairway.local.launching import HostSetup
+from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 from fairway.wiring import headstart
 
 
@@ -76,7 +76,7 @@ def test_a_host_that_was_started_ahead_is_the_one_handed_out(
     headstart.head_start("./project.py")
     (ahead,) = headstart._ahead.values()
     try:
-        setup = HostSetup(str(tmp_path / "store"), str(tmp_path / "project.py"))
+        setup = HostSetup(StorePlace(str(tmp_path / "store")), ProjectCode(str(tmp_path / "project.py")))
         assert headstart.launch_host(setup) is ahead
         assert not headstart._ahead
     finally:

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from fairway.local import environments, machine
 from fairway.local.ending import end
-from fairway.local.launching import HostSetup, Launched, launch
+from fairway.local.launching import Launched, launch
 from fairway.local.sharing import Share
 from fairway.spec.errors import FairwayError, HostLost, UsageError
+from fairway.spec.host import HostSetup
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Failure
@@ -195,7 +196,7 @@ class LocalExecutor:
         share: Share | None = None,
     ) -> None:
         self._setup = setup
-        self._printed = partial(printed, setup.project)
+        self._printed = partial(printed, setup.code.file)
         self._cache = cache
         self._note = note
         self._count = 0
@@ -221,7 +222,7 @@ class LocalExecutor:
             launched = launch(setup)
         else:
             built = await environments.ensure(environment, self._cache, self._note)
-            foreign = HostSetup(setup.root, setup.project, setup.pickled, setup.module, foreign=True)
+            foreign = HostSetup(setup.store, setup.code, foreign=True)
             launched = launch(foreign, str(built.python), str(built.package))
         host, _ = await self._connected(launched, hear)
         return host

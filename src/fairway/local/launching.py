@@ -10,13 +10,10 @@ import sys
 
 from fairway.local import descent
 from fairway.spec.errors import NotFound
+from fairway.spec.host import LINE, THREAD_VARIABLES, HostSetup
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 TOKEN = "FAIRWAY_TOKEN"
 """Kept from hosts, steps and installers: with it, other people's code could act as the person who started the run."""
-
-CHILD_FD = 3
-"""Where a process that is started has its socket."""
 
 
 class Launched:
@@ -29,46 +26,6 @@ class Launched:
         self.connection = connection
         self.mark = mark
         self.output = output
-
-
-class HostSetup:
-    """What a host is to do; it is told on its command line, as plain words, which need nothing to be loaded.
-
-    Attributes:
-        root: directory of the store.
-        project: the project file; empty when `pickled` holds a pipeline made in a notebook.
-        pickled: path of a file with a pipeline serialised by the process that starts this host.
-        module: name under which the project file is imported; found from its place when empty.
-        foreign: whether it runs under another environment than the project's own.
-    """
-
-    __slots__ = ("foreign", "module", "pickled", "project", "root")
-
-    def __init__(
-        self, root: str, project: str = "", pickled: str = "", module: str = "", foreign: bool = False
-    ) -> None:
-        self.root = root
-        self.project = project
-        self.pickled = pickled
-        self.module = module
-        self.foreign = foreign
-
-    @classmethod
-    def from_words(cls, words: list[str]) -> "tuple[int, HostSetup]":
-        """Read what `words` gives: the connected socket to whoever started this process, and the rest."""
-        fd, root, project, pickled, module, *how = words
-        return int(fd), cls(root, project, pickled, module, "foreign" in how)
-
-    def words(self, fd: int) -> list[str]:
-        """As words of a command line, for a process that has its socket at `fd`."""
-        return [
-            str(fd),
-            self.root,
-            self.project,
-            self.pickled,
-            self.module,
-            *(["foreign"] if self.foreign else []),
-        ]
 
 
 def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
@@ -84,9 +41,9 @@ def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
         UsageError: a project starts this host when it is imported, or too many runs are inside one another.
     """
     mark = descent.next_mark()
-    if setup.project and not os.path.isfile(setup.project):
+    if setup.code.file and not os.path.isfile(setup.code.file):
         raise NotFound(
-            f"there is no file {setup.project}", hint="`fairway init` writes a project to start from"
+            f"there is no file {setup.code.file}", hint="`fairway init` writes a project to start from"
         )
     near, far = socket.socketpair()
     output, far_output = os.pipe()
@@ -95,14 +52,14 @@ def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
     environment.pop(TOKEN, None)
     if path:
         environment["PYTHONPATH"] = path
-    words = [str(os.getpid()), *setup.words(CHILD_FD)]
+    words = [str(os.getpid()), *setup.words()]
     command = [python or sys.executable, "-P", "-m", "fairway.runner", *words]
     # The socket comes last: its number there may be that of the pipe here.
     actions = [(os.POSIX_SPAWN_DUP2, far_output, 1), (os.POSIX_SPAWN_DUP2, far_output, 2)]
-    if far.fileno() == CHILD_FD:
+    if far.fileno() == LINE:
         far.set_inheritable(True)
     else:
-        actions.append((os.POSIX_SPAWN_DUP2, far.fileno(), CHILD_FD))
+        actions.append((os.POSIX_SPAWN_DUP2, far.fileno(), LINE))
     pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setpgroup=0)
     far.close()
     os.close(far_output)

@@ -12,7 +12,6 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from pathlib import Path
 from typing import Protocol, cast
 
 import msgspec
@@ -26,6 +25,7 @@ from fairway.runner.sessions import DriverSession, StepSession
 from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import StepFailed, StorageError
+from fairway.spec.host import THREAD_VARIABLES, StorePlace
 from fairway.spec.run import Failure, Reason, StepResult, out_of_memory
 from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Revealed, Start
 
@@ -47,14 +47,14 @@ class Workplace(msgspec.Struct, frozen=True):
 
     Attributes:
         foreign: whether it is another environment than the project's own.
-        root: where the store is, for a process that is started to read it.
+        store: where the store is, for a process that is started to read it.
     """
 
     project: Project
     artifacts: ArtifactStore
     results: ResultStore
     foreign: bool
-    root: Path
+    store: StorePlace
 
 
 def run(start: Start, channel: Channel, place: Workplace) -> int:
@@ -134,7 +134,7 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
 
 def _call(start: Start, place: Workplace, values: Values, arguments: dict[str, object]) -> object:
     if start.task == REGISTER:
-        return registering.package(start, values, arguments, place.root)
+        return registering.package(start, values, arguments, place.store)
     task = place.project.task(start.task)
     if task is None:
         raise StepFailed(
@@ -189,9 +189,6 @@ def _set_threads(cpu: float) -> None:
     control = sys.modules.get("threadpoolctl")
     if control is not None and count > 1:
         control.threadpool_limits(limits=count)
-
-
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 
 def _flush() -> None:

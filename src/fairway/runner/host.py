@@ -24,12 +24,12 @@ from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
 from fairway.local import descent, importing, projects
-from fairway.local.launching import CHILD_FD, HostSetup
 from fairway.runner import attempt, failures, lifeline, processes
 from fairway.runner.channel import Channel
 from fairway.runner.children import Child, Limits
 from fairway.runner.values import Values
 from fairway.spec.errors import UsageError
+from fairway.spec.host import LINE, HostSetup, ProjectCode
 from fairway.spec.run import Usage
 from fairway.spec.text import legible
 from fairway.spec.wire import (
@@ -53,7 +53,7 @@ from fairway.spec.wire import (
     frame,
     revealed,
 )
-from fairway.stores import FileArtifacts, FileResults, Layout
+from fairway.stores.opening import open_store
 
 _READ = 1 << 16
 _MEMORY_CHECK = 0.05
@@ -86,9 +86,7 @@ class Host:
     def __init__(self, fd: int, setup: HostSetup) -> None:
         self.setup = setup
         self.engine = socket.socket(fileno=fd)
-        layout = Layout(Path(setup.root))
-        self.artifacts = FileArtifacts(layout.root)
-        self.results = FileResults(layout.root)
+        self.store = open_store(setup.store)
         self._selector = selectors.DefaultSelector()
         self._splitter = Splitter()
         self._children: dict[int, Child] = {}
@@ -134,18 +132,19 @@ class Host:
         return self._project
 
     def _describe(self) -> Described:
-        session.settle(self.setup.root)
+        session.settle(self.setup.store.address)
+        project = self.setup.code.file
         try:
             with importing.apart():
-                if self.setup.project:
-                    redaction.name_more(secret_names.read(Path(self.setup.project).parent))
+                if project:
+                    redaction.name_more(secret_names.read(Path(project).parent))
                 redaction.watch_environment()
-                module = load_module(self.setup)
+                module = load_module(self.setup.code)
             self._project = ImportedProject(module)
             redaction.refresh()
-            spec = describe.describe(self.setup.project, module)
+            spec = describe.describe(project, module)
         except BaseException as error:
-            return Described(pid=os.getpid(), failure=failures.of_import(error, self.setup.project))
+            return Described(pid=os.getpid(), failure=failures.of_import(error, project))
         return Described(pid=os.getpid(), project=spec)
 
     def _hear(self) -> None:
@@ -184,7 +183,7 @@ class Host:
             pipeline = self.project.pipelines[message.pipeline]
             values = parameters.bind(pipeline.function, message.words(), message.config)
             _check_secrets(values)
-            store, clean = Values(self.artifacts), redaction.live().text
+            store, clean = Values(self.store.artifacts), redaction.live().text
             return Bound(
                 parameters={name: store.save(value) for name, value in values.items()},
                 shown={name: legible(clean(text)) for name, text in parameters.shown(values).items()},
@@ -207,7 +206,7 @@ class Host:
 
     def _child(self) -> Child:
         """A process that waits for its order."""
-        self.results.seal()  # read once, for all that are forked from here
+        self.store.before_fork()
         child = Child()
         child.pid = self._fork(child) if self._may_fork() else self._spawn(child)
         child.started()
@@ -220,8 +219,10 @@ class Host:
             self._spare = self._child()
 
     def _place(self) -> attempt.Workplace:
-        root = self.artifacts.root
-        return attempt.Workplace(self.project, self.artifacts, self.results, self.setup.foreign, root)
+        store = self.store
+        return attempt.Workplace(
+            self.project, store.artifacts, store.results, self.setup.foreign, store.place
+        )
 
     def _may_fork(self) -> bool:
         """Whether a child that only this thread lives on in can work: a lock another one held would stay locked."""
@@ -259,14 +260,14 @@ class Host:
         self._children.clear()  # their numbers may be those of other files by the next fork
 
     def _spawn(self, child: Child) -> int:
-        words = [str(os.getpid()), *self.setup.words(CHILD_FD)]
+        words = [str(os.getpid()), *self.setup.words()]
         command = [sys.executable, "-P", "-m", "fairway.runner.spawned", *words]
         # The line gets a number in the new process only: a thread of the project may start a program just now.
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, child.far_output, 1),
             (os.POSIX_SPAWN_DUP2, child.far_output, 2),
-            (os.POSIX_SPAWN_DUP2, child.far_line.fileno(), CHILD_FD),
+            (os.POSIX_SPAWN_DUP2, child.far_line.fileno(), LINE),
         ]
         return os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
 
@@ -437,14 +438,14 @@ def _check_secrets(values: dict[str, object]) -> None:
             )
 
 
-def load_module(setup: HostSetup) -> ModuleType:
+def load_module(code: ProjectCode) -> ModuleType:
     """Import the project file, or unpickle the pipeline that a notebook handed over."""
-    if setup.project:
-        place = projects.locate(setup.project, setup.module)
+    if code.file:
+        place = projects.locate(code.file, code.module)
         return describe.load(place.file, place.module, place.roots)
     import cloudpickle
 
-    pipeline = cast("Pipeline[..., object]", cloudpickle.loads(Path(setup.pickled).read_bytes()))
+    pipeline = cast("Pipeline[..., object]", cloudpickle.loads(Path(code.pickled).read_bytes()))
     module = ModuleType("__main__")
     pipeline.__module__ = module.__name__
     vars(module)[pipeline.__name__] = pipeline

@@ -14,18 +14,20 @@ import msgspec
 
 from fairway import formats
 from fairway.local.descent import MARK
+from fairway.ports import ArtifactStore
 from fairway.runner import lifeline
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError
+from fairway.spec.host import StorePlace
 from fairway.spec.model import Candidate, Lineage, ModelVersion
-from fairway.stores import FileArtifacts
+from fairway.stores.opening import open_store
 
 _SECONDS = 900.0
 _ORDER, _ANSWER, _PRINTED = "order.json", "answer.json", "printed"
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What is to be proved, and the folder of the store that holds its content."""
+    """What is to be proved, and the address of the store that holds its content."""
 
     candidate: Candidate
     store: str
@@ -37,7 +39,7 @@ class Proof(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def prove(candidate: Candidate, store: Path, without: Iterable[Path] = ()) -> Proof:
+def prove(candidate: Candidate, store: StorePlace, without: Iterable[Path] = ()) -> Proof:
     """Have a fresh process load the candidate and reproduce its samples.
 
     Args:
@@ -49,7 +51,7 @@ def prove(candidate: Candidate, store: Path, without: Iterable[Path] = ()) -> Pr
     hidden = {path.resolve() for path in without}
     with tempfile.TemporaryDirectory(prefix="fairway-") as name:
         folder = Path(name)
-        (folder / _ORDER).write_bytes(msgspec.json.encode(Order(candidate, str(store))))
+        (folder / _ORDER).write_bytes(msgspec.json.encode(Order(candidate, store.address)))
         with open(folder / _PRINTED, "wb") as printed:
             try:
                 status = subprocess.run(
@@ -86,7 +88,7 @@ def _environment(hidden: set[Path]) -> dict[str, str]:
 
 def examine(order: Order) -> Proof:
     """Load the candidate as a server does and compare its answers with the samples."""
-    store = FileArtifacts(Path(order.store))
+    store = open_store(StorePlace(order.store)).artifacts
     version = ModelVersion(
         name=order.candidate.name, version=0, candidate=order.candidate, lineage=Lineage(run="", step="")
     )
@@ -105,7 +107,7 @@ def examine(order: Order) -> Proof:
     return Proof(f"it reproduced {parity.reproduced} of {parity.rows} samples: {parity.note}")
 
 
-def _content(store: FileArtifacts, artifact: Artifact) -> bytes:
+def _content(store: ArtifactStore, artifact: Artifact) -> bytes:
     content = store.open(artifact)
     return content if isinstance(content, bytes) else content.read_bytes()
 

@@ -19,15 +19,16 @@ from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.errors import FairwayError, SerializationError, UsageError
 from fairway.spec.evaluation import Evaluation
+from fairway.spec.host import StorePlace
 from fairway.spec.model import Candidate, Gates
 from fairway.spec.wire import Start
 
 
-def package(start: Start, values: Values, arguments: dict[str, object], store: Path) -> Candidate:
+def package(start: Start, values: Values, arguments: dict[str, object], store: StorePlace) -> Candidate:
     """A candidate with signature, samples, what it needs of the project and, where it reproduces them, a compiled form.
 
     Args:
-        store: the folder of the store behind `values`.
+        store: where the store behind `values` is.
 
     Raises:
         UsageError: the evaluation is not one, or the model cannot predict its own sample.
@@ -72,7 +73,7 @@ def _with_sample(candidate: Candidate, model: object, sample: object, values: Va
     )
 
 
-def _carried(candidate: Candidate, model: object, values: Values, store: Path) -> Candidate:
+def _carried(candidate: Candidate, model: object, values: Values, store: StorePlace) -> Candidate:
     """The candidate with what it needs of the project, proved where that is what a server would load.
 
     The readable form comes first: the model as it is stored, and the source files beside it. Where those do not make

@@ -4,15 +4,14 @@ import os
 import signal
 import socket
 import sys
-from pathlib import Path
 
 from fairway.author import redaction
 from fairway.local import descent, importing
-from fairway.local.launching import HostSetup
 from fairway.runner import attempt, lifeline, processes
 from fairway.runner.channel import Channel
 from fairway.runner.host import ImportedProject, load_module
-from fairway.stores import FileArtifacts, FileResults, Layout
+from fairway.spec.host import HostSetup
+from fairway.stores.opening import open_store
 
 
 def main(words: list[str]) -> int:
@@ -26,13 +25,12 @@ def main(words: list[str]) -> int:
     line = socket.socket(fileno=fd)
     line.set_inheritable(False)
     channel = Channel(line)
-    root = Layout(Path(setup.root)).root
-    results = FileResults(root)
+    store = open_store(setup.store)
     with importing.apart():
         redaction.watch_environment()
-        project = ImportedProject(load_module(setup))
+        project = ImportedProject(load_module(setup.code))
     descent.enter_step()
-    place = attempt.Workplace(project, FileArtifacts(root), results, setup.foreign, root)
+    place = attempt.Workplace(project, store.artifacts, store.results, setup.foreign, store.place)
     return attempt.run(channel.order(), channel, place)
 
 

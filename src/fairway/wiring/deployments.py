@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fairway.local.launching import HostSetup
 from fairway.spec.errors import NotFound, UsageError
+from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 from fairway.wiring.headstart import launch_host
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def function_requests(
     from fairway.spec.artifact import Artifact
     from fairway.spec.endpoint import DeployRequest
 
-    setup = HostSetup(str(stores.root), file, module=module)
+    setup = HostSetup(StorePlace(str(stores.layout.root)), ProjectCode(file, module))
     executor = LocalExecutor(setup, stores.root, lambda text: None, print_import)
     host, project = await executor.adopt(launch_host(setup))
     await host.close()

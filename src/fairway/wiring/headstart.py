@@ -5,9 +5,10 @@ The project is imported meanwhile, so whatever this file imports delays both (de
 
 import os
 
-from fairway.local.launching import HostSetup, Launched, launch
+from fairway.local.launching import Launched, launch
 from fairway.local.projects import absolute, find, store_from, store_of
 from fairway.spec.errors import FairwayError
+from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 
 _ahead: dict[str, Launched] = {}
 
@@ -29,11 +30,12 @@ def head_start(word: str) -> None:
     """Start the host of a project that is about to be asked for; `launch_host` hands it out then."""
     try:
         file, module = find(word)
-        _ahead[file] = launch_host(HostSetup(store_place(file, module), file, module=module))
+        store = StorePlace(store_place(file, module))
+        _ahead[file] = launch_host(HostSetup(store, ProjectCode(file, module)))
     except (OSError, FairwayError):
         return  # said when the project is asked for
 
 
 def launch_host(setup: HostSetup) -> Launched:
     """Start the host of a project; it imports the project while the caller goes on."""
-    return _ahead.pop(setup.project, None) or launch(setup)
+    return _ahead.pop(setup.code.file, None) or launch(setup)

@@ -4,8 +4,8 @@ import os
 import time
 from typing import TYPE_CHECKING, cast
 
-from fairway.local.launching import HostSetup
 from fairway.spec.errors import NotFound, UsageError
+from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 from fairway.wiring.machine import LocalStores, SystemClock
 
 if TYPE_CHECKING:
@@ -36,7 +36,9 @@ class Follower:
 
 def setup_of(request: "RunRequest", stores: LocalStores) -> HostSetup:
     """What the host of a run is told."""
-    return HostSetup(str(stores.root), request.file, request.pickled, request.module)
+    return HostSetup(
+        StorePlace(str(stores.layout.root)), ProjectCode(request.file, request.module, request.pickled)
+    )
 
 
 async def execute(

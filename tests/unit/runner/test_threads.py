@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from fairway.local.launching import THREAD_VARIABLES
+from fairway.spec.host import THREAD_VARIABLES
 
 
 def said_by(code: str) -> str:

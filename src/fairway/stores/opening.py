@@ -1,0 +1,43 @@
+"""Opens the store at a place: the only way in which hosts, steps and model servers get at one.
+
+A place is a folder of this machine today. The metadata are not opened here, because a process that runs or serves the
+user's code has no business with them.
+"""
+
+from pathlib import Path
+
+from fairway.spec.errors import StorageError
+from fairway.spec.host import StorePlace
+from fairway.stores.blobs import FileArtifacts
+from fairway.stores.layout import Layout
+from fairway.stores.results import FileResults
+
+
+class OpenStore:
+    """The parts of a store that a process needs which runs or serves the user's code."""
+
+    __slots__ = ("artifacts", "place", "results")
+
+    def __init__(self, place: StorePlace, artifacts: FileArtifacts, results: FileResults) -> None:
+        self.place = place
+        self.artifacts = artifacts
+        self.results = results
+
+    def before_fork(self) -> None:
+        """Read what every process that is forked from this one needs, so that each of them need not read it."""
+        self.results.seal()
+
+
+def open_store(place: StorePlace) -> OpenStore:
+    """The store at a place; nothing in it is read or made yet.
+
+    Raises:
+        StorageError: the place is no folder of this machine.
+    """
+    if not place.address.startswith("/"):
+        raise StorageError(
+            f"{place.address!r} is no place of a store that this version can open",
+            hint="set `FAIRWAY_HOME` to the path of a folder, from the root",
+        )
+    root = Layout(Path(place.address)).root
+    return OpenStore(place, FileArtifacts(root), FileResults(root))
