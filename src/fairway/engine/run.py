@@ -13,7 +13,7 @@ from contextlib import suppress
 import msgspec
 
 from fairway import formats
-from fairway.engine import outcomes
+from fairway.engine import failures
 from fairway.engine.listening import Listener
 from fairway.engine.references import References
 from fairway.engine.room import Room
@@ -332,7 +332,7 @@ class RunEngine:
             self._keys[name] = ("", {}, f"ran: {why}")
             self._state.looked_up(name, None)
             return
-        environment = outcomes.environment_digest(spec.environment, self._project)
+        environment = failures.environment_digest(spec.environment, self._project)
         parts = cachekey.parts(spec, environment, resolve, self._code.digests)
         key = cachekey.key(spec.task, parts)
         hit = self._stores.metadata.cached(key)
@@ -342,7 +342,7 @@ class RunEngine:
             self._state.looked_up(name, hit.outputs)
             return
         if hit is not None:
-            why = outcomes.lost(hit.run)
+            why = failures.lost(hit.run)
         else:
             before = self._stores.metadata.last_parts(self._spec.pipeline, spec.task, spec.label)
             why = cachekey.explain(before, parts, spec.label)
@@ -442,7 +442,7 @@ class RunEngine:
             failure = (
                 words.failure
                 if words is not None and words.failure
-                else outcomes.ended_without_record(message, spec)
+                else failures.ended_without_record(message, spec)
             )
             result = StepResult(
                 run=self._spec.name, step=message.step, attempt=message.attempt, failure=failure
@@ -481,8 +481,8 @@ class RunEngine:
             reason = Reason.GATE if isinstance(error, GateRefused) else Reason.RESULT
             failure = Failure(reason=reason, message=error.message, hint=error.hint)
             return msgspec.structs.replace(result, outputs=(), failure=failure)
-        note = outcomes.registered(version)
-        return msgspec.structs.replace(result, outputs=(outcomes.inline_artifact(version, note),))
+        note = failures.registered(version)
+        return msgspec.structs.replace(result, outputs=(failures.inline_artifact(version, note),))
 
     def _lineage(self, spec: StepSpec) -> Lineage:
         model = spec.inputs["model"]
@@ -509,10 +509,10 @@ class RunEngine:
             self._state.returned(words.failure)
         elif self._state.cancelling:
             self._state.returned(None)
-        elif outcomes.killed_from_outside(message) and self._driver_deaths < _MAX_DRIVERS:
+        elif failures.killed_from_outside(message) and self._driver_deaths < _MAX_DRIVERS:
             self._start_driver()
         else:
-            self._state.returned(outcomes.ended_without_record(message, None))
+            self._state.returned(failures.ended_without_record(message, None))
 
     def _lost(self, host: Host) -> None:
         environment = next((key for key, value in self._hosts.items() if value is host), None)
