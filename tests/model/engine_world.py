@@ -16,8 +16,8 @@ import msgspec
 from simulated_time import SimulatedLoop
 from simulation import Plan, Step, artifact
 
+from fairway.engine.failures import inline_artifact
 from fairway.engine.listening import Listener
-from fairway.engine.outcomes import inline_artifact
 from fairway.engine.resume import recorded_steps
 from fairway.engine.run import RunEngine, Stores
 from fairway.spec.artifact import Artifact, RefData
