@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from simulation import Plan, Simulation, Step
 
-from fairway.plan.run import Action, Conclude
+from fairway.plan.driver import Conclude
+from fairway.plan.run import Action
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Phase, Reason, StepResult
 

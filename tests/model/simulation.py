@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fairway.engine.resume import recorded_steps
-from fairway.plan.run import Action, Begin, Conclude, Halt, LookUp, Recorded, RunState, Settle, decide
+from fairway.plan.driver import Conclude
+from fairway.plan.run import Action, Begin, Halt, LookUp, Recorded, RunState, Settle, decide
 from fairway.spec.artifact import Artifact, Group, RefData
 from fairway.spec.quantities import Resources
 from fairway.spec.run import (
@@ -288,7 +289,7 @@ class Simulation:
                 if seen.failure is None:
                     self._tell_outputs(step.name, seen.outputs)
                     continue
-                self.state.delivered(step.name)
+                self.state.driver.delivered(step.name)
                 if not self.plan.caught:
                     self.broken = seen.failure
                     return
@@ -301,7 +302,7 @@ class Simulation:
         failure = self.broken
         if failure is not None:
             failure = Failure(reason=Reason.UPSTREAM, message="", cause=failure.cause or "driver")
-        self.state.returned(failure)
+        self.state.driver.returned(failure)
 
     def _perform(self, action: Action) -> None:
         self.actions += 1

@@ -6,7 +6,8 @@ import pytest
 from msgspec import structs
 from simulation import Step, artifact
 
-from fairway.plan.run import Begin, Conclude, Halt, RunState, Settle, decide
+from fairway.plan.driver import Conclude
+from fairway.plan.run import Begin, Halt, RunState, Settle, decide
 from fairway.spec.artifact import Artifact
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Failure, Phase, Reason, StepResult
@@ -55,7 +56,7 @@ def test_the_work_of_a_decision_does_not_grow_with_the_number_of_steps(width: in
             needs = Counting(cpu=3, memory=number) if width > 1 else Counting()
             state.called(Step(f"s{number}", before, resources=needs).spec())
             before = (f"s{number}",) if width == 1 else ()
-        state.returned(None)
+        state.driver.returned(None)
         ended = 0
         conclusion: Conclude | None = None
         while conclusion is None:
@@ -105,8 +106,8 @@ def test_a_failure_that_the_pipeline_forgave_counts_for_all_that_failed_before_i
     decide(state, 0.0)
     for name in sorted(("left", "right"), key=lambda name: name != first):
         fail(state, name)
-    state.delivered("join")
-    state.returned(None)
+    state.driver.delivered("join")
+    state.driver.returned(None)
     assert decide(state, 0.0)[-1] == Conclude(Phase.SUCCEEDED)
 
 
@@ -115,7 +116,7 @@ def test_a_failure_that_nobody_was_told_of_fails_the_run_and_is_named() -> None:
     state.called(Step("one").spec())
     decide(state, 0.0)
     fail(state, "one")
-    state.returned(None)
+    state.driver.returned(None)
     conclusion = decide(state, 0.0)[-1]
     assert isinstance(conclusion, Conclude)
     assert conclusion.phase is Phase.FAILED
@@ -131,7 +132,7 @@ def test_a_repeated_pipeline_may_not_ask_for_something_else() -> None:
 
     state.called(structs.replace(spec, inputs={"seed": artifact("2")}))
     state.ended("one", 1, StepResult(run="r", step="one", attempt=1, outputs=(artifact("one"),)), 0.0)
-    state.returned(None)
+    state.driver.returned(None)
 
     conclusion = decide(state, 0.0)[-1]
     assert isinstance(conclusion, Conclude)
@@ -145,7 +146,7 @@ def test_a_repeated_call_may_pickle_differently() -> None:
     for digest in ("a", "b"):
         pickled = Artifact(format="pickle", digest=digest, size=1)
         state.called(structs.replace(Step("one").spec(), inputs={"model": pickled}))
-    state.returned(None)
+    state.driver.returned(None)
     decide(state, 0.0)
     state.ended("one", 1, StepResult(run="r", step="one", attempt=1, outputs=(artifact("one"),)), 0.0)
     assert decide(state, 0.0)[-1] == Conclude(Phase.SUCCEEDED)
@@ -157,7 +158,7 @@ def test_a_step_refused_while_the_run_is_cancelled_is_cancelled() -> None:
     decide(state, 0.0)
     state.cancel()
     state.refused("one", Failure(reason=Reason.CANCELLED, message="cancelled"))
-    state.returned(None)
+    state.driver.returned(None)
     assert [type(action) for action in decide(state, 0.0)] == [Halt, Settle, Conclude]
     assert state.steps["one"].phase is Phase.CANCELLED
 

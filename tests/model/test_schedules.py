@@ -187,7 +187,7 @@ def keeps_what_found_no_room(patch: Patch) -> None:
 
 
 def begins_before_its_input(patch: Patch) -> None:
-    patch.setattr(plan, "_sources", lambda spec: [])
+    patch.setattr(plan.calls, "sources", lambda spec: [])
 
 
 def retries_without_end(patch: Patch) -> None:

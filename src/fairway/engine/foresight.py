@@ -7,7 +7,7 @@ value that only running could give, foresight ends.
 import asyncio
 from collections.abc import Callable
 
-from fairway.engine import failures
+from fairway.engine import lookups
 from fairway.engine.references import References
 from fairway.plan import cachekey
 from fairway.ports import Host, MetadataStore
@@ -123,14 +123,14 @@ class Foresight:
             if why := cachekey.unknown(spec, self._resolve, self._code.digests):
                 self._found.append((title, "run", why))
                 return
-            environment = failures.environment_digest(spec.environment, self._project)
+            environment = lookups.environment_digest(spec.environment, self._project)
             parts = cachekey.parts(spec, environment, self._resolve, self._code.digests)
             hit = self._metadata.cached(cachekey.key(spec.task, parts))
             if hit is not None and all(map(self._holds, hit.outputs)):
                 self._outputs[spec.name] = hit.outputs
                 self._found.append((title, "cached", f"result of run {hit.run}"))
             elif hit is not None:
-                self._found.append((title, "run", failures.lost(hit.run)))
+                self._found.append((title, "run", lookups.content_lost(hit.run)))
             else:
                 before = self._metadata.last_parts(self._spec.pipeline, spec.task, spec.label)
                 self._found.append((title, "run", cachekey.explain(before, parts, spec.label)))

@@ -10,10 +10,12 @@ from collections import deque
 
 import msgspec
 
+from fairway.plan import calls, failures
+from fairway.plan.driver import Conclude, Driver
 from fairway.plan.queue import Queue
 from fairway.plan.step import Recorded, StepState
-from fairway.spec.artifact import Artifact, Group, Node, RefData, walk
-from fairway.spec.quantities import Resources, format_memory
+from fairway.spec.artifact import Artifact, Group, Node, RefData
+from fairway.spec.quantities import Resources
 from fairway.spec.run import Failure, Phase, Reason, StepResult, StepSpec
 
 _COUNTED = (Reason.USER, Reason.CRASH, Reason.OOM, Reason.TIMEOUT)
@@ -53,13 +55,6 @@ class Settle(msgspec.Struct, frozen=True):
     replayed: bool = False
 
 
-class Conclude(msgspec.Struct, frozen=True):
-    """The run is over."""
-
-    phase: Phase
-    failure: Failure | None = None
-
-
 Action = Begin | LookUp | Halt | Settle | Conclude
 
 
@@ -77,14 +72,12 @@ class RunState:
         self._resources: dict[Resources, Resources] = {}
         self._recorded = recorded or {}
         self._queue = Queue(capacity)
+        self.driver = Driver()
         self._delayed: list[tuple[float, int, str]] = []
         self._count = 0
         self._out: deque[Action] = deque()
         self._open = 0
-        self._handled: set[str] = set()
         self._failed: list[str] = []
-        self._returned = False
-        self._driver_failure: Failure | None = None
         self._cancelling = False
         self._concluded = False
 
@@ -93,7 +86,7 @@ class RunState:
         if spec.name in self.steps:
             return False
         earlier = self._recorded.get(spec.name)
-        return earlier is None or not _same_call(earlier.spec, spec)
+        return earlier is None or not calls.same_call(earlier.spec, spec)
 
     def called(self, spec: StepSpec) -> None:
         """The pipeline called a task.
@@ -103,8 +96,8 @@ class RunState:
         """
         known = self.steps.get(spec.name)
         if known is not None:
-            if _contradicts(known.spec, spec):
-                self.returned(_unrepeatable(spec))
+            if calls.contradicts(known.spec, spec):
+                self.driver.returned(failures.unrepeatable(spec))
             return
         resources = self._resources.setdefault(spec.resources, spec.resources)
         step = self.steps[spec.name] = StepState(spec, resources)
@@ -112,16 +105,16 @@ class RunState:
         earlier = self._recorded.get(spec.name)
         if earlier is not None:
             step.attempt = earlier.attempts
-            if earlier.outputs is not None and _same_call(earlier.spec, spec):
+            if earlier.outputs is not None and calls.same_call(earlier.spec, spec):
                 self._settle(step, Phase.SUCCEEDED, outputs=earlier.outputs, replayed=earlier.settled)
                 return
         if not spec.resources.fits(self.capacity):
-            self._settle(step, Phase.FAILED, failure=_too_much(spec, self.capacity))
+            self._settle(step, Phase.FAILED, failure=failures.too_much(spec, self.capacity))
             return
-        sources = [self.steps[name] for name in _sources(spec)]
+        sources = [self.steps[name] for name in calls.sources(spec)]
         lost = next((one for one in sources if one.phase in (Phase.FAILED, Phase.CANCELLED)), None)
         if lost is not None:
-            self._settle(step, Phase.CANCELLED, failure=_upstream(lost))
+            self._settle(step, Phase.CANCELLED, failure=failures.upstream(lost))
             return
         for source in sources:
             if not source.phase.ended:
@@ -179,7 +172,7 @@ class RunState:
         step.attempt -= 1
         step.phase = Phase.PENDING
         if self._cancelling:
-            self._settle(step, Phase.CANCELLED, failure=_CANCELLED)
+            self._settle(step, Phase.CANCELLED, failure=failures.CANCELLED)
 
     def room(self) -> None:
         """Other runs may leave room now where they left none."""
@@ -190,15 +183,6 @@ class RunState:
         """The first step that other runs leave no room for; None when there is none."""
         return self._queue.waiting
 
-    def delivered(self, name: str) -> None:
-        """The pipeline was told that this step failed: it and what failed before it are now the pipeline's business."""
-        self._handled.add(name)
-
-    def returned(self, failure: Failure | None) -> None:
-        """The pipeline function is over. Its first failure stands."""
-        self._returned = True
-        self._driver_failure = self._driver_failure or failure
-
     def cancel(self) -> None:
         """Somebody wants the run to stop."""
         if self._cancelling:
@@ -208,7 +192,7 @@ class RunState:
             if step.running:
                 self._out.append(Halt(step.name, step.attempt))
             elif not step.phase.ended:
-                self._settle(step, Phase.CANCELLED, failure=_CANCELLED)
+                self._settle(step, Phase.CANCELLED, failure=failures.CANCELLED)
 
     @property
     def cancelling(self) -> bool:
@@ -233,9 +217,13 @@ class RunState:
             if not step.phase.ended:
                 self._queue.add(step)
         self._begin_what_fits()
-        if self._returned and not self._open and not self._concluded:
+        if self.driver.over and not self._open and not self._concluded:
             self._concluded = True
-            self._out.append(self._conclusion())
+            self._out.append(
+                Conclude(Phase.CANCELLED, failures.CANCELLED)
+                if self._cancelling
+                else self.driver.conclusion(self.steps, self._failed)
+            )
         actions = list(self._out)
         self._out.clear()
         return actions
@@ -243,7 +231,7 @@ class RunState:
     def _prepare(self, step: StepState) -> None:
         """Every input is there."""
         if self._cancelling:
-            self._settle(step, Phase.CANCELLED, failure=_CANCELLED)
+            self._settle(step, Phase.CANCELLED, failure=failures.CANCELLED)
         elif step.cache:
             step.looking = True
             self._out.append(LookUp(step.name))
@@ -274,7 +262,7 @@ class RunState:
             if end.phase is Phase.SUCCEEDED:
                 self._release(released)
             else:
-                lost = _upstream(current)
+                lost = failures.upstream(current)
                 ending += [
                     (self.steps[name], Settle(name, Phase.CANCELLED, failure=lost))
                     for name in reversed(released)
@@ -303,95 +291,13 @@ class RunState:
             step.attempt += 1
             self._out.append(Begin(step.name, step.attempt))
 
-    def _conclusion(self) -> Conclude:
-        if self._cancelling:
-            return Conclude(Phase.CANCELLED, _CANCELLED)
-        if self._driver_failure is not None:
-            root = self.steps.get(self._driver_failure.cause)
-            if root is not None and root.failure is not None:
-                return Conclude(Phase.FAILED, msgspec.structs.replace(root.failure, cause=root.name))
-            return Conclude(Phase.FAILED, self._driver_failure)
-        handled = self._with_sources(self._handled)
-        for name in self._failed:
-            if name not in handled:
-                failure = self.steps[name].failure or Failure(reason=Reason.NONE, message="failed")
-                return Conclude(Phase.FAILED, msgspec.structs.replace(failure, cause=name))
-        return Conclude(Phase.SUCCEEDED)
-
-    def _with_sources(self, names: set[str]) -> set[str]:
-        """These steps and all that they depend on, directly or not."""
-        found: set[str] = set()
-        queue = list(names)
-        while queue:
-            name = queue.pop()
-            if name not in found and name in self.steps:
-                found.add(name)
-                queue += _sources(self.steps[name].spec)
-        return found
-
 
 def decide(state: RunState, now: float) -> list[Action]:
     """The actions that are due at `now` (monotonic seconds), in order. Carry all of them out before asking again."""
     return state.due(now)
 
 
-_CANCELLED = Failure(reason=Reason.CANCELLED, message="cancelled")
-
-
-def _same_call(before: StepSpec, now: StepSpec) -> bool:
-    return before.task == now.task and before.inputs == now.inputs and before.outputs == now.outputs
-
-
-def _contradicts(before: StepSpec, now: StepSpec) -> bool:
-    """Whether a repeated call differs in its task, its edges or a plain value; other content may be unstable."""
-    return before.task != now.task or _plainly(before) != _plainly(now)
-
-
-def _plainly(spec: StepSpec) -> list[object]:
-    return [
-        (name, leaf if isinstance(leaf, RefData) else leaf.digest if leaf.format == "json" else "")
-        for name, node in spec.inputs.items()
-        for leaf in walk(node)
-    ]
-
-
-def _unrepeatable(spec: StepSpec) -> Failure:
-    return Failure(
-        reason=Reason.USER,
-        message=f"the pipeline was repeated and called {spec.name} with other arguments than the first time",
-        hint="read clocks, draw random numbers and ask services inside a task",
-    )
-
-
-def _sources(spec: StepSpec) -> list[str]:
-    """The steps whose outputs a step takes, each once."""
-    leaves = (leaf for node in spec.inputs.values() for leaf in walk(node))
-    return list(dict.fromkeys(leaf.step for leaf in leaves if isinstance(leaf, RefData)))
-
-
-def _upstream(source: StepState) -> Failure:
-    """Why a step that takes the output of `source` does not run: the first step that failed on the way."""
-    cause = source.failure.cause if source.failure is not None and source.failure.cause else source.name
-    return Failure(reason=Reason.UPSTREAM, message=f"not run, because {cause} did not succeed", cause=cause)
-
-
 def _backoff(step: StepState, reason: Reason) -> float:
     if reason is Reason.HOST:
         return _HOST_BACKOFF * step.losses
     return min(_MAX_BACKOFF, _FIRST_BACKOFF * 2.0 ** (step.faults - 1))
-
-
-def _too_much(spec: StepSpec, capacity: Resources) -> Failure:
-    wanted = spec.resources
-    said: list[str] = []
-    if wanted.cpu > capacity.cpu:
-        said.append(f"{wanted.cpu:g} CPUs of {capacity.cpu:g}")
-    if wanted.memory > capacity.memory:
-        said.append(f"{format_memory(wanted.memory)} of memory of {format_memory(capacity.memory)}")
-    if wanted.gpu > capacity.gpu:
-        said.append(f"{wanted.gpu} GPUs of {capacity.gpu}")
-    return Failure(
-        reason=Reason.RESOURCES,
-        message=f"{spec.task} asks for more than there is: {', '.join(said)}",
-        hint=f"lower it: `{spec.task}.options(…)`, or in its `@fw.task(…)`",
-    )

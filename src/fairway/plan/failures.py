@@ -1,0 +1,40 @@
+"""The failures that decisions themselves give: a step that asks for too much, is not reached, or cannot be repeated."""
+
+from fairway.plan.step import StepState
+from fairway.spec.quantities import Resources, format_memory
+from fairway.spec.run import Failure, Reason, StepSpec
+
+CANCELLED = Failure(reason=Reason.CANCELLED, message="cancelled")
+UNKNOWN = Failure(reason=Reason.NONE, message="failed")
+
+
+def upstream(source: StepState) -> Failure:
+    """Say why a step that takes the output of `source` does not run: name the first step that failed on the way."""
+    cause = source.failure.cause if source.failure is not None and source.failure.cause else source.name
+    return Failure(reason=Reason.UPSTREAM, message=f"not run, because {cause} did not succeed", cause=cause)
+
+
+def too_much(spec: StepSpec, capacity: Resources) -> Failure:
+    """Say which resources a step asks for that are not there."""
+    wanted = spec.resources
+    lacking: list[str] = []
+    if wanted.cpu > capacity.cpu:
+        lacking.append(f"{wanted.cpu:g} CPUs of {capacity.cpu:g}")
+    if wanted.memory > capacity.memory:
+        lacking.append(f"{format_memory(wanted.memory)} of memory of {format_memory(capacity.memory)}")
+    if wanted.gpu > capacity.gpu:
+        lacking.append(f"{wanted.gpu} GPUs of {capacity.gpu}")
+    return Failure(
+        reason=Reason.RESOURCES,
+        message=f"{spec.task} asks for more than there is: {', '.join(lacking)}",
+        hint=f"lower it: `{spec.task}.options(…)`, or in its `@fw.task(…)`",
+    )
+
+
+def unrepeatable(spec: StepSpec) -> Failure:
+    """Say that a repeated pipeline made another call than the first time."""
+    return Failure(
+        reason=Reason.USER,
+        message=f"the pipeline was repeated and called {spec.name} with other arguments than the first time",
+        hint="read clocks, draw random numbers and ask services inside a task",
+    )
