@@ -8,11 +8,13 @@ from pathlib import Path
 
 from fairway import stores
 from fairway.author import origins, reporting, session
-from fairway.server.sessions import StoreSession
+from fairway.plan.provenance import made_here
+from fairway.server.sessions import ModelSession
+from fairway.spec.endpoint import Offer
 from fairway.spec.errors import NotFound
 from fairway.wiring.headstart import store_place
 
-_opened: dict[str, StoreSession] = {}
+_opened: dict[str, ModelSession] = {}
 
 
 def model(reference: str) -> object:
@@ -28,7 +30,7 @@ def model(reference: str) -> object:
     return reporting.model(reference, partial(_store, origins.caller()))
 
 
-def _store(file: str) -> StoreSession:
+def _store(file: str) -> ModelSession:
     """The store of the project that the file belongs to, opened once. Raises NotFound where there is none."""
     place = session.store() or store_place(file)
     found = _opened.get(place)
@@ -39,5 +41,15 @@ def _store(file: str) -> StoreSession:
                 f"no model is registered here: there is no store at {place}",
                 hint="`fairway run FILE` registers one; FAIRWAY_HOME names a store elsewhere",
             )
-        found = _opened[place] = StoreSession(root, stores.FileArtifacts(root))
+        found = _opened[place] = ModelSession(
+            partial(_find, stores.SqliteMetadata(stores.Layout(root))), stores.FileArtifacts(root).open
+        )
     return found
+
+
+def _find(metadata: stores.SqliteMetadata, reference: str) -> Offer:
+    """What a reference means in a store now. Content of a store that is not this user's own may run no code."""
+    version = metadata.resolve(reference)
+    run = version.lineage.run
+    trusted = bool(run) and not metadata.why_foreign() and made_here(version, metadata.events(run=run))
+    return Offer(version=version, trusted=trusted)

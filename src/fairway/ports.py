@@ -4,7 +4,7 @@ An adapter never imports this module; it fits by shape, and `wiring`, which name
 holds the two together. What is synchronous here is called from worker processes; what is asynchronous, from the engine.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -155,8 +155,8 @@ class MetadataStore(Protocol):
         """
         ...
 
-    def create_revision(self, revision: RevisionSpec, port: int) -> tuple[RevisionSpec, int]:
-        """Give a revision the endpoint's next number, and a new endpoint its port: `port`, or the first free from 7701."""
+    def create_revision(self, revision: RevisionSpec) -> RevisionSpec:
+        """Record a revision under the endpoint's next number; returns it with that number."""
         ...
 
     def run_names(self, prefix: str = "") -> list[str]:
@@ -291,12 +291,25 @@ class Executor(Protocol):
 
 
 class Deployer(Protocol):
-    """Model servers on a target, by endpoint and revision."""
+    """Model servers on a target, by endpoint and revision. It alone knows what an address is made of."""
 
-    async def roll(self, revision: RevisionSpec, port: int) -> EndpointStatus:
+    def reserve(self, endpoint: str, wish: str, others: Mapping[str, str]) -> str:
+        """Keep an address for an endpoint until `remove`; returns it.
+
+        Args:
+            wish: what a person asked for in the target's own words, or an address from here; empty when any will do.
+            others: addresses of the other endpoints, by name.
+
+        Raises:
+            UsageError: no endpoint here can have it, or somebody else has it.
+        """
+        ...
+
+    async def roll(self, revision: RevisionSpec, address: str) -> EndpointStatus:
         """Bring a revision up beside the one that serves, then let it take over without losing a request.
 
-        Returns once it answers alone. Raises FairwayError when it does not become ready; then nothing has changed.
+        `address` is one that `reserve` gave, now or to an earlier platform process. Returns once the revision answers
+        there alone. Raises FairwayError when it does not become ready; then nothing has changed.
         """
         ...
 

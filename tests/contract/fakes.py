@@ -1,9 +1,10 @@
 """Stand-ins for parts of a platform, held to the same contract as the real ones."""
 
 import asyncio
+from collections.abc import Mapping
 
-from fairway.spec.endpoint import EndpointStatus, RevisionSpec
-from fairway.spec.errors import FairwayError
+from fairway.spec.endpoint import EndpointStatus, RevisionSpec, request_url
+from fairway.spec.errors import FairwayError, UsageError
 
 
 class FakeClock:
@@ -22,15 +23,40 @@ class FakeClock:
 
 
 class FakeDeployer:
-    """Endpoints in a dict; `failing` revisions do not become ready; `gate` holds `roll` back until it is set."""
+    """Endpoints in a dict, each at a name of its own, as on a target that has no ports.
+
+    `failing` revisions do not become ready; `gate` holds `roll` back until it is set; what is `in_use` belongs to
+    somebody who is no endpoint.
+    """
 
     def __init__(self) -> None:
+        self.in_use: set[str] = set()
+        self.reserved: dict[str, str] = {}
         self.serving: dict[str, EndpointStatus] = {}
         self.failing: set[int] = set()
         self.calls: list[tuple[str, str, int]] = []
         self.gate: asyncio.Event | None = None
 
-    async def roll(self, revision: RevisionSpec, port: int) -> EndpointStatus:
+    def reserve(self, endpoint: str, wish: str, others: Mapping[str, str]) -> str:
+        """Keep the name that is wished for, else one made of the endpoint's own."""
+        held = {
+            **others,
+            **{name: address for name, address in self.reserved.items() if name != endpoint},
+        }
+        names = iter([endpoint, *(f"{endpoint}-{number}" for number in range(2, 100))])
+        free = (f"http://{name}.example" for name in names)
+        if wish:
+            address = wish if "://" in wish else f"http://{wish}.example"
+            owner = next((name for name, other in held.items() if other == address), "")
+            if owner or address in self.in_use:
+                raise UsageError(f"{address} belongs to {f'endpoint {owner}' if owner else 'somebody else'}")
+        else:
+            taken = {*held.values(), *self.in_use}
+            address = self.reserved.get(endpoint) or next(found for found in free if found not in taken)
+        self.reserved[endpoint] = address
+        return address
+
+    async def roll(self, revision: RevisionSpec, address: str) -> EndpointStatus:
         """Serve a revision."""
         self.calls.append(("roll", revision.endpoint, revision.number))
         if self.gate is not None:
@@ -38,8 +64,8 @@ class FakeDeployer:
         if revision.number in self.failing:
             raise FairwayError("it did not become ready: samples differ")
         status = EndpointStatus(
-            name=revision.endpoint, url=f"http://127.0.0.1:{port}/", port=port, wanted=revision.number,
-            serving=revision.number, ready=revision.workers, workers=revision.workers, phase="Running",
+            name=revision.endpoint, url=request_url(address, revision), address=address, wanted=revision.number,
+            serving=revision.number, ready=revision.replicas.low, workers=revision.replicas.low, phase="Running",
             revision=revision,
         )  # fmt: skip
         self.serving[revision.endpoint] = status
@@ -52,4 +78,5 @@ class FakeDeployer:
     async def remove(self, endpoint: str) -> None:
         """Serve it no more."""
         self.calls.append(("remove", endpoint, 0))
+        self.reserved.pop(endpoint, None)
         self.serving.pop(endpoint, None)

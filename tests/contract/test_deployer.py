@@ -1,22 +1,25 @@
 """What every deployer promises."""
 
 import asyncio
+import os
 import tempfile
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
 import pytest
 from fakes import FakeDeployer
 
 from fairway.local.deployer import LocalDeployer
 from fairway.ports import Deployer
 from fairway.spec.artifact import Artifact
-from fairway.spec.endpoint import RevisionSpec
-from fairway.spec.errors import FairwayError
+from fairway.spec.endpoint import Bounds, EndpointStatus, RevisionSpec, request_url
+from fairway.spec.errors import FairwayError, UsageError
 from fairway.stores import Layout
 
 NAME = "double"
+FIRST_PORT = int(os.environ["FAIRWAY_FIRST_PORT"]) + 1
 GOOD = "import fairway as fw\n\n@fw.endpoint\ndef double(x: float) -> float:\n    return x * 2\n"
 
 
@@ -24,7 +27,8 @@ class Ground(Protocol):
     """Where a deployer works."""
 
     deployer: Deployer
-    port: int
+    wish: str
+    """What a person may ask for here."""
 
     def good(self, number: int, workers: int = 1) -> RevisionSpec:
         """A revision that becomes ready."""
@@ -42,7 +46,12 @@ class Ground(Protocol):
 def _revision(number: int, workers: int = 1) -> RevisionSpec:
     source = Artifact(format="folder", digest="0" * 64, size=1, files=True)
     return RevisionSpec(
-        endpoint=NAME, number=number, function=NAME, source=source, module="ep.py", workers=workers
+        endpoint=NAME,
+        number=number,
+        function=NAME,
+        source=source,
+        module="ep.py",
+        replicas=Bounds.exactly(workers),
     )
 
 
@@ -51,7 +60,7 @@ class InMemory:
 
     def __init__(self, folder: Path) -> None:
         self.deployer = FakeDeployer()
-        self.port = 7701
+        self.wish = "wished"
 
     def good(self, number: int, workers: int = 1) -> RevisionSpec:
         self.deployer.failing.discard(number)
@@ -72,8 +81,8 @@ class ThisMachine:
         self._project = folder / "project"
         self._project.mkdir()
         Layout(folder / "store").prepare()
-        self.deployer = LocalDeployer(folder / "store", lambda artifact: self._project)
-        self.port = self.deployer.claim(NAME, 0, ())
+        self.deployer = LocalDeployer(folder / "store", lambda artifact: self._project, FIRST_PORT)
+        self.wish = str(FIRST_PORT + 20)
 
     def good(self, number: int, workers: int = 1) -> RevisionSpec:
         (self._project / "ep.py").write_text(GOOD)
@@ -107,6 +116,11 @@ def play(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mon
         yield lambda work: asyncio.run(whole(work))
 
 
+async def serve(ground: Ground, revision: RevisionSpec, wish: str = "") -> EndpointStatus:
+    """Roll a revision at the address that the deployer gives."""
+    return await ground.deployer.roll(revision, ground.deployer.reserve(NAME, wish, {}))
+
+
 def test_nothing_is_seen_of_what_was_never_there(play: Play) -> None:
     async def work(ground: Ground) -> None:
         assert await ground.deployer.observe(NAME) is None
@@ -118,15 +132,15 @@ def test_nothing_is_seen_of_what_was_never_there(play: Play) -> None:
 
 def test_a_revision_serves_once_roll_returns(play: Play) -> None:
     async def work(ground: Ground) -> None:
-        status = await ground.deployer.roll(ground.good(1, workers=2), ground.port)
-        assert (status.name, status.port, status.wanted, status.serving) == (NAME, ground.port, 1, 1)
+        status = await serve(ground, ground.good(1, workers=2))
+        assert (status.name, status.wanted, status.serving, status.others) == (NAME, 1, 1, 0)
         assert (status.ready, status.workers, status.phase, status.reason) == (2, 2, "Running", "")
-        assert str(ground.port) in status.url
         assert status.revision is not None
+        assert status.url == request_url(status.address, status.revision)
         assert status.revision.number == 1
         seen = await ground.deployer.observe(NAME)
         assert seen is not None
-        assert (seen.serving, seen.ready, seen.port) == (1, 2, ground.port)
+        assert (seen.serving, seen.ready, seen.address) == (1, 2, status.address)
 
     play(work)
 
@@ -134,7 +148,7 @@ def test_a_revision_serves_once_roll_returns(play: Play) -> None:
 def test_the_next_revision_takes_over_and_an_earlier_one_may_come_back(play: Play) -> None:
     async def work(ground: Ground) -> None:
         for number in (1, 2, 1):
-            status = await ground.deployer.roll(ground.good(number), ground.port)
+            status = await serve(ground, ground.good(number))
             assert (status.serving, status.ready, status.workers) == (number, 1, 1)
         seen = await ground.deployer.observe(NAME)
         assert seen is not None
@@ -145,10 +159,10 @@ def test_the_next_revision_takes_over_and_an_earlier_one_may_come_back(play: Pla
 
 def test_to_roll_what_serves_already_changes_its_workers_alone(play: Play) -> None:
     async def work(ground: Ground) -> None:
-        await ground.deployer.roll(ground.good(1, workers=1), ground.port)
-        more = await ground.deployer.roll(ground.good(1, workers=2), ground.port)
+        await serve(ground, ground.good(1, workers=1))
+        more = await serve(ground, ground.good(1, workers=2))
         assert (more.serving, more.ready) == (1, 2)
-        fewer = await ground.deployer.roll(ground.good(1, workers=1), ground.port)
+        fewer = await serve(ground, ground.good(1, workers=1))
         assert (fewer.serving, fewer.ready, fewer.workers) == (1, 1, 1)
 
     play(work)
@@ -157,11 +171,11 @@ def test_to_roll_what_serves_already_changes_its_workers_alone(play: Play) -> No
 def test_a_revision_that_does_not_become_ready_changes_nothing(play: Play) -> None:
     async def work(ground: Ground) -> None:
         with pytest.raises(FairwayError):
-            await ground.deployer.roll(ground.bad(1), ground.port)
+            await serve(ground, ground.bad(1))
         assert await ground.deployer.observe(NAME) is None
-        await ground.deployer.roll(ground.good(1), ground.port)
+        await serve(ground, ground.good(1))
         with pytest.raises(FairwayError):
-            await ground.deployer.roll(ground.bad(2), ground.port)
+            await serve(ground, ground.bad(2))
         seen = await ground.deployer.observe(NAME)
         assert seen is not None
         assert (seen.serving, seen.ready, seen.phase) == (1, 1, "Running")
@@ -171,11 +185,65 @@ def test_a_revision_that_does_not_become_ready_changes_nothing(play: Play) -> No
 
 def test_what_was_removed_is_gone_and_can_be_served_again(play: Play) -> None:
     async def work(ground: Ground) -> None:
-        await ground.deployer.roll(ground.good(1), ground.port)
+        await serve(ground, ground.good(1))
         await ground.deployer.remove(NAME)
         assert await ground.deployer.observe(NAME) is None
         await ground.deployer.remove(NAME)
-        status = await ground.deployer.roll(ground.good(2), ground.port)
+        status = await serve(ground, ground.good(2))
         assert status.serving == 2
+
+    play(work)
+
+
+def test_a_number_of_workers_within_the_bounds_is_enough(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        scaled = msgspec.structs.replace(ground.good(1), replicas=Bounds(1, 3))
+        status = await serve(ground, scaled)
+        assert status.ready in scaled.replicas
+        assert (status.serving, status.workers) == (1, status.ready)
+
+    play(work)
+
+
+def test_an_endpoint_keeps_its_address_and_no_other_gets_it(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        deployer = ground.deployer
+        first = (await serve(ground, ground.good(1))).address
+        assert deployer.reserve(NAME, "", {}) == deployer.reserve(NAME, first, {}) == first
+        assert deployer.reserve("other", "", {NAME: first}) != first
+        with pytest.raises(UsageError, match=f"belongs to endpoint {NAME}"):
+            deployer.reserve("other", first, {NAME: first})
+        await deployer.remove("other")
+
+    play(work)
+
+
+def test_two_endpoints_that_reserve_before_they_serve_get_two_addresses(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        first = ground.deployer.reserve(NAME, "", {})
+        assert ground.deployer.reserve("other", "", {}) != first
+        await ground.deployer.remove("other")
+
+    play(work)
+
+
+def test_an_address_is_free_again_after_its_endpoint_is_removed(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        first = (await serve(ground, ground.good(1))).address
+        await ground.deployer.remove(NAME)
+        assert ground.deployer.reserve("other", first, {}) == first
+        await ground.deployer.remove("other")
+
+    play(work)
+
+
+def test_an_endpoint_moves_to_an_address_that_is_wished_for(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        first = await serve(ground, ground.good(1))
+        moved = await serve(ground, ground.good(2), ground.wish)
+        assert moved.address != first.address
+        assert ground.wish in moved.address
+        back = await serve(ground, ground.good(2), first.address)
+        assert (back.address, back.serving, back.workers) == (first.address, 2, 1)
 
     play(work)

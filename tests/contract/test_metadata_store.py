@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from fairway.spec.artifact import Artifact, RefData
-from fairway.spec.endpoint import RevisionSpec
+from fairway.spec.endpoint import Bounds, RevisionSpec
 from fairway.spec.errors import GateRefused, NotFound, StorageError, UsageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import (
@@ -363,7 +363,7 @@ def test_digests_of_everything_that_is_a_file(store):
     store.register(
         candidate(samples=blob("samples"), compiled=blob("onnx")), Lineage(run="r1", step="a"), accept, ()
     )
-    store.create_revision(RevisionSpec(endpoint="e", number=0, source=blob("source")), 0)
+    store.create_revision(RevisionSpec(endpoint="e", number=0, source=blob("source")))
     names = ["parameter", "input", "out", "shown", "result", "samples", "onnx", "model", "source"]
     assert sorted(store.digests()) == sorted(blob(name).digest for name in names)
 
@@ -475,54 +475,46 @@ def test_a_run_names_its_models(store):
     assert (store.registered_by("r1"), store.registered_by("r2")) == (["churn"], [])
 
 
-def test_revisions_and_ports(store):
-    first, port = store.create_revision(RevisionSpec(endpoint="e", number=0), 0)
-    assert (first.number, port) == (1, 7701)
+def test_revisions_are_numbered_by_endpoint(store):
+    first = store.create_revision(RevisionSpec(endpoint="e", number=0))
+    assert (first.endpoint, first.number) == ("e", 1)
     assert first.created > 0
-    assert store.create_revision(RevisionSpec(endpoint="f", number=0), 0)[1] == 7702
-    assert store.create_revision(RevisionSpec(endpoint="g", number=0), 9000)[1] == 9000
-    second, port = store.create_revision(RevisionSpec(endpoint="e", number=7, workers=3), 0)
-    assert (second.number, port) == (2, 7701)
+    assert store.create_revision(RevisionSpec(endpoint="f", number=0)).number == 1
+    second = store.create_revision(RevisionSpec(endpoint="e", number=7, replicas=Bounds(2, 5)))
+    assert (second.number, second.replicas) == (2, Bounds(2, 5))
     assert store.revisions("e") == [first, second]
-    with pytest.raises(UsageError, match=r"port 7702 belongs to endpoint f"):
-        store.create_revision(RevisionSpec(endpoint="h", number=0), 7702)
     with pytest.raises(NotFound):
         store.revisions("h")
 
 
 def test_endpoints_are_as_wanted(store):
-    revision, port = store.create_revision(RevisionSpec(endpoint="e", number=0, workers=2), 0)
+    revision = store.create_revision(RevisionSpec(endpoint="e", number=0, replicas=Bounds(2, 5)))
     (found,) = store.endpoints()
-    assert (found.name, found.port, found.wanted, found.phase, found.revision) == (
+    assert (found.name, found.address, found.wanted, found.phase, found.revision) == (
         "e",
-        port,
+        "",
         0,
         "Pending",
         None,
     )
-    store.append([Event(body=EndpointPointed("e", 1, "deployed"))])
+    store.append([Event(body=EndpointPointed("e", 1, "deployed", "http://e.example"))])
     (found,) = store.endpoints()
     assert (found.wanted, found.revision, found.reason, found.workers) == (1, revision, "deployed", 2)
     assert (found.serving, found.ready) == (0, 0)
-    store.append([Event(body=EndpointPointed("e", 1, "moved", 9000))])
-    assert store.endpoints()[0].port == 9000
-    assert store.create_revision(RevisionSpec(endpoint="e", number=0), 9001)[1] == 9000
     store.append([Event(body=EndpointPointed("e", 0))])
     (found,) = store.endpoints()
     assert (found.wanted, found.phase, found.revision) == (0, "Stopped", None)
 
 
-def test_a_port_of_an_endpoint_taken_away_can_be_asked_for(store):
-    def deploy(name, port):
-        return store.create_revision(RevisionSpec(endpoint=name, number=0), port)[1]
-
-    deploy("e", 0)
-    store.append([Event(body=EndpointPointed("e", 1)), Event(body=EndpointPointed("e", 0))])
-    assert deploy("f", 0) == 7702
-    assert deploy("a", 7701) == 7701
-    with pytest.raises(UsageError, match="belongs to endpoint a"):
-        deploy("g", 7701)
-    assert deploy("e", 0) == 7703
+def test_an_endpoint_keeps_its_address_until_it_is_given_another(store):
+    addresses = []
+    for address in ("http://e.example", "", "http://other.example"):
+        revision = store.create_revision(RevisionSpec(endpoint="e", number=0))
+        store.append([Event(body=EndpointPointed("e", revision.number, "deployed", address))])
+        addresses.append(store.endpoints()[0].address)
+    store.append([Event(body=EndpointPointed("e", 0))])
+    assert addresses == ["http://e.example", "http://e.example", "http://other.example"]
+    assert store.endpoints()[0].address == "http://other.example"
 
 
 def test_two_stores_see_each_other(store, make):

@@ -18,7 +18,7 @@ from fairway.engine.endpoints import EndpointEngine
 from fairway.ports import Platform
 from fairway.remote import RemotePlatform
 from fairway.spec.artifact import Artifact
-from fairway.spec.endpoint import DeployRequest
+from fairway.spec.endpoint import DeployRequest, request_url
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.model import Candidate, Lineage
 from fairway.wiring import machine
@@ -32,13 +32,8 @@ class Ground:
     def __init__(self, root: Path) -> None:
         self.stores = machine.LocalStores(root).prepare()
         self.deployer = FakeDeployer()
-        ports = iter(range(7701, 8000))
         self.engine = EndpointEngine(
-            self.stores.metadata,
-            self.deployer,
-            self.stores.artifacts,
-            FakeClock(),
-            lambda endpoint, port, taken: port or next(ports),
+            self.stores.metadata, self.deployer, self.stores.artifacts, FakeClock()
         )
         self.platform: Platform = self.engine
         artifact = Artifact(format="onnx", digest="0" * 64, size=2, inline=b"{}")
@@ -110,13 +105,13 @@ def test_a_deployment_says_what_answers_and_where(play: Play) -> None:
         assert (deployed.replaced, deployed.key) == (0, "")
         status = deployed.status
         assert (status.name, status.wanted, status.serving, status.phase) == ("churn", 1, 1, "Running")
-        assert status.url == f"http://127.0.0.1:{status.port}/"
         assert status.revision is not None
+        assert status.url == request_url(status.address, status.revision)
         assert status.revision.model is not None
         assert status.revision.model.version == 1
         assert await ground.platform.endpoints() == [status]
         again = await ground.platform.deploy(request(model="churn:2"))
-        assert (again.status.wanted, again.replaced, again.status.port) == (2, 1, status.port)
+        assert (again.status.wanted, again.replaced, again.status.address) == (2, 1, status.address)
 
     play(work)
 

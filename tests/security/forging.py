@@ -74,10 +74,12 @@ def forge(root: Path, marks: Path, project: str) -> None:
                 ),
                 Event(body=ModelRegistered(version), time=now),
                 Event(
-                    body=RevisionCreated(RevisionSpec(endpoint="churn", number=1, model=version), 7795),
+                    body=RevisionCreated(
+                        RevisionSpec(endpoint="churn", number=1, model=version, trusted=True)
+                    ),
                     time=now,
                 ),
-                Event(body=EndpointPointed("churn", 1, "deployed", 7795), time=now),
+                Event(body=EndpointPointed("churn", 1, "deployed", "http://127.0.0.1:7795"), time=now),
                 Event(
                     body=RunStarted(RunSpec(name="cccc", pipeline="evil", project=project)),
                     run="cccc",

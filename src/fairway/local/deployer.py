@@ -11,15 +11,15 @@ import shutil
 import signal
 import socket
 import time
-from collections.abc import Callable, Collection, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 
 from fairway.confined import make_folder
 from fairway.local import listening
 from fairway.local.workers import Worker, adopt, control_name, last_traceback, take_socket
 from fairway.spec.artifact import Artifact
-from fairway.spec.endpoint import EndpointStatus, RevisionSpec, WorkerSpec
-from fairway.spec.errors import FairwayError
+from fairway.spec.endpoint import EndpointStatus, RevisionSpec, WorkerSpec, port_of, request_url
+from fairway.spec.errors import FairwayError, UsageError
 
 _READY_SECONDS = 120.0
 _SOON_SECONDS = 2.0
@@ -41,7 +41,7 @@ class Site:
     @property
     def port(self) -> int:
         """Where it listens; 0 when it does not."""
-        return int(self.listening.getsockname()[1]) if self.listening is not None else 0
+        return _port(self.listening) if self.listening is not None else 0
 
     def silence(self) -> None:
         """Stop listening."""
@@ -63,27 +63,41 @@ class LocalDeployer:
         self,
         root: Path,
         open_artifact: Callable[[Artifact], Path | bytes],
-        first_port: int = listening.FIRST_PORT,
+        first_port: int,
     ) -> None:
         self._root = root
         self._open = open_artifact
         self._first_port = first_port
         self._sites: dict[str, Site] = {}
-        self._claimed: dict[str, socket.socket] = {}
+        self._reserved: dict[str, socket.socket] = {}
         self._served: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self.changed: Callable[[], None] = lambda: None
 
-    def claim(self, endpoint: str, port: int, taken: Collection[int]) -> int:
-        """Take hold of `port`, or for 0 of the first free one, for `roll` or until `remove`. Raises UsageError."""
+    def reserve(self, endpoint: str, wish: str, others: Mapping[str, str]) -> str:
+        """Keep an address for an endpoint until `remove`: the one it has or wishes for, else at the first free port.
+
+        Args:
+            wish: a port, or an address from here; empty when any will do.
+            others: addresses of the other endpoints, by name.
+
+        Raises:
+            UsageError: it belongs to another endpoint, is in use by another program, or is no port.
+        """
+        port = listening.port_wished(wish)
+        owners = {_port(held): name for name, held in self._reserved.items() if name != endpoint}
+        owners |= {port_of(found): name for name, found in others.items()}
+        if port and port in owners:
+            raise UsageError(
+                f"port {port} belongs to endpoint {owners[port]}", hint="give another `--port`, or none"
+            )
         self._release(endpoint)
         site = self._sites.get(endpoint)
         if site is not None and site.port and port in (0, site.port):
-            return site.port
-        ports = {int(claimed.getsockname()[1]) for claimed in self._claimed.values()}
-        found = listening.bind(port) if port else listening.bind_free({*taken, *ports}, self._first_port)
-        self._claimed[endpoint] = found
-        return int(found.getsockname()[1])
+            return listening.address(site.port)
+        found = listening.bind(port) if port else listening.bind_free(owners, self._first_port)
+        self._reserved[endpoint] = found
+        return listening.address(_port(found))
 
     async def recover(self) -> None:
         """Take over the workers that an earlier process of this store left behind."""
@@ -106,22 +120,24 @@ class LocalDeployer:
             elif not site.workers:
                 del self._sites[name]
 
-    async def roll(self, revision: RevisionSpec, port: int) -> EndpointStatus:
-        """Give a revision its workers at `port`, then end all others without losing a request.
+    async def roll(self, revision: RevisionSpec, address: str) -> EndpointStatus:
+        """Give a revision its workers at an address, then end all others without losing a request.
 
         Raises:
             FairwayError: a worker did not become ready; those of other revisions serve on where they did.
         """
+        port = listening.port_wished(address)
         site = self._site(revision.endpoint)
         own = [worker for worker in site.workers if (worker.revision, worker.port) == (revision.number, port)]
         others = [worker for worker in site.workers if worker not in own]
-        own, surplus = own[: revision.workers], own[revision.workers :]
+        count = revision.replicas.nearest(len(own))
+        own, surplus = own[:count], own[count:]
         serving = any(worker.ready for worker in own)
         before = site.listening
         fresh: list[Worker] = []
         try:
             site.listening = await self._listening(site, port)
-            await self._start(site, revision, revision.workers - len(own), fresh)
+            await self._start(site, revision, count - len(own), fresh)
             await self._all_ready([worker for worker in (*own, *fresh) if not worker.ready], revision)
         except BaseException as error:
             await self._give_up([worker for worker in (*own, *fresh) if not (serving and worker.ready)])
@@ -174,21 +190,21 @@ class LocalDeployer:
                 worker.unwatch()
             site.silence()
         self._sites.clear()
-        for endpoint in list(self._claimed):
+        for endpoint in list(self._reserved):
             self._release(endpoint)
         with contextlib.suppress(OSError, FairwayError):
             listening.sockets_folder(self._root).rmdir()
 
     async def _listening(self, site: Site, port: int) -> socket.socket:
-        """The socket of a port: the site's, the claimed one, a worker's, or a new one. Raises UsageError."""
+        """The socket of a port: the site's, the reserved one, a worker's, or a new one. Raises UsageError."""
         if site.port == port and site.listening is not None:
             return site.listening
-        claimed = self._claimed.pop(site.name, None)
-        if claimed is not None and claimed.getsockname()[1] == port:
-            listening.listen(claimed)
-            return claimed
-        if claimed is not None:
-            claimed.close()
+        reserved = self._reserved.pop(site.name, None)
+        if reserved is not None and _port(reserved) == port:
+            listening.listen(reserved)
+            return reserved
+        if reserved is not None:
+            reserved.close()
         for worker in [*site.workers, *site.leaving]:
             if worker.port == port:
                 taken = await asyncio.to_thread(take_socket, worker)
@@ -204,9 +220,9 @@ class LocalDeployer:
             worker.send(signal.SIGKILL)
 
     def _release(self, endpoint: str) -> None:
-        claimed = self._claimed.pop(endpoint, None)
-        if claimed is not None:
-            claimed.close()
+        reserved = self._reserved.pop(endpoint, None)
+        if reserved is not None:
+            reserved.close()
 
     def _site(self, name: str) -> Site:
         if name not in self._sites:
@@ -219,16 +235,16 @@ class LocalDeployer:
         serving = revision.number if revision is not None else max(numbers, key=numbers.count, default=0)
         spec = revision or next((w.spec.revision for w in site.workers if serving in (0, w.revision)), None)
         said = next((worker.status for worker in ready if worker.revision == serving), None)
+        address = listening.address(site.port)
         return EndpointStatus(
             name=site.name,
-            url=listening.address(spec, site.port)
-            if spec is not None
-            else f"http://{listening.HOST}:{site.port}/",
-            port=site.port,
+            url=request_url(address, spec) if spec is not None and address else address,
+            address=address,
             wanted=serving,
             serving=serving,
             ready=numbers.count(serving),
             workers=len(site.workers),
+            others=sum(worker.revision != serving for worker in site.workers),
             phase="Running" if ready else "Pending",
             reason=site.reason,
             revision=spec,
@@ -341,11 +357,15 @@ class LocalDeployer:
         self._sites.pop(site.name, None)
         if site.name in self._served:
             with contextlib.suppress(OSError, FairwayError):
-                self._claimed[site.name] = listening.hold(port)
+                self._reserved[site.name] = listening.hold(port)
 
 
 def _hint(worker: Worker) -> str:
     return f"what it printed: `cat {shlex.quote(str(worker.log))}`; what served before serves on: `fairway endpoints`"
+
+
+def _port(listener: socket.socket) -> int:
+    return int(listener.getsockname()[1])
 
 
 def _grace(revision: RevisionSpec) -> float:

@@ -15,11 +15,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 from fairway import confined
-from fairway.spec.endpoint import RevisionSpec
+from fairway.spec.endpoint import port_of
 from fairway.spec.errors import FairwayError, UsageError
+from fairway.spec.quantities import whole_number
 
 HOST = "127.0.0.1"
-FIRST_PORT = 7701
 _LAST_PORT = 65535
 _BACKLOG = 2048
 _LONGEST = 100
@@ -68,7 +68,7 @@ def _bound(port: int, *, listens: bool) -> socket.socket:
     return made
 
 
-def bind_free(taken: Collection[int], first: int = FIRST_PORT) -> socket.socket:
+def bind_free(taken: Collection[int], first: int) -> socket.socket:
     """A socket that listens on the first free port from `first` that is not taken by name."""
     for port in range(first, _LAST_PORT):
         if port not in taken:
@@ -79,12 +79,21 @@ def bind_free(taken: Collection[int], first: int = FIRST_PORT) -> socket.socket:
     raise FairwayError("there is no free port on this machine")
 
 
-def address(revision: RevisionSpec, port: int) -> str:
-    """Where a revision takes requests."""
-    base = f"http://{HOST}:{port}/"
-    return (
-        f"{base}v2/models/{quote(revision.endpoint, safe='')}/infer" if revision.model is not None else base
-    )
+def address(port: int) -> str:
+    """Write the address of an endpoint at a port; "" for port 0, where nothing listens."""
+    return f"http://{HOST}:{port}" if port else ""
+
+
+def port_wished(wish: str) -> int:
+    """Read a port, or an address of this machine; 0 when nothing is wished for. Raises UsageError."""
+    if not wish:
+        return 0
+    port = whole_number(wish, _LAST_PORT) or port_of(wish)
+    if port and wish in (str(port), address(port)):
+        return port
+    if "://" in wish:
+        raise UsageError(f"{wish} is no address of this machine", hint="choose a port with `--port`")
+    raise UsageError(f"there is no port {wish}", hint=f"from 1 to {_LAST_PORT}: `--port 8000`")
 
 
 def folder(root: Path, endpoint: str) -> Path:

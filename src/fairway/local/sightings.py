@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 
 from fairway.local import listening
-from fairway.local.workers import WorkerStatus, ask, control_name, port_of, read_spec
-from fairway.spec.endpoint import EndpointStatus, WorkerSpec
+from fairway.local.workers import WorkerStatus, ask, control_name, listened, read_spec
+from fairway.spec.endpoint import EndpointStatus, WorkerSpec, request_url
 
 _UNATTENDED = "no platform process looks after it"
 
@@ -33,7 +33,7 @@ async def _seen(root: Path, endpoint: EndpointStatus) -> EndpointStatus:
     spec, status = ready[numbers.index(serving)]
     return msgspec.structs.replace(
         endpoint,
-        url=listening.address(spec.revision, port_of(spec)),
+        url=request_url(listening.address(listened(spec)), spec.revision),
         serving=serving,
         ready=numbers.count(serving),
         phase="Running",

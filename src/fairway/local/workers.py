@@ -85,7 +85,7 @@ class Worker:
     @property
     def port(self) -> int:
         """Where it listens."""
-        return port_of(self.spec)
+        return listened(self.spec)
 
     @property
     def log(self) -> Path:
@@ -279,7 +279,7 @@ async def ask(control: str, command: str) -> WorkerStatus | None:
         return None
 
 
-def port_of(spec: WorkerSpec) -> int:
+def listened(spec: WorkerSpec) -> int:
     """Where a worker listens, by the Host that it accepts."""
     return int(spec.hosts[0].rpartition(":")[2]) if spec.hosts else 0
 

@@ -1,17 +1,17 @@
-"""What to do about endpoints: compares those that are wanted with those that are seen. Pure.
+"""Decides what to do about endpoints, by comparing those that are wanted with those that are seen. Pure.
 
-Level-triggered: the same answer whatever happened before, except for the tries, which space out repeated failures.
-Must not know what a worker is or how a revision gets its own.
+The decision is level-triggered: it does not depend on what happened before, except for the tries, which space out
+repeated failures. Must not know what a worker is or how a revision gets its workers.
 """
 
 from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from fairway.spec.endpoint import EndpointStatus
+from fairway.spec.endpoint import Bounds, EndpointStatus
 
 HEALTHY_SECONDS = 60.0
-"""After so long without a further try, earlier ones are forgotten."""
+"""Time without a further try after which earlier tries are forgotten."""
 
 _FIRST_DELAY = 0.5
 _LONGEST_DELAY = 30.0
@@ -19,22 +19,22 @@ _READY_COUNT = 3
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint on record: the revision that should answer, 0 for none, and its number of workers."""
+    """An endpoint on record: the revision that should answer, 0 for none, and how many workers it may have."""
 
     name: str
     revision: int
-    workers: int = 0
+    replicas: Bounds = Bounds()
 
 
 class Tries(msgspec.Struct, frozen=True):
-    """How often in short order something was done about an endpoint, and when last, in monotonic seconds."""
+    """Number of times that something was done about an endpoint in short order, and when last, in monotonic seconds."""
 
     count: int = 0
     last: float = 0.0
 
 
 class Roll(msgspec.Struct, frozen=True, tag="roll"):
-    """Give a revision all its workers and end those of others."""
+    """Give a revision its workers and end those of other revisions."""
 
     name: str
     revision: int
@@ -55,9 +55,9 @@ def decide(
     tries: Mapping[str, Tries],
     now: float,
 ) -> list[Action]:
-    """What has to be done now. In `observed`, `workers` counts the living ones of all revisions.
+    """Return what has to be done now.
 
-    What is seen but not on record is left alone: that nothing is known of it is no reason to end it.
+    An endpoint that is seen but is not on record is left alone: a record that cannot be read is no reason to end it.
     """
     actions: list[Action] = []
     for endpoint in wanted:
@@ -71,28 +71,36 @@ def decide(
 
 
 def due(tries: Tries | None) -> float:
-    """When something may be done again: at once the first time, then after delays that double."""
+    """Return when something may be done again: at once the first time, then after delays that double."""
     if tries is None or tries.count == 0:
         return float("-inf")
     return tries.last + min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(tries.count - 1, 16))
 
 
 def tried(tries: Tries | None, now: float) -> Tries:
-    """The tries after one more at `now`."""
+    """Return the tries after one more at `now`."""
     if tries is None or now - tries.last > HEALTHY_SECONDS:
         return Tries(1, now)
     return Tries(tries.count + 1, now)
 
 
 def succeeded(tries: Tries) -> Tries:
-    """The tries after one that made it ready: what dies later is back sooner than what never starts."""
+    """Return the tries after one that made the endpoint ready.
+
+    They count as few: a worker that was ready once and died is started again sooner than one that never starts.
+    """
     return Tries(min(tries.count, _READY_COUNT), tries.last)
 
 
 def _as_wanted(endpoint: Wanted, seen: EndpointStatus | None) -> bool:
+    """Tell whether the right revision answers alone, with as many workers as it may have.
+
+    Any number within the bounds is right: between them somebody else decides, and to roll would undo that.
+    """
     return (
         seen is not None
         and seen.serving == endpoint.revision
-        and seen.ready == endpoint.workers
-        and seen.workers == endpoint.workers
+        and not seen.others
+        and seen.ready in endpoint.replicas
+        and seen.workers <= endpoint.replicas.high
     )

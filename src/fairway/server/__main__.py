@@ -1,4 +1,4 @@
-"""The program of a worker: `python -m fairway.server SPEC.json --fd N` serves on a listening socket that it inherits.
+"""The program of a worker: `python -m fairway.server SPEC.json` serves on a socket that it inherits, or on its own port.
 
 The metrics library reads the folder of the shared metrics when it is imported. So this module sets that folder before it
 imports the worker.
@@ -17,12 +17,19 @@ from fairway.server import output
 from fairway.spec.errors import FairwayError
 
 
+_USAGE = "usage: python -m fairway.server SPEC.json [--fd N] [--sockets FOLDER]"
+_OPTIONS = {"--fd", "--sockets"}
+
+
 def run(arguments: list[str]) -> int:
     """Set the folder of the shared metrics and the redaction of output, then run the worker."""
-    if len(arguments) not in (3, 5):
-        print("usage: python -m fairway.server SPEC.json --fd N --sockets FOLDER", file=sys.stderr)
+    path, words = arguments[:1], arguments[1:]
+    options = dict(zip(words[::2], words[1::2], strict=False))
+    if not path or len(words) % 2 or not options.keys() <= _OPTIONS:
+        print(_USAGE, file=sys.stderr)
         return 2
-    folder = json.loads(Path(arguments[0]).read_bytes())["metrics"]
+    data = Path(path[0]).read_bytes()
+    folder = json.loads(data)["metrics"]
     make_folder(folder)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
     with contextlib.suppress(FairwayError):  # the deployment reports a project that cannot be read
@@ -30,7 +37,9 @@ def run(arguments: list[str]) -> int:
     redaction.refresh()
     redaction.report_new(output.redirect())
     redaction.watch_environment()
-    return importlib.import_module("fairway.server.worker").main(arguments)
+    fd = int(options["--fd"]) if "--fd" in options else None
+    worker = importlib.import_module("fairway.server.worker")
+    return worker.main(data, fd, options.get("--sockets", ""))
 
 
 if __name__ == "__main__":

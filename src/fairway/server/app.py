@@ -163,7 +163,8 @@ class Application:
         return as_json({"live": True})
 
     async def _ready(self, request: Request) -> Answer:
-        return as_json({"ready": not self.draining}, 503 if self.draining else 200)
+        status = 503 if self.draining else 200
+        return as_json({"ready": not self.draining, "draining": self.draining}, status)
 
     async def _text(self, request: Request) -> Answer:
         return self._metrics.text()

@@ -25,7 +25,7 @@ from fairway.server.parameters import Arguments, Parameters
 from fairway.server.repository import Repository
 from fairway.server.requests import Request
 from fairway.server.routes import Route
-from fairway.server.sessions import StoreSession
+from fairway.server.sessions import ModelSession, offered
 from fairway.spec.endpoint import WorkerSpec
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.text import legible, shortened
@@ -50,8 +50,8 @@ class FunctionService:
 
     def __init__(self, spec: WorkerSpec, store: FileArtifacts, metrics: Metrics) -> None:
         revision = spec.revision
-        session.enter(StoreSession(Path(spec.store), store, revision.aliases))
-        endpoint = _declared(spec)
+        session.enter(ModelSession(offered(revision, store.open), store.open))
+        endpoint = _declared(spec, store)
         self._endpoint = endpoint
         self._parameters = _parameters(endpoint)
         self.name = self._name = revision.endpoint
@@ -230,9 +230,12 @@ class FunctionService:
         )
 
 
-def _declared(spec: WorkerSpec) -> Endpoint[..., object]:
+def _declared(spec: WorkerSpec, store: FileArtifacts) -> Endpoint[..., object]:
     revision = spec.revision
-    place = projects.locate_copy(spec.project, revision.module)
+    project = spec.project
+    if not project and revision.source is not None:
+        project = str(store.open(revision.source))
+    place = projects.locate_copy(project, revision.module)
     module = _tried(partial(describe.load, place.file, place.module, place.roots))
     endpoint = describe.declared(module)[2].get(revision.function)
     if endpoint is None:

@@ -11,7 +11,6 @@ from fairway.server import openapi, tensors
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json, unreadable
 from fairway.server.batching import Batcher
 from fairway.server.metrics import Metrics
-from fairway.server.provenance import made_by_a_run
 from fairway.server.repository import EXTENSIONS, Repository
 from fairway.server.requests import JSON, Request
 from fairway.server.routes import Route
@@ -41,7 +40,7 @@ class ModelService:
         self.name = self._name = revision.endpoint
         self.number = self._number = str(self._version.version)
         self._predictor = formats.load_predictor(
-            self._version, store.open, trusted=lambda: made_by_a_run(self._version, store.root)
+            self._version, store.open, trusted=lambda: revision.trusted
         )
         self._signature = self._predictor.signature
         self._wanted = tensors.wanted_of(self._signature)

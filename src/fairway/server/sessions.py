@@ -1,46 +1,51 @@
-"""The session of code that reads models out of a store and belongs to no run: an endpoint's function, a script, a test."""
+"""Sessions of code that asks for registered models and belongs to no run: an endpoint's function, a script, a test.
 
-from collections.abc import Mapping
+A session is told what there is. It opens no log: a model server reads its revision, and a script the store.
+"""
+
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fairway import formats, stores
-from fairway.server.provenance import made_by_a_run
-from fairway.spec.artifact import RefData
-from fairway.spec.errors import FairwayError
-from fairway.spec.model import ModelVersion
+import msgspec
+
+from fairway import formats
+from fairway.spec.artifact import Artifact, RefData
+from fairway.spec.endpoint import Offer, RevisionSpec
+from fairway.spec.errors import FairwayError, NotFound
+from fairway.spec.model import ModelVersion, Reference
 from fairway.spec.run import MetricPoint, StepSpec
-from fairway.stores import FileArtifacts
+
+Open = Callable[[Artifact], Path | bytes]
+"""Gives the content of an artifact."""
+
+_decoder = msgspec.json.Decoder(list[Offer])
 
 
-class StoreSession:
-    """Looks models up in a store.
+class ModelSession:
+    """Gives code the models that it asks for, each loaded once.
 
     Args:
-        root: directory of the store.
-        store: its artifacts.
-        aliases: what "name@alias" means here; what is not in it means what the store says now.
+        find: gives what a reference such as "churn@champion" means. Raises NotFound, UsageError.
+        open: gives the content of an artifact.
     """
 
     pipeline = False
 
-    def __init__(self, root: Path, store: FileArtifacts, aliases: Mapping[str, int] | None = None) -> None:
-        self._aliases = aliases or {}
-        self._metadata = stores.SqliteMetadata(stores.Layout(root))
-        self._store = store
+    def __init__(self, find: Callable[[str], Offer], open: Open) -> None:
+        self._find = find
+        self._open = open
         self._loaded: dict[tuple[str, str], object] = {}
 
     def model(self, reference: str) -> tuple[ModelVersion, object]:
-        """The version, and a function that loads its model once."""
-        pinned = self._aliases.get(reference)
-        name = reference.partition("@")[0]
-        version = self._metadata.resolve(f"{name}:{pinned}" if pinned else reference)
-        return version, lambda: self._load(version)
+        """Find a version; returns it and a function that loads its model once."""
+        offer = self._find(reference)
+        return offer.version, lambda: self._load(offer)
 
     def log(self, points: tuple[MetricPoint, ...]) -> None:
-        """Metrics of training have no place here."""
+        """Do nothing: metrics of training have no place here."""
 
     def show(self, title: str, value: object) -> None:
-        """Pictures have no place here."""
+        """Do nothing: pictures have no place here."""
 
     def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
         """Never used: a task called here just runs."""
@@ -50,10 +55,34 @@ class StoreSession:
         """Never used: there are no refs here."""
         raise FairwayError(f"{ref.step} is not known inside an endpoint")
 
-    def _load(self, version: ModelVersion) -> object:
-        artifact = version.candidate.artifact
+    def _load(self, offer: Offer) -> object:
+        artifact = offer.version.candidate.artifact
         key = (artifact.digest, artifact.code)
         if key not in self._loaded:
-            trusted = made_by_a_run(version, self._store.root)
-            self._loaded[key] = formats.load_model(artifact, self._store.open, trusted=trusted)
+            self._loaded[key] = formats.load_model(artifact, self._open, trusted=offer.trusted)
         return self._loaded[key]
+
+
+def offered(revision: RevisionSpec, open: Open) -> Callable[[str], Offer]:
+    """Make the function that finds what a revision offers, as references were settled when it was deployed.
+
+    The list is read now and not at the first request, so that a worker without it never becomes ready.
+    """
+    content = open(revision.models) if revision.models is not None else b"[]"
+    offers = _decoder.decode(content if isinstance(content, bytes) else content.read_bytes())
+    known = {(offer.version.name, offer.version.version): offer for offer in offers}
+    return lambda text: _found(Reference.parse(text), known, revision.aliases)
+
+
+def _found(
+    reference: Reference, known: Mapping[tuple[str, int], Offer], aliases: Mapping[str, int]
+) -> Offer:
+    asked = f"{reference.model}{reference.mark}{reference.rest}"
+    found = known.get((reference.model, reference.number or aliases.get(asked, 0)))
+    if found is not None:
+        return found
+    again = "`fairway deploy` the endpoint again: it may ask for what is registered by then"
+    if reference.model not in aliases:
+        raise NotFound(f"there was no model {reference.model!r} when this endpoint was deployed", hint=again)
+    what = f"alias {reference.rest!r}" if reference.mark == "@" else f"version {reference.rest[:40]}"
+    raise NotFound(f"model {reference.model} had no {what} when this endpoint was deployed", hint=again)

@@ -43,10 +43,10 @@ class _State(Protocol):
 class Worker:
     """One worker process. `phase` is "starting", "ready", "draining" or "failed"."""
 
-    def __init__(self, spec: WorkerSpec, fd: int, sockets: str = "") -> None:
+    def __init__(self, spec: WorkerSpec, listening: socket.socket, sockets: str = "") -> None:
         self._spec = spec
-        self._control = os.path.join(sockets, spec.control)
-        self._listening = socket.socket(fileno=fd)
+        self._sockets = sockets
+        self._listening = listening
         self._listening.set_inheritable(False)
         self._accepting: socket.socket | None = None
         self.phase = "starting"
@@ -60,8 +60,7 @@ class Worker:
 
     async def run(self) -> int:
         """Serve until told to drain; returns the exit status."""
-        control = Control(self._control, self._listening.fileno(), self.status, self.drain)
-        control.open()
+        control = self._open_control()
         os.register_at_fork(after_in_child=partial(self._let_go, control))
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.drain)
@@ -75,8 +74,17 @@ class Worker:
             print(f"error: {self.reason}", file=sys.stderr, flush=True)
             return 1
         finally:
-            control.close()
+            if control is not None:
+                control.close()
         return 0
+
+    def _open_control(self) -> Control | None:
+        if not self._spec.control:
+            return None
+        path = os.path.join(self._sockets, self._spec.control)
+        control = Control(path, self._listening.fileno(), self.status, self.drain)
+        control.open()
+        return control
 
     def status(self) -> dict[str, object]:
         """What the control socket says."""
@@ -90,9 +98,10 @@ class Worker:
             "in_flight": self._in_flight(),
         }
 
-    def _let_go(self, control: Control) -> None:
-        """In every process that the project forks: what is the worker's is closed, or its port would stay taken."""
-        control.let_go()
+    def _let_go(self, control: Control | None) -> None:
+        """Close what is the worker's, in every process that the project forks: else the port would stay taken."""
+        if control is not None:
+            control.let_go()
         for listening in (self._listening, self._accepting):
             if listening is not None and listening.fileno() >= 0:
                 os.close(listening.detach())  # `close` waits for the loop, which goes on in the other process
@@ -179,16 +188,31 @@ def _said(error: Exception) -> str:
     return legible(shortened(redaction.live().text(tracebacks.summary(error)), 500))
 
 
-def main(arguments: list[str]) -> int:
-    """Run a worker: `SPEC.json --fd N --sockets FOLDER`; without a folder the spec's control socket is a path."""
-    path, flag, number, *rest = arguments
-    if flag != "--fd":
-        print("usage: python -m fairway.server SPEC.json --fd N --sockets FOLDER", file=sys.stderr)
-        return 2
-    spec = msgspec.json.decode(Path(path).read_bytes(), type=WorkerSpec)
-    sockets = rest[1] if rest[:1] == ["--sockets"] else ""
-    return uvloop.run(_main(spec, int(number), sockets))
+def main(told: bytes, fd: int | None = None, sockets: str = "") -> int:
+    """Run a worker; returns the exit status.
+
+    Args:
+        told: its `WorkerSpec` as JSON.
+        fd: descriptor of a listening socket; without one the worker listens where its spec says.
+        sockets: folder of the control socket; without one the name of that socket in the spec is a path.
+    """
+    return uvloop.run(_main(msgspec.json.decode(told, type=WorkerSpec), fd, sockets))
 
 
-async def _main(spec: WorkerSpec, fd: int, sockets: str) -> int:
-    return await Worker(spec, fd, sockets).run()
+async def _main(spec: WorkerSpec, fd: int | None, sockets: str) -> int:
+    try:
+        listening = socket.socket(fileno=fd) if fd is not None else _bound(spec.listen)
+    except (OSError, ValueError) as error:
+        print(f"error: the worker cannot listen at {spec.listen!r}: {error}", file=sys.stderr, flush=True)
+        return 1
+    return await Worker(spec, listening, sockets).run()
+
+
+def _bound(where: str) -> socket.socket:
+    """Bind a socket to "HOST:PORT". It refuses whoever comes until the worker is ready and listens."""
+    host, _, port = where.rpartition(":")
+    host = host.strip("[]")
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    made.bind((host, int(port)))
+    return made

@@ -99,24 +99,28 @@ class AliasMoved(msgspec.Struct, frozen=True, tag="alias.moved"):
     version: int
 
 
-class RevisionCreated(msgspec.Struct, frozen=True, tag="revision.created"):
-    """A revision of an endpoint exists; it does not answer yet."""
+class RevisionCreated(msgspec.Struct, frozen=True, tag="revision.created", omit_defaults=True):
+    """A revision of an endpoint exists; it does not answer yet.
+
+    Attributes:
+        address: where the endpoint is; only logs of earlier versions say it here.
+    """
 
     revision: RevisionSpec
-    port: int
+    address: str = ""
 
 
 class EndpointPointed(msgspec.Struct, frozen=True, tag="endpoint.pointed"):
     """The endpoint should be answered by that revision; 0 takes the endpoint away.
 
     Attributes:
-        port: where it is answered from now on; 0 when that stays.
+        address: where it is answered from now on; empty when that stays.
     """
 
     endpoint: str
     number: int
     reason: str = ""
-    port: int = 0
+    address: str = ""
 
 
 Body = (

@@ -5,7 +5,9 @@ from typing import Literal
 import msgspec
 
 from fairway.spec.artifact import Artifact, FileEntry
+from fairway.spec.errors import UsageError
 from fairway.spec.evaluation import Evaluation
+from fairway.spec.quantities import whole_number
 
 Datatype = Literal[
     "BOOL",
@@ -188,3 +190,37 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
     newest: ModelVersion
     versions: int
     aliases: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+
+
+_DIGITS = 18
+"""No version has a longer number, and no column of a database holds one."""
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """How people name a version: "churn" for the newest, "churn:3" or "churn@champion".
+
+    Attributes:
+        mark: ":" before a number, "@" before an alias; empty for the newest.
+        rest: what stands after the mark.
+    """
+
+    model: str
+    mark: str = ""
+    rest: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Reference":
+        """Read a reference. Raises UsageError."""
+        mark = next((found for found in "@:" if found in text), "")
+        model, _, rest = text.partition(mark) if mark else (text, "", "")
+        if (mark and not rest) or (mark == ":" and not (rest.isdecimal() and len(rest) <= _DIGITS)):
+            raise UsageError(
+                f"{text[:100]!r} does not name a version",
+                hint='write "churn", "churn:3" or "churn@champion"',
+            )
+        return cls(model, mark, rest)
+
+    @property
+    def number(self) -> int:
+        """The number that it names; 0 when it names none."""
+        return whole_number(self.rest) or 0 if self.mark == ":" else 0

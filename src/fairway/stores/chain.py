@@ -157,10 +157,23 @@ def differences(connection: sqlite3.Connection) -> list[str]:
         ]
 
 
-def _derive(log: sqlite3.Connection, derived: sqlite3.Connection) -> int:
+def derive_beside(connection: sqlite3.Connection) -> int:
+    """Make the derived tables anew in memory, where this connection sees them in place of those in the file.
+
+    Returns the seq of the last event. For a database of an earlier version that may not, or need not, be changed.
+    """
+    connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute("BEGIN")  # so that every part of the log is read as it is now
+    try:
+        return _derive(connection, connection, "CREATE TEMP TABLE")
+    finally:
+        connection.execute("COMMIT")
+
+
+def _derive(log: sqlite3.Connection, derived: sqlite3.Connection, make: str = "CREATE TABLE") -> int:
     for statement in schema.DERIVED.split(";"):
         if statement.strip():
-            derived.execute(statement)
+            derived.execute(statement.replace("CREATE TABLE", make))
     seq = 0
     while batch := rows(log, seq):
         for row in batch:

@@ -322,13 +322,31 @@ class _NoRoom(Exception):
     """The disk is too full for the file that readers and writers share. No writer has the database open."""
 
 
+class _Looking(sqlite3.Connection):
+    """A read-only connection.
+
+    Attributes:
+        derived: last event in the tables that stand for those of an earlier version; None where the file's are read.
+    """
+
+    derived: int | None = None
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether the file has changed since the tables were derived; then they must be derived again."""
+        if self.derived is None:
+            return False
+        last = self.execute("SELECT max(seq) FROM event").fetchone()[0] or 0
+        return last != self.derived or _version(self) == schema.VERSION
+
+
 class ReadConnections:
     """Read-only connections, one for each thread."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._local = threading.local()
-        self._all: list[sqlite3.Connection] = []
+        self._all: list[_Looking] = []
         self._guard = threading.Lock()
 
     @contextmanager
@@ -340,7 +358,7 @@ class ReadConnections:
         """
         try:
             try:
-                kept: sqlite3.Connection | None = getattr(self._local, "connection", None) or self._open()
+                kept = self._kept() or self._open()
             except _NoRoom:
                 with closing(self._look(immutable=True)) as passing:
                     yield passing if _version(passing) else None
@@ -351,7 +369,15 @@ class ReadConnections:
         except UnicodeDecodeError as error:
             raise explain_sqlite(sqlite3.DatabaseError(str(error)), self._layout.database) from error
 
-    def _open(self) -> sqlite3.Connection | None:
+    def _kept(self) -> _Looking | None:
+        """This thread's connection, unless there is none or it is behind its file.
+
+        One that is behind is closed with the others: a caller further up may still be reading from it.
+        """
+        kept: _Looking | None = getattr(self._local, "connection", None)
+        return None if kept is None or kept.is_behind else kept
+
+    def _open(self) -> _Looking | None:
         """Open a connection and keep it for this thread; None if there is no database yet. Raises _NoRoom."""
         connection = self._opened()
         if connection is None and (events := _confirmed_events(self._layout)):
@@ -364,7 +390,7 @@ class ReadConnections:
                 self._all.append(connection)
         return connection
 
-    def _opened(self, events: int = 0) -> sqlite3.Connection | None:
+    def _opened(self, events: int = 0) -> _Looking | None:
         """Open a connection; None if there is no database. Raises _NoRoom, and StorageError if `events` were confirmed in it."""
         path = self._layout.database
         _refuse_links(path)
@@ -390,17 +416,27 @@ class ReadConnections:
             return None
         return connection
 
-    def _look(self, *, immutable: bool) -> sqlite3.Connection:
+    def _look(self, *, immutable: bool) -> _Looking:
         """Open a connection and read the version. An immutable one needs no file beside the database, and no room for one."""
         uri = f"{self._layout.database.as_uri()}?mode=ro{'&immutable=1' if immutable else ''}"
         connection = sqlite3.connect(
-            uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            uri,
+            uri=True,
+            timeout=_BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_Looking,
         )
         try:
             for pragma in LOOKING:
                 connection.execute(f"PRAGMA {pragma}").fetchall()
-            if _version(connection) > schema.VERSION:
+            version = _version(connection)
+            if version > schema.VERSION:
                 raise newer(f"the database {self._layout.database}")
+            if 0 < version < schema.VERSION:
+                connection.execute("PRAGMA query_only = OFF")
+                connection.derived = chain.derive_beside(connection)
+                connection.execute("PRAGMA query_only = ON")
         except BaseException:
             connection.close()
             raise

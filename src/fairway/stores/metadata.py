@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from fairway.spec.endpoint import EndpointStatus, RevisionSpec
-from fairway.spec.errors import NotFound, StorageError, UsageError
+from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import AliasMoved, Body, Event, ModelRegistered, RevisionCreated
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
@@ -29,8 +29,6 @@ from fairway.stores.ownership import Seal
 from fairway.stores.queries import CacheHit
 from fairway.stores.snapshot import snapshot
 from fairway.stores.writer import Writer
-
-FIRST_PORT = 7701
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,22 +125,17 @@ class SqliteMetadata:
 
         return self._writer.submit(work, alone=True).result()
 
-    def create_revision(self, revision: RevisionSpec, port: int) -> tuple[RevisionSpec, int]:
-        """Give a revision the next number, and a new endpoint its port: `port`, or the first free from 7701.
-
-        Raises:
-            UsageError: another endpoint has that port.
-        """
+    def create_revision(self, revision: RevisionSpec) -> RevisionSpec:
+        """Record a revision under the endpoint's next number; returns it with that number."""
         now = time.time()
 
-        def work(db: sqlite3.Connection) -> tuple[RevisionSpec, int]:
+        def work(db: sqlite3.Connection) -> RevisionSpec:
             numbers = db.execute("SELECT max(number) FROM revision WHERE endpoint = ?", (revision.endpoint,))
             numbered = msgspec.structs.replace(
                 revision, number=(numbers.fetchone()[0] or 0) + 1, created=revision.created or now
             )
-            given = _port(queries.ports(db), revision.endpoint, port)
-            self._add(db, [RevisionCreated(numbered, given)], now, "", "")
-            return numbered, given
+            self._add(db, [RevisionCreated(numbered)], now, "", "")
+            return numbered
 
         return self._writer.submit(work, alone=True).result()
 
@@ -324,18 +317,6 @@ def _append(db: sqlite3.Connection, events: Sequence[Event]) -> int:
         return added[-1].seq
     found = db.execute("SELECT max(seq) FROM event").fetchone()
     return int(found[0] or 0)
-
-
-def _port(taken: dict[int, tuple[str, bool]], endpoint: str, wanted: int) -> int:
-    own = next((port for port, (name, _) in taken.items() if name == endpoint), 0)
-    if own:
-        return own
-    if not wanted:
-        return next(port for port in range(FIRST_PORT, 65536) if port not in taken)
-    name, gone = taken.get(wanted, ("", True))
-    if not gone:
-        raise UsageError(f"port {wanted} belongs to endpoint {name}", hint="give another `--port`, or none")
-    return wanted
 
 
 def backed_up(source: Path, *, live: bool = False) -> tuple[list[chain.Row], tuple[int, int, str] | None]:

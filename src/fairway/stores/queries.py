@@ -11,10 +11,9 @@ import msgspec
 
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import EndpointStatus, RevisionSpec
-from fairway.spec.errors import NotFound, StorageError, UsageError
+from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.event import Body, ModelRegistered, RevisionCreated, StepEnded
-from fairway.spec.model import ModelSummary, ModelVersion
-from fairway.spec.quantities import whole_number
+from fairway.spec.model import ModelSummary, ModelVersion, Reference
 from fairway.spec.run import Phase, RunStatus, RunSummary
 from fairway.stores import chain, schema
 from fairway.stores.folding import RunFold
@@ -29,10 +28,6 @@ class CacheHit(msgspec.Struct, kw_only=True):
     run: str
     step: str
     outputs: tuple[Artifact, ...] = ()
-
-
-_DIGITS = 18
-"""Maximum number of digits of a version. A column of the database has room for no more."""
 
 
 def run_names(db: sqlite3.Connection, prefix: str) -> list[str]:
@@ -144,21 +139,12 @@ def resolve(db: sqlite3.Connection, reference: str) -> ModelVersion:
         NotFound: there is no such model, version or alias.
         UsageError: the reference has none of these forms.
     """
-    model, separator, rest = reference, "", ""
-    for mark in "@:":
-        if mark in reference:
-            model, separator, rest = reference.partition(mark)
-            break
-    if (separator and not rest) or (separator == ":" and not (rest.isdecimal() and len(rest) <= _DIGITS)):
-        raise UsageError(
-            f"{reference[:100]!r} does not name a version",
-            hint='write "churn", "churn:3" or "churn@champion"',
-        )
-    number = alias(db, model, rest) if separator == "@" else whole_number(rest) or 0
-    found = version(db, model, number) if number or not separator else None
+    asked = Reference.parse(reference)
+    number = alias(db, asked.model, asked.rest) if asked.mark == "@" else asked.number
+    found = version(db, asked.model, number) if number or not asked.mark else None
     if found is not None:
         return found
-    return _missing(db, model, separator + rest)
+    return _missing(db, asked.model, asked.mark + asked.rest)
 
 
 def _missing(db: sqlite3.Connection, model: str, rest: str) -> ModelVersion:
@@ -200,20 +186,19 @@ def aliases(db: sqlite3.Connection, model: str) -> dict[str, int]:
 def endpoints(db: sqlite3.Connection) -> list[EndpointStatus]:
     """Return every endpoint in its wanted state. Removed ones are Stopped; ones without a revision are Pending."""
     sql = (
-        "SELECT endpoint.name, port, wanted, pointed, reason, body FROM endpoint"
+        "SELECT endpoint.name, address, wanted, pointed, reason, body FROM endpoint"
         " LEFT JOIN revision ON revision.endpoint = endpoint.name AND revision.number = endpoint.wanted"
         " LEFT JOIN event ON event.seq = revision.seq ORDER BY endpoint.name"
     )
     found: list[EndpointStatus] = []
-    for name, port, wanted, pointed, reason, body in db.execute(sql):
+    for name, address, wanted, pointed, reason, body in db.execute(sql):
         revision = _revision(body) if body is not None else None
         found.append(
             EndpointStatus(
                 name=name,
-                url="",
-                port=port,
+                address=address,
                 wanted=wanted,
-                workers=revision.workers if revision is not None else 0,
+                workers=revision.replicas.low if revision is not None else 0,
                 phase="Stopped" if pointed and not wanted else "Pending",
                 reason=reason,
                 revision=revision,
@@ -226,12 +211,6 @@ def revisions(db: sqlite3.Connection, endpoint: str) -> list[RevisionSpec]:
     """Return all revisions of an endpoint, oldest first; empty if there is no such endpoint."""
     sql = "SELECT body FROM revision JOIN event USING(seq) WHERE endpoint = ? ORDER BY number"
     return [_revision(body) for (body,) in db.execute(sql, (endpoint,))]
-
-
-def ports(db: sqlite3.Connection) -> dict[int, tuple[str, bool]]:
-    """Which endpoint has each port, and whether that was taken away; of several, the one that is there."""
-    sql = "SELECT port, name, pointed AND NOT wanted AS gone FROM endpoint ORDER BY gone DESC"
-    return {port: (name, bool(gone)) for port, name, gone in db.execute(sql)}
 
 
 def digests(db: sqlite3.Connection) -> Iterator[str]:

@@ -30,8 +30,9 @@ from fairway.spec.event import (
     StepEnded,
 )
 from fairway.spec.run import Phase
+from fairway.stores.earlier import folded
 
-VERSION = 1
+VERSION = 2
 """Goes up when tables change; an older database has its derived tables made anew from the log."""
 
 LOG = """
@@ -62,7 +63,7 @@ CREATE TABLE alias(
     model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY(model, alias)) WITHOUT ROWID;
 CREATE TABLE endpoint(
-    name TEXT PRIMARY KEY, port INTEGER NOT NULL, wanted INTEGER NOT NULL, pointed INTEGER NOT NULL,
+    name TEXT PRIMARY KEY, address TEXT NOT NULL, wanted INTEGER NOT NULL, pointed INTEGER NOT NULL,
     reason TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE revision(
     endpoint TEXT NOT NULL, number INTEGER NOT NULL, seq INTEGER NOT NULL,
@@ -89,7 +90,7 @@ def decode(data: bytes) -> Body | None:
         StorageError: it is no JSON any more.
     """
     try:
-        return _decoder.decode(data)
+        return folded(_decoder.decode(data), data)
     except msgspec.ValidationError:
         return None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -204,16 +205,17 @@ def _revision_created(execute: _Execute, event: Event, body: RevisionCreated) ->
     revision = body.revision
     execute("INSERT INTO revision VALUES(?, ?, ?)", (revision.endpoint, revision.number, event.seq))
     execute(
-        "INSERT INTO endpoint VALUES(?, ?, 0, 0, '') ON CONFLICT(name) DO UPDATE SET port = excluded.port",
-        (revision.endpoint, body.port),
+        "INSERT INTO endpoint VALUES(?, ?, 0, 0, '') ON CONFLICT(name)"
+        " DO UPDATE SET address = coalesce(nullif(excluded.address, ''), address)",
+        (revision.endpoint, body.address),
     )
 
 
 def _endpoint_pointed(execute: _Execute, event: Event, body: EndpointPointed) -> None:
     execute(
-        "UPDATE endpoint SET wanted = ?, pointed = 1, reason = ?, port = coalesce(nullif(?, 0), port)"
+        "UPDATE endpoint SET wanted = ?, pointed = 1, reason = ?, address = coalesce(nullif(?, ''), address)"
         " WHERE name = ?",
-        (body.number, body.reason, body.port, body.endpoint),
+        (body.number, body.reason, body.address, body.endpoint),
     )
 
 
@@ -253,7 +255,7 @@ def _artifacts(body: Body) -> Iterable[Artifact]:
             if found is not None
         ]
     if isinstance(body, RevisionCreated):
-        return [body.revision.source] if body.revision.source is not None else []
+        return [found for found in (body.revision.source, body.revision.models) if found is not None]
     return ()
 
 

@@ -133,7 +133,7 @@ def endpoint_engine(stores: LocalStores) -> "tuple[EndpointEngine, LocalDeployer
     from fairway.local.deployer import LocalDeployer
 
     deployer = LocalDeployer(stores.root, stores.artifacts.open, settings.first_port() + 1)
-    engine = EndpointEngine(stores.metadata, deployer, stores.artifacts, SystemClock(), deployer.claim)
+    engine = EndpointEngine(stores.metadata, deployer, stores.artifacts, SystemClock())
     deployer.changed = engine.wake
     return engine, deployer
 

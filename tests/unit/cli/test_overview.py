@@ -42,7 +42,7 @@ def test_one_of_several_pipelines_is_named() -> None:
 
 
 def test_endpoints_are_told_of() -> None:
-    found = Found(FILES, RUN, (), (EndpointStatus(name="churn", url="", port=7701, wanted=3),))
+    found = Found(FILES, RUN, (), (EndpointStatus(name="churn", wanted=3),))
     assert "endpoint churn: revision 3" in lines(found)
     assert "fairway endpoints" in commands(found)
 

@@ -7,6 +7,7 @@ import pytest
 from fakes import FakeClock, FakeDeployer
 
 from fairway.engine.endpoints import EndpointEngine
+from fairway.server.sessions import offered
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, EndpointStatus
 from fairway.spec.errors import FairwayError, NotFound, UsageError
@@ -22,16 +23,10 @@ class House:
         self.artifacts = FileArtifacts(root)
         self.deployer = FakeDeployer()
         self.clock = FakeClock()
-        self.in_use: set[int] = set()
         self.engine = self.fresh_engine()
 
     def fresh_engine(self) -> EndpointEngine:
-        return EndpointEngine(self.metadata, self.deployer, self.artifacts, self.clock, self.claim)
-
-    def claim(self, endpoint: str, port: int, taken: frozenset[int]) -> int:
-        if port == 9 or port in self.in_use:
-            raise UsageError(f"port {port} is in use by another program")
-        return port or next(number for number in range(7701, 8000) if number not in taken | self.in_use)
+        return EndpointEngine(self.metadata, self.deployer, self.artifacts, self.clock)
 
     def register(self, name: str = "churn") -> None:
         artifact = Artifact(format="onnx", digest="0" * 64, size=2, inline=b"{}")
@@ -54,9 +49,10 @@ def deploy(house: House, **changes: object) -> DeployRequest:
 
 def test_a_deployment_is_recorded_before_and_pointed_after(house: House) -> None:
     answer = asyncio.run(house.engine.deploy(deploy(house)))
-    assert (answer.status.wanted, answer.status.port, answer.replaced, answer.key) == (1, 7701, 0, "")
+    assert (answer.status.wanted, answer.status.address) == (1, "http://churn.example")
+    assert (answer.replaced, answer.key) == (0, "")
     (status,) = house.metadata.endpoints()
-    assert (status.wanted, status.port, status.workers) == (1, 7701, 2)
+    assert (status.wanted, status.address, status.workers) == (1, "http://churn.example", 2)
 
 
 def test_a_failed_first_deployment_leaves_nothing(house: House) -> None:
@@ -114,13 +110,14 @@ def test_unknown_things_are_not_found(house: House) -> None:
     "changes", [{"name": "../evil"}, {"name": ""}, {"workers": 0}, {"port": 9}, {"model": ""}]
 )
 def test_wrong_requests_record_nothing(house: House, changes: dict[str, object]) -> None:
+    house.deployer.in_use = {"http://9.example"}
     with pytest.raises(UsageError):
         asyncio.run(house.engine.deploy(deploy(house, **changes)))
     assert house.metadata.endpoints() == []
     assert not any(call[0] == "roll" for call in house.deployer.calls)
 
 
-def test_undeploy_takes_away_and_a_new_deployment_keeps_the_port(house: House) -> None:
+def test_undeploy_takes_away_and_a_new_deployment_keeps_the_address(house: House) -> None:
     async def work() -> None:
         await house.engine.deploy(deploy(house))
         await house.engine.undeploy("churn")
@@ -128,22 +125,23 @@ def test_undeploy_takes_away_and_a_new_deployment_keeps_the_port(house: House) -
         with pytest.raises(NotFound):
             await house.engine.undeploy("churn")
         answer = await house.engine.deploy(deploy(house))
-        assert (answer.status.wanted, answer.status.port) == (2, 7701)
+        assert (answer.status.wanted, answer.status.address) == (2, "http://churn.example")
 
     asyncio.run(work())
 
 
-def test_an_endpoint_that_comes_back_moves_when_its_port_has_been_taken(house: House) -> None:
+def test_an_endpoint_that_comes_back_moves_when_its_address_has_been_taken(house: House) -> None:
     async def work() -> None:
         await house.engine.deploy(deploy(house))
-        house.in_use = {7701}
-        with pytest.raises(UsageError, match="7701 is in use"):
+        house.deployer.in_use = {"http://churn.example"}
+        with pytest.raises(UsageError, match=r"churn\.example belongs"):
             await house.engine.deploy(deploy(house))
         await house.engine.undeploy("churn")
-        with pytest.raises(UsageError, match="7701 is in use"):
-            await house.engine.deploy(deploy(house, port=7701))
+        with pytest.raises(UsageError, match=r"9\.example belongs"):
+            house.deployer.in_use.add("http://9.example")
+            await house.engine.deploy(deploy(house, port=9))
         again = await house.engine.deploy(deploy(house))
-        assert (again.status.port, house.metadata.endpoints()[0].port) == (7702, 7702)
+        assert again.status.address == house.metadata.endpoints()[0].address == "http://churn-2.example"
 
     asyncio.run(work())
 
@@ -164,6 +162,12 @@ def test_a_private_endpoint_stays_private_and_keeps_its_key(house: House) -> Non
     asyncio.run(work())
 
 
+async def ended(engine: EndpointEngine) -> None:
+    """Wait until all that was begun is done."""
+    while engine._tasks:
+        await asyncio.wait(engine._tasks)
+
+
 def test_reconcile_restores_what_is_gone_and_spaces_out_failures(house: House) -> None:
     async def work() -> None:
         await house.engine.deploy(deploy(house))
@@ -171,12 +175,14 @@ def test_reconcile_restores_what_is_gone_and_spaces_out_failures(house: House) -
         engine = house.fresh_engine()
         house.deployer.failing = {1}
         assert len(await engine.reconcile()) == 1
+        await ended(engine)
         (status,) = await engine.endpoints()
         assert (status.phase, status.reason) == ("Failed", "it did not become ready: samples differ")
         assert await engine.reconcile() == []
         house.clock.time += 0.6
         house.deployer.failing = set()
         assert len(await engine.reconcile()) == 1
+        await ended(engine)
         (status,) = await engine.endpoints()
         assert (status.phase, status.reason) == ("Running", "")
         assert await engine.reconcile() == []
@@ -189,7 +195,9 @@ def test_reconcile_removes_what_was_undeployed_while_nobody_looked(house: House)
         answer = await house.engine.deploy(deploy(house))
         await house.engine.undeploy("churn")
         house.deployer.serving["churn"] = answer.status
-        await house.fresh_engine().reconcile()
+        engine = house.fresh_engine()
+        await engine.reconcile()
+        await ended(engine)
         assert house.deployer.serving == {}
 
     asyncio.run(work())
@@ -227,4 +235,9 @@ def test_a_function_is_deployed_with_what_its_references_mean_now(house: House) 
     request = DeployRequest(name="double", function="double", source=source, module="ep.py", workers=1)
     answer = asyncio.run(house.engine.deploy(request))
     assert answer.status.revision is not None
-    assert answer.status.revision.aliases == {"churn": 1}
+    revision = answer.status.revision
+    assert revision.aliases == {"churn": 1}
+    find = offered(revision, house.artifacts.open)
+    assert (find("churn").version.version, find("churn").trusted) == (1, False)
+    with pytest.raises(NotFound, match="had no version 2 when"):
+        find("churn:2")

@@ -18,11 +18,12 @@ from fairway.local import listening
 from fairway.local.deployer import LocalDeployer, Site
 from fairway.local.workers import is_alive
 from fairway.spec.artifact import Artifact
-from fairway.spec.endpoint import RevisionSpec
+from fairway.spec.endpoint import Bounds, RevisionSpec, port_of
 from fairway.spec.errors import FairwayError, UsageError
 from fairway.stores import Layout
 
 SOURCE = Artifact(format="folder", digest="0" * 64, size=1, files=True)
+FIRST_PORT = int(os.environ["FAIRWAY_FIRST_PORT"]) + 1
 GOOD = "import fairway as fw\n\n@fw.endpoint\ndef double(x: float) -> float:\n    return x * 2\n"
 Step = Callable[[], Coroutine[Any, Any, None]]
 
@@ -42,7 +43,7 @@ class Ground:
         (self.project / "ep.py").write_text(text)
 
     def deployer(self) -> LocalDeployer:
-        self.made.append(LocalDeployer(self.root, lambda artifact: self.project))
+        self.made.append(LocalDeployer(self.root, lambda artifact: self.project, FIRST_PORT))
         return self.made[-1]
 
     def revision(self, number: int, workers: int = 1) -> RevisionSpec:
@@ -52,7 +53,7 @@ class Ground:
             function="double",
             source=SOURCE,
             module="ep.py",
-            workers=workers,
+            replicas=Bounds.exactly(workers),
         )
 
     def pids(self) -> list[int]:
@@ -84,8 +85,8 @@ def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
         assert list(Path(sockets).iterdir()) == []
 
 
-def ask(port: int) -> bytes:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+def ask(address: str) -> bytes:
+    connection = http.client.HTTPConnection(address.removeprefix("http://"), timeout=10)
     connection.request("POST", "/", b"4", {"content-type": "application/json", "connection": "close"})
     return connection.getresponse().read()
 
@@ -100,15 +101,15 @@ async def until(true: Callable[[], bool], seconds: float = 15.0) -> None:
 def test_a_revision_takes_over_and_removal_leaves_nothing(ground: Ground) -> None:
     async def work() -> None:
         deployer = ground.deployer()
-        port = deployer.claim("double", 0, ())
-        status = await deployer.roll(ground.revision(1, workers=2), port)
+        address = deployer.reserve("double", "", {})
+        status = await deployer.roll(ground.revision(1, workers=2), address)
         assert (status.serving, status.ready, status.workers, status.phase) == (1, 2, 2, "Running")
-        assert status.url == f"http://127.0.0.1:{port}/"
+        assert status.url == f"{address}/"
         first = ground.pids()
         ground.write(GOOD.replace("* 2", "* 3"))
-        status = await deployer.roll(ground.revision(2), port)
+        status = await deployer.roll(ground.revision(2), address)
         assert (status.serving, status.ready) == (2, 1)
-        assert await asyncio.to_thread(ask, port) == b"12.0"
+        assert await asyncio.to_thread(ask, address) == b"12.0"
         assert not set(first) & set(ground.pids())
         assert not (ground.root / "endpoints" / "double" / "r1").exists()
         await deployer.remove("double")
@@ -132,17 +133,17 @@ def test_a_worker_that_does_not_start_says_why_and_the_old_one_serves_on(
 ) -> None:
     async def work() -> None:
         deployer = ground.deployer()
-        port = deployer.claim("double", 0, ())
-        await deployer.roll(ground.revision(1), port)
+        address = deployer.reserve("double", "", {})
+        await deployer.roll(ground.revision(1), address)
         before = ground.pids()
         ground.write(text)
         with pytest.raises(FairwayError, match=said):
-            await deployer.roll(ground.revision(2, workers=2), port)
+            await deployer.roll(ground.revision(2, workers=2), address)
         assert ground.pids() == before
-        assert await asyncio.to_thread(ask, port) == b"8.0"
+        assert await asyncio.to_thread(ask, address) == b"8.0"
         await deployer.remove("double")
         with pytest.raises(FairwayError, match=said):
-            await deployer.roll(ground.revision(3), port)
+            await deployer.roll(ground.revision(3), address)
         assert await deployer.observe("double") is None
 
     ground.run(work)
@@ -159,8 +160,8 @@ def test_a_dead_worker_is_noticed_and_replaced_alone(
         deployer = ground.deployer()
         told: list[bool] = []
         deployer.changed = lambda: told.append(True)
-        port = deployer.claim("double", 0, ())
-        await deployer.roll(ground.revision(1, workers=2), port)
+        address = deployer.reserve("double", "", {})
+        await deployer.roll(ground.revision(1, workers=2), address)
         killed, kept = ground.pids()
         os.kill(killed, signal.SIGKILL)
         await until(lambda: bool(told))
@@ -168,9 +169,9 @@ def test_a_dead_worker_is_noticed_and_replaced_alone(
         assert status is not None
         assert (status.ready, status.workers) == (1, 1)
         assert "SIGKILL" in status.reason
-        assert (await deployer.roll(ground.revision(1, workers=2), port)).ready == 2
+        assert (await deployer.roll(ground.revision(1, workers=2), address)).ready == 2
         assert kept in ground.pids()
-        assert (await deployer.roll(ground.revision(1, workers=1), port)).workers == 1
+        assert (await deployer.roll(ground.revision(1, workers=1), address)).workers == 1
 
     ground.run(work)
 
@@ -180,23 +181,23 @@ def test_the_port_is_held_and_refuses_while_no_worker_can_be_started(ground: Gro
         deployer = ground.deployer()
         told: list[bool] = []
         deployer.changed = lambda: told.append(True)
-        port = deployer.claim("double", 0, ())
-        await deployer.roll(ground.revision(1), port)
+        address = deployer.reserve("double", "", {})
+        await deployer.roll(ground.revision(1), address)
         os.kill(ground.pids()[0], signal.SIGKILL)
         await until(lambda: bool(told))
         ground.write("import os\nos.kill(os.getpid(), 9)\n")
         for _ in range(2):
             with pytest.raises(FairwayError, match="SIGKILL"):
-                await deployer.roll(ground.revision(1), port)
+                await deployer.roll(ground.revision(1), address)
             with pytest.raises(OSError, match="refused"):
-                await asyncio.to_thread(ask, port)
+                await asyncio.to_thread(ask, address)
             with pytest.raises(UsageError, match="in use"):
-                listening.bind(port)
+                listening.bind(port_of(address))
         ground.write(GOOD)
-        assert (await deployer.roll(ground.revision(1), port)).ready == 1
-        assert await asyncio.to_thread(ask, port) == b"8.0"
+        assert (await deployer.roll(ground.revision(1), address)).ready == 1
+        assert await asyncio.to_thread(ask, address) == b"8.0"
         await deployer.remove("double")
-        listening.bind(port).close()
+        listening.bind(port_of(address)).close()
 
     ground.run(work)
 
@@ -212,8 +213,8 @@ def test_a_hung_worker_is_ended_and_a_slow_one_is_not(
         deployer = ground.deployer()
         told: list[bool] = []
         deployer.changed = lambda: told.append(True)
-        port = deployer.claim("double", 0, ())
-        await deployer.roll(ground.revision(1, workers=2), port)
+        address = deployer.reserve("double", "", {})
+        await deployer.roll(ground.revision(1, workers=2), address)
         slow, hung = ground.pids()
         os.kill(slow, signal.SIGSTOP)
         await asyncio.sleep(1.0)
@@ -224,7 +225,7 @@ def test_a_hung_worker_is_ended_and_a_slow_one_is_not(
         status = await deployer.observe("double")
         assert status is not None
         assert "did not answer for 2 seconds" in status.reason
-        assert (await deployer.roll(ground.revision(1, workers=2), port)).ready == 2
+        assert (await deployer.roll(ground.revision(1, workers=2), address)).ready == 2
         last = ground.deployer()
         deployer.let_go()
         await last.recover()
@@ -237,21 +238,21 @@ def test_a_hung_worker_is_ended_and_a_slow_one_is_not(
 def test_an_endpoint_moves_to_another_port_and_stays_when_it_cannot(ground: Ground) -> None:
     async def work() -> None:
         deployer = ground.deployer()
-        port = deployer.claim("double", 0, ())
-        await deployer.roll(ground.revision(1), port)
-        other = deployer.claim("double", deployer.claim("else", 0, ()) + 50, ())
+        address = deployer.reserve("double", "", {})
+        await deployer.roll(ground.revision(1), address)
+        other = deployer.reserve("double", str(port_of(address) + 20), {})
         ground.write("raise ValueError('no')\n")
         with pytest.raises(FairwayError):
             await deployer.roll(ground.revision(2), other)
-        assert await asyncio.to_thread(ask, port) == b"8.0"
+        assert await asyncio.to_thread(ask, address) == b"8.0"
         ground.write(GOOD)
-        assert deployer.claim("double", other, ()) == other
-        assert (await deployer.roll(ground.revision(3), other)).port == other
+        assert deployer.reserve("double", other, {}) == other
+        assert (await deployer.roll(ground.revision(3), other)).address == other
         assert await asyncio.to_thread(ask, other) == b"8.0"
         with pytest.raises(ConnectionRefusedError):
-            await asyncio.to_thread(ask, port)
-        assert (await deployer.roll(ground.revision(1), port)).port == port
-        assert await asyncio.to_thread(ask, port) == b"8.0"
+            await asyncio.to_thread(ask, address)
+        assert (await deployer.roll(ground.revision(1), address)).address == address
+        assert await asyncio.to_thread(ask, address) == b"8.0"
 
     ground.run(work)
 
@@ -259,24 +260,24 @@ def test_an_endpoint_moves_to_another_port_and_stays_when_it_cannot(ground: Grou
 def test_workers_are_taken_over_with_their_socket(ground: Ground) -> None:
     async def work() -> None:
         first = ground.deployer()
-        port = first.claim("double", 0, ())
-        await first.roll(ground.revision(1, workers=2), port)
+        address = first.reserve("double", "", {})
+        await first.roll(ground.revision(1, workers=2), address)
         before = ground.pids()
         first.let_go()
-        assert await asyncio.to_thread(ask, port) == b"8.0"
+        assert await asyncio.to_thread(ask, address) == b"8.0"
         second = ground.deployer()
         await second.recover()
         status = await second.observe("double")
         assert status is not None
-        assert (status.serving, status.ready, status.port) == (1, 2, port)
+        assert (status.serving, status.ready, status.address) == (1, 2, address)
         assert ground.pids() == before
         told: list[bool] = []
         second.changed = lambda: told.append(True)
         os.kill(before[0], signal.SIGKILL)
         os.kill(before[1], signal.SIGKILL)
         await until(lambda: len(told) == 2)
-        assert (await second.roll(ground.revision(1, workers=2), port)).ready == 2
-        assert await asyncio.to_thread(ask, port) == b"8.0"
+        assert (await second.roll(ground.revision(1, workers=2), address)).ready == 2
+        assert await asyncio.to_thread(ask, address) == b"8.0"
 
     ground.run(work)
 
@@ -288,8 +289,8 @@ def test_a_mute_worker_is_ended_and_a_stranger_with_its_number_is_not(
 
     async def work() -> None:
         first = ground.deployer()
-        port = first.claim("double", 0, ())
-        await first.roll(ground.revision(1, workers=2), port)
+        address = first.reserve("double", "", {})
+        await first.roll(ground.revision(1, workers=2), address)
         mute, gone = ground.pids()
         first.let_go()
         os.kill(mute, signal.SIGSTOP)
@@ -314,24 +315,48 @@ def test_a_model_s_address_is_the_same_before_its_workers_answer(ground: Ground)
         revision = msgspec.structs.replace(ground.revision(1), model=object())
         worker = SimpleNamespace(ready=False, revision=1, spec=SimpleNamespace(revision=revision))
         site = Site("double", ground.root)
+        site.listening = listening.bind(0)
         site.workers.append(worker)  # type: ignore[arg-type]
         pending = deployer._status(site, None)
         worker.ready, worker.status = True, None
         assert (pending.serving, pending.ready) == (0, 0)
         assert pending.url == deployer._status(site, None).url
-        assert pending.url.endswith("/v2/models/double/infer")
+        assert pending.url == f"{pending.address}/v2/models/double/infer"
+        site.silence()
+        assert (deployer._status(site, None).address, deployer._status(site, None).url) == ("", "")
 
     ground.run(work)
 
 
-def test_a_claimed_port_is_held_until_it_is_given_up(ground: Ground) -> None:
+def test_a_reserved_port_is_held_until_it_is_given_up(ground: Ground) -> None:
     async def work() -> None:
         one, other = ground.deployer(), ground.deployer()
-        port = one.claim("a", 0, ())
-        assert one.claim("b", 0, ()) != port
-        with pytest.raises(UsageError, match="in use"):
-            other.claim("c", port, ())
+        address = one.reserve("a", "", {})
+        assert one.reserve("b", "", {}) != address
+        with pytest.raises(UsageError, match=f"port {port_of(address)} belongs to endpoint a"):
+            one.reserve("c", address, {})
+        with pytest.raises(UsageError, match=f"port {port_of(address)} is in use by another program"):
+            other.reserve("c", address, {})
         await one.remove("a")
-        assert other.claim("c", port, ()) == port
+        assert other.reserve("c", address, {}) == address
+
+    ground.run(work)
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ("0", "no port 0"),
+        ("70000", "no port 70000"),
+        ("-1", "no port -1"),
+        ("1" * 4000, "no port 1"),
+        ("http://127.0.0.1", "no address of this machine"),
+        ("http://churn.example:7701", "no address of this machine"),
+    ],
+)
+def test_what_is_no_port_of_this_machine_is_refused(ground: Ground, wish: str, said: str) -> None:
+    async def work() -> None:
+        with pytest.raises(UsageError, match=said):
+            ground.deployer().reserve("a", wish, {})
 
     ground.run(work)

@@ -1,17 +1,20 @@
+import msgspec
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from fairway.plan.endpoints import HEALTHY_SECONDS, Remove, Roll, Tries, Wanted, decide, due, succeeded, tried
-from fairway.spec.endpoint import EndpointStatus
+from fairway.spec.endpoint import Bounds, EndpointStatus
 
 
 def seen(serving: int, ready: int, living: int | None = None) -> EndpointStatus:
     return EndpointStatus(
-        name="churn", url="", port=7701, wanted=serving, serving=serving, ready=ready,
+        name="churn", wanted=serving, serving=serving, ready=ready,
         workers=ready if living is None else living,
     )  # fmt: skip
 
 
-WANTED = Wanted(name="churn", revision=2, workers=2)
+WANTED = Wanted(name="churn", revision=2, replicas=Bounds.exactly(2))
 
 
 @pytest.mark.parametrize(
@@ -29,6 +32,30 @@ WANTED = Wanted(name="churn", revision=2, workers=2)
 )
 def test_an_endpoint_that_differs_is_rolled(observed: EndpointStatus | None, expected: list[Roll]) -> None:
     assert decide([WANTED], {"churn": observed} if observed else {}, {}, 0.0) == expected
+
+
+@given(low=st.integers(1, 50), more=st.integers(0, 50), extra=st.data())
+def test_any_number_of_workers_within_the_bounds_is_left_to_whoever_scales(
+    low: int, more: int, extra: st.DataObject
+) -> None:
+    bounds = Bounds(low, low + more)
+    living = extra.draw(st.integers(bounds.low, bounds.high))
+    ready = extra.draw(st.integers(bounds.low, living))
+    wanted = Wanted(name="churn", revision=2, replicas=bounds)
+    assert decide([wanted], {"churn": seen(2, ready, living)}, {}, 0.0) == []
+
+
+@given(low=st.integers(1, 50), more=st.integers(0, 50), ready=st.integers(0, 200))
+def test_any_number_outside_the_bounds_is_mended(low: int, more: int, ready: int) -> None:
+    assume(not low <= ready <= low + more)
+    wanted = Wanted(name="churn", revision=2, replicas=Bounds(low, low + more))
+    assert decide([wanted], {"churn": seen(2, ready)}, {}, 0.0) == [Roll("churn", 2)]
+
+
+def test_workers_of_another_revision_are_ended_even_where_there_is_room_for_more() -> None:
+    wanted = Wanted(name="churn", revision=2, replicas=Bounds(1, 9))
+    mixed = msgspec.structs.replace(seen(2, 3, living=4), others=1)
+    assert decide([wanted], {"churn": mixed}, {}, 0.0) == [Roll("churn", 2)]
 
 
 def test_an_endpoint_taken_away_is_removed_once() -> None:
@@ -58,7 +85,7 @@ def test_a_long_healthy_time_forgets_earlier_tries() -> None:
 
 
 def test_one_bad_endpoint_does_not_delay_another() -> None:
-    other = Wanted(name="other", revision=1, workers=1)
+    other = Wanted(name="other", revision=1)
     actions = decide([WANTED, other], {}, {"churn": Tries(5, 100.0)}, 101.0)
     assert actions == [Roll("other", 1)]
 

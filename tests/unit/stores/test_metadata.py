@@ -89,7 +89,7 @@ def a_life(store, seed):
         store.register(
             candidate, Lineage(run=f"{seed}-1", step=f"s-{number}"), lambda _: None, ("a", f"b{number}")
         )
-        store.create_revision(RevisionSpec(endpoint=f"e{number % 2}", number=0), 0)
+        store.create_revision(RevisionSpec(endpoint=f"e{number % 2}", number=0))
     store.append([Event(body=AliasMoved("m0", "a", 0)), Event(body=EndpointPointed("e1", 2))])
     store.append([Event(body=EndpointPointed("e0", 1)), Event(body=EndpointPointed("e0", 0, "gone"))])
 
