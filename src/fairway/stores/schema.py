@@ -242,7 +242,9 @@ def _artifacts(body: Body) -> Iterable[Artifact]:
     if isinstance(body, StepCalled):
         return _leaves(body.spec.inputs.values())
     if isinstance(body, RunStarted):
-        return body.spec.parameters.values()
+        return (*body.spec.parameters.values(), *_bundle(body.spec.code))
+    if isinstance(body, RunResumed):
+        return _bundle(body.code)
     if isinstance(body, RunEnded):
         return _leaves([body.result] if body.result is not None else [])
     if isinstance(body, ModelRegistered):
@@ -255,6 +257,10 @@ def _artifacts(body: Body) -> Iterable[Artifact]:
     if isinstance(body, RevisionCreated):
         return [body.revision.source] if body.revision.source is not None else []
     return ()
+
+
+def _bundle(code: str) -> list[Artifact]:
+    return [Artifact(format="folder", digest=code, size=0, files=True)] if code else []
 
 
 def _leaves(nodes: Iterable[Node]) -> list[Artifact]:
