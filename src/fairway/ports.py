@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from fairway.spec.artifact import Artifact
+from fairway.spec.artifact import Artifact, FileEntry
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, RevisionSpec
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import Event
@@ -56,6 +56,14 @@ class ArtifactStore(Protocol):
 
     def holds(self, artifact: Artifact) -> bool:
         """Whether all content of an artifact is here; what was found damaged is not. It is not read."""
+        ...
+
+    def renew(self, digest: str, size: int) -> bool:
+        """Have a blob count as new, so that no sweep takes it; False when none of this size is here."""
+        ...
+
+    def files(self, digest: str) -> tuple[FileEntry, ...]:
+        """The files that a manifest names. Raises CorruptArtifact, NotFound."""
         ...
 
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> "Swept":

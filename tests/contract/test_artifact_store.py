@@ -207,6 +207,32 @@ def test_sweep_keeps_what_it_is_told_to(store, make, tmp_path):
     assert listing(make().open(folder)) == {"inside": b"inside"}
 
 
+def test_what_is_renewed_counts_as_new(store):
+    digest = store.put_bytes(b"kept longer")
+    path = store.root / "blobs" / digest[:2] / digest
+    os.utime(path, (1, 1))
+    assert store.sweep([], older_than=3600, dry=True).blobs == 1
+    assert store.renew(digest, 11)
+    assert store.sweep([], older_than=3600, dry=True).blobs == 0
+
+
+def test_what_is_not_here_as_a_whole_is_not_renewed(store):
+    digest = store.put_bytes(b"content")
+    assert not store.renew(digest, 8)
+    assert not store.renew("0" * 64, 7)
+
+
+def test_a_manifest_says_which_files_it_names(store, tmp_path):
+    (tmp_path / "f" / "deep").mkdir(parents=True)
+    (tmp_path / "f" / "deep" / "one").write_bytes(b"1")
+    digest, _ = store.put_folder(tmp_path / "f")
+    assert [(file.path, file.size) for file in store.files(digest)] == [("deep/one", 1)]
+    with pytest.raises(CorruptArtifact):
+        store.files(store.put_bytes(b"no manifest"))
+    with pytest.raises(NotFound):
+        store.files("0" * 64)
+
+
 def test_sweep_leaves_what_is_new(store):
     digest = store.put_bytes(b"new")
     assert store.sweep([], older_than=3600, dry=False).blobs == 0

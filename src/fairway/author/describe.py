@@ -161,7 +161,7 @@ def declared(module: ModuleType) -> Declared:
 
 
 def describe(path: str, module: ModuleType) -> ProjectSpec:
-    """Describe everything that the imported project declares, with digests of its source and environment.
+    """Describe everything that the imported project declares, with the digest of its environment.
 
     Raises:
         UsageError: two declarations share a name, or one does not have the form it must have.
@@ -171,7 +171,6 @@ def describe(path: str, module: ModuleType) -> ProjectSpec:
     return ProjectSpec(
         path=path,
         name=module.__name__,
-        source=source_digest(_home(module)) if path else "",
         environment=environment_digest(),
         python=platform.python_version(),
         tasks=tuple(task.spec for task in tasks.values()),
@@ -242,17 +241,21 @@ def _place(function: object) -> str:
     return f"{getattr(function, '__module__', '?')}{where}"
 
 
-def source_digest(folder: Path) -> str:
-    """Return the sha256 digest of the names and contents of the project's own Python files."""
-    digest = hashlib.sha256()
-    for path in source.files(folder):
-        try:
-            content = path.read_bytes()
-        except OSError:
-            continue
-        digest.update(f"{path.relative_to(folder)}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
-        digest.update(content)
-    return digest.hexdigest()
+def own_files(module: ModuleType) -> dict[str, Path]:
+    """Return the source files of an imported project, by their path below the folder that its modules are imported from.
+
+    They are those in and below the project's folder, imported or not, and those that were imported from elsewhere in the
+    project. Where both have the same path, the imported one counts.
+    """
+    home = _home(module)
+    alone = "." not in module.__name__ and not hasattr(module, "__path__")
+    outer = home if alone else home.parent
+    found = {path.relative_to(outer).as_posix(): path for path in source.files(home)}
+    for other in _neighbours(module):
+        path = Path(other.__file__ or "")
+        if path.suffix == ".py":
+            found[source.module_place(other.__name__, path).as_posix()] = path
+    return found
 
 
 def environment_digest() -> str:

@@ -94,6 +94,12 @@ def files(folder: Path) -> list[Path]:
     return found[:_MAX_SOURCES]
 
 
+def module_place(name: str, path: Path) -> Path:
+    """Where a module's file lies below the folder that it is imported from, by the module's name."""
+    place = Path(*name.split("."))
+    return place / "__init__.py" if path.name == "__init__.py" else place.with_suffix(".py")
+
+
 def is_installed_file(path: str) -> bool:
     """Tell whether a file belongs to Python or to an installed package. Code without a file does not."""
     return not path.startswith("<") and not is_project_file(path)

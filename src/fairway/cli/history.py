@@ -11,6 +11,7 @@ from fairway.cli.arguments import Argument
 from fairway.cli.printing import print_logs
 from fairway.cli.story import show, show_json, tell
 from fairway.cli.whereabouts import elsewhere
+from fairway.engine import bundles
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus, StepStatus
 from fairway.spec.text import plain
@@ -49,7 +50,8 @@ def runs_command(limit: int, as_json: bool) -> int:
 @click.argument("run", required=False, cls=Argument, completes="run_or_step")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--save", default="", help="Write the pictures and tables that were shown to this folder.")
-def show_command(run: str | None, as_json: bool, save: str) -> int:
+@click.option("--source", is_flag=True, help="Print the project's source files as the run worked with them.")
+def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int:
     """Show RUN step by step, or one step of it by RUN/STEP; the newest run when none is named.
 
     \b
@@ -64,6 +66,8 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
     status = msgspec.structs.replace(status, alive=alive)
     if alive:
         status = runs.with_waiting(stores, status)
+    if source:
+        return _show_source(stores, status, as_json=as_json)
     if save:
         count, left = looking.save_shown(stores, status, save)
         tell(f"{count} {'file' if count == 1 else 'files'} written to {save}", *left)
@@ -78,6 +82,22 @@ def show_command(run: str | None, as_json: bool, save: str) -> int:
         show_json(status)
     else:
         show(*views.run(status, alive=alive))
+    return EXIT_DONE
+
+
+def _show_source(stores: machine.LocalStores, status: RunStatus, *, as_json: bool) -> int:
+    """Print the files of a run's code; of one that is not in the store, only that it is not."""
+    name = status.spec.name
+    if not status.code:
+        raise NotFound(
+            f"run {name} has no source files on record: it is of a notebook, or of an earlier version",
+            hint=f"`fairway show {name}` says which file it was",
+        )
+    found = bundles.texts(status.code, stores.artifacts)
+    if as_json:
+        show_json(found)
+        return EXIT_DONE
+    show(*views.sources({path: "(not kept)" if text is None else text for path, text in found.items()}))
     return EXIT_DONE
 
 
@@ -154,7 +174,8 @@ def compare_command(run: str, other: str, as_json: bool) -> int:
 
 def _facts(stores: machine.LocalStores, name: str) -> dict[str, str]:
     status = stores.metadata.run(name)
-    facts = {"pipeline": status.spec.pipeline, "phase": status.phase.value, "code": status.spec.source[:12]}
+    facts = {"pipeline": status.spec.pipeline, "phase": status.phase.value}
+    facts["code"] = (status.code or status.spec.source)[:12]
     facts["environment"] = status.spec.environment[:12]
     facts |= {f"parameter {key}": value for key, value in status.spec.shown.items()}
     for point in status.metrics:

@@ -200,7 +200,7 @@ def _sources(version: ModelVersion, stores: machine.LocalStores) -> dict[str, st
 def _listing(sources: dict[str, str]) -> list[str]:
     if not sources:
         return ["no source files travel with this version"]
-    return [line for name, text in sources.items() for line in (f"# {name}", *text.split("\n"))]
+    return views.sources(sources)
 
 
 def _carried(version: ModelVersion) -> list[str]:

@@ -71,6 +71,9 @@ def run(status: RunStatus, *, alive: bool) -> list[str]:
         )
     if spec.shown:
         lines.append("  with      " + "  ".join(f"{name}={value}" for name, value in spec.shown.items()))
+    if status.code:
+        resumed = f", then {status.code[:16]}" if status.code != spec.code else ""
+        lines.append(f"  code      sha256 {spec.code[:16] or 'unknown'}{resumed}")
     if status.models:
         lines.append("  models    " + ", ".join(status.models))
     lines += _kept(status.metrics, status.shown)
@@ -88,6 +91,11 @@ def run(status: RunStatus, *, alive: bool) -> list[str]:
     elif status.phase is Phase.RUNNING and not alive:
         lines += ["", f"hint: `fairway resume {spec.name}` goes on where it stopped"]
     return lines
+
+
+def sources(texts: Mapping[str, str]) -> list[str]:
+    """Source files one after the other, each below its name."""
+    return [line for name, text in texts.items() for line in (f"# {name}", *text.split("\n"))]
 
 
 def step(status: StepStatus) -> list[str]:

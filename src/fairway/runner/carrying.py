@@ -71,7 +71,7 @@ def loaded() -> list[str]:
 def write(needs: Needs, folder: Path) -> None:
     """Write the source files into an empty folder, each where its module's name says. Raises OSError."""
     for name, path in needs.files.items():
-        place = folder / _place(name, path)
+        place = folder / source.module_place(name, path)
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(path.read_bytes())
 
@@ -131,8 +131,3 @@ def _is_found(item: object, module: str) -> bool:
     for part in str(getattr(item, "__qualname__", "?")).split("."):
         found = getattr(found, part, None)
     return found is item
-
-
-def _place(name: str, path: Path) -> Path:
-    place = Path(*name.split("."))
-    return place / "__init__.py" if path.name == "__init__.py" else place.with_suffix(".py")

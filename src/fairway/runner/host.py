@@ -19,7 +19,7 @@ from typing import cast
 
 import msgspec
 
-from fairway.author import code, describe, parameters, redaction, secret_names, session
+from fairway.author import bundle, code, describe, parameters, redaction, secret_names, session
 from fairway.author.pipeline import Pipeline
 from fairway.author.task import Task
 from fairway.formats.warming import warm
@@ -143,6 +143,9 @@ class Host:
             self._project = ImportedProject(module)
             redaction.refresh()
             spec = describe.describe(project, module)
+            if project and not self.setup.foreign:
+                files = bundle.source_files(module, self.store.artifacts.exists)
+                spec = msgspec.structs.replace(spec, files=files)
         except BaseException as error:
             return Described(pid=os.getpid(), failure=failures.of_import(error, project))
         return Described(pid=os.getpid(), project=spec)

@@ -15,9 +15,9 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run.started"):
 
 
 class RunResumed(msgspec.Struct, frozen=True, tag="run.resumed"):
-    """An engine took up a run that had been interrupted or had failed."""
+    """An engine took up a run that had been interrupted or had failed, with the code of that bundle."""
 
-    source: str = ""
+    code: str = ""
 
 
 class RunCancelling(msgspec.Struct, frozen=True, tag="run.cancelling"):

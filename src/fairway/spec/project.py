@@ -89,19 +89,41 @@ class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
     doc: str = ""
 
 
+class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the project's own source files, as it was imported.
+
+    Attributes:
+        path: below the folder that its modules are imported from, with forward slashes.
+        place: where the host has found it.
+        digest: sha256 of its content.
+        size: its bytes.
+        executable: whether its owner may run it as a program.
+        secret: name of a secret whose value the file holds, so that its content is not stored; usually empty.
+    """
+
+    path: str
+    place: str
+    digest: str
+    size: int
+    executable: bool = False
+    secret: str = ""
+
+
 class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     """All that one project file declares.
 
     Attributes:
         path: the file, absolute; empty for a project that lives in a notebook.
         name: the module's name.
-        source: digest of the project's own source files.
+        source: digest of the bundle of `files`; empty until that is stored.
+        files: the project's own source files.
         environment: digest of the interpreter's version and the installed distributions.
     """
 
     path: str
     name: str
     source: str = ""
+    files: tuple[SourceFile, ...] = ()
     environment: str = ""
     python: str = ""
     tasks: tuple[TaskSpec, ...] = ()

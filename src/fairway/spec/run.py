@@ -46,9 +46,10 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     """One execution of a pipeline, as asked for.
 
     Attributes:
-        project: path of the project file, absolute.
+        project: path of the project file, absolute: a label for people, and where `resume` looks for it first.
         module: name under which the file is imported, such as "shop.flow"; empty in runs that an earlier version began.
-        source: digest of the project's source.
+        code: digest of the bundle of the project's source files; empty where there are none, as in a notebook.
+        source: digest of the project's source, in runs that an earlier version began; `code` says it since.
         parameters: values by name, each an artifact.
         shown: the same for people, as typed.
     """
@@ -57,6 +58,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     pipeline: str
     project: str
     module: str = ""
+    code: str = ""
     source: str = ""
     environment: str = ""
     parameters: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
@@ -194,6 +196,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         metrics: what the pipeline's own function logged; that of steps is with them.
         shown: pictures and tables that it showed, by title.
+        code: digest of the bundle that the run works with: the first one, or that of the last `resume`.
     """
 
     spec: RunSpec
@@ -206,6 +209,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[str, ...] = ()
     metrics: tuple[MetricPoint, ...] = ()
     shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
+    code: str = ""
     alive: bool = False
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fairway import confined
-from fairway.spec.artifact import Artifact, sources_of
+from fairway.spec.artifact import Artifact, FileEntry, sources_of
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.stores import folders
 from fairway.stores.durable import begin_writing, make_folders, sync, sync_folder, temporary_name, write_all
@@ -248,11 +248,31 @@ class FileArtifacts:
         if not artifact.files:
             return self.exists(artifact.digest)
         try:
-            with Explaining("reading an artifact", self._blobs):
-                manifest = folders.decode(self._manifest(artifact.digest), artifact.digest)
+            return all(self.exists(entry.digest) for entry in self.files(artifact.digest))
         except (CorruptArtifact, NotFound):
             return False
-        return all(self.exists(entry.digest) for entry in manifest.files)
+
+    def renew(self, digest: str, size: int) -> bool:
+        """Have a blob count as new, so that no sweep takes it; False when none of this size is here. It is not read."""
+        path = self._path(digest)
+        try:
+            if os.stat(path).st_size != size:
+                return False
+            os.utime(path)
+        except OSError:
+            return False
+        return True
+
+    def files(self, digest: str) -> tuple[FileEntry, ...]:
+        """The files that a manifest names.
+
+        Raises:
+            CorruptArtifact: it is damaged, or no manifest.
+            NotFound: the store does not hold it.
+            StorageError: it cannot be read.
+        """
+        with Explaining("reading an artifact", self._blobs):
+            return folders.decode(self._manifest(digest), digest).files
 
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> Swept:
         """Remove blobs that are not kept and are old enough, and temporary files older than a day.

@@ -72,6 +72,7 @@ class RunFold:
         self._spec: RunSpec | None = None
         self._phase = Phase.RUNNING
         self._started = 0.0
+        self._code = ""
         self._ended = 0.0
         self._failure: Failure | None = None
         self._result: Node | None = None
@@ -86,9 +87,10 @@ class RunFold:
         for event in events:
             body = event.body
             if isinstance(body, RunStarted):
-                self._spec, self._started = body.spec, event.time
+                self._spec, self._started, self._code = body.spec, event.time, body.spec.code
             elif isinstance(body, RunResumed):
                 self._resume(event.time)
+                self._code = body.code or self._code
             elif isinstance(body, RunEnded):
                 self._phase, self._ended = body.phase, event.time
                 self._failure, self._result = body.failure, body.result
@@ -116,6 +118,7 @@ class RunFold:
             models=tuple(self._models),
             metrics=tuple(point for points in self._metrics.values() for point in points),
             shown=dict(self._shown),
+            code=self._code,
         )
 
     def _pipeline_event(self, body: Body) -> None:

@@ -244,7 +244,9 @@ def _artifacts(body: Body) -> Iterable[Artifact]:
     if isinstance(body, StepCalled):
         return _leaves(body.spec.inputs.values())
     if isinstance(body, RunStarted):
-        return body.spec.parameters.values()
+        return (*body.spec.parameters.values(), *_bundle(body.spec.code))
+    if isinstance(body, RunResumed):
+        return _bundle(body.code)
     if isinstance(body, RunEnded):
         return _leaves([body.result] if body.result is not None else [])
     if isinstance(body, ModelRegistered):
@@ -257,6 +259,10 @@ def _artifacts(body: Body) -> Iterable[Artifact]:
     if isinstance(body, RevisionCreated):
         return [found for found in (body.revision.source, body.revision.models) if found is not None]
     return ()
+
+
+def _bundle(code: str) -> list[Artifact]:
+    return [Artifact(format="folder", digest=code, size=0, files=True)] if code else []
 
 
 def _leaves(nodes: Iterable[Node]) -> list[Artifact]:

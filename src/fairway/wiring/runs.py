@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from fairway.spec.run import RunRequest, RunSpec, RunStatus
 
 
+_NAMED = 3
+"""Changed files that are named; of the others only the number is."""
+
+
 class Follower:
     """How a run is followed: told about it before it begins, then given its events."""
 
@@ -49,6 +53,9 @@ async def execute(
     Raises:
         FairwayError: it could not start, or the store failed.
     """
+    from msgspec import structs
+
+    from fairway.engine import bundles
     from fairway.engine.import_output import print_import
     from fairway.engine.run import RunEngine, Stores
     from fairway.local import environments
@@ -66,6 +73,7 @@ async def execute(
     stores.metadata.open_ahead()
     host, project = await executor.adopt(launched)
     try:
+        project = structs.replace(project, source=bundles.keep(project.files, stores.artifacts))
         request = follower.arguments(project, request)
         spec, recorded = (None if request.resume else await _new_run(request, project, host, stores)), None
         folder = stores.run_folder(spec.name if spec is not None else request.resume)
@@ -79,9 +87,12 @@ async def execute(
 
         # Whoever sees the lease may ask to cancel: heard from here on, and answered once the engine is at work.
         with Interrupts(cancel), Lease(folder):
+            before = ""
             if spec is None:
-                spec, recorded = _resumed(request, stores)
+                spec, recorded, before = _resumed(request, stores)
             listener = follower.begin(spec, project)
+            if before and before != project.source:
+                follower.note(_told_of_change(before, project.source, stores))
             parts = Stores(stores.metadata, stores.results, stores.logs, stores.read, stores.artifacts.holds)
             engine = RunEngine(parts, executor, SystemClock(), listener)
             host.listen(engine.hear)
@@ -118,14 +129,15 @@ async def _new_run(
         pipeline=pipeline,
         project=project.path,
         module=project.name,
-        source=project.source,
+        code=project.source,
         environment=project.environment,
         parameters=parameters,
         shown=shown,
     )
 
 
-def _resumed(request: "RunRequest", stores: LocalStores) -> "tuple[RunSpec, dict[str, Recorded]]":
+def _resumed(request: "RunRequest", stores: LocalStores) -> "tuple[RunSpec, dict[str, Recorded], str]":
+    """The run, what it has done, and the code that it worked with last."""
     from fairway.engine.resume import recorded_steps
 
     status = stores.metadata.run(request.resume)
@@ -133,7 +145,17 @@ def _resumed(request: "RunRequest", stores: LocalStores) -> "tuple[RunSpec, dict
         raise UsageError(
             f"run {request.resume} has succeeded meanwhile", hint=f"`fairway show {request.resume}`"
         )
-    return status.spec, recorded_steps(status, stores.results)
+    return status.spec, recorded_steps(status, stores.results), status.code
+
+
+def _told_of_change(before: str, after: str, stores: LocalStores) -> str:
+    """A line about the files that were changed since a run worked last."""
+    from fairway.engine.bundles import changed
+
+    names = changed(before, after, stores.artifacts)
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    what = ", ".join(names[:_NAMED]) + more if names else "the code"
+    return f"changed since the run worked last: {what}; done steps keep their results"
 
 
 def find_run(stores: LocalStores, prefix: str) -> str:

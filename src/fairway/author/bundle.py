@@ -1,0 +1,58 @@
+"""Describes the project's own source files as they are when the project was imported: the run's code, by digest.
+
+Reads files and stores nothing. A host calls this right after the import, so that the digests are those of what it runs.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+from fairway.author import describe, redaction
+from fairway.spec.project import SourceFile
+
+_MOST_BYTES = 64 * 2**20
+"""More than this is no source of a project; the files beyond it are left out."""
+
+
+def source_files(module: ModuleType, held: Callable[[str], bool]) -> tuple[SourceFile, ...]:
+    """The files below the project's folder, and those that it has imported from elsewhere in the project, by path.
+
+    A file whose content holds the value of a secret is marked, because it must not be stored.
+
+    Args:
+        module: the project file as a module.
+        held: tells whether a store has content of a digest, which then was looked through for secrets before.
+    """
+    found: list[SourceFile] = []
+    total = 0
+    for path, place in sorted(describe.own_files(module).items()):
+        file = _described(path, place, held)
+        if file is None:
+            continue
+        total += file.size
+        if total > _MOST_BYTES:
+            break
+        found.append(file)
+    return tuple(found)
+
+
+def _described(path: str, place: Path, held: Callable[[str], bool]) -> SourceFile | None:
+    """One file; None when it cannot be read, or has a name that is no text."""
+    try:
+        path.encode()
+        with open(place, "rb") as stream:
+            content = stream.read()
+            executable = bool(os.fstat(stream.fileno()).st_mode & 0o100)
+    except (OSError, UnicodeEncodeError):
+        return None
+    digest = hashlib.sha256(content).hexdigest()
+    return SourceFile(
+        path=path,
+        place=str(place),
+        digest=digest,
+        size=len(content),
+        executable=executable,
+        secret="" if held(digest) else redaction.live().found(content),
+    )
