@@ -94,7 +94,7 @@ def _play(text: str, folder: Path, environment: dict[str, str], status: int, por
         command = ADDRESS.sub(lambda found: f"127.0.0.1:{ports.get(found[1], found[1])}", command)
         done = subprocess.run(
             ["bash", "-c", command], cwd=folder, env=environment, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, timeout=120, check=False,
+            stderr=subprocess.STDOUT, text=True, timeout=240, check=False,
         )  # fmt: skip
         last = number == len(parts) - 1
         assert done.returncode == (status if last else 0), f"$ {command}\n{done.stdout}"

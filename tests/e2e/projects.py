@@ -35,7 +35,7 @@ class Project:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
         )
         assert expect is None or done.returncode == expect, done.stdout + done.stderr
         return done
@@ -52,7 +52,7 @@ class Project:
         return json.loads(self.fairway("runs", "--json").stdout)[0]["name"]
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 20.0) -> bool:
+def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> bool:
     """Whether the condition came true in time."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

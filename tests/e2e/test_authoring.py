@@ -520,7 +520,7 @@ def script(project: Project) -> list[str]:
     """Run the project file by Python itself."""
     done = subprocess.run(
         [sys.executable, "project.py"], cwd=project.folder, env=project.environment,
-        capture_output=True, text=True, timeout=60,
+        capture_output=True, text=True, timeout=240,
     )  # fmt: skip
     assert not done.returncode, done.stderr
     return done.stdout.splitlines()

@@ -135,7 +135,7 @@ class Elsewhere:
             request = urllib.request.Request(
                 f"http://127.0.0.1:{port}/", json.dumps(body).encode(), {"Content-Type": "application/json"}
             )
-            with urllib.request.urlopen(request, timeout=30) as answer:
+            with urllib.request.urlopen(request, timeout=240) as answer:
                 return json.loads(answer.read())
 
         return ask
@@ -194,7 +194,7 @@ def test_each_version_answers_with_the_code_that_it_was_registered_with(
     project.fairway("deploy", "project.py", "--workers", "1")
     url = json.loads(project.fairway("endpoints", "--json").stdout)[0]["url"]
     asked = urllib.request.Request(url.partition("/v2")[0], b"5", {"Content-Type": "application/json"})
-    with urllib.request.urlopen(asked, timeout=30) as answer:
+    with urllib.request.urlopen(asked, timeout=240) as answer:
         assert json.loads(answer.read()) == [20.0, 115.0]
     hide(project, "project.py", "mean.py", "factor.py")
     assert elsewhere.deploy("mean:1")([[5.0]]) == [20.0]

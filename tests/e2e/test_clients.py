@@ -50,7 +50,7 @@ def environment(name: str) -> Path:
 def asked(name: str, script: str, *ports: int) -> Any:
     """What a script of `clients` saw."""
     command = [environment(name), HERE / "clients" / f"{script}.py", *map(str, ports)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -53,7 +53,7 @@ def every_command() -> list[tuple[list[str], click.Command]]:
 @pytest.mark.parametrize(("words", "command"), every_command(), ids=lambda value: str(value))
 def test_every_help_has_an_example_that_is_a_command(words: list[str], command: click.Command) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "fairway", *words, "--help"], capture_output=True, text=True, timeout=60
+        [sys.executable, "-m", "fairway", *words, "--help"], capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     assert "Example:" in done.stdout
@@ -220,14 +220,15 @@ def test_more_than_the_machine_has_is_refused_by_name(project: Project, asked: s
 
 def test_logs_follow_a_step_until_the_run_is_over(project: Project) -> None:
     project.write(
-        "@fw.task\ndef tick():\n    for i in range(6):\n        print('tick', i, flush=True)\n"
+        "@fw.task\ndef tick():\n    open('begun', 'w').close()\n    for i in range(6):\n        print('tick', i, flush=True)\n"
         "        time.sleep(0.3)\n\n@fw.task\ndef other():\n    print('apart')\n\n"
         "@fw.pipeline\ndef main():\n    tick()\n    other()\n"
     )
     running = project.start("run", "project.py", "--quiet")
-    assert wait_for(lambda: "running" in project.fairway("runs").stdout)
+    assert wait_for((project.folder / "begun").exists)
+    assert "running" in project.fairway("runs").stdout
     followed = project.fairway("logs", f"{project.newest()}/tick", "--follow", "--times")
-    assert running.wait(timeout=30) == 0
+    assert running.wait(timeout=240) == 0
     lines = followed.stdout.splitlines()
     assert [line.split(" ", 1)[1] for line in lines] == [f"tick {i}" for i in range(6)]
     assert lines[0][2] == lines[0][5] == ":"
@@ -281,7 +282,7 @@ def test_a_terminal_sees_live_progress_and_a_pipe_plain_lines(project: Project) 
             break
         seen += data
     os.close(shown)
-    assert running.wait(timeout=30) == 0
+    assert running.wait(timeout=240) == 0
     assert b"steps" in seen
     assert b"\x1b[K" in seen
     assert seen.replace(b"\r\n", b"\n").splitlines()[-1].startswith(b"\x1b[KDone in")
@@ -326,7 +327,7 @@ def test_a_run_needs_nobody_who_listens(project: Project, streams: str) -> None:
     )
     command = f"{shlex.join(project.command('run', 'project.py'))} {streams}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
-        ["bash", "-c", command], cwd=project.folder, env=project.environment, timeout=60, check=False
+        ["bash", "-c", command], cwd=project.folder, env=project.environment, timeout=240, check=False
     )
     assert done.returncode == 0
     (run,) = json.loads(project.fairway("runs", "--json").stdout)

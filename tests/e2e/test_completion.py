@@ -36,7 +36,7 @@ STARTS = {
     "zsh": (["zsh", "-f", "-i"], "PROMPT='READY> '; unsetopt zle_bracketed_paste prompt_cr; autoload -Uz compinit; compinit -u"),
     "fish": (["fish", "--no-config", "-i"], "function fish_prompt; echo -n 'READY> '; end"),
 }  # fmt: skip
-SECONDS = 20.0
+SECONDS = 120.0
 
 
 class Shell:

@@ -111,7 +111,7 @@ class Server:
         environment["FAIRWAY_HOME"] = str(self.folder / ".fairway")
         done = subprocess.run(
             [sys.executable, "-m", "fairway", *words],
-            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -123,7 +123,7 @@ class Server:
         self, name: str, value: object, method: str = "POST", path: str = "/", **headers: str
     ) -> tuple[int, Any]:
         port = int(self.urls[name].split("/")[2].rpartition(":")[2])
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=240)
         body = value if isinstance(value, bytes) else msgspec.json.encode(value)
         connection.request(method, path, body, {"content-type": "application/json", **headers})
         answer = connection.getresponse()

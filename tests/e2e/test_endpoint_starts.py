@@ -53,7 +53,7 @@ def ask(project: Project, name: str, value: object) -> tuple[int, Any]:
     url = next(status["url"] for status in listed if status["name"] == name)
     done = subprocess.run(
         ["curl", "-s", "-w", "\n%{http_code}", url, "-H", "Content-Type: application/json", "-d", json.dumps(value)],
-        capture_output=True, text=True, timeout=60, check=True,
+        capture_output=True, text=True, timeout=240, check=True,
     )  # fmt: skip
     body, _, status = done.stdout.rpartition("\n")
     return int(status), json.loads(body)

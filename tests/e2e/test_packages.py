@@ -80,7 +80,7 @@ class Package(Project):
             env=self.environment | ({"PYTHONPATH": path} if path else {}),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -99,7 +99,7 @@ class Package(Project):
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=240,
         )
 
     def stores(self) -> list[str]:

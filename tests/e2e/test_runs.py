@@ -213,6 +213,8 @@ def tick(i: int) -> int:
     with open("ticks", "a") as file:
         file.write(f"{i}\\n")
     time.sleep(0.15)
+    while i >= 8 and not os.path.exists("go"):
+        time.sleep(0.02)
     return i
 
 @fw.pipeline
@@ -231,6 +233,7 @@ def test_a_killed_run_goes_on_where_it_stopped(project: Project) -> None:
     name = project.newest()
     assert "interrupted" in project.fairway("runs").stdout
     done = len(ticks.read_text().split())
+    (project.folder / "go").touch()
     project.fairway("resume", name)
     status = json.loads(project.fairway("show", name, "--json").stdout)
     assert status["phase"] == "Succeeded"
@@ -247,7 +250,7 @@ def test_ctrl_c_cancels_and_cancel_does_too(project: Project) -> None:
             os.kill(running.pid, signal.SIGINT)
         else:
             project.fairway("cancel", project.newest())
-        assert running.wait(timeout=20) == 130
+        assert running.wait(timeout=240) == 130
         assert json.loads(project.fairway("runs", "--json").stdout)[0]["phase"] == "Cancelled"
 
 
@@ -395,7 +398,7 @@ def test_a_script_gets_a_run_back(project: Project) -> None:
         env=project.environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
     assert done.stdout.splitlines()[:2] == ["True 3", "True"], done.stderr
 

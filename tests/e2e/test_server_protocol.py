@@ -138,7 +138,7 @@ def test_swapping_workers_under_load_loses_no_request(tmp_path_factory: pytest.T
     answered, lost = [0], []
 
     def client() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=240)
         while not stop.is_set():
             try:
                 connection.request("POST", "/v2/models/toy/infer", infer_body(), JSON)
@@ -160,7 +160,7 @@ def test_swapping_workers_under_load_loses_no_request(tmp_path_factory: pytest.T
         for _ in range(3):
             following = server.start()
             server.tell(current, "drain")
-            assert server.workers[current].wait(timeout=20) == 0
+            assert server.workers[current].wait(timeout=240) == 0
             current = following
         stop.set()
         for each in clients:

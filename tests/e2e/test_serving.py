@@ -67,7 +67,7 @@ class Project:
         environment["FAIRWAY_HOME"] = str(self.root)
         done = subprocess.run(
             [sys.executable, "-m", "fairway", *words],
-            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
@@ -85,7 +85,7 @@ class Project:
     def api(self, method: str, path: str, **headers: str) -> tuple[int, Any]:
         record = msgspec.json.decode((self.root / "platform" / "platform.json").read_bytes())
         token = (self.root / "platform" / "token").read_text()
-        connection = http.client.HTTPConnection("127.0.0.1", record["port"], timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", record["port"], timeout=240)
         given = {"authorization": f"Bearer {token}", **headers}
         connection.request(
             method, path, headers={key.replace("_", "-"): value for key, value in given.items()}
@@ -124,14 +124,14 @@ def infer(connection: http.client.HTTPConnection, name: str = "churn") -> str:
 
 
 def connect(port: int, name: str = "churn") -> http.client.HTTPConnection:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=240)
     connection.request("GET", f"/v2/models/{name}")
     (tensor,) = msgspec.json.decode(connection.getresponse().read())["inputs"]
     connection.signature = (tensor["name"], tensor["datatype"])  # type: ignore[attr-defined]
     return connection
 
 
-def eventually(true: Callable[[], bool], seconds: float = 20.0) -> None:
+def eventually(true: Callable[[], bool], seconds: float = 120.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come true in time"
@@ -212,19 +212,17 @@ def test_deploying_says_what_serves_and_where(project: Project) -> None:
 def test_no_request_is_lost_by_an_update_a_rollback_and_a_scale_down(project: Project) -> None:
     url = project.json("deploy", "churn:1")["status"]["url"]
     with Load(port_of(url)) as load:
-        time.sleep(0.3)
+        eventually(lambda: load.versions.get("1", 0) > 20)
         answer = project.json("deploy", "churn:2")
         assert (answer["status"]["wanted"], answer["replaced"]) == (2, 1)
-        time.sleep(0.3)
+        eventually(lambda: load.versions.get("2", 0) > 20)
         seen_before = dict(load.versions)
         assert project.json("rollback", "churn")["status"]["wanted"] == 1
-        time.sleep(0.3)
+        eventually(lambda: load.versions["1"] > seen_before["1"] + 20)
+        again = dict(load.versions)
         project.fairway("deploy", "churn:2", "--workers", "1")
-        time.sleep(0.3)
+        eventually(lambda: load.versions["2"] > again["2"] + 20)
     assert load.failures == []
-    assert seen_before["1"] > 20
-    assert seen_before["2"] > 20
-    assert load.versions["1"] > seen_before["1"]
     assert len(project.workers()) == 1
     assert infer(connect(port_of(url))) == "2"
 
@@ -249,7 +247,8 @@ def test_endpoints_answer_without_the_platform_and_are_adopted_when_it_is_back(p
         (alone,) = project.json("endpoints")
         assert (alone["phase"], alone["ready"], alone["url"], alone["runtime"]) == ("Running", 2, url, "onnx")
         assert alone["reason"] == "no platform process looks after it"
-        time.sleep(0.3)
+        answered = sum(load.versions.values())
+        eventually(lambda: sum(load.versions.values()) > answered + 20)
         project.fairway("up")
         assert project.workers() == workers
         (status,) = project.json("endpoints")
@@ -270,7 +269,7 @@ def test_a_platform_killed_at_any_moment_of_a_deployment_settles_on_one_revision
             killer.start()
             words = [sys.executable, "-m", "fairway", "deploy", "churn:2"]
             environment = {**os.environ, "FAIRWAY_HOME": str(project.root)}
-            subprocess.run(words, env=environment, capture_output=True, timeout=60, check=False)
+            subprocess.run(words, env=environment, capture_output=True, timeout=240, check=False)
             killer.join()
             eventually(lambda: pid not in project.platform())  # noqa: B023
             project.fairway("up")
@@ -350,7 +349,7 @@ def test_functions_of_a_file_are_served_from_a_snapshot(project: Project) -> Non
 
 
 def post(url: str, body: bytes, **headers: str) -> tuple[int, bytes]:
-    connection = http.client.HTTPConnection("127.0.0.1", port_of(url), timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(url), timeout=240)
     connection.request("POST", "/", body, {"content-type": "application/json", **headers})
     answer = connection.getresponse()
     return answer.status, answer.read()
@@ -452,7 +451,7 @@ def test_a_stopped_platform_leaves_endpoints_and_an_interrupted_one_ends_them(pr
     assert foreground.stdout.readline().startswith("http://127.0.0.1:")
     assert project.json("endpoints")[0]["ready"] == 2
     foreground.send_signal(signal.SIGINT)
-    assert foreground.wait(30) == 0
+    assert foreground.wait(240) == 0
     foreground.stdout.close()
     assert project.workers() == []
 
@@ -463,7 +462,7 @@ def test_a_script_deploys_too(project: Project) -> None:
     )
     project.fairway("models", "alias", "churn", "first", "1")
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True, timeout=60, check=True,
+        [sys.executable, "-c", code], cwd=project.folder, capture_output=True, text=True, timeout=240, check=True,
         env={**os.environ, "FAIRWAY_HOME": str(project.root)},
     )  # fmt: skip
     url, ready = done.stdout.split()
@@ -474,7 +473,7 @@ def test_a_second_platform_process_is_refused(project: Project) -> None:
     project.fairway("up")
     assert "runs already" in project.fairway("up").stderr
     command = [sys.executable, "-m", "fairway.control", "--root", str(project.root)]
-    second = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    second = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
     assert second.returncode == 2
     assert f"process id {project.platform()[0]}" in second.stderr
     assert "fairway down" in project.fairway("up", "--foreground", code=2).stderr

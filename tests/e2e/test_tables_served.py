@@ -86,7 +86,7 @@ def project(tmp_path: Path) -> Iterator[Project]:
 
 
 def ask(address: str, path: str, body: object = None) -> tuple[int, Any]:
-    connection = http.client.HTTPConnection(address, timeout=60)
+    connection = http.client.HTTPConnection(address, timeout=240)
     try:
         if body is None:
             connection.request("GET", path)

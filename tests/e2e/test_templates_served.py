@@ -24,7 +24,7 @@ def fairway(folder: Path, *words: str) -> str:
 
 
 def ask(port: int, method: str, path: str, value: object = None) -> tuple[int, object]:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=240)
     connection.request(method, path, json.dumps(value), {"content-type": "application/json"})
     answer = connection.getresponse()
     return answer.status, json.loads(answer.read())

@@ -35,7 +35,7 @@ def hangs() -> int:
 @fw.task(memory="300Mi")
 def greedy() -> int:
     data = b"x" * (900 * 2**20)
-    time.sleep(5)
+    time.sleep(30)
     return len(data)
 
 @fw.pipeline

@@ -54,7 +54,7 @@ class Server:
                 endpoint=self.version.name,
                 number=1,
                 model=self.version,
-                limits=ServerLimits(drain_seconds=2.0, **limits),
+                limits=ServerLimits(drain_seconds=60.0, **limits),
             ),
             store=str(self.folder / "store"),
             control=str(self.folder / f"{number}.sock"),
@@ -67,7 +67,7 @@ class Server:
         command = [sys.executable, "-m", "fairway.server", str(path), "--fd", str(fd)]
         with (self.folder / "log").open("ab") as log:
             self.workers.append(subprocess.Popen(command, pass_fds=[fd], stderr=log))
-        until = time.monotonic() + 30
+        until = time.monotonic() + 120
         while time.monotonic() < until:
             try:
                 if self.tell(number, "status")["phase"] == "ready":
@@ -87,7 +87,7 @@ class Server:
         self, path: str, body: bytes | None = None, headers: dict[str, str] | None = None, method: str = ""
     ) -> tuple[int, bytes, dict[str, str]]:
         """One request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=240)
         connection.request(method or ("GET" if body is None else "POST"), path, body, headers or {})
         answer = connection.getresponse()
         content = answer.read()

@@ -26,7 +26,7 @@ def as_stranger(*command: str, home: Path, folder: Path) -> subprocess.Completed
         env={**kept, "HOME": str(home)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
 

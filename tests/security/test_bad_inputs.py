@@ -38,7 +38,7 @@ class Client:
             named["Authorization"] = f"Bearer {self.token}"
         try:
             if self._line is None:
-                self._line = HTTPConnection("127.0.0.1", self.port, timeout=30)
+                self._line = HTTPConnection("127.0.0.1", self.port, timeout=240)
             self._line.request(method, path, body, named)
             answer = self._line.getresponse()
             answer.read()
@@ -190,7 +190,7 @@ def test_schemathesis_finds_no_server_error(live: Any, which: str, full: bool) -
         "model": (live.model, ""), "private": (live.private, live.key), "platform": (live.port, live.token),
     }[which]  # fmt: skip
     path = "/api/v1/openapi.json" if which == "platform" else "/openapi.json"
-    line = HTTPConnection("127.0.0.1", port, timeout=10)
+    line = HTTPConnection("127.0.0.1", port, timeout=240)
     line.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
     document = json.loads(line.getresponse().read())
     schema = schemathesis.openapi.from_dict(document)
@@ -222,7 +222,7 @@ def test_schemathesis_finds_no_server_error(live: Any, which: str, full: bool) -
 
 def raw(port: int, head: bytes, *pieces: bytes, pause: float = 0.0) -> int:
     """The status of what is sent as it is; 0 when the connection is closed without an answer."""
-    with socket.create_connection(("127.0.0.1", port), 15) as line, contextlib.suppress(ConnectionError):
+    with socket.create_connection(("127.0.0.1", port), 240) as line, contextlib.suppress(ConnectionError):
         line.sendall(head.replace(b"HOST", f"127.0.0.1:{port}".encode()))
         for piece in pieces:
             line.sendall(piece)
@@ -273,7 +273,7 @@ def test_bombs_claims_and_floods_are_refused(live: Any, watch: Watch) -> None:
 def slow(port: int, count: int) -> Iterator[socket.socket]:
     """Connections that begin a request and do not finish it."""
     for number in range(count):
-        line = socket.create_connection(("127.0.0.1", port), 10)
+        line = socket.create_connection(("127.0.0.1", port), 240)
         head = f"POST / HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n".encode()
         line.sendall(head if number % 2 else head + b"Content-Length: 100000\r\n\r\n[")
         yield line

@@ -178,7 +178,7 @@ def test_a_real_browser_runs_none_of_it(tmp_path: Path, measured) -> None:
         page.write_text(start + "\n".join(parts), "utf-8")
         command = [program, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile",
                    "--virtual-time-budget=4000", "--dump-dom", page.as_uri()]  # fmt: skip
-        shown = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+        shown = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
         return "<title>pwned</title>" in shown
 
     assert opened([SCRIPTS[2]]), "the browser would not have run a script at all"
@@ -189,7 +189,7 @@ def test_a_real_browser_runs_none_of_it(tmp_path: Path, measured) -> None:
 
 
 def asked(port: int, method: str, headers: list[tuple[str, str]], path: str = "/") -> int:
-    line = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    line = http.client.HTTPConnection("127.0.0.1", port, timeout=240)
     try:
         line.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
         for name, value in headers:

@@ -5,7 +5,7 @@ import signal
 import socket
 
 import pytest
-from projects import Project
+from projects import Project, wait_for
 
 STARTS = """
 import contextlib, signal, subprocess
@@ -25,7 +25,7 @@ def start(name):
         time.sleep(60)
         os._exit(0)
     for kind, pid in (("program", program), ("forked", forked)):
-        until = time.monotonic() + 2
+        until = time.monotonic() + 60
         while held(pid) and time.monotonic() < until:
             time.sleep(0.01)
         note(name, f"{kind} {sorted(held(pid))}")
@@ -76,9 +76,9 @@ def test_what_a_served_project_starts_at_its_import_holds_nothing_of_the_server(
 LEAVES = """
 if "server" in " ".join(sys.orig_argv) and os.fork() == 0:
     os.setsid()
-    with open("left", "w") as file:
-        file.write(str(os.getpid()))
-    time.sleep(60)
+    with open("left", "a") as file:
+        print(os.getpid(), file=file)
+    time.sleep(1000)
     os._exit(0)
 """
 
@@ -88,19 +88,22 @@ def test_a_port_is_free_when_its_server_has_ended_and_a_process_of_the_project_l
 ) -> None:
     project.write(LEAVES + SERVED)
     url = project.fairway("deploy", "project.py").stdout.strip()
+    left = project.folder / "left"
+    assert wait_for(lambda: left.exists() and left.read_text())
     project.fairway("down")
     try:
         with socket.socket() as taken:
             taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             taken.bind(("127.0.0.1", int(url.rstrip("/").rpartition(":")[2])))
     finally:
-        os.kill(int((project.folder / "left").read_text()), signal.SIGKILL)
+        for pid in left.read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
 
 
 FORKS_ON = """
 forked = os.fork()
 if forked:
-    until = time.monotonic() + 5
+    until = time.monotonic() + 60
     while (ended := os.waitpid(forked, os.WNOHANG)) == (0, 0) and time.monotonic() < until:
         time.sleep(0.01)
     print("the forked process", "ended" if ended[0] else "goes on", flush=True)

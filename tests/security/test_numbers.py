@@ -81,7 +81,7 @@ def test_a_flag_of_a_pipeline_takes_or_refuses_a_number_of_any_length(project: P
 
 
 def ask(port: int, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
-    line = HTTPConnection("127.0.0.1", port, timeout=60)
+    line = HTTPConnection("127.0.0.1", port, timeout=240)
     named = {
         "Content-Type": "application/json",
         **{name.replace("_", "-"): value for name, value in headers.items()},

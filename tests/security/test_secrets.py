@@ -208,9 +208,9 @@ def tried(project: Project) -> list[str]:
         )
         asked = Request(url, b'"x"', {"Content-Type": "application/json"}, method="POST")
         with pytest.raises(HTTPError) as refused:
-            urlopen(asked, timeout=20)
+            urlopen(asked, timeout=240)
         said.append(refused.value.read().decode())
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 120
         while "Traceback" not in (log := project.fairway("logs", "broken").stdout):
             assert time.monotonic() < deadline, log
         said.append(log)
@@ -393,11 +393,11 @@ def test_a_replaced_secret_stays_known_and_the_new_one_is() -> None:
 
 def test_output_without_end_is_passed_on_in_bounded_memory_and_time() -> None:
     redactor, stream, passed = Redactor({"KEY": "abcdefgh1234"}), Stream(), 0
-    begun = time.monotonic()
+    begun = time.process_time()
     for _ in range(2000):
         passed += len(stream.feed(b"password=" + b"x" * 91, redactor))
     assert len(stream.end(redactor)) < 50_000
-    assert time.monotonic() - begun < 30
+    assert time.process_time() - begun < 30
 
 
 def test_another_encoding_is_the_known_limit() -> None:
@@ -499,10 +499,10 @@ def test_an_endpoint_leaks_nothing_past_python_and_its_last_words_arrive(outside
         for number, expected in ((0, "late"), (1, "last words")):
             asked = Request(url, str(number).encode(), {"Content-Type": "application/json"}, method="POST")
             try:
-                urlopen(asked, timeout=20)
+                urlopen(asked, timeout=240)
             except OSError:
                 assert number == 1
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 120
             while expected not in (told := outside.fairway("logs", "talks").stdout):
                 assert time.monotonic() < deadline, told
         log = b"".join(path.read_bytes() for path in outside.folder.rglob("endpoints/**/*.log")).decode()

@@ -281,7 +281,7 @@ def test_a_browser_runs_and_loads_nothing_of_what_was_saved(tmp_path: Path) -> N
             program, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path}/profile",
             "--virtual-time-budget=2000", "--dump-dom", path.as_uri(),
         ]  # fmt: skip
-        return subprocess.run(command, capture_output=True, text=True, timeout=90, check=False).stdout
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, check=False).stdout
 
     raw = tmp_path / "raw.svg"
     raw.write_text(ACTIVE[0])

@@ -111,7 +111,7 @@ def test_a_wheel_with_something_added_or_changed_is_caught(wheel: zipfile.ZipFil
 
 def test_importing_every_module_touches_no_network_and_starts_nothing(measured) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTS.replace("PLANT", "")], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", IMPORTS.replace("PLANT", "")], capture_output=True, text=True, timeout=240
     )
     assert done.returncode == 0, done.stderr
     modules, calls = map(int, done.stdout.split())
@@ -170,7 +170,7 @@ def test_an_install_without_network_takes_what_has_the_hash_of_the_lock_and_noth
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-index",
                    "--no-deps", "--find-links", str(made.parent), "--require-hashes", "--target", str(target), "-r",
                    str(lock)]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240)
         assert (done.returncode == 0) is works, done.stderr
         assert works or "hash" in done.stderr.lower()
         assert (target / "fairway" / "__init__.py").exists() is works

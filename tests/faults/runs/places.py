@@ -66,7 +66,7 @@ class Place:
             )
 
     def fairway(
-        self, *words: str, expect: int | None = 0, seconds: float = 120
+        self, *words: str, expect: int | None = 0, seconds: float = 240
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end and check its exit code."""
         process = self.start(*words, quiet=False)
@@ -119,7 +119,7 @@ class Place:
 
     def end(self) -> None:
         """End whatever is left."""
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while (left := self.alive()) and time.monotonic() < until:
             for pid in left:
                 kill(pid)
@@ -152,7 +152,7 @@ def descendants(pid: int) -> set[int]:
     return found
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 30.0, pause: float = 0.01) -> bool:
+def wait_for(condition: Callable[[], object], seconds: float = 120.0, pause: float = 0.01) -> bool:
     """Whether the condition came true in time."""
     until = time.monotonic() + seconds
     while not condition():

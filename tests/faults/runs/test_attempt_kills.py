@@ -181,7 +181,7 @@ ONE_HOST = """
 @fw.task
 def slow(i: int) -> int:
     note("steps-0", f"slow {os.getpid()}")
-    time.sleep(0.5)
+    while not os.path.exists("go"): time.sleep(0.02)
     return i
 
 @fw.pipeline
@@ -196,7 +196,8 @@ def lose_a_host(here: Place) -> tuple[RunStatus, int]:
     engine = here.start("run", "project.py")
     assert wait_for(lambda: here.notes("steps-0"))
     kill(here.host(engine.pid))
-    engine.wait(timeout=60)
+    (here.folder / "go").touch()
+    engine.wait(timeout=240)
     return here.status(), engine.returncode
 
 

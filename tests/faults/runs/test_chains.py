@@ -71,7 +71,7 @@ def test_what_a_file_starts_at_its_import_is_refused_and_leaves_no_process(
 ) -> None:
     at = place(f"{HEAD}\n{start}\n")
     engine = at.start("run", "project.py")
-    engine.wait(60)
+    engine.wait(240)
     assert wait_for(lambda: not here(at)), "all of it ends"
     if "os._exit" not in start:  # nobody listens any more to what an orphan says
         assert "while Fairway imports" in (at.folder / "said").read_text()
@@ -81,14 +81,14 @@ def test_what_a_file_starts_at_its_import_is_refused_and_leaves_no_process(
 def test_the_count_of_imports_sees_a_chain(place: Callable[..., Place]) -> None:
     planted = "import fairway.local.descent as descent\ndescent.standing = lambda: ''\n"
     at = place(f"{HEAD}\nfw.run(main)\n", planted=planted)
-    at.start("run", "project.py").wait(120)
+    at.start("run", "project.py").wait(240)
     assert len(at.notes("imports")) > MOST
 
 
 def test_a_script_without_a_guard_shows_its_line_and_what_to_do(place: Callable[..., Place]) -> None:
     at = place(f"{HEAD}\nfw.run(main)\n")
     done = subprocess.run(
-        [sys.executable, "project.py"], cwd=at.folder, env=at.environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "project.py"], cwd=at.folder, env=at.environment, capture_output=True, text=True, timeout=240
     )  # fmt: skip
     line = 1 + (at.folder / "project.py").read_text().splitlines().index("fw.run(main)")
     assert done.returncode == 1
@@ -139,18 +139,20 @@ def test_a_host_ends_with_its_engine_in_the_middle_of_an_import(
     engine = at.start("run", "project.py")
     assert wait_for(lambda: at.notes("hosts"))
     kill(engine.pid, number)
-    engine.wait(20)
-    assert wait_for(lambda: not here(at), 5), "the import is not waited for"
+    engine.wait(240)
+    assert wait_for(lambda: not here(at)), "the import is not waited for"
 
 
 def test_a_host_whose_engine_died_before_its_first_line_ends_by_itself(place: Callable[..., Place]) -> None:
-    slow = "import os, sys, time\nif 'fairway.runner' in sys.orig_argv:\n    time.sleep(1)\n"
+    slow = "import os, sys, time\n"
+    slow += "while 'fairway.runner' in sys.orig_argv and not os.path.exists('begin'): time.sleep(0.02)\n"
     at = place(IMPORTING, planted=slow)
     engine = at.start("run", "project.py")
     assert wait_for(lambda: children(engine.pid))
     (host,) = children(engine.pid)
     kill(engine.pid)
-    engine.wait(20)
+    engine.wait(240)
     assert host in here(at)
-    assert wait_for(lambda: not here(at), 10)
+    (at.folder / "begin").touch()
+    assert wait_for(lambda: not here(at))
     assert not at.notes("hosts"), "nothing of the project was imported"

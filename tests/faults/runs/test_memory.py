@@ -9,6 +9,7 @@ from places import Place
 from fairway.spec.run import Phase, Reason
 
 TEXT = '''
+HOLD = 30
 GREEDY = "import time; held = bytearray(b'x') * {size}; time.sleep({seconds})"
 
 def child(size, seconds):
@@ -18,7 +19,7 @@ def child(size, seconds):
 @fw.task(memory="200Mi")
 def itself() -> int:
     held = bytearray(b"x") * 400_000_000
-    time.sleep(5)
+    time.sleep(HOLD)
     return len(held)
 
 @fw.task(memory="200Mi")
@@ -27,7 +28,7 @@ def brief() -> int:
 
 @fw.task(memory="200Mi")
 def below() -> int:
-    child(400_000_000, 5).wait()
+    child(400_000_000, HOLD).wait()
     return 0
 
 @fw.task(memory="200Mi")
@@ -37,7 +38,7 @@ def gone() -> int:
 
 @fw.task(memory="200Mi")
 def together() -> int:
-    many = [child(70_000_000, 5) for _ in range(5)]
+    many = [child(70_000_000, HOLD) for _ in range(5)]
     return sum(one.wait() for one in many)
 
 @fw.task(memory="4Gi")
@@ -57,7 +58,7 @@ def again() -> int:
     with open("tries") as file:
         count = len(file.readlines())
     held = bytearray(b"x") * (400_000_000 if count < 2 else 1_000)
-    time.sleep(2 if count < 2 else 0)
+    time.sleep(HOLD if count < 2 else 0)
     return len(held)
 
 @fw.pipeline
@@ -125,7 +126,7 @@ processes.tree_memory = lambda leader: 0
 
 
 def test_the_check_sees_a_host_that_counts_no_children(place: Callable[..., Place]) -> None:
-    here = place(TEXT, planted=NO_ENFORCING)
+    here = place(TEXT.replace("HOLD = 30", "HOLD = 1"), planted=NO_ENFORCING)
     here.fairway("run", "project.py", "--which", "together")
     assert here.status().phase is Phase.SUCCEEDED, "only the sum of all processes is over the limit"
 

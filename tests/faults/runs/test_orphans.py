@@ -8,6 +8,11 @@ from places import Place, descendants, kill, wait_for
 
 LEVELS = ("engine", "host", "driver", "step")
 GONE = 2.0
+"""Seconds that a process has to be gone in."""
+
+PATIENCE = 30.0
+"""Seconds that it has on a machine that is busy with other things."""
+
 
 TEXT = '''
 def nest():
@@ -59,21 +64,21 @@ def nest_of(place: Place, engine: int, level: str) -> tuple[int, set[int]]:
     return victim, gone
 
 
-def survivors(place: Place, gone: set[int]) -> set[int]:
+def survivors(place: Place, gone: set[int], patience: float) -> set[int]:
     """Those of the processes that live on although they had time to end."""
-    wait_for(lambda: not gone & place.alive(), GONE)
+    wait_for(lambda: not gone & place.alive(), patience)
     return gone & place.alive()
 
 
-def attack(place: Place, level: str) -> set[int]:
+def attack(place: Place, level: str, patience: float) -> set[int]:
     """Kill one level of a run in full swing; who is left of those that should be gone."""
     engine = place.start("run", "project.py")
     victim, gone = nest_of(place, engine.pid, level)
     kill(victim)
-    left = survivors(place, gone)
+    left = survivors(place, gone, patience)
     kill(engine.pid)
     engine.wait()
-    return left | survivors(place, place.alive())
+    return left | survivors(place, place.alive(), patience)
 
 
 def test_nothing_is_left_two_seconds_after_a_kill_at_any_level(
@@ -84,7 +89,7 @@ def test_nothing_is_left_two_seconds_after_a_kill_at_any_level(
     for number in range(rounds):
         here = place(TEXT)
         level = LEVELS[number % len(LEVELS)] if number < len(LEVELS) else rng.choice(LEVELS)
-        left |= attack(here, level)
+        left |= attack(here, level, GONE if full else PATIENCE)
         assert not left, level
         here.end()
     measured(
@@ -105,7 +110,7 @@ def leaves(i: int) -> int:
 
 @fw.task
 def watches(i: int) -> int:
-    time.sleep(30)
+    time.sleep(1000)
     return i
 
 @fw.pipeline
@@ -121,7 +126,7 @@ def test_a_step_that_returns_leaves_nobody_behind(place: Callable[..., Place]) -
     assert wait_for(lambda: "watches" in (here.folder / "said").read_text() or len(here.runs()) == 1)
     assert wait_for(lambda: any(step.spec.name == "watches" for step in here.status().steps))
     sleepers = lambda: [pid for pid in here.alive() if _name(pid) == "sleep"]  # noqa: E731
-    assert wait_for(lambda: not sleepers(), GONE)
+    assert wait_for(lambda: not sleepers(), PATIENCE)
     kill(engine.pid)
     engine.wait()
 
@@ -153,4 +158,4 @@ ending._end_marked = lambda mark: None
 def test_the_count_of_survivors_sees_who_forgets_its_own(
     place: Callable[..., Place], level: str, planted: str
 ) -> None:
-    assert attack(place(TEXT, planted=planted), level)
+    assert attack(place(TEXT, planted=planted), level, GONE)

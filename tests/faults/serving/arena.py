@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from fairway.local import listening, platforms
-from fairway.local.workers import control_name
+from fairway.local.workers import control_name, is_alive
 from fairway.remote import RemotePlatform
 from fairway.server.output import NAME
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
@@ -141,7 +141,7 @@ class Arena:
         async def ask() -> bytes:
             reader, writer = await asyncio.open_unix_connection(control)
             writer.write(b'{"do":"status"}\n')
-            line = await asyncio.wait_for(reader.readline(), 10)
+            line = await asyncio.wait_for(reader.readline(), 60)
             writer.close()
             return line
 
@@ -167,10 +167,23 @@ class Answer:
 
 @dataclass
 class Lost:
-    """A request without its answer: when it began and what came instead."""
+    """A request without its answer: when it began, when that was seen, and what came instead."""
 
     began: float
+    seen: float
     why: str
+
+
+@dataclass
+class Killed:
+    """When a worker's death was asked for, and when it was gone."""
+
+    asked: float
+    gone: float
+
+    def was_answering(self, lost: Lost) -> bool:
+        """Whether the request was under way while the worker died; another one may be lost by no kill."""
+        return lost.began <= self.gone and self.asked <= lost.seen
 
 
 def request(path: str, body: bytes, *, close: bool = False, key: str = "") -> bytes:
@@ -182,7 +195,7 @@ def request(path: str, body: bytes, *, close: bool = False, key: str = "") -> by
 
 
 async def exchange(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: bytes, seconds: float = 60.0
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: bytes, seconds: float = 120.0
 ) -> Answer:
     """Send one request on a connection and read its whole answer."""
     async with asyncio.timeout(seconds):
@@ -258,13 +271,21 @@ class Load:
                 self.seen[answer.body] += 1
                 done = self.fresh or answer.head.get(b"connection") == b"close"
             except (OSError, ValueError, EOFError, TimeoutError, asyncio.LimitOverrunError) as error:
-                self.lost.append(Lost(began, repr(error)))
+                self.lost.append(Lost(began, time.monotonic(), repr(error)))
                 done = True
             if done and connection is not None:
                 connection[1].close()
                 connection = None
         if connection is not None:
             connection[1].close()
+
+
+def killed(pid: int) -> Killed:
+    """Kill a worker and wait until it is gone, with all that it had open."""
+    asked = time.monotonic()
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for(lambda: not is_alive(pid), pause=0.001)
+    return Killed(asked, time.monotonic())
 
 
 def processes(*words: bytes) -> list[int]:
@@ -294,11 +315,11 @@ def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def wait_for(true: Callable[[], bool], seconds: float = 30.0) -> bool:
+def wait_for(true: Callable[[], bool], seconds: float = 120.0, pause: float = 0.02) -> bool:
     """Whether something comes true in time."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.02)
+        time.sleep(pause)
     return True

@@ -10,7 +10,7 @@ from arena import ONE, Answer, Arena, exchange, request, resident, wait_for
 
 from fairway.spec.endpoint import DeployRequest, ServerLimits
 
-SECONDS = 60.0
+SECONDS = 120.0
 STARTS = """
 import asyncio, time
 import fairway as fw
@@ -19,7 +19,7 @@ time.sleep({seconds})
 
 @fw.endpoint
 async def busy(x: float) -> float:
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)
     return x
 """
 ANGRY = """

@@ -76,7 +76,7 @@ class Runs:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        self.codes += [engine.wait(120) for engine in self._engines]
+        self.codes += [engine.wait(240) for engine in self._engines]
 
     def _keep(self) -> None:
         while not self._over.wait(0.1):
@@ -95,8 +95,13 @@ class Runs:
             return [*found, *(f"exit {code}" for code in self.codes if code), *metadata.verify().problems]
 
 
-def kill_during_deployments(arena: Arena, kills: int) -> tuple[Seen, Load]:
-    """Kill the platform at a random moment of a deployment, start another, and compare with what was acknowledged."""
+def kill_during_deployments(
+    arena: Arena, kills: int, enough: Callable[[Seen], bool] = lambda seen: False
+) -> tuple[Seen, Load]:
+    """Kill the platform at a random moment of a deployment, start another, and compare with what was acknowledged.
+
+    So often, or until `enough` of what was seen.
+    """
     arena.up()
     begun = time.monotonic()
     first = arena.deploy("churn:1", workers=1)
@@ -127,9 +132,12 @@ def kill_during_deployments(arena: Arena, kills: int) -> tuple[Seen, Load]:
             if now.wanted < known:
                 seen.lost.append(f"revision {known} was acknowledged, {now.wanted} is wanted")
             known = now.wanted
+            if enough(seen):
+                break
             if number % 5 == 0 or number == kills - 1:
                 assert wait_for(arena.settled), arena.status()
-        time.sleep(0.2)
+        answered = load.answered
+        assert wait_for(lambda: load.answered > answered or bool(load.lost))
     return seen, load
 
 
@@ -160,5 +168,5 @@ def test_no_acknowledged_deployment_is_lost_when_the_platform_is_killed(
 def test_the_harness_sees_a_platform_that_acknowledges_what_it_has_not_kept(
     arena: Callable[..., Arena],
 ) -> None:
-    seen, _ = kill_during_deployments(arena(FORGETS), 8)
+    seen, _ = kill_during_deployments(arena(FORGETS), 30, lambda seen: bool(seen.lost))
     assert seen.lost

@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,11 +18,20 @@ from fairway.stores import FileArtifacts, Layout, SqliteMetadata
 
 GOOD = "import fairway as fw\n\n@fw.endpoint\ndef f(x: float) -> float:\n    return x * 2\n"
 IMPATIENT = """
-import sys
+import os, sys
 if "fairway.control" in sys.orig_argv:
     from fairway.local import deployer
-    deployer._READY_SECONDS = 15.0
+
+    usual, kept = deployer._READY_SECONDS, deployer.LocalDeployer._all_ready
+
+    def all_ready(self, *words):
+        deployer._READY_SECONDS = 3.0 if os.path.exists(self._root.parent / "impatient") else usual
+        return kept(self, *words)
+
+    deployer.LocalDeployer._all_ready = all_ready
 """
+"""Only for the poison that is slow: on a busy machine what is good may be slow too."""
+
 TRUSTING = """
 import sys
 if "fairway.server" in sys.orig_argv:
@@ -36,7 +44,7 @@ THERE = GOOD + "\nimport os, sys, time\nif 'fairway.server' in sys.orig_argv:\n 
 REFUSED = {
     "crashes on load": (THERE + "os._exit(3)\n", "status 3"),
     "raises on load": (THERE + "raise RuntimeError('no table of rates')\n", "no table of rates"),
-    "is slow to start": (THERE + "time.sleep(60)\n", "was not ready after 15 seconds"),
+    "is slow to start": (THERE + "time.sleep(1000)\n", "was not ready after 3 seconds"),
 }
 LATE = {
     "raises on every request": "raise ValueError('never')",
@@ -116,7 +124,7 @@ def refusal(arena: Arena, kind: str) -> FairwayError:
     before = arena.workers(name)
     known = arena.status(name).wanted
     with Load(port, rate=50, clients=4, body=ONE if functions else ROWS) as load:
-        time.sleep(0.2)
+        (arena.folder / "impatient").touch() if kind == "is slow to start" else None
         try:
             if functions:
                 said = arena.fairway("deploy", arena.file("f.py", REFUSED[kind][0]), "--workers", "1", code=1)
@@ -128,13 +136,13 @@ def refusal(arena: Arena, kind: str) -> FairwayError:
                 raise AssertionError(f"{kind} was let in")
         except FairwayError as found:
             refused = found
-        time.sleep(0.2)
+        (arena.folder / "impatient").unlink(missing_ok=True)
+        assert wait_for(lambda: load.answered > 10 or bool(load.lost))
     status = arena.status(name)
     assert (status.wanted, status.ready, status.reason) == (known, 1, "")
     assert arena.workers(name) == before
     assert load.lost == []
     assert len(load.seen) == 1
-    assert load.answered > 10
     return refused
 
 
@@ -185,10 +193,8 @@ def test_what_shows_only_under_traffic_is_said_replaced_and_rolled_back(
             assert wait_for(lambda: "a worker is gone" in made.status("f").reason)
         made.rollback("f")
         lost = len(load.lost)
-        time.sleep(0.5)
         answered = load.seen[b"2.0"]
-        time.sleep(0.5)
-    assert load.seen[b"2.0"] > answered > 0
+        assert wait_for(lambda: load.seen[b"2.0"] > answered + 20)
     assert len(load.lost) <= lost + 4
     assert once(port, ONE).body == b"2.0"
 

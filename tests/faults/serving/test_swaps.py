@@ -7,11 +7,9 @@ import time
 from collections.abc import Callable
 from itertools import cycle
 
-from arena import Arena, Load, Lost, wait_for
+from arena import Arena, Killed, Load, Lost, killed, wait_for
 
 RATE = 350
-MOMENT = 0.05
-"""Seconds in which a request may begin after a kill was asked for and still meet the worker that is dying."""
 CUTS = """
 import asyncio, sys
 if "fairway.server" in sys.orig_argv:
@@ -34,7 +32,7 @@ class Swaps:
 
     def __init__(self, arena: Arena) -> None:
         self._arena = arena
-        self.kills: list[float] = []
+        self.kills: list[Killed] = []
 
     def ways(self) -> list[Callable[[], object]]:
         """One after the other, all of them."""
@@ -50,14 +48,15 @@ class Swaps:
     def _end_a_worker(self, number: int) -> None:
         left = random.choice(self._arena.workers())
         if number == signal.SIGKILL:
-            self.kills.append(time.monotonic())
-        os.kill(left, number)
+            self.kills.append(killed(left))
+        else:
+            os.kill(left, number)
         assert wait_for(lambda: left not in self._arena.workers())
         assert wait_for(lambda: self._arena.settled())
 
     def answering(self, lost: Lost) -> bool:
         """Whether a killed worker was at that request when it died; no other may be lost."""
-        return any(0 <= at + MOMENT - lost.began <= 1.0 for at in self.kills)
+        return any(one.was_answering(lost) for one in self.kills)
 
 
 def under_load(arena: Arena, count: int, requests: int, rate: float = RATE) -> tuple[Load, Swaps]:

@@ -192,7 +192,7 @@ def restored(store: Store, place: Path, *, planted: bool = False) -> list[str]:
     def fairway(*words: str) -> str:
         done = subprocess.run(
             [sys.executable, "-m", "fairway", *words],
-            capture_output=True, text=True, check=False, timeout=60, cwd=place,
+            capture_output=True, text=True, check=False, timeout=240, cwd=place,
             env={**os.environ, "FAIRWAY_HOME": str(root)},
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

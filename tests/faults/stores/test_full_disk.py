@@ -111,7 +111,7 @@ class Program:
         self.turn("last")
         assert self.process.stdin is not None
         self.process.stdin.close()
-        assert self.process.wait(60) == 0
+        assert self.process.wait(240) == 0
         assert self.process.stdout is not None
         assert "closed" in self.process.stdout.read()
 
@@ -127,7 +127,7 @@ def fairway(disk: Disk, *words: str) -> subprocess.CompletedProcess[str]:
     """The real command line on that store."""
     return subprocess.run(
         [sys.executable, "-m", "fairway", *words],
-        capture_output=True, text=True, check=False, timeout=60, cwd=disk.folder,
+        capture_output=True, text=True, check=False, timeout=240, cwd=disk.folder,
         env={**os.environ, "FAIRWAY_HOME": str(disk.root)},
     )  # fmt: skip
 

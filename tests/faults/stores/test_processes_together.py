@@ -33,7 +33,7 @@ metadata.close()
 def other(root: Path, run: str) -> set[str]:
     """Have another process record a run and close the database; returns the runs that it saw."""
     done = subprocess.run(
-        [sys.executable, "-c", OTHER, root, run], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", OTHER, root, run], capture_output=True, text=True, timeout=240, check=True
     )
     return set(done.stdout.split())
 

@@ -44,7 +44,7 @@ def fairway(example: Path) -> Fairway:
         environment = {key: value for key, value in os.environ.items() if not key.startswith("FAIRWAY_")}
         done = subprocess.run(
             [sys.executable, "-m", "fairway", *words],
-            cwd=example, env=environment, capture_output=True, text=True, check=False, timeout=120,
+            cwd=example, env=environment, capture_output=True, text=True, check=False, timeout=240,
         )  # fmt: skip
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr

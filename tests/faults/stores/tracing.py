@@ -39,7 +39,7 @@ def play(command: list[str], *options: str) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
         env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
     )
 
@@ -50,7 +50,7 @@ def window(command: list[str], log: Path) -> list[tuple[str, int]]:
         [STRACE or "strace", "-f", "-qq", "-s", "16", "-o", str(log), *command],
         capture_output=True,
         check=True,
-        timeout=120,
+        timeout=240,
         env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.stdout.endswith(b"end\n")

@@ -217,7 +217,7 @@ def test_tables_that_an_earlier_version_stored_are_still_read(
         "sys.stdout.buffer.write(pickle.dumps(again))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "table")], capture_output=True, check=True, timeout=120
+        [sys.executable, "-c", code, str(tmp_path / "table")], capture_output=True, check=True, timeout=240
     )
     again = pickle.loads(done.stdout)
     pd.testing.assert_frame_equal(again, frame, check_freq=True, check_index_type="exact")

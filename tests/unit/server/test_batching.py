@@ -19,11 +19,14 @@ class Model:
         self.threads: list[str] = []
         self._seconds = seconds
         self._refuse = refuse
+        self.gate = threading.Event()
+        self.gate.set()
 
     def __call__(self, inputs: Arrays) -> Arrays:
         self.calls.append(len(inputs["x"]))
         self.threads.append(threading.current_thread().name)
         time.sleep(self._seconds)
+        assert self.gate.wait(60), "the loop waits for the model"
         if self._refuse is not None and (inputs["x"] == self._refuse).any():
             raise ValueError("not that one")
         return {"y": inputs["x"] * 2}
@@ -42,7 +45,7 @@ def batcher(
 
 
 def run(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 120))
 
 
 def test_what_arrives_in_one_turn_is_computed_together_and_everybody_gets_their_own_rows() -> None:
@@ -187,11 +190,12 @@ def test_a_slow_model_computes_beside_the_loop_and_what_arrives_meanwhile_is_one
         await batch.submit(row(0))
         assert not batch.quick
         model.calls.clear()
+        model.gate.clear()
         first = batch.submit(row(1))
-        await asyncio.sleep(0.02)
-        begun = time.perf_counter()
+        while not model.calls:
+            await asyncio.sleep(0.001)
         later = [batch.submit(row(2)), batch.submit(row(3))]
-        assert time.perf_counter() - begun < 0.02
+        model.gate.set()
         await asyncio.gather(first, *later)
         assert model.calls == [1, 2]
         assert model.threads[0] == "MainThread"

@@ -138,7 +138,7 @@ def test_a_client_that_leaves_while_nothing_comes_closes_the_generator() -> None
         with pytest.raises(ClientGone):
             await stream.begin(asked(leave))
 
-    asyncio.run(asyncio.wait_for(work(), 5))
+    asyncio.run(asyncio.wait_for(work(), 60))
     assert sorted(closed) == ["closed", "released"]
 
 
