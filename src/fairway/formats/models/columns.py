@@ -1,4 +1,4 @@
-"""One column of a sample: some of its values as an array, and the facts that its whole length shows.
+"""A column of a sample: some of its values as an array, and the facts that its whole length shows.
 
 Missing values, kinds of values and categories are looked for in every row, because a request may contain what only a
 late row shows. This module knows the columns of pandas, polars and numpy, and no models.
