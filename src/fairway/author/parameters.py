@@ -153,7 +153,7 @@ def _check_flag(pipeline: str, parameter: inspect.Parameter, names: abc.Collecti
         stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         raise UsageError(
             f"the parameter {stars}{name} of {pipeline} can have no flag",
-            hint="a pipeline takes parameters that have a name each",
+            hint="give each parameter of the pipeline a name, and no star or `/`",
         )
     if name.startswith("no_") and name.removeprefix("no_") in names:
         raise UsageError(

@@ -142,7 +142,7 @@ class Task(Generic[P, R]):
                 f"the task {self.__name__} is made inside a function, where no other process finds it",
                 hint="declare it at the top level of the file and hand it what it needs",
             )
-        # Digests are computed once and only for cached tasks: walking the code takes longer than starting the step.
+        # Digests are computed once, and only for cached tasks, because the walk through the code takes time.
         if self.spec.cache and self._code is None:
             self._code = code.parts(self.function)
         step = StepSpec(
@@ -319,7 +319,7 @@ def task(
         memory: the most memory that an attempt may use, such as "2Gi". An attempt that uses more ends as out of
             memory. Without it, memory is not limited.
         gpu: the number of whole GPUs. An attempt sees only the GPUs that it was given.
-        retries: how many further attempts follow when the code fails. The pauses between them grow.
+        retries: the number of further attempts when the code fails. The pauses between them grow.
         timeout: the longest time that an attempt may take, such as "10m". After it, the attempt and everything it
             started is ended.
         cache: True uses the result of an earlier step with the same code, inputs and environment.

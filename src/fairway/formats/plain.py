@@ -235,11 +235,13 @@ class Reader:
     def _class(self, name: str, base: type) -> Any:
         """Return a stored class, if it may be made and still has its kind. Raises SerializationError."""
         if not name.startswith(self._only):
-            raise SerializationError(f"a stored value is of class {name}, which is not made for showing")
+            raise SerializationError(
+                f"a stored value is of class {name}, and values of this class are not shown"
+            )
         found = find_class(name, importing=self._importing)
         if not issubclass(found, base) or (base is object and not is_record(found)):
             raise SerializationError(
-                f"a stored value is of class {name}, which is not what it was when it was stored"
+                f"a stored value is of class {name}, which has become another kind of class since it was stored"
             )
         return found
 

@@ -177,7 +177,7 @@ def _period(text: str, dtype: str) -> str:
     pandas = load("pandas")
     found = pandas.Period(text, freq=dtype.removeprefix("period[").removesuffix("]"))
     if found is pandas.NaT:
-        raise ValueError("it is no period")
+        raise ValueError("it is not a period")
     return str(found)
 
 
