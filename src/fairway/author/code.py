@@ -333,9 +333,11 @@ class _Walk:
         return new
 
     def _local(self, module: str, name: str) -> str:
+        """Return a name, preceded by its module if that is not the home."""
         return name if module == self._home else f"{module}.{name}"
 
     def _label(self, kind: str, module: str, name: str) -> str:
+        """Return the label of a part."""
         return f"{kind} {self._local(module, name)}"
 
     def _add(self, label: str, text: str) -> None:
@@ -351,6 +353,8 @@ def _pickle(whole: object, text: Callable[[object], str | None]) -> bytes:
     import pickle
 
     class Pickler(pickle.Pickler):
+        """A pickler that writes texts in place of the project's code."""
+
         def persistent_id(self, obj: object) -> str | None:
             """Return the text of a function, class or set. None leaves an object to the usual pickling."""
             if obj is whole:

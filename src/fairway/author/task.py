@@ -125,6 +125,7 @@ class Task(Generic[P, R]):
         return self._outputs
 
     def _bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
+        """Return the arguments of a call by name, with defaults. Raises UsageError."""
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -135,6 +136,10 @@ class Task(Generic[P, R]):
         return dict(bound.arguments)
 
     def _start(self, session: Session, arguments: dict[str, object]) -> object:
+        """Start a step in the session and return its `Ref`.
+
+        Raises UsageError for a task that no other process can find.
+        """
         if not self._found:
             self._found = _is_reachable(self.function)
         if not self._found:

@@ -89,6 +89,7 @@ def whole(error: BaseException) -> str:
 
 
 def _formatted(error: BaseException, *, hide: bool) -> str:
+    """Return the traceback of an error, with or without hidden frames."""
     try:
         report = traceback.TracebackException.from_exception(error, compact=True)
         if hide:

@@ -93,6 +93,7 @@ class Writer:
         return {"$dict": self._pairs(value)}
 
     def _pairs(self, value: dict[Any, Any]) -> Tree:
+        """Return the entries of a dict as a list of pairs."""
         return [[self.tree(key), self.tree(item)] for key, item in value.items()]
 
     def _object(self, value: Any, cls: type[Any]) -> Tree:
@@ -315,6 +316,7 @@ def _moment(value: dt.datetime | dt.time) -> Tree:
 
 
 def _read_moment(tag: str, tree: dict[str, Any]) -> object:
+    """Return the time or datetime of a tree."""
     from zoneinfo import ZoneInfo
 
     cls = dt.datetime if tag == "$datetime" else dt.time
@@ -350,6 +352,7 @@ def _read_path(cls: type[PurePath]) -> Callable[[Any], object]:
 
 
 def _tuple(cls: type[Any], items: list[object]) -> object:
+    """Make a named tuple without running code of its class."""
     return cast(Any, tuple).__new__(cls, items)
 
 
