@@ -14,7 +14,7 @@ import hashlib
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import (
     BuiltinFunctionType,
@@ -28,7 +28,7 @@ from types import (
 )
 from typing import cast
 
-from fairway.author import lookups, source
+from fairway.author import lookups, members, source
 from fairway.author.session import is_ref
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
@@ -44,7 +44,7 @@ def parts(function: Callable[..., object]) -> dict[str, str]:
 
     A part of another module carries the name of that module: "helper features.clean".
     """
-    inner = _function_of(function)
+    inner = members.function_of(function)
     if inner is None:
         return {"function ?": _digest(repr(function))}
     walk = _Walk(inner.__module__)
@@ -134,7 +134,7 @@ class _Walk:
             self.value(f"{own}.{name}", value)
         for number, value in enumerate(function.__defaults__ or ()):
             self.value(f"{own}.default {number}", value)
-        for name, value in (*_cells(function), *vars(function).items()):
+        for name, value in (*members.cells(function), *vars(function).items()):
             self.value(f"{own}.{name.strip('_')}", value)
         self._effects(function.__module__)
         named = self._names(function.__code__, function.__globals__, function.__module__)
@@ -201,14 +201,14 @@ class _Walk:
                 self.value(f"{own} for {kind.__qualname__}", (kind, chosen))
         elif source.is_project(function.__module__):
             own = self._local(function.__module__, function.__qualname__)
-            for name, value in (*_cells(function), *vars(function).items()):
+            for name, value in (*members.cells(function), *vars(function).items()):
                 self.value(f"{own}.{name.strip('_')}", value)
         else:
             self._wrapped(function)
 
     def _wrapped(self, function: FunctionType) -> None:
         """Look for the project's function inside the function of an installed decorator."""
-        self._inside([value for _, value in _cells(function)])
+        self._inside([value for _, value in members.cells(function)])
         self._inside(vars(function).get("__wrapped__"))
 
     def _inside(self, value: object, depth: int = 3) -> None:
@@ -235,12 +235,12 @@ class _Walk:
         for name, member in vars(kind).items():
             if name.startswith("__") and not callable(member):
                 continue
-            for accessor in _accessors(member):
-                inner = _function_of(accessor)
+            for accessor in members.accessors(member):
+                inner = members.function_of(accessor)
                 if inner is None:
                     if not isinstance(accessor, _SLOTS):
                         self.value(f"{own}.{name}", accessor)
-                elif text is None or not _is_written_in(inner, kind):
+                elif text is None or not members.is_written_in(inner, kind):
                     self.function(inner, f"helper {own}.{name}")
                 elif self._first(inner):
                     self._references(inner)
@@ -281,7 +281,7 @@ class _Walk:
             return self._text((value.__func__, value.__self__))
         if isinstance(value, functools.singledispatchmethod):
             return self._text(cast("object", vars(cast("object", value))["dispatcher"]))
-        inner = None if source.is_project(type(value).__module__) else _function_of(value)
+        inner = None if source.is_project(type(value).__module__) else members.function_of(value)
         if inner is not None:
             if inner.__module__ != "builtins":
                 self.function(inner, self._label("helper", inner.__module__, inner.__qualname__))
@@ -315,14 +315,14 @@ class _Walk:
             return f"{kind.__qualname__}.{value.name}={self._text(cast('object', value.value))}"
         if source.is_project(kind.__module__):
             self._class(kind)
-            return f"{kind.__qualname__}{[(name, self._text(item)) for name, item in _fields(value)]}"
+            return f"{kind.__qualname__}{[(name, self._text(item)) for name, item in members.fields(value)]}"
         return self._pickled(value)
 
     def _pickled(self, value: object) -> str | None:
         """Return the digest of an object's pickle. Without a pickle, count the code in its attributes."""
         with contextlib.suppress(Exception):
             return _digest_bytes(_pickle(value, self._text))
-        self._inside([item for _, item in _fields(value)])
+        self._inside([item for _, item in members.fields(value)])
         return None
 
     def _first(self, value: object) -> bool:
@@ -333,9 +333,11 @@ class _Walk:
         return new
 
     def _local(self, module: str, name: str) -> str:
+        """Return a name, preceded by its module if that is not the home."""
         return name if module == self._home else f"{module}.{name}"
 
     def _label(self, kind: str, module: str, name: str) -> str:
+        """Return the label of a part."""
         return f"{kind} {self._local(module, name)}"
 
     def _add(self, label: str, text: str) -> None:
@@ -351,6 +353,8 @@ def _pickle(whole: object, text: Callable[[object], str | None]) -> bytes:
     import pickle
 
     class Pickler(pickle.Pickler):
+        """A pickler that writes texts in place of the project's code."""
+
         def persistent_id(self, obj: object) -> str | None:
             """Return the text of a function, class or set. None leaves an object to the usual pickling."""
             if obj is whole:
@@ -369,66 +373,12 @@ def _is_ours(value: object) -> bool:
     return type(value).__module__.partition(".")[0] == "fairway"
 
 
-def _accessors(member: object) -> tuple[object, ...]:
-    """Return the objects that run when a member of a class is used."""
-    if isinstance(member, property):
-        return (member.fget, member.fset, member.fdel)
-    if isinstance(member, functools.cached_property | functools.partialmethod):
-        held = cast("dict[str, object]", vars(cast("object", member)))
-        return tuple(held.get(name) for name in ("func", "args", "keywords") if name in held)
-    return (member,)
-
-
-def _is_written_in(function: FunctionType, kind: type) -> bool:
-    """Tell whether the source of a class contains a function or generated it, such as the `__init__` of a dataclass."""
-    compiled = function.__code__
-    if function.__module__ != kind.__module__ or not function.__qualname__.startswith(
-        f"{kind.__qualname__}."
-    ):
-        return False
-    return compiled.co_filename.startswith("<") or compiled.co_qualname.startswith(f"{kind.__qualname__}.")
-
-
 def _found(module: str, qualname: str) -> object:
     """Return the object with that name in a loaded module, or None."""
     found: object = sys.modules.get(module)
     for part in qualname.split("."):
         found = getattr(found, part, None)
     return found
-
-
-def _function_of(value: object) -> FunctionType | None:
-    """Return the Python function behind a function, task, cached or static function. Other values give None."""
-    for _ in range(8):
-        if isinstance(value, FunctionType):
-            return value
-        if isinstance(value, staticmethod | classmethod):
-            value = cast("object", cast("staticmethod[..., object]", value).__func__)
-        elif not isinstance(value, type | MethodType) and not is_ref(value):
-            held = getattr(value, "__dict__", None)
-            if not isinstance(held, Mapping) or "__wrapped__" not in held:
-                return None
-            value = cast("Mapping[str, object]", held)["__wrapped__"]
-        else:
-            return None
-    return None
-
-
-def _cells(function: FunctionType) -> Iterator[tuple[str, object]]:
-    """Yield the enclosed variables of a function that have a value."""
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=False):
-        with contextlib.suppress(ValueError):
-            yield name, cast("object", cell.cell_contents)
-
-
-def _fields(value: object) -> Iterator[tuple[str, object]]:
-    """Yield the attributes of an object, those in slots included."""
-    held = cast("dict[str, object]", getattr(value, "__dict__", {}))
-    yield from sorted(held.items())
-    for kind in type(value).__mro__:
-        for name, slot in vars(kind).items():
-            if isinstance(slot, MemberDescriptorType) and not name.startswith("__"):
-                yield name, getattr(value, name, None)
 
 
 def _source_of(function: FunctionType) -> str:

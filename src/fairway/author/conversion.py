@@ -171,6 +171,7 @@ def _scalar(place: Place, inner: Any, value: object) -> object:
 
 
 def _float(value: object) -> float:
+    """Convert a number, or a text for a number that is not finite. Raises ValueError."""
     if isinstance(value, str) and value.lower() in _NOT_FINITE:
         return float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -179,6 +180,7 @@ def _float(value: object) -> float:
 
 
 def _moment(kind: type, value: object) -> object:
+    """Convert a date, time, datetime or timedelta. Raises ValueError."""
     if type(value) is kind:
         return value
     if isinstance(value, str):

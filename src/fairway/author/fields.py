@@ -41,6 +41,7 @@ def is_record(kind: object) -> bool:
 
 
 def _has_fields(base: type[Any]) -> bool:
+    """Tell whether a class is of a kind that has named fields."""
     return (
         dataclasses.is_dataclass(base)
         or issubclass(base, msgspec.Struct)

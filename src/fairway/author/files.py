@@ -25,6 +25,7 @@ class File:
             raise UsageError(f"{self.path} is not a {self.__fairway_kind__}")
 
     def _fits(self) -> bool:
+        """Tell whether the path leads to something of this kind."""
         return self.path.is_file()
 
     @property

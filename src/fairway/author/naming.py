@@ -57,7 +57,7 @@ def check(kind: Kind, name: object) -> str:
         )
     if kind == "task" and (name in (DRIVER, REGISTER) or _COUNTED.fullmatch(name)):
         # Further steps of the task `train` are named train-2, train-3 and on.
-        why = "is Fairway's own" if name in (DRIVER, REGISTER) else "is that of a task's further step"
+        why = "is Fairway's own" if name in (DRIVER, REGISTER) else "is reserved for further steps of a task"
         raise UsageError(f"the name {name!r} {why}", hint='choose another: `@fw.task(name="…")`')
     return name
 
@@ -71,8 +71,8 @@ def refuse_async(kind: Kind, function: Callable[..., object]) -> None:
         )
     if inspect.isgeneratorfunction(function):
         raise UsageError(
-            f"the {kind} {function.__name__} is a generator, which ends before it began",
-            hint="return a list of what it yields",
+            f"the {kind} {function.__name__} is a generator, so a call of it runs nothing",
+            hint="return a list of the values that it yields",
         )
 
 

@@ -153,7 +153,7 @@ def _check_flag(pipeline: str, parameter: inspect.Parameter, names: abc.Collecti
         stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         raise UsageError(
             f"the parameter {stars}{name} of {pipeline} can have no flag",
-            hint="a pipeline takes parameters that have a name each",
+            hint="give each parameter of the pipeline a name, and no star or `/`",
         )
     if name.startswith("no_") and name.removeprefix("no_") in names:
         raise UsageError(
@@ -187,6 +187,7 @@ def _guess(default: object) -> object:
 
 
 def _kind(annotation: object) -> Kind:
+    """Return the kind of an annotation."""
     if isinstance(annotation, type) and annotation in _SCALARS:
         return _SCALARS[annotation]
     if get_origin(annotation) is Literal or is_a(annotation, enum.Enum):
@@ -302,6 +303,7 @@ def _from_file(place: Place, inner: object, path: str) -> object:
 
 
 def _from_json(place: Place, inner: object, text: str) -> object:
+    """Convert a JSON text. Raises UsageError."""
     try:
         found = documents.from_json(text)
     except (ValueError, RecursionError):
@@ -315,10 +317,12 @@ def _is_data(value: object) -> bool:
 
 
 def _is_mapping(annotation: object) -> bool:
+    """Tell whether an annotation is a dict or mapping."""
     return (get_origin(annotation) or annotation) in (dict, abc.Mapping, abc.MutableMapping)
 
 
 def _boolean(text: str) -> bool:
+    """Parse a truth value. Raises ValueError."""
     lowered = text.lower()
     if lowered in _TRUE or lowered in _FALSE:
         return lowered in _TRUE
@@ -342,6 +346,7 @@ def _documented(function: Callable[..., object]) -> dict[str, str]:
 
 
 def _flag(name: str) -> str:
+    """Return the flag of a parameter."""
     return "--" + name.replace("_", "-")
 
 

@@ -163,10 +163,12 @@ class RedactedText:
         self._stream = stream
 
     def write(self, text: str) -> int:
+        """Write a text without its secrets, and return the length of the whole text."""
         self._stream.write(live().text(text))
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:
+        """Write lines without their secrets."""
         self.write("".join(lines))
 
     def __getattr__(self, name: str) -> object:
@@ -174,6 +176,8 @@ class RedactedText:
 
 
 class _Live:
+    """The secrets that this process knows, and the redactor made from them."""
+
     __slots__ = ("known", "redactor", "report")
 
     def __init__(self) -> None:

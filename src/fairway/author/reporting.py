@@ -108,7 +108,8 @@ def register(
         raise UsageError("register: gates need an evaluation", hint="pass `evaluation=fw.evaluate(…)`")
     if not is_ref(evaluation) and not isinstance(cast("object", evaluation), Evaluation | None):
         raise UsageError(
-            f"register: evaluation={evaluation!r} is no evaluation", hint="pass `evaluation=fw.evaluate(…)`"
+            f"register: evaluation={evaluation!r} is not an evaluation",
+            hint="pass `evaluation=fw.evaluate(…)`",
         )
     session = current()
     if session is None or not session.pipeline:
@@ -131,7 +132,9 @@ def _bounds(which: str, bounds: dict[str, float] | None) -> dict[str, float]:
     if bounds is None:
         return {}
     if not isinstance(value(cast("object", bounds)), dict):
-        raise UsageError(f"register: {which}={bounds!r} is no dict", hint=f'`{which}={{"accuracy": 0.85}}`')
+        raise UsageError(
+            f"register: {which}={bounds!r} is not a dict", hint=f'`{which}={{"accuracy": 0.85}}`'
+        )
     return {str(name): _number(f"register: {which}", name, bound) for name, bound in bounds.items()}
 
 

@@ -235,7 +235,7 @@ def _authorization(data: bytes, match: re.Match[bytes]) -> Iterator[Span]:
 
 
 def _is_secret(kind: str, data: bytes, match: re.Match[bytes], name_at: int, value: Span) -> bool:
-    """Judge a value by its name and its look. Settings, short numbers and code are not secrets."""
+    """Tell whether a value is a secret, by its name and its look. Settings, short numbers and code are not secrets."""
     text = data[slice(*value)]
     lower = text.lower().strip(b"*.<>_-")
     if not lower or lower in _SETTINGS or text.startswith((b"<", b"${", b"{", b"[secret", b"$")):

@@ -39,6 +39,8 @@ class Session(Protocol):
 
 
 class _Current:
+    """The session and the store of this process."""
+
     __slots__ = ("session", "store")
 
     def __init__(self) -> None:

@@ -125,6 +125,7 @@ class Task(Generic[P, R]):
         return self._outputs
 
     def _bind(self, args: tuple[object, ...], kwargs: dict[str, object]) -> dict[str, object]:
+        """Return the arguments of a call by name, with defaults. Raises UsageError."""
         try:
             bound = self.signature.bind(*args, **kwargs)
         except TypeError as error:
@@ -135,6 +136,10 @@ class Task(Generic[P, R]):
         return dict(bound.arguments)
 
     def _start(self, session: Session, arguments: dict[str, object]) -> object:
+        """Start a step in the session and return its `Ref`.
+
+        Raises UsageError for a task that no other process can find.
+        """
         if not self._found:
             self._found = _is_reachable(self.function)
         if not self._found:
@@ -142,7 +147,7 @@ class Task(Generic[P, R]):
                 f"the task {self.__name__} is made inside a function, where no other process finds it",
                 hint="declare it at the top level of the file and hand it what it needs",
             )
-        # Digests are computed once and only for cached tasks: walking the code takes longer than starting the step.
+        # Digests are computed once, and only for cached tasks, because the walk through the code takes time.
         if self.spec.cache and self._code is None:
             self._code = code.parts(self.function)
         step = StepSpec(
@@ -319,7 +324,7 @@ def task(
         memory: the most memory that an attempt may use, such as "2Gi". An attempt that uses more ends as out of
             memory. Without it, memory is not limited.
         gpu: the number of whole GPUs. An attempt sees only the GPUs that it was given.
-        retries: how many further attempts follow when the code fails. The pauses between them grow.
+        retries: the number of further attempts when the code fails. The pauses between them grow.
         timeout: the longest time that an attempt may take, such as "10m". After it, the attempt and everything it
             started is ended.
         cache: True uses the result of an earlier step with the same code, inputs and environment.

@@ -39,7 +39,7 @@ def text_of(error: BaseException) -> str:
     try:
         return bounded(str(error), _PART, _PART)
     except BaseException:  # the method belongs to the user and may raise anything, even the exception itself
-        return f"<its text cannot be had: {type(error).__name__}.__str__ failed>"
+        return f"<no text, because {type(error).__name__}.__str__ failed>"
 
 
 def repr_of(value: object) -> str:
@@ -89,6 +89,7 @@ def whole(error: BaseException) -> str:
 
 
 def _formatted(error: BaseException, *, hide: bool) -> str:
+    """Return the traceback of an error, with or without hidden frames."""
     try:
         report = traceback.TracebackException.from_exception(error, compact=True)
         if hide:

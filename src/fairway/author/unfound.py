@@ -184,4 +184,5 @@ def _declared(name: str, folder: Path) -> bool:
 
 
 def _listed(folders: Sequence[str]) -> str:
+    """Return the folders for a message, at most `_MOST` of them."""
     return " or ".join(folders[:_MOST]) or "the project"

@@ -80,6 +80,7 @@ def write_array(array: Any, keep: Any) -> tuple[Any, Form]:
 
 
 def _write_zoned(array: Any, keep: Any) -> tuple[Any, Form]:
+    """Write moments with a time zone as moments in UTC."""
     pa = load("pyarrow")
     zone = array.dtype.tz
     # A moment in the zone stands for the zone, because plain values can hold moments and not zones.
@@ -88,11 +89,13 @@ def _write_zoned(array: Any, keep: Any) -> tuple[Any, Form]:
 
 
 def _write_text(array: Any, keep: Any) -> tuple[Any, Form]:
+    """Write text, with the type of pandas that holds it."""
     pa = load("pyarrow")
     return pa.array(array), {"kind": "text", **text_form(array.dtype)}
 
 
 def _write_arrow(array: Any, keep: Any) -> tuple[Any, Form]:
+    """Write an array that is an Arrow array already. Raises Refused for types that only this process knows."""
     written = array.__arrow_array__()
     if not arrow.is_known(written.type):
         raise Refused(str(written.type))
@@ -100,6 +103,7 @@ def _write_arrow(array: Any, keep: Any) -> tuple[Any, Form]:
 
 
 def _write_period(array: Any, keep: Any) -> tuple[Any, Form]:
+    """Write periods as their ordinal numbers. Raises Refused for a frequency that its name does not give back."""
     pa = load("pyarrow")
     pd = load("pandas")
     name = array.dtype.name
@@ -109,6 +113,7 @@ def _write_period(array: Any, keep: Any) -> tuple[Any, Form]:
 
 
 def _write_interval(array: Any, keep: Any) -> tuple[Any, Form]:
+    """Write intervals as a struct of their two sides."""
     pa = load("pyarrow")
     sides = [write_array(raw(side), keep) for side in (array.left, array.right)]
     struct = pa.StructArray.from_arrays([side for side, _ in sides], names=["left", "right"])
@@ -116,6 +121,7 @@ def _write_interval(array: Any, keep: Any) -> tuple[Any, Form]:
 
 
 def _write_category(array: Any, keep: Any) -> tuple[Any, Form]:
+    """Write categories as their codes, and keep the categories apart."""
     pa = load("pyarrow")
     form = {"kind": "category", "ordered": bool(array.ordered), "categories": keep(array.categories)}
     return pa.array(array.codes), form

@@ -59,7 +59,7 @@ def decode(content: Content, module: Any, base: type) -> tuple[Any, Path]:
         SerializationError: the content is not a folder, or its class is not a wrapper of the framework.
     """
     if not isinstance(content, Path) or not content.is_dir():
-        raise SerializationError("a stored model is not the folder it should be")
+        raise SerializationError("a stored model should be a folder and is a file")
     stored: Any = bundle.decode(
         (content / _STATE).read_bytes(), lambda _, data, kind: numpy.decode(data), importing=False
     )

@@ -52,12 +52,16 @@ def reached(value: Any) -> list[object]:
     base: Any = load("cloudpickle").Pickler
 
     class Walk(base):
+        """A pickler that notes every class, function and module on its way."""
+
         def reducer_override(self, item: Any) -> Any:
             met = _named(item)
             found.setdefault(id(met), met)
             return base.reducer_override(self, item)
 
     class Nowhere:
+        """A file that keeps nothing."""
+
         def write(self, data: Any) -> int:
             return len(data)
 

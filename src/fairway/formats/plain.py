@@ -93,6 +93,7 @@ class Writer:
         return {"$dict": self._pairs(value)}
 
     def _pairs(self, value: dict[Any, Any]) -> Tree:
+        """Return the entries of a dict as a list of pairs."""
         return [[self.tree(key), self.tree(item)] for key, item in value.items()]
 
     def _object(self, value: Any, cls: type[Any]) -> Tree:
@@ -235,11 +236,13 @@ class Reader:
     def _class(self, name: str, base: type) -> Any:
         """Return a stored class, if it may be made and still has its kind. Raises SerializationError."""
         if not name.startswith(self._only):
-            raise SerializationError(f"a stored value is of class {name}, which is not made for showing")
+            raise SerializationError(
+                f"a stored value is of class {name}, and values of this class are not shown"
+            )
         found = find_class(name, importing=self._importing)
         if not issubclass(found, base) or (base is object and not is_record(found)):
             raise SerializationError(
-                f"a stored value is of class {name}, which is not what it was when it was stored"
+                f"a stored value is of class {name}, which has become another kind of class since it was stored"
             )
         return found
 
@@ -313,6 +316,7 @@ def _moment(value: dt.datetime | dt.time) -> Tree:
 
 
 def _read_moment(tag: str, tree: dict[str, Any]) -> object:
+    """Return the time or datetime of a tree."""
     from zoneinfo import ZoneInfo
 
     cls = dt.datetime if tag == "$datetime" else dt.time
@@ -348,6 +352,7 @@ def _read_path(cls: type[PurePath]) -> Callable[[Any], object]:
 
 
 def _tuple(cls: type[Any], items: list[object]) -> object:
+    """Make a named tuple without running code of its class."""
     return cast(Any, tuple).__new__(cls, items)
 
 

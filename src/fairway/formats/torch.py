@@ -179,6 +179,7 @@ def _dense(value: Any) -> bool:
 
 
 def _dtype(value: Any) -> str:
+    """Return the name of a tensor's element type."""
     return str(value.dtype).removeprefix("torch.")
 
 

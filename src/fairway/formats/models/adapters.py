@@ -177,7 +177,7 @@ def refuse_data(model: Any) -> None:
     if model is None or (plain and not hasattr(cast("object", model), "predict")):
         raise UsageError(
             f"register: {'None' if model is None else f'a {kind.__name__}'} is no model",
-            hint="give `fw.register` what was trained: an estimator, a booster, a module, or an object with `predict`",
+            hint="give `fw.register` a trained model: an estimator, a booster, a module, or an object with `predict`",
         )
     if isinstance(model, type):
         raise UsageError(

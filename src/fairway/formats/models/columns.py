@@ -1,4 +1,4 @@
-"""One column of a sample: some of its values as an array, and the facts that its whole length shows.
+"""A column of a sample: some of its values as an array, and the facts that its whole length shows.
 
 Missing values, kinds of values and categories are looked for in every row, because a request may contain what only a
 late row shows. This module knows the columns of pandas, polars and numpy, and no models.
@@ -48,6 +48,7 @@ def read_column(name: str, column: Any, rows: list[int]) -> Read:
 
 
 def _pandas(name: str, column: Any, rows: list[int]) -> Read:
+    """Read a column of pandas."""
     np = load("numpy")
     dtype, kind = column.dtype, getattr(column.dtype, "kind", "O")
     nullable = bool(column.isna().any())
@@ -83,6 +84,7 @@ def _pandas(name: str, column: Any, rows: list[int]) -> Read:
 
 
 def _polars(name: str, column: Any, rows: list[int]) -> Read:
+    """Read a column of polars."""
     dtype: Any = column.dtype
     kind: str = getattr(dtype, "__name__", "") or type(dtype).__name__
     nullable = column.null_count() > 0
@@ -286,6 +288,7 @@ def _nested(column: list[Any]) -> bool:
 
 
 def _as_numpy(column: Any) -> Any:
+    """Convert a column of any library to a numpy array."""
     return load("numpy").asarray(column.to_numpy() if hasattr(column, "to_numpy") else column)
 
 

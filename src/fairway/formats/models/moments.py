@@ -163,10 +163,12 @@ def _short(text: str) -> str:
 
 
 def _date(text: str) -> str:
+    """Bring the text of a date to its stored form. Raises ValueError."""
     return date.fromisoformat(text).isoformat()
 
 
 def _time(text: str) -> str:
+    """Bring the text of a time of day to its stored form. Raises ValueError."""
     moment = time.fromisoformat(text)
     if moment.tzinfo is not None:
         raise ValueError("it has an offset")
@@ -174,10 +176,11 @@ def _time(text: str) -> str:
 
 
 def _period(text: str, dtype: str) -> str:
+    """Bring the text of a period to its stored form. Raises ValueError."""
     pandas = load("pandas")
     found = pandas.Period(text, freq=dtype.removeprefix("period[").removesuffix("]"))
     if found is pandas.NaT:
-        raise ValueError("it is no period")
+        raise ValueError("it is not a period")
     return str(found)
 
 

@@ -117,7 +117,7 @@ def load_model(
         return decode(artifact.format, content, artifact.kind, allow_pickle=trusted)
     folder = open(sources_of(artifact))
     if not isinstance(folder, Path):
-        raise FairwayError("the source files of a model are not the folder they should be")
+        raise FairwayError("the source files of a model should be a folder and are a file")
     with carried.modules_of(artifact.code, folder, alone=alone):
         return decode(artifact.format, content, artifact.kind)
 

@@ -168,6 +168,7 @@ def decode_samples(data: bytes) -> tuple[Arrays, Arrays]:
 
 
 def _write(array: Any) -> dict[str, object]:
+    """Return an array in the terms of the protocol."""
     return {
         "datatype": datatype_of(array),
         "shape": list(array.shape),
@@ -176,6 +177,7 @@ def _write(array: Any) -> dict[str, object]:
 
 
 def _read(tensor: dict[str, Any]) -> Any:
+    """Return the array that was written in the terms of the protocol."""
     np = load("numpy")
     array = np.empty(len(tensor["data"]), dtype=dtype_of(tensor["datatype"]))
     array[:] = tensor["data"]
