@@ -1,7 +1,7 @@
-"""Makes the generated pages of docs/reference: `python docs/generate.py`, or `--check` to see whether they are fresh.
+"""The generator of pages in docs/reference: `python docs/generate.py` writes them, `--check` tells whether they are fresh.
 
-Commands come from the command line itself, the words of a project file from their signatures and docstrings. Settings are
-written here, because each needs a sentence; a test holds them against what the code reads.
+The commands come from the command line itself, and the words of a project file from their signatures and docstrings. The
+settings are written here, because each needs a sentence. A test compares them with what the code reads.
 """
 
 import importlib
@@ -19,17 +19,17 @@ MADE = "<!-- Made by `python docs/generate.py`; do not edit. -->\n\n"
 
 SETTINGS = {
     "FAIRWAY_FIRST_PORT": "Port of the platform, instead of 7700. Endpoints take free ports above it. "
-    "Give each user of a shared machine, or each job that runs at once, another.",
+    "Give each user of a shared machine, and each of several jobs at once, a different one.",
     "FAIRWAY_HOME": 'Directory of the store, instead of the project\'s own (see Concepts, "store").',
     "FAIRWAY_TOKEN": "Token for the platform's API, instead of the one kept in the store.",
-    "FAIRWAY_HOST": "Set by Fairway for a host and all that descends from it, to find orphans and end chains. Do not set it.",
-    "FAIRWAY_LEASE": "Set by Fairway for a step, so that runs it starts work within its share; never read from you.",
+    "FAIRWAY_HOST": "Set by Fairway for a host and its descendants, to find orphans and to stop endless chains. Do not set it.",
+    "FAIRWAY_LEASE": "Set by Fairway for a step, so that runs which the step starts stay within its share. Do not set it.",
 }
 
 EXITS = {
     0: "done",
     1: "the run, or the command, failed",
-    2: "wrong usage: flags, a declaration, a project that cannot be read so",
+    2: "wrong usage: a flag, a declaration, or a project that cannot be read",
     3: "a gate refused a model",
     4: "not found: a run, model, version, alias, endpoint or file",
     5: "not allowed",
@@ -40,14 +40,14 @@ PLACES = {
     ".fairway/fairway.db": "the event log and the tables made from it (SQLite)",
     ".fairway/blobs/": "content by its sha256",
     ".fairway/runs/RUN/": "records and output of a run's attempts",
-    ".fairway/endpoints/": "what model servers keep: sockets, logs",
+    ".fairway/endpoints/": "sockets and logs of the model servers",
     ".fairway/platform/": "the platform process: its token (mode 0600), its address, its log",
     "~/.cache/fairway/": "virtual environments of tasks with `environment=`; below `XDG_CACHE_HOME` where that is set",
 }
 
 
 def commands() -> str:
-    """Every command with its usage, arguments and options."""
+    """Return the page of commands, with usage, arguments and options."""
     parts = [f"# Commands\n\n{MADE}"]
     for name in COMMANDS:
         context = click.Context(cli, info_name="fairway")
@@ -82,7 +82,7 @@ def _option(option: click.Option, context: click.Context) -> str:
 
 
 def project_file() -> str:
-    """Every public name with its signature and docstring."""
+    """Return the page of public names, with signatures and docstrings."""
     parts = [f"# The project file\n\n{MADE}`import fairway as fw` gives these names.\n"]
     for name in sorted(fairway.__all__, key=str.lower):
         value = getattr(fairway, name)
@@ -143,9 +143,9 @@ def _members(kind: type) -> list[str]:
 
 
 def settings() -> str:
-    """Environment names, places and exit codes."""
+    """Return the page of environment variables, places and exit codes."""
     parts = [
-        f"# Settings\n\n{MADE}What a run needs is in the project file. Beside that there are only these.\n"
+        f"# Settings\n\n{MADE}A run needs only its project file. Besides that, there are these settings.\n"
     ]
     for title, rows in (
         ("Environment", {f"`{name}`": text for name, text in SETTINGS.items()}),
@@ -155,8 +155,8 @@ def settings() -> str:
         table = "\n".join(f"| {name} | {text} |" for name, text in rows.items())
         parts.append(f"## {title}\n\n| | |\n|---|---|\n{table}\n")
     parts.append(
-        "## Ports\n\nThe platform takes port 7700, or the next free one below; endpoints take 7701 and up, or what "
-        "`--port` says, and keep it. Both listen on 127.0.0.1 only.\n"
+        "## Ports\n\nThe platform takes port 7700, or the next free one below it. An endpoint takes the first free port from "
+        "7701 up, or the one in `--port`, and keeps it. Both listen only on 127.0.0.1.\n"
     )
     return "\n".join(parts)
 
@@ -165,7 +165,7 @@ PAGES = {"commands.md": commands, "project-file.md": project_file, "settings.md"
 
 
 def main(words: list[str]) -> int:
-    """Write the pages, or with `--check` say which are stale; returns 1 for these."""
+    """Write the pages. With `--check`, list the stale ones and return 1 if there are any."""
     stale: list[str] = []
     REFERENCE.mkdir(exist_ok=True)
     for name, make in PAGES.items():

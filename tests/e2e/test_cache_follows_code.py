@@ -341,9 +341,9 @@ LISTED = {
     "reads_a_file": "files that a task opens by a path of its own",
     "reads_the_environment": "environment variables",
     "reads_the_clock": "the clock and random numbers",
-    "starts_a_program": "programs that it starts, and services that it asks",
-    "follows_a_setting": "what other modules change when they are imported",
-    "uses_an_installed_package": "a change inside an installed package that leaves its version",
+    "starts_a_program": "programs that the task starts, and services that it asks",
+    "follows_a_setting": "changes that other modules make at import",
+    "uses_an_installed_package": "a change inside an installed package that keeps its version",
     "holds_what_cannot_be_pickled": "data in a constant that cannot be pickled",
 }
 """Every line of the list in docs/howto/cache-and-resume.md, by the task that shows it."""
@@ -369,4 +369,4 @@ def test_what_the_key_does_not_see_is_what_the_page_lists(project: Project) -> N
         project.write(UNSEEN.replace("default=1", f"default={edition}"))
         told.append(project.fairway("run", "project.py").stderr)
     assert {name for name in LISTED if f"{name} x=1" in told[1]} == set(LISTED)
-    assert told[1].count("cached") == len(LISTED), "yesterday's result, as the page says"
+    assert told[1].count("cached") == len(LISTED), "an old result, as the page says"

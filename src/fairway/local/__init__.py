@@ -1,1 +1,1 @@
-"""This machine as a target: hosts, environments and model servers as local processes."""
+"""The adapters for this machine: hosts, environments and model servers as local processes."""

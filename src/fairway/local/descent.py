@@ -1,13 +1,13 @@
-"""Marks a host and all that descends from it, and refuses to start a host or a platform where that might never end.
+"""The mark of a host and its descendants. A marked process may not start a host or a platform that could never end.
 
-A project file that starts a run when it is imported would start a host, which imports the file, and so on. A descendant of
-a host is known by two marks, and a program has to remove both to be taken for a stranger:
+A project file that starts a run at import would start a host. The host imports the file, which starts a host, and so on. A
+descendant of a host has two marks, and counts as one unless it removed both:
 
 - the variable `FAIRWAY_HOST`, which names the hosts above it, the outermost first;
-- the soft limit of the size of files. It stays far above any file, and its low bits are the mark. A process keeps it when
-  its environment is emptied, when it leaves its session, and when its parents are gone.
+- the soft limit of the size of files. The limit stays far above the size of any file, and its low bits are the mark. A process
+  keeps it when its environment is emptied, when it leaves its session, and when its parents have ended.
 
-This file loads next to nothing, because every start of a host needs it.
+Every start of a host imports this file, so it imports almost nothing itself.
 """
 
 import os
@@ -16,10 +16,10 @@ import sys
 from fairway.spec.errors import UsageError
 
 MARK = "FAIRWAY_HOST"
-"""`a/b` in the host `b` of a run that a step of the run with the host `a` started; `a/b/` in steps of that host."""
+"""The variable with the mark. If a step of host `a` starts host `b`, the mark is `a/b` in `b` and `a/b/` in its steps."""
 
 MAX_DEPTH = 3
-"""How many runs may be inside one another."""
+"""Maximum number of runs inside one another."""
 
 _BASE = 1 << 62
 _ID_BYTES = 6
@@ -31,10 +31,10 @@ _GUARD = 'put it under `if __name__ == "__main__":`, which is true for `python F
 
 
 def standing() -> str:
-    """The mark of this process in the form of `MARK`; empty when it descends from no host.
+    """Return the mark of this process in the form of `MARK`; empty if it does not descend from a host.
 
-    The limit counts for more than the variable: a project may keep a copy of the environment that it was imported with
-    and give it to a program that one of its steps starts.
+    The limit counts more than the variable. A project can keep a copy of the environment from its import, and give that to a
+    program that a step starts.
     """
     named = os.environ.get(MARK, "")
     limit = _own_limit()
@@ -47,10 +47,13 @@ def standing() -> str:
 
 
 def refuse_at_import(what: str) -> None:
-    """Refuse what starts processes of ours, in a host and in all that a project starts while it is imported.
+    """Refuse to start a run or a server during the import of a project.
+
+    Args:
+        what: the refused call, for the message.
 
     Raises:
-        UsageError: with the line of the user's code, where it is in this process.
+        UsageError: the project is being imported. The message has the line of the user's code, if it runs in this process.
     """
     here = standing()
     if not here or here.endswith("/"):
@@ -62,7 +65,7 @@ def refuse_at_import(what: str) -> None:
 
 
 def refuse_in_step(what: str) -> None:
-    """Refuse what is to outlive the step that starts it. Raises UsageError."""
+    """Refuse to start a process inside a step that would outlive the step. Raises UsageError."""
     refuse_at_import(what)
     if standing():
         raise UsageError(
@@ -72,7 +75,7 @@ def refuse_in_step(what: str) -> None:
 
 
 def next_mark() -> str:
-    """The mark of a host that this process is about to start. Raises UsageError where it may not start one."""
+    """Return the mark for a host that this process will start. Raises UsageError if it may not start one."""
     refuse_at_import("a run")
     here = standing()
     if here.count("/") >= MAX_DEPTH:
@@ -85,7 +88,7 @@ def next_mark() -> str:
 
 
 def enter(mark: str) -> None:
-    """Mark this process, and by that all that it starts from here on; an empty mark takes it away again."""
+    """Put a mark on this process and on every process that it starts from now on. An empty mark removes it."""
     if mark:
         os.environ[MARK] = mark
     else:
@@ -94,14 +97,14 @@ def enter(mark: str) -> None:
 
 
 def enter_step() -> None:
-    """Say that this process, which carries the mark of its host, is at work in a step: it may start runs."""
+    """Change the mark of this process from that of a host to that of a step. A step may start runs."""
     mark = standing()
     if mark and not mark.endswith("/"):
         enter(f"{mark}/")
 
 
 class Marked:
-    """Import a project in a process that is no host. What the project starts meanwhile is marked as a host's is, for good."""
+    """A block that imports a project in a process that is not a host. Processes that the project starts in it keep the mark."""
 
     def __enter__(self) -> None:
         self._before = standing()
@@ -112,7 +115,7 @@ class Marked:
 
 
 def descends(pid: int, mark: str) -> bool:
-    """Whether a process carries the mark of a host, or of one below it."""
+    """Return true if a process has the mark of a host or of a host below it."""
     return f"{MARK}={mark}".encode() in _read(f"/proc/{pid}/environ") or (
         _id(_limit_in(_read(f"/proc/{pid}/limits"))) == mark.rpartition("/")[2]
     )
@@ -123,7 +126,7 @@ def _id(limit: int) -> str:
 
 
 def _own_limit() -> int:
-    """The marked limit of this process; 0 when it is not marked."""
+    """Return the limit of this process if it has a mark; 0 otherwise."""
     limits = _read("/proc/self/limits", _MUCH)
     if limits or sys.platform == "linux":
         return _limit_in(limits)
@@ -147,12 +150,12 @@ def _set_limit(mark: str) -> None:
 
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     if soft != resource.RLIM_INFINITY and not _marked(soft):
-        return  # a limit that somebody has set stays
+        return  # a limit that a person has set must stay
     wanted = _limit_of(mark) if mark else resource.RLIM_INFINITY
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (wanted, hard))
     except (OSError, ValueError):
-        return  # a hard limit may be lower: then the variable has to do
+        return  # the hard limit is lower than the mark, so only the variable marks this process
 
 
 def _limit_of(mark: str) -> int:
@@ -162,7 +165,7 @@ def _limit_of(mark: str) -> int:
 
 
 def _caller() -> str:
-    """File and line of the user's code that called us; empty in a program of our own."""
+    """Return file and line of the user's code that called Fairway; empty in a program of Fairway."""
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame is not None:
         file = frame.f_code.co_filename

@@ -1,4 +1,7 @@
-"""Makes sure that nothing stays of a host: it ends what it started, and when it was killed, we do in its place."""
+"""The end of a host and of every process that it started.
+
+A host ends its processes itself. If the host was killed, the engine ends them in its place.
+"""
 
 import contextlib
 import os
@@ -12,9 +15,9 @@ _SWEEPS = 100
 
 
 def end(launched: Launched, groups: Iterable[int]) -> str:
-    """Make sure a host process is gone, and with it all that it started; returns how it ended.
+    """End a host process and everything that it started, and return how the host ended.
 
-    `groups` are the process groups it had at last: all there is to go by where a mark cannot be read.
+    `groups` are the last known process groups of the host. They are the only way to its processes if marks cannot be read.
     """
     with contextlib.suppress(ProcessLookupError):
         os.kill(launched.pid, signal.SIGKILL)
@@ -35,7 +38,7 @@ def end(launched: Launched, groups: Iterable[int]) -> str:
 
 
 def _end_marked(mark: str) -> None:
-    """Kill what carries a mark until nothing does: a process may start another while it is looked for."""
+    """Kill the processes with a mark, again and again until there is none. A process can start another one meanwhile."""
     for _ in range(_SWEEPS):
         found = [pid for pid in _processes() if descent.descends(pid, mark)]
         if not found:

@@ -1,7 +1,7 @@
-"""Virtual environments for tasks with packages of their own: built once per machine, keyed by what is in them.
+"""Virtual environments for tasks with packages of their own. Each is built once on a machine and found by its content.
 
-uv builds them when it is installed, else venv and pip. A build happens under a lock and in a folder that gets its final
-name only when it is complete, so an interrupted build leaves nothing that looks finished.
+uv builds them if it is installed, otherwise venv and pip. A build holds a lock. A file that is written last marks it as complete,
+so an interrupted build never looks finished.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ _LAST_LINES = 15
 
 
 class Built(msgspec.Struct, frozen=True):
-    """An environment that is ready: its interpreter, and a folder for PYTHONPATH that holds Fairway alone."""
+    """A complete environment: its interpreter, and a folder for PYTHONPATH that contains only Fairway."""
 
     python: Path
     package: Path
 
 
 def cache_folder(root: Path) -> Path:
-    """Where things that can be made again are kept for all projects of a person."""
+    """Return the folder for things that can be made again, which all projects of a user share."""
     base = os.environ.get("XDG_CACHE_HOME") or (
         os.path.join(os.environ["HOME"], ".cache") if os.environ.get("HOME") else ""
     )
@@ -45,14 +45,15 @@ def cache_folder(root: Path) -> Path:
 
 
 async def ensure(environment: EnvironmentSpec, cache: Path, note: Callable[[str], None]) -> Built:
-    """The environment, built now if it is not there yet.
+    """Return an environment, and build it first if it does not exist.
 
     Args:
-        cache: folder under which environments are kept for all projects of this machine.
-        note: told one line when a build begins.
+        environment: the wanted environment.
+        cache: folder of the environments of all projects.
+        note: called with a line of text when a build begins.
 
     Raises:
-        FairwayError: it could not be built; the message ends with the installer's last lines.
+        FairwayError: the build failed. The message ends with the last lines of the installer.
     """
     folder = cache / "environments" / key(environment)
     built = Built(folder / "bin" / "python", folder / "fairway")
@@ -74,14 +75,14 @@ async def ensure(environment: EnvironmentSpec, cache: Path, note: Callable[[str]
 
 
 def key(environment: EnvironmentSpec) -> str:
-    """Digest of everything that decides what is installed."""
+    """Return the digest of everything that decides what is installed."""
     python = environment.python or ".".join(map(str, sys.version_info[:2]))
     text = "\n".join([python, sys.platform, *_pinned_needs(environment), *environment.requirements])
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def _remove(folder: Path) -> None:
-    import shutil  # two milliseconds, which a run without environments of its own is spared
+    import shutil  # here and not at the top: it takes 2 ms, and most runs never need it
 
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -93,7 +94,7 @@ def _installed(program: str) -> str | None:
 
 
 def _complete(folder: Path) -> bool:
-    """Whether a folder is an environment that this user built to its end, and that nobody else may write to."""
+    """Return true if this user built the environment completely and nobody else may write to it."""
     try:
         found = os.lstat(folder)
         if found.st_uid != os.geteuid() or found.st_mode & 0o022 or not confined.folder(str(folder)):
@@ -104,7 +105,7 @@ def _complete(folder: Path) -> bool:
 
 
 def _digest(folder: Path) -> str:
-    """Over what decides what runs in an environment: its interpreter, its settings, and what was installed."""
+    """Return a digest of what decides which code an environment runs: interpreter, settings and installed packages."""
     found = hashlib.sha256()
     for name in ("pyvenv.cfg", "requirements.txt", "needs.txt"):
         found.update(name.encode() + b"\0" + confined.read(str(folder / name)) + b"\0")
@@ -137,14 +138,18 @@ async def _build(environment: EnvironmentSpec, folder: Path) -> None:
         await _run([*install, "-r", str(needs)], environment)
     (package / "fairway").symlink_to(Path(__file__).resolve().parents[1])
     os.chmod(folder, 0o700)
+    # Last: a build that is killed before this line is not complete, and the next one starts again.
     (folder / "complete").write_text(_digest(folder))
 
 
 def _carry(environment: EnvironmentSpec, package: Path) -> None:
-    """Give an environment that is installed by hash what Fairway needs, from our own files, each checked by its hash.
+    """Copy the packages that Fairway needs into an environment with hashes, from this installation.
+
+    The requirements have no hashes for these packages, so an installer would refuse them. Each file is checked by the hash of
+    this installation.
 
     Raises:
-        FairwayError: our files do not fit its Python, or are not what was installed.
+        FairwayError: the files do not fit the Python of the environment, or differ from the installed ones.
     """
     import base64
     import shutil
@@ -209,7 +214,7 @@ async def _run(command: list[str], environment: EnvironmentSpec) -> None:
 
 
 def _pinned_needs(environment: EnvironmentSpec) -> list[str]:
-    """What Fairway itself needs inside, at our versions unless the requirements pin their own."""
+    """Return the packages that Fairway needs at the versions of this installation, without those that the requirements pin."""
     own = {line.split("==")[0].strip().lower() for line in environment.requirements}
     from importlib import metadata
 

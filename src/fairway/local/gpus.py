@@ -1,4 +1,4 @@
-"""The GPUs of this machine, found without loading a framework."""
+"""The GPUs of this machine, found without a framework."""
 
 import os
 from pathlib import Path
@@ -7,9 +7,9 @@ _DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
 def visible() -> dict[int, str]:
-    """The devices that this process may use: their place on the bus, and their name for `CUDA_VISIBLE_DEVICES`.
+    """Return the devices that this process may use: their place on the bus, with their name for `CUDA_VISIBLE_DEVICES`.
 
-    The place is the same for every process of the machine. Empty when there is no NVIDIA driver.
+    The place is the same in every process of the machine. The result is empty without an NVIDIA driver.
     """
     try:
         folders = sorted(_DRIVER.iterdir())
@@ -28,7 +28,7 @@ def visible() -> dict[int, str]:
 
 
 def _uuid(folder: Path) -> str:
-    """What the driver calls a device: unlike its number, this does not depend on the order that a library sorts by."""
+    """Return the name that the driver gives a device. Its number depends on the order of a library; the name does not."""
     try:
         lines = (folder / "information").read_text("utf-8").splitlines()
     except OSError:

@@ -1,7 +1,7 @@
-"""Keeps what a project starts while it is imported apart from the process that imports it.
+"""The import of a project, apart from the processes that the project starts meanwhile.
 
-A program that a project starts gets no descriptor of ours anyway, because all of them are closed on exec. A process that
-it only forks has them, and would keep a port taken or a peer waiting.
+A program that the project starts gets no descriptor of Fairway, because all of them are closed on exec. A process that it forks
+without exec has them all. Such a process would keep a port taken or a peer waiting.
 """
 
 import contextlib
@@ -9,31 +9,31 @@ import os
 from collections.abc import Generator
 
 _FIRST = 3
-"""The first descriptor behind the standard streams."""
+"""The first descriptor after the standard streams."""
 
 
 @contextlib.contextmanager
 def apart() -> Generator[None]:
-    """Import a project. A forked process has none of our descriptors, and ends where it leaves the import.
+    """Import a project in this block. A process forked in it has no descriptor of Fairway and ends when it leaves the block.
 
-    Otherwise it would go on as a second host, or as a second server.
+    Otherwise the forked process would continue as a second host or a second server.
     """
     owner = os.getpid()
     ours = _descriptors()
 
-    def let_go() -> None:
+    def close_descriptors() -> None:
         for fd in ours:
             with contextlib.suppress(OSError):
                 os.close(fd)
-        ours.clear()  # their numbers may be those of other files by the next fork
+        ours.clear()  # at the next fork, these numbers may belong to other files
 
-    os.register_at_fork(after_in_child=let_go)
+    os.register_at_fork(after_in_child=close_descriptors)
     try:
         yield
     finally:
         if os.getpid() != owner:
             os._exit(0)
-        ours.clear()  # a hook cannot be taken back
+        ours.clear()  # the hook stays registered for ever, so leave it nothing to close
 
 
 def _descriptors() -> list[int]:

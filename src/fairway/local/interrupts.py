@@ -1,4 +1,4 @@
-"""Between this process's event loop and the world around it: signals, and callers that have a loop of their own."""
+"""Signals for the event loop of a run, and the start of a loop for callers that already have one."""
 
 import asyncio
 import signal
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Interrupts:
-    """While a run is under way: Ctrl-C once cancels with grace, twice at once; a closed terminal changes nothing."""
+    """A block with signal handlers for a run: the first Ctrl-C cancels with grace, the second at once. A hangup is ignored."""
 
     def __init__(self, cancel: Callable[..., None]) -> None:
         self._cancel = cancel
@@ -49,7 +49,7 @@ def _has_a_loop() -> bool:
 
 
 def blocking(work: Coroutine[object, object, T]) -> T:
-    """Run a coroutine to its end, also where this thread has an event loop already, as in a notebook."""
+    """Run a coroutine to its end. If this thread already has an event loop, as in a notebook, use another thread."""
     if not _has_a_loop():
         return asyncio.run(work)
     outcome: list[T] = []

@@ -1,4 +1,4 @@
-"""How a program of ours ends: what must be done at exit is done, what would only be freed is left to the system."""
+"""The end of a program of Fairway. It runs the exit handlers and leaves the freeing of memory to the system."""
 
 import atexit
 import contextlib
@@ -8,7 +8,7 @@ from typing import NoReturn
 
 
 def leave(status: int) -> NoReturn:
-    """End this process now. An interpreter with hundreds of modules takes tens of milliseconds to free them."""
+    """End this process now. An interpreter with hundreds of modules needs tens of milliseconds to free them."""
     with contextlib.suppress(Exception):
         atexit._run_exitfuncs()  # pyright: ignore[reportPrivateUsage]
     for stream in (sys.stdout, sys.stderr):

@@ -1,8 +1,8 @@
-"""One small file in which every engine of a user on this machine notes what it uses and what it waits for.
+"""The ledger: a small file in which every engine of a user on this machine writes what it uses and what it waits for.
 
-Each engine has a slot and holds a lock on it that the operating system takes away when the process ends, however it
-ends: a slot whose lock is free belongs to nobody. The file is mapped, so that reading it costs no system call. Who may
-take how much is decided in `sharing`; nothing here knows it.
+Each engine has a slot and holds a lock on it. The operating system releases the lock when the process ends in any way, so a slot
+without a lock belongs to nobody. The file is mapped into memory, so reading it costs no system call. `shares` decides who may
+take how much; this module does not know.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _FILE = "shares-1"
-"""Its number goes up with the layout: engines of another layout keep a file of their own."""
+"""Name of the file. A change of the layout gets a new number, so that engines with another layout use another file."""
 
 _SLOTS = 256
 _HEAD = struct.Struct("<IIQ")
@@ -37,22 +37,22 @@ assert _WHOLE.size <= _SIZE
 
 
 class Unshared(Exception):
-    """Engines cannot share the machine here; the text says why."""
+    """The engines cannot share this machine. The text says why."""
 
 
 class Entry(NamedTuple):
-    """What one engine notes.
+    """The slot of an engine.
 
     Attributes:
-        engine: a number no other engine has; 0 is nobody.
-        gpus: the devices in use, a bit for each.
-        running: attempts that hold any of these.
-        ticket: its place in the line of those that wait; 0 while it waits for nothing.
-        asked: when it last asked, in monotonic seconds. Whoever has stopped asking is not waited for.
+        engine: unique number of the engine; 0 marks a free slot.
+        gpus: the devices in use, one bit each.
+        running: number of attempts that hold resources.
+        ticket: place in the queue; 0 if the engine does not wait.
+        asked: monotonic time of the last request. An engine that has stopped asking loses its place.
         lender: engine whose step started this run; 0 for a run that a person started.
-        loan: which of the lender's grants that step has; what it holds is `lent_…`.
-        store: tells stores apart, so that the same name of two runs does not.
-        cpus: the processors this engine may use, a bit for each.
+        loan: number of the grant of that step. The step holds the resources `lent_…`.
+        store: number of the store, because runs in two stores can have the same name.
+        cpus: the processors that this engine may use, one bit each.
     """
 
     engine: int
@@ -78,7 +78,7 @@ class Entry(NamedTuple):
 
 
 class Ledger:
-    """The mapped file. One object for each file in a process: closing any descriptor of it would free all its locks."""
+    """The mapped file. A process has one object for each file: closing any descriptor of a file releases all its locks."""
 
     def __init__(self, folder: Path) -> None:
         self._fd = _open(folder)
@@ -90,15 +90,15 @@ class Ledger:
         self._map = mmap.mmap(self._fd, size)
 
     def alone(self) -> bool:
-        """Whether no more than one engine is at work, as far as is known without asking the operating system."""
+        """Return true if at most one engine is at work, as far as the file knows without a system call."""
         return _HEAD.unpack_from(self._map)[0] <= 1
 
     @contextlib.contextmanager
     def locked(self, patience: float = 0.0) -> Generator[bool]:
-        """Keep other engines from writing for a moment; gives False when one of them does not let go of the file.
+        """Lock the file in this block. Yield false if another engine did not release the lock in time.
 
         Args:
-            patience: seconds to wait for it, instead of a moment: on a busy machine, who holds it may not get to run.
+            patience: minimum number of seconds to try. On a busy machine, the engine with the lock may not get to run.
         """
         until = time.monotonic() + patience
         with self._lock:
@@ -113,7 +113,7 @@ class Ledger:
                     fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, 0)
 
     def join(self, entry: Entry) -> int:
-        """Take a slot for an engine; returns its number. Raises Unshared."""
+        """Take a slot for an engine and return its number. Raises Unshared."""
         with self.locked(_PATIENCE) as held:
             if not held:
                 raise Unshared("another process holds the file in it and does not let go")
@@ -126,8 +126,9 @@ class Ledger:
         raise Unshared(f"{_SLOTS} engines are at work")
 
     def leave(self, slot: int) -> None:
-        """Give a slot up."""
+        """Release a slot."""
         with self.locked() as held:
+            # Without the lock, the count of engines stays too high until the next one joins or leaves. That only costs time.
             self._write(slot, Entry(0))
             if held:
                 self._count()
@@ -135,7 +136,7 @@ class Ledger:
             fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, 1 + slot)
 
     def note_use(self, slot: int, cpu: float, memory: int, gpus: int, running: int) -> None:
-        """Write what an engine uses. Using less needs no lock."""
+        """Write what an engine uses. A decrease needs no lock."""
         _USE.pack_into(self._map, _FIRST + slot * _SIZE + _USE_AT, cpu, memory, gpus, running)
 
     def note_wish(self, slot: int, entry: Entry) -> None:
@@ -143,13 +144,13 @@ class Ledger:
         _WISH.pack_into(self._map, _FIRST + slot * _SIZE + _WISH_AT, *entry[5:12])
 
     def next_ticket(self) -> int:
-        """A place at the end of the line; asked for with the lock held."""
+        """Return a ticket at the end of the queue. Call it under the lock."""
         count, high, tickets = _HEAD.unpack_from(self._map)
         _HEAD.pack_into(self._map, 0, count, high, tickets + 1)
         return tickets + 1
 
     def entries(self) -> dict[int, Entry]:
-        """What engines have noted, by slot. One of them may be dead."""
+        """Return the entries of engines by slot. Some of these engines may have ended."""
         high = min(_HEAD.unpack_from(self._map)[1], _SLOTS)
         found: dict[int, Entry] = {}
         for slot in range(high):
@@ -159,7 +160,7 @@ class Ledger:
         return found
 
     def bury(self) -> bool:
-        """Clear the slots of engines that are dead, with the lock held; whether there was any."""
+        """Clear the slots of engines that have ended. Return true if there was one. Call it under the lock."""
         found = False
         for slot in self.entries():
             if slot not in self._mine and self._take_lock(1 + slot):
@@ -192,8 +193,8 @@ _opening = threading.Lock()
 
 
 def ledger(folder: Path) -> Ledger:
-    """The ledger in a folder, which is made when it is not there. Raises Unshared where none can be."""
-    # A forked child has none of its parent's locks: it opens the file for itself.
+    """Return the ledger in a folder and make it if it does not exist. Raises Unshared if this is not possible."""
+    # The process id is part of the key: a forked child does not have the locks of its parent, so it opens the file itself.
     key = os.getpid(), folder
     with _opening:
         if key not in _open_ledgers:
@@ -205,7 +206,7 @@ def ledger(folder: Path) -> Ledger:
 
 
 def _open(folder: Path) -> int:
-    """The file, in a folder that nobody else can reach into. Raises Unshared, OSError."""
+    """Open the file in a folder that no other user can access. Raises Unshared, OSError."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, 0o700)
     if stat.S_ISLNK(os.lstat(folder).st_mode):

@@ -1,4 +1,4 @@
-"""The platform process of a store as others find it: its lock, its address, its token, and how it is started.
+"""The platform process of a store for other processes: its lock, its address, its token, and its start.
 
 Must not know what the platform does or answers.
 """
@@ -27,11 +27,11 @@ _START_SECONDS = 30.0
 _LOCK_SECONDS = 0.5
 _LOOK_SECONDS = 0.02
 _TOKEN = 64
-"""Characters of a token that are random."""
+"""Number of random letters in a token."""
 
 
 class PlatformRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A running platform process: its id, the port of its API, and when it was started."""
+    """A running platform process: its id, the port of its API, and the time of its start."""
 
     pid: int
     port: int
@@ -39,12 +39,12 @@ class PlatformRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def url(self) -> str:
-        """Where its API is."""
+        """Address of the API."""
         return f"http://127.0.0.1:{self.port}"
 
 
 class PlatformLock:
-    """Held by the platform process of a store for as long as it lives. Raises UsageError when there is one."""
+    """The lock that the platform process of a store holds while it lives. Raises UsageError if another process holds it."""
 
     def __init__(self, root: Path) -> None:
         self._folder = root / "platform"
@@ -69,7 +69,7 @@ class PlatformLock:
         return self
 
     def announce(self, port: int, started: float) -> PlatformRecord:
-        """Let others find the API."""
+        """Write the address of the API to a file, so that other processes find it."""
         record = PlatformRecord(pid=os.getpid(), port=port, started=started)
         write_private(self._folder / "platform.json", msgspec.json.encode(record))
         return record
@@ -83,9 +83,9 @@ class PlatformLock:
 
 
 def running(root: Path) -> PlatformRecord | None:
-    """The platform process of a store, once it takes requests; None when there is none.
+    """Return the platform process of a store once it takes requests; None if there is none.
 
-    The lock alone does not tell: a worker that was being forked when the platform was killed holds it for a moment.
+    The lock alone proves nothing. A worker that is being forked when the platform is killed holds it for a moment.
     """
     folder = root / "platform"
     try:
@@ -104,8 +104,8 @@ def start(root: Path) -> PlatformRecord:
     """Start the platform process in the background and wait until it takes requests.
 
     Raises:
-        FairwayError: it ended, with its last words, or took too long.
-        UsageError: a step or a project file starts it.
+        FairwayError: the process ended or took too long. The message has its last output.
+        UsageError: a step or the import of a project starts it.
         StorageError: the store cannot be written.
     """
     descent.refuse_in_step("the platform")
@@ -142,7 +142,7 @@ def start(root: Path) -> PlatformRecord:
 
 
 def wait_gone(record: PlatformRecord, seconds: float) -> bool:
-    """Whether the process is gone within so many seconds."""
+    """Wait until the process has ended. Return false if it has not within the given seconds."""
     deadline = time.monotonic() + seconds
     while is_alive(record.pid):
         if time.monotonic() > deadline:
@@ -152,17 +152,18 @@ def wait_gone(record: PlatformRecord, seconds: float) -> bool:
 
 
 def left_behind(root: Path) -> bool:
-    """Whether there may be workers of a platform that was killed."""
+    """Return true if workers of a killed platform may still be at work."""
     return bool(worker_files(root))
 
 
 def token(root: Path, seal: Callable[[str], str]) -> str:
-    """The token of a store's platform; only its owner can read it.
+    """Return the token of a store's platform. Only its owner can read it.
 
-    It is made anew when there is none, and when it is empty, short, readable by others, a link, or not of this user's making.
+    A new token is made if there is none, or if it is empty, short, readable by others, a link, or made by another user.
 
     Args:
-        seal: gives what a token ends with, which only this user can make.
+        root: directory of the store.
+        seal: returns the end of a token for its beginning. Only this user can make it.
     """
     path = root / "platform" / "token"
     confined.make_folder(str(path.parent))
@@ -183,7 +184,7 @@ def token(root: Path, seal: Callable[[str], str]) -> str:
 
 
 def _good_token(path: Path, seal: Callable[[str], str]) -> str:
-    """The token of a file, if it may be used; empty otherwise."""
+    """Read the token of a file; empty if it may not be used."""
     try:
         fd = confined.open_file(str(path))
     except (OSError, StorageError):

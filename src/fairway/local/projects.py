@@ -1,7 +1,7 @@
-"""Finds what belongs to a project file: the name it is imported under, the folders of its modules, and its store.
+"""The place of a project file: the name under which it is imported, the folders of its modules, and its store.
 
-Every command asks here before it loads anything else, so this file loads next to nothing. A file's text is read only
-where its place does not say enough, and nothing is imported from it.
+Every command uses this module before it loads anything else, so this file imports almost nothing. It reads the text of a project
+file only if the path does not say enough. It never imports the project.
 """
 
 import os
@@ -17,12 +17,12 @@ _Import = tuple[int, str, tuple[str, ...]]
 
 
 class Place:
-    """Where a project file belongs.
+    """The place of a project file.
 
     Attributes:
         file: its path.
-        module: the name it is imported under, such as "shop.flow".
-        roots: folders that its modules are imported from. The first holds the topmost package of the file itself.
+        module: the name under which it is imported, such as "shop.flow".
+        roots: the folders from which its modules are imported. The first contains the topmost package of the file itself.
     """
 
     __slots__ = ("file", "module", "roots")
@@ -34,20 +34,20 @@ class Place:
 
 
 def absolute(path: str) -> str:
-    """A path from the root as `pathlib` makes it: `..` and links stay, they may lead elsewhere."""
+    """Make a path absolute as `pathlib` does. `..` and links stay, because `..` behind a link leads elsewhere."""
     parts = os.path.join(os.getcwd(), path).split("/")
     return "/" + "/".join(part for part in parts if part not in ("", "."))
 
 
 def find(word: str) -> tuple[str, str]:
-    """The file that a word of the command line means, and the module's name when the word is one.
+    """Return the file for a word of the command line, and the name of the module if the word is one.
 
     Args:
         word: a path, or a dotted name such as "shop.flow".
 
     Raises:
         NotFound: there is no such file or module.
-        UsageError: it is a folder or a notebook.
+        UsageError: the word is a folder or a notebook.
     """
     path = absolute(word)
     if path.endswith(".ipynb"):
@@ -68,12 +68,12 @@ def find(word: str) -> tuple[str, str]:
 
 
 def locate(file: str, module: str = "", end: str = "") -> Place:
-    """Where a project file belongs.
+    """Return the place of a project file.
 
     Args:
-        file: its path from the root.
-        module: the name under which whoever asks has imported it. It counts where the file lies as the name says.
-        end: the project's root, where it is known.
+        file: its absolute path.
+        module: the name under which the caller has imported it. It counts if the path of the file fits the name.
+        end: the root of the project, if it is known.
     """
     top = _top_by_name(file, module) if module else ""
     link = os.path.dirname(file) if os.path.islink(file) and not top else ""
@@ -93,41 +93,41 @@ def locate(file: str, module: str = "", end: str = "") -> Place:
 
 
 def locate_copy(folder: str, path: str) -> Place:
-    """Where a project file belongs in a copy of its project, which has no marks of a project's root.
+    """Return the place of a project file in a copy of its project. A copy has no files that mark a root.
 
     Args:
-        folder: the copy.
+        folder: the folder of the copy.
         path: the file in it, such as "shop/flow.py".
     """
     return locate(os.path.join(folder, path), module_name(path, ""), folder)
 
 
 def copied_folder(place: Place) -> str:
-    """The folder that a copy of the project has to hold: the one that all its roots lie in."""
+    """Return the folder that a copy of the project must contain: the one with all its roots."""
     outer = os.path.commonpath(place.roots)
     return outer if outer in place.roots else place.roots[0]
 
 
 def module_name(file: str, top: str) -> str:
-    """Dotted name of a file that is imported from the folder `top`."""
+    """Return the dotted name of a file that is imported from the folder `top`."""
     stem = file.removeprefix(f"{top}/").removesuffix(".py")
-    if stem == "__init__":  # its folder lies in no package, so it is one by itself
+    if stem == "__init__":  # the folder is itself the topmost package
         return stem
     return stem.removesuffix("/__init__").replace("/", ".")
 
 
 def store_of(file: str, module: str = "") -> str:
-    """Folder of the store of a project file: the project's own, wherever the command is typed."""
+    """Return the folder of the store of a project file. The working directory does not matter."""
     return _store_upwards(os.path.dirname(file)) or _in_top(locate(file, module).roots[0])
 
 
 def store_from(folder: str) -> str:
-    """Folder of the store of the project that a folder lies in."""
+    """Return the folder of the store of the project that contains a folder."""
     return _store_upwards(folder) or _in_top(_above_package(folder))
 
 
 def _store_upwards(start: str) -> str:
-    """The nearest store from a folder upwards, or the place for one beside the nearest `pyproject.toml`."""
+    """Return the nearest store from a folder upwards, or the place for one beside the nearest `pyproject.toml`."""
     home = os.environ.get("HOME", "")
     for folder in _upwards(start):
         place = os.path.join(folder, STORE)
@@ -143,7 +143,7 @@ def _in_top(top: str) -> str:
 
 
 def _upwards(folder: str) -> list[str]:
-    """A folder and those above it, up to a repository's root or the home folder."""
+    """Return a folder and those above it, up to the root of a repository or the home folder."""
     found: list[str] = []
     home = os.environ.get("HOME", "")
     while folder not in found:
@@ -155,7 +155,7 @@ def _upwards(folder: str) -> list[str]:
 
 
 def _above_package(folder: str) -> str:
-    """The folder that holds the topmost package of a folder; a project's root counts as no package."""
+    """Return the folder that contains the topmost package of a folder. The root of a project is not a package."""
     while (
         os.path.isfile(os.path.join(folder, "__init__.py"))
         and os.path.basename(folder).isidentifier()
@@ -167,7 +167,7 @@ def _above_package(folder: str) -> str:
 
 
 def _top_by_name(file: str, module: str) -> str:
-    """The folder that the module is imported from; empty when the file does not lie as the name says."""
+    """Return the folder from which a module is imported; empty if the path of the file does not fit the name."""
     stem = file.removesuffix(".py")
     if os.path.basename(file) == "__init__.py":
         stem = os.path.dirname(file)
@@ -176,10 +176,10 @@ def _top_by_name(file: str, module: str) -> str:
 
 
 def _top_by_text(file: str, imports: list[_Import], *, beside: bool) -> str:
-    """The folder that a file is imported from, by its packages and by the way it names modules of its own.
+    """Return the folder from which a file is imported, found by its packages and its import statements.
 
-    A folder without `__init__.py` is a package where the file says so: by relative imports, or by imports of modules
-    that lie in one of its folders under that folder's name.
+    A folder without `__init__.py` counts as a package if the file has relative imports, or imports a module of that folder by
+    the name of the folder.
     """
     folder = os.path.dirname(file)
     tops: list[str] = []
@@ -200,7 +200,7 @@ def _top_by_text(file: str, imports: list[_Import], *, beside: bool) -> str:
 
 
 def _names(folder: str, own: str, module: str, taken: tuple[str, ...]) -> bool:
-    """Whether an import names something that lies in this folder under the folder's own name."""
+    """Return true if an import names something in this folder by the name of the folder."""
     top, _, rest = module.partition(".")
     if top != own:
         return False
@@ -209,7 +209,7 @@ def _names(folder: str, own: str, module: str, taken: tuple[str, ...]) -> bool:
 
 
 def _further(folder: str, imports: list[_Import], end: str) -> list[str]:
-    """Folders of the project, above a file's own, that hold modules which it imports."""
+    """Return the folders of the project above the file that contain modules which it imports."""
     above = _upwards(folder)
     ends = [
         place
@@ -226,7 +226,7 @@ def _further(folder: str, imports: list[_Import], end: str) -> list[str]:
 
 
 def _holds(folder: str, name: str) -> bool:
-    """Whether a folder holds a module or package of this name. A folder without Python files is none."""
+    """Return true if a folder contains a module or package with this name. A folder without Python files is not a package."""
     if not name:
         return False
     path = os.path.join(folder, name)
@@ -239,7 +239,7 @@ def _holds(folder: str, name: str) -> bool:
 
 
 def _imports(file: str) -> list[_Import]:
-    """What a file's import statements name: dots before the module, the module, and what is taken from it."""
+    """Return the import statements of a file: the dots before the module, the module, and the names from it."""
     try:
         with open(file, encoding="utf-8", errors="replace") as stream:
             lines = iter(stream.read(1 << 20).splitlines())
@@ -273,7 +273,7 @@ def _imports(file: str) -> list[_Import]:
 
 
 def _module_here(parts: list[str]) -> str:
-    """File of a module of a project: of the one here, or of one that is installed to be edited."""
+    """Return the file of a module of this project, or of an editable installation."""
     places = [root for place in _upwards(os.getcwd()) for root in (place, os.path.join(place, _SOURCES))]
     places += [
         place for place in sys.path if os.path.basename(place) not in _INSTALLED and os.path.isabs(place)
@@ -286,7 +286,7 @@ def _module_here(parts: list[str]) -> str:
 
 
 def _module_file(stem: str) -> str:
-    """File of a module whose path without its ending is `stem`; of a package, the one that declares something."""
+    """Return the file of a module by its path without the ending. For a package, return the file that declares something."""
     for file in (f"{stem}/__main__.py", f"{stem}/__init__.py"):
         if _declares(file):
             return file
@@ -294,7 +294,7 @@ def _module_file(stem: str) -> str:
 
 
 def _in_folder(folder: str, word: str) -> str:
-    """The file that a folder is run by. Raises UsageError when it has none."""
+    """Return the file that runs for a folder. Raises UsageError if there is none."""
     for name in ("__main__.py", "__init__.py"):
         file = os.path.join(folder, name)
         if _declares(file):
@@ -309,7 +309,7 @@ def _in_folder(folder: str, word: str) -> str:
 
 
 def _declares(file: str) -> bool:
-    """Whether a file's text looks like that of a project file."""
+    """Return true if the text of a file looks like a project file."""
     try:
         with open(file, "rb") as stream:
             text = stream.read(1 << 20)
@@ -320,7 +320,7 @@ def _declares(file: str) -> bool:
 
 
 def _instead(word: str, path: str) -> str:
-    """What to type instead of a name that is none."""
+    """Return what to type instead of a word that is not a module name."""
     if os.path.isfile(f"{path}.py"):
         return f"it is a file: `{word}.py`"
     if "/" not in word and not word.endswith(".py") and "." in word:

@@ -1,11 +1,11 @@
-"""Who may take how much of a machine that several runs use: decided from what their engines have noted, and nothing else.
+"""The decision how much of this machine each run may take. Pure: it uses only the entries of the engines.
 
-The line is short: the run that has least goes first, and of those that have as little the one that waits longest. What
-a run waits for is kept free for it in every kind of resource that it was short of, so that small steps do not pass a big
-one for ever; what it was not short of, others use meanwhile.
+The run with the smallest share goes first. Among equal shares, the run that waits longest goes first. If a run waits because a
+kind of resource is short, that kind is kept free for it, so that small steps cannot pass a big one for ever. Other runs use the
+other kinds meanwhile.
 
-A step that starts a run lends it what it holds itself: it waits meanwhile. Where nothing runs any more but steps that
-wait for runs of their own, the first in the line goes on although there is no room: nobody else could ever make some.
+A step that starts a run lends it its own resources, because the step only waits. If every running step waits for a run of its
+own, the first in the queue continues without room, because no other step can ever release any.
 """
 
 from collections.abc import Iterable
@@ -17,13 +17,13 @@ from fairway.spec.quantities import Resources, format_memory
 CPU, MEMORY, GPU = 1, 2, 4
 _TINY = 1e-9
 _SILENT = 2.0
-"""Seconds after which a run that has stopped asking is not waited for: its engine is halted, or very slow."""
+"""Seconds after which a run that has stopped asking loses its place. Its engine is stopped or very slow."""
 
 _NAMED = 3
 
 
 class Room(NamedTuple):
-    """What a run may take now. `devices` are the GPUs that are free, a bit for each, of which it may take `gpu`."""
+    """The resources that a run may take now. `devices` are the free GPUs, one bit each; the run may take `gpu` of them."""
 
     cpu: float
     memory: int
@@ -31,7 +31,7 @@ class Room(NamedTuple):
     devices: int
 
     def lacking(self, wanted: Resources) -> int:
-        """The kinds of resources there is too little of."""
+        """Return the kinds of resources that are short, as bits."""
         return (
             CPU * (wanted.cpu > max(self.cpu, 0.0) + _TINY)
             | MEMORY * (wanted.memory > max(self.memory, 0))
@@ -40,7 +40,7 @@ class Room(NamedTuple):
 
 
 class _Loan:
-    """What a step lends to the runs it has started, and what these use together."""
+    """The resources that a step lends to its runs, and what these runs use together."""
 
     __slots__ = ("cpu", "lent_cpu", "lent_memory", "memory")
 
@@ -50,18 +50,20 @@ class _Loan:
 
 
 def room(me: Entry, others: Iterable[Entry], capacity: Resources, devices: int, now: float) -> Room:
-    """What one engine may take of a machine, besides what it has.
+    """Return what an engine may take in addition to what it has.
 
     Args:
-        others: the other engines.
-        capacity: what the machine has.
-        devices: the GPUs that this engine may use, a bit for each.
-        now: monotonic seconds; where it is negative, nobody who waits is considered.
+        me: the entry of the engine.
+        others: the entries of the other engines.
+        capacity: the resources of the machine.
+        devices: the GPUs that this engine may use, one bit each.
+        now: monotonic time in seconds. If it is negative, runs that wait are ignored.
     """
     everyone = [me, *others]
     loans = _loans(everyone)
     cpu = capacity.cpu - sum(_used_cpu(one, me) for one in everyone)
     memory = capacity.memory - sum(one.memory for one in everyone)
+    # A step and the runs that it lends to both count what they use. Take the loan out once, or it would count twice.
     for loan in loans.values():
         cpu += min(loan.lent_cpu, loan.cpu)
         memory += min(loan.lent_memory, loan.memory)
@@ -82,7 +84,7 @@ def room(me: Entry, others: Iterable[Entry], capacity: Resources, devices: int, 
 
 
 def stuck(me: Entry, others: Iterable[Entry], now: float) -> bool:
-    """Whether everything that runs waits for a run of its own, and this engine is the first in the line."""
+    """Return true if every running step waits for a run of its own and this engine is the first in the queue."""
     everyone = [me, *others]
     if sum(one.running for one in everyone) > len(_loans(everyone)):
         return False
@@ -90,20 +92,20 @@ def stuck(me: Entry, others: Iterable[Entry], now: float) -> bool:
 
 
 def blockers(me: Entry, others: Iterable[Entry], capacity: Resources) -> str:
-    """Who leaves no room for what an engine waits for: "run k7m2, which uses 2 of 2 cores"; empty when nobody does."""
+    """Return the runs that leave no room, such as "run k7m2, which uses 2 of 2 cores"; empty if there is none."""
     users = list(others)
     if me.lacking & MEMORY and (found := [one for one in users if one.memory]):
         used = format_memory(sum(one.memory for one in found))
-        return _said(found, f"{used} of {format_memory(capacity.memory)} of memory")
+        return _described(found, f"{used} of {format_memory(capacity.memory)} of memory")
     if me.lacking & GPU and (found := [one for one in users if one.gpus]):
-        return _said(found, f"{_devices(found).bit_count()} of {capacity.gpu} GPUs")
+        return _described(found, f"{_devices(found).bit_count()} of {capacity.gpu} GPUs")
     if me.lacking & CPU and (found := [one for one in users if one.cpu > _TINY]):
         used_cpu = min(capacity.cpu, sum(one.cpu for one in found))
-        return _said(found, f"{used_cpu:g} of {capacity.cpu:g} cores")
+        return _described(found, f"{used_cpu:g} of {capacity.cpu:g} cores")
     return ""
 
 
-def _said(users: list[Entry], what: str) -> str:
+def _described(users: list[Entry], what: str) -> str:
     names = [one.run.rstrip(b"\0").decode("utf-8", "replace") for one in users]
     if len(names) == 1:
         return f"run {names[0]}, which uses {what}"
@@ -116,7 +118,7 @@ def _said(users: list[Entry], what: str) -> str:
 
 
 def _loans(everyone: list[Entry]) -> dict[tuple[int, int], _Loan]:
-    """Every loan of a step whose engine lives, by engine and number."""
+    """Return the loans of steps whose engine is at work, by engine and number."""
     living = {one.engine for one in everyone}
     loans: dict[tuple[int, int], _Loan] = {}
     for one in everyone:
@@ -128,7 +130,7 @@ def _loans(everyone: list[Entry]) -> dict[tuple[int, int], _Loan]:
 
 
 def _used_cpu(one: Entry, me: Entry) -> float:
-    """What an engine uses of the processors that `me` may use; it is taken to use the others first."""
+    """Return how many of the processors of `me` an engine uses. It is assumed to use its other processors first."""
     if one.cpus == me.cpus:
         return one.cpu
     elsewhere = int.from_bytes(one.cpus, "little") & ~int.from_bytes(me.cpus, "little")
@@ -149,7 +151,7 @@ def _waits(one: Entry, now: float) -> bool:
 
 
 def _share(one: Entry, capacity: Resources) -> float:
-    """The largest part of anything that an engine has."""
+    """Return the share of an engine: the largest part that it has of any kind of resource."""
     return max(
         one.cpu / capacity.cpu if capacity.cpu else 0.0,
         one.memory / capacity.memory if capacity.memory else 0.0,

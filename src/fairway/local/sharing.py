@@ -1,6 +1,6 @@
-"""One run's part in a machine that all runs of a user share: it takes what its steps need and gives it back.
+"""The share of a run in a machine that all runs of a user use: it takes resources for its steps and returns them.
 
-While a run is the only one, this costs a few writes to memory a step. Only beside others does it lock the ledger.
+A run that is alone pays a few writes to memory for each step. It locks the ledger only beside other runs.
 """
 
 import hashlib
@@ -15,20 +15,20 @@ from fairway.local.machine import capacity, processors
 from fairway.spec.quantities import Grant, Resources
 
 _TURN = 0.25
-"""Seconds for which a run that waited may go on with as much as it got: else short steps would wait at each step."""
+"""Seconds for which a run keeps the resources that it got after waiting. Otherwise short steps would wait at each step."""
 
 _LOOK_FOR_DEAD = 64
-"""Beside others, it is looked each so many steps whether they still live: else a dead one would cost time for ever."""
+"""Beside other runs, the slots of ended engines are cleared once in this many steps. Otherwise they would cost time for ever."""
 
 
 class Share:
-    """What one engine has of the machine.
+    """The part of the machine that an engine has.
 
     Args:
-        folder: where the ledger of this user is.
-        lease: what the step that started this process said of its own share; empty where none did.
-        store: tells the run from one of the same name in another store.
-        note: takes a line for the user where the machine cannot be shared.
+        folder: folder of the ledger of this user; None to share with nobody.
+        lease: the loan of the step that started this process; empty without such a step.
+        store: path of the store, because runs in two stores can have the same name.
+        note: called with a line for the user if the machine cannot be shared.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Share:
         self._visible_bits = sum(1 << place for place in self._visible)
 
     def enter(self, run: str) -> None:
-        """Begin to take part; where that cannot be, say so and go on as if there were no other run."""
+        """Take a slot in the ledger. If that is not possible, tell the user and continue as if there were no other run."""
         if self._folder is None:
             return
         self._engine = int.from_bytes(os.urandom(8), "little") >> 1 | 1
@@ -80,19 +80,19 @@ class Share:
             self._note(f"other runs are not seen, and may use the same CPUs: {self._folder}: {error}")
 
     def leave(self) -> None:
-        """Take part no longer."""
+        """Release the slot."""
         if self._ledger is not None:
             self._ledger.leave(self._slot)
             self._ledger = None
 
     def take(self, wanted: Resources, step: str) -> Grant | None:
-        """A part of the machine for a step; None when there is no room for it."""
+        """Take resources for a step; None if there is no room."""
         book = self._ledger
         if book is None:
             return self._granted(wanted, self._free_devices())
         if book.alone() and not self._entry.lender:
             grant = self._granted(wanted, self._free_devices())
-            # Whoever came in between may have read less than this: it is asked for again, with the ledger locked.
+            # Another engine may have joined before it could see this grant. Then give it back and ask again under the lock.
             if book.alone():
                 return grant
             self.give_back(grant)
@@ -102,17 +102,17 @@ class Share:
             return self._take_beside_others(book, wanted, step.encode()[:64]) if held else None
 
     def give_back(self, grant: Grant) -> None:
-        """An attempt is over. To use less needs no lock."""
+        """Return the resources of an attempt that has ended. A decrease needs no lock."""
         given = grant.resources
         self._memory -= given.memory
         self._running -= _weighs(given)
-        # Sums of fractions drift: with nothing running, nothing is used.
+        # Sums of fractions drift, so set the sum to zero whenever nothing runs.
         self._cpu = self._cpu - given.cpu if self._running else 0.0
         self._devices &= ~self._device_bits(grant)
         self._publish()
 
     def wait_for(self, wanted: Resources, step: str) -> None:
-        """Stand in the line with the first step that there is no room for; its place is kept until it begins."""
+        """Enter the queue with the first step that has no room. The run keeps its place until that step begins."""
         book = self._ledger
         if book is None:
             return
@@ -130,13 +130,13 @@ class Share:
             book.note_wish(self._slot, self._entry)
 
     def stop_waiting(self) -> None:
-        """No step waits any more."""
+        """Leave the queue, because no step waits."""
         if self._entry.ticket and self._ledger is not None:
             self._entry = self._entry._replace(ticket=0, lacking=0, step=b"")
             self._ledger.note_wish(self._slot, self._entry)
 
     def who_else(self) -> str:
-        """Who leaves no room for the step that waits; empty when nobody is known."""
+        """Return the runs that leave no room for the waiting step; empty if there is none."""
         if self._ledger is None or not self._entry.ticket:
             return ""
         return shares.blockers(self._entry, self._others(self._ledger), self._capacity)
@@ -163,7 +163,7 @@ class Share:
         return grant
 
     def _found(self, book: Ledger, wanted: Resources, now: float) -> int | None:
-        """The devices to choose from where there is room for a step; None where there is none."""
+        """Return the GPUs to choose from if there is room for a step; None if there is none."""
         me, others = self._me(), self._others(book)
         there = shares.room(me, others, self._capacity, self._visible_bits, now)
         if there.lacking(wanted) and self._is_my_turn(wanted, now):
@@ -175,7 +175,7 @@ class Share:
         return None
 
     def _is_my_turn(self, wanted: Resources, now: float) -> bool:
-        """Whether this run may still have again what it had since it came to its turn."""
+        """Return true if this run may still take as much as it has had since its turn began."""
         cpu, memory, devices = self._turn
         return (
             0 <= now - self._turn_began < _TURN
@@ -222,7 +222,7 @@ class Share:
 
 
 class _Loan:
-    """What a step lends to the runs that it starts, as their processes are told."""
+    """The loan of a step, read from the text that its processes get."""
 
     __slots__ = ("cpu", "gpus", "lender", "memory", "number")
 
@@ -233,10 +233,10 @@ class _Loan:
 
 
 def shared_folder() -> Path:
-    """Where all engines of a person on this machine note what they use.
+    """Return the folder of the ledger for all engines of a user on this machine.
 
-    The folder of a login session will not do: it goes away with the session, and whoever has no session, such as cron,
-    does not know it.
+    It is not the folder of a login session. That folder is removed with the session, and a process without a session, such as a
+    cron job, does not know it.
     """
     chosen = os.environ.get("XDG_RUNTIME_DIR", "")
     if chosen and chosen != f"/run/user/{os.geteuid()}" and os.path.isdir(chosen):
@@ -245,7 +245,7 @@ def shared_folder() -> Path:
 
 
 def waits(folder: Path, run: str, store: str) -> tuple[str, str]:
-    """Which step of a run at work waits for room, and for whom; empty texts when none does."""
+    """Return the step of a run that waits for room, and the runs that it waits for; empty texts if none waits."""
     try:
         entries = list(ledger(folder).entries().values())
     except Unshared:

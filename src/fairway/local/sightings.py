@@ -1,6 +1,6 @@
-"""What serves on this machine, seen without a supervisor: asks the workers that a platform left behind, and no more.
+"""The state of endpoints on this machine without a platform process: it asks the workers that a platform left behind.
 
-Must not start, end or take over anything.
+Must not start, end or take over any process.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ _UNATTENDED = "no platform process looks after it"
 
 
 async def unattended(root: Path, recorded: list[EndpointStatus]) -> list[EndpointStatus]:
-    """The endpoints on record as their workers are, when nobody looks after them."""
+    """Return the recorded endpoints with the state of their workers, while no platform supervises them."""
     return [await _seen(root, endpoint) for endpoint in recorded if endpoint.wanted]
 
 

@@ -1,6 +1,6 @@
-"""A copy of a project's own Python files, as they are now, to be stored as one folder.
+"""A copy of the Python files of a project in their present state, to be stored as one folder.
 
-Must not know what the files declare or where the copy goes.
+Must not know what the files declare or where the copy is stored.
 """
 
 import os
@@ -17,10 +17,10 @@ _MOST_BYTES = 64 * 2**20
 
 @contextmanager
 def snapshot(folder: Path, files: Iterable[Path]) -> Generator[Path, None, None]:
-    """A temporary folder with copies of these files at the same places; gone when the block ends.
+    """Yield a temporary folder with copies of files at the same relative paths. It is removed when the block ends.
 
     Raises:
-        UsageError: there is more source than a project has.
+        UsageError: the files together are too large to be the source of a project.
     """
     with tempfile.TemporaryDirectory(prefix="fairway-source-") as name:
         total = 0
