@@ -162,6 +162,7 @@ class RunEngine:
             await asyncio.wrap_future(self._write())
         finally:
             self._busy = False
+        self._listener.begun()
         self._go_on()
 
     def hear(self, host: Host, message: FromHost | None) -> None:
