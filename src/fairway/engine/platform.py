@@ -63,10 +63,6 @@ class Endpoints(Protocol):
         """Return every endpoint."""
         ...
 
-    async def shutdown(self, *, endpoints: bool) -> None:
-        """Stop looking after them."""
-        ...
-
 
 class Aside(Protocol):
     """Carries out a function that blocks."""
@@ -87,7 +83,9 @@ class EnginePlatform:
     Args:
         records: answers what is recorded.
         runs, endpoints: make what carries out runs, and what looks after endpoints, when it is first needed.
+        stop: stops what looks after endpoints; with true, the endpoints as well.
         aside: how to carry out what blocks; right here when nobody else waits in this process.
+        close: lets go of the stores.
     """
 
     def __init__(
@@ -95,14 +93,18 @@ class EnginePlatform:
         records: Records,
         runs: Callable[[], Runs],
         endpoints: Callable[[], Endpoints],
+        stop: Callable[[bool], Awaitable[object]],
         aside: Aside = at_once,
+        close: Callable[[], object] = lambda: None,
     ) -> None:
         self._records = records
         self._make_runs = runs
         self._runs_made: Runs | None = None
         self._make_endpoints = endpoints
         self._endpoints_made: Endpoints | None = None
+        self._stop = stop
         self._aside = aside
+        self._close = close
 
     @property
     def place(self) -> str:
@@ -204,12 +206,13 @@ class EnginePlatform:
 
     async def shutdown(self, *, endpoints: bool) -> None:
         """Stop looking after endpoints, and with `endpoints` end them; returns when that is done."""
-        await self._endpoints.shutdown(endpoints=endpoints)
+        await self._stop(endpoints)
 
     async def close(self) -> None:
-        """Let go of what was begun and not submitted."""
+        """Let go of what was begun and not submitted, and of the stores."""
         if self._runs_made is not None:
             await self._runs_made.close()
+        self._close()
 
     @property
     def _runs(self) -> Runs:

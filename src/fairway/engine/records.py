@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from fairway.author.reporting import check_name
 from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
 from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.errors import NotFound, SerializationError, UsageError
@@ -27,12 +28,7 @@ Waiting = Callable[[str], tuple[str, str]]
 
 
 class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What questions are answered from.
-
-    Attributes:
-        place: where the stores are, for people.
-        check_name: raises UsageError for what cannot be an alias.
-    """
+    """What questions are answered from; `place` says where that is, for people."""
 
     place: str
     metadata: MetadataStore
@@ -41,7 +37,6 @@ class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
     leases: Leases
     clock: Clock
     waiting: Waiting
-    check_name: Callable[[str], object]
 
 
 class Records:
@@ -55,7 +50,6 @@ class Records:
         self._leases = parts.leases
         self._clock = parts.clock
         self._waiting = parts.waiting
-        self._check_name = parts.check_name
 
     def find(self, prefix: str) -> str:
         """The run whose name starts with `prefix`; the newest for an empty one. Raises NotFound, or UsageError for several."""
@@ -136,7 +130,7 @@ class Records:
         """Let an alias name a version; 0 removes it. Returns the version it names, or named. Raises NotFound, UsageError."""
         self._metadata.require_own()
         if version:
-            self._check_name(alias)
+            check_name(alias)
             found = self._metadata.resolve(f"{model}:{version}")
         else:
             found = self._metadata.resolve(f"{model}@{alias}")

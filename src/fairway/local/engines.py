@@ -5,7 +5,10 @@ The process outlives whoever started it. Must not know what an engine does.
 
 import asyncio
 import os
+import subprocess
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -13,6 +16,9 @@ import msgspec
 from fairway.local.launching import TOKEN
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
 from fairway.spec.run import RunRequest
+
+_MOST = 2**20
+"""Bytes of a report at most."""
 
 _KINDS: dict[str, type[FairwayError]] = {
     kind.__name__: kind for kind in (FairwayError, NotAllowed, NotFound, StorageError, UsageError)
@@ -40,13 +46,26 @@ async def start(root: Path, request: RunRequest) -> str:
 
     It prints to where this process prints. Raises FairwayError when the run could not be started.
     """
-    environment = {name: value for name, value in os.environ.items() if name != TOKEN}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", "fairway.control.carrying", str(root),
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, start_new_session=True,
-        cwd=request.folder or root.parent, env=environment,
-    )  # fmt: skip
-    said, _ = await process.communicate(msgspec.json.encode(request))
+    return await asyncio.to_thread(_start, root, request)
+
+
+def _start(root: Path, request: RunRequest) -> str:
+    # Not by asyncio: what it starts, it kills when it is closed.
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "fairway.control.carrying", str(root)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        cwd=request.folder or root.parent,
+        env={name: value for name, value in os.environ.items() if name != TOKEN},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdout:
+        with suppress(BrokenPipeError), process.stdin as asked:
+            asked.write(msgspec.json.encode(request))
+        said = process.stdout.read(_MOST)
+    threading.Thread(target=process.wait, name="reaper", daemon=True).start()
     try:
         report = msgspec.json.decode(said, type=Report)
     except msgspec.DecodeError:

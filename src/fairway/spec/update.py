@@ -107,3 +107,9 @@ class Cancelled(msgspec.Struct, frozen=True):
 
     run: str
     stopping: bool
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """The name of a run that is on record."""
+
+    run: str
