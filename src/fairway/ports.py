@@ -17,7 +17,7 @@ from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Grant, Resources
 from fairway.spec.run import RunRequest, RunStatus, RunSummary, StepResult
-from fairway.spec.update import Cancelled, Foreseen, LogPage, Update
+from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Update
 from fairway.spec.wire import Bind, Bound, FromHost, ToHost
 
 if TYPE_CHECKING:
@@ -399,8 +399,8 @@ class Platform(Protocol):
         """Return one run with all its steps."""
         ...
 
-    async def outputs(self, run: str) -> list[tuple[str, int]]:
-        """Return the attempts of a run that have output, in order of their first: step and number."""
+    async def outputs(self, run: str) -> Outputs:
+        """Return which attempts of a run have output."""
         ...
 
     async def logs(self, run: str, step: str, attempt: int, offset: int = 0) -> LogPage:
@@ -449,6 +449,10 @@ class Platform(Protocol):
 
     async def endpoints(self) -> list[EndpointStatus]:
         """Return every endpoint as wanted and as observed."""
+        ...
+
+    async def deployed(self) -> list[EndpointStatus]:
+        """Return every endpoint that is on record, also one that was taken away; nothing is observed."""
         ...
 
     async def shutdown(self, *, endpoints: bool) -> None:

@@ -17,7 +17,7 @@ from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
-from fairway.spec.update import Cancelled, Foreseen, LogPage, Over, Submitted, Update
+from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Over, Submitted, Update
 
 T = TypeVar("T")
 
@@ -125,9 +125,9 @@ class RemotePlatform:
         """Return one run with all its steps. Raises FairwayError."""
         return await self._ask("GET", f"/runs/{_part(name)}", RunStatus)
 
-    async def outputs(self, run: str) -> list[tuple[str, int]]:
-        """Return the attempts of a run that have output, in order of their first. Raises FairwayError."""
-        return await self._ask("GET", f"/runs/{_part(run)}/outputs", list[tuple[str, int]])
+    async def outputs(self, run: str) -> Outputs:
+        """Return which attempts of a run have output. Raises FairwayError."""
+        return await self._ask("GET", f"/runs/{_part(run)}/outputs", Outputs)
 
     async def logs(self, run: str, step: str, attempt: int, offset: int = 0) -> LogPage:
         """Return complete lines that an attempt printed, from an offset on. Raises FairwayError."""
@@ -180,7 +180,11 @@ class RemotePlatform:
         """Every endpoint as wanted and as observed. Raises FairwayError."""
         return await self._ask("GET", "/endpoints", list[EndpointStatus])
 
-    async def shutdown(self, *, endpoints: bool) -> None:
+    async def deployed(self) -> list[EndpointStatus]:
+        """Return every endpoint that is on record, also one that was taken away. Raises FairwayError."""
+        return await self._ask("GET", "/deployed", list[EndpointStatus])
+
+    async def shutdown, *, endpoints: bool) -> None:
         """Stop the platform, and with `endpoints` all that serves; comes back when that is done. Raises FairwayError."""
         body = msgspec.json.encode({"endpoints": endpoints})
         await self._ask("POST", "/shutdown", dict[str, object], body)

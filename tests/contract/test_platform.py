@@ -363,7 +363,7 @@ def test_what_steps_printed_is_read_line_by_line(play: Play) -> None:
     async def work(ground: Ground) -> None:
         run = await ground.platform.submit(ground.asked(number="3"))
         await followed(ground, run)
-        assert sorted(await ground.platform.outputs(run)) == [("count", 1), ("count-2", 1), ("pipeline", 1)]
+        assert sorted((await ground.platform.outputs(run)).attempts) == [("count", 1), ("count-2", 1), ("pipeline", 1)]
         page = await ground.platform.logs(run, "count", 1)
         assert [line.text for line in page.lines] == ["line 0", "line 1", "line 2"]
         assert (await ground.platform.logs(run, "count", 1, page.offset)).lines == []

@@ -21,7 +21,7 @@ from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import whole_number
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
-from fairway.spec.update import Cancelled, Foreseen, LogLine, LogPage, Submitted, Update
+from fairway.spec.update import Cancelled, Foreseen, LogLine, LogPage, Outputs, Submitted, Update
 
 T = TypeVar("T")
 
@@ -80,6 +80,7 @@ class Api:
             self._entry(get, "/aliases", self.aliases, gives=dict[str, int]),
             self._entry(post, "/aliases", self.alias, takes=AliasRequest, gives=ModelVersion),
             self._entry(get, "/endpoints", self.endpoints, gives=list[EndpointStatus]),
+            self._entry(get, "/deployed", self.deployed, gives=list[EndpointStatus]),
             self._entry(post, "/deploy", self.deploy, takes=DeployRequest, gives=Deployed),
             self._entry(
                 post, "/endpoints/{name}/rollback", self.rollback, takes=RollbackRequest, gives=Deployed
@@ -99,7 +100,7 @@ class Api:
             self._entry(get, "/runs/{name}", self.run, gives=RunStatus),
             self._entry(get, "/runs/{name}/follow", self.follow, gives=list[Update]),
             self._entry(post, "/runs/{name}/cancel", self.cancel, gives=Cancelled),
-            self._entry(get, "/runs/{name}/outputs", self.outputs, gives=list[tuple[str, int]]),
+            self._entry(get, "/runs/{name}/outputs", self.outputs, gives=Outputs),
             self._entry(get, "/runs/{name}/output", self.output, gives=LogPage),
             self._entry(get, "/runs/{name}/logs", self.logs, gives=list[LogLine]),
             self._entry(post, "/content", self.content, takes=Artifact, gives=bytes),
@@ -160,7 +161,7 @@ class Api:
         return await self._whole(self._platform.cancel(_name(request)))
 
     async def outputs(self, request: Request) -> object:
-        """Which attempts of a run have output, in order of their first: step and number."""
+        """Which attempts of a run have output, in order of their first, and whether more may come."""
         return await self._platform.outputs(_name(request))
 
     async def output(self, request: Request) -> object:
@@ -172,7 +173,7 @@ class Api:
         """The last lines that a run's steps printed; `?step=` asks for one step."""
         name, only = _name(request), request.query_params.get("step", "")
         lines: list[LogLine] = []
-        for step, attempt in await self._platform.outputs(name):
+        for step, attempt in (await self._platform.outputs(name)).attempts:
             page = LogPage(lines=[], offset=0)
             while only in ("", step):
                 before = page.offset
@@ -220,6 +221,10 @@ class Api:
     async def endpoints(self, request: Request) -> object:
         """Every endpoint as wanted and as observed."""
         return await self._platform.endpoints()
+
+    async def deployed(self, request: Request) -> object:
+        """Every endpoint that is on record, also one that was taken away; nothing is observed."""
+        return await self._platform.deployed()
 
     async def deploy(self, request: Request) -> object:
         """Serve a model or a function; answers when that answers."""

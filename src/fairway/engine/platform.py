@@ -12,7 +12,7 @@ from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
-from fairway.spec.update import Cancelled, Foreseen, LogPage, Over, Update
+from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Over, Update
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -152,8 +152,8 @@ class EnginePlatform:
         """Return one run with all its steps. Raises NotFound."""
         return await self._aside(self._records.run, name)
 
-    async def outputs(self, run: str) -> list[tuple[str, int]]:
-        """Return the attempts of a run that have output, in order of their first. Raises NotFound."""
+    async def outputs(self, run: str) -> Outputs:
+        """Return which attempts of a run have output. Raises NotFound."""
         return await self._aside(self._records.outputs, run)
 
     async def logs(self, run: str, step: str, attempt: int, offset: int = 0) -> LogPage:
@@ -204,7 +204,11 @@ class EnginePlatform:
         """Return every endpoint as wanted and as observed."""
         return await self._endpoints.endpoints()
 
-    async def shutdown(self, *, endpoints: bool) -> None:
+    async def deployed(self) -> list[EndpointStatus]:
+        """Return every endpoint that is on record, also one that was taken away; nothing is observed."""
+        return await self._aside(self._records.deployed)
+
+    async def shutdown, *, endpoints: bool) -> None:
         """Stop looking after endpoints, and with `endpoints` end them; returns when that is done."""
         await self._stop(endpoints)
 

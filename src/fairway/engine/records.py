@@ -11,14 +11,12 @@ import msgspec
 from fairway.author.reporting import check_name
 from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
 from fairway.spec.artifact import Artifact, sources_of
+from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.errors import NotFound, SerializationError, UsageError
 from fairway.spec.event import AliasMoved, Event, RunEnded
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.run import Failure, Phase, Reason, RunStatus, RunSummary
-from fairway.spec.update import Cancelled, LogLine, LogPage
-
-MOST_CONTENT = 32 * 2**20
-"""Bytes of an artifact, or of a version's sources, that are handed out at once."""
+from fairway.spec.update import Cancelled, LogLine, LogPage, Outputs
 
 _MOST_LOG = 2**20
 _TRIES = 10
@@ -28,7 +26,12 @@ Waiting = Callable[[str], tuple[str, str]]
 
 
 class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What questions are answered from; `place` says where that is, for people."""
+    """What questions are answered from.
+
+    Attributes:
+        place: where that is, for people.
+        most: bytes of an artifact, or of a version's sources, that are handed out at once.
+    """
 
     place: str
     metadata: MetadataStore
@@ -37,6 +40,7 @@ class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
     leases: Leases
     clock: Clock
     waiting: Waiting
+    most: int = 2**62
 
 
 class Records:
@@ -50,6 +54,7 @@ class Records:
         self._leases = parts.leases
         self._clock = parts.clock
         self._waiting = parts.waiting
+        self._most = parts.most
 
     def find(self, prefix: str) -> str:
         """The run whose name starts with `prefix`; the newest for an empty one. Raises NotFound, or UsageError for several."""
@@ -75,7 +80,7 @@ class Records:
     def run(self, name: str) -> RunStatus:
         """One run with all its steps, and why a step of it waits where other runs leave no room. Raises NotFound."""
         status = self._metadata.run(name)
-        alive = bool(self._leases.holder(name))
+        alive = not status.phase.ended and bool(self._leases.holder(name))
         status = msgspec.structs.replace(status, alive=alive)
         step, whom = self._waiting(name) if alive else ("", "")
         if not step:
@@ -87,10 +92,12 @@ class Records:
         )
         return msgspec.structs.replace(status, steps=steps)
 
-    def outputs(self, run: str) -> list[tuple[str, int]]:
-        """Attempts of a run that have output, in order of their first. Raises NotFound."""
+    def outputs(self, run: str) -> Outputs:
+        """Which attempts of a run have output. Raises NotFound."""
         self._known(run)
-        return self._logs.attempts(run)
+        # Asked first: when nobody is at work any more, what is read then is all that there will be.
+        alive = bool(self._leases.holder(run))
+        return Outputs(attempts=self._logs.attempts(run), alive=alive)
 
     def logs(self, run: str, step: str, attempt: int, offset: int) -> LogPage:
         """Complete lines that an attempt printed, from an offset on. Raises NotFound."""
@@ -101,13 +108,13 @@ class Records:
 
     def read(self, artifact: Artifact) -> bytes:
         """Content of an artifact that is one file. Raises SerializationError for another, or a large one; CorruptArtifact."""
-        if artifact.size > MOST_CONTENT:
-            raise SerializationError(f"a value of {artifact.size} bytes is not sent")
+        if artifact.files:
+            raise SerializationError("a folder is not sent")
         content = self._artifacts.open(artifact)
         if isinstance(content, bytes):
             return content
-        if content.is_dir() or content.stat().st_size > MOST_CONTENT:
-            raise SerializationError("a folder, or a value as large as this, is not sent")
+        if content.stat().st_size > self._most:
+            raise SerializationError(f"it is larger than {self._most} bytes, so it is not sent")
         return content.read_bytes()
 
     def models(self) -> list[ModelSummary]:
@@ -142,7 +149,7 @@ class Records:
         candidate = self._metadata.resolve(reference).candidate
         if not candidate.artifact.code:
             return {}
-        if sum(file.size for file in candidate.sources) > MOST_CONTENT:
+        if sum(file.size for file in candidate.sources) > self._most:
             raise SerializationError(f"the sources of {reference} are too many to be shown")
         folder = self._artifacts.open(sources_of(candidate.artifact))
         assert isinstance(folder, Path)
@@ -150,6 +157,10 @@ class Records:
             file.path: (folder / file.path).read_text(encoding="utf-8", errors="replace")
             for file in candidate.sources
         }
+
+    def deployed(self) -> list[EndpointStatus]:
+        """Every endpoint that is on record, also one that was taken away; nothing is observed."""
+        return self._metadata.endpoints()
 
     def cancel(self, run: str) -> Cancelled:
         """Tell the engine of a run to stop, or put on record that an interrupted run will not go on.

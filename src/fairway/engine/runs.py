@@ -43,7 +43,7 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         open: imports the project of a request; the second argument takes lines about the run as a whole.
-        file_of: gives the project file of a run on record, from its name and the path that is on record.
+        project_of: gives file and module of the project of a run on record. Raises UsageError.
         interrupts: while its block lasts, signals to this process call the function that it is given.
     """
 
@@ -52,7 +52,7 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     follower: RecordFollower
     open: Callable[[RunRequest, Note], Awaitable[Opened]]
-    file_of: Callable[[str, str], str]
+    project_of: Callable[[RunSpec], tuple[str, str]]
     interrupts: Callable[[Cancel], AbstractContextManager[None]]
 
 
@@ -133,8 +133,7 @@ class RunsHere:
     def _complete(self, request: RunRequest) -> None:
         """Fill in what is on record of a run that is to be taken up again. Raises NotFound, UsageError."""
         spec = self._metadata.run(request.resume).spec
-        request.file = self._parts.file_of(spec.name, spec.project)
-        request.module = request.module or spec.module
+        request.file, request.module = self._parts.project_of(spec)
         request.pipeline = spec.pipeline
 
     async def _begin(self, request: RunRequest, described: _Described, stack: ExitStack) -> str:

@@ -87,6 +87,13 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+    """Which attempts of a run have output, as step and number in order of their first; more may come while it is `alive`."""
+
+    attempts: list[tuple[str, int]]
+    alive: bool
+
+
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):
     """Complete lines of one attempt's output, and the offset behind them; there may be more while the offset moves."""
 

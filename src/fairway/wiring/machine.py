@@ -145,8 +145,8 @@ def endpoint_folder(root: Path, name: str) -> Path:
     return folder(root, name)
 
 
-def records(stores: LocalStores) -> "Records":
-    """Make what answers questions about what is recorded in a store."""
+def records(stores: LocalStores, most: int = 2**62) -> "Records":
+    """Make what answers questions about what is recorded in a store; `most` bytes are handed out at once."""
     from fairway.engine.records import RecordParts, Records
 
     return Records(
@@ -158,6 +158,7 @@ def records(stores: LocalStores) -> "Records":
             leases=stores.leases,
             clock=SystemClock(),
             waiting=stores.waiting,
+            most=most,
         )
     )
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fairway.engine.apart import RunsApart
     from fairway.engine.following import RecordFollower
     from fairway.engine.runs import Note, Opened, RunsHere
-    from fairway.spec.run import RunRequest
+    from fairway.spec.run import RunRequest, RunSpec
 
 
 def here(stores: LocalStores) -> "RunsHere":
@@ -30,7 +30,7 @@ def here(stores: LocalStores) -> "RunsHere":
             clock=SystemClock(),
             follower=_follower(stores),
             open=partial(_open, stores),
-            file_of=partial(own_file, stores.root),
+            project_of=partial(project_of, stores.root),
             interrupts=Interrupts,
         )
     )
@@ -75,23 +75,31 @@ async def _open(stores: LocalStores, request: "RunRequest", note: "Note") -> "Op
     return Opened(executor, home, project)
 
 
-def own_file(root: Path, run: str, project: str) -> str:
-    """The project file of a run on record, also after its folder was moved together with the store.
+def project_of(root: Path, spec: "RunSpec") -> tuple[str, str]:
+    """File and module of a run on record, also after its folder was moved together with the store.
 
     Raises:
-        UsageError: it lies outside the project that the store belongs to, so a person has to name it.
+        UsageError: the file lies outside the project that the store belongs to, so a person has to name it.
     """
-    parts = Path(project).parts
+    parts = Path(spec.project).parts
     moved = [root.parent.joinpath(*parts[start:]) for start in range(1, len(parts))]
-    found = Path(project) if Path(project).exists() else next(filter(Path.is_file, moved), Path(project))
-    if not (found.is_absolute() and is_inside(root, str(found))):
+    recorded = Path(spec.project)
+    found = recorded if recorded.exists() else next(filter(Path.is_file, moved), recorded)
+    if not is_inside(root, str(found)):
         raise UsageError(
-            f"run {run} is of {project}, which lies outside the project {root.parent}",
-            hint=f"if it is yours: `fairway resume {run} --file {project}`",
+            f"run {spec.name} is of {spec.project}, which lies outside the project {root.parent}",
+            hint=f"if it is yours: `fairway resume {spec.name} --file {spec.project}`",
         )
-    return str(found)
+    return str(found), module_of(spec)
+
+
+def module_of(spec: "RunSpec") -> str:
+    """The name under which the file of a run on record is imported."""
+    return spec.module or Path(spec.project).stem
 
 
 def is_inside(root: Path, path: str) -> bool:
     """Whether a path belongs to the project of a store; to a store that the person named, everything may belong."""
-    return settings.is_named() or Path(path).resolve().is_relative_to(root.parent.resolve())
+    if settings.is_named():
+        return True
+    return Path(path).is_absolute() and Path(path).resolve().is_relative_to(root.parent.resolve())

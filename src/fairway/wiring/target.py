@@ -1,11 +1,13 @@
 """Finds the platform to ask: the one of this process, or the platform process, which it starts and stops."""
 
+import os
+import sys
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
-from fairway.wiring import machine, runs
+from fairway.wiring import headstart, machine, runs
 from fairway.wiring.machine import LocalStores, token_of
 from fairway.wiring.settings import first_port
 
@@ -14,6 +16,10 @@ if TYPE_CHECKING:
     from fairway.engine.platform import EnginePlatform
     from fairway.remote import RemotePlatform
     from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+    from fairway.spec.run import RunSpec
+
+_MOST_SENT = 32 * 2**20
+"""Bytes that the platform process sends of one artifact."""
 
 Tell = Callable[..., None]
 """Takes lines for the person."""
@@ -33,9 +39,33 @@ def here(root: Path, tell: Tell = _nothing) -> "EnginePlatform":
     return _platform(LocalStores(root), tell)
 
 
+def owned(root: Path) -> "EnginePlatform":
+    """Return the platform of this process for a store that must be this user's own. Raises ForeignStore."""
+    stores = LocalStores(root)
+    stores.metadata.require_own()
+    return _platform(stores, _nothing)
+
+
+def start_ahead(root: Path, spec: "RunSpec", file: str) -> None:
+    """Start the host of a run that is about to be taken up again, while this process loads the rest.
+
+    Args:
+        file: the project file, where the person has named it.
+
+    Raises:
+        UsageError: it lies outside the project.
+    """
+    own, module = (file, runs.module_of(spec)) if file else runs.project_of(root, spec)
+    headstart.start_ahead(LocalStores(root).prepare().setup(own, module))
+
+
 def looking(root: Path, tell: Tell) -> "EnginePlatform":
     """Return the platform of this process for questions; where the store is somebody else's, it says so and only looks."""
-    stores = LocalStores(root)
+    return _platform(only_look_if_foreign(LocalStores(root), tell), tell)
+
+
+def only_look_if_foreign(stores: LocalStores, tell: Tell) -> LocalStores:
+    """Change nothing in stores that are somebody else's, and say so in one line."""
     why = stores.metadata.why_foreign()
     if why:
         stores.only_look()
@@ -43,7 +73,7 @@ def looking(root: Path, tell: Tell) -> "EnginePlatform":
             f"note: the store {stores.root} {why}; it is only looked at",
             "hint: `fairway trust` shows what is in it",
         )
-    return _platform(stores, tell)
+    return stores
 
 
 def _platform(stores: LocalStores, tell: Tell) -> "EnginePlatform":
@@ -73,7 +103,7 @@ def attended(
     from fairway.engine.platform import EnginePlatform
 
     return EnginePlatform(
-        machine.records(stores), partial(runs.apart, stores), lambda: engine, stop, asyncio.to_thread
+        machine.records(stores, _MOST_SENT), partial(runs.apart, stores), lambda: engine, stop, asyncio.to_thread
     )
 
 
@@ -104,6 +134,13 @@ def process_of(root: Path) -> int:
 
     record = platforms.running(root)
     return record.pid if record is not None else 0
+
+
+def become(root: Path) -> NoReturn:
+    """Go on as the platform process of a store, in this terminal."""
+    LocalStores(root).prepare()
+    command = [sys.executable, "-P", "-m", "fairway.control", "--root", str(root), "--say"]
+    os.execv(command[0], command)
 
 
 def stop(root: Path) -> bool:
