@@ -3,19 +3,31 @@
 Must not know how that platform does what it is asked, or where its token comes from.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
 from typing import TypeVar
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx2
 import msgspec
 
+from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
+from fairway.spec.model import ModelSummary, ModelVersion
+from fairway.spec.project import ProjectSpec
+from fairway.spec.run import RunRequest, RunStatus, RunSummary
+from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Over, Submitted, Update
 
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 300.0
+_POLL_SECONDS = 20.0
+_RETRY_SECONDS = 0.5
+_PATIENCE_SECONDS = 60.0
+"""Seconds without any answer after which a run is followed no longer."""
+
 _KINDS: dict[int, type[FairwayError]] = {
     400: UsageError,
     401: NotAllowed,
@@ -23,6 +35,10 @@ _KINDS: dict[int, type[FairwayError]] = {
     404: NotFound,
     507: StorageError,
 }
+
+
+class Unreachable(FairwayError):
+    """The platform did not answer, or broke off: what was asked may have been done, or not."""
 
 
 class Said(msgspec.Struct):
@@ -45,6 +61,112 @@ class RemotePlatform:
         self.url = url
         self._token = token
 
+    @property
+    def place(self) -> str:
+        """Its URL."""
+        return self.url
+
+    async def describe(self, request: RunRequest) -> ProjectSpec:
+        """Import the project that a run is asked of, and return what it declares. Raises FairwayError."""
+        return await self._ask("POST", "/describe", ProjectSpec, _encoded(request))
+
+    async def submit(self, request: RunRequest) -> str:
+        """Start a run, or take one up again; returns its name once it is on record. Raises FairwayError."""
+        return (await self._ask("POST", "/runs", Submitted, _encoded(request))).run
+
+    async def follow(self, run: str, after: str = "") -> AsyncIterator[Update]:
+        """Give what happens in a run, from behind a position on, until it is over.
+
+        A connection that breaks is made again, and the run is followed from where it was.
+
+        Raises:
+            FairwayError: nobody has answered for a minute, or the run cannot be followed.
+        """
+        loop = asyncio.get_running_loop()
+        patient_until = loop.time() + _PATIENCE_SECONDS
+        while True:
+            try:
+                found = await self.updates(run, after, _POLL_SECONDS)
+            except Unreachable:
+                if loop.time() > patient_until:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            patient_until = loop.time() + _PATIENCE_SECONDS
+            for update in found:
+                yield update
+                after = update.position
+                if isinstance(update.news, Over):
+                    return
+
+    async def updates(self, run: str, after: str = "", wait: float = 0.0) -> list[Update]:
+        """Return what came behind a position, or a part of it; waits so many seconds at most. Raises FairwayError."""
+        query = urlencode({"after": after, "wait": f"{wait:g}"})
+        return await self._ask("GET", f"/runs/{_part(run)}/follow?{query}", list[Update])
+
+    async def plan(self, request: RunRequest) -> list[Foreseen]:
+        """Say what a run would do, without running any step. Raises FairwayError."""
+        return await self._ask("POST", "/plan", list[Foreseen], _encoded(request))
+
+    async def cancel(self, run: str) -> Cancelled:
+        """Stop a run, or put on record that an interrupted one will not go on. Raises FairwayError."""
+        return await self._ask("POST", f"/runs/{_part(run)}/cancel", Cancelled)
+
+    async def find(self, prefix: str) -> str:
+        """Return the one run whose name starts with `prefix`; the newest for an empty one. Raises FairwayError."""
+        query = urlencode({"prefix": prefix})
+        return (await self._ask("GET", f"/find?{query}", Submitted)).run
+
+    async def runs(self, limit: int = 50) -> list[RunSummary]:
+        """Return the newest runs. Raises FairwayError."""
+        return await self._ask("GET", f"/runs?limit={limit}", list[RunSummary])
+
+    async def run(self, name: str) -> RunStatus:
+        """Return one run with all its steps. Raises FairwayError."""
+        return await self._ask("GET", f"/runs/{_part(name)}", RunStatus)
+
+    async def outputs(self, run: str) -> Outputs:
+        """Return which attempts of a run have output. Raises FairwayError."""
+        return await self._ask("GET", f"/runs/{_part(run)}/outputs", Outputs)
+
+    async def logs(self, run: str, step: str, attempt: int, offset: int = 0) -> LogPage:
+        """Return complete lines that an attempt printed, from an offset on. Raises FairwayError."""
+        query = urlencode({"step": step, "attempt": attempt, "offset": offset})
+        return await self._ask("GET", f"/runs/{_part(run)}/output?{query}", LogPage)
+
+    async def read(self, artifact: Artifact) -> bytes:
+        """Return the content of an artifact that is one file. Raises FairwayError."""
+        return await self._ask("POST", "/content", bytes, msgspec.json.encode(artifact))
+
+    async def models(self) -> list[ModelSummary]:
+        """Return every model, by name. Raises FairwayError."""
+        return await self._ask("GET", "/models", list[ModelSummary])
+
+    async def versions(self, model: str) -> list[ModelVersion]:
+        """Return all versions of a model, oldest first. Raises FairwayError."""
+        return await self._ask("GET", f"/models/{_part(model)}", list[ModelVersion])
+
+    async def resolve(self, reference: str) -> ModelVersion:
+        """Return the version that a reference means. Raises FairwayError."""
+        return await self._ask("GET", f"/version?{urlencode({'of': reference})}", ModelVersion)
+
+    async def aliases(self, model: str = "") -> dict[str, int]:
+        """Return what every "name@alias" means, of one model or of all. Raises FairwayError."""
+        return await self._ask("GET", f"/aliases?{urlencode({'model': model})}", dict[str, int])
+
+    async def alias(self, model: str, alias: str, version: int) -> ModelVersion:
+        """Let an alias name a version; 0 removes it. Raises FairwayError."""
+        body = msgspec.json.encode({"model": model, "alias": alias, "version": version})
+        return await self._ask("POST", "/aliases", ModelVersion, body)
+
+    async def sources(self, reference: str) -> dict[str, str]:
+        """Return the source files that travel with a version, by name. Raises FairwayError."""
+        return await self._ask("GET", f"/sources?{urlencode({'of': reference})}", dict[str, str])
+
+    async def code(self, run: str) -> dict[str, str | None]:
+        """Return the source files that a run worked with last, by path; None for one that is not kept. Raises NotFound."""
+        return await self._ask("GET", f"/runs/{quote(run, safe='')}/code", dict[str, str | None])
+
     async def deploy(self, request: DeployRequest) -> Deployed:
         """Serve a model or function; returns when it answers. Raises FairwayError, nothing changed."""
         return await self._ask("POST", "/deploy", Deployed, msgspec.json.encode(request))
@@ -52,20 +174,27 @@ class RemotePlatform:
     async def rollback(self, endpoint: str, revision: int = 0) -> Deployed:
         """Point an endpoint to an earlier revision; 0 is the one before. Raises FairwayError."""
         body = msgspec.json.encode({"revision": revision})
-        return await self._ask("POST", f"/endpoints/{quote(endpoint, safe='')}/rollback", Deployed, body)
+        return await self._ask("POST", f"/endpoints/{_part(endpoint)}/rollback", Deployed, body)
 
     async def undeploy(self, endpoint: str) -> None:
         """Take an endpoint away. Raises FairwayError."""
-        await self._ask("DELETE", f"/endpoints/{quote(endpoint, safe='')}", dict[str, object])
+        await self._ask("DELETE", f"/endpoints/{_part(endpoint)}", dict[str, object])
 
     async def endpoints(self) -> list[EndpointStatus]:
         """Every endpoint as wanted and as observed. Raises FairwayError."""
         return await self._ask("GET", "/endpoints", list[EndpointStatus])
 
-    async def shutdown(self, *, endpoints: bool) -> None:
+    async def deployed(self) -> list[EndpointStatus]:
+        """Return every endpoint that is on record, also one that was taken away. Raises FairwayError."""
+        return await self._ask("GET", "/deployed", list[EndpointStatus])
+
+    async def shutdown, *, endpoints: bool) -> None:
         """Stop the platform, and with `endpoints` all that serves; comes back when that is done. Raises FairwayError."""
         body = msgspec.json.encode({"endpoints": endpoints})
         await self._ask("POST", "/shutdown", dict[str, object], body)
+
+    async def close(self) -> None:
+        """Nothing is kept between two questions."""
 
     async def _ask(self, method: str, path: str, kind: type[T], body: bytes = b"") -> T:
         headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
@@ -76,15 +205,13 @@ class RemotePlatform:
                     method, f"{self.url}/api/v1{path}", content=body, headers=headers
                 )
         except httpx2.ConnectError:
-            raise FairwayError(
-                f"no platform answers at {self.url}", hint="start it with `fairway up`"
-            ) from None
+            raise Unreachable(f"no platform answers at {self.url}", hint="start it with `fairway up`") from None
         except httpx2.TimeoutException:
-            raise FairwayError(
+            raise Unreachable(
                 f"the platform at {self.url} did not answer in time", hint="look at `.fairway/platform/log`"
             ) from None
         except httpx2.HTTPError as error:
-            raise FairwayError(
+            raise Unreachable(
                 f"the platform at {self.url} broke off: {type(error).__name__}",
                 hint="start it with `fairway up`",
             ) from None
@@ -97,6 +224,22 @@ class RemotePlatform:
                 f"the platform at {self.url} answered what this version does not understand",
                 hint="stop it with `fairway down` and start it with `fairway up`",
             ) from None
+
+
+def _encoded(request: RunRequest) -> bytes:
+    """A request as it is sent. Raises UsageError for a text that is no Unicode, such as some file names."""
+    try:
+        return msgspec.json.encode(request)
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            f"a parameter cannot be sent, because it is no text: {error.object[:80]!r}",
+            hint="rename the file, or run it here: leave out `--detach`",
+        ) from None
+
+
+def _part(name: str) -> str:
+    """A name as one part of a path."""
+    return quote(name, safe="")
 
 
 def _refusal(status: int, content: bytes) -> FairwayError:

@@ -1,4 +1,4 @@
-"""What every platform promises to whoever asks it about endpoints: in the same process, and over HTTP."""
+"""What every platform promises to whoever asks it: in the same process, and over HTTP."""
 
 import asyncio
 import contextlib
@@ -15,47 +15,91 @@ from fairway.control.api import Api
 from fairway.control.gate import Gate
 from fairway.control.routes import application, public_paths
 from fairway.engine.endpoints import EndpointEngine
+from fairway.engine.platform import EnginePlatform
 from fairway.ports import Platform
 from fairway.remote import RemotePlatform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, request_url
-from fairway.spec.errors import FairwayError, NotFound, UsageError
+from fairway.spec.errors import FairwayError, NotAllowed, NotFound, UsageError
+from fairway.spec.event import AttemptEnded, RunEnded, RunStarted, StepCalled, StepEnded
 from fairway.spec.model import Candidate, Lineage
-from fairway.wiring import machine
+from fairway.spec.run import Phase, RunRequest
+from fairway.spec.update import Over, Printed, Recorded, Update
+from fairway.wiring import machine, runs, target
 
 TOKEN = "t" * 43
 
+PROJECT = """
+import time
+from pathlib import Path
+import fairway as fw
+
+@fw.task
+def count(number: int) -> int:
+    for line in range(number):
+        print(f"line {line}")
+    return number
+
+@fw.task
+def hold(until: str) -> None:
+    while not Path(until).exists():
+        time.sleep(0.02)
+
+@fw.pipeline
+def main(number: int = 3):
+    print("begun")
+    count(number)
+    count(number + 1)
+
+@fw.pipeline
+def held(until: str):
+    hold(until)
+"""
+
 
 class Ground:
-    """A store with a registered model, and the platform that serves from it."""
+    """A project with a store that has a registered model, and the platform of both."""
 
-    def __init__(self, root: Path) -> None:
-        self.stores = machine.LocalStores(root).prepare()
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.file = folder / "project.py"
+        self.file.write_text(PROJECT, encoding="utf-8")
+        self.stores = machine.LocalStores(folder / ".fairway").prepare()
         self.deployer = FakeDeployer()
         self.engine = EndpointEngine(
             self.stores.metadata, self.deployer, self.stores.artifacts, FakeClock()
         )
-        self.platform: Platform = self.engine
+        self.platform: Platform = EnginePlatform(
+            machine.records(self.stores), lambda: runs.here(self.stores), lambda: self.engine, self.stop
+        )
         artifact = Artifact(format="onnx", digest="0" * 64, size=2, inline=b"{}")
         for _ in range(2):
             self.stores.metadata.register(
                 Candidate(name="churn", artifact=artifact), Lineage(run="", step=""), lambda rival: None, ()
             )
+        self.stopped: list[bool] = []
+
+    async def stop(self, endpoints: bool) -> None:
+        self.stopped.append(endpoints)
+
+    def asked(self, pipeline: str = "main", **texts: str) -> RunRequest:
+        """A request for a run of the project."""
+        return RunRequest(
+            file=str(self.file), pipeline=pipeline, texts={name: [text] for name, text in texts.items()}
+        )
 
 
 @contextlib.asynccontextmanager
 async def in_this_process(ground: Ground) -> AsyncIterator[None]:
     yield
+    await ground.platform.close()
 
 
 @contextlib.asynccontextmanager
 async def over_http(ground: Ground) -> AsyncIterator[None]:
-    async def stop(endpoints: bool) -> None:
-        raise AssertionError("nobody asked for that")
-
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
-        entries = Api(ground.stores, ground.engine, stop).entries()
+        entries = Api(target.attended(ground.stores, ground.engine, ground.stop)).entries()
         gate = Gate(application(entries), [f"127.0.0.1:{port}"], TOKEN, public_paths(entries))  # type: ignore[arg-type]
         config = uvicorn.Config(gate, ws="none", lifespan="off", log_config=None)  # type: ignore[arg-type]
         config.load()
@@ -77,7 +121,7 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     """Runs work on a fresh ground."""
 
     async def whole(work: Callable[[Ground], Coroutine[Any, Any, None]]) -> None:
-        ground = Ground(tmp_path / "store")
+        ground = Ground(tmp_path)
         try:
             async with request.param(ground):
                 await work(ground)
@@ -190,5 +234,199 @@ def test_what_cannot_be_is_refused_in_words_with_the_next_step(
         assert refused.value.message
         assert await ground.platform.endpoints() == []
         assert not ground.deployer.calls
+
+    play(work)
+
+
+async def followed(ground: Ground, run: str, after: str = "") -> list[Update]:
+    """All updates of a run to its end."""
+    return [update async for update in ground.platform.follow(run, after)]
+
+
+def told(updates: list[Update]) -> tuple[list[type], dict[str, bytes]]:
+    """Kinds of the facts in order, and what each step printed."""
+    printed: dict[str, bytes] = {}
+    for update in updates:
+        if isinstance(update.news, Printed):
+            printed[update.news.step] = printed.get(update.news.step, b"") + update.news.data
+    facts = [type(update.news.event.body) for update in updates if isinstance(update.news, Recorded)]
+    return facts, printed
+
+
+PRINTED = {"pipeline": b"begun\n", "count": b"line 0\nline 1\nline 2\n", "count-2": b"line 0\nline 1\nline 2\nline 3\n"}
+
+
+def test_a_project_says_what_it_declares(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        project = await ground.platform.describe(ground.asked())
+        assert [pipeline.name for pipeline in project.pipelines] == ["main", "held"]
+        assert [parameter.name for parameter in project.pipelines[0].parameters] == ["number"]
+
+    play(work)
+
+
+def test_a_run_that_is_submitted_is_on_record_and_is_followed_to_its_end(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        run = await ground.platform.submit(ground.asked(number="3"))
+        assert (await ground.platform.run(run)).spec.shown == {"number": "3"}
+        updates = await followed(ground, run)
+        facts, printed = told(updates)
+        assert facts[0] is RunStarted
+        assert facts[-1] is RunEnded
+        assert (facts.count(StepCalled), facts.count(AttemptEnded), facts.count(StepEnded)) == (2, 2, 2)
+        assert printed == PRINTED
+        over = updates[-1].news
+        assert isinstance(over, Over)
+        assert over.ended is not None
+        assert over.ended.phase is Phase.SUCCEEDED
+        assert (await ground.platform.run(run)).phase is Phase.SUCCEEDED
+        assert [summary.name for summary in await ground.platform.runs()] == [run]
+        assert await ground.platform.find("") == run
+
+    play(work)
+
+
+def test_following_goes_on_from_any_position_with_nothing_lost_and_nothing_twice(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        run = await ground.platform.submit(ground.asked(number="3"))
+        updates: list[Update] = []
+        position = ""
+        while not updates or not isinstance(updates[-1].news, Over):
+            async for update in ground.platform.follow(run, position):
+                updates.append(update)
+                position = update.position
+                break
+        facts, printed = told(updates)
+        assert (facts.count(RunStarted), facts.count(StepCalled), facts.count(StepEnded)) == (1, 2, 2)
+        assert facts.count(RunEnded) == 1
+        assert printed == PRINTED
+
+    play(work)
+
+
+def test_output_of_an_attempt_comes_before_its_end(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        run = await ground.platform.submit(ground.asked(number="3"))
+        left = dict(PRINTED)
+        for update in await followed(ground, run):
+            if isinstance(update.news, Printed):
+                left[update.news.step] = left[update.news.step][len(update.news.data) :]
+            elif isinstance(update.news, Recorded) and isinstance(update.news.event.body, AttemptEnded):
+                assert left[update.news.event.step] == b""
+
+    play(work)
+
+
+def test_a_run_is_cancelled_and_says_so(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        run = await ground.platform.submit(ground.asked("held", until=str(ground.folder / "never")))
+        async for update in ground.platform.follow(run):
+            if isinstance(update.news, Recorded) and isinstance(update.news.event.body, StepCalled):
+                break
+        assert (await ground.platform.run(run)).alive
+        assert (await ground.platform.cancel(run)).stopping
+        facts = await followed(ground, run, update.position)
+        over = facts[-1].news
+        assert isinstance(over, Over)
+        assert over.ended is not None
+        assert over.ended.phase is Phase.CANCELLED
+
+    play(work)
+
+
+def test_wrong_parameters_are_refused_and_nothing_is_started(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        with pytest.raises(UsageError, match="number"):
+            await ground.platform.submit(ground.asked(number="many"))
+        with pytest.raises(UsageError, match="has no pipeline 'nobody'"):
+            await ground.platform.submit(ground.asked("nobody"))
+        assert await ground.platform.runs() == []
+
+    play(work)
+
+
+def test_a_plan_says_what_would_run_and_runs_nothing(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        plan = await ground.platform.plan(ground.asked(number="3"))
+        assert [(step.step, step.will) for step in plan] == [("count number=3", "run"), ("count-2 number=4", "run")]
+        assert await ground.platform.runs() == []
+
+    play(work)
+
+
+def test_what_steps_printed_is_read_line_by_line(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        run = await ground.platform.submit(ground.asked(number="3"))
+        await followed(ground, run)
+        assert sorted((await ground.platform.outputs(run)).attempts) == [("count", 1), ("count-2", 1), ("pipeline", 1)]
+        page = await ground.platform.logs(run, "count", 1)
+        assert [line.text for line in page.lines] == ["line 0", "line 1", "line 2"]
+        assert (await ground.platform.logs(run, "count", 1, page.offset)).lines == []
+
+    play(work)
+
+
+def test_models_and_their_aliases(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        platform = ground.platform
+        assert [model.name for model in await platform.models()] == ["churn"]
+        assert [version.version for version in await platform.versions("churn")] == [1, 2]
+        assert (await platform.alias("churn", "champion", 1)).version == 1
+        assert (await platform.resolve("churn@champion")).version == 1
+        assert await platform.aliases("churn") == {"churn@champion": 1}
+        assert (await platform.alias("churn", "champion", 0)).version == 1
+        assert await platform.aliases() == {}
+        assert await platform.sources("churn:1") == {}
+        with pytest.raises(UsageError):
+            await platform.alias("churn", "../evil", 1)
+
+    play(work)
+
+
+def test_content_of_one_file_is_read(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        digest = ground.stores.artifacts.put_bytes(b"content \xff")
+        assert await ground.platform.read(Artifact(format="json", digest=digest, size=9)) == b"content \xff"
+        with pytest.raises(FairwayError):
+            await ground.platform.read(Artifact(format="json", digest="0" * 64, size=9))
+
+    play(work)
+
+
+@pytest.mark.parametrize(
+    ("ask", "kind"),
+    [
+        (lambda platform: platform.run("nobody"), NotFound),
+        (lambda platform: platform.run("../../etc"), NotFound),
+        (lambda platform: platform.find("nobody"), NotFound),
+        (lambda platform: platform.cancel("nobody"), NotFound),
+        (lambda platform: platform.outputs("../.."), NotFound),
+        (lambda platform: platform.logs("..", "../x", 1), NotFound),
+        (lambda platform: platform.updates("nobody"), NotFound),
+        (lambda platform: platform.updates("nobody", "rubbish"), UsageError),
+        (lambda platform: platform.submit(RunRequest(resume="nobody")), NotFound),
+        (lambda platform: platform.resolve("nobody"), NotFound),
+        (lambda platform: platform.versions("nobody"), NotFound),
+        (lambda platform: platform.alias("churn", "champion", 9), NotFound),
+        (lambda platform: platform.alias("churn", "champion", 0), NotFound),
+    ],
+)
+def test_questions_about_what_is_not_there_are_answered_so(
+    play: Play, ask: Callable[[Platform], Coroutine[Any, Any, object]], kind: type[FairwayError]
+) -> None:
+    async def work(ground: Ground) -> None:
+        with pytest.raises(kind) as refused:
+            await ask(ground.platform)
+        assert refused.value.message
+        assert not (ground.folder / "etc").exists()
+
+    play(work)
+
+
+def test_the_platform_is_stopped_with_or_without_its_endpoints(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        await ground.platform.shutdown(endpoints=False)
+        await ground.platform.shutdown(endpoints=True)
+        assert ground.stopped == [False, True]
 
     play(work)

@@ -13,9 +13,10 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
 from fairway.cli import outline
-from fairway.local import projects
+from fairway.cli.asking import ask
+from fairway.ports import Platform
 from fairway.spec.errors import FairwayError
-from fairway.wiring import machine, settings
+from fairway.wiring import process, settings, target
 
 _MOST_RUNS = 50
 
@@ -82,16 +83,16 @@ def _quiet(complete: Callable[[click.Context, str], Iterable[CompletionItem[str]
     return answer
 
 
-def _stores() -> machine.LocalStores | None:
-    """The store that is here, if there is one."""
+def _platform() -> Platform | None:
+    """The platform of the store that is here, if there is one."""
     root = settings.store_root()
-    return machine.LocalStores(root) if (root / "store.json").exists() else None
+    return target.here(root) if (root / "store.json").exists() else None
 
 
 def _file(word: str) -> Path:
     """The project file that a word means: a path, or a module's name."""
     try:
-        return Path(projects.find(word)[0])
+        return Path(process.find_project(word)[0])
     except FairwayError:
         return Path(word)
 
@@ -110,8 +111,8 @@ def project_file(ctx: click.Context, incomplete: str) -> Items:
 @_quiet
 def run(ctx: click.Context, incomplete: str) -> Items:
     """Names of runs, newest first."""
-    stores = _stores()
-    runs = stores.metadata.runs(_MOST_RUNS) if stores is not None else []
+    platform = _platform()
+    runs = ask(platform.runs(_MOST_RUNS)) if platform is not None else []
     return [CompletionItem(run.name, help=f"{run.pipeline} {run.phase.value}") for run in runs]
 
 
@@ -121,16 +122,16 @@ def run_or_step(ctx: click.Context, incomplete: str) -> Items:
     name, slash, _ = incomplete.partition("/")
     if not slash:
         return run(ctx, incomplete)
-    stores = _stores()
-    steps = stores.metadata.run(name).steps if stores is not None else ()
+    platform = _platform()
+    steps = ask(platform.run(name)).steps if platform is not None else ()
     return [CompletionItem(f"{name}/{step.spec.name}", help=step.phase.value) for step in steps]
 
 
 @_quiet
 def endpoint(ctx: click.Context, incomplete: str) -> Items:
     """Names of endpoints."""
-    stores = _stores()
-    known = stores.metadata.endpoints() if stores is not None else []
+    platform = _platform()
+    known = ask(platform.deployed()) if platform is not None else []
     return [CompletionItem(status.name) for status in known]
 
 
@@ -143,22 +144,22 @@ def logged(ctx: click.Context, incomplete: str) -> Items:
 @_quiet
 def model(ctx: click.Context, incomplete: str) -> Items:
     """Names of models, behind `NAME:` its versions and behind `NAME@` its aliases."""
-    stores = _stores()
-    if stores is None:
+    platform = _platform()
+    if platform is None:
         return []
     if "@" in incomplete:
-        return [CompletionItem(reference) for reference in stores.metadata.aliases()]
+        return [CompletionItem(reference) for reference in ask(platform.aliases())]
     name, colon, _ = incomplete.partition(":")
     if colon:
-        return [CompletionItem(f"{name}:{one.version}") for one in stores.metadata.versions(name)]
-    return [CompletionItem(one.name, help=one.newest.candidate.framework) for one in stores.metadata.models()]
+        return [CompletionItem(f"{name}:{one.version}") for one in ask(platform.versions(name))]
+    return [CompletionItem(one.name, help=one.newest.candidate.framework) for one in ask(platform.models())]
 
 
 @_quiet
 def alias(ctx: click.Context, incomplete: str) -> Items:
     """Aliases that exist, and the usual one."""
-    stores = _stores()
-    known = stores.metadata.aliases() if stores is not None else {}
+    platform = _platform()
+    known = ask(platform.aliases()) if platform is not None else {}
     return [CompletionItem(name) for name in sorted({"champion", *(key.partition("@")[2] for key in known)})]
 
 

@@ -4,18 +4,19 @@ import sys
 import time
 
 import click
-import msgspec
 
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
+from fairway.cli.asking import ask
 from fairway.cli.printing import print_logs
 from fairway.cli.story import show, show_json, tell
 from fairway.cli.whereabouts import elsewhere
-from fairway.engine import bundles
+from fairway.ports import Platform
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus, StepStatus
 from fairway.spec.text import plain
-from fairway.wiring import machine, runs
+from fairway.spec.update import LogLine
+from fairway.wiring import machine, settings
 
 _POLL = 0.2
 
@@ -32,15 +33,12 @@ def runs_command(limit: int, as_json: bool) -> int:
     Example:
       fairway runs --limit 5
     """
-    stores = looking.opened()
-    found = [
-        msgspec.structs.replace(run, alive=not run.phase.ended and machine.engine_of(stores, run.name) != 0)
-        for run in stores.metadata.runs(limit)
-    ]
+    platform = looking.opened()
+    found = ask(platform.runs(limit))
     if as_json:
         show_json(found)
     elif not found:
-        tell(f"no runs yet in {stores.root}", f"hint: {elsewhere() or '`fairway run FILE`'}")
+        tell(f"no runs yet in {platform.place}", f"hint: {elsewhere() or '`fairway run FILE`'}")
     else:
         show(*views.runs(found))
     return EXIT_DONE
@@ -58,18 +56,13 @@ def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int
     Example:
       fairway show k7m2/train-2
     """
-    stores = looking.opened()
+    platform = looking.opened()
     name, _, step_name = (run or "").partition("/")
-    name = runs.find_run(stores, name)
-    status = stores.metadata.run(name)
-    alive = machine.engine_of(stores, name) != 0
-    status = msgspec.structs.replace(status, alive=alive)
-    if alive:
-        status = runs.with_waiting(stores, status)
+    status = ask(platform.run(ask(platform.find(name))))
     if source:
-        return _show_source(stores, status, as_json=as_json)
+        return _show_source(platform, status, as_json=as_json)
     if save:
-        count, left = looking.save_shown(stores, status, save)
+        count, left = looking.save_shown(platform, status, save)
         tell(f"{count} {'file' if count == 1 else 'files'} written to {save}", *left)
     if step_name:
         step = _step(status, step_name)
@@ -81,19 +74,13 @@ def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int
     if as_json:
         show_json(status)
     else:
-        show(*views.run(status, alive=alive))
+        show(*views.run(status, alive=status.alive))
     return EXIT_DONE
 
 
-def _show_source(stores: machine.LocalStores, status: RunStatus, *, as_json: bool) -> int:
+def _show_source(platform: Platform, status: RunStatus, *, as_json: bool) -> int:
     """Print the files of a run's code; of one that is not in the store, only that it is not."""
-    name = status.spec.name
-    if not status.code:
-        raise NotFound(
-            f"run {name} has no source files on record: it is of a notebook, or of an earlier version",
-            hint=f"`fairway show {name}` says which file it was",
-        )
-    found = bundles.texts(status.code, stores.artifacts)
+    found = ask(platform.code(status.spec.name))
     if as_json:
         show_json(found)
         return EXIT_DONE
@@ -115,32 +102,33 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
     Example:
       fairway logs k7m2/train-2 --follow
     """
-    stores = looking.opened()
+    platform = looking.opened()
     name, _, step = (run or "").partition("/")
-    if run and run in {status.name for status in stores.metadata.endpoints()}:
+    if run and run in {status.name for status in ask(platform.deployed())}:
         print_logs(
-            machine.endpoint_folder(stores.root, run),
+            machine.endpoint_folder(settings.store_root(), run),
             lambda where, text: _print_words(run, where, text, as_json=as_json),
             follow=follow,
         )
         return EXIT_DONE
-    name = runs.find_run(stores, name)
-    if step and step not in {status.spec.name for status in stores.metadata.run(name).steps} | {"pipeline"}:
+    name = ask(platform.find(name))
+    if step and step not in {one.spec.name for one in ask(platform.run(name)).steps} | {"pipeline"}:
         raise NotFound(f"run {name} has no step {step!r}", hint=f"`fairway show {name}` lists them")
-    logs = stores.logs
     offsets: dict[tuple[str, int], int] = {}
     while True:
-        over = not follow or machine.engine_of(stores, name) == 0
-        for where in logs.attempts(name):
+        outputs = ask(platform.outputs(name))
+        for where in outputs.attempts:
             if step and where[0] != step:
                 continue
-            lines, offsets[where] = logs.read(name, *where, offsets.get(where, 0))
-            while lines:
-                for at, text in lines:
-                    _print_line(where, at, text, as_json=as_json, times=times, single=bool(step))
-                lines, offsets[where] = logs.read(name, *where, offsets[where])
+            while True:
+                page = ask(platform.logs(name, *where, offsets.get(where, 0)))
+                offsets[where] = page.offset
+                for line in page.lines:
+                    _print_line(line, as_json=as_json, times=times, single=bool(step))
+                if not page.lines:
+                    break
         sys.stdout.flush()
-        if over:
+        if not follow or not outputs.alive:
             return EXIT_DONE
         time.sleep(_POLL)
 
@@ -156,8 +144,8 @@ def compare_command(run: str, other: str, as_json: bool) -> int:
     Example:
       fairway compare k7m2 p3x8
     """
-    stores = looking.opened()
-    first, second = (_facts(stores, runs.find_run(stores, name)) for name in (run, other))
+    platform = looking.opened()
+    first, second = (_facts(platform, ask(platform.find(name))) for name in (run, other))
     differing = {
         key: (first.get(key, ""), second.get(key, ""))
         for key in dict.fromkeys([*first, *second])
@@ -172,8 +160,8 @@ def compare_command(run: str, other: str, as_json: bool) -> int:
     return EXIT_DONE
 
 
-def _facts(stores: machine.LocalStores, name: str) -> dict[str, str]:
-    status = stores.metadata.run(name)
+def _facts(platform: Platform, name: str) -> dict[str, str]:
+    status = ask(platform.run(name))
     facts = {"pipeline": status.spec.pipeline, "phase": status.phase.value}
     facts["code"] = (status.code or status.spec.source)[:12]
     facts["environment"] = status.spec.environment[:12]
@@ -183,7 +171,7 @@ def _facts(stores: machine.LocalStores, name: str) -> dict[str, str]:
     for step in status.steps:
         for point in step.metrics:
             facts[f"metric {step.spec.name}/{point.name}"] = f"{point.value:.6g}"
-    for key, evaluation in looking.evaluations_of(stores, status).items():
+    for key, evaluation in looking.evaluations_of(platform, status).items():
         if isinstance(evaluation, str):
             facts[f"metric {key}"] = evaluation
             continue
@@ -201,14 +189,12 @@ def _step(status: RunStatus, name: str) -> StepStatus:
     )
 
 
-def _print_line(
-    where: tuple[str, int], at: float, text: str, *, as_json: bool, times: bool, single: bool
-) -> None:
+def _print_line(line: LogLine, *, as_json: bool, times: bool, single: bool) -> None:
     if as_json:
-        show_json({"step": where[0], "attempt": where[1], "time": at, "text": text}, indented=False)
+        show_json(line, indented=False)
         return
-    stamp = time.strftime("%H:%M:%S ", time.localtime(at)) if times else ""
-    show(f"{stamp}{plain(text)}" if single else f"{stamp}{where[0]} | {plain(text)}")
+    stamp = time.strftime("%H:%M:%S ", time.localtime(line.time)) if times else ""
+    show(f"{stamp}{plain(line.text)}" if single else f"{stamp}{line.step} | {plain(line.text)}")
 
 
 def _print_words(endpoint: str, where: tuple[str, int], text: str, *, as_json: bool) -> None:

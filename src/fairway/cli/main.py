@@ -7,8 +7,8 @@ import sys
 import click
 
 from fairway.cli.story import tell, tell_block
-from fairway.local import descent
 from fairway.spec.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FairwayError, NotFound
+from fairway.wiring import process
 
 _COMPLETE = "_FAIRWAY_COMPLETE"
 """Set by the script of a shell that asks for completions, which are click's business."""
@@ -18,6 +18,7 @@ COMMANDS = {
     "run": ("fairway.cli.running", "Run a pipeline."),
     "plan": ("fairway.cli.running", "Say what a run would do and what is cached."),
     "resume": ("fairway.cli.running", "Resume an interrupted or failed run."),
+    "follow": ("fairway.cli.running", "Follow a run to its end."),
     "cancel": ("fairway.cli.running", "Stop a run."),
     "runs": ("fairway.cli.history", "List runs."),
     "show": ("fairway.cli.history", "Show a run, step by step."),
@@ -101,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         words = sys.argv[1:] if arguments is None else arguments
         if words and words[0] in COMMANDS:
-            descent.refuse_at_import(f"`fairway {words[0]}`")
+            process.refuse_at_import(f"`fairway {words[0]}`")
         outcome = cli.main(args=arguments, prog_name="fairway", standalone_mode=False)
     except FairwayError as error:
         _complain(error.message, _pointed(error), error.details)
@@ -123,9 +124,7 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.close()
         return EXIT_FAILED
     except OSError as error:
-        from fairway.stores import faults
-
-        met = faults.explain(error, "carrying out this command", error.filename or ".")
+        met = process.explain(error)
         _complain(met.message, met.hint)
         return EXIT_FAILED
     return outcome if isinstance(outcome, int) else 0

@@ -9,11 +9,12 @@ import click
 import msgspec
 
 from fairway.cli import looking, outline, views
+from fairway.cli.asking import ask
 from fairway.cli.story import show, show_block, tell
 from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.model import ModelSummary
 from fairway.spec.run import Phase, RunSummary
-from fairway.wiring import machine, settings
+from fairway.wiring import settings
 
 _MOST_FILES = 200
 
@@ -42,13 +43,10 @@ def look(folder: Path) -> Found:
     root = settings.store_root()
     if not (root / "store.json").exists():
         return Found(files)
-    stores = looking.opened(root)
-    runs = stores.metadata.runs(1)
-    newest = (
-        msgspec.structs.replace(runs[0], alive=machine.engine_of(stores, runs[0].name) != 0) if runs else None
-    )
-    wanted = tuple(one for one in stores.metadata.endpoints() if one.wanted)
-    return Found(files, newest, tuple(stores.metadata.models()), wanted)
+    platform = looking.opened(root)
+    runs = ask(platform.runs(1))
+    wanted = tuple(one for one in ask(platform.deployed()) if one.wanted)
+    return Found(files, runs[0] if runs else None, tuple(ask(platform.models())), wanted)
 
 
 def _candidates(folder: Path) -> list[Path]:
@@ -89,7 +87,7 @@ def next_commands(found: Found) -> list[tuple[str, str]]:
         commands.append((f"fairway resume {run.name}", "resume it"))
     elif run is not None and run.phase is not Phase.SUCCEEDED:
         if run.alive:
-            commands.append((f"fairway logs {run.name} --follow", "follow the newest run"))
+            commands.append((f"fairway follow {run.name}", "follow the newest run"))
         else:
             commands.append((f"fairway resume {run.name}", "resume the interrupted run"))
     served = {one.name for one in found.endpoints}

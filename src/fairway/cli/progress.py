@@ -10,11 +10,11 @@ from typing import TextIO
 
 import msgspec
 
-from fairway.engine.listening import Listener
-from fairway.spec.event import AttemptEnded, AttemptStarted, Event, StepCalled, StepEnded
+from fairway.spec.event import AttemptEnded, AttemptStarted, Event, RunResumed, StepCalled, StepEnded
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Phase, Reason, StepSpec, Usage
 from fairway.spec.text import one_line, plain
+from fairway.spec.update import Kept, News, Noted, Printed, Recalled, Recorded, Waits
 from fairway.spec.wire import DRIVER, REGISTER
 
 _WORDS = {Phase.SUCCEEDED: "done", Phase.FAILED: "failed", Phase.CANCELLED: "cancelled"}
@@ -56,7 +56,7 @@ class _Held(msgspec.Struct):
         return f"{format_duration(wall)}" + (f"   {format_memory(self.memory)}" if self.memory else "")
 
 
-class Progress(Listener):
+class Progress:
     """Prints a run as it happens. `explain` adds why each step ran; `quiet` leaves out what steps print."""
 
     def __init__(self, stream: TextIO, *, explain: bool = False, quiet: bool = False) -> None:
@@ -83,25 +83,54 @@ class Progress(Listener):
         self._ticker: asyncio.TimerHandle | None = None
         self._drawn = 0.0
         self._partial: dict[tuple[str, int], bytes] = {}
+        self._failed: dict[str, _Call] = {}
+        self._now = 0.0
         self.models: list[str] = []
+
+    def take(self, news: News) -> None:
+        """Print what follows from an update."""
+        if isinstance(news, Recorded):
+            self.event(news.event)
+        elif isinstance(news, Printed):
+            self.output(news.step, news.attempt, news.data)
+        elif isinstance(news, Recalled):
+            self.recalled(news.spec)
+        elif isinstance(news, Kept):
+            self.kept(news.step)
+        elif isinstance(news, Waits):
+            self.waits(news.step, news.whom)
+        elif isinstance(news, Noted):
+            self.note(news.text)
 
     def event(self, event: Event) -> None:
         """Take note of a fact and print what follows from it."""
         body = event.body
+        self._now = _moment(event)
         if self._ticker is None:
             self._tick()
         if isinstance(body, StepCalled):
             self.recalled(body.spec)
         elif isinstance(body, AttemptStarted):
             self._running[event.step] = None
-            self._begun.setdefault(event.step, time.monotonic())
+            self._begun.setdefault(event.step, self._now)
         elif isinstance(body, AttemptEnded):
             self._attempt(event.step, body)
         elif isinstance(body, StepEnded):
             self._running.pop(event.step, None)
             self._ended += 1
             self._settled(event.step, body)
+        elif isinstance(body, RunResumed):
+            self._resumed()
         self._draw()
+
+    def _resumed(self) -> None:
+        """An earlier try at the run is over: nothing of it runs any more, and what failed in it is open again."""
+        self._running.clear()
+        for step, call in self._failed.items():
+            self._calls[step] = call
+            self._open[call.task] += 1
+            self._ended -= 1
+        self._failed.clear()
 
     def recalled(self, spec: StepSpec) -> None:
         """Know a step by its call."""
@@ -126,10 +155,16 @@ class Progress(Listener):
         lines = data.split(b"\n")
         if lines[-1]:
             self._partial[step, attempt] = lines[-1][-65536:]
-        name = "" if step == DRIVER else self._speakers.setdefault(step, self._title(step))
+        name = "" if step == DRIVER else self._speaker(step)
         for line in lines[:-1]:
             text = plain(line.decode("utf-8", "replace").rstrip("\r"))
             self._print(f"  {name} | {text}" if name else f"  | {text}")
+
+    def _speaker(self, step: str) -> str:
+        """The title of a step, kept for what it prints after its end."""
+        if step not in self._speakers and step not in self._calls:
+            return step  # its call is not known yet
+        return self._speakers.setdefault(step, self._title(step))
 
     def waits(self, step: str, whom: str) -> None:
         """Say that a step waits for other runs: on the live line as long as it does, else once in a run."""
@@ -198,14 +233,16 @@ class Progress(Listener):
         held.count += 1
         held.cached += body.cached
         held.title, held.last = self._title(step), body
-        self._calls.pop(step, None)
+        call = self._calls.pop(step, None)
+        if call is not None and body.phase is not Phase.SUCCEEDED:
+            self._failed[step] = call
         if usage is not None:
             held.wall += usage.wall
             held.memory = max(held.memory, usage.memory)
         if begun is not None:
             held.begun += 1
             held.since = min(held.since, begun)
-            held.until = time.monotonic()
+            held.until = self._now
 
     def _release_what_is_over(self, quiet: float = 0.0) -> None:
         """Print the lines of groups none of whose steps is under way.
@@ -300,6 +337,12 @@ class Progress(Listener):
             self._stream.flush()
         except (OSError, ValueError):
             self._live = False
+
+
+def _moment(event: Event) -> float:
+    """When an event was recorded, on the clock that durations are measured by: it may be read long afterwards."""
+    now = time.monotonic()
+    return now - max(0.0, time.time() - event.time) if event.time else now
 
 
 def _width(stream: TextIO) -> int:

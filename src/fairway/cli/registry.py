@@ -1,20 +1,16 @@
 """Commands on registered models."""
 
-from pathlib import Path
-
 import click
 
-from fairway.author.reporting import check_name
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
+from fairway.cli.asking import ask
 from fairway.cli.story import show, show_json, tell
 from fairway.cli.whereabouts import elsewhere
-from fairway.spec.artifact import sources_of
 from fairway.spec.errors import EXIT_DONE
-from fairway.spec.event import AliasMoved, Event
 from fairway.spec.model import ModelVersion
 from fairway.spec.quantities import format_memory
-from fairway.wiring import machine, settings
+from fairway.wiring import settings, target
 
 
 @click.group("models", invoke_without_command=True)
@@ -29,13 +25,13 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
     """
     if ctx.invoked_subcommand is not None:
         return EXIT_DONE
-    root = settings.store_root()
-    found = looking.opened(root).metadata.models()
+    platform = looking.opened()
+    found = ask(platform.models())
     if as_json:
         show_json(found)
     elif not found:
         hint = elsewhere() or "a pipeline registers one with `fw.register(…)`"
-        tell(f"no models yet in {root}", f"hint: {hint}")
+        tell(f"no models yet in {platform.place}", f"hint: {hint}")
     else:
         rows = [
             (
@@ -63,27 +59,26 @@ def show_command(model: str, source: bool, as_json: bool) -> int:
     Example:
       fairway models show churn@champion
     """
-    stores = looking.opened()
-    metadata = stores.metadata
+    platform = looking.opened()
     if source:
-        sources = _sources(metadata.resolve(model), stores)
+        sources = ask(platform.sources(model))
         if as_json:
             show_json(sources)
         else:
             show(*_listing(sources))
         return EXIT_DONE
     if ":" in model or "@" in model:
-        version = metadata.resolve(model)
+        version = ask(platform.resolve(model))
         if as_json:
             show_json(version)
         else:
             show(*_version(version))
         return EXIT_DONE
-    versions = metadata.versions(model)
+    versions = ask(platform.versions(model))
     if as_json:
         show_json(versions)
         return EXIT_DONE
-    aliases = metadata.aliases(model)
+    aliases = ask(platform.aliases(model))
     rows = [
         (
             str(version.version),
@@ -115,15 +110,9 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     Example:
       fairway models alias churn champion 4
     """
-    stores = machine.LocalStores(settings.store_root())
-    served = True
-    if version:
-        check_name(alias)
-        served = stores.metadata.resolve(f"{model}:{version}").can_be_served
-    else:
-        stores.metadata.resolve(f"{model}@{alias}")
-    stores.metadata.append([Event(body=AliasMoved(model, alias, version), time=machine.SystemClock().now())])
-    stores.close()
+    platform = target.here(settings.store_root())
+    served = ask(platform.alias(model, alias, version)).can_be_served or not version
+    ask(platform.close())
     if as_json:
         show_json({"model": model, "alias": alias, "version": version})
     else:
@@ -146,8 +135,8 @@ def compare_command(model: str, other: str, as_json: bool) -> int:
     Example:
       fairway models compare churn:3 churn:4
     """
-    metadata = looking.opened().metadata
-    first, second = (_facts(metadata.resolve(name)) for name in (model, other))
+    platform = looking.opened()
+    first, second = (_facts(ask(platform.resolve(name))) for name in (model, other))
     keys = [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
     differing = {key: (first.get(key, ""), second.get(key, "")) for key in keys}
     if as_json:
@@ -182,19 +171,6 @@ def _facts(version: ModelVersion) -> dict[str, str]:
     if version.evaluation is not None:
         facts |= {f"metric {key}": f"{value:.6g}" for key, value in version.evaluation.metrics.items()}
     return facts
-
-
-def _sources(version: ModelVersion, stores: machine.LocalStores) -> dict[str, str]:
-    """The source files that travel with a version, by name."""
-    artifact = version.candidate.artifact
-    if not artifact.code:
-        return {}
-    folder = stores.artifacts.open(sources_of(artifact))
-    assert isinstance(folder, Path)
-    return {
-        file.path: (folder / file.path).read_text(encoding="utf-8", errors="replace")
-        for file in version.candidate.sources
-    }
 
 
 def _listing(sources: dict[str, str]) -> list[str]:

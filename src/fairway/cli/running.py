@@ -1,92 +1,64 @@
-"""Commands that start, plan, take up and stop runs."""
+"""Commands that start, plan, take up, follow and stop runs."""
 
 import asyncio
+import os
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from fairway.cli import flags
 from fairway.cli.arguments import Argument, PipelineCommand
+from fairway.cli.asking import ask
 from fairway.cli.story import show, show_block, show_json, tell, tell_block
 from fairway.cli.whereabouts import from_here
-from fairway.local import projects
+from fairway.ports import Platform
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
 from fairway.spec.run import RunRequest
-from fairway.wiring import headstart, machine, runs, settings
+from fairway.wiring import process, settings, target
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from fairway.cli.progress import Progress
-    from fairway.engine.listening import Listener
     from fairway.spec.event import RunEnded
     from fairway.spec.project import PipelineSpec, ProjectSpec
-    from fairway.spec.run import RunSpec
+    from fairway.spec.update import Over
 
 _WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 
+_CONFIG = "JSON or TOML file with parameters; flags win over it. If the pipeline has a parameter `config`, this sets that instead."
+_EXPLAIN = click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
+_QUIET = click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
+_FINISHED = click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
+_DETACH = click.option(
+    "--detach", is_flag=True, help="Hand the run to the platform process and return; print the run's name."
+)
 
-_CONFIG = "JSON or TOML file with parameters; flags win over it. A pipeline with a parameter of that name has it for itself."
 
+class Manner(msgspec.Struct, frozen=True, kw_only=True):
+    """How a person wants to see a run."""
 
-class Following(runs.Follower):
-    """Follows a run for a person: reads the flags, prints the headline, then the progress."""
+    explain: bool = False
+    quiet: bool = False
+    as_json: bool = False
 
-    def __init__(self, words: list[str], *, explain: bool, quiet: bool, silent: bool, helping: bool) -> None:
-        self._words = words
-        self._explain = explain
-        self._quiet = quiet
-        self._silent = silent
-        self._helping = helping
-        self.progress: Progress | None = None
-
-    def arguments(self, project: "ProjectSpec", request: RunRequest) -> RunRequest:
-        """Read the words behind the file by the pipeline's parameters."""
-        if request.resume:
-            return request
-        from fairway.engine.names import choose_pipeline
-
-        name = choose_pipeline(project, request.pipeline)
-        pipeline = next(item for item in project.pipelines if item.name == name)
-        if self._helping:
-            _print_flags(pipeline, project)
-            raise click.exceptions.Exit(EXIT_DONE)
-        request.pipeline = name
-        request.texts = flags.read(pipeline, self._words)
-        if request.config and flags.has_config(pipeline):
-            request.texts["config"] = [request.config]
-            request.config = ""
-        return request
-
-    def begin(self, spec: "RunSpec", project: "ProjectSpec") -> "Listener":
-        """Print the headline."""
+    def progress(self) -> "Progress | None":
+        """What prints the run as it happens; None where only data is wanted."""
         from fairway.cli.progress import Progress
-        from fairway.engine.listening import Listener
 
-        if self._silent:
-            return Listener()
-        self.progress = Progress(sys.stderr, explain=self._explain, quiet=self._quiet)
-        self.progress.headline(f"{spec.pipeline}  run {spec.name}  on this machine")
-        return self.progress
-
-    def note(self, text: str) -> None:
-        """Something happened outside any step."""
-        if self.progress is not None:
-            self.progress.note(text)
-        elif not self._silent:
-            tell(f"  {text}")
+        return None if self.as_json else Progress(sys.stderr, explain=self.explain, quiet=self.quiet)
 
 
 @click.command("run", cls=PipelineCommand, context_settings=_WORDS, add_help_option=False)
 @click.argument("file", required=False, cls=Argument, completes="project_file")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, cls=Argument, completes="flag_value")
 @click.option("--config", default="", help=_CONFIG)
-@click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
-@click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
-@click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
+@_EXPLAIN
+@_QUIET
+@_DETACH
+@_FINISHED
 @click.option("-h", "--help", "helping", is_flag=True, help="Show the flags of the pipeline in FILE.")
 @click.pass_context
 def run_command(
@@ -96,6 +68,7 @@ def run_command(
     config: str,
     explain: bool,
     quiet: bool,
+    detach: bool,
     as_json: bool,
     helping: bool,
 ) -> int:
@@ -118,9 +91,13 @@ def run_command(
         )
     begun = time.monotonic()
     request = _asked(file, config)
-    stores = machine.LocalStores(settings.store_root(request.file, request.module))
-    follower = Following(list(words), explain=explain, quiet=quiet, silent=as_json, helping=helping)
-    return _carry_out(request, stores, follower, begun, as_json=as_json)
+    root = settings.store_root(request.file, request.module)
+    if helping:
+        return asyncio.run(_help(target.here(root), request))
+    if detach:
+        return _detach(root, request, list(words), as_json=as_json)
+    manner = Manner(explain=explain, quiet=quiet, as_json=as_json)
+    return asyncio.run(_carry_out(target.here(root), root, request, manner, begun, list(words)))
 
 
 @click.command("resume")
@@ -128,10 +105,13 @@ def run_command(
 @click.option(
     "--file", type=click.Path(path_type=Path), help="The project file, where it lies outside the project."
 )
-@click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
-@click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
-@click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
-def resume_command(run: str | None, file: Path | None, explain: bool, quiet: bool, as_json: bool) -> int:
+@_EXPLAIN
+@_QUIET
+@_DETACH
+@_FINISHED
+def resume_command(
+    run: str | None, file: Path | None, explain: bool, quiet: bool, detach: bool, as_json: bool
+) -> int:
     """Resume RUN, or the newest one, where it stopped; steps that are done do not run again.
 
     \b
@@ -139,49 +119,79 @@ def resume_command(run: str | None, file: Path | None, explain: bool, quiet: boo
       fairway resume k7m2
     """
     begun = time.monotonic()
-    stores = machine.LocalStores(settings.store_root())
-    stores.metadata.require_own()
-    status = stores.metadata.run(runs.find_run(stores, run or ""))
+    root = settings.store_root()
+    platform = target.owned(root)
+    status = ask(platform.run(ask(platform.find(run or ""))))
+    name = status.spec.name
     if status.phase == "Succeeded":
-        stores.close()
         if as_json:
             show_json(status)
         else:
-            tell(f"run {status.spec.name} has succeeded; nothing is left to do")
+            tell(f"run {name} has succeeded; nothing is left to do")
         return EXIT_DONE
-    request = RunRequest(
-        file=str(file.absolute()) if file else _own_file(status.spec.name, status.spec.project, stores.root),
-        module=status.spec.module or Path(status.spec.project).stem,
-        pipeline=status.spec.pipeline,
-        resume=status.spec.name,
-    )
-    follower = Following([], explain=explain, quiet=quiet, silent=as_json, helping=False)
-    return _carry_out(request, stores, follower, begun, as_json=as_json)
-
-
-def _own_file(run: str, project: str, root: Path) -> str:
-    """The project file, also after its folder was moved together with the store.
-
-    Raises:
-        UsageError: it lies outside the project that the store belongs to, so a person has to name it.
-    """
-    parts = Path(project).parts
-    moved = [root.parent.joinpath(*parts[start:]) for start in range(1, len(parts))]
-    found = Path(project) if Path(project).exists() else next(filter(Path.is_file, moved), Path(project))
-    inside = found.is_absolute() and found.resolve().is_relative_to(root.parent.resolve())
-    if not inside and not settings.is_named():
-        raise UsageError(
-            f"run {run} is of {project}, which lies outside the project {root.parent}",
-            hint=f"if it is yours: `fairway resume {run} --file {project}`",
-        )
-    return str(found)
+    request = RunRequest(resume=name, pipeline=status.spec.pipeline)
+    if file is not None:
+        request.file, request.module = str(file.absolute()), status.spec.module or Path(status.spec.project).stem
+    if detach:
+        return _detach(root, request, [], as_json=as_json)
+    target.start_ahead(root, status.spec, request.file)
+    manner = Manner(explain=explain, quiet=quiet, as_json=as_json)
+    return asyncio.run(_carry_out(platform, root, request, manner, begun, []))
 
 
 def _asked(word: str, config: str) -> RunRequest:
     """What FILE:PIPELINE asks for. Raises NotFound, UsageError."""
     name, _, pipeline = word.partition(":")
-    file, module = projects.find(name)
+    file, module = process.find_project(name)
     return RunRequest(file=file, module=module, pipeline=pipeline, config=config)
+
+
+@click.command("follow")
+@click.argument("run", required=False, cls=Argument, completes="run")
+@_EXPLAIN
+@_QUIET
+@_FINISHED
+def follow_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -> int:
+    """Follow RUN, or the newest one, from its beginning to its end, and exit as `fairway run` would.
+
+    The run may be carried out by any process; Ctrl-C ends the following and not the run.
+
+    \b
+    Example:
+      fairway follow k7m2
+    """
+    root = settings.store_root()
+    platform = target.here(root)
+    manner = Manner(explain=explain, quiet=quiet, as_json=as_json)
+    name = ask(platform.find(run or ""))
+    try:
+        return asyncio.run(_follow(platform, root, name, manner))
+    except KeyboardInterrupt:
+        stop = from_here(f"fairway cancel {name}", root)
+        tell(f"run {name} is not followed any more; to stop the run itself: `{stop}`")
+        return EXIT_INTERRUPTED
+
+
+async def _follow(platform: Platform, root: Path, name: str, manner: Manner) -> int:
+    """Follow a run from its beginning and tell how it ended."""
+    try:
+        status = await platform.run(name)
+        progress = manner.progress()
+        if progress is not None:
+            progress.headline(f"{status.spec.pipeline}  run {name}")
+        over = await _watch(platform, name, progress)
+        status = await platform.run(name)
+        if over.ended is None:
+            raise UsageError(
+                f"run {name} was interrupted: nobody works on it", hint=f"`fairway resume {name}` goes on with it"
+            )
+        if manner.as_json:
+            show_json(status)
+        else:
+            await _say_end(platform, root, name, over, status.ended - status.started)
+        return _exit_code(over.ended)
+    finally:
+        await platform.close()
 
 
 @click.command("cancel")
@@ -194,17 +204,15 @@ def cancel_command(run: str, as_json: bool) -> int:
     Example:
       fairway cancel k7m2
     """
-    stores = machine.LocalStores(settings.store_root())
-    name = runs.find_run(stores, run)
-    if runs.cancel_run(stores, name):
-        said = f"run {name} is being cancelled"
-    else:
-        said = f"run {name} was interrupted before; it is cancelled now"
-    stores.close()
+    platform = target.here(settings.store_root())
+    cancelled = ask(platform.cancel(ask(platform.find(run))))
+    ask(platform.close())
     if as_json:
-        show_json({"run": name, "cancelled": True})
+        show_json({"run": cancelled.run, "cancelled": True})
+    elif cancelled.stopping:
+        tell(f"run {cancelled.run} is being cancelled")
     else:
-        tell(said)
+        tell(f"run {cancelled.run} was interrupted before; it is cancelled now")
     return EXIT_DONE
 
 
@@ -221,52 +229,125 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
       fairway plan churn.py --depths 2 4
     """
     request = _asked(file, config)
-    stores = machine.LocalStores(settings.store_root(request.file, request.module)).prepare()
-    follower = Following(list(words), explain=False, quiet=True, silent=True, helping=False)
-    launched = headstart.launch_host(runs.setup_of(request, stores))
-    steps = asyncio.run(runs.foresee(request, stores, launched, follower))
-    stores.close()
-    if as_json:
-        show_json([{"step": step, "will": will, "why": why} for step, will, why in steps])
+    platform = target.here(settings.store_root(request.file, request.module))
+
+    async def plan() -> int:
+        try:
+            read_flags(await platform.describe(request), request, list(words))
+            steps = await platform.plan(request)
+        finally:
+            await platform.close()
+        if as_json:
+            show_json(steps)
+            return EXIT_DONE
+        for step in steps:
+            show(f"  {step.step:<28} {step.will:<8} {step.why}".rstrip())
         return EXIT_DONE
-    for step, will, why in steps:
-        show(f"  {step:<28} {will:<8} {why}".rstrip())
+
+    return asyncio.run(plan())
+
+
+def read_flags(project: "ProjectSpec", request: RunRequest, words: list[str]) -> "PipelineSpec":
+    """Choose the pipeline, and read the words behind the file by its parameters. Raises UsageError."""
+    pipeline = _chosen(project, request)
+    request.pipeline = pipeline.name
+    request.texts = flags.read(pipeline, words)
+    if request.config and flags.has_config(pipeline):
+        request.texts["config"] = [request.config]
+        request.config = ""
+    return pipeline
+
+
+def _chosen(project: "ProjectSpec", request: RunRequest) -> "PipelineSpec":
+    from fairway.engine.names import choose_pipeline
+
+    name = choose_pipeline(project, request.pipeline)
+    return next(item for item in project.pipelines if item.name == name)
+
+
+async def _help(platform: Platform, request: RunRequest) -> int:
+    try:
+        project = await platform.describe(request)
+        _print_flags(_chosen(project, request), project)
+    finally:
+        await platform.close()
     return EXIT_DONE
 
 
-def _carry_out(
-    request: RunRequest,
-    stores: machine.LocalStores,
-    follower: Following,
-    begun: float,
-    *,
-    as_json: bool,
+def _detach(root: Path, request: RunRequest, words: list[str], *, as_json: bool) -> int:
+    """Submit a run to the platform process, and say how to follow it."""
+    process.refuse_in_step("a detached run")
+    if request.config:
+        request.config = os.path.abspath(request.config)
+    request.folder = os.getcwd()
+    platform = target.apart(root, (lambda *lines: None) if as_json else tell)
+
+    async def submit() -> str:
+        if not request.resume:
+            read_flags(await platform.describe(request), request, words)
+        return await platform.submit(request)
+
+    name = asyncio.run(submit())
+    if as_json:
+        show_json({"run": name})
+        return EXIT_DONE
+    tell(
+        f"{request.pipeline}  run {name}  goes on by itself",
+        f"hint: {from_here(f'fairway follow {name}', root)} shows it, "
+        f"{from_here(f'fairway cancel {name}', root)} stops it",
+    )
+    show(name)
+    return EXIT_DONE
+
+
+async def _carry_out(
+    platform: Platform, root: Path, request: RunRequest, manner: Manner, begun: float, words: list[str]
 ) -> int:
-    stores.prepare()
-    launched = headstart.launch_host(runs.setup_of(request, stores))
+    """Describe, read the flags, submit, follow, and tell how it ended."""
     try:
-        name, ended = asyncio.run(runs.execute(request, stores, launched, follower))
-        if follower.progress is not None:
-            follower.progress.finish()
-        if as_json:
-            show_json(stores.metadata.run(name))
+        project = await platform.describe(request)
+        if not request.resume:
+            read_flags(project, request, words)
+        name = await platform.submit(request)
+        progress = manner.progress()
+        if progress is not None:
+            progress.headline(f"{request.pipeline}  run {name}  on this machine")
+        over = await _watch(platform, name, progress)
+        assert over.ended is not None
+        if manner.as_json:
+            show_json(await platform.run(name))
         else:
-            _say_end(name, ended, time.monotonic() - begun, stores)
+            await _say_end(platform, root, name, over, time.monotonic() - begun)
     finally:
-        stores.close()
-    return _exit_code(ended)
+        await platform.close()
+    return _exit_code(over.ended)
 
 
-def _say_end(name: str, ended: "RunEnded", seconds: float, stores: machine.LocalStores) -> None:
+async def _watch(platform: Platform, name: str, progress: "Progress | None") -> "Over":
+    """Print a run as it happens, to its end."""
+    from fairway.spec.update import Over
+
+    async for update in platform.follow(name):
+        if isinstance(update.news, Over):
+            if progress is not None:
+                progress.finish()
+            return update.news
+        if progress is not None:
+            progress.take(update.news)
+    raise AssertionError("a run is followed to its end")
+
+
+async def _say_end(platform: Platform, root: Path, name: str, over: "Over", seconds: float) -> None:
     from fairway.spec.quantities import format_duration
     from fairway.spec.run import Phase
 
-    spent = format_duration(seconds)
+    ended, spent = over.ended, format_duration(seconds)
+    assert ended is not None
     if ended.phase is Phase.SUCCEEDED:
-        tell(f"Done in {spent}.{_next(stores.metadata.registered_by(name), stores)}")
+        tell(f"Done in {spent}.{await _next(platform, root, over.models)}")
         return
     if ended.phase is Phase.CANCELLED:
-        tell(f"Cancelled after {spent}. To go on: {from_here(f'fairway resume {name}', stores.root)}")
+        tell(f"Cancelled after {spent}. To go on: {from_here(f'fairway resume {name}', root)}")
         return
     failure = ended.failure
     if failure is not None:
@@ -276,16 +357,16 @@ def _say_end(name: str, ended: "RunEnded", seconds: float, stores: machine.Local
             f"{failure.cause}: " if failure.cause and not failure.message.startswith(failure.cause) else ""
         )
         tell(f"error: {where}{failure.message}")
-        resume = from_here(f"fairway resume {name}", stores.root)
+        resume = from_here(f"fairway resume {name}", root)
         tell(f"hint: {failure.hint or f'fix it, then `{resume}`'}")
-    tell(f"Failed after {spent}. Its record: {from_here(f'fairway show {name}', stores.root)}")
+    tell(f"Failed after {spent}. Its record: {from_here(f'fairway show {name}', root)}")
 
 
-def _next(models: "Sequence[str]", stores: machine.LocalStores) -> str:
+async def _next(platform: Platform, root: Path, models: tuple[str, ...]) -> str:
     """How to serve the last model of a run that can be served, or why none can."""
     for model in reversed(models):
-        if stores.metadata.resolve(model).can_be_served:
-            return f" To serve it: {from_here(f'fairway deploy {model}', stores.root)}"
+        if (await platform.resolve(model)).can_be_served:
+            return f" To serve it: {from_here(f'fairway deploy {model}', root)}"
     if not models:
         return ""
     return f" {models[-1]} has no sample, so it cannot be served yet: give `fw.register` rows of its input as `sample=`"
@@ -312,7 +393,9 @@ def _print_flags(pipeline: "PipelineSpec", project: "ProjectSpec") -> None:
         with formatter.section("Flags"):
             formatter.write_dl(described)
     with formatter.section("Of every run"):
-        shared = [("--explain", "why each step ran"), ("--quiet", ""), ("--json", "")]
+        shared = [
+            ("--explain", "why each step ran"), ("--quiet", ""), ("--detach", "hand it to the platform process"), ("--json", ""),
+        ]  # fmt: skip
         if not flags.has_config(pipeline):
             shared.insert(0, ("--config FILE", "parameters from JSON or TOML"))
         formatter.write_dl(shared)

@@ -1,21 +1,17 @@
 """Commands on endpoints and on the platform process that looks after them."""
 
 import asyncio
-import os
-import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 import msgspec
 
-from fairway.cli import looking, views
+from fairway.cli import views
 from fairway.cli.arguments import Argument
 from fairway.cli.story import show, show_json, tell
-from fairway.local import platforms, projects, sightings
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
-from fairway.wiring import deployments, machine, settings, target
+from fairway.wiring import deployments, process, settings, target
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
@@ -42,14 +38,14 @@ def deploy_command(
       fairway deploy churn@champion --workers 4
     """
     file, module, only = _project_of(what)
-    stores = machine.LocalStores(settings.store_root(file, module))
+    root = settings.store_root(file, module)
+    platform = target.here(root, _silent if as_json else tell)
     if file:
-        requests = asyncio.run(deployments.function_requests(stores.prepare(), file, module, only))
+        requests = asyncio.run(deployments.function_requests(root, file, module, only))
     else:
-        requests = [deployments.model_request(stores, what)]
+        requests = [asyncio.run(deployments.model_request(platform, what))]
     if (name or port) and len(requests) > 1:
         raise UsageError(f"{what} has {len(requests)} endpoints, which cannot share a name or port")
-    platform = target.platform(stores.root, _silent if as_json else tell)
     deployed: list[Deployed] = []
     for request in requests:
         wanted = msgspec.structs.replace(
@@ -73,13 +69,13 @@ def _project_of(what: str) -> tuple[str, str, str]:
     word, _, only = what.partition(":")
     if word.endswith(".py") or "/" in word:
         try:
-            return *projects.find(word), only
+            return *process.find_project(word), only
         except NotFound as error:
             hint = "a registered model goes by its name: `fairway models`"
             raise NotFound(error.message, hint=f"{error.hint}; {hint}") from None
     if "." in word and "@" not in word:
         try:
-            return *projects.find(word), only
+            return *process.find_project(word), only
         except NotFound:
             pass  # a model may have such a name
     return "", "", ""
@@ -96,9 +92,7 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     Example:
       fairway rollback churn
     """
-    root = settings.store_root()
-    _check_known(root, endpoint)
-    platform = target.platform(root, _silent if as_json else tell)
+    platform = target.here(settings.store_root(), _silent if as_json else tell)
     answer = asyncio.run(platform.rollback(endpoint, revision or 0))
     if as_json:
         show_json(answer)
@@ -117,25 +111,13 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     Example:
       fairway undeploy churn
     """
-    root = settings.store_root()
-    _check_known(root, endpoint)
-    platform = target.platform(root, _silent if as_json else tell)
+    platform = target.here(settings.store_root(), _silent if as_json else tell)
     asyncio.run(platform.undeploy(endpoint))
     if as_json:
         show_json({"undeployed": endpoint})
     else:
         tell(f"{endpoint} is removed")
     return EXIT_DONE
-
-
-def _check_known(root: Path, endpoint: str) -> None:
-    """A name that was never deployed starts no platform. Raises NotFound."""
-    stores = machine.LocalStores(root)
-    try:
-        if endpoint not in {status.name for status in stores.metadata.endpoints()}:
-            raise NotFound(f"there is no endpoint {endpoint!r}", hint="`fairway endpoints` lists them")
-    finally:
-        stores.close()
 
 
 @click.command("endpoints")
@@ -148,8 +130,8 @@ def endpoints_command(as_json: bool) -> int:
       fairway endpoints
     """
     root = settings.store_root()
-    runs = platforms.running(root) is not None
-    found = asyncio.run(target.platform(root).endpoints() if runs else _unattended(root))
+    runs = target.is_up(root)
+    found = asyncio.run((target.here(root) if runs else target.looking(root, tell)).endpoints())
     if as_json:
         show_json(found)
         return EXIT_DONE
@@ -191,14 +173,11 @@ def up_command(foreground: bool, as_json: bool) -> int:
     """
     root = settings.store_root()
     if foreground:
-        machine.LocalStores(root).prepare()
-        command = [sys.executable, "-P", "-m", "fairway.control", "--root", str(root), "--say"]
-        os.execv(command[0], command)
-    before = platforms.running(root)
-    platform = target.platform(root)
-    record = platforms.running(root)
+        target.become(root)
+    before = target.is_up(root)
+    platform = target.apart(root)
     if as_json:
-        show_json({"url": platform.url, "pid": record.pid if record else 0, "started": not before})
+        show_json({"url": platform.url, "pid": target.process_of(root), "started": not before})
         return EXIT_DONE
     tell("the platform runs already" if before else "the platform runs; `fairway down` stops it")
     show(platform.url)
@@ -214,7 +193,7 @@ def down_command(as_json: bool) -> int:
     Example:
       fairway down
     """
-    stopped = target.stop_platform(settings.store_root())
+    stopped = target.stop(settings.store_root())
     if as_json:
         show_json({"stopped": stopped})
     else:
@@ -249,9 +228,5 @@ def _served(status: EndpointStatus) -> Sequence[str]:
     return (version, status.runtime) if status.runtime else (version,)
 
 
-async def _unattended(root: Path) -> list[EndpointStatus]:
-    return await sightings.unattended(root, looking.opened(root).metadata.endpoints())
-
-
-def _silent(text: str) -> None:
+def _silent(*lines: str) -> None:
     return

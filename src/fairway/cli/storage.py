@@ -9,13 +9,13 @@ from pathlib import Path
 
 import click
 
-from fairway.cli import looking, trusting
+from fairway.cli import trusting
 from fairway.cli.story import show, show_json, tell
 from fairway.cli.trusting import Check
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from fairway.spec.quantities import format_memory
 from fairway.stores import copying
-from fairway.wiring import machine, settings
+from fairway.wiring import machine, settings, target
 
 _ENOUGH_SPACE = 2**30
 
@@ -31,7 +31,7 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
     Example:
       fairway gc --delete
     """
-    stores = looking.opened()
+    stores = target.only_look_if_foreign(machine.LocalStores(settings.store_root()), tell)
     if delete:
         stores.metadata.require_own()
     age = max(older_than * 3600.0, _age_of_work(stores))
@@ -51,7 +51,7 @@ def _age_of_work(stores: machine.LocalStores) -> float:
     at_work = [
         run.started
         for run in stores.metadata.runs(1000)
-        if not run.phase.ended and machine.engine_of(stores, run.name) != 0
+        if not run.phase.ended and stores.leases.holder(run.name)
     ]
     return time.time() - min(at_work) + 60.0 if at_work else 0.0
 

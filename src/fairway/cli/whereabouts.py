@@ -4,7 +4,6 @@ import os
 import shlex
 from pathlib import Path
 
-from fairway.local.projects import STORE
 from fairway.wiring import settings
 
 _MOST = 500
@@ -41,7 +40,7 @@ def _stores_below(folder: Path) -> list[Path]:
                 continue
         level = sorted(below)
         found += [
-            place.relative_to(folder) for place in level[:_MOST] if (place / STORE / "store.json").exists()
+            place.relative_to(folder) for place in level[:_MOST] if (place / settings.STORE_NAME / "store.json").exists()
         ]
     return found
 

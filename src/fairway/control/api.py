@@ -1,9 +1,10 @@
 """The platform's API under /api/v1: runs, models and endpoints. Each handler is one question or one change.
 
-Must not know who may ask; the gate has seen to that before.
+It asks a `Platform` and knows nothing else. Must not know who may ask; the gate has seen to that before.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 from urllib.parse import unquote
@@ -12,18 +13,26 @@ import msgspec
 from starlette.requests import Request
 
 from fairway.control.routes import Entry, body, openapi
-from fairway.engine.endpoints import EndpointEngine
+from fairway.ports import Platform
+from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import NotFound, UsageError
 from fairway.spec.model import ModelSummary, ModelVersion
+from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import whole_number
-from fairway.spec.run import RunStatus, RunSummary
-from fairway.wiring import machine
+from fairway.spec.run import RunRequest, RunStatus, RunSummary
+from fairway.spec.update import Cancelled, Foreseen, LogLine, LogPage, Outputs, Submitted, Update
 
 T = TypeVar("T")
 
 _BASE = "/api/v1"
 _LINES = 10_000
+_LONGEST_WAIT = 25.0
+"""Seconds that one answer may be waited for: what stands between may cut a connection after 60."""
+
+_MOST_UPDATES = 1000
+_MOST = 2**53
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -38,30 +47,23 @@ class ShutdownRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     endpoints: bool = False
 
 
-class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that a step printed."""
+class AliasRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which version of a model an alias names from now on; 0 removes the alias."""
 
-    step: str
-    attempt: int
-    time: float
-    text: str
+    model: str
+    alias: str
+    version: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
 class Api:
-    """Answers for one store.
+    """Answers for one platform."""
 
-    Args:
-        stop: ends the platform; true ends the endpoints as well, and comes back when they are gone.
-    """
-
-    def __init__(
-        self, stores: machine.LocalStores, engine: EndpointEngine, stop: Callable[[bool], Awaitable[None]]
-    ) -> None:
-        self._stores = stores
-        self._engine = engine
-        self._stop = stop
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
         self._changes: set[asyncio.Future[object]] = set()
         self.ready = False
+        self.closing = asyncio.Event()
+        """Set when the platform stops: who waits for news is answered at once then."""
 
     def entries(self) -> list[Entry]:
         """All routes."""
@@ -69,19 +71,40 @@ class Api:
         return [
             Entry(method=get, path="/healthz", policy="public", handler=self.health),
             Entry(method=get, path="/readyz", policy="public", handler=self.readiness),
-            Entry(method=get, path=f"{_BASE}/openapi.json", policy="token", handler=self.describe),
-            self._entry(get, "/runs", self.runs, gives=list[RunSummary]),
-            self._entry(get, "/runs/{name}", self.run, gives=RunStatus),
-            self._entry(get, "/runs/{name}/logs", self.logs, gives=list[LogLine]),
+            Entry(method=get, path=f"{_BASE}/openapi.json", policy="token", handler=self.openapi),
+            *self._about_runs(),
             self._entry(get, "/models", self.models, gives=list[ModelSummary]),
             self._entry(get, "/models/{name}", self.model, gives=list[ModelVersion]),
+            self._entry(get, "/version", self.version, gives=ModelVersion),
+            self._entry(get, "/runs/{name}/code", self.code, gives=dict[str, str | None]),
+            self._entry(get, "/sources", self.sources, gives=dict[str, str]),
+            self._entry(get, "/aliases", self.aliases, gives=dict[str, int]),
+            self._entry(post, "/aliases", self.alias, takes=AliasRequest, gives=ModelVersion),
             self._entry(get, "/endpoints", self.endpoints, gives=list[EndpointStatus]),
+            self._entry(get, "/deployed", self.deployed, gives=list[EndpointStatus]),
             self._entry(post, "/deploy", self.deploy, takes=DeployRequest, gives=Deployed),
             self._entry(
                 post, "/endpoints/{name}/rollback", self.rollback, takes=RollbackRequest, gives=Deployed
             ),
             self._entry("DELETE", "/endpoints/{name}", self.undeploy),
             self._entry(post, "/shutdown", self.shutdown, takes=ShutdownRequest),
+        ]
+
+    def _about_runs(self) -> list[Entry]:
+        get, post = "GET", "POST"
+        return [
+            self._entry(get, "/runs", self.runs, gives=list[RunSummary]),
+            self._entry(post, "/runs", self.submit, takes=RunRequest, gives=Submitted),
+            self._entry(post, "/describe", self.describe, takes=RunRequest, gives=ProjectSpec),
+            self._entry(post, "/plan", self.plan, takes=RunRequest, gives=list[Foreseen]),
+            self._entry(get, "/find", self.find, gives=Submitted),
+            self._entry(get, "/runs/{name}", self.run, gives=RunStatus),
+            self._entry(get, "/runs/{name}/follow", self.follow, gives=list[Update]),
+            self._entry(post, "/runs/{name}/cancel", self.cancel, gives=Cancelled),
+            self._entry(get, "/runs/{name}/outputs", self.outputs, gives=Outputs),
+            self._entry(get, "/runs/{name}/output", self.output, gives=LogPage),
+            self._entry(get, "/runs/{name}/logs", self.logs, gives=list[LogLine]),
+            self._entry(post, "/content", self.content, takes=Artifact, gives=bytes),
         ]
 
     async def health(self, request: Request) -> object:
@@ -92,87 +115,141 @@ class Api:
         """Whether the platform has taken over what served before it was started."""
         return {"ready": self.ready}
 
-    async def describe(self, request: Request) -> object:
+    async def openapi(self, request: Request) -> object:
         """This description."""
         return openapi(self.entries())
 
     async def runs(self, request: Request) -> object:
         """The newest runs."""
-        limit = _number(request, "limit", 50, 1000)
+        return await self._platform.runs(_number(request, "limit", 50, 1000))
 
-        def read() -> list[RunSummary]:
-            found = self._stores.metadata.runs(limit)
-            return [
-                msgspec.structs.replace(
-                    run, alive=not run.ended and machine.engine_of(self._stores, run.name) != 0
-                )
-                for run in found
-            ]
+    async def submit(self, request: Request) -> object:
+        """Start a run of this project in a process of its own; answers when it is on record."""
+        wanted = await body(request, RunRequest)
+        return Submitted(await self._whole(self._platform.submit(wanted)))
 
-        return await asyncio.to_thread(read)
+    async def describe(self, request: Request) -> object:
+        """Import the project of a run and say what it declares."""
+        return await self._platform.describe(await body(request, RunRequest))
+
+    async def plan(self, request: Request) -> object:
+        """Say what a run would do, without running any step."""
+        return await self._platform.plan(await body(request, RunRequest))
+
+    async def find(self, request: Request) -> object:
+        """The one run whose name begins with `?prefix=`; the newest without it."""
+        return Submitted(await self._platform.find(request.query_params.get("prefix", "")))
 
     async def run(self, request: Request) -> object:
         """One run with all its steps."""
-        name = request.path_params["name"]
+        return await self._platform.run(_name(request))
 
-        def read() -> RunStatus:
-            status = self._stores.metadata.run(name)
-            alive = not status.ended and machine.engine_of(self._stores, status.spec.name) != 0
-            return msgspec.structs.replace(status, alive=alive)
+    async def follow(self, request: Request) -> object:
+        """What happened in a run behind the position `?after=`; waits for it up to `?wait=` seconds, 25 at most."""
+        wait = _seconds(request)
+        after = request.query_params.get("after", "")
+        asked = asyncio.ensure_future(self._platform.updates(_name(request), after, wait))
+        closing = asyncio.ensure_future(self.closing.wait())
+        try:
+            await asyncio.wait({asked, closing}, return_when=asyncio.FIRST_COMPLETED)
+            return asked.result()[:_MOST_UPDATES] if asked.done() else []
+        finally:
+            asked.cancel()
+            closing.cancel()
 
-        return await asyncio.to_thread(read)
+    async def cancel(self, request: Request) -> object:
+        """Stop a run, or put on record that an interrupted one will not go on."""
+        return await self._whole(self._platform.cancel(_name(request)))
+
+    async def outputs(self, request: Request) -> object:
+        """Which attempts of a run have output, in order of their first, and whether more may come."""
+        return await self._platform.outputs(_name(request))
+
+    async def output(self, request: Request) -> object:
+        """Lines that an attempt printed, from a byte `?offset=` on: `?step=` and `?attempt=` name it."""
+        step, attempt = request.query_params.get("step", ""), _number(request, "attempt", 1, _MOST)
+        return await self._platform.logs(_name(request), step, attempt, _count(request, "offset"))
 
     async def logs(self, request: Request) -> object:
         """The last lines that a run's steps printed; `?step=` asks for one step."""
-        name, step = request.path_params["name"], request.query_params.get("step", "")
+        name, only = _name(request), request.query_params.get("step", "")
+        lines: list[LogLine] = []
+        for step, attempt in (await self._platform.outputs(name)).attempts:
+            page = LogPage(lines=[], offset=0)
+            while only in ("", step):
+                before = page.offset
+                page = await self._platform.logs(name, step, attempt, before)
+                lines = [*lines, *page.lines][-_LINES:]
+                if page.offset == before:
+                    break
+        return lines
 
-        def read() -> list[LogLine]:
-            self._stores.metadata.run(name)
-            lines = [
-                LogLine(step=found, attempt=attempt, time=time, text=text)
-                for found, attempt in self._stores.logs.attempts(name)
-                if step in ("", found)
-                for time, text in self._stores.logs.read(name, found, attempt)[0]
-            ]
-            return lines[-_LINES:]
-
-        return await asyncio.to_thread(read)
+    async def content(self, request: Request) -> object:
+        """The content of an artifact that is one file of at most 32 MiB, in base64."""
+        artifact: Artifact = await body(request, Artifact)
+        if not _DIGEST.fullmatch(artifact.digest):
+            raise UsageError(f"{artifact.digest[:80]!r} is no digest")
+        return await self._platform.read(artifact)
 
     async def models(self, request: Request) -> object:
         """Every registered model."""
-        return await asyncio.to_thread(self._stores.metadata.models)
+        return await self._platform.models()
 
     async def model(self, request: Request) -> object:
         """All versions of a model, or by name:version or name@alias one."""
-        name = request.path_params["name"]
-        metadata = self._stores.metadata
+        name = _name(request)
         if ":" in name or "@" in name:
-            return [await asyncio.to_thread(metadata.resolve, name)]
-        return await asyncio.to_thread(metadata.versions, name)
+            return [await self._platform.resolve(name)]
+        return await self._platform.versions(name)
+
+    async def version(self, request: Request) -> object:
+        """The version that `?of=` means: "churn" (newest), "churn:3" or "churn@champion"."""
+        return await self._platform.resolve(request.query_params.get("of", ""))
+
+    async def sources(self, request: Request) -> object:
+        """The project's source files that travel with the version `?of=`, by name."""
+        return await self._platform.sources(request.query_params.get("of", ""))
+
+    async def code(self, request: Request) -> object:
+        """The source files that a run worked with last, by path; null for one that is not kept."""
+        return await self._platform.code(request.path_params["name"])
+
+    async def aliases(self, request: Request) -> object:
+        """What every alias means; `?model=` asks for those of one model."""
+        return await self._platform.aliases(request.query_params.get("model", ""))
+
+    async def alias(self, request: Request) -> object:
+        """Let an alias name a version of a model; version 0 removes it."""
+        wanted: AliasRequest = await body(request, AliasRequest)
+        return await self._whole(self._platform.alias(wanted.model, wanted.alias, wanted.version))
 
     async def endpoints(self, request: Request) -> object:
         """Every endpoint as wanted and as observed."""
-        return await self._engine.endpoints()
+        return await self._platform.endpoints()
+
+    async def deployed(self, request: Request) -> object:
+        """Every endpoint that is on record, also one that was taken away; nothing is observed."""
+        return await self._platform.deployed()
 
     async def deploy(self, request: Request) -> object:
         """Serve a model or a function; answers when that answers."""
         wanted = await body(request, DeployRequest)
-        return await self._whole(self._engine.deploy(wanted))
+        return await self._whole(self._platform.deploy(wanted))
 
     async def rollback(self, request: Request) -> object:
         """Return an endpoint to an earlier revision."""
         wanted = await body(request, RollbackRequest)
-        return await self._whole(self._engine.rollback(_name(request), wanted.revision))
+        return await self._whole(self._platform.rollback(_name(request), wanted.revision))
 
     async def undeploy(self, request: Request) -> object:
         """Take an endpoint away."""
-        await self._whole(self._engine.undeploy(_name(request)))
+        await self._whole(self._platform.undeploy(_name(request)))
         return {"undeployed": _name(request)}
 
     async def shutdown(self, request: Request) -> object:
         """Stop the platform, and on request its endpoints."""
         wanted = await body(request, ShutdownRequest)
-        await self._whole(self._stop(wanted.endpoints))
+        await self._whole(self._platform.shutdown(endpoints=wanted.endpoints))
         return {"stopped": True}
 
     async def _whole(self, work: Awaitable[T]) -> T:
@@ -199,8 +276,27 @@ class Api:
 def _name(request: Request) -> str:
     name = unquote(request.path_params["name"])
     if not name:
-        raise NotFound("there is no endpoint without a name")
+        raise NotFound("there is nothing without a name")
     return name
+
+
+def _seconds(request: Request) -> float:
+    text = request.query_params.get("wait", "0")
+    try:
+        wait = float(text)
+    except ValueError:
+        wait = -1.0
+    if not 0.0 <= wait:
+        raise UsageError(f"wait is a number of seconds, not {text[:40]!r}")
+    return min(wait, _LONGEST_WAIT)
+
+
+def _count(request: Request, name: str) -> int:
+    text = request.query_params.get(name, "0")
+    number = whole_number(text, _MOST)
+    if number is None:
+        raise UsageError(f"{name} is a number from 0 to {_MOST}, not {text[:40]!r}")
+    return number
 
 
 def _number(request: Request, name: str, default: int, most: int) -> int:

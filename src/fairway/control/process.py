@@ -27,15 +27,15 @@ from fairway.local.listening import bind
 from fairway.local.platforms import PlatformLock
 from fairway.server.protocol import BoundedProtocol
 from fairway.spec.errors import FairwayError, UsageError
-from fairway.wiring import machine, settings
+from fairway.wiring import machine, settings, target
 
 _HOST = "127.0.0.1"
 _PORTS = 100
 _CLOSE_SECONDS = 5
 
 
-class Platform:
-    """The platform of one store, from its start to its end."""
+class PlatformProcess:
+    """The platform process of one store, from its start to its end."""
 
     def __init__(self, root: Path, said: Callable[[str], None]) -> None:
         self._stores = machine.LocalStores(root).prepare()
@@ -48,7 +48,7 @@ class Platform:
         """Answer until stopped."""
         listening = _bind(settings.first_port())
         port = int(listening.getsockname()[1])
-        api = Api(self._stores, self._engine, self.stop)
+        api = Api(target.attended(self._stores, self._engine, self.stop))
         entries = api.entries()
         hosts = (f"{_HOST}:{port}", f"localhost:{port}")
         gate = Gate(application(entries), hosts, token, public_paths(entries))  # type: ignore[arg-type]
@@ -62,6 +62,7 @@ class Platform:
         try:
             await self._stopping.wait()
         finally:
+            api.closing.set()
             await server.shutdown(sockets=[listening])
             await self._engine.close()
             self._deployer.let_go()
@@ -165,4 +166,4 @@ def serve(root: Path, said: Callable[[str], None]) -> None:
 
 
 async def _main(root: Path, lock: PlatformLock, token: str, said: Callable[[str], None]) -> None:
-    await Platform(root, said).run(lock, token)
+    await PlatformProcess(root, said).run(lock, token)

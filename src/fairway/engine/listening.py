@@ -1,4 +1,4 @@
-"""How a run is followed: told of every fact that is recorded, and of what is seen in between."""
+"""The interface through which an engine tells what happens in a run."""
 
 from fairway.spec.event import Event
 from fairway.spec.run import StepSpec
@@ -6,6 +6,9 @@ from fairway.spec.run import StepSpec
 
 class Listener:
     """Receives a run's events and output. The default implementation ignores them."""
+
+    def begun(self) -> None:
+        """The run is on record."""
 
     def event(self, event: Event) -> None:
         """A fact was recorded."""

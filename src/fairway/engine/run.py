@@ -138,6 +138,7 @@ class RunEngine:
             await self._journal.flush()
         finally:
             self._busy = False
+        self._listener.begun()
         self._go_on()
 
     def hear(self, host: Host, message: FromHost | None) -> None:

@@ -64,13 +64,13 @@ def refuse_at_import(what: str) -> None:
     raise UsageError(f"{what} was started by a project file while Fairway imports it", hint=_GUARD)
 
 
-def refuse_in_step(what: str) -> None:
+def refuse_in_step(what: str, hint: str = "start it before the run: `fairway up`") -> None:
     """Refuse to start a process inside a step that would outlive the step. Raises UsageError."""
     refuse_at_import(what)
     if standing():
         raise UsageError(
             f"{what} cannot be started by a step, because all that a step starts ends with it",
-            hint="start it before the run: `fairway up`",
+            hint=hint,
         )
 
 

@@ -4,6 +4,7 @@ import fcntl
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -14,6 +15,30 @@ _PATIENCE = 0.5
 """Seconds: whoever only asks who is at work holds the lock for a moment."""
 
 _LOOK = 0.01
+
+
+class FileLeases:
+    """Who works on runs of a store: a locked file for each run, in a folder of its own.
+
+    Args:
+        folder_of: gives the folder of a run.
+    """
+
+    def __init__(self, folder_of: Callable[[str], Path]) -> None:
+        self._folder_of = folder_of
+
+    def take(self, run: str) -> "Lease":
+        """Work on a run for the length of a block. Raises UsageError when another process does."""
+        return Lease(self._folder_of(run))
+
+    def holder(self, run: str) -> str:
+        """Who works on a run, such as "process 4711"; empty when nobody does."""
+        pid = holder(self._folder_of(run))
+        return f"process {pid}" if pid > 0 else "a process that is starting" if pid else ""
+
+    def ask_to_stop(self, run: str) -> bool:
+        """Ask the process that works on a run to cancel it; False when there was none to ask."""
+        return stop(self._folder_of(run))
 
 
 class Lease:

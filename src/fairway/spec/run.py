@@ -213,15 +213,19 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     alive: bool = False
 
 
-class RunRequest(msgspec.Struct, kw_only=True):
+class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """A run that somebody asked for.
 
     Attributes:
-        file: the project file; empty for one from a notebook, whose pipeline is in `pickled`.
+        file: the project file; empty for one from a notebook, whose pipeline is in `pickled`, and for a run that is
+            taken up again, whose file is on record.
         module: name under which the file is imported; found from its place when empty.
         pipeline: which pipeline; the only one when empty.
-        texts: typed parameters; `values` are Python values instead.
+        texts: typed parameters.
+        parameters: values that are stored already, instead of `texts`; `shown` is the same for people.
+        config: JSON or TOML file with parameters; `texts` win over it.
         resume: name of a run to take up again.
+        folder: where the run works, when another process carries it out: relative paths are meant from there.
     """
 
     file: str = ""
@@ -229,6 +233,8 @@ class RunRequest(msgspec.Struct, kw_only=True):
     pickled: str = ""
     pipeline: str = ""
     texts: dict[str, list[str]] = msgspec.field(default_factory=dict[str, list[str]])
-    values: dict[str, object] | None = None
+    parameters: dict[str, Artifact] | None = None
+    shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     config: str = ""
     resume: str = ""
+    folder: str = ""

@@ -91,11 +91,13 @@ class FileLogs:
             self._write(stream, b"\n")
         self._close_file(stream)
 
-    def read(self, run: str, step: str, attempt: int, offset: int = 0) -> tuple[list[tuple[float, str]], int]:
+    def read(
+        self, run: str, step: str, attempt: int, offset: int = 0, most: int = MAX_READ
+    ) -> tuple[list[tuple[float, str]], int]:
         """Return the complete lines from a byte offset with their times, and the offset after them.
 
-        One call reads 4 MiB at most. Call again until the offset stays the same. The text still contains escape codes; `plain`
-        removes them.
+        One call reads `most` bytes. Call again until the offset stays the same. The text still contains escape codes;
+        `plain` removes them.
         """
         path = f"{self._layout.logs(run)}/{safe_name(step)}.{attempt}.log"
         with Explaining("reading a log", path):
@@ -105,7 +107,7 @@ class FileLogs:
             except FileNotFoundError:
                 return [], offset
             try:
-                data = os.pread(fd, MAX_READ, offset)
+                data = os.pread(fd, most, offset)
             finally:
                 os.close(fd)
         end = data.rfind(b"\n") + 1

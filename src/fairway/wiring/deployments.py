@@ -4,36 +4,36 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairway.spec.errors import NotFound, UsageError
-from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 from fairway.wiring.headstart import launch_host
+from fairway.wiring.machine import LocalStores
 
 if TYPE_CHECKING:
+    from fairway.ports import Platform
     from fairway.spec.endpoint import DeployRequest
-    from fairway.wiring.machine import LocalStores
 
 
-def model_request(stores: "LocalStores", reference: str) -> "DeployRequest":
+async def model_request(platform: "Platform", reference: str) -> "DeployRequest":
     """How to serve a model; for an empty reference the only one there is. Raises NotFound, UsageError."""
     from fairway.spec.endpoint import DeployRequest
 
     if not reference:
-        names = [model.name for model in stores.metadata.models()]
+        names = [model.name for model in await platform.models()]
         if not names:
             raise NotFound(
-                f"there is no model to deploy in {stores.root}",
+                f"there is no model to deploy in {platform.place}",
                 hint="a pipeline registers one: `fairway run FILE`",
             )
         if len(names) > 1:
             raise UsageError(f"there are {len(names)} models: {', '.join(names)}", hint="name one")
         reference = names[0]
-    version = stores.metadata.resolve(reference)
+    version = await platform.resolve(reference)
     return DeployRequest(name=version.name, model=reference)
 
 
 async def function_requests(
-    stores: "LocalStores", file: str, module: str = "", only: str = ""
+    root: Path, file: str, module: str = "", only: str = ""
 ) -> "list[DeployRequest]":
-    """How to serve the endpoints of a project file, its sources put into the store. Raises FairwayError."""
+    """How to serve the endpoints of a project file, its sources put into the store at `root`. Raises FairwayError."""
     from fairway.author.source import files
     from fairway.engine.import_output import print_import
     from fairway.local.executor import LocalExecutor
@@ -42,7 +42,8 @@ async def function_requests(
     from fairway.spec.artifact import Artifact
     from fairway.spec.endpoint import DeployRequest
 
-    setup = HostSetup(StorePlace(str(stores.layout.root)), ProjectCode(file, module))
+    stores = LocalStores(root).prepare()
+    setup = stores.setup(file, module)
     executor = LocalExecutor(setup, stores.root, lambda text: None, print_import)
     host, project = await executor.adopt(launch_host(setup))
     await host.close()

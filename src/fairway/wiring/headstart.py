@@ -36,6 +36,11 @@ def head_start(word: str) -> None:
         return  # said when the project is asked for
 
 
+def start_ahead(setup: HostSetup) -> None:
+    """Start the host of a project that is known; `launch_host` hands it out then. Raises FairwayError."""
+    _ahead[setup.project] = launch_host(setup)
+
+
 def launch_host(setup: HostSetup) -> Launched:
     """Start the host of a project; it imports the project while the caller goes on."""
     return _ahead.pop(setup.code.file, None) or launch(setup)

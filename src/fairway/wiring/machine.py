@@ -5,11 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fairway.spec.errors import NotFound
 from fairway.wiring import settings
 
 if TYPE_CHECKING:
     from fairway.engine.endpoints import EndpointEngine
+    from fairway.engine.records import Records
     from fairway.local.deployer import LocalDeployer
+    from fairway.local.launching import HostSetup
+    from fairway.local.leases import FileLeases
     from fairway.spec.artifact import Artifact, Node
     from fairway.stores import FileArtifacts, FileLogs, FileResults, SqliteMetadata
 
@@ -103,9 +107,30 @@ class LocalStores:
 
         self._artifacts = FileArtifacts(self.root, looking=True)
 
-    def run_folder(self, run: str) -> Path:
-        """Where a run keeps its files."""
-        return self.layout.run(run)
+    @property
+    def leases(self) -> "FileLeases":
+        """Who works on runs."""
+        from fairway.local.leases import FileLeases
+
+        return FileLeases(self.layout.run)
+
+    def waiting(self, run: str) -> tuple[str, str]:
+        """Which step of a run at work waits for room, and for whom; empty texts when none does."""
+        from fairway.local.sharing import shared_folder, waits
+
+        step, whom = waits(shared_folder(), run, str(self.root))
+        return step, whom
+
+    def setup(self, file: str, module: str, pickled: str = "") -> "HostSetup":
+        """What the host of a project is told."""
+        from fairway.local.launching import HostSetup
+
+        return HostSetup(str(self.root), file, pickled, module)
+
+    def known_endpoint(self, name: str) -> None:
+        """Refuse a name that no endpoint ever had. Raises NotFound."""
+        if name not in {status.name for status in self.metadata.endpoints()}:
+            raise NotFound(f"there is no endpoint {name!r}", hint="`fairway endpoints` lists them")
 
     def close(self) -> None:
         """Make everything durable and let go."""
@@ -120,11 +145,22 @@ def endpoint_folder(root: Path, name: str) -> Path:
     return folder(root, name)
 
 
-def engine_of(stores: LocalStores, run: str) -> int:
-    """Process id of the engine that works on a run; 0 when none does."""
-    from fairway.local.leases import holder
+def records(stores: LocalStores, most: int = 2**62) -> "Records":
+    """Make what answers questions about what is recorded in a store; `most` bytes are handed out at once."""
+    from fairway.engine.records import RecordParts, Records
 
-    return holder(stores.run_folder(run))
+    return Records(
+        RecordParts(
+            place=str(stores.root),
+            metadata=stores.metadata,
+            artifacts=stores.artifacts,
+            logs=stores.logs,
+            leases=stores.leases,
+            clock=SystemClock(),
+            waiting=stores.waiting,
+            most=most,
+        )
+    )
 
 
 def endpoint_engine(stores: LocalStores) -> "tuple[EndpointEngine, LocalDeployer]":

@@ -1,247 +1,106 @@
-"""Carries out, plans and stops runs on this machine."""
+"""Makes what carries out runs on this machine: in this process, or each in a process of its own."""
 
 import os
-import time
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fairway.spec.errors import NotFound, UsageError
-from fairway.spec.host import HostSetup, ProjectCode, StorePlace
+from fairway.spec.errors import UsageError
+from fairway.wiring import headstart, settings
 from fairway.wiring.machine import LocalStores, SystemClock
 
 if TYPE_CHECKING:
-    from fairway.engine.listening import Listener
-    from fairway.local.launching import Launched
-    from fairway.plan.run import Recorded
-    from fairway.spec.event import RunEnded
-    from fairway.spec.project import ProjectSpec
-    from fairway.spec.run import RunRequest, RunSpec, RunStatus
+    from fairway.engine.apart import RunsApart
+    from fairway.engine.following import RecordFollower
+    from fairway.engine.runs import Note, Opened, RunsHere
+    from fairway.spec.run import RunRequest, RunSpec
 
 
-_NAMED = 3
-"""Changed files that are named; of the others only the number is."""
+def here(stores: LocalStores) -> "RunsHere":
+    """Make what carries out runs in this process."""
+    from fairway.engine.run import Stores
+    from fairway.engine.runs import RunParts, RunsHere
+    from fairway.local.interrupts import Interrupts
 
-
-class Follower:
-    """How a run is followed: told about it before it begins, then given its events."""
-
-    def begin(self, spec: "RunSpec", project: "ProjectSpec") -> "Listener":
-        """The run is about to start; returns who listens to it."""
-        from fairway.engine.listening import Listener
-
-        return Listener()
-
-    def note(self, text: str) -> None:
-        """Something worth a line happened outside any step."""
-
-    def arguments(self, project: "ProjectSpec", request: "RunRequest") -> "RunRequest":
-        """The project is known: a chance to read the command line by its parameters."""
-        return request
-
-
-def setup_of(request: "RunRequest", stores: LocalStores) -> HostSetup:
-    """What the host of a run is told."""
-    return HostSetup(
-        StorePlace(str(stores.layout.root)), ProjectCode(request.file, request.module, request.pickled)
+    parts = Stores(stores.metadata, stores.results, stores.logs, stores.read, stores.artifacts.holds)
+    return RunsHere(
+        RunParts(
+            stores=parts,
+            artifacts=stores.artifacts,
+            leases=stores.leases,
+            clock=SystemClock(),
+            follower=_follower(stores),
+            open=partial(_open, stores),
+            project_of=partial(project_of, stores.root),
+            interrupts=Interrupts,
+        )
     )
 
 
-async def execute(
-    request: "RunRequest", stores: LocalStores, launched: "Launched", follower: Follower
-) -> "tuple[str, RunEnded]":
-    """Run a pipeline to its end on this machine; returns the run's name and how it ended.
+def apart(stores: LocalStores) -> "RunsApart":
+    """Make what has each run carried out by a process of its own."""
+    from fairway.engine.apart import ApartParts, RunsApart
+    from fairway.local import engines
 
-    Raises:
-        FairwayError: it could not start, or the store failed.
-    """
-    from msgspec import structs
+    return RunsApart(
+        ApartParts(
+            follower=_follower(stores),
+            describing=partial(here, stores),
+            start=partial(engines.start, stores.root),
+            is_inside=partial(is_inside, stores.root),
+        )
+    )
 
-    from fairway.engine import bundles
+
+def _follower(stores: LocalStores) -> "RecordFollower":
+    from fairway.engine.following import RecordFollower
+
+    return RecordFollower(stores.metadata, stores.logs, stores.leases, stores.waiting)
+
+
+async def _open(stores: LocalStores, request: "RunRequest", note: "Note") -> "Opened":
+    """Import the project of a request in a host: the one that was started ahead, where there is one."""
+    launched = headstart.launch_host(stores.prepare().setup(request.file, request.module, request.pickled))
     from fairway.engine.import_output import print_import
-    from fairway.engine.run import RunEngine, Stores
+    from fairway.engine.runs import Opened
     from fairway.local import environments
     from fairway.local.executor import LocalExecutor
-    from fairway.local.interrupts import Interrupts
-    from fairway.local.leases import Lease
     from fairway.local.sharing import Share, shared_folder
     from fairway.spec.wire import LEASE
 
-    setup = setup_of(request, stores)
-    share = Share(shared_folder(), os.environ.get(LEASE, ""), str(stores.root), follower.note)
-    executor = LocalExecutor(
-        setup, environments.cache_folder(stores.root), follower.note, print_import, share
-    )
+    setup = stores.setup(request.file, request.module, request.pickled)
+    share = Share(shared_folder(), os.environ.get(LEASE, ""), str(stores.root), note)
+    executor = LocalExecutor(setup, environments.cache_folder(stores.root), note, print_import, share)
     stores.metadata.open_ahead()
-    host, project = await executor.adopt(launched)
-    try:
-        project = structs.replace(project, source=bundles.keep(project.files, stores.artifacts))
-        request = follower.arguments(project, request)
-        spec, recorded = (None if request.resume else await _new_run(request, project, host, stores)), None
-        folder = stores.run_folder(spec.name if spec is not None else request.resume)
-
-        def cancel(**how: float) -> None:
-            if not how:
-                follower.note(
-                    "stopping: steps have ten seconds to end by themselves, Ctrl-C again ends them at once"
-                )
-            engine.cancel(**how)
-
-        # Whoever sees the lease may ask to cancel: heard from here on, and answered once the engine is at work.
-        with Interrupts(cancel), Lease(folder):
-            before = ""
-            if spec is None:
-                spec, recorded, before = _resumed(request, stores)
-            listener = follower.begin(spec, project)
-            if before and before != project.source:
-                follower.note(_told_of_change(before, project.source, stores))
-            parts = Stores(stores.metadata, stores.results, stores.logs, stores.read, stores.artifacts.holds)
-            engine = RunEngine(parts, executor, SystemClock(), listener)
-            host.listen(engine.hear)
-            ended = await engine.run(spec, project, host, recorded)
-        return spec.name, ended
-    finally:
-        await host.close()
+    home, project = await executor.adopt(launched)
+    return Opened(executor, home, project)
 
 
-async def _new_run(
-    request: "RunRequest", project: "ProjectSpec", host: object, stores: LocalStores
-) -> "RunSpec":
-    from fairway.engine.names import choose_pipeline, new_name
-    from fairway.local.executor import LocalHost
-    from fairway.spec.run import RunSpec
-    from fairway.spec.wire import Bind, typed
-
-    pipeline = choose_pipeline(project, request.pipeline)
-    if request.values is None:
-        bound = await cast("LocalHost", host).bind(
-            Bind(pipeline=pipeline, texts=typed(request.texts), config=request.config)
-        )
-        if bound.failure is not None:
-            raise UsageError(bound.failure.message, hint=bound.failure.hint)
-        parameters, shown = bound.parameters, bound.shown
-    else:
-        from fairway.runner.values import Values
-
-        values = Values(stores.artifacts)
-        parameters = {name: values.save(value) for name, value in request.values.items()}
-        shown = {name: str(value)[:200] for name, value in request.values.items()}
-    return RunSpec(
-        name=new_name(set(stores.metadata.run_names())),
-        pipeline=pipeline,
-        project=project.path,
-        module=project.name,
-        code=project.source,
-        environment=project.environment,
-        parameters=parameters,
-        shown=shown,
-    )
-
-
-def _resumed(request: "RunRequest", stores: LocalStores) -> "tuple[RunSpec, dict[str, Recorded], str]":
-    """The run, what it has done, and the code that it worked with last."""
-    from fairway.engine.resume import recorded_steps
-
-    status = stores.metadata.run(request.resume)
-    if status.phase == "Succeeded":
-        raise UsageError(
-            f"run {request.resume} has succeeded meanwhile", hint=f"`fairway show {request.resume}`"
-        )
-    return status.spec, recorded_steps(status, stores.results), status.code
-
-
-def _told_of_change(before: str, after: str, stores: LocalStores) -> str:
-    """A line about the files that were changed since a run worked last."""
-    from fairway.engine.bundles import changed
-
-    names = changed(before, after, stores.artifacts)
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    what = ", ".join(names[:_NAMED]) + more if names else "the code"
-    return f"changed since the run worked last: {what}; done steps keep their results"
-
-
-def find_run(stores: LocalStores, prefix: str) -> str:
-    """The run whose name starts with `prefix`; the newest for an empty one. Raises NotFound, or UsageError for several."""
-    names = stores.metadata.run_names(prefix)
-    if prefix in names:
-        return prefix
-    if not names:
-        what = f"no run {prefix!r}" if prefix else f"no run yet in {stores.root}"
-        raise NotFound(
-            f"there is {what}", hint="`fairway runs` lists them" if prefix else "`fairway run FILE`"
-        )
-    if prefix and len(names) > 1:
-        raise UsageError(f"{prefix!r} fits {len(names)} runs: {', '.join(names[:5])}")
-    return names[0]
-
-
-def with_waiting(stores: LocalStores, status: "RunStatus") -> "RunStatus":
-    """A run at work, with the reason for which one of its steps has not begun where other runs leave no room for it."""
-    from msgspec import structs
-
-    from fairway.local.sharing import shared_folder, waits
-
-    name, whom = waits(shared_folder(), status.spec.name, str(stores.root))
-    if not name:
-        return status
-    why = f"waits for {whom or 'other runs'}"
-    steps = tuple(
-        structs.replace(step, why=why) if step.spec.name == name and not step.phase.ended else step
-        for step in status.steps
-    )
-    return structs.replace(status, steps=steps)
-
-
-def cancel_run(stores: LocalStores, run: str) -> bool:
-    """Tell the engine of a run to stop, or put on record that an interrupted run will not go on.
-
-    Returns:
-        Whether there was an engine to tell.
+def project_of(root: Path, spec: "RunSpec") -> tuple[str, str]:
+    """File and module of a run on record, also after its folder was moved together with the store.
 
     Raises:
-        UsageError: the run is over.
+        UsageError: the file lies outside the project that the store belongs to, so a person has to name it.
     """
-    from fairway.local.leases import Lease, stop
-    from fairway.spec.event import Event, RunEnded
-    from fairway.spec.run import Failure, Phase, Reason
-
-    stores.metadata.require_own()
-    folder = stores.run_folder(run)
-    for left in reversed(range(10)):
-        if stop(folder):
-            return True
-        try:
-            with Lease(folder):
-                over = stores.metadata.run(run).phase.ended
-                if not over:
-                    failure = Failure(reason=Reason.CANCELLED, message="cancelled after it was interrupted")
-                    body = RunEnded(Phase.CANCELLED, failure)
-                    stores.metadata.append([Event(body=body, run=run, time=time.time())])
-        except UsageError:
-            if not left:
-                raise
-            continue
-        if over:
-            raise UsageError(f"run {run} is over already", hint=f"`fairway show {run}`")
-        break
-    return False
+    parts = Path(spec.project).parts
+    moved = [root.parent.joinpath(*parts[start:]) for start in range(1, len(parts))]
+    recorded = Path(spec.project)
+    found = recorded if recorded.exists() else next(filter(Path.is_file, moved), recorded)
+    if not is_inside(root, str(found)):
+        raise UsageError(
+            f"run {spec.name} is of {spec.project}, which lies outside the project {root.parent}",
+            hint=f"if it is yours: `fairway resume {spec.name} --file {spec.project}`",
+        )
+    return str(found), module_of(spec)
 
 
-async def foresee(
-    request: "RunRequest", stores: LocalStores, launched: "Launched", follower: Follower
-) -> list[tuple[str, str, str]]:
-    """What a run would do, as (step, "run" or "cached" or "may run", why), without running any step."""
-    from fairway.engine.foresight import Foresight
-    from fairway.engine.import_output import print_import
-    from fairway.local import environments
-    from fairway.local.executor import LocalExecutor
+def module_of(spec: "RunSpec") -> str:
+    """The name under which the file of a run on record is imported."""
+    return spec.module or Path(spec.project).stem
 
-    setup = setup_of(request, stores)
-    executor = LocalExecutor(setup, environments.cache_folder(stores.root), follower.note, print_import)
-    host, project = await executor.adopt(launched)
-    try:
-        request = follower.arguments(project, request)
-        spec = await _new_run(request, project, host, stores)
-        foresight = Foresight(stores.metadata, stores.artifacts.holds, project, spec)
-        host.listen(foresight.hear)
-        return await foresight.look(host)
-    finally:
-        await host.close()
+
+def is_inside(root: Path, path: str) -> bool:
+    """Whether a path belongs to the project of a store; to a store that the person named, everything may belong."""
+    if settings.is_named():
+        return True
+    return Path(path).is_absolute() and Path(path).resolve().is_relative_to(root.parent.resolve())

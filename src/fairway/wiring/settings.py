@@ -8,9 +8,13 @@ FAIRWAY_FIRST_PORT  port of the platform, instead of 7700; endpoints take free o
 import os
 from pathlib import Path
 
+from fairway.local.projects import STORE
 from fairway.spec.errors import UsageError
 from fairway.spec.quantities import whole_number
 from fairway.wiring.headstart import store_place
+
+STORE_NAME = STORE
+"""Name of the folder that is a project's own store."""
 
 _FIRST_PORT = 7700
 _LAST_FIRST_PORT = 65_000

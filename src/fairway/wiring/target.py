@@ -1,18 +1,114 @@
-"""Finds the platform of a store, starts it, and stops it."""
+"""Finds the platform to ask: the one of this process, or the platform process, which it starts and stops."""
 
-from collections.abc import Callable
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
+from fairway.wiring import headstart, machine, runs
 from fairway.wiring.machine import LocalStores, token_of
 from fairway.wiring.settings import first_port
 
 if TYPE_CHECKING:
+    from fairway.engine.endpoints import EndpointEngine
+    from fairway.engine.platform import EnginePlatform
     from fairway.remote import RemotePlatform
+    from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+    from fairway.spec.run import RunSpec
+
+_MOST_SENT = 32 * 2**20
+"""Bytes that the platform process sends of one artifact."""
+
+Tell = Callable[..., None]
+"""Takes lines for the person."""
 
 
-def platform(root: Path, note: Callable[[str], None] = lambda text: None) -> "RemotePlatform":
-    """The platform of a store, started in the background when it does not run. Raises FairwayError."""
+def _nothing(*lines: str) -> None:
+    return
+
+
+def here(root: Path, tell: Tell = _nothing) -> "EnginePlatform":
+    """Return the platform of this process: it carries out runs itself, and has the platform process look after endpoints.
+
+    Args:
+        root: directory of the store.
+        tell: told when the platform process is started.
+    """
+    return _platform(LocalStores(root), tell)
+
+
+def owned(root: Path) -> "EnginePlatform":
+    """Return the platform of this process for a store that must be this user's own. Raises ForeignStore."""
+    stores = LocalStores(root)
+    stores.metadata.require_own()
+    return _platform(stores, _nothing)
+
+
+def start_ahead(root: Path, spec: "RunSpec", file: str) -> None:
+    """Start the host of a run that is about to be taken up again, while this process loads the rest.
+
+    Args:
+        file: the project file, where the person has named it.
+
+    Raises:
+        UsageError: it lies outside the project.
+    """
+    own, module = (file, runs.module_of(spec)) if file else runs.project_of(root, spec)
+    headstart.start_ahead(LocalStores(root).prepare().setup(own, module))
+
+
+def looking(root: Path, tell: Tell) -> "EnginePlatform":
+    """Return the platform of this process for questions; where the store is somebody else's, it says so and only looks."""
+    return _platform(only_look_if_foreign(LocalStores(root), tell), tell)
+
+
+def only_look_if_foreign(stores: LocalStores, tell: Tell) -> LocalStores:
+    """Change nothing in stores that are somebody else's, and say so in one line."""
+    why = stores.metadata.why_foreign()
+    if why:
+        stores.only_look()
+        tell(
+            f"note: the store {stores.root} {why}; it is only looked at",
+            "hint: `fairway trust` shows what is in it",
+        )
+    return stores
+
+
+def _platform(stores: LocalStores, tell: Tell) -> "EnginePlatform":
+    from fairway.engine.platform import EnginePlatform
+
+    endpoints = _Endpoints(stores, tell)
+    return EnginePlatform(
+        machine.records(stores),
+        partial(runs.here, stores),
+        lambda: endpoints,
+        endpoints.stop,
+        close=stores.close,
+    )
+
+
+def attended(
+    stores: LocalStores, engine: "EndpointEngine", stop: Callable[[bool], Awaitable[None]]
+) -> "EnginePlatform":
+    """Return the platform that the platform process answers for: each run gets a process of its own.
+
+    Args:
+        engine: looks after the endpoints.
+        stop: ends the platform process; with true, the endpoints as well.
+    """
+    import asyncio
+
+    from fairway.engine.platform import EnginePlatform
+
+    return EnginePlatform(
+        machine.records(stores, _MOST_SENT), partial(runs.apart, stores), lambda: engine, stop, asyncio.to_thread
+    )
+
+
+def apart(root: Path, tell: Tell = _nothing) -> "RemotePlatform":
+    """Return the platform process of a store, started in the background when it does not run. Raises FairwayError."""
     from fairway.local import platforms
     from fairway.remote import RemotePlatform
 
@@ -21,18 +117,76 @@ def platform(root: Path, note: Callable[[str], None] = lambda text: None) -> "Re
         first_port()  # a setting that is wrong is refused here: the process would only tell its log
         LocalStores(root).prepare()
         record = platforms.start(root)
-        note(f"platform started at {record.url}; `fairway down` stops it")
+        tell(f"platform started at {record.url}; `fairway down` stops it")
     return RemotePlatform(record.url, token_of(root))
 
 
-def stop_platform(root: Path) -> bool:
+def is_up(root: Path) -> bool:
+    """Whether the platform process of a store runs."""
+    from fairway.local import platforms
+
+    return platforms.running(root) is not None
+
+
+def process_of(root: Path) -> int:
+    """Process id of the platform process of a store; 0 when it does not run."""
+    from fairway.local import platforms
+
+    record = platforms.running(root)
+    return record.pid if record is not None else 0
+
+
+def become(root: Path) -> NoReturn:
+    """Go on as the platform process of a store, in this terminal."""
+    LocalStores(root).prepare()
+    command = [sys.executable, "-P", "-m", "fairway.control", "--root", str(root), "--say"]
+    os.execv(command[0], command)
+
+
+def stop(root: Path) -> bool:
     """End the platform process of a store and all its endpoints; whether there was anything to end."""
     from fairway.local import platforms
     from fairway.local.interrupts import blocking
 
     if platforms.running(root) is None and not platforms.left_behind(root):
         return False
-    found = platform(root)
+    found = apart(root)
     record = platforms.running(root)
     blocking(found.shutdown(endpoints=True))
     return record is None or platforms.wait_gone(record, 30.0)
+
+
+class _Endpoints:
+    """Endpoints as a command asks for them: changes go to the platform process, and start it; looking starts nothing."""
+
+    def __init__(self, stores: LocalStores, tell: Tell) -> None:
+        self._stores = stores
+        self._root = stores.root
+        self._tell = tell
+
+    async def deploy(self, request: "DeployRequest") -> "Deployed":
+        """Serve a model or function."""
+        return await apart(self._root, self._tell).deploy(request)
+
+    async def rollback(self, endpoint: str, revision: int = 0) -> "Deployed":
+        """Point an endpoint to an earlier revision."""
+        self._stores.known_endpoint(endpoint)
+        return await apart(self._root, self._tell).rollback(endpoint, revision)
+
+    async def undeploy(self, endpoint: str) -> None:
+        """Take an endpoint away."""
+        self._stores.known_endpoint(endpoint)
+        await apart(self._root, self._tell).undeploy(endpoint)
+
+    async def endpoints(self) -> "list[EndpointStatus]":
+        """Every endpoint; as it is seen from outside where the platform process does not run."""
+        from fairway.local import sightings
+
+        if is_up(self._root):
+            return await apart(self._root).endpoints()
+        return await sightings.unattended(self._root, self._stores.metadata.endpoints())
+
+    async def stop(self, endpoints: bool) -> None:
+        """Stop the platform process, where it runs."""
+        if is_up(self._root):
+            await apart(self._root).shutdown(endpoints=endpoints)

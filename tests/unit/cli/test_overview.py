@@ -26,7 +26,7 @@ def test_a_new_project_is_run_first() -> None:
         (Phase.FAILED, False, "fairway show k7m2"),
         (Phase.CANCELLED, False, "fairway resume k7m2"),
         (Phase.RUNNING, False, "fairway resume k7m2"),
-        (Phase.RUNNING, True, "fairway logs k7m2 --follow"),
+        (Phase.RUNNING, True, "fairway follow k7m2"),
         (Phase.SUCCEEDED, False, "fairway run churn.py"),
     ],
 )

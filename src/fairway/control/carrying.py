@@ -1,0 +1,57 @@
+"""`python -m fairway.control.carrying STORE`: carries out one run that was submitted to the platform of a store.
+
+It reads the request on standard input, and says on standard output, once, the run's name or why there is none. From then
+on it belongs to nobody: the run goes on when the platform stops (decision 0019). Must not know how a run is carried out.
+"""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+
+from fairway.local import descent
+from fairway.local.engines import Report
+from fairway.local.leaving import leave
+from fairway.ports import Platform
+from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError
+from fairway.spec.run import RunRequest
+from fairway.wiring import target
+
+
+async def _carry_out(platform: Platform, request: RunRequest) -> None:
+    try:
+        await platform.describe(request)
+        run = await platform.submit(request)
+        _say(Report(run=run))
+        async for _ in platform.follow(run):
+            pass
+    finally:
+        await platform.close()
+
+
+def _say(report: Report) -> None:
+    """Write the report, and close standard output: whoever started this process waits for its end."""
+    os.write(1, msgspec.json.encode(report))
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def main(arguments: list[str]) -> int:
+    """Carry out the run that is asked for on standard input."""
+    (root,) = arguments
+    try:
+        descent.refuse_at_import("a run")
+        request = msgspec.json.decode(sys.stdin.buffer.read(), type=RunRequest)
+        asyncio.run(_carry_out(target.here(Path(root)), request))
+    except FairwayError as error:
+        _say(Report.of(error))
+        print(f"error: {error.message}", file=sys.stderr, flush=True)
+        return EXIT_FAILED
+    return EXIT_DONE
+
+
+if __name__ == "__main__":
+    leave(main(sys.argv[1:]))

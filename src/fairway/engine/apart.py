@@ -1,0 +1,88 @@
+"""Has each run carried out by a process of its own, which outlives this one (decision 0019).
+
+A run is followed by its record. Must not know how a process is started.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from fairway.engine.following import RecordFollower
+from fairway.engine.runs import RunsHere
+from fairway.formats import CODE_FORMATS
+from fairway.spec.errors import NotAllowed, UsageError
+from fairway.spec.project import ProjectSpec
+from fairway.spec.run import RunRequest
+from fairway.spec.update import Foreseen, Update
+
+
+class ApartParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs in processes of their own are made of.
+
+    Attributes:
+        describing: gives something that imports a project in this process's name, for one question.
+        start: starts the process of a run; returns the run's name once it is on record.
+        is_inside: whether a file or folder belongs to the project of the store.
+    """
+
+    follower: RecordFollower
+    describing: Callable[[], RunsHere]
+    start: Callable[[RunRequest], Awaitable[str]]
+    is_inside: Callable[[str], bool]
+
+
+class RunsApart:
+    """Runs whose engines are other processes."""
+
+    def __init__(self, parts: ApartParts) -> None:
+        self._parts = parts
+
+    async def describe(self, request: RunRequest) -> ProjectSpec:
+        """Import the project in a host, and return what it declares. Raises FairwayError."""
+        self._check(request)
+        runs = self._parts.describing()
+        try:
+            return await runs.describe(request)
+        finally:
+            await runs.close()
+
+    async def submit(self, request: RunRequest) -> str:
+        """Start a process for the run; returns its name once it is on record. Raises FairwayError."""
+        self._check(request)
+        return await self._parts.start(request)
+
+    async def updates(self, run: str, after: str, wait: float) -> list[Update]:
+        """Return what came behind a position. Raises FairwayError."""
+        return await self._parts.follower.updates(run, after, wait)
+
+    async def plan(self, request: RunRequest) -> list[Foreseen]:
+        """Say what a run would do, without running any step. Raises FairwayError."""
+        self._check(request)
+        runs = self._parts.describing()
+        try:
+            return await runs.plan(request)
+        finally:
+            await runs.close()
+
+    async def close(self) -> None:
+        """Nothing is kept between two questions."""
+
+    def _check(self, request: RunRequest) -> None:
+        """Refuse to import, or to read as code, what is not of this project. Raises NotAllowed, UsageError."""
+        if request.pickled or not (request.file or request.resume):
+            raise UsageError(
+                "a pipeline that is in no file cannot be submitted to a platform",
+                hint="write it into a .py file, or run it here: leave out `wait=False`",
+            )
+        for path in filter(None, (request.file, request.folder)):
+            if not self._parts.is_inside(path):
+                raise NotAllowed(
+                    f"{path} lies outside the project of this platform",
+                    hint="go to the project's folder first, or run it here: leave out `--detach`",
+                )
+        for name, artifact in (request.parameters or {}).items():
+            if artifact.format in CODE_FORMATS or artifact.code:
+                raise NotAllowed(
+                    f"the value of {name} is stored as {artifact.format}, which can run code, and no platform takes it",
+                    hint="give it plain data, or run it here: leave out `wait=False`",
+                )

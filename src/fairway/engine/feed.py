@@ -1,0 +1,104 @@
+"""The updates of a run at work in this process, from its engine to whoever follows it here.
+
+An update is dropped once the follower asks for what comes behind it. So a follower that was interrupted goes on where it
+was, and memory holds only what nobody has taken yet.
+"""
+
+import asyncio
+from collections import deque
+
+from fairway.engine.listening import Listener
+from fairway.spec.errors import UsageError
+from fairway.spec.event import Event
+from fairway.spec.quantities import whole_number
+from fairway.spec.run import StepSpec
+from fairway.spec.update import Kept, News, Noted, Over, Printed, Recalled, Recorded, Update, Waits
+
+_PREFIX = "live-"
+_MOST = 2**62
+
+
+class Feed(Listener):
+    """Collects updates of one run; `take` gives them out."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[News] = deque()
+        self._dropped = 0
+        self._more = asyncio.Event()
+        self._error: BaseException | None = None
+        self.on_record: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that came is still here, so that it can be followed from the beginning."""
+        return not self._dropped
+
+    def begun(self) -> None:
+        """Let the one who submitted the run go on."""
+        if not self.on_record.done():
+            self.on_record.set_result(None)
+
+    def event(self, event: Event) -> None:
+        """Add a fact."""
+        self._add(Recorded(event))
+
+    def recalled(self, spec: StepSpec) -> None:
+        """Add a call that was on record."""
+        self._add(Recalled(spec))
+
+    def kept(self, step: str) -> None:
+        """Add a step that was done."""
+        self._add(Kept(step))
+
+    def output(self, step: str, attempt: int, data: bytes) -> None:
+        """Add a piece of output."""
+        self._add(Printed(step, attempt, data))
+
+    def waits(self, step: str, whom: str) -> None:
+        """Add a note about waiting."""
+        self._add(Waits(step, whom))
+
+    def note(self, text: str) -> None:
+        """Add a line about the run as a whole."""
+        self._add(Noted(text))
+
+    def end(self, over: Over) -> None:
+        """Add the end."""
+        self._add(over)
+
+    def fail(self, error: BaseException) -> None:
+        """Raise an error in whoever follows, behind what came before."""
+        self._error = error
+        self._more.set()
+        if not self.on_record.done():
+            self.on_record.set_exception(error)
+            self.on_record.exception()  # submit may have been left: then nobody asks for it
+
+    async def take(self, after: str, wait: float) -> list[Update]:
+        """Return what came behind a position; wait for it so many seconds. Raises what `fail` was given, or UsageError."""
+        self._drop(after)
+        if not self._waiting and self._error is None:
+            self._more.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._more.wait()
+            except TimeoutError:
+                return []
+        if not self._waiting and self._error is not None:
+            raise self._error
+        first = self._dropped + 1
+        return [Update(news, f"{_PREFIX}{number}") for number, news in enumerate(self._waiting, first)]
+
+    def _drop(self, after: str) -> None:
+        number = whole_number(after.removeprefix(_PREFIX), _MOST) if after.startswith(_PREFIX) else None
+        if not after:
+            number = 0
+        if number is None or not self._dropped <= number <= self._dropped + len(self._waiting):
+            raise UsageError(f"{after[:40]!r} is no position in this run that can be returned to")
+        while self._dropped < number:
+            self._waiting.popleft()
+            self._dropped += 1
+
+    def _add(self, news: News) -> None:
+        self._waiting.append(news)
+        self._more.set()

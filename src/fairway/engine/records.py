@@ -1,0 +1,217 @@
+"""Answers questions about what is recorded of runs and models, and records changes that need no engine.
+
+It reads through the ports and blocks while it does. Must not know who asks, or which process carries a run out.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from fairway.author.reporting import check_name
+from fairway.engine import bundles
+from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
+from fairway.spec.artifact import Artifact, sources_of
+from fairway.spec.endpoint import EndpointStatus
+from fairway.spec.errors import NotFound, SerializationError, UsageError
+from fairway.spec.event import AliasMoved, Event, RunEnded
+from fairway.spec.model import ModelSummary, ModelVersion
+from fairway.spec.run import Failure, Phase, Reason, RunStatus, RunSummary
+from fairway.spec.update import Cancelled, LogLine, LogPage, Outputs
+
+_MOST_LOG = 2**20
+_TRIES = 10
+
+Waiting = Callable[[str], tuple[str, str]]
+"""Gives the step of a run that waits for room, and for whom; empty texts when none does."""
+
+
+class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What questions are answered from.
+
+    Attributes:
+        place: where that is, for people.
+        most: bytes of an artifact, or of a version's sources, that are handed out at once.
+    """
+
+    place: str
+    metadata: MetadataStore
+    artifacts: ArtifactStore
+    logs: LogStore
+    leases: Leases
+    clock: Clock
+    waiting: Waiting
+    most: int = 2**62
+
+
+class Records:
+    """The record of one store."""
+
+    def __init__(self, parts: RecordParts) -> None:
+        self.place = parts.place
+        self._metadata = parts.metadata
+        self._artifacts = parts.artifacts
+        self._logs = parts.logs
+        self._leases = parts.leases
+        self._clock = parts.clock
+        self._waiting = parts.waiting
+        self._most = parts.most
+
+    def find(self, prefix: str) -> str:
+        """The run whose name starts with `prefix`; the newest for an empty one. Raises NotFound, or UsageError for several."""
+        names = self._metadata.run_names(prefix)
+        if prefix in names:
+            return prefix
+        if not names:
+            what = f"no run {prefix!r}" if prefix else f"no run yet in {self.place}"
+            raise NotFound(
+                f"there is {what}", hint="`fairway runs` lists them" if prefix else "`fairway run FILE`"
+            )
+        if prefix and len(names) > 1:
+            raise UsageError(f"{prefix!r} fits {len(names)} runs: {', '.join(names[:5])}")
+        return names[0]
+
+    def runs(self, limit: int) -> list[RunSummary]:
+        """The newest runs, with whether an engine is at work on them."""
+        return [
+            msgspec.structs.replace(run, alive=not run.phase.ended and bool(self._leases.holder(run.name)))
+            for run in self._metadata.runs(limit)
+        ]
+
+    def run(self, name: str) -> RunStatus:
+        """One run with all its steps, and why a step of it waits where other runs leave no room. Raises NotFound."""
+        status = self._metadata.run(name)
+        alive = not status.phase.ended and bool(self._leases.holder(name))
+        status = msgspec.structs.replace(status, alive=alive)
+        step, whom = self._waiting(name) if alive else ("", "")
+        if not step:
+            return status
+        why = f"waits for {whom or 'other runs'}"
+        steps = tuple(
+            msgspec.structs.replace(one, why=why) if one.spec.name == step and not one.phase.ended else one
+            for one in status.steps
+        )
+        return msgspec.structs.replace(status, steps=steps)
+
+    def outputs(self, run: str) -> Outputs:
+        """Which attempts of a run have output. Raises NotFound."""
+        self._known(run)
+        # Asked first: when nobody is at work any more, what is read then is all that there will be.
+        alive = bool(self._leases.holder(run))
+        return Outputs(attempts=self._logs.attempts(run), alive=alive)
+
+    def logs(self, run: str, step: str, attempt: int, offset: int) -> LogPage:
+        """Complete lines that an attempt printed, from an offset on. Raises NotFound."""
+        self._known(run)
+        lines, behind = self._logs.read(run, step, attempt, offset, _MOST_LOG)
+        shown = [LogLine(step=step, attempt=attempt, time=time, text=text) for time, text in lines]
+        return LogPage(lines=shown, offset=behind)
+
+    def read(self, artifact: Artifact) -> bytes:
+        """Content of an artifact that is one file. Raises SerializationError for another, or a large one; CorruptArtifact."""
+        if artifact.files:
+            raise SerializationError("a folder is not sent")
+        content = self._artifacts.open(artifact)
+        if isinstance(content, bytes):
+            return content
+        if content.stat().st_size > self._most:
+            raise SerializationError(f"it is larger than {self._most} bytes, so it is not sent")
+        return content.read_bytes()
+
+    def models(self) -> list[ModelSummary]:
+        """Every model, by name."""
+        return self._metadata.models()
+
+    def versions(self, model: str) -> list[ModelVersion]:
+        """All versions of a model, oldest first. Raises NotFound."""
+        return self._metadata.versions(model)
+
+    def resolve(self, reference: str) -> ModelVersion:
+        """The version that a reference means. Raises NotFound."""
+        return self._metadata.resolve(reference)
+
+    def aliases(self, model: str) -> dict[str, int]:
+        """What every "name@alias" means, of one model or of all."""
+        return self._metadata.aliases(model)
+
+    def alias(self, model: str, alias: str, version: int) -> ModelVersion:
+        """Let an alias name a version; 0 removes it. Returns the version it names, or named. Raises NotFound, UsageError."""
+        self._metadata.require_own()
+        if version:
+            check_name(alias)
+            found = self._metadata.resolve(f"{model}:{version}")
+        else:
+            found = self._metadata.resolve(f"{model}@{alias}")
+        self._metadata.append([Event(body=AliasMoved(model, alias, version), time=self._clock.now())])
+        return found
+
+    def sources(self, reference: str) -> dict[str, str]:
+        """Source files that travel with a version, by name. Raises NotFound."""
+        candidate = self._metadata.resolve(reference).candidate
+        if not candidate.artifact.code:
+            return {}
+        if sum(file.size for file in candidate.sources) > self._most:
+            raise SerializationError(f"the sources of {reference} are too many to be shown")
+        folder = self._artifacts.open(sources_of(candidate.artifact))
+        assert isinstance(folder, Path)
+        return {
+            file.path: (folder / file.path).read_text(encoding="utf-8", errors="replace")
+            for file in candidate.sources
+        }
+
+    def code(self, run: str) -> dict[str, str | None]:
+        """Return the source files that a run worked with last, by path; None for a file that is not kept.
+
+        Raises:
+            NotFound: there is no such run, or nothing of its code is on record.
+            SerializationError: they are too many to be shown.
+        """
+        status = self._metadata.run(run)
+        if not status.code:
+            raise NotFound(
+                f"run {run} has no source files on record: it is of a notebook, or of an earlier version",
+                hint=f"`fairway show {run}` says which file it was",
+            )
+        if sum(file.size for file in self._artifacts.files(status.code)) > self._most:
+            raise SerializationError(f"the sources of run {run} are too many to be shown")
+        return bundles.texts(status.code, self._artifacts)
+
+    def deployed(self) -> list[EndpointStatus]:
+        """Every endpoint that is on record, also one that was taken away; nothing is observed."""
+        return self._metadata.endpoints()
+
+    def cancel(self, run: str) -> Cancelled:
+        """Tell the engine of a run to stop, or put on record that an interrupted run will not go on.
+
+        Raises:
+            UsageError: the run is over.
+        """
+        self._metadata.require_own()
+        for left in reversed(range(_TRIES)):
+            if self._leases.ask_to_stop(run):
+                return Cancelled(run, stopping=True)
+            try:
+                ended = self._end_interrupted(run)
+            except UsageError:
+                # An engine has taken the lease meanwhile, or is starting and cannot be asked yet.
+                if not left:
+                    raise
+                continue
+            if not ended:
+                raise UsageError(f"run {run} is over already", hint=f"`fairway show {run}`")
+            break
+        return Cancelled(run, stopping=False)
+
+    def _end_interrupted(self, run: str) -> bool:
+        """Record the end of a run that nobody works on; False when it has ended. Raises UsageError when somebody does."""
+        with self._leases.take(run):
+            if self._metadata.run(run).phase.ended:
+                return False
+            failure = Failure(reason=Reason.CANCELLED, message="cancelled after it was interrupted")
+            body = RunEnded(Phase.CANCELLED, failure)
+            self._metadata.append([Event(body=body, run=run, time=self._clock.now())])
+            return True
+
+    def _known(self, run: str) -> None:
+        if run not in self._metadata.run_names(run):
+            raise NotFound(f"there is no run {run!r}", hint="`fairway runs` lists them")

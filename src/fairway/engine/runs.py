@@ -1,0 +1,240 @@
+"""Carries out runs in this process: a project is described, a run of it submitted, and the run followed.
+
+The host that described a project also runs its pipeline, so a project is imported once. Must not know how a host is made,
+or who follows.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, ExitStack
+
+import msgspec
+
+from fairway.engine import bundles
+from fairway.engine.feed import Feed
+from fairway.engine.following import RecordFollower
+from fairway.engine.foresight import Foresight
+from fairway.engine.names import choose_pipeline, new_name
+from fairway.engine.resume import recorded_steps
+from fairway.engine.run import RunEngine, Stores
+from fairway.plan.run import Recorded
+from fairway.ports import ArtifactStore, Clock, Executor, Home, Leases
+from fairway.spec.errors import UsageError
+from fairway.spec.project import ProjectSpec
+from fairway.spec.run import Phase, RunRequest, RunSpec
+from fairway.spec.update import Foreseen, Over, Update
+from fairway.spec.wire import Bind, typed
+
+_NAMED = 3
+"""Changed files that are named; of the others only the number is."""
+
+_STOPPING = "stopping: steps have ten seconds to end by themselves, Ctrl-C again ends them at once"
+
+Note = Callable[[str], None]
+Cancel = Callable[..., None]
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """A project that was imported: its home, what it declares, and the executor of its steps."""
+
+    executor: Executor
+    home: Home
+    project: ProjectSpec
+
+
+class RunParts(msgspec.Struct, frozen=True, kw_only=True):
+    """What runs in this process are made of.
+
+    Attributes:
+        open: imports the project of a request; the second argument takes lines about the run as a whole.
+        project_of: gives file and module of the project of a run on record. Raises UsageError.
+        interrupts: while its block lasts, signals to this process call the function that it is given.
+    """
+
+    stores: Stores
+    artifacts: ArtifactStore
+    leases: Leases
+    clock: Clock
+    follower: RecordFollower
+    open: Callable[[RunRequest, Note], Awaitable[Opened]]
+    project_of: Callable[[RunSpec], tuple[str, str]]
+    interrupts: Callable[[Cancel], AbstractContextManager[None]]
+
+
+class _Described(msgspec.Struct, frozen=True):
+    """An opened project that no run was submitted of yet, and who takes its notes."""
+
+    request: RunRequest
+    opened: Opened
+    feed: Feed
+
+
+class RunsHere:
+    """Runs whose engine is this process."""
+
+    def __init__(self, parts: RunParts) -> None:
+        self._parts = parts
+        self._metadata = parts.stores.metadata
+        self._described: _Described | None = None
+        self._feeds: dict[str, Feed] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def describe(self, request: RunRequest) -> ProjectSpec:
+        """Import the project and return what it declares; `submit` goes on with the same host. Raises FairwayError."""
+        return (await self._open(request)).opened.project
+
+    async def submit(self, request: RunRequest) -> str:
+        """Start a run, or take one up again; returns its name once it is on record. Raises FairwayError."""
+        described = await self._open(request)
+        self._described = None
+        stack = ExitStack()
+        try:
+            return await self._begin(request, described, stack)
+        except BaseException:
+            if not self._tasks:
+                stack.close()
+                await described.opened.home.close()
+            raise
+
+    async def updates(self, run: str, after: str, wait: float) -> list[Update]:
+        """Return what came behind a position; of a run of another process, what is on record. Raises FairwayError."""
+        feed = self._feeds.get(run)
+        if feed is None or (not after and not feed.is_whole) or after[:1].isdigit():
+            return await self._parts.follower.updates(run, after, wait)
+        return await feed.take(after, wait)
+
+    async def plan(self, request: RunRequest) -> list[Foreseen]:
+        """Say what a run would do, without running any step. Raises FairwayError."""
+        described = await self._open(request)
+        self._described = None
+        opened, stores = described.opened, self._parts.stores
+        try:
+            spec = await self._new_run(request, opened)
+            foresight = Foresight(stores.metadata, stores.holds, opened.project, spec)
+            opened.home.listen(foresight.hear)
+            return [Foreseen(*found) for found in await foresight.look(opened.home)]
+        finally:
+            await opened.home.close()
+
+    async def close(self) -> None:
+        """End the host of a project that was described and of which nothing was submitted."""
+        if self._described is not None:
+            home, self._described = self._described.opened.home, None
+            await home.close()
+
+    async def _open(self, request: RunRequest) -> _Described:
+        """The project of a request, imported; the one that was described before, where it is the same."""
+        if request.resume and not request.file:
+            self._complete(request)
+        before = self._described
+        if before is not None and _same_project(before.request, request):
+            return before
+        await self.close()
+        feed = Feed()
+        opened = await self._parts.open(request, feed.note)
+        self._described = _Described(request, opened, feed)
+        return self._described
+
+    def _complete(self, request: RunRequest) -> None:
+        """Fill in what is on record of a run that is to be taken up again. Raises NotFound, UsageError."""
+        spec = self._metadata.run(request.resume).spec
+        request.file, request.module = self._parts.project_of(spec)
+        request.pipeline = spec.pipeline
+
+    async def _begin(self, request: RunRequest, described: _Described, stack: ExitStack) -> str:
+        feed, stores = described.feed, self._parts.stores
+        opened = self._with_code(described.opened)
+        described = msgspec.structs.replace(described, opened=opened)
+        spec = None if request.resume else await self._new_run(request, opened)
+        name = spec.name if spec is not None else request.resume
+        engine = RunEngine(stores, opened.executor, self._parts.clock, feed)
+
+        def cancel(**how: float) -> None:
+            if not how:
+                feed.note(_STOPPING)
+            engine.cancel(**how)
+
+        # Whoever sees the lease may ask to cancel: heard from here on, and answered once the engine is at work.
+        stack.enter_context(self._parts.interrupts(cancel))
+        stack.enter_context(self._parts.leases.take(name))
+        recorded = None
+        if spec is None:
+            spec, recorded, before = self._resumed(name)
+            if before and before != opened.project.source:
+                feed.note(self._told_of_change(before, opened.project.source))
+        opened.home.listen(engine.hear)
+        self._feeds[name] = feed
+        work = self._carry(engine, spec, recorded, described, stack)
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        await feed.on_record
+        return name
+
+    async def _carry(
+        self,
+        engine: RunEngine,
+        spec: RunSpec,
+        recorded: dict[str, Recorded] | None,
+        described: _Described,
+        stack: ExitStack,
+    ) -> None:
+        """See a run to its end, let go of all that it held, and only then tell that it is over."""
+        opened, feed = described.opened, described.feed
+        try:
+            try:
+                with stack:
+                    ended = await engine.run(spec, opened.project, opened.home, recorded)
+            finally:
+                await opened.home.close()
+            over = Over(ended, tuple(self._metadata.registered_by(spec.name)))
+        except BaseException as error:
+            feed.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            feed.end(over)
+
+    async def _new_run(self, request: RunRequest, opened: Opened) -> RunSpec:
+        project = opened.project
+        pipeline = choose_pipeline(project, request.pipeline)
+        parameters, shown = request.parameters, request.shown
+        if parameters is None:
+            bind = Bind(pipeline=pipeline, texts=typed(request.texts), config=request.config)
+            bound = await opened.home.bind(bind)
+            if bound.failure is not None:
+                raise UsageError(bound.failure.message, hint=bound.failure.hint)
+            parameters, shown = bound.parameters, bound.shown
+        return RunSpec(
+            name=new_name(set(self._metadata.run_names())),
+            pipeline=pipeline,
+            project=project.path,
+            module=project.name,
+            code=project.source,
+            environment=project.environment,
+            parameters=parameters,
+            shown=shown,
+        )
+
+    def _with_code(self, opened: Opened) -> Opened:
+        """Keep the project's source files, so that the run can say later which code it was."""
+        source = bundles.keep(opened.project.files, self._parts.artifacts)
+        return msgspec.structs.replace(opened, project=msgspec.structs.replace(opened.project, source=source))
+
+    def _told_of_change(self, before: str, after: str) -> str:
+        """Return a line about the files that were changed since a run worked last."""
+        names = bundles.changed(before, after, self._parts.artifacts)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        what = ", ".join(names[:_NAMED]) + more if names else "the code"
+        return f"changed since the run worked last: {what}; done steps keep their results"
+
+    def _resumed(self, name: str) -> tuple[RunSpec, dict[str, Recorded], str]:
+        """Return the run, the steps that it has done, and the code that it worked with last."""
+        status = self._metadata.run(name)
+        if status.phase is Phase.SUCCEEDED:
+            raise UsageError(f"run {name} has succeeded meanwhile", hint=f"`fairway show {name}`")
+        return status.spec, recorded_steps(status, self._parts.stores.results), status.code
+
+
+def _same_project(one: RunRequest, other: RunRequest) -> bool:
+    return (one.file, one.module, one.pickled) == (other.file, other.module, other.pickled)
