@@ -188,7 +188,7 @@ class RemotePlatform:
         """Return every endpoint that is on record, also one that was taken away. Raises FairwayError."""
         return await self._ask("GET", "/deployed", list[EndpointStatus])
 
-    async def shutdown, *, endpoints: bool) -> None:
+    async def shutdown(self, *, endpoints: bool) -> None:
         """Stop the platform, and with `endpoints` all that serves; comes back when that is done. Raises FairwayError."""
         body = msgspec.json.encode({"endpoints": endpoints})
         await self._ask("POST", "/shutdown", dict[str, object], body)
@@ -205,7 +205,9 @@ class RemotePlatform:
                     method, f"{self.url}/api/v1{path}", content=body, headers=headers
                 )
         except httpx2.ConnectError:
-            raise Unreachable(f"no platform answers at {self.url}", hint="start it with `fairway up`") from None
+            raise Unreachable(
+                f"no platform answers at {self.url}", hint="start it with `fairway up`"
+            ) from None
         except httpx2.TimeoutException:
             raise Unreachable(
                 f"the platform at {self.url} did not answer in time", hint="look at `.fairway/platform/log`"

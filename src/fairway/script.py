@@ -1,29 +1,103 @@
 """`fw.run` and `fw.deploy`: what a script, a test or a notebook calls to run a pipeline or to serve a model."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, TypeVar, cast, overload
 
 from fairway.local import descent
+from fairway.local.interrupts import blocking
 from fairway.spec.errors import FairwayError, Interrupted, UsageError
-from fairway.wiring import deployments, headstart, machine, runs, settings, target
+from fairway.wiring import deployments, headstart, machine, settings, target
 
 if TYPE_CHECKING:
     from fairway.author.endpoint import Endpoint
     from fairway.author.pipeline import Pipeline
     from fairway.engine.report import Run
+    from fairway.ports import Platform
     from fairway.spec.endpoint import Deployed
+    from fairway.spec.run import Phase, RunRequest, RunStatus
+    from fairway.spec.update import Over
+
+T = TypeVar("T")
 
 
-def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **parameters: object) -> "Run":
+class RunHandle:
+    """A run that goes on by itself, in a process of its own, from `fw.run(pipeline, wait=False)`.
+
+    Args:
+        name: the run's name, as in `fairway follow NAME`.
+        root: directory of the store.
+    """
+
+    def __init__(self, name: str, root: Path) -> None:
+        self.name = name
+        self._root = root
+
+    @property
+    def status(self) -> "RunStatus":
+        """What is on record of it by now."""
+        platform = target.here(self._root)
+        try:
+            return blocking(platform.run(self.name))
+        finally:
+            blocking(platform.close())
+
+    @property
+    def phase(self) -> "Phase":
+        """Where it is in its life; it is over when `phase.ended`."""
+        return self.status.phase
+
+    def wait(self) -> "Run":
+        """Wait for its end, and return the finished run as `fw.run` does.
+
+        Raises:
+            Interrupted: it was cancelled, or nobody works on it any more.
+        """
+        return _shown_to_scripts(partial(_finished, self._root, self.name))
+
+    def cancel(self) -> None:
+        """Stop it: its steps get ten seconds to end by themselves. Raises UsageError when it is over."""
+        _shown_to_scripts(partial(_asked, self._root, self.name))
+
+    def __repr__(self) -> str:
+        return f"run {self.name}: `fairway follow {self.name}` shows it"
+
+
+@overload
+def run(
+    pipeline: "Pipeline[..., object] | Callable[..., object]",
+    /,
+    *,
+    wait: Literal[False],
+    **parameters: object,
+) -> RunHandle: ...
+
+
+@overload
+def run(
+    pipeline: "Pipeline[..., object] | Callable[..., object]",
+    /,
+    *,
+    wait: Literal[True] = True,
+    **parameters: object,
+) -> "Run": ...
+
+
+def run(
+    pipeline: "Pipeline[..., object] | Callable[..., object]", /, *, wait: bool = True, **parameters: object
+) -> "Run | RunHandle":
     """Run a pipeline from a script or notebook and wait for its end.
 
     Args:
         pipeline: a function decorated with `@fairway.pipeline`.
+        wait: False hands the run to the platform process, which is started when it does not run, and returns at once: the
+            run goes on when this program ends. If the pipeline has a parameter `wait`, this sets that instead.
         parameters: its arguments by name; missing ones take their defaults.
 
     Returns:
-        The run: `.ok`, `.phase`, `.result`, `.steps`, `.metrics`; it prints and renders as a summary.
+        The run: `.ok`, `.phase`, `.result`, `.steps`, `.metrics`; it prints and renders as a summary. With `wait=False`, a
+        handle: `.name`, `.phase`, `.status`, `.wait()` and `.cancel()`.
 
     Raises:
         UsageError: it is not a pipeline, or a parameter is unknown or missing; or it is called while Fairway imports the
@@ -31,40 +105,148 @@ def run(pipeline: "Pipeline[..., object] | Callable[..., object]", /, **paramete
     """
     descent.refuse_at_import("fw.run")
     from fairway.author import parameters as described
-    from fairway.author.origins import origin, pickle
     from fairway.author.pipeline import Pipeline
-    from fairway.engine.report import Run
-    from fairway.local.interrupts import blocking
-    from fairway.spec.run import RunRequest
 
     if not isinstance(pipeline, Pipeline):
         raise UsageError("fairway.run takes a pipeline", hint="decorate the function with `@fw.pipeline`")
     known = described.describe(pipeline.function)
+    names = {parameter.name for parameter in known}
+    if "wait" in names and wait is not True:
+        parameters, wait = {**parameters, "wait": wait}, True
     for name in parameters:
-        if name not in {parameter.name for parameter in known}:
+        if name not in names:
             raise UsageError(f"{pipeline.__name__} has no parameter {name!r}")
     for parameter in known:
         if parameter.required and parameter.name not in parameters:
             raise UsageError(f"{pipeline.__name__} needs {parameter.name} ({parameter.annotation})")
     parameters = described.check(pipeline.function, parameters)
-    pipeline = cast("Pipeline[..., object]", pipeline)
+    work = partial(_run if wait else _submitted, cast("Pipeline[..., object]", pipeline), parameters)
+    return _shown_to_scripts(work)
+
+
+def _run(pipeline: "Pipeline[..., object]", parameters: dict[str, object]) -> "Run":
+    """Run a pipeline in this process."""
+    from fairway.author.origins import origin, pickle
+
     file, module = origin(pipeline.function)
     stores = machine.LocalStores(settings.store_root(file, module)).prepare()
-    request = RunRequest(file=file, module=module, pipeline=pipeline.__name__, values=dict(parameters))
-    request.pickled = pickled = "" if file else pickle(pipeline, str(stores.root))
+    pickled = "" if file else pickle(pipeline, str(stores.root))
     try:
-        launched = headstart.launch_host(runs.setup_of(request, stores))
-        name, ended = blocking(runs.execute(request, stores, launched, runs.Follower()))
-        status = stores.metadata.run(name)
-    except FairwayError as error:
-        raise _as_a_script_shows_it(error) from None
+        headstart.start_ahead(stores.setup(file, module, pickled))
+        request = _request(pipeline, file, module, parameters, stores)
+        request.pickled = pickled
+        name, over = blocking(_carry_out(target.platform_of(stores), request))
+        return _ended(name, over, stores)
     finally:
-        stores.close()
         if pickled:
             Path(pickled).unlink(missing_ok=True)
-    if ended.failure is not None and ended.failure.message == "cancelled":
-        raise Interrupted(f"run {name} was cancelled", hint=f"`fairway resume {name}` goes on with it")
-    return Run(status, stores.load, stores.look)
+        stores.close()
+
+
+def _submitted(pipeline: "Pipeline[..., object]", parameters: dict[str, object]) -> RunHandle:
+    """Submit a run to the platform process."""
+    from fairway.author.origins import origin
+
+    descent.refuse_in_step("a run with `wait=False`", hint="leave out `wait=False`")
+    file, module = origin(pipeline.function)
+    if not file:
+        raise UsageError(
+            f"{pipeline.__name__} is in no file, so it cannot run in another process later",
+            hint="write it into a .py file and import it from there, or leave out `wait=False`",
+        )
+    stores = machine.LocalStores(settings.store_root(file, module)).prepare()
+    request = _request(pipeline, file, module, parameters, stores)
+    request.folder = str(Path.cwd())
+    stores.close()
+    return RunHandle(blocking(target.apart(stores.root).submit(request)), stores.root)
+
+
+def _request(
+    pipeline: "Pipeline[..., object]",
+    file: str,
+    module: str,
+    parameters: dict[str, object],
+    stores: machine.LocalStores,
+) -> "RunRequest":
+    from fairway.runner.values import Values
+    from fairway.spec.run import RunRequest
+
+    values = Values(stores.artifacts)
+    return RunRequest(
+        file=file,
+        module=module,
+        pipeline=pipeline.__name__,
+        parameters={name: values.save(value) for name, value in parameters.items()},
+        shown={name: str(value)[:200] for name, value in parameters.items()},
+    )
+
+
+async def _carry_out(platform: "Platform", request: "RunRequest") -> "tuple[str, Over]":
+    try:
+        name = await platform.submit(request)
+        return name, await _end_of(platform, name)
+    except BaseException:
+        await platform.close()
+        raise
+
+
+async def _end_of(platform: "Platform", name: str) -> "Over":
+    from fairway.spec.update import Over
+
+    async for update in platform.follow(name):
+        if isinstance(update.news, Over):
+            return update.news
+    raise AssertionError("a run is followed to its end")
+
+
+def _finished(root: Path, name: str) -> "Run":
+    """Wait for the end of a run that another process carries out."""
+
+    async def wait() -> "Over":
+        platform = target.here(root)
+        try:
+            return await _end_of(platform, name)
+        finally:
+            await platform.close()
+
+    over, stores = blocking(wait()), machine.LocalStores(root)
+    try:
+        return _ended(name, over, stores)
+    finally:
+        stores.close()
+
+
+def _asked(root: Path, name: str) -> None:
+    """Have a run cancelled."""
+
+    async def cancel() -> None:
+        platform = target.here(root)
+        try:
+            await platform.cancel(name)
+        finally:
+            await platform.close()
+
+    blocking(cancel())
+
+
+def _ended(name: str, over: "Over", stores: machine.LocalStores) -> "Run":
+    """A run that is over. Raises Interrupted when it was cancelled, or stopped without an end."""
+    from fairway.engine.report import Run
+
+    hint = f"`fairway resume {name}` goes on with it"
+    if over.ended is None:
+        raise Interrupted(f"run {name} was interrupted: nobody works on it", hint=hint)
+    if over.ended.failure is not None and over.ended.failure.message == "cancelled":
+        raise Interrupted(f"run {name} was cancelled", hint=hint)
+    return Run(stores.metadata.run(name), stores.load, stores.look)
+
+
+def _shown_to_scripts(work: Callable[[], T]) -> T:
+    """Carry out what a script asked for; a failure of it reads as a script or notebook shows one."""
+    try:
+        return work()
+    except FairwayError as error:
+        raise _as_a_script_shows_it(error) from None
 
 
 def _as_a_script_shows_it(error: FairwayError) -> FairwayError:
@@ -87,10 +269,7 @@ def deploy(
         FairwayError: it did not become ready; what served before serves on.
     """
     descent.refuse_at_import("fw.deploy")
-    try:
-        return _deployed(what, workers, private)
-    except FairwayError as error:
-        raise _as_a_script_shows_it(error) from None
+    return _shown_to_scripts(partial(_deployed, what, workers, private))
 
 
 def _deployed(what: "str | Endpoint[..., object] | type", workers: int | None, private: bool) -> "Deployed":
@@ -98,11 +277,10 @@ def _deployed(what: "str | Endpoint[..., object] | type", workers: int | None, p
 
     from fairway.author.endpoint import endpoint_of
     from fairway.author.origins import caller, origin
-    from fairway.local.interrupts import blocking
 
     if isinstance(what, str):
-        stores = machine.LocalStores(settings.store_root(caller()))
-        request = deployments.model_request(stores, what)
+        root = settings.store_root(caller())
+        request = blocking(deployments.model_request(target.here(root), what))
     else:
         endpoint = endpoint_of(what)
         file, module = origin(endpoint.function, endpoint.file) if endpoint is not None else ("", "")
@@ -111,8 +289,8 @@ def _deployed(what: "str | Endpoint[..., object] | type", workers: int | None, p
                 f"{what!r} is {'no endpoint' if endpoint is None else 'not in a file'}",
                 hint="put `@fw.endpoint` above it, in a .py file, and import it from there",
             )
-        stores = machine.LocalStores(settings.store_root(file, module))
-        request = blocking(deployments.function_requests(stores, file, module, endpoint.__name__))[0]
+        root = settings.store_root(file, module)
+        request = blocking(deployments.function_requests(root, file, module, endpoint.__name__))[0]
     workers, private = workers or request.workers, private or request.private
     request = msgspec.structs.replace(request, workers=workers, private=private)
-    return blocking(target.platform(stores.root).deploy(request))
+    return blocking(target.here(root).deploy(request))

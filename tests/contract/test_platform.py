@@ -253,7 +253,11 @@ def told(updates: list[Update]) -> tuple[list[type], dict[str, bytes]]:
     return facts, printed
 
 
-PRINTED = {"pipeline": b"begun\n", "count": b"line 0\nline 1\nline 2\n", "count-2": b"line 0\nline 1\nline 2\nline 3\n"}
+PRINTED = {
+    "pipeline": b"begun\n",
+    "count": b"line 0\nline 1\nline 2\n",
+    "count-2": b"line 0\nline 1\nline 2\nline 3\n",
+}
 
 
 def test_a_project_says_what_it_declares(play: Play) -> None:
@@ -348,7 +352,10 @@ def test_wrong_parameters_are_refused_and_nothing_is_started(play: Play) -> None
 def test_a_plan_says_what_would_run_and_runs_nothing(play: Play) -> None:
     async def work(ground: Ground) -> None:
         plan = await ground.platform.plan(ground.asked(number="3"))
-        assert [(step.step, step.will) for step in plan] == [("count number=3", "run"), ("count-2 number=4", "run")]
+        assert [(step.step, step.will) for step in plan] == [
+            ("count number=3", "run"),
+            ("count-2 number=4", "run"),
+        ]
         assert await ground.platform.runs() == []
 
     play(work)
@@ -358,7 +365,11 @@ def test_what_steps_printed_is_read_line_by_line(play: Play) -> None:
     async def work(ground: Ground) -> None:
         run = await ground.platform.submit(ground.asked(number="3"))
         await followed(ground, run)
-        assert sorted((await ground.platform.outputs(run)).attempts) == [("count", 1), ("count-2", 1), ("pipeline", 1)]
+        assert sorted((await ground.platform.outputs(run)).attempts) == [
+            ("count", 1),
+            ("count-2", 1),
+            ("pipeline", 1),
+        ]
         page = await ground.platform.logs(run, "count", 1)
         assert [line.text for line in page.lines] == ["line 0", "line 1", "line 2"]
         assert (await ground.platform.logs(run, "count", 1, page.offset)).lines == []

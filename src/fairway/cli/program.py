@@ -29,7 +29,12 @@ def main() -> None:
     """Run the command line and end this process with its exit code."""
     open_streams()
     words = sys.argv[1:]
-    if len(words) > 1 and words[0] in _WITH_PROJECT and not words[1].startswith("-") and "--detach" not in words:
+    if (
+        len(words) > 1
+        and words[0] in _WITH_PROJECT
+        and not words[1].startswith("-")
+        and "--detach" not in words
+    ):
         headstart.head_start(words[1].partition(":")[0])
     from fairway.cli.main import main as command_line
     from fairway.wiring.process import leave

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": True}
 
-_CONFIG = "JSON or TOML file with parameters; flags win over it. If the pipeline has a parameter `config`, this sets that instead."
+_CONFIG = "JSON or TOML file with parameters; flags win over it. If the pipeline has a parameter `config`, this sets that."
 _EXPLAIN = click.option("--explain", is_flag=True, help="Say for each step why it ran or did not.")
 _QUIET = click.option("--quiet", is_flag=True, help="Do not print what the steps print.")
 _FINISHED = click.option("--json", "as_json", is_flag=True, help="Print the finished run as JSON.")
@@ -131,7 +131,10 @@ def resume_command(
         return EXIT_DONE
     request = RunRequest(resume=name, pipeline=status.spec.pipeline)
     if file is not None:
-        request.file, request.module = str(file.absolute()), status.spec.module or Path(status.spec.project).stem
+        request.file, request.module = (
+            str(file.absolute()),
+            status.spec.module or Path(status.spec.project).stem,
+        )
     if detach:
         return _detach(root, request, [], as_json=as_json)
     target.start_ahead(root, status.spec, request.file)
@@ -183,7 +186,8 @@ async def _follow(platform: Platform, root: Path, name: str, manner: Manner) -> 
         status = await platform.run(name)
         if over.ended is None:
             raise UsageError(
-                f"run {name} was interrupted: nobody works on it", hint=f"`fairway resume {name}` goes on with it"
+                f"run {name} was interrupted: nobody works on it",
+                hint=f"`fairway resume {name}` goes on with it",
             )
         if manner.as_json:
             show_json(status)

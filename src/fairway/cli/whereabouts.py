@@ -40,7 +40,9 @@ def _stores_below(folder: Path) -> list[Path]:
                 continue
         level = sorted(below)
         found += [
-            place.relative_to(folder) for place in level[:_MOST] if (place / settings.STORE_NAME / "store.json").exists()
+            place.relative_to(folder)
+            for place in level[:_MOST]
+            if (place / settings.STORE_NAME / "store.json").exists()
         ]
     return found
 

@@ -4,6 +4,7 @@ It asks a `Platform` and knows nothing else. Must not know who may ask; the gate
 """
 
 import asyncio
+import math
 import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
@@ -286,7 +287,7 @@ def _seconds(request: Request) -> float:
         wait = float(text)
     except ValueError:
         wait = -1.0
-    if not 0.0 <= wait:
+    if math.isnan(wait) or wait < 0.0:
         raise UsageError(f"wait is a number of seconds, not {text[:40]!r}")
     return min(wait, _LONGEST_WAIT)
 

@@ -119,7 +119,10 @@ class _Reading:
     def _drain_all(self) -> bool:
         """Add output of all attempts under way; False when there is no room for it."""
         self._position.meet(len(self._attempts))
-        return all([self._output(place) for place in list(self._position.offsets)])
+        whole = True
+        for place in list(self._position.offsets):
+            whole = self._output(place) and whole
+        return whole
 
     def _output(self, place: int) -> bool:
         if place >= len(self._attempts):

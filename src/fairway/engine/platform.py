@@ -212,7 +212,7 @@ class EnginePlatform:
         """Return every endpoint that is on record, also one that was taken away; nothing is observed."""
         return await self._aside(self._records.deployed)
 
-    async def shutdown, *, endpoints: bool) -> None:
+    async def shutdown(self, *, endpoints: bool) -> None:
         """Stop looking after endpoints, and with `endpoints` end them; returns when that is done."""
         await self._stop(endpoints)
 

@@ -30,9 +30,7 @@ async def model_request(platform: "Platform", reference: str) -> "DeployRequest"
     return DeployRequest(name=version.name, model=reference)
 
 
-async def function_requests(
-    root: Path, file: str, module: str = "", only: str = ""
-) -> "list[DeployRequest]":
+async def function_requests(root: Path, file: str, module: str = "", only: str = "") -> "list[DeployRequest]":
     """How to serve the endpoints of a project file, its sources put into the store at `root`. Raises FairwayError."""
     from fairway.author.source import files
     from fairway.engine.import_output import print_import

@@ -38,7 +38,7 @@ def head_start(word: str) -> None:
 
 def start_ahead(setup: HostSetup) -> None:
     """Start the host of a project that is known; `launch_host` hands it out then. Raises FairwayError."""
-    _ahead[setup.project] = launch_host(setup)
+    _ahead[setup.code.file] = launch_host(setup)
 
 
 def launch_host(setup: HostSetup) -> Launched:

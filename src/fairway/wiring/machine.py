@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from fairway.engine.endpoints import EndpointEngine
     from fairway.engine.records import Records
     from fairway.local.deployer import LocalDeployer
-    from fairway.local.launching import HostSetup
     from fairway.local.leases import FileLeases
     from fairway.spec.artifact import Artifact, Node
+    from fairway.spec.host import HostSetup
     from fairway.stores import FileArtifacts, FileLogs, FileResults, SqliteMetadata
 
 
@@ -123,9 +123,9 @@ class LocalStores:
 
     def setup(self, file: str, module: str, pickled: str = "") -> "HostSetup":
         """What the host of a project is told."""
-        from fairway.local.launching import HostSetup
+        from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 
-        return HostSetup(str(self.root), file, pickled, module)
+        return HostSetup(StorePlace(str(self.layout.root)), ProjectCode(file, module, pickled))
 
     def known_endpoint(self, name: str) -> None:
         """Refuse a name that no endpoint ever had. Raises NotFound."""

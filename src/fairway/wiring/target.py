@@ -36,14 +36,14 @@ def here(root: Path, tell: Tell = _nothing) -> "EnginePlatform":
         root: directory of the store.
         tell: told when the platform process is started.
     """
-    return _platform(LocalStores(root), tell)
+    return platform_of(LocalStores(root), tell)
 
 
 def owned(root: Path) -> "EnginePlatform":
     """Return the platform of this process for a store that must be this user's own. Raises ForeignStore."""
     stores = LocalStores(root)
     stores.metadata.require_own()
-    return _platform(stores, _nothing)
+    return platform_of(stores, _nothing)
 
 
 def start_ahead(root: Path, spec: "RunSpec", file: str) -> None:
@@ -61,7 +61,7 @@ def start_ahead(root: Path, spec: "RunSpec", file: str) -> None:
 
 def looking(root: Path, tell: Tell) -> "EnginePlatform":
     """Return the platform of this process for questions; where the store is somebody else's, it says so and only looks."""
-    return _platform(only_look_if_foreign(LocalStores(root), tell), tell)
+    return platform_of(only_look_if_foreign(LocalStores(root), tell), tell)
 
 
 def only_look_if_foreign(stores: LocalStores, tell: Tell) -> LocalStores:
@@ -76,7 +76,8 @@ def only_look_if_foreign(stores: LocalStores, tell: Tell) -> LocalStores:
     return stores
 
 
-def _platform(stores: LocalStores, tell: Tell) -> "EnginePlatform":
+def platform_of(stores: LocalStores, tell: Tell = _nothing) -> "EnginePlatform":
+    """Return the platform of this process for stores; to close it closes them."""
     from fairway.engine.platform import EnginePlatform
 
     endpoints = _Endpoints(stores, tell)
@@ -103,7 +104,11 @@ def attended(
     from fairway.engine.platform import EnginePlatform
 
     return EnginePlatform(
-        machine.records(stores, _MOST_SENT), partial(runs.apart, stores), lambda: engine, stop, asyncio.to_thread
+        machine.records(stores, _MOST_SENT),
+        partial(runs.apart, stores),
+        lambda: engine,
+        stop,
+        asyncio.to_thread,
     )
 
 
