@@ -20,7 +20,7 @@ from fairway.ports import Platform
 from fairway.remote import RemotePlatform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, request_url
-from fairway.spec.errors import FairwayError, NotAllowed, NotFound, UsageError
+from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.event import AttemptEnded, RunEnded, RunStarted, StepCalled, StepEnded
 from fairway.spec.model import Candidate, Lineage
 from fairway.spec.run import Phase, RunRequest

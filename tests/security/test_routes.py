@@ -73,7 +73,7 @@ class Served:
 
 
 def platform() -> tuple[Any, set[str]]:
-    entries = Api(None, None, None).entries()  # type: ignore[arg-type]
+    entries = Api(None).entries()  # type: ignore[arg-type]
     gate = PlatformGate(
         control_routes.application(entries), [HOST], TOKEN, control_routes.public_paths(entries)  # type: ignore[arg-type]
     )  # fmt: skip
@@ -238,7 +238,7 @@ def test_websockets_are_closed(path: str) -> None:
     WebSocketRoute("/live", lambda socket: None), Mount("/files", Starlette()),
 ])  # fmt: skip
 def test_a_new_route_without_a_policy_is_refused(route: Any) -> None:
-    entries = Api(None, None, None).entries()  # type: ignore[arg-type]
+    entries = Api(None).entries()  # type: ignore[arg-type]
     app = control_routes.application(entries)
     app.router.routes.append(route)
     with pytest.raises(RuntimeError, match="declares no policy"):
@@ -257,7 +257,7 @@ def test_a_route_cannot_be_written_without_a_policy() -> None:
 
 
 def test_the_public_paths_are_these_and_no_others() -> None:
-    entries = Api(None, None, None).entries()  # type: ignore[arg-type]
+    entries = Api(None).entries()  # type: ignore[arg-type]
     assert control_routes.public_paths(entries) == PLATFORM_PUBLIC
     app, _ = server()
     assert {path for path, route in app._routes.items() if route.policy == "public"} == SERVER_PUBLIC

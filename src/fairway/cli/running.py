@@ -297,8 +297,8 @@ def _detach(root: Path, request: RunRequest, words: list[str], *, as_json: bool)
         return EXIT_DONE
     tell(
         f"{request.pipeline}  run {name}  goes on by itself",
-        f"hint: {from_here(f'fairway follow {name}', root)} shows it, "
-        f"{from_here(f'fairway cancel {name}', root)} stops it",
+        f"hint: `{from_here(f'fairway follow {name}', root)}` shows it, "
+        f"`{from_here(f'fairway cancel {name}', root)}` stops it",
     )
     show(name)
     return EXIT_DONE

@@ -12,6 +12,7 @@ from fairway.ports import Leases, LogStore, MetadataStore
 from fairway.spec.errors import NotFound
 from fairway.spec.event import AttemptEnded, Event, RunEnded
 from fairway.spec.update import News, Over, Printed, Recorded, Update, Waits
+from fairway.spec.wire import DRIVER
 
 _LOOK_SECONDS = 0.1
 _EVENTS = 500
@@ -97,6 +98,7 @@ class _Reading:
         for event in events:
             body = event.body
             if isinstance(body, AttemptEnded):
+                self._drain_pipeline()
                 # An ended attempt needs no offset any more, so that a position stays short.
                 place = places.get((event.step, body.number))
                 if place is not None and not self._drain(place):
@@ -115,6 +117,12 @@ class _Reading:
                 return False
             del self._position.offsets[place]
         return True
+
+    def _drain_pipeline(self) -> None:
+        """Add what the pipeline itself has printed by now; it has probably done so before its steps ended."""
+        for place in list(self._position.offsets):
+            if place < len(self._attempts) and self._attempts[place][0] == DRIVER:
+                self._output(place)
 
     def _drain_all(self) -> bool:
         """Add output of all attempts under way; False when there is no room for it."""
