@@ -339,10 +339,10 @@ class Executor(Protocol):
         ...
 
     async def observe(self, run: str, hear: Hear) -> Sequence[StillRunning]:
-        """Attempts of a run that outlived its last engine. Their hosts are heard from here on, and not before.
+        """Attempts of a run that outlived its last engine. `hear` is called only after this has returned.
 
-        What they use counts as taken until they end. The pipeline's own process is never among them: an executor
-        that finds it ends it, and the engine begins it again.
+        What they use counts as taken until they end, which the executor notices by itself. The pipeline's own process is
+        never among them: an executor that finds it ends it, and the engine begins it again.
         """
         ...
 

@@ -22,7 +22,7 @@ from fairway.engine.room import Room
 from fairway.plan import cachekey
 from fairway.plan.driver import Conclude
 from fairway.plan.placement import Placement
-from fairway.plan.run import Action, Begin, Halt, LookUp, Recorded, RunState, Settle, decide
+from fairway.plan.run import Action, Begin, Halt, LookUp, RunState, Settle, decide
 from fairway.ports import Clock, Executor, Host, LogStore, MetadataStore, ResultStore, StillRunning
 from fairway.spec.artifact import Artifact
 from fairway.spec.event import (
@@ -107,30 +107,32 @@ class RunEngine:
         self._hosts.adopt(self._home, home)
         seen = await self._executor.observe(spec.name, self.hear) if resumed is not None else ()
         # Read after that: an attempt that ended in between is found by its record.
-        recorded = recorded_steps(resumed, self._stores.results, seen) if resumed is not None else None
-        self._state = RunState(self._placement, recorded)
+        self._before = recorded_steps(resumed, self._stores.results, seen) if resumed is not None else {}
+        self._state = RunState(self._placement, self._before)
         self._room = Room(self._executor, self._state, self._clock, self._listener, self._go_on)
         self._attempts = Attempts(spec.name, self._state, self._hosts, self._room, self._journal)
         self._pipeline = Pipeline(spec, self._home, self._state, self._hosts, self._journal)
         self._executor.enter(spec.name, self._capacity_changed)
         try:
-            if recorded is None:
+            if resumed is None:
                 return await self._work(RunStarted(spec))
-            return await self._work(RunResumed(project.source, self._adopted(seen, recorded)))
+            return await self._work(RunResumed(project.source, self._adopt(seen)))
         finally:
             self._room.close()
 
-    def _adopted(self, seen: Sequence[StillRunning], recorded: dict[str, Recorded]) -> dict[str, int]:
+    def _adopt(self, seen: Sequence[StillRunning]) -> dict[str, int]:
         """Take over the attempts that outlived the run's last engine; returns their numbers by step."""
         running: dict[str, int] = {}
         for one in seen:
             self._hosts.adopt(one.place, one.host)
-            known = recorded.get(one.step)
+            known = self._before.get(one.step)
             if known is not None and known.running == one.attempt:
                 self._hosts.assign(one.step, one.attempt, one.host)
                 running[one.step] = one.attempt
             else:
+                # Its step is over, or its record is there already: nobody waits for it.
                 one.host.send(Stop(step=one.step, attempt=one.attempt))
+                self._hosts.dismiss(one.host)
         return running
 
     async def _work(self, beginning: RunStarted | RunResumed) -> RunEnded:
@@ -314,8 +316,8 @@ class RunEngine:
         if step == DRIVER:
             self._pipeline.exited(message, self._last_words.pop((step, attempt), None))
             return
-        known = self._state.steps.get(step)
-        failure = failures.without_record(message.ended, message.usage, known.spec if known else None)
+        known = self._state.steps.get(step) or self._before[step]
+        failure = failures.without_record(message.ended, message.usage, known.spec)
         result = self._record_of(step, attempt, failure)
         self._attempt_ended(msgspec.structs.replace(result, usage=message.usage))
 
@@ -351,11 +353,12 @@ class RunEngine:
             return
         if not gone.certain:
             # Not lost: its attempts may end well, and two attempts of a step at once could both leave their mark.
-            self._state.unreachable(place.name)
+            if not place.alone:
+                self._state.unreachable(place.name)
             return
         self._state.reachable(place.name)
         lost = self._hosts.lose(host, place)
-        if place is self._home:
+        if place.name == self._home.name:
             for step in self._lookups.home_lost():
                 self._look_up(step)
         for step, attempt in lost:
