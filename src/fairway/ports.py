@@ -276,6 +276,8 @@ class Home(Host, Protocol):
     async def bind(self, request: Bind) -> Bound:
         """Turn typed texts into values."""
         ...
+
+
 class StillRunning(Protocol):
     """An attempt that an earlier engine began and that was seen to run still."""
 
