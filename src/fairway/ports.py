@@ -1,7 +1,12 @@
 """The seams of the house: what the engine, the runner and the programs need of the world, as Protocols.
 
 An adapter never imports this module; it fits by shape, and `wiring`, which names adapters, is where the type checker
-holds the two together. What is synchronous here is called from worker processes; what is asynchronous, from the engine.
+holds the two together.
+
+The rule for store calls on an event loop: the loop of a run's engine is shared with nobody, so short synchronous calls of
+a store may block it, and a slow disk then holds up that run alone. Whoever shares a loop (the engine of endpoints, the
+platform's API) calls a store in a thread, since a call that waits for the disk would hold up everybody's requests.
+Calls of an executor, a host or a deployer that wait for anything outside are `async` and never block.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,6 +19,7 @@ from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, Revis
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import Event
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
+from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Grant, Resources
 from fairway.spec.run import RunRequest, RunStatus, RunSummary, StepResult
@@ -248,11 +254,7 @@ class Host(Protocol):
         ...
 
     def send(self, message: ToHost) -> None:
-        """Queue a message; a host that is gone swallows it."""
-        ...
-
-    def reason(self) -> str:
-        """After it is gone: why, with its last words."""
+        """Queue a message. A host that is gone swallows it; one that cannot be reached gets it when it is back."""
         ...
 
     async def close(self) -> None:
@@ -260,10 +262,14 @@ class Host(Protocol):
         ...
 
 
+Hear = Callable[[Host, FromHost | Gone | Back], None]
+"""Takes every message of a host, and what is seen of the host itself. After a certain `Gone` nothing follows."""
+
+
 class Home(Host, Protocol):
     """The host that described the project. It reads typed parameters, and whoever needs it hears it."""
 
-    def listen(self, hear: "Callable[[Host, FromHost | None], None]") -> None:
+    def listen(self, hear: Hear) -> None:
         """Pass messages to somebody else from here on; a host that is gone already says so soon."""
         ...
 
@@ -272,23 +278,39 @@ class Home(Host, Protocol):
         ...
 
 
+class StillRunning(Protocol):
+    """An attempt that an earlier engine began and that was seen to run still."""
+
+    step: str
+    attempt: int
+    place: Place
+    host: Host
+
+
 class Executor(Protocol):
     """Where steps run: makes hosts and knows how much there is, and how much of it other runs leave."""
 
-    def capacity(self) -> Resources:
-        """All that steps may use together."""
+    def places(self, environment: EnvironmentSpec | None) -> Sequence[Place]:
+        """The places for steps of an environment, the best one first; always the same ones for the same environment."""
         ...
 
-    def enter(self, run: str) -> None:
-        """A run begins to work here; from now on it gets its share and leaves others theirs."""
+    def capacity(self) -> Mapping[str, Resources]:
+        """All that steps may use together, by pool of places. A pool that is not named has no bound."""
+        ...
+
+    def enter(self, run: str, changed: Callable[[str, Resources | None], None]) -> None:
+        """A run begins to work here; from now on it gets its share and leaves others theirs.
+
+        `changed` is called, on the engine's loop, with a pool whose capacity became another; None is no bound.
+        """
         ...
 
     def leave(self) -> None:
         """The run is over and uses nothing. A process that dies has left as well."""
         ...
 
-    def take(self, wanted: Resources, step: str) -> Grant | None:
-        """A part of what there is, for one attempt of a step; None while other runs leave no room for it."""
+    def take(self, place: Place, wanted: Resources, step: str) -> Grant | None:
+        """A part of what a place has, for one attempt of a step; None while other runs leave no room for it."""
         ...
 
     def give_back(self, grant: Grant) -> None:
@@ -307,16 +329,22 @@ class Executor(Protocol):
         """Who leaves no room, such as "run k7m2, which uses 2 of 2 cores"; empty when nobody is known."""
         ...
 
-    async def start(
-        self, environment: EnvironmentSpec | None, hear: "Callable[[Host, FromHost | None], None]"
-    ) -> Host:
-        """A host for the project under an environment, building the environment first.
+    async def start(self, place: Place, hear: Hear, attempt: Attempt | None = None) -> Host:
+        """A host at a place, after its environment was built; for `attempt` where attempts are alone.
 
-        Every message of the host is passed to `hear`; None when the host is gone.
+        Every message of the host is passed to `hear`. A host that is lost is told there as `Gone`, once and last.
 
         Raises:
             HostLost: it ended before it was ready; another may live.
             FairwayError: the environment cannot be built, or the project not imported.
+        """
+        ...
+
+    async def observe(self, run: str, hear: Hear) -> Sequence[StillRunning]:
+        """Attempts of a run that outlived its last engine. `hear` is called only after this has returned.
+
+        What they use counts as taken until they end, which the executor notices by itself. The pipeline's own process is
+        never among them: an executor that finds it ends it, and the engine begins it again.
         """
         ...
 

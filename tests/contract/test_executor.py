@@ -1,11 +1,15 @@
-"""What every executor promises, and the hosts it makes."""
+"""What every executor promises, and the hosts it makes, as far as the ports can tell.
+
+An adapter brings what makes its executor and what takes one of its hosts down. Processes, signals' numbers and folders of
+a system are its own business: a descendant of a step shows that it lives by a file that grows.
+"""
 
 import asyncio
 import os
 import signal
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -15,13 +19,27 @@ from fairway.ports import Executor, Host
 from fairway.runner.values import Values
 from fairway.spec.errors import FairwayError, HostLost
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
+from fairway.spec.places import Back, Gone, Place
+from fairway.spec.project import EnvironmentSpec
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Reason
-from fairway.spec.wire import Committed, Exited, FromHost, Log, Said, Start, Started, Stop, decode_from_child
+from fairway.spec.wire import (
+    Cause,
+    Committed,
+    Ended,
+    Exited,
+    FromHost,
+    Log,
+    Said,
+    Start,
+    Started,
+    Stop,
+    decode_from_child,
+)
 from fairway.stores import FileArtifacts, FileResults, Layout
 
-TEXT = """
-import os, subprocess, time
+TEXT = '''
+import os, subprocess, sys, time
 import fairway as fw
 
 @fw.task
@@ -37,9 +55,20 @@ def lent() -> None:
 def fails() -> int:
     raise ValueError("no such table")
 
+BEATS = """
+import sys, time
+while True:
+    with open(sys.argv[1], "a") as file:
+        file.write(".")
+    time.sleep(0.02)
+"""
+
 @fw.task
-def sleeps() -> int:
-    print(subprocess.Popen(["sleep", "600"], start_new_session=True).pid, flush=True)
+def sleeps(heart: str) -> int:
+    subprocess.Popen([sys.executable, "-c", BEATS, heart], start_new_session=True)
+    while not os.path.exists(heart):
+        time.sleep(0.01)
+    print("asleep", flush=True)
     time.sleep(600)
     return 0
 
@@ -48,12 +77,16 @@ def dies() -> int:
     os._exit(7)
 
 @fw.task
+def crashes() -> int:
+    os.abort()
+
+@fw.task
 def hoards(count: int) -> int:
     kept = bytearray(count)
     kept[::4096] = b"x" * len(kept[::4096])
     time.sleep(600)
     return len(kept)
-"""
+'''
 
 
 def on_this_machine(folder: Path, project: Path) -> Executor:
@@ -66,7 +99,19 @@ def on_this_machine(folder: Path, project: Path) -> Executor:
     )
 
 
-ADAPTERS: dict[str, Callable[[Path, Path], Executor]] = {"this machine": on_this_machine}
+def end_on_this_machine(host: Any) -> None:
+    """Take a host down as the system does that runs out of memory."""
+    os.kill(host._launched.pid, signal.SIGKILL)
+
+
+class Adapter(NamedTuple):
+    """What the contract needs of an adapter: its executor for a project, and an end for one of its hosts."""
+
+    make: Callable[[Path, Path], Executor]
+    end_host: Callable[[Any], None]
+
+
+ADAPTERS = {"this machine": Adapter(on_this_machine, end_on_this_machine)}
 
 
 class Ear:
@@ -74,13 +119,14 @@ class Ear:
 
     def __init__(self) -> None:
         self.heard: list[FromHost] = []
-        self.gone: list[Host] = []
+        self.gone: list[tuple[Host, Gone]] = []
         self._more = asyncio.Event()
 
-    def __call__(self, host: Host, message: FromHost | None) -> None:
-        if message is None:
-            self.gone.append(host)
-        else:
+    def __call__(self, host: Host, message: FromHost | Gone | Back) -> None:
+        if isinstance(message, Gone):
+            self.gone.append((host, message))
+        elif not isinstance(message, Back):
+            assert host not in [gone for gone, _ in self.gone], "a host spoke after it was gone"
             self.heard.append(message)
         self._more.set()
 
@@ -114,11 +160,13 @@ class Ear:
 class Ground:
     """A project, its store, and an executor for it."""
 
-    def __init__(self, folder: Path, make: Callable[[Path, Path], Executor]) -> None:
+    def __init__(self, folder: Path, adapter: Adapter) -> None:
         Layout(folder / "store").prepare()
         self.project = folder / "project.py"
         self.project.write_text(TEXT)
-        self.another = lambda: make(folder, self.project)
+        self.heart = folder / "heart"
+        self.adapter = adapter
+        self.another = lambda: adapter.make(folder, self.project)
         self.executor = self.another()
         self.results = FileResults(folder / "store")
         self.values = Values(FileArtifacts(folder / "store"))
@@ -126,8 +174,26 @@ class Ground:
         self.hosts: list[Host] = []
 
     async def host(self) -> Host:
-        self.hosts.append(await self.executor.start(None, self.ear))
+        self.hosts.append(await self.executor.start(self.place, self.ear))
         return self.hosts[-1]
+
+    @property
+    def place(self) -> Place:
+        """The best place for steps of the project's own environment."""
+        return self.executor.places(None)[0]
+
+    async def sleeper(self, host: Host, **how: Any) -> None:
+        """Start a step that sleeps, with a descendant of its own that lives on its own."""
+        host.send(self.order("sleeps", inputs={"heart": str(self.heart)}, **how))
+        await self.ear.until(lambda: self.ear.printed("sleeps"))
+
+    async def nobody_is_left(self) -> None:
+        """Wait until what the sleeper started does nothing any more."""
+        before = -1
+        async with asyncio.timeout(60):
+            while before != self.heart.stat().st_size:
+                before = self.heart.stat().st_size
+                await asyncio.sleep(0.5)
 
     def order(self, task: str, attempt: int = 1, **how: Any) -> Start:
         inputs = {name: self.values.save(value) for name, value in how.pop("inputs", {}).items()}
@@ -152,17 +218,9 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     return lambda work: asyncio.run(whole(work))
 
 
-def alive(pid: int) -> bool:
-    """Whether a process lives; one that nobody has waited for yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def test_it_knows_how_much_there_is(play: Play) -> None:
     async def work(ground: Ground) -> None:
-        there = ground.executor.capacity()
+        there = ground.executor.capacity()[ground.place.pool]
         assert there.cpu >= 1
         assert there.memory > 2**26
         assert there.gpu >= 0
@@ -173,22 +231,23 @@ def test_it_knows_how_much_there_is(play: Play) -> None:
 def test_what_is_taken_is_given_back_and_nobody_takes_more_than_there_is(play: Play) -> None:
     async def work(ground: Ground) -> None:
         executor, other = ground.executor, ground.another()
-        whole = executor.capacity()
-        executor.enter("k7m2")
-        other.enter("p3x8")
-        grant = executor.take(whole, "first")
+        place = ground.place
+        whole = executor.capacity()[place.pool]
+        executor.enter("k7m2", lambda pool, bound: None)
+        other.enter("p3x8", lambda pool, bound: None)
+        grant = executor.take(place, whole, "first")
         assert grant is not None
         assert grant.resources == whole
-        assert other.take(Resources(cpu=0.5), "second") is None
+        assert other.take(place, Resources(cpu=0.5), "second") is None
         other.wait_for(Resources(cpu=0.5), "second")
         assert "k7m2" in other.who_else()
         executor.give_back(grant)
-        assert other.take(Resources(cpu=0.5), "second") is not None
+        assert other.take(place, Resources(cpu=0.5), "second") is not None
         other.stop_waiting()
         assert other.who_else() == ""
-        assert executor.take(whole, "third") is None
+        assert executor.take(place, whole, "third") is None
         other.leave()
-        assert executor.take(whole, "third") is not None
+        assert executor.take(place, whole, "third") is not None
         executor.leave()
 
     play(work)
@@ -212,12 +271,7 @@ def test_an_attempt_is_started_heard_and_on_record(play: Play) -> None:
         host = await ground.host()
         host.send(ground.order("double", inputs={"n": 21}))
         exited = await ground.ear.exited("double")
-        assert (exited.status, exited.timed_out, exited.over_memory, exited.stopped) == (
-            0,
-            False,
-            False,
-            False,
-        )
+        assert exited.ended == Ended()
         kinds = [type(said) for said in ground.ear.heard]
         assert kinds[0] is Started
         assert kinds[-1] is Exited
@@ -232,7 +286,7 @@ def test_an_attempt_is_started_heard_and_on_record(play: Play) -> None:
     play(work)
 
 
-def test_what_a_task_raises_is_on_record_and_what_kills_it_is_in_the_status(play: Play) -> None:
+def test_what_a_task_raises_is_on_record_and_what_ends_it_is_told(play: Play) -> None:
     async def work(ground: Ground) -> None:
         host = await ground.host()
         host.send(ground.order("fails"))
@@ -242,32 +296,57 @@ def test_what_a_task_raises_is_on_record_and_what_kills_it_is_in_the_status(play
         assert record.failure is not None
         assert (record.failure.reason, "no such table" in record.failure.message) == (Reason.USER, True)
         host.send(ground.order("dies"))
-        assert os.waitstatus_to_exitcode((await ground.ear.exited("dies")).status) == 7
+        assert (await ground.ear.exited("dies")).ended == Ended(code=7)
         assert ground.results.read("r", "dies", 1) is None
         host.send(ground.order("double", inputs={"n": 1}))
-        assert (await ground.ear.exited("double")).status == 0
+        assert (await ground.ear.exited("double")).ended == Ended()
 
     play(work)
 
 
-@pytest.mark.parametrize("how", ["stopped", "timed out", "over memory"])
-def test_an_attempt_can_be_ended_and_leaves_nobody(play: Play, how: str) -> None:
+@pytest.mark.parametrize("cause", [Cause.STOP, Cause.TIMEOUT, Cause.MEMORY])
+def test_an_attempt_can_be_ended_and_leaves_nobody(play: Play, cause: Cause) -> None:
     async def work(ground: Ground) -> None:
         host = await ground.host()
-        if how == "over memory":
+        if cause is Cause.MEMORY:
             host.send(ground.order("hoards", inputs={"count": 200 * 2**20}, memory=100 * 2**20))
-            assert (await ground.ear.exited("hoards")).over_memory
+            assert (await ground.ear.exited("hoards")).ended.cause is cause
             return
-        host.send(ground.order("sleeps", timeout=3.0 if how == "timed out" else 0.0))
-        await ground.ear.until(lambda: ground.ear.printed("sleeps").endswith("\n"))
-        if how == "stopped":
+        await ground.sleeper(host, timeout=3.0 if cause is Cause.TIMEOUT else 0.0)
+        if cause is Cause.STOP:
             host.send(Stop(step="sleeps", attempt=1))
-        exited = await ground.ear.exited("sleeps")
-        assert (exited.stopped, exited.timed_out) == (how == "stopped", how == "timed out")
-        left = int(ground.ear.printed("sleeps"))
-        async with asyncio.timeout(60):
-            while alive(left):
-                await asyncio.sleep(0.02)
+        assert (await ground.ear.exited("sleeps")).ended.cause is cause
+        await ground.nobody_is_left()
+
+    play(work)
+
+
+def test_a_signal_is_told_by_its_name(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        host = await ground.host()
+        host.send(ground.order("crashes"))
+        assert (await ground.ear.exited("crashes")).ended == Ended(signal="SIGABRT")
+
+    play(work)
+
+
+def test_places_are_the_same_each_time_and_of_their_environment(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        pinned = EnvironmentSpec(requirements=("six==1.17.0",))
+        for environment in (None, pinned):
+            places = ground.executor.places(environment)
+            assert places
+            assert list(places) == list(ground.another().places(environment))
+            assert {place.environment for place in places} == {environment}
+        own, other = (ground.executor.places(one) for one in (None, pinned))
+        assert not {place.name for place in own} & {place.name for place in other}
+
+    play(work)
+
+
+def test_nothing_of_a_run_that_never_was_is_seen(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        assert list(await ground.executor.observe("never", ground.ear)) == []
 
     play(work)
 
@@ -287,14 +366,10 @@ def test_hosts_have_names_of_their_own_and_work_at_the_same_time(play: Play) -> 
 def test_close_ends_the_host_and_all_it_started(play: Play) -> None:
     async def work(ground: Ground) -> None:
         host = await ground.host()
-        host.send(ground.order("sleeps"))
-        await ground.ear.until(lambda: ground.ear.printed("sleeps").endswith("\n"))
+        await ground.sleeper(host)
         await host.close()
-        assert ground.ear.gone == [host]
-        left = int(ground.ear.printed("sleeps"))
-        async with asyncio.timeout(60):
-            while alive(left):
-                await asyncio.sleep(0.02)
+        assert [(gone, seen.certain) for gone, seen in ground.ear.gone] == [(host, True)]
+        await ground.nobody_is_left()
         host.send(ground.order("double", inputs={"n": 1}))
         await host.close()
         assert ground.results.read("r", "double", 1) is None
@@ -302,19 +377,19 @@ def test_close_ends_the_host_and_all_it_started(play: Play) -> None:
     play(work)
 
 
-def test_a_host_that_dies_is_noticed_and_says_how(play: Play) -> None:
+def test_a_host_that_dies_is_noticed_and_its_attempts_may_be_tried_again(play: Play) -> None:
     async def work(ground: Ground) -> None:
         host = await ground.host()
-        host.send(ground.order("sleeps"))
-        await ground.ear.until(lambda: ground.ear.printed("sleeps").endswith("\n"))
-        step = next(said.pid for said in ground.ear.heard if isinstance(said, Started))
-        parent = int(Path(f"/proc/{step}/stat").read_text().rpartition(")")[2].split()[1])
-        os.kill(parent, signal.SIGKILL)
-        await ground.ear.until(lambda: ground.ear.gone)
-        assert "SIGKILL" in host.reason()
+        await ground.sleeper(host)
+        ground.adapter.end_host(host)
+        await ground.ear.until(lambda: any(gone.certain for _, gone in ground.ear.gone))
+        gone, seen = ground.ear.gone[-1]
+        assert (gone, seen.failure.reason) == (host, Reason.HOST)
+        assert seen.failure.message.startswith(f"{Reason.HOST.text}: ")
+        await ground.nobody_is_left()
         other = await ground.host()
         other.send(ground.order("double", inputs={"n": 3}))
-        assert (await ground.ear.exited("double")).status == 0
+        assert (await ground.ear.exited("double")).ended == Ended()
 
     play(work)
 

@@ -170,10 +170,10 @@ def test_whatever_ends_a_step_ends_only_that_attempt(project: Project) -> None:
     project.fairway("run", "project.py")
     status = json.loads(project.fairway("show", "--json").stdout)
     reasons = {step["spec"]["name"]: (step.get("failure") or {}).get("reason") for step in status["steps"]}
-    assert reasons["segfault"] == "the process died"
-    assert reasons["leave"] == "the process died"
-    assert reasons["slow"] == "timed out"
-    assert reasons["big"] == "out of memory"
+    assert reasons["segfault"] == "crash"
+    assert reasons["leave"] == "crash"
+    assert reasons["slow"] == "timeout"
+    assert reasons["big"] == "oom"
     assert reasons["flaky"] is None
     assert "last words" in project.fairway("logs", f"{status['spec']['name']}/segfault").stdout
 

@@ -16,14 +16,14 @@ import msgspec
 from simulated_time import SimulatedLoop
 from simulation import Plan, Step, artifact
 
-from fairway.engine.failures import inline_artifact
 from fairway.engine.listening import Listener
-from fairway.engine.resume import recorded_steps
+from fairway.engine.publishing import inline_artifact
 from fairway.engine.run import RunEngine, Stores
 from fairway.spec.artifact import Artifact, RefData
 from fairway.spec.errors import HostLost, NotFound
 from fairway.spec.event import AttemptStarted, Event, RunCancelling, RunEnded, StepCalled, StepEnded
 from fairway.spec.model import Candidate, Lineage, ModelVersion
+from fairway.spec.places import Back, Gone, Place
 from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import Grant, Resources
 from fairway.spec.run import (
@@ -44,7 +44,9 @@ from fairway.spec.wire import (
     Answer,
     Await,
     Call,
+    Cause,
     Committed,
+    Ended,
     Exited,
     FromHost,
     Quit,
@@ -58,6 +60,10 @@ from fairway.spec.wire import (
 RUN = RunSpec(name="r", pipeline="main", project="")
 PROJECT = ProjectSpec(path="", name="project")
 _encode = msgspec.msgpack.Encoder().encode
+
+
+HERE = Place(name="here", pool="here")
+Hear = Callable[["FakeHost", FromHost | Gone | Back], None]
 
 
 class Crash(BaseException):
@@ -263,7 +269,7 @@ class Life:
 
     async def _work(self) -> RunEnded:
         world = self.world
-        resumed = None if self.first and not world.log else recorded_steps(world.status(), FakeResults(self))  # type: ignore[arg-type]
+        resumed = None if self.first and not world.log else world.status()
         home = FakeHost(self, self.engine.hear)
         self.died: asyncio.Future[None] = self.loop.create_future()
         work = self.loop.create_task(self.engine.run(RUN, PROJECT, home, resumed))  # type: ignore[arg-type]
@@ -422,16 +428,22 @@ class FakeExecutor:
     def __init__(self, life: Life) -> None:
         self._life = life
 
-    def capacity(self) -> Resources:
-        return self._life.world.plan.capacity
+    def places(self, environment: object) -> tuple[Place, ...]:
+        return (HERE,)
 
-    def enter(self, run: str) -> None:
+    def capacity(self) -> dict[str, Resources]:
+        return {HERE.pool: self._life.world.plan.capacity}
+
+    def enter(self, run: str, changed: Callable[[str, Resources | None], None]) -> None:
         self._life.world.tick()
+
+    async def observe(self, run: str, hear: object) -> tuple[()]:
+        return ()
 
     def leave(self) -> None:
         return
 
-    def take(self, wanted: Resources, step: str) -> Grant | None:
+    def take(self, place: Place, wanted: Resources, step: str) -> Grant | None:
         life = self._life
         life.world.tick()
         if life.world.chance(0.1):
@@ -442,7 +454,7 @@ class FakeExecutor:
             memory=sum(one.memory for one in life.granted),
             gpu=sum(one.gpu for one in life.granted),
         )
-        assert together.fits(self.capacity()), f"{together} is more than there is"
+        assert together.fits(life.world.plan.capacity), f"{together} is more than there is"
         return Grant(resources=wanted)
 
     def give_back(self, grant: Grant) -> None:
@@ -457,9 +469,7 @@ class FakeExecutor:
     def who_else(self) -> str:
         return ""
 
-    async def start(
-        self, environment: object, hear: Callable[["FakeHost", FromHost | None], None]
-    ) -> "FakeHost":
+    async def start(self, place: Place, hear: "Hear", attempt: object = None) -> "FakeHost":
         life, world = self._life, self._life.world
         world.tick()
         world.hosts_started += 1
@@ -473,7 +483,7 @@ class FakeExecutor:
 class FakeHost:
     """A host whose children behave as the plan says. Its messages arrive late, and in their order."""
 
-    def __init__(self, life: Life, hear: Callable[["FakeHost", FromHost | None], None]) -> None:
+    def __init__(self, life: Life, hear: "Hear") -> None:
         self.life = life
         self.hear = hear
         self.alive = True
@@ -505,9 +515,6 @@ class FakeHost:
         else:
             assert isinstance(message, Quit)
 
-    def reason(self) -> str:
-        return "lost"
-
     async def close(self) -> None:
         self.alive = False
 
@@ -527,7 +534,7 @@ class FakeHost:
 
     def _gone(self) -> None:
         self._cut = True
-        self.hear(self, None)
+        self.hear(self, Gone(failure=Failure(reason=Reason.HOST, message="its host was lost")))
 
     def _later(self, seconds: float, act: Callable[[], object]) -> None:
         self.life.loop.call_later(seconds, lambda: act() if self.alive else None)
@@ -548,9 +555,9 @@ class FakeHost:
     def _say(self, step: str, attempt: int, message: object) -> None:
         self._post(Said(step=step, attempt=attempt, message=msgspec.Raw(_encode(message))))
 
-    def _exit(self, step: str, attempt: int, ended: dict[str, Any]) -> None:
+    def _exit(self, step: str, attempt: int, ended: Ended) -> None:
         if self.attempts.pop((step, attempt), _ABSENT) is not _ABSENT:
-            self._post(Exited(step=step, attempt=attempt, usage=Usage(), **ended))
+            self._post(Exited(step=step, attempt=attempt, usage=Usage(), ended=ended))
 
     # The pipeline.
 
@@ -610,7 +617,7 @@ class FakeHost:
         message = Returned(failure=failure)
         said = Said(step=DRIVER, attempt=attempt, message=msgspec.Raw(_encode(message)))
         self._post(said)
-        self._last = Exited(step=DRIVER, attempt=attempt, usage=Usage(), **QUIET)
+        self._last = Exited(step=DRIVER, attempt=attempt, usage=Usage(), ended=QUIET)
         self._exit(DRIVER, attempt, QUIET)
 
     # Steps.
@@ -648,12 +655,12 @@ class FakeHost:
 
 
 _ABSENT = object()
-KILLED = {"status": 9}
-QUIET = {"status": 0}
-STOPPED = {"status": 15, "stopped": True}
+KILLED = Ended(signal="SIGKILL")
+QUIET = Ended()
+STOPPED = Ended(signal="SIGTERM", cause=Cause.STOP)
 ENDS = {
-    Reason.CRASH: {"status": 11},
-    Reason.OOM: {"status": 9, "over_memory": True},
-    Reason.TIMEOUT: {"status": 9, "timed_out": True},
+    Reason.CRASH: Ended(signal="SIGSEGV"),
+    Reason.OOM: Ended(signal="SIGKILL", cause=Cause.MEMORY),
+    Reason.TIMEOUT: Ended(signal="SIGKILL", cause=Cause.TIMEOUT),
 }
 """How the process of an attempt ends that leaves no record."""

@@ -11,8 +11,11 @@ from dataclasses import dataclass, field
 
 from fairway.engine.resume import recorded_steps
 from fairway.plan.driver import Conclude
+from fairway.plan.placement import Placement
 from fairway.plan.run import Action, Begin, Halt, LookUp, Recorded, RunState, Settle, decide
 from fairway.spec.artifact import Artifact, Group, RefData
+from fairway.spec.places import Place
+from fairway.spec.project import EnvironmentSpec
 from fairway.spec.quantities import Resources
 from fairway.spec.run import (
     AttemptStatus,
@@ -166,6 +169,16 @@ class Record:
 _RUN = RunSpec(name="r", pipeline="main", project="")
 
 
+def one_machine(capacity: Resources) -> Placement:
+    """Places of one pool for every environment, as on one machine."""
+
+    def offer(environment: EnvironmentSpec | None) -> tuple[Place, ...]:
+        name = "home" if environment is None else "-".join(environment.requirements)
+        return (Place(name=name, environment=environment, pool="machine"),)
+
+    return Placement(offer, {"machine": capacity})
+
+
 def artifact(name: str) -> Artifact:
     """The output of a step."""
     return Artifact(format="json", digest=name, size=1)
@@ -240,7 +253,7 @@ class Simulation:
     def _engine(self) -> Conclude:
         recorded = self.record.recorded()
         self.last = Counter({name: one.attempts for name, one in recorded.items()})
-        self.state = RunState(self.plan.capacity, recorded)
+        self.state = RunState(one_machine(self.plan.capacity), recorded)
         self.flying: list[tuple[str, int]] = []
         self.mail: list[StepResult] = []
         self.deaths = self.still = 0

@@ -9,8 +9,7 @@ from engine_world import Task, World
 from schedules import a_plan, fate, some_crashes
 from simulation import Plan
 
-from fairway.engine import resume, room
-from fairway.engine.run import RunEngine
+from fairway.engine import pipeline, resume, room
 from fairway.formats import decode
 from fairway.spec.event import RunEnded, StepEnded
 from fairway.spec.model import ModelVersion
@@ -129,7 +128,7 @@ def gives_no_room_back(patch: Patch) -> None:
 
 
 def tells_no_answer(patch: Patch) -> None:
-    patch.setattr(RunEngine, "_answer", lambda self, answer: None)
+    patch.setattr(pipeline.Pipeline, "_answer", lambda self, question, name: None)
 
 
 @pytest.mark.parametrize(

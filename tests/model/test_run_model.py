@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 from msgspec import structs
-from simulation import Step, artifact
+from simulation import Step, artifact, one_machine
 
 from fairway.plan.driver import Conclude
 from fairway.plan.run import Begin, Halt, RunState, Settle, decide
@@ -14,7 +14,7 @@ from fairway.spec.run import Failure, Phase, Reason, StepResult
 
 
 def test_a_step_that_needs_much_is_not_starved_by_those_that_need_little() -> None:
-    state = RunState(Resources(cpu=2))
+    state = RunState(one_machine(Resources(cpu=2)))
     state.called(Step("first").spec())
     decide(state, 0.0)
     state.called(Step("big", resources=Resources(cpu=2)).spec())
@@ -50,7 +50,7 @@ def test_the_work_of_a_decision_does_not_grow_with_the_number_of_steps(width: in
 
     def looks_per_step(count: int) -> float:
         Counting.looks[0] = 0
-        state = RunState(Resources(cpu=4, memory=10**9))
+        state = RunState(one_machine(Resources(cpu=4, memory=10**9)))
         before: tuple[str, ...] = ()
         for number in range(count):
             needs = Counting(cpu=3, memory=number) if width > 1 else Counting()
@@ -76,12 +76,12 @@ def test_the_work_of_a_decision_does_not_grow_with_the_number_of_steps(width: in
 
 
 def test_a_chain_of_ten_thousand_is_skipped_without_recursion() -> None:
-    state = RunState(Resources(cpu=4))
+    state = RunState(one_machine(Resources(cpu=4)))
     before: tuple[str, ...] = ()
     for number in range(10_000):
         state.called(Step(f"s{number}", before).spec())
         before = (f"s{number}",)
-    assert decide(state, 0.0) == [Begin("s0", 1)]
+    assert decide(state, 0.0) == [Begin("s0", 1, "home")]
 
     failure = Failure(reason=Reason.USER, message="no")
     state.ended("s0", 1, StepResult(run="r", step="s0", attempt=1, failure=failure), 0.0)
@@ -100,7 +100,7 @@ def fail(state: RunState, name: str) -> None:
 @pytest.mark.parametrize("first", ["left", "right"])
 def test_a_failure_that_the_pipeline_forgave_counts_for_all_that_failed_before_it(first: str) -> None:
     """Whichever of two failed first: the pipeline saw one failure of the step that needed both."""
-    state = RunState(Resources(cpu=4))
+    state = RunState(one_machine(Resources(cpu=4)))
     for step in (Step("left"), Step("right"), Step("join", ("left", "right"))):
         state.called(step.spec())
     decide(state, 0.0)
@@ -112,7 +112,7 @@ def test_a_failure_that_the_pipeline_forgave_counts_for_all_that_failed_before_i
 
 
 def test_a_failure_that_nobody_was_told_of_fails_the_run_and_is_named() -> None:
-    state = RunState(Resources(cpu=4))
+    state = RunState(one_machine(Resources(cpu=4)))
     state.called(Step("one").spec())
     decide(state, 0.0)
     fail(state, "one")
@@ -124,11 +124,11 @@ def test_a_failure_that_nobody_was_told_of_fails_the_run_and_is_named() -> None:
 
 
 def test_a_repeated_pipeline_may_not_ask_for_something_else() -> None:
-    state = RunState(Resources(cpu=4))
+    state = RunState(one_machine(Resources(cpu=4)))
     spec = Step("one").spec()
     state.called(structs.replace(spec, inputs={"seed": artifact("1")}))
     state.called(structs.replace(spec, inputs={"seed": artifact("1")}))
-    assert decide(state, 0.0) == [Begin("one", 1)]
+    assert decide(state, 0.0) == [Begin("one", 1, "home")]
 
     state.called(structs.replace(spec, inputs={"seed": artifact("2")}))
     state.ended("one", 1, StepResult(run="r", step="one", attempt=1, outputs=(artifact("one"),)), 0.0)
@@ -142,7 +142,7 @@ def test_a_repeated_pipeline_may_not_ask_for_something_else() -> None:
 
 
 def test_a_repeated_call_may_pickle_differently() -> None:
-    state = RunState(Resources(cpu=4))
+    state = RunState(one_machine(Resources(cpu=4)))
     for digest in ("a", "b"):
         pickled = Artifact(format="pickle", digest=digest, size=1)
         state.called(structs.replace(Step("one").spec(), inputs={"model": pickled}))
@@ -153,7 +153,7 @@ def test_a_repeated_call_may_pickle_differently() -> None:
 
 
 def test_a_step_refused_while_the_run_is_cancelled_is_cancelled() -> None:
-    state = RunState(Resources(cpu=4))
+    state = RunState(one_machine(Resources(cpu=4)))
     state.called(Step("one").spec())
     decide(state, 0.0)
     state.cancel()
@@ -164,11 +164,11 @@ def test_a_step_refused_while_the_run_is_cancelled_is_cancelled() -> None:
 
 
 def test_pauses_between_attempts_grow_and_end_at_a_minute() -> None:
-    state = RunState(Resources(cpu=4))
+    state = RunState(one_machine(Resources(cpu=4)))
     state.called(Step("one", retries=9).spec())
     now, pauses = 0.0, []
     for attempt in range(1, 10):
-        assert decide(state, now) == [Begin("one", attempt)]
+        assert decide(state, now) == [Begin("one", attempt, "home")]
         failure = Failure(reason=Reason.USER, message="no")
         state.ended("one", attempt, StepResult(run="r", step="one", attempt=attempt, failure=failure), now)
         due = state.next_time()

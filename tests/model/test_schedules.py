@@ -130,7 +130,7 @@ def takes_a_stale_answer(patch: Patch) -> None:
 
 def never_gives_back(patch: Patch) -> None:
     def keep(self: queue.Queue, step: StepState) -> None:
-        step.running = False
+        step.running, step.at = False, None
 
     patch.setattr(queue.Queue, "give_back", keep)
 
@@ -139,8 +139,9 @@ def gives_back_too_much(patch: Patch) -> None:
     kept = queue.Queue.give_back
 
     def more(self: queue.Queue, step: StepState) -> None:
+        pool = self._pool(step.at)
         kept(self, step)
-        self._memory += step.spec.resources.memory
+        pool._memory -= step.spec.resources.memory
 
     patch.setattr(queue.Queue, "give_back", more)
 
@@ -178,10 +179,9 @@ def keeps_what_found_no_room(patch: Patch) -> None:
     """The step goes back into the queue and still counts as using the machine."""
 
     def keeps(self: queue.Queue, step: StepState) -> None:
-        step.running = False
-        self._refused.append(step.resources)
-        self._first_refused = step
-        self._of(step).appendleft(step)
+        self._pool(step.at).refuse(step)
+        step.running, step.at = False, None
+        self._line(step).of(step).appendleft(step)
 
     patch.setattr(queue.Queue, "no_room", keeps)
 

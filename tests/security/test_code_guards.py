@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 SOURCE = Path(__file__).parents[2] / "src" / "fairway"
-READS_PICKLES = {"formats/pickled.py", "runner/host.py"}
+READS_PICKLES = {"formats/pickled.py", "runner/project.py"}
 OPENS_MODELS = {
     "formats/torch.py", "formats/keras.py", "formats/xgboost.py",
     "formats/models/predictor.py", "runner/values.py", "server/sessions.py",
@@ -24,7 +24,7 @@ SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|DROP|PRAGMA|REPLACE|CREATE)\b
 
 READS_ENVIRONMENT = {
     "wiring/settings.py", "wiring/headstart.py", "wiring/runs.py",
-    "author/files.py", "author/redaction.py", "runner/attempt.py", "runner/host.py",
+    "author/files.py", "author/redaction.py", "runner/attempt.py", "runner/project.py",
     "local/launching.py", "local/listening.py", "local/workers.py", "server/__main__.py", "cli/progress.py",
     "author/code.py", "author/lookups.py", "cli/completing.py", "cli/main.py", "local/descent.py",
     "local/environments.py", "local/gpus.py", "local/projects.py", "local/sharing.py", "runner/proof.py",

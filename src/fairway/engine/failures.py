@@ -1,54 +1,97 @@
-"""Why attempts and hosts ended without a result, for people: every such text stands here."""
+"""Why attempts and hosts ended without a result, for people: all such texts of an engine stand here.
 
-import os
-import signal
+A host says how a process ended, as `Ended`; what that means for the run is said here. What the user's code raised is put
+into words where the exception is, by `runner.failures`; what only decisions know, by `plan.failures`.
+"""
 
+import msgspec
+
+from fairway.spec.errors import FairwayError, HostLost
 from fairway.spec.quantities import format_duration, format_memory
-from fairway.spec.run import Failure, Reason, StepSpec, out_of_memory
-from fairway.spec.wire import Exited
+from fairway.spec.run import Failure, Reason, StepResult, StepSpec, Usage
+from fairway.spec.wire import Cause, Ended
 
-_FAULTS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT}
+_FAULTS = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"}
+"""Signals that a process gets for what it does itself."""
+
+_KILLED = "SIGKILL"
 
 
-def ended_without_record(message: Exited, spec: StepSpec | None) -> Failure:
-    """Why a process left no result, from how it ended."""
+def without_record(ended: Ended, usage: Usage, spec: StepSpec | None) -> Failure:
+    """Say why a process left no record; `spec` is None for the pipeline's own process."""
     task = spec.task if spec is not None else "the pipeline"
-    peak = format_memory(message.usage.memory)
-    if message.over_memory and spec is not None:
-        return out_of_memory(message.usage.memory, spec.resources.memory)
-    if message.timed_out and spec is not None:
+    if ended.cause is Cause.MEMORY and spec is not None:
+        return out_of_memory(usage.memory, spec.resources.memory)
+    if ended.cause is Cause.TIMEOUT and spec is not None:
         return Failure(
             reason=Reason.TIMEOUT,
-            message=f"timed out after {format_duration(spec.timeout)}",
+            message=f"{Reason.TIMEOUT.text} after {format_duration(spec.timeout)}",
             hint="raise `timeout=` of the task, or make it faster",
         )
-    if message.stopped:
-        return Failure(reason=Reason.CANCELLED, message="cancelled")
-    if os.WIFSIGNALED(message.status):
-        number = os.WTERMSIG(message.status)
-        name = signal.Signals(number).name
-        if number == signal.SIGKILL:
-            text, hint = (
-                f"the process was killed (SIGKILL) at {peak} of memory",
-                ("when the system ran out of memory, give the task `memory=` so that fewer run at once"),
-            )
-        elif number in _FAULTS:
-            text, hint = (
-                f"the process crashed ({name})",
-                f"a native library failed inside {task}; its last output is in the log",
-            )
-        else:
-            text, hint = f"the process was ended by {name}", ""
-        return Failure(reason=Reason.CRASH, message=text, hint=hint)
-    code = os.waitstatus_to_exitcode(message.status)
+    if ended.cause is Cause.STOP:
+        return Failure(reason=Reason.CANCELLED, message=Reason.CANCELLED.text)
+    if ended.signal == _KILLED:
+        return Failure(
+            reason=Reason.CRASH,
+            message=f"the process was killed ({_KILLED}) at {format_memory(usage.memory)} of memory",
+            hint=f"when the system ran {Reason.OOM.text}, give the task `memory=` so that fewer run at once",
+        )
+    if ended.signal in _FAULTS:
+        return Failure(
+            reason=Reason.CRASH,
+            message=f"the process crashed ({ended.signal})",
+            hint=f"a native library failed inside {task}; its last output is in the log",
+        )
+    if ended.signal:
+        return Failure(reason=Reason.CRASH, message=f"the process was ended by {ended.signal}")
     return Failure(
         reason=Reason.CRASH,
-        message=f"the process ended with status {code} before {task} returned",
+        message=f"the process ended with status {ended.code} before {task} returned",
         hint="look for `os._exit` or a library that ends the process",
     )
 
 
-def killed_from_outside(message: Exited) -> bool:
-    """Whether a process was killed by something other than its own code or us."""
-    own = message.timed_out or message.over_memory or message.stopped
-    return not own and os.WIFSIGNALED(message.status) and os.WTERMSIG(message.status) == signal.SIGKILL
+def killed_from_outside(ended: Ended) -> bool:
+    """Tell whether a process was killed by something other than its own code or its host."""
+    return ended.cause is Cause.NONE and ended.signal == _KILLED
+
+
+def out_of_memory(peak: int, limit: int) -> Failure:
+    """Say that the processes of an attempt used more bytes together than they may."""
+    return Failure(
+        reason=Reason.OOM,
+        message=f"{Reason.OOM.text}: it used {_mebibytes(peak)} MiB and its limit is {_mebibytes(limit)} MiB",
+        hint=f'give it more: `@fw.task(memory="{_mebibytes(peak * 3 // 2)}Mi")`',
+    )
+
+
+def in_words(result: StepResult, spec: StepSpec) -> StepResult:
+    """Add the text to a record whose process knew only the reason: it saw its own use of memory, over the limit."""
+    if result.failure is None or result.failure.message:
+        return result
+    if result.failure.reason is Reason.OOM:
+        failure = out_of_memory(result.usage.memory, spec.resources.memory)
+    else:
+        failure = msgspec.structs.replace(result.failure, message=result.failure.reason.text)
+    return msgspec.structs.replace(result, failure=failure)
+
+
+def no_host(error: FairwayError) -> Failure:
+    """Say why no host could be started."""
+    reason = Reason.HOST if isinstance(error, HostLost) else Reason.ENVIRONMENT
+    message, _, details = error.message.partition("\n")
+    return Failure(reason=reason, message=message.rstrip(":"), hint=error.hint, details=details)
+
+
+def too_many_lost(count: int) -> Failure:
+    """Say that a run lost more hosts than it may."""
+    return Failure(reason=Reason.HOST, message=f"hosts were lost {count} times")
+
+
+def cancelled() -> Failure:
+    """Say that an attempt that had not begun will not."""
+    return Failure(reason=Reason.CANCELLED, message=Reason.CANCELLED.text)
+
+
+def _mebibytes(count: int) -> int:
+    return max(1, -(-count // 2**20))

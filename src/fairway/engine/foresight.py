@@ -12,6 +12,7 @@ from fairway.engine.references import References
 from fairway.plan import cachekey
 from fairway.ports import Host, MetadataStore
 from fairway.spec.artifact import Artifact, Group, Node, RefData, walk
+from fairway.spec.places import Back, Gone
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunSpec, StepSpec
 from fairway.spec.wire import (
@@ -70,11 +71,11 @@ class Foresight:
         await self._done
         return self._found
 
-    def hear(self, host: Host, message: FromHost | None) -> None:
+    def hear(self, host: Host, message: FromHost | Gone | Back) -> None:
         """Take a message of the host."""
         if self._done.done():
             return
-        if message is None or (isinstance(message, Exited) and not self._later):
+        if isinstance(message, Gone) or (isinstance(message, Exited) and not self._later):
             self._done.set_result(None)
         elif isinstance(message, Exited):
             self._over = True

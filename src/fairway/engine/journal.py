@@ -98,10 +98,13 @@ class Journal:
                 self._loop.call_soon_threadsafe(self._go_on, future)
 
     def _go_on(self, future: "Future[int]") -> None:
-        if future is self._writing:
-            then, self._written = self._written, []
-            for one in then:
-                one()
+        try:
+            if future is self._writing:
+                then, self._written = self._written, []
+                for one in then:
+                    one()
+        except Exception as error:
+            self._fail(error)
         self.write()
 
     def _fail(self, error: BaseException) -> None:

@@ -45,7 +45,7 @@ class Publisher:
             reason = Reason.GATE if isinstance(error, GateRefused) else Reason.RESULT
             failure = Failure(reason=reason, message=error.message, hint=error.hint)
             return msgspec.structs.replace(result, outputs=(), failure=failure)
-        return msgspec.structs.replace(result, outputs=(_inline(version, _summary(version)),))
+        return msgspec.structs.replace(result, outputs=(inline_artifact(version, _summary(version)),))
 
     def _lineage(self, spec: StepSpec, state: RunState) -> Lineage:
         model = spec.inputs["model"]
@@ -103,7 +103,7 @@ def _summary(version: ModelVersion) -> str:
     return "   ".join(parts)
 
 
-def _inline(value: object, note: str) -> Artifact:
+def inline_artifact(value: object, note: str = "") -> Artifact:
     """A plain value as an artifact that carries its content, however large."""
     encoded = formats.encode(value, allow_pickle=False)
     data = encoded.data or b""

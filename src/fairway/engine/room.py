@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from fairway.engine.listening import Listener
 from fairway.plan.run import RunState
-from fairway.ports import Executor
+from fairway.ports import Clock, Executor
+from fairway.spec.places import Place
 from fairway.spec.quantities import Grant
 
 _AGAIN = 0.02
@@ -19,10 +20,11 @@ class Room:
     """What one run has taken of a place. `go_on` is called when there may be room for a step that waits."""
 
     def __init__(
-        self, executor: Executor, state: RunState, listener: Listener, go_on: Callable[[], None]
+        self, executor: Executor, state: RunState, clock: Clock, listener: Listener, go_on: Callable[[], None]
     ) -> None:
         self._executor = executor
         self._state = state
+        self._clock = clock
         self._listener = listener
         self._go_on = go_on
         self._grants: dict[tuple[str, int], Grant] = {}
@@ -30,18 +32,18 @@ class Room:
         self._since = 0.0
         self._said = ("", "")
 
-    def take(self, step: str, attempt: int) -> bool:
-        """Take what an attempt needs; when that cannot be, the run's state knows of it."""
-        grant = self._executor.take(self._state.steps[step].resources, step)
+    def take(self, place: Place, step: str, attempt: int) -> bool:
+        """Take what an attempt needs of a place; when that cannot be, the run's state knows of it."""
+        grant = self._executor.take(place, self._state.steps[step].resources, step)
         if grant is None:
             self._state.no_room(step)
             return False
         self._grants[step, attempt] = grant
         return True
 
-    def of(self, step: str, attempt: int) -> Grant:
-        """What an attempt was given."""
-        return self._grants[step, attempt]
+    def of(self, step: str, attempt: int) -> Grant | None:
+        """What an attempt was given; None when it was given back."""
+        return self._grants.get((step, attempt))
 
     def free(self, step: str, attempt: int) -> None:
         """An attempt is over, or will not begin."""
@@ -56,14 +58,15 @@ class Room:
             if self._since:
                 self._stop_waiting()
             return
-        loop = asyncio.get_running_loop()
-        self._since = self._since or loop.time()
+        now = self._clock.monotonic()
+        self._since = self._since or now
         self._executor.wait_for(step.resources, step.name)
-        waited = loop.time() - self._since
+        waited = now - self._since
         if waited >= _WORTH_SAYING:
             self._say(step.name, self._executor.who_else() or "other runs")
         if self._timer is None:
-            self._timer = loop.call_later(_AGAIN if waited < _LATER else _AGAIN_LATER, self._ask_again)
+            again = _AGAIN if waited < _LATER else _AGAIN_LATER
+            self._timer = asyncio.get_running_loop().call_later(again, self._ask_again)
 
     def close(self) -> None:
         """The run is over: give everything back."""

@@ -5,25 +5,28 @@ and imports no user code.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from fairway.engine import failures
+from fairway.engine.attempts import GRACE, Attempts
 from fairway.engine.hosts import Hosts
 from fairway.engine.journal import Journal
 from fairway.engine.listening import Listener
 from fairway.engine.lookups import Lookups
+from fairway.engine.pipeline import Pipeline
 from fairway.engine.publishing import Models, Publisher
+from fairway.engine.resume import recorded_steps
 from fairway.engine.room import Room
 from fairway.plan import cachekey
 from fairway.plan.driver import Conclude
-from fairway.plan.run import Action, Begin, Halt, LookUp, Recorded, RunState, Settle, decide
-from fairway.ports import Clock, Executor, Host, LogStore, MetadataStore, ResultStore
-from fairway.spec.artifact import Artifact, Node, walk
+from fairway.plan.placement import Placement
+from fairway.plan.run import Action, Begin, Halt, LookUp, RunState, Settle, decide
+from fairway.ports import Clock, Executor, Host, LogStore, MetadataStore, ResultStore, StillRunning
+from fairway.spec.artifact import Artifact
 from fairway.spec.event import (
     AttemptEnded,
-    AttemptStarted,
     MetricsLogged,
     PictureShown,
     RunCancelling,
@@ -33,12 +36,13 @@ from fairway.spec.event import (
     StepCalled,
     StepEnded,
 )
+from fairway.spec.places import Back, Gone
 from fairway.spec.project import ProjectSpec
-from fairway.spec.run import Failure, Phase, Reason, RunSpec, StepResult
+from fairway.spec.quantities import Resources
+from fairway.spec.run import Failure, Phase, Reason, RunSpec, RunStatus, StepResult, StepSpec
 from fairway.spec.wire import (
     DRIVER,
     REGISTER,
-    Answer,
     Ask,
     Await,
     Call,
@@ -51,13 +55,9 @@ from fairway.spec.wire import (
     Returned,
     Said,
     Showed,
-    Start,
     Stop,
     decode_from_child,
 )
-
-GRACE = 10.0
-"""Seconds a cancelled attempt has to end by itself."""
 
 
 class Stores(msgspec.Struct, frozen=True):
@@ -80,15 +80,15 @@ class RunEngine:
         self._listener = listener
         self._models = Models(stores.metadata)
         self._last_words: dict[tuple[str, int], Returned] = {}
-        self._questions: dict[str, list[int]] = {}
-        self._fresh: set[str] = set()
-        self._result: Node | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._early: dict[str, StepResult] = {}
         self._done: asyncio.Future[Conclude] | None = None
-        self._busy = False
+        self._on_record = self._cancel_first = False
+        # Until the run is on record: messages are taken in, and nothing is decided.
+        self._busy = True
 
     async def run(
-        self, spec: RunSpec, project: ProjectSpec, home: Host, resumed: dict[str, Recorded] | None = None
+        self, spec: RunSpec, project: ProjectSpec, home: Host, resumed: RunStatus | None = None
     ) -> RunEnded:
         """Start (or with `resumed`, take up) the run and see it to its end; returns once that is durable.
 
@@ -96,24 +96,49 @@ class RunEngine:
             StorageError: the log cannot be written; what is on record can be resumed.
         """
         self._spec = spec
-        self._state = RunState(self._executor.capacity(), resumed)
-        self._room = Room(self._executor, self._state, self._listener, self._go_on)
-        self._lookups = Lookups(self._stores.metadata, self._stores.holds, spec, project)
-        self._publisher = Publisher(self._stores.metadata, spec, project)
-        self._done = asyncio.get_running_loop().create_future()
-        self._journal = Journal(self._stores.metadata, self._clock, self._listener, spec.name, self._give_up)
+        metadata, loop = self._stores.metadata, asyncio.get_running_loop()
+        self._done = loop.create_future()
+        self._journal = Journal(metadata, self._clock, self._listener, spec.name, self._give_up)
         self._hosts = Hosts(self._executor, self.hear, self._go_on, self._give_up)
-        self._hosts.adopt(None, home)
-        self._executor.enter(spec.name)
+        self._lookups = Lookups(metadata, self._stores.holds, spec, project)
+        self._publisher = Publisher(metadata, spec, project)
+        self._placement = Placement(self._executor.places, self._executor.capacity())
+        self._home = self._placement.places(None)[0]
+        self._hosts.adopt(self._home, home)
+        seen = await self._executor.observe(spec.name, self.hear) if resumed is not None else ()
+        # Read after that: an attempt that ended in between is found by its record.
+        self._before = recorded_steps(resumed, self._stores.results, seen) if resumed is not None else {}
+        self._state = RunState(self._placement, self._before)
+        self._room = Room(self._executor, self._state, self._clock, self._listener, self._go_on)
+        self._attempts = Attempts(spec.name, self._state, self._hosts, self._room, self._journal)
+        self._pipeline = Pipeline(spec, self._home, self._state, self._hosts, self._journal)
+        self._executor.enter(spec.name, self._capacity_changed)
         try:
-            return await self._work(RunStarted(spec) if resumed is None else RunResumed(project.source))
+            if resumed is None:
+                return await self._work(RunStarted(spec))
+            return await self._work(RunResumed(project.source, self._adopt(seen)))
         finally:
             self._room.close()
+
+    def _adopt(self, seen: Sequence[StillRunning]) -> dict[str, int]:
+        """Take over the attempts that outlived the run's last engine; returns their numbers by step."""
+        running: dict[str, int] = {}
+        for one in seen:
+            self._hosts.adopt(one.place, one.host)
+            known = self._before.get(one.step)
+            if known is not None and known.running == one.attempt:
+                self._hosts.assign(one.step, one.attempt, one.host)
+                running[one.step] = one.attempt
+            else:
+                # Its step is over, or its record is there already: nobody waits for it.
+                one.host.send(Stop(step=one.step, attempt=one.attempt))
+                self._hosts.dismiss(one.host)
+        return running
 
     async def _work(self, beginning: RunStarted | RunResumed) -> RunEnded:
         assert self._done is not None
         self._journal.record(beginning)
-        self._start_driver()
+        self._pipeline.begin()
         await self._begun()
         try:
             conclusion = await self._done
@@ -122,8 +147,8 @@ class RunEngine:
                 self._timer.cancel()
             self._hosts.close()
         result = None
-        if conclusion.phase is Phase.SUCCEEDED and self._result is not None:
-            result = cachekey.resolved(self._result, self._state.resolve)
+        if conclusion.phase is Phase.SUCCEEDED and self._pipeline.result is not None:
+            result = cachekey.resolved(self._pipeline.result, self._state.resolve)
         ended = RunEnded(conclusion.phase, conclusion.failure, result)
         self._journal.record(ended)
         await self._journal.flush()
@@ -133,33 +158,34 @@ class RunEngine:
 
     async def _begun(self) -> None:
         """Wait until the run is on record; its pipeline may begin meanwhile, but nothing is decided before."""
-        self._busy = True
-        try:
-            await self._journal.flush()
-        finally:
-            self._busy = False
+        await self._journal.flush()
+        self._on_record, self._busy = True, False
         self._listener.begun()
+        if self._cancel_first:
+            self.cancel()
         self._go_on()
 
-    def hear(self, host: Host, message: FromHost | None) -> None:
-        """Take a message of a host; None when it is gone."""
+    def hear(self, host: Host, message: FromHost | Gone | Back) -> None:
+        """Take a message of a host, or what was seen of it."""
         if self._done is None or self._done.done():
             return
         try:
-            if message is None:
-                self._lost(host)
-            elif isinstance(message, Said):
-                self._child_said(message)
+            if isinstance(message, Said):
+                self._child_said(host, message)
             elif isinstance(message, Exited):
-                self._exited(message)
-            elif isinstance(message, Identified):
-                for step in self._lookups.answered(message.digests):
-                    self._look_up(step)
+                self._exited(host, message)
             elif isinstance(message, Log):
                 self._stores.logs.append(
                     self._spec.name, message.step, message.attempt, message.time, message.data
                 )
                 self._listener.output(message.step, message.attempt, message.data)
+            elif isinstance(message, Identified):
+                for step in self._lookups.answered(message.digests):
+                    self._look_up(step)
+            elif isinstance(message, Gone):
+                self._gone(host, message)
+            elif isinstance(message, Back):
+                self._back(host)
         except Exception as error:
             self._give_up(error)
         else:
@@ -167,12 +193,21 @@ class RunEngine:
 
     def cancel(self, *, grace: float = GRACE) -> None:
         """Stop the run: running attempts get `grace` seconds, then they are ended. May be called again with less."""
+        if not self._on_record:
+            # The log must say that the run began before it says that somebody wants it to stop.
+            self._cancel_first = True
+            return
         if self._done is None or self._done.done():
             return
         if not self._state.cancelling:
             self._journal.record(RunCancelling())
             self._state.cancel()
+            self._pipeline.cancel()
         self._hosts.to_all_running(lambda step, attempt: Stop(step=step, attempt=attempt, grace=grace))
+        self._go_on()
+
+    def _capacity_changed(self, pool: str, bound: Resources | None) -> None:
+        self._state.capacity_changed(pool, bound)
         self._go_on()
 
     def _go_on(self) -> None:
@@ -202,90 +237,20 @@ class RunEngine:
 
     def _perform(self, action: Action) -> None:
         if isinstance(action, Begin):
-            if self._room.take(action.step, action.attempt):
-                self._begin(action)
+            place = self._placement.place(action.place)
+            assert place is not None
+            self._attempts.begin(action, place)
         elif isinstance(action, LookUp):
             self._look_up(action.step)
         elif isinstance(action, Settle):
             self._settle(action)
         elif isinstance(action, Halt):
-            host = self._hosts.running(action.step, action.attempt)
-            if host is not None:
-                host.send(Stop(step=action.step, attempt=action.attempt, grace=GRACE))
+            self._attempts.halt(action)
         elif self._done is not None and not self._done.done():
             self._done.set_result(action)
 
-    def _begin(self, action: Begin) -> None:
-        environment = self._state.steps[action.step].spec.environment
-        host = self._hosts.get(environment)
-        if host is None:
-            self._hosts.need(environment, lambda found: self._begin_later(action, found))
-        else:
-            self._hand_over(action, host)
-
-    def _begin_later(self, action: Begin, found: Host | Failure) -> None:
-        if isinstance(found, Failure):
-            self._room.free(action.step, action.attempt)
-            self._state.refused(action.step, found)
-        elif self._state.steps[action.step].running:
-            self._hand_over(action, found)
-
-    def _hand_over(self, action: Begin, host: Host) -> None:
-        spec = self._state.steps[action.step].spec
-        inputs = {name: cachekey.resolved(node, self._state.resolve) for name, node in spec.inputs.items()}
-        digests = [
-            leaf.digest for node in inputs.values() for leaf in walk(node) if isinstance(leaf, Artifact)
-        ]
-        self._hosts.assign(action.step, action.attempt, host)
-        grant = self._room.of(action.step, action.attempt)
-        # Sent first and recorded after: the host works meanwhile. It dies with this process, so that an attempt which
-        # is on no record cannot outlive it.
-        host.send(
-            Start(
-                run=self._spec.name,
-                step=spec.name,
-                attempt=action.attempt,
-                task=spec.task,
-                inputs=inputs,
-                outputs=spec.outputs,
-                cpu=spec.resources.cpu,
-                memory=spec.resources.memory,
-                timeout=spec.timeout,
-                verified=tuple(digest for digest in digests if digest in self._fresh),
-                lease=grant.lease,
-                gpus=grant.gpus,
-            )
-        )
-        self._journal.record(AttemptStarted(action.attempt, host.name), spec.name)
-
-    def _start_driver(self) -> None:
-        home = self._hosts.get(None)
-        if home is None:
-            self._hosts.need(None, self._start_driver_later)
-            return
-        attempt = self._state.driver.begin()
-        self._hosts.assign(DRIVER, attempt, home)
-        if attempt > 1:
-            # It repeats what it logged and showed before: whoever reads the log takes that for the same.
-            self._journal.record(AttemptStarted(attempt, home.name), DRIVER)
-        home.send(
-            Start(
-                run=self._spec.name,
-                step=DRIVER,
-                attempt=attempt,
-                task=self._spec.pipeline,
-                inputs=dict(self._spec.parameters),
-            )
-        )
-
-    def _start_driver_later(self, found: Host | Failure) -> None:
-        if isinstance(found, Failure):
-            self._state.driver.returned(found)
-        else:
-            self._start_driver()
-
     def _look_up(self, name: str) -> None:
-        self._lookups.look_up(name, self._state, self._hosts.get(None))
+        self._lookups.look_up(name, self._state, self._hosts.at(self._home))
 
     def _settle(self, action: Settle) -> None:
         if action.replayed:
@@ -308,38 +273,23 @@ class RunEngine:
                 ),
                 action.step,
             )
-        for question in self._questions.pop(action.step, ()):
-            self._answer_step(question, action.step)
+        self._pipeline.settled(action.step)
 
-    def _answer_step(self, question: int, name: str) -> None:
-        step = self._state.steps[name]
-        if step.failure is not None:
-            self._state.driver.delivered(name)
-        answer = Answer(step=DRIVER, question=question, outputs=step.outputs, failure=step.failure)
-        self._answer(answer, self._state.driver.attempt)
-
-    def _answer(self, answer: Answer, attempt: int) -> None:
-        host = self._hosts.running(answer.step, attempt)
-        if host is not None:
-            host.send(answer)
-
-    def _child_said(self, said: Said) -> None:
+    def _child_said(self, host: Host, said: Said) -> None:
+        if self._hosts.running(said.step, said.attempt) is not host:
+            return  # An attempt that was given up is not part of the run any more.
         message = decode_from_child(bytes(said.message))
         if isinstance(message, Call):
-            if self._state.is_new(message.spec):
-                self._journal.record(StepCalled(message.spec), message.spec.name)
-            elif message.spec.name not in self._state.steps:
-                self._listener.recalled(message.spec)
-            self._state.called(message.spec)
+            self._called(message.spec)
         elif isinstance(message, Await):
-            if self._state.steps[message.step].phase.ended:
-                self._answer_step(message.question, message.step)
-            else:
-                self._questions.setdefault(message.step, []).append(message.question)
+            self._pipeline.ask(message.question, message.step)
         elif isinstance(message, Committed):
-            self._committed(message.result)
+            # Its record is durable, so its end counts now: the process has nothing left to do but to go away.
+            self._stores.logs.close(self._spec.name, said.step, said.attempt)
+            self._hosts.over(said.step, said.attempt)
+            self._attempt_ended(message.result)
         elif isinstance(message, Ask):
-            self._answer(self._models.answer(said.step, message), said.attempt)
+            host.send(self._models.answer(said.step, message))
         elif isinstance(message, Metrics):
             self._journal.record(MetricsLogged(message.points), said.step)
         elif isinstance(message, Showed):
@@ -347,78 +297,80 @@ class RunEngine:
         elif isinstance(message, Returned):
             self._last_words[said.step, said.attempt] = message
 
-    def _exited(self, message: Exited) -> None:
-        self._stores.logs.close(self._spec.name, message.step, message.attempt)
-        if not self._hosts.over(message.step, message.attempt):
+    def _called(self, spec: StepSpec) -> None:
+        if self._state.is_new(spec):
+            self._journal.record(StepCalled(spec), spec.name)
+        elif spec.name not in self._state.steps:
+            self._listener.recalled(spec)
+        self._state.called(spec)
+        early = self._early.pop(spec.name, None)
+        if early is not None and self._attempts.is_awaited(early.step, early.attempt):
+            self._attempt_ended(early)
+
+    def _exited(self, host: Host, message: Exited) -> None:
+        step, attempt = message.step, message.attempt
+        self._stores.logs.close(self._spec.name, step, attempt)
+        if self._hosts.running(step, attempt) is not host:
             return
-        words = self._last_words.pop((message.step, message.attempt), None)
-        if message.step == DRIVER:
-            self._driver_exited(message, words)
+        self._hosts.over(step, attempt)
+        if step == DRIVER:
+            self._pipeline.exited(message, self._last_words.pop((step, attempt), None))
             return
-        result = self._stores.results.read(self._spec.name, message.step, message.attempt)
-        if result is None:
-            failure = words.failure if words is not None else None
-            failure = failure or failures.ended_without_record(message, self._state.steps[message.step].spec)
-            result = StepResult(
-                run=self._spec.name, step=message.step, attempt=message.attempt, failure=failure
-            )
+        known = self._state.steps.get(step) or self._before[step]
+        failure = failures.without_record(message.ended, message.usage, known.spec)
+        result = self._record_of(step, attempt, failure)
         self._attempt_ended(msgspec.structs.replace(result, usage=message.usage))
 
-    def _committed(self, result: StepResult) -> None:
-        """Count an attempt's end once its record is durable: its process has nothing left to do but to go away."""
-        self._stores.logs.close(self._spec.name, result.step, result.attempt)
-        if self._hosts.over(result.step, result.attempt):
-            self._attempt_ended(result)
+    def _record_of(self, step: str, attempt: int, failure: Failure) -> StepResult:
+        """What an attempt left that is over; where it left nothing, why: its own last words, or `failure`."""
+        words = self._last_words.pop((step, attempt), None)
+        result = self._stores.results.read(self._spec.name, step, attempt)
+        if result is not None:
+            return result
+        if words is not None and words.failure is not None:
+            failure = words.failure
+        return StepResult(run=self._spec.name, step=step, attempt=attempt, failure=failure)
 
     def _attempt_ended(self, result: StepResult) -> None:
-        if result.failure is None and self._state.steps[result.step].spec.task == REGISTER:
+        state = self._state.steps.get(result.step)
+        if state is None:
+            # An adopted attempt that ended before the repeated pipeline came to its call.
+            self._early[result.step] = result
+            return
+        if result.failure is not None:
+            result = failures.in_words(result, state.spec)
+        elif state.spec.task == REGISTER:
             content = self._stores.read(result.outputs[0])
             result = self._publisher.publish(result, content, self._state)
         # Given back before the state knows, so that what it begins next finds the room.
-        self._room.free(result.step, result.attempt)
-        self._fresh.update(output.digest for output in result.outputs if output.inline is None)
+        self._attempts.over(result)
         self._journal.record(AttemptEnded(result.attempt, result), result.step)
         self._state.ended(result.step, result.attempt, result, self._clock.monotonic())
 
-    def _driver_exited(self, message: Exited, words: Returned | None) -> None:
-        again = self._state.driver.killed()
-        if words is not None:
-            self._result = words.result
-            self._state.driver.returned(words.failure)
-        elif self._state.cancelling:
-            self._state.driver.returned(None)
-        elif failures.killed_from_outside(message) and again:
-            self._start_driver()
-        else:
-            self._state.driver.returned(failures.ended_without_record(message, None))
-
-    def _lost(self, host: Host) -> None:
-        lost = self._hosts.lose(host)
-        if lost is None:
+    def _gone(self, host: Host, gone: Gone) -> None:
+        place = self._hosts.place_of(host)
+        if place is None:
             return
-        environment, attempts = lost
-        if environment is None:
+        if not gone.certain:
+            # Not lost: its attempts may end well, and two attempts of a step at once could both leave their mark.
+            if not place.alone:
+                self._state.unreachable(place.name)
+            return
+        self._state.reachable(place.name)
+        lost = self._hosts.lose(host, place)
+        if place.name == self._home.name:
             for step in self._lookups.home_lost():
                 self._look_up(step)
-        driver = False
-        for step, attempt in attempts:
-            self._hosts.over(step, attempt)
+        for step, attempt in lost:
             if step == DRIVER:
-                driver = True
-                continue
-            # It may have left its record and not have come to say so.
-            result = self._stores.results.read(self._spec.name, step, attempt)
-            if result is None:
-                failure = Failure(reason=Reason.HOST, message=f"its host was lost: {host.reason()}")
-                result = StepResult(run=self._spec.name, step=step, attempt=attempt, failure=failure)
-            self._attempt_ended(result)
-        # A pipeline that had returned is not begun again: its steps get another host when they need one.
-        if driver:
-            if self._hosts.lost_too_many:
-                self._state.driver.returned(Failure(reason=Reason.HOST, message="hosts were lost 10 times"))
+                self._pipeline.lost(gone.failure, self._last_words.pop((step, attempt), None))
             else:
-                self._questions.clear()
-                self._start_driver()
+                self._attempt_ended(self._record_of(step, attempt, gone.failure))
+
+    def _back(self, host: Host) -> None:
+        place = self._hosts.place_of(host)
+        if place is not None:
+            self._state.reachable(place.name)
 
     def _give_up(self, error: BaseException) -> None:
         """End the run here with an error; what is on record can be resumed."""

@@ -15,13 +15,11 @@ from fairway.engine.feed import Feed
 from fairway.engine.following import RecordFollower
 from fairway.engine.foresight import Foresight
 from fairway.engine.names import choose_pipeline, new_name
-from fairway.engine.resume import recorded_steps
 from fairway.engine.run import RunEngine, Stores
-from fairway.plan.run import Recorded
 from fairway.ports import ArtifactStore, Clock, Executor, Home, Leases
 from fairway.spec.errors import UsageError
 from fairway.spec.project import ProjectSpec
-from fairway.spec.run import Phase, RunRequest, RunSpec
+from fairway.spec.run import Phase, RunRequest, RunSpec, RunStatus
 from fairway.spec.update import Foreseen, Over, Update
 from fairway.spec.wire import Bind, typed
 
@@ -157,14 +155,15 @@ class RunsHere:
         # Whoever sees the lease may ask to cancel: heard from here on, and answered once the engine is at work.
         stack.enter_context(self._parts.interrupts(cancel))
         stack.enter_context(self._parts.leases.take(name))
-        recorded = None
+        earlier = None
         if spec is None:
-            spec, recorded, before = self._resumed(name)
-            if before and before != opened.project.source:
-                feed.note(self._told_of_change(before, opened.project.source))
+            earlier = self._earlier(name)
+            spec = earlier.spec
+            if earlier.code and earlier.code != opened.project.source:
+                feed.note(self._told_of_change(earlier.code, opened.project.source))
         opened.home.listen(engine.hear)
         self._feeds[name] = feed
-        work = self._carry(engine, spec, recorded, described, stack)
+        work = self._carry(engine, spec, earlier, described, stack)
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -175,7 +174,7 @@ class RunsHere:
         self,
         engine: RunEngine,
         spec: RunSpec,
-        recorded: dict[str, Recorded] | None,
+        earlier: RunStatus | None,
         described: _Described,
         stack: ExitStack,
     ) -> None:
@@ -184,7 +183,7 @@ class RunsHere:
         try:
             try:
                 with stack:
-                    ended = await engine.run(spec, opened.project, opened.home, recorded)
+                    ended = await engine.run(spec, opened.project, opened.home, earlier)
             finally:
                 await opened.home.close()
             over = Over(ended, tuple(self._metadata.registered_by(spec.name)))
@@ -228,12 +227,12 @@ class RunsHere:
         what = ", ".join(names[:_NAMED]) + more if names else "the code"
         return f"changed since the run worked last: {what}; done steps keep their results"
 
-    def _resumed(self, name: str) -> tuple[RunSpec, dict[str, Recorded], str]:
-        """Return the run, the steps that it has done, and the code that it worked with last."""
+    def _earlier(self, name: str) -> RunStatus:
+        """Return the run that is taken up, as it stands. Raises NotFound, UsageError."""
         status = self._metadata.run(name)
         if status.phase is Phase.SUCCEEDED:
             raise UsageError(f"run {name} has succeeded meanwhile", hint=f"`fairway show {name}`")
-        return status.spec, recorded_steps(status, self._parts.stores.results), status.code
+        return status
 
 
 def _same_project(one: RunRequest, other: RunRequest) -> bool:

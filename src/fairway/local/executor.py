@@ -1,6 +1,7 @@
 """Runs hosts on this machine for an engine: one for the project's own environment, one per other environment."""
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -12,9 +13,10 @@ from fairway.local.launching import Launched, launch
 from fairway.local.sharing import Share
 from fairway.spec.errors import FairwayError, HostLost, UsageError
 from fairway.spec.host import HostSetup
+from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
-from fairway.spec.quantities import Resources
-from fairway.spec.run import Failure
+from fairway.spec.quantities import Grant, Resources
+from fairway.spec.run import Failure, Reason
 from fairway.spec.wire import (
     Bind,
     Bound,
@@ -31,6 +33,8 @@ from fairway.spec.wire import (
 
 _QUIT_SECONDS = 2.0
 _READ = 1 << 16
+_MACHINE = "machine"
+"""The pool of every place here."""
 
 
 class LocalHost(asyncio.Protocol):
@@ -46,32 +50,28 @@ class LocalHost(asyncio.Protocol):
         self.bound: asyncio.Future[Bound] | None = None
         self._splitter = Splitter()
         self._transport: asyncio.Transport | None = None
-        self._hear: Callable[[LocalHost, FromHost | None], None] | None = None
+        self._hear: Callable[[LocalHost, FromHost | Gone | Back], None] | None = None
         self._reason = ""
         self._groups: dict[tuple[str, int], int] = {}
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    async def connect(self, hear: "Callable[[LocalHost, FromHost | None], None] | None") -> None:
+    async def connect(self, hear: "Callable[[LocalHost, FromHost | Gone | Back], None] | None") -> None:
         """Begin to exchange messages; every one but the answers to `bind` and the description goes to `hear`."""
         self._hear = hear
         loop = asyncio.get_running_loop()
         loop.add_reader(self._output, self._read_output)
         await loop.create_connection(lambda: self, sock=self._launched.connection)
 
-    def listen(self, hear: "Callable[[LocalHost, FromHost | None], None]") -> None:
+    def listen(self, hear: "Callable[[LocalHost, FromHost | Gone | Back], None]") -> None:
         """Pass messages to another engine from here on; it hears soon of a host that is gone already."""
         self._hear = hear
         if self._gone.done():
-            asyncio.get_running_loop().call_soon(hear, self, None)
+            asyncio.get_running_loop().call_soon(hear, self, self._as_gone())
 
     def send(self, message: ToHost) -> None:
         """Queue a message."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame(message))
-
-    def reason(self) -> str:
-        """How it ended."""
-        return self._reason or "it still runs"
 
     @property
     def is_gone(self) -> bool:
@@ -138,7 +138,12 @@ class LocalHost(asyncio.Protocol):
             if future is not None and not future.done():
                 future.set_exception(self.lost())
         if self._hear is not None:
-            self._hear(self, None)
+            self._hear(self, self._as_gone())
+
+    def _as_gone(self) -> Gone:
+        """A socket of this machine closes only with its process, so the loss is certain."""
+        text = f"{Reason.HOST.text}: {self._reason}"
+        return Gone(failure=Failure(reason=Reason.HOST, message=text), certain=True)
 
     def _keep_count(self, message: FromHost) -> None:
         if isinstance(message, Started):
@@ -201,23 +206,48 @@ class LocalExecutor:
         self._note = note
         self._count = 0
         share = share or Share()
-        self.enter, self.leave = share.enter, share.leave
-        self.take, self.give_back = share.take, share.give_back
+        self._share = share
+        self.leave, self.give_back = share.leave, share.give_back
         self.wait_for, self.stop_waiting, self.who_else = share.wait_for, share.stop_waiting, share.who_else
 
-    def capacity(self) -> Resources:
+    def places(self, environment: EnvironmentSpec | None) -> tuple[Place, ...]:
+        """One place for each environment; all of them are this machine."""
+        if environment is None:
+            return (Place(name="project", pool=_MACHINE),)
+        parts = "\n".join([environment.python, *environment.requirements])
+        digest = hashlib.sha256(parts.encode()).hexdigest()
+        return (Place(name=f"environment-{digest[:12]}", environment=environment, pool=_MACHINE),)
+
+    def capacity(self) -> dict[str, Resources]:
         """Processors this process may use, physical memory, GPUs."""
-        return machine.capacity()
+        return {_MACHINE: machine.capacity()}
+
+    def enter(self, run: str, changed: Callable[[str, Resources | None], None]) -> None:
+        """Take part in the machine's share; what there is of it never changes."""
+        self._share.enter(run)
+
+    def take(self, place: Place, wanted: Resources, step: str) -> Grant | None:
+        """A part of the machine; None while other runs leave no room for it."""
+        return self._share.take(wanted, step)
+
+    async def observe(
+        self, run: str, hear: "Callable[[LocalHost, FromHost | Gone | Back], None]"
+    ) -> tuple[()]:
+        """Nothing: hosts of this machine end with their engine."""
+        return ()
 
     async def adopt(self, launched: Launched) -> tuple[LocalHost, ProjectSpec]:
         """Take over a host that was launched before there was an event loop. Raises FairwayError when it cannot import."""
         return await self._connected(launched, None)
 
     async def start(
-        self, environment: EnvironmentSpec | None, hear: "Callable[[LocalHost, FromHost | None], None]"
+        self,
+        place: Place,
+        hear: "Callable[[LocalHost, FromHost | Gone | Back], None]",
+        attempt: Attempt | None = None,
     ) -> LocalHost:
-        """A host for the project under an environment. Raises FairwayError."""
-        setup = self._setup
+        """A host for the project under the environment of a place. Raises FairwayError."""
+        setup, environment = self._setup, place.environment
         if environment is None:
             launched = launch(setup)
         else:
@@ -228,7 +258,7 @@ class LocalExecutor:
         return host
 
     async def _connected(
-        self, launched: Launched, hear: "Callable[[LocalHost, FromHost | None], None] | None"
+        self, launched: Launched, hear: "Callable[[LocalHost, FromHost | Gone | Back], None] | None"
     ) -> tuple[LocalHost, ProjectSpec]:
         self._count += 1
         host = LocalHost(launched, f"host-{self._count}", self._printed)

@@ -4,7 +4,7 @@ from fairway.plan.step import StepState
 from fairway.spec.quantities import Resources, format_memory
 from fairway.spec.run import Failure, Reason, StepSpec
 
-CANCELLED = Failure(reason=Reason.CANCELLED, message="cancelled")
+CANCELLED = Failure(reason=Reason.CANCELLED, message=Reason.CANCELLED.text)
 UNKNOWN = Failure(reason=Reason.NONE, message="failed")
 
 

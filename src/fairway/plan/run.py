@@ -12,6 +12,7 @@ import msgspec
 
 from fairway.plan import calls, failures
 from fairway.plan.driver import Conclude, Driver
+from fairway.plan.placement import Placement
 from fairway.plan.queue import Queue
 from fairway.plan.step import Recorded, StepState
 from fairway.spec.artifact import Artifact, Group, Node, RefData
@@ -26,10 +27,14 @@ _HOST_BACKOFF = 0.2
 
 
 class Begin(msgspec.Struct, frozen=True):
-    """Hand an attempt of a step to a host; where there is no room for it, answer with `RunState.no_room`."""
+    """Hand an attempt of a step to the host of a place.
+
+    Where other runs leave no room for it, answer with `RunState.no_room`; where it cannot begin, with `refused`.
+    """
 
     step: str
     attempt: int
+    place: str
 
 
 class LookUp(msgspec.Struct, frozen=True):
@@ -62,16 +67,16 @@ class RunState:
     """All that decisions about one run need.
 
     Args:
-        capacity: what may be in use at once, if no other run uses the same place.
+        placement: where steps may run, and how much there is if no other run uses the same places.
         recorded: what an earlier try at the same run left, by step name.
     """
 
-    def __init__(self, capacity: Resources, recorded: dict[str, Recorded] | None = None) -> None:
-        self.capacity = capacity
+    def __init__(self, placement: Placement, recorded: dict[str, Recorded] | None = None) -> None:
+        self._placement = placement
         self.steps: dict[str, StepState] = {}
         self._resources: dict[Resources, Resources] = {}
         self._recorded = recorded or {}
-        self._queue = Queue(capacity)
+        self._queue = Queue(placement)
         self.driver = Driver()
         self._delayed: list[tuple[float, int, str]] = []
         self._count = 0
@@ -100,16 +105,15 @@ class RunState:
                 self.driver.returned(failures.unrepeatable(spec))
             return
         resources = self._resources.setdefault(spec.resources, spec.resources)
-        step = self.steps[spec.name] = StepState(spec, resources)
+        places = self._placement.places(spec.environment)
+        step = self.steps[spec.name] = StepState(spec, resources, places)
         self._open += 1
-        earlier = self._recorded.get(spec.name)
-        if earlier is not None:
-            step.attempt = earlier.attempts
-            if earlier.outputs is not None and calls.same_call(earlier.spec, spec):
-                self._settle(step, Phase.SUCCEEDED, outputs=earlier.outputs, replayed=earlier.settled)
-                return
-        if not spec.resources.fits(self.capacity):
-            self._settle(step, Phase.FAILED, failure=failures.too_much(spec, self.capacity))
+        if self._taken_up(step, spec):
+            return
+        # Decided once, when the step is called: a place that shrinks later may grow again, so the step then waits.
+        lacking = self._placement.lacking(spec.resources, places)
+        if lacking is not None:
+            self._settle(step, Phase.FAILED, failure=failures.too_much(spec, lacking))
             return
         sources = [self.steps[name] for name in calls.sources(spec)]
         lost = next((one for one in sources if one.phase in (Phase.FAILED, Phase.CANCELLED)), None)
@@ -124,6 +128,29 @@ class RunState:
                 source.dependents.append(spec.name)
         if not step.waiting:
             self._prepare(step)
+
+    def _taken_up(self, step: StepState, spec: StepSpec) -> bool:
+        """Go on with what an earlier try left of the step; False when it has to run."""
+        earlier = self._recorded.get(spec.name)
+        if earlier is None:
+            return False
+        # Also where nothing else of it counts: a record of that number may exist, and the first one is the truth.
+        step.attempt = max(earlier.attempts, earlier.running)
+        same = calls.same_call(earlier.spec, spec)
+        if same and earlier.outputs is not None:
+            self._settle(step, Phase.SUCCEEDED, outputs=earlier.outputs, replayed=earlier.settled)
+            return True
+        if not earlier.running:
+            return False
+        place = self._placement.place(earlier.place)
+        if not same or place is None or earlier.running < earlier.attempts:
+            self._out.append(Halt(step.name, earlier.running))
+            return False
+        self._queue.adopt(step, place)
+        step.phase, step.attempt = Phase.RUNNING, earlier.running
+        if self._cancelling:
+            self._out.append(Halt(step.name, step.attempt))
+        return True
 
     def looked_up(self, name: str, outputs: tuple[Artifact, ...] | None) -> None:
         """The answer to `LookUp`: an earlier result, or None when the step has to run."""
@@ -178,6 +205,18 @@ class RunState:
         """Other runs may leave room now where they left none."""
         self._queue.ask_again()
 
+    def capacity_changed(self, pool: str, bound: Resources | None) -> None:
+        """A pool has more or less than before; None is no bound. What runs goes on."""
+        self._placement.changed(pool, bound)
+
+    def unreachable(self, place: str) -> None:
+        """The host of a place cannot be reached: what runs there is kept, and nothing new begins."""
+        self._placement.unreachable(place)
+
+    def reachable(self, place: str) -> None:
+        """The host of a place can be reached again, or is certainly gone, so that another one may take its place."""
+        self._placement.reachable(place)
+
     @property
     def waiting(self) -> StepState | None:
         """The first step that other runs leave no room for; None when there is none."""
@@ -219,14 +258,20 @@ class RunState:
         self._begin_what_fits()
         if self.driver.over and not self._open and not self._concluded:
             self._concluded = True
-            self._out.append(
-                Conclude(Phase.CANCELLED, failures.CANCELLED)
-                if self._cancelling
-                else self.driver.conclusion(self.steps, self._failed)
-            )
+            self._conclude()
         actions = list(self._out)
         self._out.clear()
         return actions
+
+    def _conclude(self) -> None:
+        # What an earlier engine began and this pipeline did not ask for again would go on without anybody.
+        for name, earlier in self._recorded.items():
+            if earlier.running and name not in self.steps:
+                self._out.append(Halt(name, earlier.running))
+        if self._cancelling:
+            self._out.append(Conclude(Phase.CANCELLED, failures.CANCELLED))
+        else:
+            self._out.append(self.driver.conclusion(self.steps, self._failed))
 
     def _prepare(self, step: StepState) -> None:
         """Every input is there."""
@@ -289,7 +334,8 @@ class RunState:
         for step in self._queue.begin():
             step.phase = Phase.RUNNING
             step.attempt += 1
-            self._out.append(Begin(step.name, step.attempt))
+            assert step.at is not None
+            self._out.append(Begin(step.name, step.attempt, step.at.name))
 
 
 def decide(state: RunState, now: float) -> list[Action]:

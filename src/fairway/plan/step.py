@@ -3,6 +3,7 @@
 import msgspec
 
 from fairway.spec.artifact import Artifact
+from fairway.spec.places import Place
 from fairway.spec.quantities import Resources
 from fairway.spec.run import ONE_CORE, Failure, Phase, StepSpec
 
@@ -16,7 +17,8 @@ class StepState:
 
     `attempt` is the number of the last one begun; `faults` and `losses` count attempts that failed by the user's
     code and by ours; `waiting` counts inputs that are not there yet. `looking` and `running` are true between
-    LookUp and its answer, and between Begin and the attempt's end; `place` is its number among those that became ready.
+    LookUp and its answer, and between Begin and the attempt's end. `places` are those where it may run, `at` is the one
+    where it does; `turn` is its number among the steps that became ready.
     Call and outputs are kept packed, in a fraction of the memory: a run may have many thousands of steps, and most of
     them wait or are over.
     """
@@ -24,6 +26,7 @@ class StepState:
     __slots__ = (
         "_call",
         "_left",
+        "at",
         "attempt",
         "cache",
         "dependents",
@@ -33,15 +36,16 @@ class StepState:
         "losses",
         "name",
         "phase",
-        "place",
+        "places",
         "resources",
         "retries",
         "running",
         "several",
+        "turn",
         "waiting",
     )
 
-    def __init__(self, spec: StepSpec, resources: Resources) -> None:
+    def __init__(self, spec: StepSpec, resources: Resources, places: tuple[Place, ...]) -> None:
         self._call = _pack(msgspec.structs.replace(spec, name="", resources=ONE_CORE))
         self._left = b""
         self.name = spec.name
@@ -57,7 +61,9 @@ class StepState:
         self.looking = False
         self.running = False
         self.waiting = 0
-        self.place = 0
+        self.turn = 0
+        self.places = places
+        self.at: Place | None = None
         self.dependents: list[str] | None = None
 
     @property
@@ -83,12 +89,16 @@ class Recorded(msgspec.Struct, frozen=True):
     Attributes:
         outputs: None when it has to run again.
         settled: whether the log says that it ended; otherwise only its attempt's own record does.
+        running: number of an attempt that was seen to run still; 0 when none was.
+        place: where that attempt runs.
     """
 
     spec: StepSpec
     attempts: int
     outputs: tuple[Artifact, ...] | None = None
     settled: bool = True
+    running: int = 0
+    place: str = ""
 
 
 def _pack(kept: object) -> bytes:

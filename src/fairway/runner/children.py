@@ -40,7 +40,7 @@ class Child:
         self.over_memory = False
         self.stopped = False
         self.peak = 0
-        self.heard: list[bytes] = []
+        self.messages: list[bytes] = []
         self.stream = redaction.Stream()
         self._splitter = Splitter()
         self._unsent = bytearray()
@@ -79,7 +79,7 @@ class Child:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         processes.unwind_on_termination()
 
-    def hear(self) -> tuple[list[bytes], bool]:
+    def receive(self) -> tuple[list[bytes], bool]:
         """Messages that are complete now, and whether more may be waiting. Raises EOFError after its last word.
 
         Raises:

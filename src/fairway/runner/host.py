@@ -14,23 +14,20 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 from typing import cast
 
 import msgspec
 
 from fairway.author import bundle, code, describe, parameters, redaction, secret_names, session
-from fairway.author.pipeline import Pipeline
-from fairway.author.task import Task
 from fairway.formats.warming import warm
-from fairway.local import descent, importing, projects
-from fairway.runner import attempt, failures, lifeline, processes
+from fairway.local import descent, importing
+from fairway.runner import attempt, failures, lifeline, processes, reaping
 from fairway.runner.channel import Channel
 from fairway.runner.children import Child, Limits
+from fairway.runner.project import ImportedProject, load_module
 from fairway.runner.values import Values
 from fairway.spec.errors import UsageError
-from fairway.spec.host import LINE, HostSetup, ProjectCode
-from fairway.spec.run import Usage
+from fairway.spec.host import LINE, HostSetup
 from fairway.spec.text import legible
 from fairway.spec.wire import (
     DRIVER,
@@ -58,26 +55,10 @@ from fairway.stores.opening import open_store
 _READ = 1 << 16
 _MEMORY_CHECK = 0.05
 _END_SECONDS = 1.0
+_MOST_READS = 1 << 12
+"""Reads of what a child left in its pipe: a descendant that escaped and goes on printing must not hold the host up."""
 _NO_FORK_ON_MAC = frozenset({"torch", "tensorflow", "jax", "keras", "objc", "matplotlib.backends._macosx"})
 """Frameworks whose system libraries do not survive a fork there, even before they start a thread."""
-
-
-class ImportedProject:
-    """The user's module and what it declares."""
-
-    def __init__(self, module: ModuleType) -> None:
-        self.module = module
-        self.tasks, self.pipelines, self.endpoints = describe.declared(module)
-        for task in self.tasks.values():
-            task.signature  # noqa: B018  worked out once here, not again in every child
-
-    def task(self, name: str) -> "Task[..., object] | None":
-        """The task of that name: declared in the module, or reachable from what it imports."""
-        return self.tasks.get(name) or describe.find_task(self.module, name)
-
-    def pipeline(self, name: str) -> Callable[..., object]:
-        """The function of the pipeline of that name."""
-        return self.pipelines[name].function
 
 
 class Host:
@@ -102,13 +83,13 @@ class Host:
         lifeline.become_subreaper()
         descent.enter(os.environ[descent.MARK])
         self.engine.set_inheritable(False)
-        os.register_at_fork(after_in_child=self._let_go)
-        self._say(self._describe())
+        os.register_at_fork(after_in_child=self._close_in_child)
+        self._send(self._describe())
         self._flush()
         gc.collect()
         gc.freeze()
         gc.enable()
-        self._selector.register(self.engine, selectors.EVENT_READ, self._hear)
+        self._selector.register(self.engine, selectors.EVENT_READ, self._read_engine)
         wakeup = processes.watch_children()
         signal.signal(signal.SIGTERM, self._asked_to_end)
         lifeline.hold_politely(parent, self.engine.fileno())
@@ -150,7 +131,7 @@ class Host:
             return Described(pid=os.getpid(), failure=failures.of_import(error, project))
         return Described(pid=os.getpid(), project=spec)
 
-    def _hear(self) -> None:
+    def _read_engine(self) -> None:
         try:
             data = self.engine.recv(_READ)
         except ConnectionError:
@@ -159,9 +140,9 @@ class Host:
             self._quitting = True
             return
         for content in self._splitter.feed(data):
-            self._obey(content)
+            self._handle(content)
 
-    def _obey(self, content: bytes) -> None:
+    def _handle(self, content: bytes) -> None:
         message = decode_to_host(content)
         if isinstance(message, Start):
             self._start(message, content)
@@ -169,15 +150,15 @@ class Host:
             for child in self._children.values():
                 if child.step == message.step:
                     child.queue(content)
-                    self._send(child)
+                    self._write_child(child)
         elif isinstance(message, Stop):
             for child in self._children.values():
                 if (child.step, child.attempt) == (message.step, message.attempt):
                     child.stop(message.grace)
         elif isinstance(message, Bind):
-            self._say(self._bind(message))
+            self._send(self._bind(message))
         elif isinstance(message, Identify):
-            self._say(Identified(digests={name: code.digest(name) for name in message.names}))
+            self._send(Identified(digests={name: code.digest(name) for name in message.names}))
         elif isinstance(message, Quit):
             self._quitting = True
 
@@ -202,10 +183,10 @@ class Host:
         child, self._spare = self._spare or self._child(), None
         child.take(start.step, start.attempt, Limits(start.timeout, start.memory))
         child.queue(content)
-        self._selector.register(child.output, selectors.EVENT_READ, lambda: self._overhear(child))
-        self._selector.register(child.line, selectors.EVENT_READ, lambda: self._converse(child))
-        self._send(child)
-        self._say(Started(step=child.step, attempt=child.attempt, pid=child.pid))
+        self._selector.register(child.output, selectors.EVENT_READ, lambda: self._service_output(child))
+        self._selector.register(child.line, selectors.EVENT_READ, lambda: self._service_child(child))
+        self._write_child(child)
+        self._send(Started(step=child.step, attempt=child.attempt, pid=child.pid))
 
     def _child(self) -> Child:
         """A process that waits for its order."""
@@ -254,7 +235,7 @@ class Host:
         finally:
             os._exit(status)
 
-    def _let_go(self) -> None:
+    def _close_in_child(self) -> None:
         """In every process that is forked from this one, by us or by the project: what is the host's is closed."""
         self.engine.close()
         self._selector.close()
@@ -274,17 +255,17 @@ class Host:
         ]
         return os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
 
-    def _send(self, child: Child) -> None:
+    def _write_child(self, child: Child) -> None:
         """Send what waits for a child; what it does not take now goes when it does, and nobody waits for it."""
         if child.mute:
             return
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.send() else 0)
         if self._selector.get_key(child.line).events != events:
-            self._selector.modify(child.line, events, lambda: self._converse(child))
+            self._selector.modify(child.line, events, lambda: self._service_child(child))
 
-    def _converse(self, child: Child) -> None:
-        self._send(child)
-        self._relay(child)
+    def _service_child(self, child: Child) -> None:
+        self._write_child(child)
+        self._read_messages(child)
 
     def _read_output(self, child: Child) -> bool:
         """Pass on what a child printed; False at the end of its output, or when that was reached before."""
@@ -295,19 +276,19 @@ class Host:
         except BlockingIOError:
             return True
         if data:
-            self._listen(child)
+            self._receive(child)
             self._log(child, child.stream.feed(data, redaction.live()))
             return True
         self._forget_output(child)
         return False
 
-    def _overhear(self, child: Child) -> None:
+    def _service_output(self, child: Child) -> None:
         self._read_output(child)
-        self._pass_on(child)
+        self._forward(child)
 
     def _log(self, child: Child, data: bytes) -> None:
         if data:
-            self._say(Log(step=child.step, attempt=child.attempt, time=time.time(), data=data))
+            self._send(Log(step=child.step, attempt=child.attempt, time=time.time(), data=data))
 
     def _forget_output(self, child: Child) -> None:
         if not child.silent:
@@ -315,20 +296,20 @@ class Host:
             child.silent = True
             self._selector.unregister(child.output)
 
-    def _relay(self, child: Child) -> bool:
+    def _read_messages(self, child: Child) -> bool:
         """Pass on what a child told, after what it printed before; False when nothing more is there now."""
-        more = self._listen(child)
-        if child.heard:
+        more = self._receive(child)
+        if child.messages:
             self._read_output(child)
-        self._pass_on(child)
+        self._forward(child)
         return more
 
-    def _listen(self, child: Child) -> bool:
+    def _receive(self, child: Child) -> bool:
         """Take in what a child told. Output that is read after it told of a secret is passed on without that."""
         if child.mute:
             return False
         try:
-            contents, more = child.hear()
+            contents, more = child.receive()
         except EOFError:
             self._forget_line(child)
             return False
@@ -339,15 +320,15 @@ class Host:
         for content in contents:
             secret = revealed(content)
             if secret is None:
-                child.heard.append(content)
+                child.messages.append(content)
             else:
                 redaction.know(secret.name, secret.value)
         return more
 
-    def _pass_on(self, child: Child) -> None:
-        for content in child.heard:
-            self._say(Said(step=child.step, attempt=child.attempt, message=msgspec.Raw(content)))
-        child.heard.clear()
+    def _forward(self, child: Child) -> None:
+        for content in child.messages:
+            self._send(Said(step=child.step, attempt=child.attempt, message=msgspec.Raw(content)))
+        child.messages.clear()
 
     def _forget_line(self, child: Child) -> None:
         if not child.mute:
@@ -358,44 +339,36 @@ class Host:
         with contextlib.suppress(BlockingIOError):
             while wakeup.recv(4096):
                 pass
-        while True:
-            try:
-                pid, status, usage = os.wait4(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            child = self._children.pop(pid, None)
+        for reaped in reaping.reap():
+            child = self._children.pop(reaped.pid, None)
             if child is None:
                 processes.kill_strays(set(self._children))
             elif child is self._spare:
                 self._spare = None
                 child.close()
             else:
-                self._gone(child, status, usage.ru_utime + usage.ru_stime, usage.ru_maxrss)
+                self._finish(child, reaped)
 
-    def _gone(self, child: Child, status: int, cpu: float, peak: int) -> None:
+    def _finish(self, child: Child, reaped: reaping.Reaped) -> None:
+        """Tell the engine of a child's end, after everything that it and its own children had to say."""
+        # First nobody is left who could write any more: what is in the pipes after that is all there will be.
         child.kill_group()
         processes.kill_strays(set(self._children))
-        while self._relay(child):
+        while self._read_messages(child):
             pass
-        for _ in range(1 << 12):
+        for _ in range(_MOST_READS):
             if child.silent or not processes.readable(child.output) or not self._read_output(child):
                 break
-        self._pass_on(child)
+        self._forward(child)
         self._forget_output(child)
         self._forget_line(child)
         child.close()
-        usage = Usage(wall=child.age(), cpu=cpu, memory=max(peak * processes.PEAK_UNIT, child.peak))
-        self._say(
+        self._send(
             Exited(
                 step=child.step,
                 attempt=child.attempt,
-                status=status,
-                usage=usage,
-                timed_out=child.timed_out,
-                over_memory=child.over_memory,
-                stopped=child.stopped,
+                ended=reaping.ended(reaped, child),
+                usage=reaping.usage(reaped, child),
             )
         )
 
@@ -415,7 +388,7 @@ class Host:
             child.kill_group()
         processes.end_all_children(_END_SECONDS)
 
-    def _say(self, message: FromHost) -> None:
+    def _send(self, message: FromHost) -> None:
         self._out.append(frame(message))
         if len(self._out) > 64:
             self._flush()
@@ -439,23 +412,6 @@ def _check_secrets(values: dict[str, object]) -> None:
                 why,
                 hint=f"annotate it `{name}: fw.Secret`, give the name of an environment variable, and `reveal()` it",
             )
-
-
-def load_module(code: ProjectCode) -> ModuleType:
-    """Import the project file, or unpickle the pipeline that a notebook handed over."""
-    if code.file:
-        place = projects.locate(code.file, code.module)
-        return describe.load(place.file, place.module, place.roots)
-    import cloudpickle
-
-    pipeline = cast("Pipeline[..., object]", cloudpickle.loads(Path(code.pickled).read_bytes()))
-    module = ModuleType("__main__")
-    pipeline.__module__ = module.__name__
-    vars(module)[pipeline.__name__] = pipeline
-    for value in pipeline.function.__globals__.values():
-        if not session.is_ref(value) and isinstance(value, Task):
-            vars(module)[value.__name__] = value
-    return module
 
 
 def main(words: list[str]) -> int:

@@ -9,7 +9,7 @@ from fairway.author import redaction
 from fairway.local import descent, importing
 from fairway.runner import attempt, lifeline, processes
 from fairway.runner.channel import Channel
-from fairway.runner.host import ImportedProject, load_module
+from fairway.runner.project import ImportedProject, load_module
 from fairway.spec.host import HostSetup
 from fairway.stores.opening import open_store
 

@@ -15,9 +15,14 @@ class RunStarted(msgspec.Struct, frozen=True, tag="run.started"):
 
 
 class RunResumed(msgspec.Struct, frozen=True, tag="run.resumed"):
-    """An engine took up a run that had been interrupted or had failed, with the code of that bundle."""
+    """An engine took up a run that had been interrupted or had failed, with the code of that bundle.
+
+    Attributes:
+        running: for each step of which an attempt was seen to run still, the attempt's number.
+    """
 
     code: str = ""
+    running: dict[str, int] = {}
 
 
 class RunCancelling(msgspec.Struct, frozen=True, tag="run.cancelling"):
@@ -39,10 +44,16 @@ class StepCalled(msgspec.Struct, frozen=True, tag="step.called"):
 
 
 class AttemptStarted(msgspec.Struct, frozen=True, tag="attempt.started"):
-    """One try of a step was handed to a host."""
+    """One try of a step was handed to a host, or is about to be where hosts outlive the engine.
+
+    Attributes:
+        host: empty where the host was not known yet.
+        place: empty in runs of earlier versions.
+    """
 
     number: int
     host: str = ""
+    place: str = ""
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, tag="attempt.ended"):

@@ -25,21 +25,53 @@ class Phase(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why an attempt or step ended as it did. Only `USER` and `TIMEOUT` and `OOM` and `CRASH` spend retries."""
+    """Why an attempt or step ended as it did. Only `USER`, `TIMEOUT`, `OOM` and `CRASH` spend retries.
+
+    The values are words that programs may rely on; `text` is for people.
+    """
 
     NONE = ""
-    USER = "the code raised an error"
-    CRASH = "the process died"
-    OOM = "out of memory"
-    TIMEOUT = "timed out"
-    RESULT = "the result could not be stored"
-    INPUT = "an input could not be loaded"
-    UPSTREAM = "a step it depends on did not succeed"
+    USER = "user"
+    CRASH = "crash"
+    OOM = "oom"
+    TIMEOUT = "timeout"
+    RESULT = "result"
+    INPUT = "input"
+    UPSTREAM = "upstream"
     CANCELLED = "cancelled"
-    RESOURCES = "asks for more than this target has"
-    ENVIRONMENT = "its environment could not be built"
-    GATE = "a gate refused"
-    HOST = "its host was lost"
+    RESOURCES = "resources"
+    ENVIRONMENT = "environment"
+    GATE = "gate"
+    HOST = "host"
+
+    @property
+    def text(self) -> str:
+        """The reason as people read it."""
+        return REASON_TEXTS[self]
+
+    @classmethod
+    def _missing_(cls, value: object) -> "Reason | None":
+        # Logs and records of earlier versions hold the texts themselves. Every decoder asks here for a value that it
+        # does not know, so this is the one place where they are read.
+        return next((reason for reason, text in REASON_TEXTS.items() if text == value), None)
+
+
+REASON_TEXTS = {
+    Reason.NONE: "",
+    Reason.USER: "the code raised an error",
+    Reason.CRASH: "the process died",
+    Reason.OOM: "out of memory",
+    Reason.TIMEOUT: "timed out",
+    Reason.RESULT: "the result could not be stored",
+    Reason.INPUT: "an input could not be loaded",
+    Reason.UPSTREAM: "a step it depends on did not succeed",
+    Reason.CANCELLED: "cancelled",
+    Reason.RESOURCES: "asks for more than this target has",
+    Reason.ENVIRONMENT: "its environment could not be built",
+    Reason.GATE: "a gate refused",
+    Reason.HOST: "its host was lost",
+}
+"""What each reason is called where people read it. Stores of earlier versions hold these texts: never change one."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,19 +141,6 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     hint: str = ""
     details: str = ""
     cause: str = ""
-
-
-def out_of_memory(peak: int, limit: int) -> Failure:
-    """The failure of an attempt whose processes used more bytes together than it may."""
-    return Failure(
-        reason=Reason.OOM,
-        message=f"out of memory: it used {_mebibytes(peak)} MiB and its limit is {_mebibytes(limit)} MiB",
-        hint=f'give it more: `@fw.task(memory="{_mebibytes(peak * 3 // 2)}Mi")`',
-    )
-
-
-def _mebibytes(count: int) -> int:
-    return max(1, -(-count // 2**20))
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,6 +4,7 @@ A frame is a four-byte big-endian length and a MessagePack message of one of the
 a Unix socket on this machine and over a WebSocket from a pod. A host relays what its children say, adding who said it.
 """
 
+from enum import StrEnum
 from typing import cast
 
 import msgspec
@@ -14,7 +15,7 @@ from fairway.spec.project import ProjectSpec
 from fairway.spec.run import Failure, MetricPoint, StepResult, StepSpec, Usage
 from fairway.spec.text import legible
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_FRAME = 64 * 2**20
 DRIVER = "pipeline"
 """The step name under which a run's driver is started and logs."""
@@ -144,16 +145,36 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
     data: bytes
 
 
+class Cause(StrEnum):
+    """Who ended a process that did not end by itself."""
+
+    NONE = ""
+    TIMEOUT = "timeout"
+    MEMORY = "memory"
+    STOP = "stop"
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a process ended, in words that every machine understands.
+
+    Attributes:
+        code: its exit status; 0 where a signal ended it.
+        signal: name of the signal that ended it, such as "SIGKILL"; empty when it exited.
+        cause: why its host ended it; empty when its host did not.
+    """
+
+    code: int = 0
+    signal: str = ""
+    cause: Cause = Cause.NONE
+
+
 class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited"):
-    """Host to engine: the child is gone and its output was passed on. `status` is as from `waitpid`."""
+    """Host to engine: the child is gone and its output was passed on."""
 
     step: str
     attempt: int
-    status: int
+    ended: Ended
     usage: Usage
-    timed_out: bool = False
-    over_memory: bool = False
-    stopped: bool = False
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):

@@ -89,7 +89,7 @@ class RunFold:
             if isinstance(body, RunStarted):
                 self._spec, self._started, self._code = body.spec, event.time, body.spec.code
             elif isinstance(body, RunResumed):
-                self._resume(event.time)
+                self._resume(event.time, body.running)
                 self._code = body.code or self._code
             elif isinstance(body, RunEnded):
                 self._phase, self._ended = body.phase, event.time
@@ -145,15 +145,16 @@ class RunFold:
         else:
             step.spec, step.phase, step.ended = spec, Phase.PENDING, None
 
-    def _resume(self, time: float) -> None:
+    def _resume(self, time: float, running: dict[str, int]) -> None:
         self._phase, self._ended, self._failure, self._result = Phase.RUNNING, 0.0, None, None
         self._repeated = set(self._metrics)
-        for step in self._steps.values():
+        for name, step in self._steps.items():
             if step.phase is not Phase.RUNNING:
                 continue
-            step.phase = Phase.PENDING
+            if name not in running:
+                step.phase = Phase.PENDING
             for number, attempt in step.attempts.items():
-                if attempt.phase is Phase.RUNNING:
+                if attempt.phase is Phase.RUNNING and number != running.get(name):
                     step.attempts[number] = msgspec.structs.replace(
                         attempt, phase=Phase.FAILED, ended=time, failure=_INTERRUPTED
                     )

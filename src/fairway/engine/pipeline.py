@@ -1,0 +1,122 @@
+"""The process of a run's pipeline: begun, answered, begun again when it is lost, and over once the function returned."""
+
+from fairway.engine import failures
+from fairway.engine.hosts import MOST_LOSSES, Hosts
+from fairway.engine.journal import Journal
+from fairway.plan.run import RunState
+from fairway.ports import Host
+from fairway.spec.artifact import Node
+from fairway.spec.event import AttemptStarted
+from fairway.spec.places import Place
+from fairway.spec.run import Failure, Reason, RunSpec
+from fairway.spec.wire import DRIVER, Answer, Exited, Returned, Start
+
+
+class Pipeline:
+    """Runs the pipeline's function on the host at `home`."""
+
+    def __init__(self, spec: RunSpec, home: Place, state: RunState, hosts: Hosts, journal: Journal) -> None:
+        self.result: Node | None = None
+        self._spec = spec
+        self._home = home
+        self._state = state
+        self._hosts = hosts
+        self._journal = journal
+        self._questions: dict[str, list[int]] = {}
+
+    @property
+    def host(self) -> Host | None:
+        """The host that runs it; None while it waits for one, and after it is over."""
+        return self._hosts.running(DRIVER, self._state.driver.attempt)
+
+    def begin(self) -> None:
+        """Begin it, or begin it again: it then repeats its calls and gets the same answers."""
+        attempt = self._state.driver.begin()
+        if attempt > 1:
+            # It repeats what it logged and showed before: whoever reads the log takes that for the same.
+            self._journal.record(AttemptStarted(attempt, place=self._home.name), DRIVER)
+        if self._home.outlives:
+            self._journal.when_durable(lambda: self._find_host(attempt))
+        else:
+            self._find_host(attempt)
+
+    def ask(self, question: int, step: str) -> None:
+        """Answer the question for a step's value, at once or when the step is over."""
+        if self._state.steps[step].phase.ended:
+            self._answer(question, step)
+        else:
+            self._questions.setdefault(step, []).append(question)
+
+    def settled(self, step: str) -> None:
+        """Answer the questions for a step that is over now."""
+        for question in self._questions.pop(step, ()):
+            self._answer(question, step)
+
+    def cancel(self) -> None:
+        """Count it as over where it runs nowhere: its process can not say so any more, or not yet."""
+        if self.host is None:
+            self._state.driver.returned(None)
+
+    def exited(self, message: Exited, words: Returned | None) -> None:
+        """Take its process's end; `words` are its return, if it came to that."""
+        driver = self._state.driver
+        again = driver.killed()
+        if words is not None:
+            self._returned(words)
+        elif self._state.cancelling:
+            driver.returned(None)
+        elif failures.killed_from_outside(message.ended) and again:
+            self.begin()
+        else:
+            driver.returned(failures.without_record(message.ended, message.usage, None))
+
+    def lost(self, failure: Failure, words: Returned | None) -> None:
+        """Take the loss of its host: begin again, unless it returned before. Then its steps go on without it."""
+        driver = self._state.driver
+        self._questions.clear()  # Who asked them is gone. The next attempt asks again.
+        if words is not None:
+            self._returned(words)
+        elif self._state.cancelling:
+            driver.returned(None)
+        elif self._hosts.lost_too_many:
+            driver.returned(failures.too_many_lost(MOST_LOSSES))
+        elif failure.reason is Reason.HOST or driver.killed():
+            self.begin()
+        else:
+            driver.returned(failure)
+
+    def _returned(self, words: Returned) -> None:
+        self.result = words.result
+        self._state.driver.returned(words.failure)
+
+    def _find_host(self, attempt: int) -> None:
+        home = self._hosts.at(self._home)
+        if home is None:
+            self._hosts.need(self._home, lambda found: self._hand_over(attempt, found))
+        else:
+            self._hand_over(attempt, home)
+
+    def _hand_over(self, attempt: int, host: Host | Failure) -> None:
+        driver = self._state.driver
+        if driver.over or driver.attempt != attempt:
+            return
+        if isinstance(host, Failure):
+            driver.returned(host)
+            return
+        self._hosts.assign(DRIVER, attempt, host)
+        host.send(
+            Start(
+                run=self._spec.name,
+                step=DRIVER,
+                attempt=attempt,
+                task=self._spec.pipeline,
+                inputs=dict(self._spec.parameters),
+            )
+        )
+
+    def _answer(self, question: int, name: str) -> None:
+        step = self._state.steps[name]
+        if step.failure is not None:
+            self._state.driver.delivered(name)
+        if self.host is not None:
+            self.host.send(Answer(step=DRIVER, question=question, outputs=step.outputs, failure=step.failure))

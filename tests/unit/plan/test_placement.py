@@ -1,0 +1,164 @@
+"""Where steps run: the first reachable place with room, in the order in which steps became ready."""
+
+from fairway.plan.placement import Placement
+from fairway.plan.run import Begin, Halt, Recorded, RunState, Settle, decide
+from fairway.spec.artifact import Artifact
+from fairway.spec.places import Place
+from fairway.spec.project import EnvironmentSpec
+from fairway.spec.quantities import Resources
+from fairway.spec.run import Failure, Phase, Reason, StepResult, StepSpec
+
+SHARED = Place(name="shared", pool="machine")
+POD = Place(name="pod", pool="pods", alone=True, outlives=True)
+OTHER = EnvironmentSpec(requirements=("numpy==1",))
+OTHER_SHARED = Place(name="other", environment=OTHER, pool="machine")
+
+
+def a_state(*places: Place, recorded: dict[str, Recorded] | None = None, cpu: float = 2) -> RunState:
+    def offer(environment: EnvironmentSpec | None) -> tuple[Place, ...]:
+        return (OTHER_SHARED,) if environment is not None else places
+
+    return RunState(Placement(offer, {"machine": Resources(cpu=cpu, memory=8)}), recorded)
+
+
+def call(state: RunState, name: str, cpu: float = 1, environment: EnvironmentSpec | None = None) -> StepSpec:
+    spec = StepSpec(name=name, task=name, inputs={}, resources=Resources(cpu=cpu), environment=environment)
+    state.called(spec)
+    return spec
+
+
+def begun(state: RunState) -> list[tuple[str, str]]:
+    return [(action.step, action.place) for action in decide(state, 0.0) if isinstance(action, Begin)]
+
+
+def end(state: RunState, name: str, attempt: int = 1) -> None:
+    output = Artifact(format="json", digest=name, size=1)
+    state.ended(name, attempt, StepResult(run="r", step=name, attempt=attempt, outputs=(output,)), 0.0)
+
+
+def test_a_step_takes_its_first_place_and_the_next_one_when_that_is_full() -> None:
+    state = a_state(SHARED, POD)
+    for name in ("a", "b", "c", "d"):
+        call(state, name)
+    assert begun(state) == [("a", "shared"), ("b", "shared"), ("c", "pod"), ("d", "pod")]
+    end(state, "a")
+    call(state, "e")
+    assert begun(state) == [("e", "shared")]
+
+
+def test_a_step_that_fits_into_no_first_place_takes_one_without_a_bound() -> None:
+    state = a_state(SHARED, POD)
+    call(state, "huge", cpu=1000)
+    assert begun(state) == [("huge", "pod")]
+
+
+def test_a_step_that_fits_nowhere_fails_with_what_there_is() -> None:
+    state = a_state(SHARED)
+    call(state, "huge", cpu=1000)
+    (settled,) = decide(state, 0.0)
+    assert isinstance(settled, Settle)
+    assert settled.failure is not None
+    assert settled.failure.reason is Reason.RESOURCES
+    assert "1000 CPUs of 2" in settled.failure.message
+
+
+def test_environments_share_a_pool_and_take_turns_by_age() -> None:
+    state = a_state(SHARED)
+    call(state, "a", cpu=2)
+    call(state, "b", cpu=2, environment=OTHER)
+    call(state, "c", cpu=2)
+    assert begun(state) == [("a", "shared")]
+    end(state, "a")
+    assert begun(state) == [("b", "other")]
+    end(state, "b")
+    assert begun(state) == [("c", "shared")]
+
+
+def test_nothing_begins_at_a_place_that_cannot_be_reached_and_what_runs_there_is_kept() -> None:
+    state = a_state(SHARED)
+    call(state, "a")
+    assert begun(state) == [("a", "shared")]
+    state.unreachable("shared")
+    call(state, "b")
+    assert begun(state) == []
+    assert state.steps["a"].phase is Phase.RUNNING
+    end(state, "a")
+    assert begun(state) == []
+    state.reachable("shared")
+    assert begun(state) == [("b", "shared")]
+
+
+def test_a_pool_that_grows_lets_more_begin_and_one_that_shrinks_ends_nothing() -> None:
+    state = a_state(SHARED)
+    for name in ("a", "b", "c", "d"):
+        call(state, name)
+    assert len(begun(state)) == 2
+    state.capacity_changed("machine", Resources(cpu=3, memory=8))
+    assert begun(state) == [("c", "shared")]
+    state.capacity_changed("machine", Resources(cpu=1, memory=8))
+    assert [state.steps[name].running for name in ("a", "b", "c")] == [True] * 3
+    end(state, "a")
+    end(state, "b")
+    assert begun(state) == []
+    end(state, "c")
+    assert begun(state) == [("d", "shared")]
+    state.capacity_changed("machine", None)
+    call(state, "e", cpu=100)
+    assert begun(state) == [("e", "shared")]
+
+
+def recorded(state_spec: StepSpec, running: int, place: str = "pod") -> dict[str, Recorded]:
+    return {state_spec.name: Recorded(state_spec, running, running=running, place=place)}
+
+
+def test_an_attempt_that_was_seen_to_run_is_adopted_and_not_begun_again() -> None:
+    spec = StepSpec(name="a", task="a", inputs={})
+    state = a_state(SHARED, POD, recorded=recorded(spec, 3))
+    state.called(spec)
+    assert decide(state, 0.0) == []
+    assert state.steps["a"].phase is Phase.RUNNING
+    end(state, "a", 3)
+    assert [type(action) for action in decide(state, 0.0)] == [Settle]
+
+
+def test_an_adopted_attempt_uses_its_place() -> None:
+    spec = StepSpec(name="a", task="a", inputs={}, resources=Resources(cpu=2))
+    state = a_state(SHARED, recorded=recorded(spec, 1, "shared"))
+    state.called(spec)
+    call(state, "b")
+    assert begun(state) == []
+    end(state, "a")
+    assert begun(state) == [("b", "shared")]
+
+
+def test_an_adopted_attempt_that_fails_is_followed_by_the_next_number() -> None:
+    spec = StepSpec(name="a", task="a", inputs={}, retries=1)
+    state = a_state(SHARED, POD, recorded=recorded(spec, 3))
+    state.called(spec)
+    failure = Failure(reason=Reason.OOM, message="no")
+    state.ended("a", 3, StepResult(run="r", step="a", attempt=3, failure=failure), 0.0)
+    due = state.next_time()
+    assert due is not None
+    assert decide(state, due) == [Begin("a", 4, "shared")]
+
+
+def test_an_attempt_of_another_call_is_stopped() -> None:
+    earlier = StepSpec(name="a", task="other", inputs={})
+    state = a_state(SHARED, POD, recorded=recorded(earlier, 2))
+    call(state, "a")
+    assert decide(state, 0.0) == [Halt("a", 2), Begin("a", 3, "shared")]
+
+
+def test_an_attempt_that_the_pipeline_does_not_ask_for_again_is_stopped_at_the_end() -> None:
+    spec = StepSpec(name="a", task="a", inputs={})
+    state = a_state(SHARED, POD, recorded=recorded(spec, 1))
+    state.driver.returned(None)
+    assert [type(action).__name__ for action in decide(state, 0.0)] == ["Halt", "Conclude"]
+
+
+def test_an_adopted_attempt_of_a_cancelled_run_is_stopped() -> None:
+    spec = StepSpec(name="a", task="a", inputs={})
+    state = a_state(SHARED, POD, recorded=recorded(spec, 1))
+    state.cancel()
+    state.called(spec)
+    assert decide(state, 0.0) == [Halt("a", 1)]
