@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from projects import Project
 
+from fairway.engine.revisions import Revisions
 from fairway.formats import carried
 from fairway.server.models import ModelService
 from fairway.spec.endpoint import RevisionSpec
@@ -17,6 +18,7 @@ from fairway.spec.errors import FairwayError
 from fairway.spec.event import Event, ModelRegistered
 from fairway.spec.model import ModelVersion
 from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.wiring.machine import SystemClock
 
 OWN = """
 class Own:
@@ -85,9 +87,11 @@ class Planted:
         return ModelVersion(name="forged", version=1, candidate=candidate, lineage=made_by)
 
     def serve(self, version: ModelVersion) -> ModelService:
-        """Load the version as a worker does."""
+        """Load the version as a worker does that a platform starts, from a revision that claims too much."""
         metrics = SimpleNamespace(batch=lambda *_: None, depth=0)
-        return ModelService(RevisionSpec(endpoint="toy", number=1, model=version), self.store, metrics)  # type: ignore[arg-type]
+        revision = RevisionSpec(endpoint="toy", number=1, model=version, trusted=True)
+        decided = Revisions(self.metadata, self.store, SystemClock()).decided(revision)
+        return ModelService(decided, self.store, metrics)  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)

@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from fairway import formats
+from fairway.engine.revisions import Revisions
 from fairway.server.models import ModelService
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import RevisionSpec
@@ -35,6 +36,7 @@ from fairway.spec.errors import FairwayError
 from fairway.spec.event import Event, ModelRegistered
 from fairway.spec.model import Candidate, Lineage, ModelVersion, Signature, TensorSpec
 from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.wiring.machine import SystemClock
 
 SIGNATURE = Signature(
     layout="tensor",
@@ -63,8 +65,11 @@ class Place:
         )
 
     def serve(self, version: ModelVersion) -> ModelService:
+        """Load the version as a worker does that a platform starts, from a revision that claims too much."""
         metrics = SimpleNamespace(batch=lambda *_: None, depth=0)
-        return ModelService(RevisionSpec(endpoint="toy", number=1, model=version), self.store, metrics)  # type: ignore[arg-type]
+        revision = RevisionSpec(endpoint="toy", number=1, model=version, trusted=True)
+        decided = Revisions(self.metadata, self.store, SystemClock()).decided(revision)
+        return ModelService(decided, self.store, metrics)  # type: ignore[arg-type]
 
 
 @pytest.fixture

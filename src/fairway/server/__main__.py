@@ -16,7 +16,6 @@ from fairway.confined import make_folder
 from fairway.server import output
 from fairway.spec.errors import FairwayError
 
-
 _USAGE = "usage: python -m fairway.server SPEC.json [--fd N] [--sockets FOLDER]"
 _OPTIONS = {"--fd", "--sockets"}
 

@@ -39,9 +39,7 @@ class ModelService:
         self._revision = revision
         self.name = self._name = revision.endpoint
         self.number = self._number = str(self._version.version)
-        self._predictor = formats.load_predictor(
-            self._version, store.open, trusted=lambda: revision.trusted
-        )
+        self._predictor = formats.load_predictor(self._version, store.open, trusted=lambda: revision.trusted)
         self._signature = self._predictor.signature
         self._wanted = tensors.wanted_of(self._signature)
         self._by_column = tensors.columns_of(self._signature)

@@ -137,8 +137,8 @@ def test_an_endpoint_that_comes_back_moves_when_its_address_has_been_taken(house
         with pytest.raises(UsageError, match=r"churn\.example belongs"):
             await house.engine.deploy(deploy(house))
         await house.engine.undeploy("churn")
+        house.deployer.in_use.add("http://9.example")
         with pytest.raises(UsageError, match=r"9\.example belongs"):
-            house.deployer.in_use.add("http://9.example")
             await house.engine.deploy(deploy(house, port=9))
         again = await house.engine.deploy(deploy(house))
         assert again.status.address == house.metadata.endpoints()[0].address == "http://churn-2.example"
