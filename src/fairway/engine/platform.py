@@ -47,10 +47,6 @@ class Runs(Protocol):
 class Endpoints(Protocol):
     """Who looks after endpoints."""
 
-    async def code(self, run: str) -> dict[str, str | None]:
-        """Return the source files that a run worked with last, by path; None for one that is not kept. Raises NotFound."""
-        return await self._aside(self._records.code, run)
-
     async def deploy(self, request: DeployRequest) -> Deployed:
         """Serve a model or function."""
         ...
@@ -191,6 +187,10 @@ class EnginePlatform:
     async def sources(self, reference: str) -> dict[str, str]:
         """Return the source files that travel with a version, by name. Raises NotFound."""
         return await self._aside(self._records.sources, reference)
+
+    async def code(self, run: str) -> dict[str, str | None]:
+        """Return the source files that a run worked with last, by path; None for one that is not kept. Raises NotFound."""
+        return await self._aside(self._records.code, run)
 
     async def deploy(self, request: DeployRequest) -> Deployed:
         """Serve a model or function; returns when it answers. Raises FairwayError, nothing changed."""
