@@ -186,9 +186,7 @@ class EndpointEngine:
 
     async def _roll(self, revision: RevisionSpec, address: str) -> EndpointStatus:
         """Serve a revision that is on record, with what the log says of it now."""
-        return await self._deployer.roll(
-            await asyncio.to_thread(self._revisions.decided, revision), address
-        )
+        return await self._deployer.roll(await asyncio.to_thread(self._revisions.decided, revision), address)
 
     def _known(self, name: str) -> EndpointStatus | None:
         return next((status for status in self._metadata.endpoints() if status.name == name), None)

@@ -74,9 +74,7 @@ def offered(revision: RevisionSpec, open: Open) -> Callable[[str], Offer]:
     return lambda text: _found(Reference.parse(text), known, revision.aliases)
 
 
-def _found(
-    reference: Reference, known: Mapping[tuple[str, int], Offer], aliases: Mapping[str, int]
-) -> Offer:
+def _found(reference: Reference, known: Mapping[tuple[str, int], Offer], aliases: Mapping[str, int]) -> Offer:
     asked = f"{reference.model}{reference.mark}{reference.rest}"
     found = known.get((reference.model, reference.number or aliases.get(asked, 0)))
     if found is not None:

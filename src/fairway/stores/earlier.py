@@ -32,5 +32,7 @@ def folded(body: Body, data: bytes) -> Body:
         body = msgspec.structs.replace(body, address=f"http://127.0.0.1:{said.port}")
     if isinstance(body, RevisionCreated) and said.revision.workers is not None:
         replicas = Bounds.exactly(said.revision.workers)
-        body = msgspec.structs.replace(body, revision=msgspec.structs.replace(body.revision, replicas=replicas))
+        body = msgspec.structs.replace(
+            body, revision=msgspec.structs.replace(body.revision, replicas=replicas)
+        )
     return body
