@@ -25,8 +25,8 @@ from fairway.ports import ArtifactStore
 from fairway.server.app import Application, Service
 from fairway.server.control import Control
 from fairway.server.gate import Gate
+from fairway.server.listening import started
 from fairway.server.metrics import Metrics, forget_dead
-from fairway.server.protocol import BoundedProtocol
 from fairway.spec.endpoint import WorkerSpec
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import StorePlace
@@ -144,25 +144,11 @@ class Worker:
         return len(cast("_State", self._server.server_state).tasks) if self._server is not None else 0
 
     async def _serve(self) -> None:
-        config = uvicorn.Config(
-            cast("Callable[..., object]", self._app),  # type: ignore[arg-type]
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",  # anybody may send what is no HTTP, as often as they like
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=int(self._spec.revision.limits.request_seconds) + 1,
-        )
-        config.load()
-        server = self._server = uvicorn.Server(config)
-        server.lifespan = config.lifespan_class(config)
         self._accepting = self._listening.dup()
-        await server.startup(sockets=[self._accepting])
+        close_seconds = int(self._spec.revision.limits.request_seconds) + 1
+        server = self._server = await started(
+            self._app, self._accepting, keep_alive=_KEEP_ALIVE, close_seconds=close_seconds
+        )
         self.phase = "ready"
         await self._draining.wait()
         for listener in server.servers:
