@@ -112,7 +112,7 @@ def time_parts() -> None:
     from fairway.engine import run
     from fairway.local.executor import LocalHost
     from fairway.plan import cachekey
-    from fairway.stores import SqliteMetadata
+    from fairway.stores.metadata import SqliteMetadata
 
     engine = run.RunEngine
     timed(engine, "hear", "reading messages, the rest")

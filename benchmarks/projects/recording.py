@@ -17,7 +17,8 @@ from fairway.spec.event import (
     StepEnded,
 )
 from fairway.spec.run import Phase, RunSpec, StepResult, StepSpec, Usage
-from fairway.stores import Layout, SqliteMetadata
+from fairway.stores import Layout
+from fairway.stores.metadata import SqliteMetadata
 
 
 def number(value: int) -> Artifact:

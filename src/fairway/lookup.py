@@ -5,14 +5,18 @@ In a run or behind an endpoint the process's session answers. A plain script or 
 
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fairway import stores
 from fairway.author import origins, reporting, session
 from fairway.plan.provenance import made_here
 from fairway.server.sessions import ModelSession
 from fairway.spec.endpoint import Offer
 from fairway.spec.errors import NotFound
 from fairway.wiring.headstart import store_place
+from fairway.wiring.machine import LocalStores
+
+if TYPE_CHECKING:
+    from fairway.stores.metadata import SqliteMetadata
 
 _opened: dict[str, ModelSession] = {}
 
@@ -41,13 +45,12 @@ def _store(file: str) -> ModelSession:
                 f"no model is registered here: there is no store at {place}",
                 hint="`fairway run FILE` registers one; FAIRWAY_HOME names a store elsewhere",
             )
-        found = _opened[place] = ModelSession(
-            partial(_find, stores.SqliteMetadata(stores.Layout(root))), stores.FileArtifacts(root).open
-        )
+        stores = LocalStores(root)
+        found = _opened[place] = ModelSession(partial(_find, stores.metadata), stores.artifacts.open)
     return found
 
 
-def _find(metadata: stores.SqliteMetadata, reference: str) -> Offer:
+def _find(metadata: "SqliteMetadata", reference: str) -> Offer:
     """What a reference means in a store now. Content of a store that is not this user's own may run no code."""
     version = metadata.resolve(reference)
     run = version.lineage.run

@@ -38,7 +38,8 @@ from fairway.spec.run import (
     StepSpec,
     Usage,
 )
-from fairway.stores import Layout, SqliteMetadata
+from fairway.stores import Layout
+from fairway.stores.metadata import SqliteMetadata
 
 ADAPTERS: dict[str, Callable[[Path], SqliteMetadata]] = {"sqlite": lambda root: SqliteMetadata(Layout(root))}
 

@@ -18,7 +18,8 @@ import pytest
 
 from fairway.server.output import NAME
 from fairway.spec.model import Lineage, ModelVersion
-from fairway.stores import Layout, SqliteMetadata
+from fairway.stores import Layout
+from fairway.stores.metadata import SqliteMetadata
 
 pytest.importorskip("onnxruntime")
 

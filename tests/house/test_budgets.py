@@ -4,6 +4,8 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
 import fairway
 from fairway.spec import errors as spec_errors
 
@@ -53,11 +55,67 @@ def test_own_modules_are_imported_at_the_top() -> None:
     found = [
         f"{path.relative_to(ROOT)}:{inner.lineno}"
         for path, node in functions()
-        if path.name != "script.py" and not {"cli", "wiring"} & set(path.parts)
+        if path.name not in ("script.py", "__main__.py") and not {"cli", "wiring"} & set(path.parts)
         for inner in ast.walk(node)
         if isinstance(inner, ast.ImportFrom) and (inner.module or "").startswith("fairway")
     ]
     assert found == []
+
+
+OWN = {
+    ".".join(["fairway", *path.relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+    for path in FILES
+}
+LAZY = {"__init__.py", "cli/main.py", "formats/__init__.py", "formats/codecs.py"}
+"""The faces, which are tables of what is imported when it is first asked for."""
+
+
+def imported_by_name(tree: ast.AST) -> list[int]:
+    """Lines of a module that import modules of the package by their name as a string, or hold such names to import."""
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and (getattr(node.func, "attr", "") or getattr(node.func, "id", ""))
+        in ("import_module", "__import__")
+    ]
+    if not calls:
+        return []
+    programs = {
+        id(word)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.List)
+        for option, word in zip(node.elts, node.elts[1:], strict=False)
+        if isinstance(option, ast.Constant) and option.value == "-m"
+    }
+    asked = {id(part) for call in calls for part in ast.walk(call)}
+    return [
+        part.lineno
+        for part in ast.walk(tree)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str) and id(part) not in programs
+        if part.value in OWN - {"fairway"} or (id(part) in asked and part.value.startswith("fairway."))
+    ]
+
+
+def test_own_modules_are_imported_by_statements_beyond_the_faces() -> None:
+    found = {path.relative_to(ROOT).as_posix(): imported_by_name(tree) for path, tree in TREES.items()}
+    assert {name for name, lines in found.items() if lines} == LAZY
+
+
+@pytest.mark.parametrize(
+    ("text", "is_found"),
+    [
+        ('import importlib\nimportlib.import_module("fairway.stores.metadata")', True),
+        ('from importlib import import_module\nimport_module(f"fairway.stores.{name}")', True),
+        ('HOMES = {"run": "fairway.cli.running"}\nimportlib.import_module(HOMES["run"])', True),
+        ('__import__("fairway.stores.metadata")', True),
+        ('importlib.import_module("numpy")', False),
+        ('importlib.import_module(name)\nsubprocess.run(["python", "-m", "fairway.runner"])', False),
+        ('print("fairway.runner")', False),
+    ],
+)
+def test_an_import_by_name_is_found(text: str, is_found: bool) -> None:
+    assert bool(imported_by_name(ast.parse(text))) is is_found
 
 
 def test_every_module_says_why_it_exists() -> None:

@@ -23,7 +23,8 @@ from fairway.spec.event import (
 )
 from fairway.spec.model import Candidate, Lineage, ModelVersion, Signature, TensorSpec
 from fairway.spec.run import Phase, RunSpec, StepResult, StepSpec
-from fairway.stores import Layout, SqliteMetadata
+from fairway.stores import Layout
+from fairway.stores.metadata import SqliteMetadata
 
 
 class Marking:

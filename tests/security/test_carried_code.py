@@ -17,7 +17,8 @@ from fairway.spec.endpoint import RevisionSpec
 from fairway.spec.errors import FairwayError
 from fairway.spec.event import Event, ModelRegistered
 from fairway.spec.model import ModelVersion
-from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.stores import FileArtifacts, Layout
+from fairway.stores.metadata import SqliteMetadata
 from fairway.wiring.machine import SystemClock
 
 OWN = """

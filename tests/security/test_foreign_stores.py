@@ -14,7 +14,8 @@ from fairway.formats import look
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import SerializationError, StorageError
 from fairway.spec.run import StepResult
-from fairway.stores import FileArtifacts, FileResults, Layout, SqliteMetadata, copying
+from fairway.stores import FileArtifacts, FileResults, Layout, copying
+from fairway.stores.metadata import SqliteMetadata
 from fairway.stores.ownership import ForeignStore
 
 LOOKING = (

@@ -35,7 +35,8 @@ from fairway.spec.endpoint import RevisionSpec
 from fairway.spec.errors import FairwayError
 from fairway.spec.event import Event, ModelRegistered
 from fairway.spec.model import Candidate, Lineage, ModelVersion, Signature, TensorSpec
-from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.stores import FileArtifacts, Layout
+from fairway.stores.metadata import SqliteMetadata
 from fairway.wiring.machine import SystemClock
 
 SIGNATURE = Signature(

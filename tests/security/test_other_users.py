@@ -12,7 +12,8 @@ from projects import Project
 from stranger import UID, as_stranger, needs_one, readable
 
 from fairway.spec.errors import StorageError
-from fairway.stores import FileArtifacts, FileLogs, Layout, SqliteMetadata, copying, ownkey, trusting
+from fairway.stores import FileArtifacts, FileLogs, Layout, copying, ownkey, trusting
+from fairway.stores.metadata import SqliteMetadata
 
 ONE = """
 @fw.task

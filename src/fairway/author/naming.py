@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Literal
 
 from fairway.spec.errors import UsageError
+from fairway.spec.names import is_declared
 from fairway.spec.wire import DRIVER, REGISTER
 
 Kind = Literal["task", "pipeline", "endpoint"]
 
-_NAME = re.compile(r"[^\W\d][\w.-]{0,62}|\d[\w.-]{0,62}")
 _COUNTED = re.compile(r".*-\d+")
 _lines: dict[tuple[str, str, str], set[int]] = {}
 
@@ -50,7 +50,7 @@ def declare(kind: Kind, function: Callable[..., object], name: str | None) -> st
 
 def check(kind: Kind, name: object) -> str:
     """Return the name if it can be used. Raises UsageError."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not is_declared(name):
         raise UsageError(
             f"{name!r} is not a usable name of a {kind}",
             hint=f'letters, digits, `-`, `_` and `.`, at most 63: `@fw.{kind}(name="…")`',

@@ -11,6 +11,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import UsageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import Candidate, Gates, Lineage, ModelVersion
+from fairway.spec.names import is_registered
 from fairway.spec.run import MetricPoint, StepSpec
 from fairway.spec.wire import REGISTER
 
@@ -160,13 +161,7 @@ def _unregistered(name: str, evaluation: Evaluation | None, gates: Gates) -> Mod
 def check_name(*names: str) -> None:
     """Refuse a text that cannot name a model or an alias. Raises UsageError."""
     for name in names:
-        if (
-            not isinstance(cast("object", name), str)
-            or not name
-            or len(name) > 63
-            or not all(part.isalnum() or part in "-_." for part in name)
-            or not name[0].isalnum()
-        ):
+        if not isinstance(cast("object", name), str) or not is_registered(name):
             raise UsageError(
                 f"{name!r} is not a usable name",
                 hint="letters, digits, `-`, `_` and `.`, at most 63, starting with a letter or digit",

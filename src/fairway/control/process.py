@@ -15,7 +15,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-import uvicorn
 import uvloop
 
 from fairway.author import redaction
@@ -25,13 +24,14 @@ from fairway.control.routes import application, public_paths
 from fairway.local import descent
 from fairway.local.listening import bind
 from fairway.local.platforms import PlatformLock
-from fairway.server.protocol import BoundedProtocol
+from fairway.server.listening import started
 from fairway.spec.errors import FairwayError, UsageError
 from fairway.wiring import machine, settings, target
 
 _HOST = "127.0.0.1"
 _PORTS = 100
 _CLOSE_SECONDS = 5
+_KEEP_ALIVE = 5
 
 
 class PlatformProcess:
@@ -55,7 +55,7 @@ class PlatformProcess:
         await self._deployer.recover()
         self._watching = asyncio.get_running_loop().create_task(self._engine.watch())
         self._on_signals()
-        server = await _serving(gate, listening)
+        server = await started(gate, listening, keep_alive=_KEEP_ALIVE, close_seconds=_CLOSE_SECONDS)
         api.ready = True
         record = lock.announce(port, time.time())
         self._said(record.url)
@@ -93,26 +93,6 @@ class PlatformProcess:
         loop.add_signal_handler(signal.SIGTERM, asked, False)
         loop.add_signal_handler(signal.SIGINT, asked, True)
         loop.add_signal_handler(signal.SIGHUP, lambda: None)
-
-
-async def _serving(gate: Gate, listening: socket.socket) -> uvicorn.Server:
-    config = uvicorn.Config(
-        cast("Callable[..., object]", gate),  # type: ignore[arg-type]
-        http=BoundedProtocol,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        log_level="error",  # anybody may send what is no HTTP, as often as they like
-        access_log=False,
-        server_header=False,
-        date_header=False,
-        timeout_graceful_shutdown=_CLOSE_SECONDS,
-    )
-    config.load()
-    server = uvicorn.Server(config)
-    server.lifespan = config.lifespan_class(config)
-    await server.startup(sockets=[listening])
-    return server
 
 
 def _bind(first: int) -> socket.socket:

@@ -16,8 +16,8 @@ from fairway.spec.endpoint import Bounds, DeployRequest, Offer, RevisionSpec
 from fairway.spec.errors import NotFound, UsageError
 from fairway.spec.event import EndpointPointed
 from fairway.spec.model import ModelVersion
+from fairway.spec.names import is_served
 
-_NAME_LENGTH = 63
 _MAX_WORKERS = 64
 _MAX_LIMIT = 2**40
 
@@ -138,7 +138,7 @@ def key_of(request: DeployRequest, current: RevisionSpec | None) -> tuple[str, s
 
 def _check(request: DeployRequest) -> None:
     """Refuse a name that no endpoint can have, and numbers that no server can be started with. Raises UsageError."""
-    if not _usable(request.name):
+    if not is_served(request.name):
         raise UsageError(
             f"{request.name!r} cannot be an endpoint's name",
             hint="letters a to z, digits, `-`, `_` and `.`, at most 63",
@@ -150,12 +150,3 @@ def _check(request: DeployRequest) -> None:
     for name, limit in msgspec.structs.asdict(request.limits).items():
         if not 0 <= limit <= _MAX_LIMIT:
             raise UsageError(f"a limit of {limit} for {name} cannot be kept", hint=f"from 0 to {_MAX_LIMIT}")
-
-
-def _usable(name: str) -> bool:
-    return (
-        0 < len(name) <= _NAME_LENGTH
-        and name.isascii()
-        and (name[0].isalnum() or name[0] == "_")
-        and all(letter.isalnum() or letter in "-_." for letter in name)
-    )

@@ -1,20 +1,17 @@
 """Who is at work on a run: a lock that the working engine holds for as long as it lives, however it ends."""
 
-import fcntl
 import os
 import signal
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
 from fairway import confined
+from fairway.local import locking
 from fairway.spec.errors import StorageError, UsageError
 
 _PATIENCE = 0.5
 """Seconds: whoever only asks who is at work holds the lock for a moment."""
-
-_LOOK = 0.01
 
 
 class FileLeases:
@@ -51,16 +48,13 @@ class Lease:
     def __enter__(self) -> "Lease":
         confined.make_folder(str(self._path.parent))
         self._fd = confined.open_file(str(self._path), os.O_RDWR | os.O_CREAT)
-        deadline = time.monotonic() + _PATIENCE
-        while not _locked(self._fd):
-            if time.monotonic() > deadline:
-                os.close(self._fd)
-                pid = holder(self._path.parent)
-                raise UsageError(
-                    f"run {self._path.parent.name} is being worked on by process {pid}",
-                    hint="wait for it, or `fairway cancel` it",
-                )
-            time.sleep(_LOOK)
+        if not locking.take_within(self._fd, _PATIENCE):
+            os.close(self._fd)
+            pid = holder(self._path.parent)
+            raise UsageError(
+                f"run {self._path.parent.name} is being worked on by process {pid}",
+                hint="wait for it, or `fairway cancel` it",
+            )
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, str(os.getpid()).encode(), 0)
         return self
@@ -80,7 +74,7 @@ def holder(folder: Path) -> int:
         return 0
     try:
         # Shared: of two that ask at once, none takes the other for an engine.
-        if _locked(fd, fcntl.LOCK_SH):
+        if locking.take(fd, shared=True):
             return 0
         text = os.pread(fd, 20, 0)
         return int(text) if text.isdigit() else -1
@@ -96,13 +90,5 @@ def stop(folder: Path) -> bool:
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
-        return False
-    return True
-
-
-def _locked(fd: int, kind: int = fcntl.LOCK_EX) -> bool:
-    try:
-        fcntl.flock(fd, kind | fcntl.LOCK_NB)
-    except BlockingIOError:
         return False
     return True

@@ -18,7 +18,7 @@ from types import TracebackType
 import msgspec
 
 from fairway import confined
-from fairway.local import descent
+from fairway.local import descent, locking
 from fairway.local.listening import worker_files
 from fairway.local.workers import is_alive, last_words, write_private
 from fairway.spec.errors import FairwayError, StorageError, UsageError
@@ -53,16 +53,13 @@ class PlatformLock:
     def __enter__(self) -> "PlatformLock":
         confined.make_folder(str(self._folder))
         self._fd = confined.open_file(str(self._folder / "lock"), os.O_RDWR | os.O_CREAT)
-        deadline = time.monotonic() + _LOCK_SECONDS
-        while not _locked(self._fd):
-            if time.monotonic() > deadline:
-                text = os.pread(self._fd, 20, 0).decode(errors="replace")
-                os.close(self._fd)
-                raise UsageError(
-                    f"a platform process of {self._folder.parent} runs already, with process id {text or 'unknown'}",
-                    hint="`fairway endpoints` asks it, `fairway down` stops it",
-                )
-            time.sleep(_LOOK_SECONDS)
+        if not locking.take_within(self._fd, _LOCK_SECONDS):
+            text = os.pread(self._fd, 20, 0).decode(errors="replace")
+            os.close(self._fd)
+            raise UsageError(
+                f"a platform process of {self._folder.parent} runs already, with process id {text or 'unknown'}",
+                hint="`fairway endpoints` asks it, `fairway down` stops it",
+            )
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, str(os.getpid()).encode(), 0)
         (self._folder / "platform.json").unlink(missing_ok=True)
@@ -95,7 +92,7 @@ def running(root: Path) -> PlatformRecord | None:
     except (OSError, StorageError, msgspec.DecodeError):
         return None
     try:
-        return None if _locked(fd) or not is_alive(record.pid) else record
+        return None if locking.take(fd) or not is_alive(record.pid) else record
     finally:
         os.close(fd)
 
@@ -195,11 +192,3 @@ def _good_token(path: Path, seal: Callable[[str], str]) -> str:
     finally:
         os.close(fd)
     return text if usable and hmac.compare_digest(text[_TOKEN:], seal(text[:_TOKEN])) else ""
-
-
-def _locked(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -16,9 +16,6 @@ from fairway.spec.run import Failure, MetricPoint, StepSpec
 from fairway.spec.text import legible
 from fairway.spec.wire import Answer, Call, Metrics, Showed
 
-_DATA_FORMATS = frozenset({"onnx", "npy", "safetensors", "ubj", "lightgbm-text"})
-"""Formats of models that are read the same wherever they come from."""
-
 
 class StepSession:
     """The session inside a step: values can be logged, shown and looked up, and no step can be started."""
@@ -50,7 +47,7 @@ class StepSession:
                 hint=failure.hint if failure else "",
             )
         artifact = version.candidate.artifact
-        if not answer.trusted and artifact.format not in _DATA_FORMATS:
+        if not answer.trusted and artifact.format in formats.CODE_FORMATS:
             raise NotAllowed(
                 f"{version} was made by no run of this project, and content of format {artifact.format} can run code",
                 hint="register it in a run of this project, or register its ONNX form",

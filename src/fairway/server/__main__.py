@@ -5,16 +5,23 @@ imports the worker.
 """
 
 import contextlib
-import importlib
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fairway.author import redaction, secret_names
 from fairway.confined import make_folder
 from fairway.server import output
 from fairway.spec.errors import FairwayError
+
+if TYPE_CHECKING:
+    from fairway.ports import ArtifactStore
+    from fairway.server.app import Service
+    from fairway.server.metrics import Metrics
+    from fairway.spec.endpoint import WorkerSpec
 
 _USAGE = "usage: python -m fairway.server SPEC.json [--fd N] [--sockets FOLDER]"
 _OPTIONS = {"--fd", "--sockets"}
@@ -37,8 +44,22 @@ def run(arguments: list[str]) -> int:
     redaction.report_new(output.redirect())
     redaction.watch_environment()
     fd = int(options["--fd"]) if "--fd" in options else None
-    worker = importlib.import_module("fairway.server.worker")
-    return worker.main(data, fd, options.get("--sockets", ""))
+    from fairway.server import worker
+
+    return worker.main(data, _service, fd, options.get("--sockets", ""))
+
+
+def _service(
+    spec: "WorkerSpec", store: "ArtifactStore", metrics: "Metrics", under_way: Callable[[], int]
+) -> "Service":
+    """Load what the worker serves. A server of a model does without all that a function needs, and the reverse."""
+    if spec.revision.model is not None:
+        from fairway.server.models import ModelService
+
+        return ModelService(spec.revision, store, metrics, under_way)
+    from fairway.server.functions import FunctionService
+
+    return FunctionService(spec, store, metrics)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from fairway.author import describe, session, tracebacks
 from fairway.author.endpoint import Endpoint
 from fairway.author.files import File
 from fairway.local import descent, importing, projects
+from fairway.ports import ArtifactStore
 from fairway.server import results, schemas, streams, uploads
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json, too_many
 from fairway.server.gathering import Gatherer
@@ -29,7 +30,6 @@ from fairway.server.sessions import ModelSession, offered
 from fairway.spec.endpoint import WorkerSpec
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.text import legible, shortened
-from fairway.stores import FileArtifacts
 
 _THREADS = 8
 _STREAMS = 64
@@ -48,7 +48,7 @@ class FunctionService:
     runtime = "python"
     samples = "none"
 
-    def __init__(self, spec: WorkerSpec, store: FileArtifacts, metrics: Metrics) -> None:
+    def __init__(self, spec: WorkerSpec, store: ArtifactStore, metrics: Metrics) -> None:
         revision = spec.revision
         session.enter(ModelSession(offered(revision, store.open), store.open))
         endpoint = _declared(spec, store)
@@ -230,7 +230,7 @@ class FunctionService:
         )
 
 
-def _declared(spec: WorkerSpec, store: FileArtifacts) -> Endpoint[..., object]:
+def _declared(spec: WorkerSpec, store: ArtifactStore) -> Endpoint[..., object]:
     revision = spec.revision
     project = spec.project
     if not project and revision.source is not None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 import msgspec
 
 from fairway import formats
+from fairway.ports import ArtifactStore
 from fairway.server import openapi, tensors
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json, unreadable
 from fairway.server.batching import Batcher
@@ -18,7 +19,6 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import RevisionSpec
 from fairway.spec.errors import FairwayError, UsageError
 from fairway.spec.model import ModelVersion
-from fairway.stores import FileArtifacts
 
 _OCTETS = b"application/octet-stream"
 _BYTES_PER_VALUE = 4
@@ -31,7 +31,7 @@ class ModelService:
     def __init__(
         self,
         revision: RevisionSpec,
-        store: FileArtifacts,
+        store: ArtifactStore,
         metrics: Metrics,
         under_way: Callable[[], int] = lambda: 0,
     ) -> None:
@@ -71,7 +71,7 @@ class ModelService:
             routes[f"{path}/infer"] = Route("infer", {"POST": self._infer})
         return routes
 
-    def _reproduce(self, store: FileArtifacts) -> str:
+    def _reproduce(self, store: ArtifactStore) -> str:
         """Compute the samples and compare them with the registered outputs. Return the count, such as "32/32"."""
         samples = self._version.candidate.samples
         if samples is None:
@@ -244,6 +244,6 @@ def _tensor(spec: object) -> dict[str, object]:
     return cast("dict[str, object]", msgspec.to_builtins(spec))
 
 
-def _content(store: FileArtifacts, artifact: Artifact) -> bytes:
+def _content(store: ArtifactStore, artifact: Artifact) -> bytes:
     content = store.open(artifact)
     return content if isinstance(content, bytes) else content.read_bytes()

@@ -7,7 +7,6 @@ taken by the others, so that a replacement loses no request.
 
 import asyncio
 import gc
-import importlib
 import os
 import signal
 import socket
@@ -22,14 +21,17 @@ import uvicorn
 import uvloop
 
 from fairway.author import redaction, tracebacks
+from fairway.ports import ArtifactStore
 from fairway.server.app import Application, Service
 from fairway.server.control import Control
 from fairway.server.gate import Gate
-from fairway.server.protocol import BoundedProtocol
+from fairway.server.listening import started
+from fairway.server.metrics import Metrics, forget_dead
 from fairway.spec.endpoint import WorkerSpec
 from fairway.spec.errors import FairwayError
+from fairway.spec.host import StorePlace
 from fairway.spec.text import legible, shortened
-from fairway.stores import FileArtifacts
+from fairway.stores.opening import open_store
 
 _IDLE_CHECK = 0.05
 _KEEP_ALIVE = 75
@@ -40,11 +42,18 @@ class _State(Protocol):
     tasks: set[object]
 
 
+MakeService = Callable[[WorkerSpec, ArtifactStore, Metrics, Callable[[], int]], Service]
+"""Loads what a worker serves. The last argument gives the number of requests that are not answered."""
+
+
 class Worker:
     """One worker process. `phase` is "starting", "ready", "draining" or "failed"."""
 
-    def __init__(self, spec: WorkerSpec, listening: socket.socket, sockets: str = "") -> None:
+    def __init__(
+        self, spec: WorkerSpec, service: MakeService, listening: socket.socket, sockets: str = ""
+    ) -> None:
         self._spec = spec
+        self._service = service
         self._sockets = sockets
         self._listening = listening
         self._listening.set_inheritable(False)
@@ -116,25 +125,14 @@ class Worker:
 
     async def _load(self) -> None:
         revision = self._spec.revision
-        metrics_module = importlib.import_module("fairway.server.metrics")
-        metrics_module.forget_dead(Path(self._spec.metrics))
+        forget_dead(Path(self._spec.metrics))
         version = str(revision.model.version if revision.model is not None else revision.number)
-        metrics = metrics_module.Metrics(revision.endpoint, version)
-        self._in_flight = lambda: cast("int", metrics.in_flight)
-        store = FileArtifacts(Path(self._spec.store))
-        service: Service
-        if revision.model is not None:
-            service = await asyncio.to_thread(
-                importlib.import_module("fairway.server.models").ModelService,
-                revision,
-                store,
-                metrics,
-                self._under_way,
-            )
-        else:
-            service = importlib.import_module("fairway.server.functions").FunctionService(
-                self._spec, store, metrics
-            )
+        metrics = Metrics(revision.endpoint, version)
+        self._in_flight = lambda: metrics.in_flight
+        store = open_store(StorePlace(self._spec.store)).artifacts
+        load = partial(self._service, self._spec, store, metrics, self._under_way)
+        # A function belongs to the event loop of this thread; a model may take long, and drains meanwhile.
+        service = await asyncio.to_thread(load) if revision.model is not None else load()
         self._samples, self._runtime = service.samples, service.runtime
         gc.collect()
         gc.freeze()  # what is loaded stays; the collector need not walk it again and again
@@ -146,25 +144,11 @@ class Worker:
         return len(cast("_State", self._server.server_state).tasks) if self._server is not None else 0
 
     async def _serve(self) -> None:
-        config = uvicorn.Config(
-            cast("Callable[..., object]", self._app),  # type: ignore[arg-type]
-            http=BoundedProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="error",  # anybody may send what is no HTTP, as often as they like
-            access_log=False,
-            server_header=False,
-            date_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE,
-            timeout_graceful_shutdown=int(self._spec.revision.limits.request_seconds) + 1,
-        )
-        config.load()
-        server = self._server = uvicorn.Server(config)
-        server.lifespan = config.lifespan_class(config)
         self._accepting = self._listening.dup()
-        await server.startup(sockets=[self._accepting])
+        close_seconds = int(self._spec.revision.limits.request_seconds) + 1
+        server = self._server = await started(
+            self._app, self._accepting, keep_alive=_KEEP_ALIVE, close_seconds=close_seconds
+        )
         self.phase = "ready"
         await self._draining.wait()
         for listener in server.servers:
@@ -188,24 +172,25 @@ def _said(error: Exception) -> str:
     return legible(shortened(redaction.live().text(tracebacks.summary(error)), 500))
 
 
-def main(told: bytes, fd: int | None = None, sockets: str = "") -> int:
+def main(told: bytes, service: MakeService, fd: int | None = None, sockets: str = "") -> int:
     """Run a worker; returns the exit status.
 
     Args:
         told: its `WorkerSpec` as JSON.
+        service: loads what it serves.
         fd: descriptor of a listening socket; without one the worker listens where its spec says.
         sockets: folder of the control socket; without one the name of that socket in the spec is a path.
     """
-    return uvloop.run(_main(msgspec.json.decode(told, type=WorkerSpec), fd, sockets))
+    return uvloop.run(_main(msgspec.json.decode(told, type=WorkerSpec), service, fd, sockets))
 
 
-async def _main(spec: WorkerSpec, fd: int | None, sockets: str) -> int:
+async def _main(spec: WorkerSpec, service: MakeService, fd: int | None, sockets: str) -> int:
     try:
         listening = socket.socket(fileno=fd) if fd is not None else _bound(spec.listen)
     except (OSError, ValueError) as error:
         print(f"error: the worker cannot listen at {spec.listen!r}: {error}", file=sys.stderr, flush=True)
         return 1
-    return await Worker(spec, listening, sockets).run()
+    return await Worker(spec, service, listening, sockets).run()
 
 
 def _bound(where: str) -> socket.socket:

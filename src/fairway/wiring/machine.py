@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from fairway.local.leases import FileLeases
     from fairway.spec.artifact import Artifact, Node
     from fairway.spec.host import HostSetup
-    from fairway.stores import FileArtifacts, FileLogs, FileResults, SqliteMetadata
+    from fairway.stores import FileArtifacts, FileLogs, FileResults
+    from fairway.stores.metadata import SqliteMetadata
 
 
 class SystemClock:
@@ -56,7 +57,7 @@ class LocalStores:
     def metadata(self) -> "SqliteMetadata":
         """The event log and its tables."""
         if self._metadata is None:
-            from fairway.stores import SqliteMetadata
+            from fairway.stores.metadata import SqliteMetadata
 
             self._metadata = SqliteMetadata(self.layout)
         return self._metadata

@@ -17,7 +17,8 @@ from arena import Arena, Load, wait_for
 from fairway.local.workers import is_alive
 from fairway.spec.errors import FairwayError
 from fairway.spec.run import Phase
-from fairway.stores import Layout, SqliteMetadata
+from fairway.stores import Layout
+from fairway.stores.metadata import SqliteMetadata
 
 TICKS = """
 import time

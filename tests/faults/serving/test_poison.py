@@ -14,7 +14,8 @@ from fairway import formats
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError
 from fairway.spec.model import Lineage, ModelVersion
-from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.stores import FileArtifacts, Layout
+from fairway.stores.metadata import SqliteMetadata
 
 GOOD = "import fairway as fw\n\n@fw.endpoint\ndef f(x: float) -> float:\n    return x * 2\n"
 IMPATIENT = """

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from diary import event
 
-from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.stores import FileArtifacts, Layout
+from fairway.stores.metadata import SqliteMetadata
 
 DAY = 86_400.0
 PROJECT = """

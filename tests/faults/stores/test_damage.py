@@ -14,7 +14,8 @@ from diary import KINDS, Reader, acknowledged
 from tracing import diary
 
 from fairway.spec.errors import StorageError
-from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.stores import FileArtifacts, Layout
+from fairway.stores.metadata import SqliteMetadata
 
 ALL = ",".join(KINDS)
 LAST = 16

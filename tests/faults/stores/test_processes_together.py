@@ -14,14 +14,16 @@ import pytest
 from fairway import confined
 from fairway.spec.event import Event, RunStarted
 from fairway.spec.run import RunSpec
-from fairway.stores import Layout, SqliteMetadata
+from fairway.stores import Layout
+from fairway.stores.metadata import SqliteMetadata
 
 OTHER = """
 import sys
 from pathlib import Path
 from fairway.spec.event import Event, RunStarted
 from fairway.spec.run import RunSpec
-from fairway.stores import Layout, SqliteMetadata
+from fairway.stores import Layout
+from fairway.stores.metadata import SqliteMetadata
 
 metadata = SqliteMetadata(Layout(Path(sys.argv[1])))
 metadata.append([Event(body=RunStarted(RunSpec(name=sys.argv[2], pipeline="p", project="/p.py")), run=sys.argv[2])])

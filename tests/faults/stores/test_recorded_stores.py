@@ -19,7 +19,8 @@ from recording import RECORDED
 from fairway import formats
 from fairway.spec.event import Event, RunStarted, StepEnded
 from fairway.spec.run import Phase, RunSpec
-from fairway.stores import FileArtifacts, FileLogs, Layout, SqliteMetadata, chain, schema, trusting
+from fairway.stores import FileArtifacts, FileLogs, Layout, chain, schema, trusting
+from fairway.stores.metadata import SqliteMetadata
 from fairway.stores.schema import VERSION
 
 STORES = sorted(RECORDED.glob("fairway-*.tar.xz"))

@@ -12,12 +12,14 @@ from pathlib import Path
 from fairway.spec.artifact import Artifact
 from fairway.spec.event import Event, RunStarted, StepCalled, StepEnded
 from fairway.spec.run import Phase, RunSpec, StepSpec
-from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.stores import FileArtifacts, Layout
+from fairway.stores.metadata import SqliteMetadata
 
 SWEEP = """
 import json, resource, sys, time
 from pathlib import Path
-from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.stores import FileArtifacts, Layout
+from fairway.stores.metadata import SqliteMetadata
 root = Path(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 begun = time.perf_counter()

@@ -12,7 +12,8 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, EndpointStatus
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.model import Candidate, Lineage
-from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.stores import FileArtifacts, Layout
+from fairway.stores.metadata import SqliteMetadata
 
 
 class House:

@@ -26,15 +26,17 @@ from fairway.spec.event import (
 )
 from fairway.spec.model import Candidate, Lineage
 from fairway.spec.run import Failure, MetricPoint, Phase, Reason, RunSpec, StepResult, StepSpec
-from fairway.stores import Layout, SqliteMetadata, schema
+from fairway.stores import Layout, schema
 from fairway.stores.connections import explain_sqlite
 from fairway.stores.faults import DiskFailed, DiskFull
+from fairway.stores.metadata import SqliteMetadata
 
 KILLED = """
 import sys
 from pathlib import Path
 from fairway.spec.event import Event, MetricsLogged
-from fairway.stores import Layout, SqliteMetadata
+from fairway.stores import Layout
+from fairway.stores.metadata import SqliteMetadata
 store = SqliteMetadata(Layout(Path(sys.argv[1])))
 number = 0
 while True:

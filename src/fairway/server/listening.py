@@ -1,0 +1,41 @@
+"""Starts the HTTP server of an ASGI application on a listening socket, with the settings that all our servers share."""
+
+import socket
+from collections.abc import Callable
+from typing import cast
+
+import uvicorn
+
+from fairway.server.protocol import BoundedProtocol
+
+
+async def started(
+    application: object, listening: socket.socket, *, keep_alive: int, close_seconds: int
+) -> uvicorn.Server:
+    """Accept connections for an application from here on.
+
+    Args:
+        application: the ASGI callable.
+        listening: the socket; the server closes it when it is shut down.
+        keep_alive: seconds for which a connection without a request stays open.
+        close_seconds: seconds that requests under way get when the server is shut down.
+    """
+    config = uvicorn.Config(
+        cast("Callable[..., object]", application),  # type: ignore[arg-type]
+        http=BoundedProtocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="error",  # anybody may send what is no HTTP, as often as they like
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,  # whoever asks may write these headers, so they prove nothing
+        timeout_keep_alive=keep_alive,
+        timeout_graceful_shutdown=close_seconds,
+    )
+    config.load()
+    server = uvicorn.Server(config)
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[listening])
+    return server
