@@ -16,6 +16,7 @@ from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import fairway
@@ -57,6 +58,13 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["XDG_STATE_HOME"] = os.path.join(config.stash[_RUNTIME], "state")
     # An endpoint that ends and comes back finds its port again: no other worker's tests take it meanwhile.
     os.environ["FAIRWAY_FIRST_PORT"] = str(_FIRST_PLATFORM_PORT + _worker() * _PORTS)
+
+
+# An example may take its time: on a busy machine, a deadline fails tests that are right.
+hypothesis.settings.register_profile(
+    "fairway", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("fairway")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
