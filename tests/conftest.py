@@ -11,6 +11,7 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
@@ -54,6 +55,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     for name in [name for name in os.environ if name.startswith("FAIRWAY_")]:
         del os.environ[name]
+    # Without it every process that a test starts compiles all that it imports, which takes half a minute for some libraries.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     config.stash[_RUNTIME] = os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="fairway-tests-")
     os.environ["XDG_STATE_HOME"] = os.path.join(config.stash[_RUNTIME], "state")
     # An endpoint that ends and comes back finds its port again: no other worker's tests take it meanwhile.
