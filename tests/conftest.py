@@ -11,11 +11,13 @@ import shutil
 import socket
 import sqlite3
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import fairway
@@ -53,10 +55,20 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     for name in [name for name in os.environ if name.startswith("FAIRWAY_")]:
         del os.environ[name]
+    # Without it every process that a test starts compiles all that it imports, which takes half a minute for some libraries.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     config.stash[_RUNTIME] = os.environ["XDG_RUNTIME_DIR"] = tempfile.mkdtemp(prefix="fairway-tests-")
     os.environ["XDG_STATE_HOME"] = os.path.join(config.stash[_RUNTIME], "state")
     # An endpoint that ends and comes back finds its port again: no other worker's tests take it meanwhile.
     os.environ["FAIRWAY_FIRST_PORT"] = str(_FIRST_PLATFORM_PORT + _worker() * _PORTS)
+
+
+# An example may take its time: on a busy machine, a deadline fails tests that are right.
+hypothesis.settings.register_profile(
+    "fairway", deadline=None, print_blob=True, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("fairway")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -94,5 +94,5 @@ def test_a_run_of_a_pipeline_without_a_file_has_no_code_to_show(project: Project
         "-c",
         "import fairway as fw\ndef main():\n    return 1\nfw.run(fw.pipeline(main))",
     ]
-    subprocess.run(words, cwd=project.folder, env=project.environment, timeout=120, check=True)
+    subprocess.run(words, cwd=project.folder, env=project.environment, timeout=240, check=True)
     assert "no source files on record" in project.fairway("show", "--source", expect=4).stderr

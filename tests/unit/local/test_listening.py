@@ -11,18 +11,16 @@ from fairway.local.workers import last_words
 from fairway.spec.errors import UsageError
 
 
-def test_a_port_in_use_is_said_with_what_to_do() -> None:
-    with listening.bind(0) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(UsageError, match=f"port {port} is in use") as caught:
-            listening.bind(port)
+def test_a_port_in_use_is_said_with_what_to_do(free_port: Callable[[], int]) -> None:
+    port = free_port()
+    with listening.bind(port), pytest.raises(UsageError, match=f"port {port} is in use") as caught:
+        listening.bind(port)
     assert "--port" in caught.value.hint
     listening.bind(port).close()
 
 
-def test_the_first_free_port_skips_taken_ones() -> None:
-    with listening.bind(0) as gone:
-        port = gone.getsockname()[1]
+def test_the_first_free_port_skips_taken_ones(free_port: Callable[[], int]) -> None:
+    port = free_port()
     with listening.bind_free({port}, port) as found:
         assert found.getsockname()[1] > port
         assert found.getsockname()[0] == "127.0.0.1"
