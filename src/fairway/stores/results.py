@@ -72,9 +72,8 @@ class FileResults:
             try:
                 return self._create(base, content, known or self._open(result.run))
             except FileNotFoundError:
-                if known is None:
-                    raise
-                return self._create(base, content, self._open(result.run))  # somebody removed what was open
+                make_folders(self._root)  # nothing is there yet, or somebody removed what was open
+                return self._create(base, content, self._open(result.run))
 
     def read(self, run: str, step: str, attempt: int) -> StepResult | None:
         """Read the record of an attempt; None if there is none or a power loss cut it short."""
@@ -95,7 +94,6 @@ class FileResults:
             for fd in self._folders:
                 os.close(fd)
             self._run, self._folders = "", None
-        make_folders(self._root)
         temporary = confined.enter(self._root, ("blobs", "tmp"), made=sync)
         try:
             records = confined.enter(self._root, ("runs", safe_name(run), "results"), made=sync)

@@ -56,7 +56,6 @@ async def execute(
     from msgspec import structs
 
     from fairway.engine import bundles
-    from fairway.engine.import_output import print_import
     from fairway.engine.run import RunEngine, Stores
     from fairway.local import environments
     from fairway.local.executor import LocalExecutor
@@ -225,12 +224,18 @@ def cancel_run(stores: LocalStores, run: str) -> bool:
     return False
 
 
+def print_import(file: str, data: bytes) -> None:
+    """Print output of a host. What that needs is loaded only here, because most projects print nothing when imported."""
+    from fairway.engine.import_output import print_import
+
+    print_import(file, data)
+
+
 async def foresee(
     request: "RunRequest", stores: LocalStores, launched: "Launched", follower: Follower
 ) -> list[tuple[str, str, str]]:
     """What a run would do, as (step, "run" or "cached" or "may run", why), without running any step."""
     from fairway.engine.foresight import Foresight
-    from fairway.engine.import_output import print_import
     from fairway.local import environments
     from fairway.local.executor import LocalExecutor
 
