@@ -96,7 +96,7 @@ class Place:
                 dice.choice(CHANGES)(self, dice)
 
     def inside(self, name: str, *, itself: bool = False) -> Path:
-        """A place in the store. Raises OSError for one that an earlier change leads outside, where no change may be made.
+        """A place in the store. Raises OSError for one that an earlier change leads outside, or made into a pipe.
 
         Args:
             itself: whether it is to be replaced, so that it may be a link.
@@ -107,6 +107,8 @@ class Place:
                 break
             if place.is_symlink():
                 raise OSError(f"{place} is a link")
+        if not itself and path.exists() and not path.is_file():
+            raise OSError(f"{path} is no file")
         return path
 
     def bytes_changed(self, dice: random.Random) -> None:
