@@ -1,11 +1,14 @@
 """Files and folders of a store, opened without following links and only if they belong to this user.
 
-Anybody may have put something into a store. Every folder from the root of a store down to a file is looked at, and
-the file is opened without following a link. This module knows paths and descriptors, and not what the files mean.
+Anybody may have put something into a store. Each folder from the root of a store down to a file is opened from the one
+above it, and no link is followed. Somebody who swaps a folder for a link meanwhile changes nothing for a process that is in
+it already. This module knows paths and descriptors, and not what the files mean.
 """
 
+import errno
 import os
 import stat
+from collections.abc import Callable, Iterable
 
 from fairway.spec.errors import StorageError
 
@@ -14,6 +17,8 @@ PRIVATE_FOLDER = 0o700
 _OTHERS_WRITE = stat.S_IWOTH
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 """The flags for reading. `O_NONBLOCK` keeps an open of a named pipe from waiting for its writer."""
+_ROOT = os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY
+_FOLDER = _ROOT | os.O_NOFOLLOW
 
 
 def folder(path: str, *, anyones: bool = False) -> bool:
@@ -79,6 +84,59 @@ def below(root: str, path: str, *, anyones: bool = False) -> None:
             return
 
 
+def enter(
+    root: str, names: Iterable[str], *, made: Callable[[int, str], None] | None = None, anyones: bool = False
+) -> int:
+    """Open a folder below a root, each folder on the way from the one before; returns its descriptor.
+
+    Args:
+        root: the folder to begin with. It may be a link, because the person named it.
+        names: the folders below it, one after the other.
+        made: creates folders that are missing, and is called with the descriptor and path of each parent.
+        anyones: True allows folders of other users, such as a backup that is only read.
+
+    Raises:
+        StorageError: there is a link on the way, another kind of file, or another user's folder.
+        OSError: it cannot be opened, or is not there.
+    """
+    path, fd = root, os.open(root, _ROOT)
+    for name in names:
+        if name in ("", ".", "..") or "/" in name:
+            os.close(fd)
+            raise _odd(f"{path}/{name}", f"outside {root}")
+        above, fd = fd, -1
+        try:
+            fd = _open_folder(name, above, path, made)
+            if not anyones:
+                _check_owner(f"{path}/{name}", os.fstat(fd))
+        except BaseException:
+            if fd >= 0:
+                os.close(fd)
+            raise
+        finally:
+            os.close(above)
+        path = f"{path}/{name}"
+    return fd
+
+
+def _open_folder(name: str, above: int, path: str, made: Callable[[int, str], None] | None) -> int:
+    try:
+        return os.open(name, _FOLDER, dir_fd=above)
+    except FileNotFoundError:
+        if made is None:
+            raise
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            folder(f"{path}/{name}")  # says what it is
+        raise
+    try:
+        os.mkdir(name, PRIVATE_FOLDER, dir_fd=above)
+        made(above, path)
+    except FileExistsError:
+        pass
+    return os.open(name, _FOLDER, dir_fd=above)
+
+
 def file(path: str, *, anyones: bool = False) -> bool:
     """Tell whether a regular file exists.
 
@@ -97,7 +155,14 @@ def file(path: str, *, anyones: bool = False) -> bool:
     return True
 
 
-def open_file(path: str, flags: int = _READ, mode: int = PRIVATE_FILE, *, anyones: bool = False) -> int:
+def open_file(
+    path: str,
+    flags: int = _READ,
+    mode: int = PRIVATE_FILE,
+    *,
+    anyones: bool = False,
+    within: int | None = None,
+) -> int:
     """Open a regular file of this user without following a link, and return the descriptor.
 
     Args:
@@ -105,6 +170,7 @@ def open_file(path: str, flags: int = _READ, mode: int = PRIVATE_FILE, *, anyone
         flags: the flags of `os.open`.
         mode: the mode of a new file.
         anyones: True allows files of other users, such as a backup that is only read.
+        within: descriptor of the folder that the file is in. Only the last part of the path counts then.
 
     Raises:
         StorageError: it is a link or another kind of file, or it belongs to another user.
@@ -113,7 +179,10 @@ def open_file(path: str, flags: int = _READ, mode: int = PRIVATE_FILE, *, anyone
     flags |= os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     # Truncation waits until the open file is known to be this user's.
     try:
-        fd = os.open(path, flags & ~os.O_TRUNC, mode)
+        if within is None:
+            fd = os.open(path, flags & ~os.O_TRUNC, mode)
+        else:
+            fd = os.open(path.rpartition("/")[2], flags & ~os.O_TRUNC, mode, dir_fd=within)
     except FileNotFoundError:
         raise
     except OSError:

@@ -95,8 +95,24 @@ class Place:
             with suppress(OSError, sqlite3.Error):
                 dice.choice(CHANGES)(self, dice)
 
+    def inside(self, name: str, *, itself: bool = False) -> Path:
+        """A place in the store. Raises OSError for one that an earlier change leads outside, or made into a pipe.
+
+        Args:
+            itself: whether it is to be replaced, so that it may be a link.
+        """
+        path = self.store / name
+        for place in (*([] if itself else [path]), *path.parents):
+            if place == self.store:
+                break
+            if place.is_symlink():
+                raise OSError(f"{place} is a link")
+        if not itself and path.exists() and not path.is_file():
+            raise OSError(f"{path} is no file")
+        return path
+
     def bytes_changed(self, dice: random.Random) -> None:
-        path = self.store / dice.choice(TOUCHED)
+        path = self.inside(dice.choice(TOUCHED))
         data = bytearray(path.read_bytes())
         for _ in range(dice.choice((1, 4, 64))):
             if data:
@@ -104,7 +120,7 @@ class Place:
         path.write_bytes(bytes(data[: dice.choice((len(data), dice.randrange(len(data) + 1)))]))
 
     def linked(self, dice: random.Random) -> None:
-        path = self.store / dice.choice(LINKED)
+        path = self.inside(dice.choice(LINKED), itself=True)
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -119,7 +135,7 @@ class Place:
             path.symlink_to(self.outside)
 
     def told_otherwise(self, dice: random.Random) -> None:
-        with sqlite3.connect(self.store / "fairway.db") as database:
+        with sqlite3.connect(self.inside("fairway.db")) as database:
             word = dice.choice(("json", "skops", "keras", "torchscript", "bundle", "arrow", "npy", "folder"))
             database.execute(dice.choice(SQL).format(number=dice.randrange(400), word=word))
         database.close()
@@ -128,7 +144,7 @@ class Place:
         text = dice.choice(
             ('{"format":1}', '{"format":1,"id":"x","adopted":true,"seal":"y"}', '{"format":9}', "[]", "\0")
         )
-        (self.store / "store.json").write_text(text)
+        self.inside("store.json").write_text(text)
 
 
 CHANGES: tuple[Callable[[Place, random.Random], None], ...] = (

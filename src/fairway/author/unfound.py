@@ -4,7 +4,6 @@ A name that may belong to the project itself is never answered with a command th
 that name on an index belongs to somebody else. This module imports nothing of the project.
 """
 
-import difflib
 import os
 import re
 import sys
@@ -96,10 +95,10 @@ def _in_package(wanted: str, name: str, package: Path) -> tuple[str, str]:
     depth = name.split(".").index(package.name) + 1
     missing = name.split(".")[depth]
     known = sorted(_modules(package))
-    close = difflib.get_close_matches(missing, known, 1, _CLOSE)
+    close = _closest(missing, known)
     return (
         f"{wanted}, but {package} has no {missing}.py",
-        f"is it `{'.'.join([*name.split('.')[:depth], close[0]])}`?"
+        f"is it `{'.'.join([*name.split('.')[:depth], close])}`?"
         if close
         else f"it has {', '.join(known[:8])}",
     )
@@ -152,6 +151,13 @@ def _below(folder: Path, depth: int) -> Iterator[Path]:
 def _alike(name: str, roots: Sequence[str]) -> str:
     """Return a module of the project with a similar name, or an empty text."""
     known = [module for root in roots for module in _modules(Path(root))]
+    return _closest(name, known)
+
+
+def _closest(name: str, known: Sequence[str]) -> str:
+    """The known name that is most like one; empty when none is."""
+    import difflib  # loaded when there is an error only: every process that imports a project has this module
+
     return next(iter(difflib.get_close_matches(name, known, 1, _CLOSE)), "")
 
 

@@ -1,7 +1,6 @@
 """Tells a person which project's store a command looks into, and what to type where another one is meant."""
 
 import os
-import shlex
 from pathlib import Path
 
 from fairway.wiring import settings
@@ -14,6 +13,8 @@ def from_here(command: str, root: Path) -> str:
     """The command as it is to be typed: with a change of folder where another store than this is meant here."""
     if root == settings.store_root():
         return command
+    import shlex
+
     here, folder = Path.cwd(), root.parent
     shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
     return f"cd {shlex.quote(str(shown))} && {command}"
@@ -23,6 +24,8 @@ def elsewhere() -> str:
     """A hint for somebody in a folder without a store, below which there are some; empty otherwise."""
     if (settings.store_root() / "store.json").exists():
         return ""
+    import shlex
+
     found = _stores_below(Path.cwd())[:_SHOWN]
     named = " or ".join(f"`cd {shlex.quote(str(folder))}`" for folder in found)
     return f"there is no store here; a project below has one: {named}" if found else ""

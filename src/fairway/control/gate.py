@@ -11,7 +11,8 @@ from typing import Any, cast
 
 import msgspec
 
-from fairway.spec.quantities import whole_number
+from fairway.control.bodies import Bodies, Body
+from fairway.control.refused import Refused
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -20,25 +21,12 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
-BODY_LIMIT = 2**20
-"""Bytes of a request's body at most."""
-
 _POLICY_VIOLATION = 1008
 _SAFE = (
     (b"content-type", b"application/json"),
     (b"cache-control", b"no-store"),
     (b"x-content-type-options", b"nosniff"),
 )
-
-
-class Refused(Exception):
-    """A request that goes no further."""
-
-    def __init__(self, status: int, error: str, hint: str = "") -> None:
-        super().__init__(error)
-        self.status = status
-        self.error = error
-        self.hint = hint
 
 
 class Gate:
@@ -56,6 +44,7 @@ class Gate:
         self._origins = frozenset(b"http://" + host for host in self._hosts)
         self._digest = hashlib.sha256(token.encode()).digest()
         self._public = frozenset(public)
+        self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
@@ -70,15 +59,18 @@ class Gate:
             self._check_origin(headers)
             if scope["path"] not in self._public:
                 self._check_token(headers)
-            if kind == "http":
-                receive = bounded(headers, receive)
+            self._bodies.check(headers)
         except Refused as refused:
             if kind == "websocket":
                 await send({"type": "websocket.close", "code": _POLICY_VIOLATION})
             else:
                 await refuse(send, refused)
             return
-        await self._inner(scope, receive, send)
+        body = Body(self._bodies, receive)
+        try:
+            await self._inner(scope, body, send)
+        finally:
+            body.release()
 
     def _check_origin(self, headers: Headers) -> None:
         hosts = [value for name, value in headers if name == b"host"]
@@ -98,35 +90,13 @@ class Gate:
             raise Refused(401, "a token is needed", "it is in `.fairway/platform/token`")
 
 
-def bounded(headers: Headers, receive: Receive) -> Receive:
-    """The same request, its body refused once it is too large. Raises Refused when it says so at once."""
-    for name, value in headers:
-        if name == b"content-length":
-            size = whole_number(value)
-            if size is None:
-                raise Refused(400, "Content-Length is not a number of bytes")
-            if size > BODY_LIMIT:
-                raise Refused(413, f"a request has at most {BODY_LIMIT} bytes")
-    seen = 0
-
-    async def counted() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > BODY_LIMIT:
-            raise Refused(413, f"a request has at most {BODY_LIMIT} bytes")
-        return message
-
-    return counted
-
-
 async def refuse(send: Send, refused: Refused) -> None:
     """Answer a request that goes no further."""
     body = msgspec.json.encode({"error": refused.error, "hint": refused.hint})
     headers = [*_SAFE, (b"content-length", str(len(body)).encode())]
     if refused.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
-    if refused.status in (400, 413):
+    if refused.status in (400, 413, 503):
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": refused.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -12,6 +12,7 @@ Every start of a host imports this file, so it imports almost nothing itself.
 
 import os
 import sys
+from collections.abc import Callable
 
 from fairway.spec.errors import UsageError
 
@@ -101,6 +102,22 @@ def enter_step() -> None:
     mark = standing()
     if mark and not mark.endswith("/"):
         enter(f"{mark}/")
+
+
+def step_entry() -> Callable[[], None]:
+    """Prepare `enter_step` in a host, once for all children that it forks; each of them calls what this returns.
+
+    The variable already gets the mark of a step here. The host stays a host by its limit, which counts for more.
+    """
+    import resource
+
+    mark = standing()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if not mark or mark.endswith("/") or not _marked(soft):
+        return enter_step  # without the limit, only the variable tells a host from its steps
+    mark = os.environ[MARK] = f"{mark}/"
+    limits = (_limit_of(mark), hard)
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 class Marked:

@@ -60,7 +60,6 @@ class Workplace(msgspec.Struct, frozen=True):
 def run(start: Start, channel: Channel, place: Workplace) -> int:
     """Carry out one attempt; returns the exit status of the process."""
     _reseed(start)
-    redaction.watch_environment()
     redaction.report_new(lambda name, value: channel.tell(Revealed(name=name, value=value)))
     values = Values(place.artifacts, start.verified, foreign=place.foreign)
     if start.step == DRIVER:

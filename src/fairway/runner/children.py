@@ -5,11 +5,11 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Callable
 
 import msgspec
 
 from fairway.author import redaction
-from fairway.local import descent
 from fairway.runner import lifeline, processes
 from fairway.spec.wire import Splitter
 
@@ -60,12 +60,12 @@ class Child:
         self.far_line.close()
         self.line.setblocking(False)
 
-    def become(self, host: int) -> None:
+    def become(self, host: int, enter_step: Callable[[], None]) -> None:
         """In the child: a session of its own, output to the pipe, no input, ordinary signals, death with the host."""
         os.setsid()
         lifeline.hold(host, self.far_line.fileno())
         lifeline.become_subreaper()
-        descent.enter_step()
+        enter_step()
         os.close(self.output)
         self.line.close()
         os.dup2(self.far_output, 1)

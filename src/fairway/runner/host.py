@@ -76,6 +76,8 @@ class Host:
         self._project: ImportedProject | None = None
         self._warm = False
         self._spare: Child | None = None
+        self._enter_step = descent.enter_step
+        self._closed = False
 
     def serve(self) -> int:
         """Import, describe, then work; returns the exit status."""
@@ -86,6 +88,7 @@ class Host:
         os.register_at_fork(after_in_child=self._close_in_child)
         self._send(self._describe())
         self._flush()
+        self._enter_step = descent.step_entry()  # behind the import, which may change environment and limits
         gc.collect()
         gc.freeze()
         gc.enable()
@@ -180,6 +183,7 @@ class Host:
             self._warm = True
             warm()
             gc.freeze()
+        self.store.before_fork(start.run)
         child, self._spare = self._spare or self._child(), None
         child.take(start.step, start.attempt, Limits(start.timeout, start.memory))
         child.queue(content)
@@ -190,7 +194,6 @@ class Host:
 
     def _child(self) -> Child:
         """A process that waits for its order."""
-        self.store.before_fork()
         child = Child()
         child.pid = self._fork(child) if self._may_fork() else self._spawn(child)
         child.started()
@@ -221,7 +224,7 @@ class Host:
             return pid
         status = 1
         try:
-            child.become(host)
+            child.become(host, self._enter_step)
             if self._quitting:
                 raise processes.Terminated
             channel = Channel(child.far_line)
@@ -236,12 +239,18 @@ class Host:
             os._exit(status)
 
     def _close_in_child(self) -> None:
-        """In every process that is forked from this one, by us or by the project: what is the host's is closed."""
-        self.engine.close()
-        self._selector.close()
+        """Close the host's descriptors in a process forked from it, by us or by the project.
+
+        Only descriptors are closed. To free the objects as well would copy each page of memory that they lie in.
+        """
+        if self._closed:
+            return  # a process forked from a fork, where these numbers may be those of other files
+        self._closed = True
+        os.close(self._selector.fileno())
+        os.close(self.engine.fileno())
         for child in self._children.values():
-            child.close()
-        self._children.clear()  # their numbers may be those of other files by the next fork
+            os.close(child.output)
+            os.close(child.line.fileno())
 
     def _spawn(self, child: Child) -> int:
         words = [str(os.getpid()), *self.setup.words()]

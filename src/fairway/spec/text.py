@@ -5,19 +5,9 @@ any length. Knows nothing of what a text means.
 """
 
 import re
+from functools import cache
 
 _HIDDEN = r"\xad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff"
-_UNSEEN = re.compile(rf"[\x7f-\x9f{_HIDDEN}]")
-_CONTROL = re.compile(
-    r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
-    r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # titles, links and other strings for the terminal
-    r"|\x1b[ -/]*[0-~]?"
-    r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
-    rf"|[{_HIDDEN}]",
-    re.DOTALL,
-)
-"""Escape codes, controls, and marks that are not seen or change the order in which a text is read; not tab and newline."""
-
 _MARK = "\n… {} characters left out …\n"
 
 
@@ -47,7 +37,7 @@ def bounded(text: str, head: int, tail: int) -> str:
 
 def harmless(text: str) -> str:
     """A text as a terminal may get it, in lines and with tabs: what would be carried out or hidden there is gone."""
-    return text if text.isprintable() else _CONTROL.sub("", text)
+    return text if text.isprintable() else _control().sub("", text)
 
 
 def one_line(text: str) -> str:
@@ -68,7 +58,28 @@ def plain(text: str) -> str:
 
 def escaped(text: str) -> str:
     """JSON in which every character that is not visible, or changes the order of others, is written as an escape."""
-    return text if text.isascii() and "\x7f" not in text else _UNSEEN.sub(_escape, text)
+    return text if text.isascii() and "\x7f" not in text else _unseen().sub(_escape, text)
+
+
+# Few texts need these patterns, and every command and host would wait a millisecond for them to be compiled.
+
+
+@cache
+def _control() -> re.Pattern[str]:
+    """Escape codes, controls, and marks that are not seen or change the order in which a text is read; not tab and newline."""
+    return re.compile(
+        r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
+        r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # titles, links and other strings for the terminal
+        r"|\x1b[ -/]*[0-~]?"
+        r"|[\x00-\x08\x0b-\x1f\x7f-\x9f]"
+        rf"|[{_HIDDEN}]",
+        re.DOTALL,
+    )
+
+
+@cache
+def _unseen() -> re.Pattern[str]:
+    return re.compile(rf"[\x7f-\x9f{_HIDDEN}]")
 
 
 def _escape(found: re.Match[str]) -> str:

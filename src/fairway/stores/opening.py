@@ -23,9 +23,9 @@ class OpenStore:
         self.artifacts = artifacts
         self.results = results
 
-    def before_fork(self) -> None:
-        """Read what every process that is forked from this one needs, so that each of them need not read it."""
-        self.results.seal()
+    def before_fork(self, run: str) -> None:
+        """Read and open what every process needs that is forked from this one for a run."""
+        self.results.prepare(run)
 
 
 def open_store(place: StorePlace) -> OpenStore:

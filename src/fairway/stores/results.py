@@ -8,11 +8,13 @@ too. Knows nothing about the meaning of a record.
 
 import hashlib
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from fairway import confined
+from fairway.spec.errors import StorageError
 from fairway.spec.run import StepResult
 from fairway.stores import ownership, ownkey
 from fairway.stores.durable import make_folders, sync, temporary_name, write_all
@@ -24,6 +26,7 @@ _decoder: "msgspec.json.Decoder[StepResult]" = msgspec.json.Decoder(StepResult)
 _GENERATIONS = 100
 _SEAL = b'{"seal":"'
 _SEALED = len(_SEAL) + 64
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class FileResults:
@@ -31,17 +34,29 @@ class FileResults:
 
     def __init__(self, root: Path) -> None:
         self._layout = Layout(root)
-        self._temporary = str(self._layout.temporary)
+        self._root = str(self._layout.root)
         # Found now: a project that is imported later may change the environment.
         self._key_folder = ownkey.place()
         self._seal: ownership.Seal | None = None
-        self._checked: set[str] = set()
+        self._run = ""
+        self._folders: tuple[int, int] | None = None
+        """Descriptors of the folder of new files and of the records of `_run`."""
 
     def seal(self) -> ownership.Seal | None:
-        """Return the seal of the store and keep it. A host calls this before it forks, so that its children need not."""
+        """Return the seal of the store and keep it."""
         if self._seal is None:
-            self._seal = ownership.seal_of(str(self._layout.root), self._key_folder)
+            self._seal = ownership.seal_of(self._root, self._key_folder)
         return self._seal
+
+    def prepare(self, run: str) -> None:
+        """Look up the seal and open the folders of a run, so that processes forked from here need not.
+
+        What goes wrong here goes wrong again in `commit`, which reports it.
+        """
+        if run != self._run:
+            with suppress(StorageError, OSError):
+                self.seal()
+                self._open(run)
 
     def commit(self, result: StepResult) -> bool:
         """Write a record durably. Return false if the attempt already has one.
@@ -53,70 +68,78 @@ class FileResults:
         with Explaining("storing the record of a step", base):
             body = _sealed(_encode(result), self.seal())
             content = b"%b\nsha256 %b\n" % (body, hashlib.sha256(body).hexdigest().encode())
-            self._check(base)
-            return self._create(base, content)
+            known = self._folders if result.run == self._run else None
+            try:
+                return self._create(base, content, known or self._open(result.run))
+            except FileNotFoundError:
+                make_folders(self._root)  # nothing is there yet, or somebody removed what was open
+                return self._create(base, content, self._open(result.run))
 
     def read(self, run: str, step: str, attempt: int) -> StepResult | None:
         """Read the record of an attempt; None if there is none or a power loss cut it short."""
         base = self._path(run, step, attempt)
         with Explaining("reading the record of a step", base):
-            self._check(base)
-            return _first_whole(base, self.seal())[0]
+            try:
+                folder = confined.enter(self._root, ("runs", safe_name(run), "results"))
+            except FileNotFoundError:
+                return None
+            try:
+                return _first_whole(base, folder, self.seal())[0]
+            finally:
+                os.close(folder)
 
-    def _check(self, base: str) -> None:
-        """Check once that no folder on the way to a record is a link."""
-        folder = os.path.dirname(base)
-        if folder not in self._checked:
-            confined.below(str(self._layout.root), base)
-            self._checked.add(folder)
+    def _open(self, run: str) -> tuple[int, int]:
+        """Open the folders of a run and keep them open. Nobody can lead the run's records elsewhere from here on."""
+        if self._folders is not None:
+            for fd in self._folders:
+                os.close(fd)
+            self._run, self._folders = "", None
+        temporary = confined.enter(self._root, ("blobs", "tmp"), made=sync)
+        try:
+            records = confined.enter(self._root, ("runs", safe_name(run), "results"), made=sync)
+        except BaseException:
+            os.close(temporary)
+            raise
+        self._run, self._folders = run, (temporary, records)
+        return self._folders
 
     def _path(self, run: str, step: str, attempt: int) -> str:
-        return f"{self._layout.root}/runs/{safe_name(run)}/results/{safe_name(step)}.{attempt}.json"
+        return f"{self._root}/runs/{safe_name(run)}/results/{safe_name(step)}.{attempt}.json"
 
-    def _create(self, base: str, content: bytes) -> bool:
-        temporary = f"{self._temporary}/{temporary_name()}"
-        fd = _open_new(temporary)
+    def _create(self, base: str, content: bytes, folders: tuple[int, int]) -> bool:
+        temporary, (whence, folder) = temporary_name(), folders
+        fd = os.open(temporary, _NEW, 0o600, dir_fd=whence)
         try:
             write_all(fd, content)
             path = base
             while True:
+                name = path.rpartition("/")[2]
                 try:
                     # A link fails if the name exists; a rename would replace the record that another process committed.
-                    os.link(temporary, path)
+                    os.link(temporary, name, src_dir_fd=whence, dst_dir_fd=folder, follow_symlinks=False)
                     break
-                except FileNotFoundError:
-                    make_folders(os.path.dirname(base))
                 except FileExistsError:
-                    record, free = _first_whole(base, self.seal())
+                    record, free = _first_whole(base, folder, self.seal())
                     if record is not None or not free:
                         return False
                     path = free
             try:
                 sync(fd, path)
             except BaseException:
-                os.unlink(path)  # it is not durable, so nobody may rely on it
+                os.unlink(name, dir_fd=folder)  # it is not durable, so nobody may rely on it
                 raise
             return True
         finally:
             os.close(fd)
-            os.unlink(temporary)
+            os.unlink(temporary, dir_fd=whence)
 
 
-def _open_new(path: str) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-    try:
-        return os.open(path, flags, 0o600)
-    except FileNotFoundError:
-        make_folders(os.path.dirname(path))
-        return os.open(path, flags, 0o600)
-
-
-def _first_whole(base: str, seal: ownership.Seal | None) -> tuple[StepResult | None, str]:
+def _first_whole(base: str, folder: int, seal: ownership.Seal | None) -> tuple[StepResult | None, str]:
     """Return the first whole record of an attempt, or the next free name. A damaged record is never overwritten."""
     path = base
     for generation in range(1, _GENERATIONS):
         try:
-            fd = confined.open_file(path)
+            fd = confined.open_file(path, within=folder)
         except FileNotFoundError:
             return None, path
         try:

@@ -61,7 +61,6 @@ def _follower(stores: LocalStores) -> "RecordFollower":
 async def _open(stores: LocalStores, request: "RunRequest", note: "Note") -> "Opened":
     """Import the project of a request in a host: the one that was started ahead, where there is one."""
     launched = headstart.launch_host(stores.prepare().setup(request.file, request.module, request.pickled))
-    from fairway.engine.import_output import print_import
     from fairway.engine.runs import Opened
     from fairway.local import environments
     from fairway.local.executor import LocalExecutor
@@ -70,10 +69,17 @@ async def _open(stores: LocalStores, request: "RunRequest", note: "Note") -> "Op
 
     setup = stores.setup(request.file, request.module, request.pickled)
     share = Share(shared_folder(), os.environ.get(LEASE, ""), str(stores.root), note)
-    executor = LocalExecutor(setup, environments.cache_folder(stores.root), note, print_import, share)
+    executor = LocalExecutor(setup, environments.cache_folder(stores.root), note, _print_import, share)
     stores.metadata.open_ahead()
     home, project = await executor.adopt(launched)
     return Opened(executor, home, project)
+
+
+def _print_import(file: str, data: bytes) -> None:
+    """Print output of a host. What that needs is loaded only here, because most projects print nothing when imported."""
+    from fairway.engine.import_output import print_import
+
+    print_import(file, data)
 
 
 def project_of(root: Path, spec: "RunSpec") -> tuple[str, str]:

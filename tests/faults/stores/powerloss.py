@@ -16,11 +16,16 @@ from pathlib import Path
 from tracing import STRACE
 
 SECTOR = 512
-_CALLS = "openat,write,writev,pwrite64,fsync,fdatasync,rename,link,unlink,mkdir,rmdir,ftruncate,close,lseek,fcntl,symlink"
+_CALLS = (
+    "openat,write,writev,pwrite64,fsync,fdatasync,rename,renameat,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,"
+    "ftruncate,close,lseek,fcntl,symlink"
+)
 _LINE = re.compile(r"^(\d+) +(.*)$")
 _DONE = re.compile(r"^(\w+)\((.*)\) += (-?\d+)")
 _BEGUN = re.compile(r"^(\w+)\((.*) <unfinished \.\.\.>$")
 _RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)\) += (-?\d+)")
+_PATH = re.compile(r'(?:(\d+|AT_FDCWD), )?""')
+"""A path among the arguments, with the descriptor of the folder that it is in."""
 _STRING = re.compile(r'"((?:\\x[0-9a-f]{2})*)"')
 SYNCS = ("fsync", "fdatasync")
 
@@ -132,8 +137,9 @@ class Disk:
 
     def take(self, call: Call) -> None:
         """Let a call happen."""
-        path = os.path.normpath(call.texts[0].decode("utf-8", "replace")) if call.texts else ""
-        match call.name:
+        paths = self._paths(call)
+        path = paths[0] if paths else ""
+        match call.name.removesuffix("at") if call.name != "openat" else call.name:
             case "openat":
                 self._opened(path, call)
             case "close":
@@ -151,7 +157,7 @@ class Disk:
             case "fsync" | "fdatasync":
                 self._synced(call.numbers[0])
             case "rename" | "link":
-                self._moved(path, os.path.normpath(call.texts[1].decode()), gone=call.name == "rename")
+                self._moved(path, paths[1], gone=call.name.startswith("rename"))
             case "unlink" | "rmdir":
                 self._change(path, None, there=False)
             case "mkdir":
@@ -178,6 +184,16 @@ class Disk:
             if id(file) not in contents:
                 contents[id(file)] = file.image(rng)
             place.write_bytes(contents[id(file)])
+
+    def _paths(self, call: Call) -> list[str]:
+        """The paths of a call; those in a folder that is open are found by its descriptor."""
+        found: list[str] = []
+        for text, place in zip(call.texts, _PATH.finditer(call.arguments), strict=False):
+            path, folder = text.decode("utf-8", "replace"), place[1] or ""
+            if folder.isdigit() and not path.startswith("/"):
+                path = os.path.join(self._open.get(int(folder), ("/elsewhere", None, 0))[0], path)
+            found.append(os.path.normpath(path))
+        return found
 
     def _ours(self, path: str) -> bool:
         return path == self._root or path.startswith(self._root + "/")

@@ -64,5 +64,5 @@ def test_an_acknowledgement_given_too_early_is_found(tmp_path: Path) -> None:
     needs_strace()
     mistake = "early acknowledgement"
     points = window(diary(tmp_path / "w" / ".fairway", "record", 1, 2, mistake), tmp_path / "log")
-    _, found = killed(tmp_path, "record", [point for point in points if point[0] == "link"], mistake)
+    _, found = killed(tmp_path, "record", [point for point in points if point[0] == "linkat"], mistake)
     assert any("lost" in why for why in found)

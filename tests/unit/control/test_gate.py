@@ -8,7 +8,8 @@ import pytest
 from starlette.requests import Request
 
 from fairway.control import api
-from fairway.control.gate import BODY_LIMIT, Gate
+from fairway.control.bodies import BODY_LIMIT
+from fairway.control.gate import Gate
 from fairway.control.routes import Entry, application, body, check, openapi, public_paths
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.stores import queries

@@ -70,3 +70,21 @@ def test_a_mark_that_is_taken_away_leaves_no_trace() -> None:
         "print(repr(descent.standing()), resource.getrlimit(resource.RLIMIT_FSIZE)[0], descent.MARK in os.environ)"
     )
     assert said(code) == "'' -1 False"
+
+
+def test_what_a_host_prepares_once_makes_a_step_of_each_child_and_not_of_the_host() -> None:
+    code = (
+        "descent.enter('aa11aa11aa11')\nenter = descent.step_entry()\n"
+        f"subprocess.run([sys.executable, '-c', {ASKS!r}])\nsys.stdout.flush()\n"
+        f"if os.fork():\n    os.wait()\nelse:\n    enter()\n    subprocess.run([sys.executable, '-c', {ASKS!r}], env={{}})"
+    )
+    assert said(code).splitlines() == ["aa11aa11aa11", "aa11aa11aa11/"]
+
+
+def test_where_the_limit_is_somebody_elses_each_child_marks_itself() -> None:
+    code = (
+        "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (10**9, resource.RLIM_INFINITY))\n"
+        "descent.enter('aa11aa11aa11')\nenter = descent.step_entry()\nprint(descent.standing())\n"
+        "enter()\nprint(descent.standing())"
+    )
+    assert said(code).splitlines() == ["aa11aa11aa11", "aa11aa11aa11/"]

@@ -17,7 +17,7 @@ def test_a_folder_of_this_machine_is_opened(tmp_path: Path) -> None:
 
 def test_opening_makes_nothing(tmp_path: Path) -> None:
     store = open_store(StorePlace(str(tmp_path / "store")))
-    store.before_fork()
+    store.before_fork("r1")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -142,3 +142,35 @@ def test_a_full_disk(small_disk, faulty):
 def test_a_step_without_a_name(root):
     with pytest.raises(UsageError):
         FileResults(root).commit(record(step=""))
+
+
+def test_a_folder_that_becomes_a_link_meanwhile_leads_nothing_away(root, tmp_path):
+    results = FileResults(root)
+    results.prepare("r1")
+    folder = path_of(root).parent
+    folder.rename(tmp_path / "aside")
+    (tmp_path / "outside").mkdir()
+    folder.symlink_to(tmp_path / "outside")
+    assert results.commit(record())
+    assert list((tmp_path / "outside").iterdir()) == []
+    assert (tmp_path / "aside" / "train-2.1.json").exists()
+    with pytest.raises(StorageError, match="a link"):
+        FileResults(root).commit(record(attempt=2))
+    with pytest.raises(StorageError, match="a link"):
+        FileResults(root).read("r1", "train-2", 1)
+
+
+def test_folders_that_were_removed_meanwhile_are_made_again(root):
+    results = FileResults(root)
+    results.prepare("r1")
+    path_of(root).parent.rmdir()
+    assert results.commit(record())
+    assert results.read("r1", "train-2", 1) == record()
+
+
+def test_folders_are_entered_once_for_all_steps_of_a_run(root, monkeypatch):
+    results = FileResults(root)
+    results.prepare("r1")
+    monkeypatch.setattr("fairway.confined.enter", None)
+    assert results.commit(record())
+    assert results.commit(record(attempt=2))
