@@ -1,6 +1,7 @@
-"""Describes the project's own source files as they are when the project was imported: the run's code, by digest.
+"""The project's own source files as they are when the project was imported: the code of a run, by digest.
 
-Reads files and stores nothing. A host calls this right after the import, so that the digests are those of what it runs.
+This module reads files and stores nothing. A host calls it right after the import, so that the digests are those of
+the code that it runs.
 """
 
 import hashlib
@@ -13,17 +14,17 @@ from fairway.author import describe, redaction
 from fairway.spec.project import SourceFile
 
 _MOST_BYTES = 64 * 2**20
-"""More than this is no source of a project; the files beyond it are left out."""
+"""The number of bytes beyond which files are left out, because no project has so much source code."""
 
 
 def source_files(module: ModuleType, held: Callable[[str], bool]) -> tuple[SourceFile, ...]:
-    """The files below the project's folder, and those that it has imported from elsewhere in the project, by path.
+    """Return the files in and below the project's folder, and those that it imported from elsewhere, by path.
 
-    A file whose content holds the value of a secret is marked, because it must not be stored.
+    A file that contains the value of a secret is marked, because it must not be stored.
 
     Args:
         module: the project file as a module.
-        held: tells whether a store has content of a digest, which then was looked through for secrets before.
+        held: tells whether a store has content with a digest. Such content was searched for secrets before.
     """
     found: list[SourceFile] = []
     total = 0
@@ -39,7 +40,7 @@ def source_files(module: ModuleType, held: Callable[[str], bool]) -> tuple[Sourc
 
 
 def _described(path: str, place: Path, held: Callable[[str], bool]) -> SourceFile | None:
-    """One file; None when it cannot be read, or has a name that is no text."""
+    """Describe a file, or return None when it cannot be read or its name is not valid text."""
     try:
         path.encode()
         with open(place, "rb") as stream:

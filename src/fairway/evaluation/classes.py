@@ -30,7 +30,8 @@ from fairway.evaluation.ranking import (
 from fairway.evaluation.sampling import MAX_POINTS, along, most_frequent, points
 from fairway.evaluation.targets import MANY, Targets
 from fairway.spec.errors import FairwayError
-from fairway.spec.evaluation import ClassMetrics, Curve, Evaluation, format_label
+from fairway.spec.evaluation import ClassMetrics, Curve, Evaluation
+from fairway.spec.metrics import format_label
 
 if TYPE_CHECKING:
     from fairway.evaluation.arrays import Bools, Floats, Ints

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from fairway.evaluation.charts import Look, bars, chart, rows_of_bars
 from fairway.evaluation.drawing import COLOURS, box, picture, segment, shortened, text, text_width
-from fairway.spec.evaluation import Curve, CurveName, Evaluation, format_label, format_metric
+from fairway.spec.evaluation import Curve, CurveName, Evaluation
+from fairway.spec.metrics import format_label, format_metric
 
 _SHOWN = 24
 _NAME = 16

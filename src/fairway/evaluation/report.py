@@ -17,7 +17,8 @@ from fairway.evaluation.classes import judge_classes
 from fairway.evaluation.judging import judge_clusters, judge_episodes, judge_quantities
 from fairway.evaluation.targets import looks_like_classes, targets
 from fairway.spec.errors import FairwayError
-from fairway.spec.evaluation import METRICS, Evaluation, Kind
+from fairway.spec.evaluation import Evaluation
+from fairway.spec.metrics import METRICS, Kind
 
 if TYPE_CHECKING:
     from fairway.evaluation.arrays import Column

@@ -8,15 +8,8 @@ from collections.abc import Sequence
 
 from fairway.evaluation.drawing import escape
 from fairway.evaluation.pictures import pictures
-from fairway.spec.evaluation import (
-    Evaluation,
-    average_rows,
-    class_rows,
-    cluster_rows,
-    format_metric,
-    metric_rows,
-    title_of,
-)
+from fairway.spec.evaluation import Evaluation, average_rows, class_rows, cluster_rows, metric_rows, title_of
+from fairway.spec.metrics import format_metric
 
 
 def table_html(columns: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str = "") -> str:

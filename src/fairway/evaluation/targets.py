@@ -11,7 +11,7 @@ import msgspec
 
 from fairway.evaluation.arrays import column, np, same_length
 from fairway.spec.errors import FairwayError
-from fairway.spec.evaluation import Label, format_label
+from fairway.spec.metrics import Label, format_label
 
 if TYPE_CHECKING:
     from fairway.evaluation.arrays import Bools, Column, Ints

@@ -95,7 +95,7 @@ def succeeded(tries: Tries) -> Tries:
 def _as_wanted(endpoint: Wanted, seen: EndpointStatus | None) -> bool:
     """Tell whether the right revision answers alone, with as many workers as it may have.
 
-    Any number within the bounds is right: between them somebody else decides, and to roll would undo that.
+    Each number within the bounds is right: between them somebody else decides, and to roll would undo that.
     """
     return (
         seen is not None

@@ -1,7 +1,8 @@
 """Whether a model meets the gates it is registered with."""
 
 from fairway.spec.errors import GateRefused, UsageError
-from fairway.spec.evaluation import METRICS, Evaluation
+from fairway.spec.evaluation import Evaluation
+from fairway.spec.metrics import METRICS
 from fairway.spec.model import Gates
 
 _DIGITS = 3

@@ -1,7 +1,7 @@
-"""The one base of every error a person can meet, and the exit code each kind ends a command with.
+"""The base of every error that a person can meet, and the exit code with which each kind ends a command.
 
-An error says what happened, where and why, as a sentence without a full stop; `hint` holds the next thing to
-try. Nothing here may know who raises an error or how it is printed.
+The message of an error is a sentence without a full stop that says what happened, where and why. `hint` is the next
+thing to try. Nothing here may know who raises an error or how it is printed.
 """
 
 EXIT_DONE = 0
@@ -14,12 +14,12 @@ EXIT_INTERRUPTED = 130
 
 
 class FairwayError(Exception):
-    """Something went wrong that a person can understand and act on.
+    """An error that a person can understand and act on.
 
     Args:
-        message: what, where and why, without a full stop.
-        hint: the next thing to try, usually a command in backticks; may be empty.
-        details: the traceback of the user's code, where that failed; it is shown before the message.
+        message: the sentence: what, where and why, without a full stop.
+        hint: the next thing to try, usually a command in backticks. It may be empty.
+        details: the traceback of the user's code, if that failed. It is shown before the message.
     """
 
     exit_code = EXIT_FAILED
@@ -39,55 +39,55 @@ def _rebuild(kind: type[FairwayError], message: str, hint: str, details: str = "
 
 
 class UsageError(FairwayError):
-    """The command, flag, argument or project file is not of the form it must have."""
+    """The error for a command, flag, argument or project file that does not have the form it must have."""
 
     exit_code = EXIT_USAGE
 
 
 class GateRefused(FairwayError):
-    """A model did not meet the gates it was registered with; nothing was registered."""
+    """The error for a model that did not meet its gates. Nothing was registered."""
 
     exit_code = EXIT_REFUSED
 
 
 class NotFound(FairwayError):
-    """A run, step, model, version, alias or endpoint of that name does not exist."""
+    """The error for a run, step, model, version, alias or endpoint that does not exist."""
 
     exit_code = EXIT_NOT_FOUND
 
 
 class NotAllowed(FairwayError):
-    """The caller may not do that: no token, a wrong token, or a refused origin."""
+    """The error for a caller that may not do something: no token, a wrong token, or a refused origin."""
 
     exit_code = EXIT_NOT_ALLOWED
 
 
 class Interrupted(FairwayError):
-    """The person at the keyboard stopped it."""
+    """The error for a command that the person at the keyboard stopped."""
 
     exit_code = EXIT_INTERRUPTED
 
 
 class HostLost(FairwayError):
-    """A host ended before it was of use; another may do better."""
+    """The error for a host that ended before it was of use. Another host may do better."""
 
 
 class StorageError(FairwayError):
-    """The store cannot be read or written: full disk, no permission, damaged or foreign content."""
+    """The error for a store that cannot be read or written: full disk, no permission, damaged or foreign content."""
 
 
 class CorruptArtifact(StorageError):
-    """The content of an artifact does not match its digest."""
+    """The error for an artifact whose content does not match its digest."""
 
 
 class SerializationError(FairwayError):
-    """A value cannot be stored or loaded in any format."""
+    """The error for a value that no format can store or load."""
 
 
 class StepFailed(FairwayError):
-    """A step ended without a result; raised where the pipeline uses the step's value.
+    """The error for a step that ended without a result. It is raised where the pipeline uses the step's value.
 
-    `message` names the step and the cause; `details` is the user's own traceback, when there is one.
+    `message` names the step and the cause. `details` is the user's own traceback, if there is one.
     """
 
     def __init__(self, message: str, *, hint: str = "", step: str = "", details: str = "") -> None:

@@ -1,7 +1,7 @@
-"""How good a model, a clustering or an agent was: metrics by name, details per class and data for pictures.
+"""The record of an evaluation: metrics by name, details per class and data for pictures.
 
-An `Evaluation` is small enough to travel inside a result, is kept with the model it judges, and is what gates
-read. It is only the record: how a value is computed and how a picture is drawn is not known here.
+An `Evaluation` is small enough to travel inside a result. It is kept with the model that it judges, and gates read
+it. This module does not know how a value is computed or a picture is drawn.
 """
 
 from collections.abc import Callable
@@ -10,72 +10,27 @@ from typing import Literal
 import msgspec
 
 from fairway.spec.errors import FairwayError
-
-Kind = Literal["classification", "regression", "clustering", "episodes"]
-Label = bool | int | str
-"""A class or cluster as it is written in the data; whole floats such as 1.0 become 1."""
+from fairway.spec.metrics import METRICS, Kind, Label, format_label, format_metric
 
 CurveName = Literal["roc", "precision_recall", "calibration", "predictions", "returns", "histogram"]
 
 _TEXT_ROWS = 20
-_LABEL_WIDTH = 32
-
-
-class MetricInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a metric by its name.
-
-    Attributes:
-        needs: what it is computed from, completing "it needs …".
-        lower_is_better: whether the smaller of two values is the better one.
-    """
-
-    name: str
-    kind: Kind
-    needs: str
-    lower_is_better: bool = False
-
-
-def _infos(kind: Kind, needs: str, names: str, *, lower_is_better: bool = False) -> list[MetricInfo]:
-    return [
-        MetricInfo(name=n, kind=kind, needs=needs, lower_is_better=lower_is_better) for n in names.split()
-    ]
-
-
-_AVERAGED = "f1_macro precision_macro recall_macro f1_weighted precision_weighted recall_weighted"
-_MICRO = "f1_micro precision_micro recall_micro"
-_EPISODES = "mean_return mean_return_low mean_return_high std_return min_return max_return"
-
-METRICS: dict[str, MetricInfo] = {
-    info.name: info
-    for info in (
-        *_infos("classification", "truth and predicted", "accuracy balanced_accuracy f1 precision recall"),
-        *_infos("classification", "truth and predicted", f"{_AVERAGED} {_MICRO}"),
-        *_infos("classification", "scores", "roc_auc average_precision"),
-        *_infos("classification", "probabilities as scores", "log_loss brier", lower_is_better=True),
-        *_infos("classification", "probabilities as scores", "calibration_error", lower_is_better=True),
-        *_infos("regression", "truth and predicted", "rmse mae median_error mape", lower_is_better=True),
-        *_infos("regression", "truth and predicted", "r2"),
-        *_infos("clustering", "data and clusters", "silhouette calinski_harabasz"),
-        *_infos("clustering", "data and clusters", "davies_bouldin", lower_is_better=True),
-        *_infos("clustering", "truth and clusters", "ari nmi"),
-        *_infos("episodes", "returns", _EPISODES),
-        *_infos("episodes", "lengths", "mean_length"),
-    )
-}
-"""Every metric of Fairway by name; the first of a kind is the one to show where there is room for one."""
 
 
 class MetricMissing(FairwayError, AttributeError):
-    """This evaluation does not hold that metric; the message says why and the hint names those it holds."""
+    """The error for a metric that an evaluation does not have.
+
+    The message gives the reason, the hint the metrics it has.
+    """
 
 
 class Curve(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The points of one line or cloud in a picture, at most 200 together with its siblings of the same name.
+    """The points of a line or cloud in a picture. A picture has at most 200 points.
 
-    Meaning of (x, y) by name: "roc" (false positive rate, true positive rate); "precision_recall" (recall,
-    precision); "calibration" (mean predicted probability, observed share) per non-empty tenth; "predictions"
-    (truth, predicted) of a sample of rows; "returns" (number of the episode from 1, return); "histogram"
-    (middle of the bin, number of episodes).
+    (x, y) mean, by name: "roc" (false positive rate, true positive rate); "precision_recall" (recall, precision);
+    "calibration" (mean predicted probability, observed share) per non-empty tenth; "predictions" (truth, predicted)
+    of a sample of rows; "returns" (number of the episode from 1, return); "histogram" (middle of the bin, number of
+    episodes).
     """
 
     name: CurveName
@@ -84,7 +39,7 @@ class Curve(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ClassMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One class against all others. `count` is its rows in the truth; shares are between 0 and 1."""
+    """A class against all others. `count` is the number of its rows in the truth. Shares are between 0 and 1."""
 
     label: Label
     precision: float
@@ -96,7 +51,7 @@ class ClassMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 class ClusterMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One cluster: its number of rows and the mean silhouette of its rows (−1 to 1), where data was given."""
+    """A cluster: the number of its rows and, if data was given, their mean silhouette (−1 to 1)."""
 
     label: Label
     count: int
@@ -104,26 +59,26 @@ class ClusterMetrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What `fw.evaluate` found.
+    """The result of `fw.evaluate`.
 
-    Every metric is an attribute of type float, and an entry of `metrics`, which gates read. A metric that
-    this evaluation does not hold raises `MetricMissing`, which is an AttributeError, so `getattr(report,
-    name, None)` and `hasattr` work. Every number is finite: a value that is not defined for the data is left
-    out, and `absent` says why.
+    Every metric is an attribute of type float, and an entry of `metrics`, which gates read. A metric that the
+    evaluation does not have raises `MetricMissing`. It is an AttributeError, so `getattr(report, name, None)` and
+    `hasattr` work. Every number is finite. A value that is not defined for the data is left out, and `absent` gives
+    the reason.
 
     Attributes:
-        kind: what was judged.
-        count: rows, or episodes.
-        metrics: metric name to value.
-        per_class: every class in order of the labels; with more than 50 classes, the 50 most frequent.
-        confusion: rows per true class (outer) and predicted class (inner), in the order of `per_class`; empty
-            with more than 50 classes.
-        positive: the class that precision, recall, f1, roc_auc and average_precision are about; None when
-            they are averages over all classes.
-        per_cluster: every cluster in order of the labels; with more than 50, the 50 largest.
+        kind: the kind of evaluation.
+        count: the number of rows or episodes.
+        metrics: values by metric name.
+        per_class: every class in order of the labels. Of more than 50 classes, the 50 most frequent.
+        confusion: rows per true class (outer) and predicted class (inner), in the order of `per_class`. It is empty
+            for more than 50 classes.
+        positive: the class of precision, recall, f1, roc_auc and average_precision. None when they are averages over
+            all classes.
+        per_cluster: every cluster in order of the labels. Of more than 50 clusters, the 50 largest.
         curves: data of the pictures.
-        absent: metric name to the reason why it is not in `metrics`.
-        notes: what a reader has to know to read the values right.
+        absent: reasons for missing metrics, by metric name.
+        notes: remarks that a reader needs to read the values right.
     """
 
     kind: Kind
@@ -138,7 +93,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     notes: tuple[str, ...] = ()
 
     def metric(self, name: str) -> float:
-        """The value of a metric by name; raises `MetricMissing` when this evaluation does not hold it."""
+        """Return the value of a metric by name. Raises MetricMissing when this evaluation does not have it."""
         value = self.metrics.get(name)
         if value is None:
             reason = self.absent.get(name) or _not_of_this_kind(name, self.kind)
@@ -155,7 +110,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def headline(self) -> str:
-        """The name of the one metric to show where there is room for one; empty if there is none."""
+        """The name of the metric to show when there is room for one only. It is empty if there is none."""
         return next(
             (name for name, info in METRICS.items() if info.kind == self.kind and name in self.metrics), ""
         )
@@ -282,7 +237,7 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def silhouette(self) -> float:
-        """How much closer rows are to their own cluster than to the next, −1 to 1."""
+        """Closeness of rows to their own cluster compared with the next one, −1 to 1."""
         return self.metric("silhouette")
 
     @property
@@ -353,38 +308,8 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return _drawing(self)
 
 
-def is_better(name: str, value: float, than: float) -> bool:
-    """Whether `value` beats `than` in that metric; in metrics of the user's own, higher is better."""
-    info = METRICS.get(name)
-    return value < than if info is not None and info.lower_is_better else value > than
-
-
-def format_metric(value: float) -> str:
-    """A number as people read it: three decimals or four digits, never rounded to a 0 or 1 that it is not."""
-    size = abs(value)
-    if size >= 1e7 or 0 < size < 1e-4:
-        return f"{value:.3g}"
-    if size >= 1000:
-        return f"{value:,.0f}"
-    if size >= 10:
-        return f"{value:.1f}" if size >= 100 else f"{value:.2f}"
-    if 0 < size < 0.01:
-        return f"{value:.3g}"
-    text = f"{value:.3f}"
-    return str(value) if text in ("1.000", "-1.000") and size != 1 else text
-
-
-def format_label(label: Label) -> str:
-    """A class as people read it: on one line, printable, at most 32 characters."""
-    text = label if isinstance(label, str) else str(label)
-    text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
-    if not text.strip():
-        return repr(text)
-    return text if len(text) <= _LABEL_WIDTH else text[: _LABEL_WIDTH - 1] + "…"
-
-
 def class_rows(evaluation: Evaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The classes and their averages as a table of text: its header and its rows."""
+    """Return the header and the rows of a table of the classes, as text."""
     header = ("class", "precision", "recall", "f1", "rows")
     rows = [
         (
@@ -398,7 +323,7 @@ def class_rows(evaluation: Evaluation) -> tuple[tuple[str, ...], list[tuple[str,
 
 
 def average_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
-    """The averages over classes as rows to put below `class_rows`; micro ones equal the accuracy."""
+    """Return the averages over classes as rows to put below `class_rows`. Micro averages equal the accuracy."""
     rows: list[tuple[str, ...]] = []
     for average in ("macro", "weighted"):
         values = [evaluation.metrics.get(f"{name}_{average}") for name in ("precision", "recall", "f1")]
@@ -409,7 +334,7 @@ def average_rows(evaluation: Evaluation) -> list[tuple[str, ...]]:
 
 
 def cluster_rows(evaluation: Evaluation) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """The clusters as a table of text: its header and its rows."""
+    """Return the header and the rows of a table of the clusters, as text."""
     rows = [
         (
             format_label(each.label),
@@ -422,17 +347,17 @@ def cluster_rows(evaluation: Evaluation) -> tuple[tuple[str, ...], list[tuple[st
 
 
 def metric_rows(evaluation: Evaluation) -> list[tuple[str, str]]:
-    """The metrics to show at a glance, as name and value; averages over classes are in `average_rows`."""
+    """Return names and values of the metrics to show at a glance. Averages over classes are in `average_rows`."""
     return [(name, format_metric(evaluation.metrics[name])) for name in _shown(evaluation)]
 
 
 def title_of(evaluation: Evaluation) -> str:
-    """One line: the kind, how much was judged and which class is the positive one."""
+    """Return one line: the kind, the number of rows or episodes, and the positive class."""
     return _title(evaluation)
 
 
 def draw_with(draw: Callable[[Evaluation], str]) -> None:
-    """Set how an evaluation shows itself in a notebook; until then it is its text."""
+    """Set the function that shows an evaluation in a notebook. Until then a notebook shows its text."""
     global _drawing
     _drawing = draw
 

@@ -28,7 +28,7 @@ Datatype = Literal[
 
 
 class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One named input or output. `shape` starts with −1, the batch; other −1 are free dimensions."""
+    """A named input or output. `shape` starts with −1, which is the batch. Other −1 are free dimensions."""
 
     name: str
     datatype: Datatype
@@ -36,26 +36,28 @@ class TensorSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FeatureKind = Literal["", "category", "datetime", "date", "time", "duration", "period"]
-"""What the values of a feature mean, where the element type does not say it; "" is a plain value."""
+"""The meaning of a feature's values, if the element type does not give it. "" is a plain value."""
 
 
 class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cache_hash=True):
-    """What must be known of one column, beside its element type, to give a model the column it was trained on.
+    """The facts about a column, beside its element type, that are needed to give a model the column it was trained on.
 
-    It is read from the whole sample, so a request never decides it.
+    They are read from the whole sample, so a request never decides them.
 
     Attributes:
-        name: the column, or the input where the sample had no columns.
-        kind: dates, times, durations and periods are texts in ISO 8601 in a request; a category is one of `categories`.
-        dtype: the column's type in its table library, such as "datetime64[us, Europe/Berlin]" or "Int64"; of a category,
-            the type of the categories. Empty for the type that the library gives such values by itself.
-        categories: all categories in the order of their codes; of a plain value, those that the model takes.
-        ordered: whether the categories have an order.
-        unknown: what happens to a value that is not among `categories`: it becomes a missing one, is kept as it is for
-            the model to judge, or is refused because the model fails on it.
-        nullable: whether the sample has missing values in this column, so that requests may have them too.
-        blank: whether a missing value of a column of objects is None rather than NaN.
-        label: the column's name where it is a number.
+        name: the column, or the input when the sample had no columns.
+        kind: the meaning of the values. Dates, times, durations and periods are texts in ISO 8601 in a request. A
+            category is one of `categories`.
+        dtype: the column's type in its table library, such as "datetime64[us, Europe/Berlin]" or "Int64". For a
+            category it is the type of the categories. It is empty for the type that the library itself gives to such
+            values.
+        categories: all categories in the order of their codes. For a plain value, the values that the model takes.
+        ordered: True when the categories have an order.
+        unknown: the treatment of a value outside `categories`. It becomes a missing value, is kept for the model to
+            judge, or is refused because the model fails on it.
+        nullable: True when the sample has missing values in this column, so that requests may have them too.
+        blank: True when a missing value of a column of objects is None and not NaN.
+        label: the column's name when it is a number.
     """
 
     name: str
@@ -70,17 +72,18 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, cac
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model takes and gives.
+    """The inputs and outputs of a model.
 
     Attributes:
         layout: "tensor" for one array `(rows, features)`; "columns" for one input of shape `(rows,)` per column of a
             table.
-        columns: names of the features in order, where the sample was a table; for layout "tensor" they name the
+        inputs: the inputs.
+        outputs: the outputs. The first is the prediction itself, and "probabilities" of a classifier follow.
+        columns: the names of the features in order, if the sample was a table. For layout "tensor" they name the
             second dimension of the one input.
-        outputs: the first output is the prediction itself; a classifier's probabilities follow as "probabilities".
         classes: a classifier's labels as JSON values, in the order of the probabilities.
-        features: of the columns of which more must be known than their element type.
-        table: the library of the sample's table, "pandas" or "polars"; empty when the sample was no such table.
+        features: facts about columns that go beyond their element type.
+        table: the library of the sample's table, "pandas" or "polars". It is empty for other samples.
     """
 
     layout: Literal["tensor", "columns"]
@@ -93,13 +96,16 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Lineage(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a model came from, all by digest.
+    """The origin of a model, by digests.
 
     Attributes:
+        run: the run that registered it.
+        step: the step that registered it.
+        producer: the step whose output the model is.
         code: the project's source.
-        environment: the interpreter and installed distributions.
+        environment: the interpreter and the installed distributions.
         data: digests of the inputs of the step that made the model.
-        producer: the step whose output the model is; `step` is the one that registered it.
+        parameters: the parameters of the run.
     """
 
     run: str
@@ -112,9 +118,9 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gates(msgspec.Struct, frozen=True, kw_only=True):
-    """Conditions for registering: metric name to bound, and the alias whose version must be beaten.
+    """Conditions for a registration: bounds by metric name, and the alias whose version must be beaten.
 
-    A version that beats the one `better_than` names takes that alias; so does the first version.
+    A version that beats the version of `better_than` gets that alias. The first version gets it too.
     """
 
     at_least: dict[str, float] = msgspec.field(default_factory=dict[str, float])
@@ -127,11 +133,11 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     """A packaged model, before the gates and before it has a number.
 
     Attributes:
-        artifact: the model itself in its native format.
-        compiled: the same model as ONNX, kept only when it reproduced the samples.
-        compile_note: why there is no compiled form, or how close it came ("max difference 2e-7").
-        samples: up to 32 input rows with the outputs the model gave, format "samples".
-        framework: such as "scikit-learn 1.9.1".
+        artifact: the model in its native format.
+        compiled: the same model as ONNX, which is kept only when it reproduced the samples.
+        compile_note: the reason why there is no compiled form, or how close it came ("max difference 2e-7").
+        samples: up to 32 input rows with the model's outputs, format "samples".
+        framework: the framework with its version, such as "scikit-learn 1.9.1".
         sources: the project's source files that travel with the model, `artifact.code` by name.
         inside: classes and functions of the project that travel in the model's own content, by name.
     """
@@ -153,9 +159,9 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """One registered, immutable version of a model. `version` counts from 1 without gaps; 0 is not registered.
+    """A registered, immutable version of a model. `version` counts from 1 without gaps; 0 is not registered.
 
-    `created` is seconds since the epoch, UTC.
+    `created` is the time in seconds since the epoch, UTC.
     """
 
     name: str
@@ -166,17 +172,17 @@ class ModelVersion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def evaluation(self) -> Evaluation | None:
-        """The evaluation it was registered with."""
+        """The evaluation that the version was registered with."""
         return self.candidate.evaluation
 
     @property
     def signature(self) -> Signature | None:
-        """What the model takes and gives; None when it was registered without a sample."""
+        """The inputs and outputs of the model. None for a version that was registered without a sample."""
         return self.candidate.signature
 
     @property
     def can_be_served(self) -> bool:
-        """Whether it is known what it takes: by the signature of its sample, or because ONNX says so itself."""
+        """True when the inputs are known, from the signature or because the model is ONNX and declares them itself."""
         return self.signature is not None or self.candidate.artifact.format == "onnx"
 
     def __str__(self) -> str:
@@ -193,15 +199,16 @@ class ModelSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _DIGITS = 18
-"""No version has a longer number, and no column of a database holds one."""
+"""The largest number of digits of a version. A column of a database holds no longer number."""
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """How people name a version: "churn" for the newest, "churn:3" or "churn@champion".
+    """The name of a version as people write it: "churn" for the newest, "churn:3" or "churn@champion".
 
     Attributes:
-        mark: ":" before a number, "@" before an alias; empty for the newest.
-        rest: what stands after the mark.
+        model: the name of the model.
+        mark: ":" before a number, "@" before an alias, and empty for the newest.
+        rest: the text after the mark.
     """
 
     model: str
@@ -222,5 +229,5 @@ class Reference(msgspec.Struct, frozen=True):
 
     @property
     def number(self) -> int:
-        """The number that it names; 0 when it names none."""
+        """The number in the reference, or 0 when there is none."""
         return whole_number(self.rest) or 0 if self.mark == ":" else 0

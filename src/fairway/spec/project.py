@@ -1,6 +1,6 @@
-"""What a project file declares: tasks, pipelines, endpoints, environments, as a host describes them to the engine.
+"""The declarations of a project file: tasks, pipelines, endpoints and environments, as a host describes them.
 
-These are facts about the user's code, read once by the process that imported it. Nothing here can call that code.
+They are facts about the user's code, read once by the process that imported it. Nothing here can call that code.
 """
 
 from typing import Literal
@@ -14,9 +14,9 @@ class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
     """A Python with pinned packages.
 
     Attributes:
-        requirements: lines as pip reads them, each pinned with ==, or the lines of a lock file.
-        python: version such as "3.12"; empty is the project's own.
-        hashed: whether the lines carry hashes, which are then required to match.
+        requirements: lines in the form of pip, each pinned with ==, or the lines of a lock file.
+        python: a version such as "3.12". Empty is the project's own.
+        hashed: True when the lines have hashes, which must then match.
     """
 
     requirements: tuple[str, ...] = ()
@@ -25,18 +25,19 @@ class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
-    """One parameter of a pipeline, as a command-line flag sees it.
+    """A parameter of a pipeline, in the terms of a command-line flag.
 
     Attributes:
-        name: as in Python; its flag is `--` and the name with dashes.
-        kind: how text becomes a value. "struct" comes from a JSON or TOML file; "json" is any other annotation, given as JSON.
-        item: for kind "list", the kind of its elements.
-        choices: for kind "choice", the texts allowed.
-        optional: whether None is allowed.
-        required: whether there is no default.
+        name: the name in Python. The flag is `--` and the name with dashes.
+        kind: the way in which text becomes a value. "struct" comes from a JSON or TOML file, and "json" is any other
+            annotation, given as JSON.
+        item: the kind of the elements, for kind "list".
+        choices: the allowed texts, for kind "choice".
+        optional: True when None is allowed.
+        required: True when there is no default.
         default: the default as a person would type it.
-        annotation: the type as written, for help and errors.
-        help: one line, from the docstring.
+        annotation: the type as it is written, for help and errors.
+        help: one line from the docstring.
     """
 
     name: str
@@ -51,15 +52,15 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One task and its settings.
+    """A task and its settings.
 
     Attributes:
-        name: as declared, unique in a project.
-        outputs: number of elements when the result is declared `tuple[A, B]`; 0 for one undivided result.
-        retries: further attempts after a failure of the user's code.
-        timeout: seconds an attempt may take; 0 means no limit.
-        cache: whether an equal earlier step's result may be used.
-        environment: None is the project's own.
+        name: the declared name, unique in a project.
+        outputs: the number of elements when the result is declared `tuple[A, B]`, and 0 for an undivided result.
+        retries: the number of further attempts after a failure of the user's code.
+        timeout: the seconds that an attempt may take; 0 means no limit.
+        cache: True when the result of an equal earlier step may be used.
+        environment: the environment. None is the project's own.
     """
 
     name: str
@@ -72,7 +73,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One pipeline: its parameters and first line of documentation."""
+    """A pipeline: its parameters and the first line of its documentation."""
 
     name: str
     parameters: tuple[Parameter, ...] = ()
@@ -80,7 +81,7 @@ class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One custom endpoint function: `batched` when it takes a list of inputs and returns a list of outputs."""
+    """A custom endpoint. A `batched` one takes a list of inputs and returns a list of outputs."""
 
     name: str
     batched: bool = False
@@ -90,15 +91,15 @@ class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the project's own source files, as it was imported.
+    """A source file of the project, as it was imported.
 
     Attributes:
-        path: below the folder that its modules are imported from, with forward slashes.
-        place: where the host has found it.
-        digest: sha256 of its content.
-        size: its bytes.
-        executable: whether its owner may run it as a program.
-        secret: name of a secret whose value the file holds, so that its content is not stored; usually empty.
+        path: the path below the folder that its modules are imported from, with forward slashes.
+        place: the path at which the host found it.
+        digest: the sha256 of its content.
+        size: the number of its bytes.
+        executable: True when its owner may run it as a program.
+        secret: the name of a secret whose value the file holds, so that its content is not stored. It is usually empty.
     """
 
     path: str
@@ -110,14 +111,14 @@ class SourceFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one project file declares.
+    """Everything that a project file declares.
 
     Attributes:
-        path: the file, absolute; empty for a project that lives in a notebook.
-        name: the module's name.
-        source: digest of the bundle of `files`; empty until that is stored.
+        path: the absolute path of the file. It is empty for a project that lives in a notebook.
+        name: the name of the module.
+        source: the digest of the bundle of `files`. It is empty until the bundle is stored.
         files: the project's own source files.
-        environment: digest of the interpreter's version and the installed distributions.
+        environment: the digest of the interpreter's version and the installed distributions.
     """
 
     path: str

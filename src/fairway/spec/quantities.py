@@ -1,4 +1,4 @@
-"""What a step asks of a machine, and how people write such amounts: "2Gi", "500m", "10m", "1h30m"."""
+"""The resources of a step, and the amounts as people write them: "2Gi", "500m", "10m", "1h30m"."""
 
 import contextlib
 import math
@@ -16,12 +16,12 @@ _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt needs. Defaults: one CPU, any memory, no GPU.
+    """The resources of one attempt. The default is one CPU, any memory and no GPU.
 
     Attributes:
-        cpu: cores, fractions allowed.
-        memory: bytes; 0 means not limited.
-        gpu: whole GPUs.
+        cpu: the number of cores; fractions are allowed.
+        memory: the number of bytes; 0 means not limited.
+        gpu: the number of whole GPUs.
     """
 
     cpu: float = 1.0
@@ -29,16 +29,17 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
     gpu: int = 0
 
     def fits(self, other: "Resources") -> bool:
-        """Whether this much can be taken out of `other` (a machine, or what is left of it)."""
+        """Tell whether this much can be taken out of `other`, which is a machine or the rest of one."""
         return self.cpu <= other.cpu + 1e-9 and self.memory <= other.memory and self.gpu <= other.gpu
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """What one attempt was given of a place that several runs use.
+    """The share of one attempt in a place that several runs use.
 
     Attributes:
-        lease: tells a run that the attempt starts whose share it may use; empty where nothing is shared.
-        gpus: the devices to use, as `CUDA_VISIBLE_DEVICES` takes them; empty leaves the choice to the code.
+        resources: the resources.
+        lease: the token with which a run that the attempt starts may use this share. Empty when nothing is shared.
+        gpus: the devices to use, in the form of `CUDA_VISIBLE_DEVICES`. Empty leaves the choice to the code.
     """
 
     resources: Resources
@@ -47,13 +48,13 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _LONGEST = 40
-"""Digits of a number at most, leading zeros included."""
+"""The largest number of digits, leading zeros included."""
 
 
 def whole_number(digits: str | bytes, most: int = 2**63 - 1) -> int | None:
-    """The number that decimal digits write; None for any other text and for more than `most`.
+    """Return the number that decimal digits write. Other texts, and numbers above `most`, give None.
 
-    Python refuses to read thousands of digits with an error of its own, so they are counted first.
+    Digits are counted first, because Python answers thousands of them with an error of its own.
     """
     if len(digits) > _LONGEST or not (digits.isascii() and digits.isdigit()):
         return None
@@ -62,10 +63,10 @@ def whole_number(digits: str | bytes, most: int = 2**63 - 1) -> int | None:
 
 
 def parse_memory(text: str | float) -> int:
-    """Bytes for "2Gi", "512Mi", "1.5G" or a plain number of bytes, as Kubernetes writes quantities.
+    """Return the bytes of "2Gi", "512Mi", "1.5G" or a plain number of bytes. Kubernetes writes quantities in this way.
 
     Raises:
-        UsageError: it is none of these, negative, or less than a byte; 0 stands for "not limited".
+        UsageError: it is none of these, negative, or less than a byte. 0 stands for "not limited".
     """
     size = -1.0
     if isinstance(text, str):
@@ -80,7 +81,7 @@ def parse_memory(text: str | float) -> int:
 
 
 def parse_cpu(text: str | float) -> float:
-    """Cores for 2, 0.5, "2" or "500m"; 0 for a step that only waits. Raises UsageError for anything else."""
+    """Return the cores of 2, 0.5, "2" or "500m". 0 stands for a step that only waits. Raises UsageError."""
     value = math.nan
     if isinstance(text, str):
         with contextlib.suppress(ValueError):
@@ -93,10 +94,10 @@ def parse_cpu(text: str | float) -> float:
 
 
 def parse_duration(text: str | float) -> float:
-    """Seconds for "90s", "10m", "1h30m", "250ms" or a plain number of seconds.
+    """Return the seconds of "90s", "10m", "1h30m", "250ms" or a plain number of seconds.
 
     Raises:
-        UsageError: it is none of these, or no time at all.
+        UsageError: it is none of these, or not more than 0.
     """
     value = math.nan
     if isinstance(text, str):
@@ -116,7 +117,7 @@ def _is_number(value: object) -> bool:
 
 
 def format_memory(size: float) -> str:
-    """Bytes for people: "1.5 TiB", "0.3 GiB", "12 MiB", "640 B"."""
+    """Format bytes for people: "1.5 TiB", "0.3 GiB", "12 MiB", "640 B"."""
     if size >= 2**40:
         return f"{size / 2**40:.1f} TiB"
     if size >= 2**30 / 10:
@@ -127,7 +128,7 @@ def format_memory(size: float) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """Seconds for people: "1.4 s", "2 min 05 s", "3 h 10 min"."""
+    """Format seconds for people: "1.4 s", "2 min 05 s", "3 h 10 min"."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

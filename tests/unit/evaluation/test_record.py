@@ -8,7 +8,8 @@ import pytest
 from fairway.evaluation import evaluate
 from fairway.spec import evaluation as record
 from fairway.spec.errors import FairwayError
-from fairway.spec.evaluation import METRICS, Evaluation, MetricMissing, format_label, format_metric, is_better
+from fairway.spec.evaluation import Evaluation, MetricMissing
+from fairway.spec.metrics import METRICS, format_label, format_metric, is_better
 
 
 def test_a_missing_metric_says_why_and_what_there_is() -> None:

@@ -16,7 +16,8 @@ from sklearn import metrics as sk
 
 from fairway.evaluation import evaluate
 from fairway.spec.errors import FairwayError
-from fairway.spec.evaluation import METRICS, Evaluation, MetricMissing
+from fairway.spec.evaluation import Evaluation, MetricMissing
+from fairway.spec.metrics import METRICS
 
 LABELS: dict[str, list[Any]] = {
     "numbers": [0, 1, 2, 5, 7],
