@@ -1,6 +1,6 @@
-"""Describes the project's own source files as they are when the project was imported: the run's code, by digest.
+"""The code of a run: the source files of the project with their digests, as they were imported.
 
-Reads files and stores nothing. A host calls this right after the import, so that the digests are those of what it runs.
+Reads files and stores nothing. A host calls this right after the import, so that the digests belong to the code that it runs.
 """
 
 import hashlib
@@ -13,17 +13,17 @@ from fairway.author import describe, redaction
 from fairway.spec.project import SourceFile
 
 _MOST_BYTES = 64 * 2**20
-"""More than this is no source of a project; the files beyond it are left out."""
+"""Maximum number of bytes of a project's source. Files beyond it are left out."""
 
 
 def source_files(module: ModuleType, held: Callable[[str], bool]) -> tuple[SourceFile, ...]:
-    """The files below the project's folder, and those that it has imported from elsewhere in the project, by path.
+    """Return the files below the project's folder, and the files that it imported from the rest of the project.
 
-    A file whose content holds the value of a secret is marked, because it must not be stored.
+    A file that contains the value of a secret is marked, because it must not be stored.
 
     Args:
         module: the project file as a module.
-        held: tells whether a store has content of a digest, which then was looked through for secrets before.
+        held: tells whether a store has the content of a digest. Such content was searched for secrets before.
     """
     found: list[SourceFile] = []
     total = 0
@@ -39,7 +39,7 @@ def source_files(module: ModuleType, held: Callable[[str], bool]) -> tuple[Sourc
 
 
 def _described(path: str, place: Path, held: Callable[[str], bool]) -> SourceFile | None:
-    """One file; None when it cannot be read, or has a name that is no text."""
+    """Describe a file; return None if it cannot be read or its name is not text."""
     try:
         path.encode()
         with open(place, "rb") as stream:

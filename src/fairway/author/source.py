@@ -95,7 +95,7 @@ def files(folder: Path) -> list[Path]:
 
 
 def module_place(name: str, path: Path) -> Path:
-    """Where a module's file lies below the folder that it is imported from, by the module's name."""
+    """Return the path of a module's file below the folder from which it is imported, by the module's name."""
     place = Path(*name.split("."))
     return place / "__init__.py" if path.name == "__init__.py" else place.with_suffix(".py")
 

@@ -79,7 +79,7 @@ def explain_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
 
 
 def _is_full(folder: Path) -> bool:
-    """Return true if the disk is full. SQLite reports some cases of this as input/output errors."""
+    """Tell whether the disk is full. SQLite reports some cases of this as input/output errors."""
     with suppress(OSError):
         space = os.statvfs(folder)
         return space.f_bavail * space.f_frsize < 1 << 16
