@@ -21,7 +21,7 @@ MASKS = (
     (r"\x1b\[[0-9;]*m", ""),
     (r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "TIME"),
     (r"\b\d\d:\d\d:\d\d\b", "TIME"),
-    (r"\b\d+(\.\d+)? ?(ms|s|min)\b", "SECONDS"),
+    (r"\b(\d+ min )?\d+(\.\d+)? ?(ms|s|min)\b", "SECONDS"),
     (r"\b\d+(\.\d+)? ?(KiB|MiB|GiB|Mi|Gi|B)\b", "SIZE"),
     (r"127\.0\.0\.1:\d+", "HOST"),
     (r"\b[0-9a-f]{12,64}\b", "DIGEST"),

@@ -13,13 +13,16 @@ import fairway
 
 ROOT = Path(fairway.__file__).parent
 ROOMS = (
-    *("author", "formats", "evaluation", "confined.py"),
+    *("author", "formats", "evaluation", "server", "stores", "local", "confined.py"),
     *(
         f"spec/{name}.py"
         for name in ("artifact", "errors", "evaluation", "metrics", "model", "project", "quantities")
     ),
 )
 """Rooms and modules that follow the rules. The list grows until it is the whole package."""
+
+LATER = frozenset(("local/executor.py", "server/functions.py", "server/sessions.py", "server/worker.py"))
+"""Files of these rooms that do not follow the rules yet. The list shrinks."""
 
 
 def words(text: str) -> frozenset[str]:
@@ -32,16 +35,16 @@ OPENINGS = words("what whether where when how who whose why as so one that ditto
 
 VERBS = words(
     """
-    Add Allow Answer Append Apply Ask Average Begin Bind Bring Build Call Cancel Carry Change Check Checkpoint Choose
-    Clean Clear Close Collect Commit Compare Compile Complete Compress Compute Configure Connect Convert Copy Count
-    Create Cut Declare Decode Delete Deploy Describe Divide Draw Drop Encode End Enter Estimate Evaluate Explain
-    Export Fill Find Follow Forget Fork Format Forward Free Get Give Group Guess Handle Hide Hold Import Infer Install
-    Join Judge Keep Kill Leave Let Limit List Load Lock Look Make Mark Match Measure Merge Move Name Note Notice
-    Number Open Order Outline Parse Pass Pick Pickle Point Prepare Print Process Publish Put Queue Raise Read Reap
-    Rebuild Receive Reconcile Record Refuse Register Release Remember Remove Rename Render Replace Report Reserve
-    Reset Resolve Restart Resume Return Run Save Search Send Serialise Serve Set Settle Show Sign Sort Split Start
-    Stop Store Strip Submit Sum Take Tell Treat Trust Turn Undeploy Unpack Update Use Validate Verify Wait Warn Watch
-    Write Yield
+    Accept Add Allow Answer Append Apply Ask Average Begin Bind Bring Build Call Cancel Carry Change Check
+    Checkpoint Choose Clean Clear Close Collect Commit Compare Compile Complete Compress Compute Configure
+    Connect Convert Copy Count Create Cut Declare Decode Delete Deploy Describe Divide Do Draw Drop Encode End
+    Enter Estimate Evaluate Explain Export Fill Find Follow Forget Fork Format Forward Free Get Give Group Guess
+    Handle Hash Hide Hold Import Infer Install Join Judge Keep Kill Leave Let Limit List Load Lock Log Look Make
+    Mark Match Measure Merge Move Name Note Notice Number Open Order Outline Parse Pass Pick Pickle Point
+    Prepare Print Process Publish Put Queue Raise Read Reap Rebuild Receive Reconcile Record Refuse Register
+    Release Remember Remove Rename Render Replace Report Reserve Reset Resolve Restart Resume Return Run Save
+    Seal Search Send Serialise Serve Set Settle Show Sign Sort Split Start Stop Store Strip Submit Sum Take Tell
+    Treat Trust Turn Undeploy Unpack Update Use Validate Verify Wait Warn Watch Write Yield
     """
 )
 """Verbs that open the docstring of a function. Add a verb here when a function does something else."""
@@ -55,7 +58,8 @@ Found = tuple[str, ast.AST, str]
 def files() -> list[Path]:
     """Return the files of the rooms that follow the rules."""
     places = [ROOT / room for room in ROOMS]
-    return sorted(file for place in places for file in ([place] if place.is_file() else place.rglob("*.py")))
+    found = sorted(file for place in places for file in ([place] if place.is_file() else place.rglob("*.py")))
+    return [file for file in found if str(file.relative_to(ROOT)) not in LATER]
 
 
 def docstrings(path: Path) -> list[Found]:
@@ -159,9 +163,9 @@ def test_functions_and_modules_have_the_names_of_the_field() -> None:
 
 
 def spoken(tree: ast.Module) -> list[str]:
-    """Return the names of functions that are verbs of speech. A file of Python has a method `tell`, which is fine."""
+    """Return the names of functions that are verbs of speech. An open file has a method `tell`, which is fine."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    file_like = "seekable" in {function.name for function in functions}
+    file_like = not {"seekable", "writable"}.isdisjoint(function.name for function in functions)
     names = [function.name for function in functions if function.name.strip("_") in SPEECH]
     return [name for name in names if not (file_like and name == "tell")]
 

@@ -1,7 +1,7 @@
-"""Model servers on this machine: workers that share one listening socket per endpoint.
+"""Model servers on this machine: workers that share one listening socket for each endpoint.
 
-The socket is never closed between revisions, so that a client waiting in its queue meets whichever worker is ready. The
-workers outlive this process; `recover` finds them again. Must not know which revision should serve.
+The socket stays open from one revision to the next, so a client in its queue reaches any worker that is ready. Workers outlive
+this process, and `recover` finds them again. Must not know which revision should serve.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ _ASK_SECONDS = 0.03
 
 
 class Site:
-    """What one endpoint has on this machine. `leaving` are workers that only finish what they began."""
+    """The workers and the socket of an endpoint. The workers in `leaving` only finish their requests."""
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name = name
@@ -40,7 +40,7 @@ class Site:
 
     @property
     def port(self) -> int:
-        """Where it listens; 0 when it does not."""
+        """Port of the socket; 0 without one."""
         return _port(self.listening) if self.listening is not None else 0
 
     def silence(self) -> None:
@@ -55,8 +55,8 @@ class LocalDeployer:
 
     Args:
         root: directory of the store.
-        open_artifact: gives the folder of an artifact.
-        first_port: the lowest port that an endpoint gets without asking for it.
+        open_artifact: returns the folder of an artifact.
+        first_port: the lowest port for an endpoint that names none.
     """
 
     def __init__(
@@ -75,14 +75,15 @@ class LocalDeployer:
         self.changed: Callable[[], None] = lambda: None
 
     def reserve(self, endpoint: str, wish: str, others: Mapping[str, str]) -> str:
-        """Keep an address for an endpoint until `remove`: the one it has or wishes for, else at the first free port.
+        """Reserve an address for an endpoint until `remove`: the present or wished one, otherwise at the first free port.
 
         Args:
-            wish: a port, or an address from here; empty when any will do.
+            endpoint: name of the endpoint.
+            wish: a port, or an address that this method returned; empty for any.
             others: addresses of the other endpoints, by name.
 
         Raises:
-            UsageError: it belongs to another endpoint, is in use by another program, or is no port.
+            UsageError: the wish is not a port, belongs to another endpoint, or is in use by another program.
         """
         port = listening.port_wished(wish)
         owners = {_port(held): name for name, held in self._reserved.items() if name != endpoint}
@@ -100,7 +101,7 @@ class LocalDeployer:
         return listening.address(_port(found))
 
     async def recover(self) -> None:
-        """Take over the workers that an earlier process of this store left behind."""
+        """Take over the workers that an earlier process of this store left."""
         files = listening.worker_files(self._root)
         sockets = listening.sockets_folder(self._root) if files else self._root
         for path in files:
@@ -121,10 +122,10 @@ class LocalDeployer:
                 del self._sites[name]
 
     async def roll(self, revision: RevisionSpec, address: str) -> EndpointStatus:
-        """Give a revision its workers at an address, then end all others without losing a request.
+        """Start the workers of a revision at an address. Then end all others without losing a request.
 
         Raises:
-            FairwayError: a worker did not become ready; those of other revisions serve on where they did.
+            FairwayError: a worker did not become ready. The workers of other revisions continue at their address.
         """
         port = listening.port_wished(address)
         site = self._site(revision.endpoint)
@@ -158,12 +159,12 @@ class LocalDeployer:
         return self._status(site, revision)
 
     async def observe(self, endpoint: str) -> EndpointStatus | None:
-        """What is seen of an endpoint; `workers` counts the living ones of all revisions."""
+        """Return the observed status of an endpoint. `workers` counts the living workers of all revisions."""
         site = self._sites.get(endpoint)
         return self._status(site, None) if site is not None else None
 
     async def remove(self, endpoint: str) -> None:
-        """End an endpoint's workers after what is in flight, and let go of its port."""
+        """End the workers of an endpoint after their present requests, and release its port."""
         self._release(endpoint)
         self._served.discard(endpoint)
         site = self._sites.get(endpoint)
@@ -178,11 +179,11 @@ class LocalDeployer:
         shutil.rmtree(site.folder, ignore_errors=True)
 
     def names(self) -> list[str]:
-        """Endpoints of which something exists here."""
+        """Return the endpoints that have a socket or a worker here."""
         return list(self._sites)
 
     def let_go(self) -> None:
-        """Leave the workers to themselves; they go on serving."""
+        """Stop supervising the workers. They continue to serve."""
         for task in self._tasks:
             task.cancel()
         for site in self._sites.values():
@@ -196,7 +197,7 @@ class LocalDeployer:
             listening.sockets_folder(self._root).rmdir()
 
     async def _listening(self, site: Site, port: int) -> socket.socket:
-        """The socket of a port: the site's, the reserved one, a worker's, or a new one. Raises UsageError."""
+        """Return the socket of a port: that of the site, the reserved one, that of a worker, or a new one. Raises UsageError."""
         if site.port == port and site.listening is not None:
             return site.listening
         reserved = self._reserved.pop(site.name, None)
@@ -303,13 +304,13 @@ class LocalDeployer:
             worker.ready = status is not None and status.phase == "ready"
 
     async def _give_up(self, workers: list[Worker]) -> None:
-        """End workers that were never needed, at once when they do not answer requests yet."""
+        """End workers that were never used, and kill those that do not answer yet."""
         for worker in workers:
             worker.send(signal.SIGTERM if worker.ready else signal.SIGKILL)
         await asyncio.gather(*(self._ensure_gone(worker, _MARGIN_SECONDS) for worker in workers))
 
     async def _drain(self, site: Site, workers: list[Worker]) -> None:
-        """Have workers finish; comes back when they did, or soon, while the last go on in the background."""
+        """Let workers finish. Return when they have ended, or soon, while the last ones finish in the background."""
         if not workers:
             return
         site.workers = [worker for worker in site.workers if worker not in workers]
@@ -349,7 +350,7 @@ class LocalDeployer:
             self.changed()
 
     def _tidy(self, site: Site) -> None:
-        """Of a site without any worker nothing stays but, where it has served, the hold on its port."""
+        """Forget a site that has no worker. If it ever served, keep its port reserved."""
         if site.workers or site.leaving:
             return
         port = site.port

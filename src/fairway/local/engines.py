@@ -36,7 +36,7 @@ class Report(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     @classmethod
     def of(cls, error: FairwayError) -> "Report":
-        """Say why a run could not be started."""
+        """Report why a run could not be started."""
         kind = next((one.__name__ for one in type(error).__mro__ if one.__name__ in _KINDS), "FairwayError")
         return cls(kind=kind, message=error.message, hint=error.hint, details=error.details)
 

@@ -1,7 +1,7 @@
-"""Starts hosts as processes of this machine.
+"""The start of hosts as processes of this machine.
 
-This file loads next to nothing, not even `typing` or `contextlib`, so that a command can start the host first and load
-the rest while the host imports the project.
+This file imports almost nothing, not even `typing` or `contextlib`. So a command can start the host first and load its own
+modules while the host imports the project.
 """
 
 import os
@@ -13,11 +13,11 @@ from fairway.spec.errors import NotFound
 from fairway.spec.host import LINE, THREAD_VARIABLES, HostSetup
 
 TOKEN = "FAIRWAY_TOKEN"
-"""Kept from hosts, steps and installers: with it, other people's code could act as the person who started the run."""
+"""The variable with the platform's token. Hosts, steps and installers do not get it: their code could use the platform."""
 
 
 class Launched:
-    """A host process, our end of its socket, the mark of all that descends from it, and where its own output can be read."""
+    """A host process: this end of its socket, the mark of its descendants, and the pipe with its own output."""
 
     __slots__ = ("connection", "mark", "output", "pid")
 
@@ -29,16 +29,16 @@ class Launched:
 
 
 def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
-    """Start a host; it begins to import the project at once. Whoever connects to it reads its own output.
+    """Start a host, which begins to import the project at once. The process that connects to it reads its own output.
 
     Args:
-        setup: what it is to do.
-        python: its interpreter; ours when empty.
-        path: value for PYTHONPATH, where that interpreter does not have Fairway installed.
+        setup: the instructions for the host.
+        python: its interpreter; empty for the present one.
+        path: value for PYTHONPATH, if that interpreter does not have Fairway installed.
 
     Raises:
         NotFound: there is no such project file.
-        UsageError: a project starts this host when it is imported, or too many runs are inside one another.
+        UsageError: the import of a project starts this host, or too many runs are inside one another.
     """
     mark = descent.next_mark()
     if setup.code.file and not os.path.isfile(setup.code.file):
@@ -54,7 +54,7 @@ def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
         environment["PYTHONPATH"] = path
     words = [str(os.getpid()), *setup.words()]
     command = [python or sys.executable, "-P", "-m", "fairway.runner", *words]
-    # The socket comes last: its number there may be that of the pipe here.
+    # Place the socket last: its number in the host may be the number of the pipe in this process.
     actions = [(os.POSIX_SPAWN_DUP2, far_output, 1), (os.POSIX_SPAWN_DUP2, far_output, 2)]
     if far.fileno() == LINE:
         far.set_inheritable(True)

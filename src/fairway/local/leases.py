@@ -1,4 +1,4 @@
-"""Who is at work on a run: a lock that the working engine holds for as long as it lives, however it ends."""
+"""The lease of a run: a lock that the engine at work holds until its process ends in any way."""
 
 import os
 import signal
@@ -11,35 +11,35 @@ from fairway.local import locking
 from fairway.spec.errors import StorageError, UsageError
 
 _PATIENCE = 0.5
-"""Seconds: whoever only asks who is at work holds the lock for a moment."""
+"""Seconds to wait for the lock, because a process that only looks holds it for a moment."""
 
 
 class FileLeases:
-    """Who works on runs of a store: a locked file for each run, in a folder of its own.
+    """The leases of a store: a locked file for each run, in the folder of the run.
 
     Args:
-        folder_of: gives the folder of a run.
+        folder_of: returns the folder of a run.
     """
 
     def __init__(self, folder_of: Callable[[str], Path]) -> None:
         self._folder_of = folder_of
 
     def take(self, run: str) -> "Lease":
-        """Work on a run for the length of a block. Raises UsageError when another process does."""
+        """Take the lease of a run for a block. Raises UsageError if another process has it."""
         return Lease(self._folder_of(run))
 
     def holder(self, run: str) -> str:
-        """Who works on a run, such as "process 4711"; empty when nobody does."""
+        """Return the process that works on a run, such as "process 4711"; empty if none does."""
         pid = holder(self._folder_of(run))
         return f"process {pid}" if pid > 0 else "a process that is starting" if pid else ""
 
     def ask_to_stop(self, run: str) -> bool:
-        """Ask the process that works on a run to cancel it; False when there was none to ask."""
+        """Ask the process that works on a run to cancel it. Return false if there is none."""
         return stop(self._folder_of(run))
 
 
 class Lease:
-    """Held while an engine works on a run; the operating system lets go of it when the process ends."""
+    """A lease that an engine holds while it works on a run. The operating system releases it when the process ends."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "lock"
@@ -66,7 +66,7 @@ class Lease:
 
 
 def holder(folder: Path) -> int:
-    """Process id of the engine that works on the run of this folder; 0 when none does, -1 when it is just starting."""
+    """Return the process id of the engine that works on a run; 0 if none does, -1 if the engine is just starting."""
     try:
         confined.folder(str(folder))
         fd = confined.open_file(str(folder / "lock"))
@@ -83,7 +83,7 @@ def holder(folder: Path) -> int:
 
 
 def stop(folder: Path) -> bool:
-    """Ask the engine that works on the run of this folder to stop; False when there was none to ask."""
+    """Ask the engine that works on a run to stop. Return false if there is none."""
     pid = holder(folder)
     if pid <= 0:
         return False

@@ -1,4 +1,4 @@
-"""Where model servers are on this machine: TCP ports on loopback, folders, and one for short socket paths.
+"""The places of model servers on this machine: TCP ports on loopback, their folders, and a folder for short socket paths.
 
 Must not know what listens there.
 """
@@ -23,23 +23,23 @@ HOST = "127.0.0.1"
 _LAST_PORT = 65535
 _BACKLOG = 2048
 _LONGEST = 100
-"""Bytes of a Unix socket's path that every system takes."""
+"""Maximum length in bytes of a Unix socket's path that every system accepts."""
 
 _NAME = 40
 
 
 def bind(port: int) -> socket.socket:
-    """A socket that listens on a port of this machine. Raises UsageError when it is in use."""
+    """Open a socket that listens on a port of this machine. Raises UsageError if the port is in use."""
     return _bound(port, listens=True)
 
 
 def hold(port: int) -> socket.socket:
-    """A socket that keeps a port from others and refuses who comes, until it listens. Raises UsageError as `bind`."""
+    """Open a socket that reserves a port. It refuses clients until it listens. Raises UsageError if the port is in use."""
     return _bound(port, listens=False)
 
 
 def listen(held: socket.socket) -> None:
-    """Take in who comes to a port that was held."""
+    """Accept clients on a port that was reserved."""
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.listen(_BACKLOG)
 
@@ -52,7 +52,8 @@ def _bound(port: int, *, listens: bool) -> socket.socket:
         if listens:
             made.listen(_BACKLOG)
         else:
-            # Bound beside connections that are still closing; with the option on, others could listen here before us.
+            # The option allows a bind beside connections that are still closing. It is turned off again, because with it another
+            # program could listen here too.
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
     except OSError as error:
         made.close()
@@ -69,7 +70,7 @@ def _bound(port: int, *, listens: bool) -> socket.socket:
 
 
 def bind_free(taken: Collection[int], first: int) -> socket.socket:
-    """A socket that listens on the first free port from `first` that is not taken by name."""
+    """Open a socket that listens on the first free port from `first` that is not in `taken`."""
     for port in range(first, _LAST_PORT):
         if port not in taken:
             try:
@@ -97,12 +98,12 @@ def port_wished(wish: str) -> int:
 
 
 def folder(root: Path, endpoint: str) -> Path:
-    """Where an endpoint's workers leave their files."""
+    """Return the folder for the files of an endpoint's workers."""
     return root / "endpoints" / quote(endpoint, safe="")
 
 
 def worker_files(root: Path) -> list[Path]:
-    """The files of all workers of a store, sorted; none that only a link leads to."""
+    """Return the files of all workers of a store, sorted. Links are not followed."""
     found: list[Path] = []
     if confined.folder(str(root / "endpoints")):
         for place in sorted((root / "endpoints").glob("*/r*")):
@@ -112,12 +113,12 @@ def worker_files(root: Path) -> list[Path]:
 
 
 def sockets_folder(root: Path) -> Path:
-    """A folder of this user's alone, with a path short enough for Unix sockets, always the same for a store.
+    """Return a private folder with a path short enough for Unix sockets. It is always the same for a store.
 
-    Where another user has taken the name, the store has one by chance, which nobody could know before.
+    If another user has taken its name, the store gets a folder with a random name that nobody could know before.
 
     Raises:
-        FairwayError: there is no place for it.
+        FairwayError: no folder can be made.
     """
     usual = _place(f"fairway-{os.getuid()}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:10]}")
     if _own(usual):
@@ -142,7 +143,7 @@ def sockets_folder(root: Path) -> Path:
 
 
 def _own(place: Path) -> bool:
-    """Make a folder where there is none; whether it is one of this user's alone then."""
+    """Make a folder if there is none. Return true if it belongs to this user and nobody else can enter it."""
     with contextlib.suppress(FileExistsError):
         place.mkdir(mode=0o700)
     found = os.lstat(place)
@@ -150,7 +151,7 @@ def _own(place: Path) -> bool:
 
 
 def _place(name: str) -> Path:
-    """Where a folder of sockets of that name would be. Raises FairwayError."""
+    """Return the path for a folder of sockets with that name. Raises FairwayError."""
     for base in (os.environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"):
         place = Path(base) / name
         if base and os.access(base, os.W_OK | os.X_OK) and len(os.fsencode(place)) + _NAME <= _LONGEST:

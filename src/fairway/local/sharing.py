@@ -175,7 +175,7 @@ class Share:
         return None
 
     def _is_my_turn(self, wanted: Resources, now: float) -> bool:
-        """Return true if this run may still take as much as it has had since its turn began."""
+        """Tell whether this run may still take as much as it has had since its turn began."""
         cpu, memory, devices = self._turn
         return (
             0 <= now - self._turn_began < _TURN

@@ -1,7 +1,7 @@
-"""One process of the model server, as its supervisor sees it: started or taken over, asked, drained, ended.
+"""A process of the model server for its supervisor, which starts it or takes it over, asks it, drains it and ends it.
 
-A worker lives in a session of its own and survives its supervisor; all that is needed to find it again lies in files
-beside it. Must not know revisions' order or which worker should live.
+A worker lives in a session of its own and survives its supervisor. Files beside it have everything that is needed to find it
+again. Must not know the order of revisions or which worker should live.
 """
 
 import asyncio
@@ -29,10 +29,10 @@ _ANSWER_SECONDS = 5.0
 _POLL_SECONDS = 0.25
 _BEAT_SECONDS = 5.0
 _SILENT_SECONDS = 30.0
-"""A worker that does not answer for so long is hung: its requests are lost to their clients already."""
+"""A worker that does not answer for this long is hung. Its clients have lost their requests by then."""
 
 _WORDS_SECONDS, _WORDS_POLL_SECONDS = 1.0, 0.005
-"""For so long, what a worker wrote may be on its way; programs that it started may write for ever."""
+"""Seconds to wait for the last output of a worker. It is bounded, because a program of the worker may write for ever."""
 
 _TAIL = 4096
 _NAME = 20
@@ -41,7 +41,7 @@ _OURS = "FAIRWAY_"
 
 
 class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """What a worker says of itself."""
+    """The status that a worker reports."""
 
     phase: str
     pid: int
@@ -52,12 +52,12 @@ class WorkerStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Worker:
-    """A process and the files beside it.
+    """A worker process and the files beside it.
 
     Args:
-        path: the file with its `WorkerSpec`; its log and process id lie beside it under the same name.
+        path: the file with its `WorkerSpec`. Its log and process id lie beside it under the same name.
         sockets: the folder of its control socket.
-        ended: called once when the process is gone.
+        ended: called once when the process has ended.
     """
 
     def __init__(
@@ -79,17 +79,17 @@ class Worker:
 
     @property
     def revision(self) -> int:
-        """Number of the revision it serves."""
+        """Number of the revision that it serves."""
         return self.spec.revision.number
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Port on which it listens."""
         return listened(self.spec)
 
     @property
     def log(self) -> Path:
-        """What it printed."""
+        """Path of its log."""
         return self.path.with_suffix(".log")
 
     @classmethod
@@ -136,7 +136,7 @@ class Worker:
         return worker
 
     def watch(self) -> None:
-        """Notice when the process is gone, from here on."""
+        """Begin to watch the process, so that its end is noticed."""
         if hasattr(os, "pidfd_open"):
             try:
                 self._fd = os.pidfd_open(self.pid)
@@ -151,14 +151,14 @@ class Worker:
             self._loop.call_later(_POLL_SECONDS, self._poll)
 
     async def ask(self, command: str) -> WorkerStatus | None:
-        """Send "status" or "drain"; None when it does not answer."""
+        """Send "status" or "drain" and return the answer; None without one."""
         status = await ask(self.control, command)
         if status is not None:
             self.status = status
         return status
 
     async def hung(self) -> bool:
-        """Ask from time to time; true once it has been silent for too long, false once it is gone."""
+        """Ask the worker again and again. Return true once it has been silent for too long, false once it has ended."""
         heard = self._loop.time()
         while not await self.left(_BEAT_SECONDS):
             if await self.ask("status") is not None:
@@ -169,13 +169,13 @@ class Worker:
         return False
 
     async def drain(self) -> None:
-        """Have it finish what is in flight and end."""
+        """Let the worker finish its requests and end."""
         self.ready = False
         if await self.ask("drain") is None:
             self.send(signal.SIGTERM)
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal, unless the process is gone."""
+        """Send a signal unless the process has ended."""
         if self._over:
             return
         with contextlib.suppress(ProcessLookupError):
@@ -185,7 +185,7 @@ class Worker:
                 os.kill(self.pid, number)
 
     async def left(self, seconds: float) -> bool:
-        """Whether it is gone within so many seconds."""
+        """Wait for the end of the process. Return false if it has not ended within the given seconds."""
         try:
             async with asyncio.timeout(seconds):
                 await self.gone.wait()
@@ -194,7 +194,7 @@ class Worker:
         return True
 
     def how(self) -> str:
-        """After it is gone: how it ended, with its last words."""
+        """Describe how the process ended, with its last line of output. Call it after the end."""
         if self.verdict:
             return self.verdict
         code = self._child.returncode if self._child is not None else None
@@ -205,14 +205,14 @@ class Worker:
         return words or (f"it ended with status {code}" if code is not None else "it ended")
 
     def forget(self, *, log: bool) -> None:
-        """Remove the files beside it."""
+        """Remove the files of the worker."""
         for path in (self.path, self.path.with_suffix(".pid"), Path(self.control)):
             path.unlink(missing_ok=True)
         if log:
             self.log.unlink(missing_ok=True)
 
     def unwatch(self) -> None:
-        """Let go of a process that goes on without us."""
+        """Stop watching a process that continues without a supervisor."""
         if self._fd >= 0:
             self._loop.remove_reader(self._fd)
             os.close(self._fd)
@@ -238,7 +238,7 @@ class Worker:
         self._settle(self._loop.time() + _WORDS_SECONDS)
 
     def _settle(self, deadline: float) -> None:
-        """Wait until the last words of the process that is gone are in its log, then say that it is gone."""
+        """Wait until the last output of an ended process is in its log, then report its end."""
         if _is_written(self.log) and self._loop.time() < deadline:
             self._loop.call_later(_WORDS_POLL_SECONDS, self._settle, deadline)
             return
@@ -247,14 +247,14 @@ class Worker:
 
 
 def control_name(path: Path) -> str:
-    """Name of a worker's control socket, by the place of its file: what the file says is not asked."""
+    """Return the name of a worker's control socket. It comes from the path of its file, because the content could lie."""
     name, revision, number = unquote(path.parent.parent.name), path.parent.name[1:], path.stem[1:]
     safe = "".join(letter for letter in name if letter.isascii() and letter.isalnum())[:_NAME]
     return f"{safe}-{hashlib.sha256(name.encode()).hexdigest()[:6]}-{revision}-{number}"
 
 
 def read_spec(path: Path) -> WorkerSpec | None:
-    """What a worker was told; None for a file that is none, or is of another endpoint or revision than its place says."""
+    """Read the instructions of a worker; None if the file is not valid or does not fit the endpoint and revision in its path."""
     try:
         spec = msgspec.json.decode(confined.read(str(path)), type=WorkerSpec)
     except (OSError, StorageError, msgspec.DecodeError):
@@ -265,7 +265,7 @@ def read_spec(path: Path) -> WorkerSpec | None:
 
 
 async def ask(control: str, command: str) -> WorkerStatus | None:
-    """What the worker of a control socket answers to "status" or "drain"; None when it does not."""
+    """Send "status" or "drain" to a control socket and return the answer; None without one."""
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             reader, writer = await asyncio.open_unix_connection(control)
@@ -280,12 +280,12 @@ async def ask(control: str, command: str) -> WorkerStatus | None:
 
 
 def listened(spec: WorkerSpec) -> int:
-    """Where a worker listens, by the Host that it accepts."""
+    """Return the port of a worker, which is part of the Host that it accepts."""
     return int(spec.hosts[0].rpartition(":")[2]) if spec.hosts else 0
 
 
 async def adopt(path: Path, sockets: Path, ended: Callable[[Worker], None]) -> Worker | None:
-    """Take over a living worker by its files; None when none answers, and then its files are gone."""
+    """Take over a living worker by its files. If none answers, remove the files and return None."""
     spec = read_spec(path)
     if spec is None:
         path.unlink(missing_ok=True)
@@ -304,7 +304,7 @@ async def adopt(path: Path, sockets: Path, ended: Callable[[Worker], None]) -> W
 
 
 def take_socket(worker: Worker) -> socket.socket | None:
-    """The listening socket of a living worker, handed over by it; None when it does not."""
+    """Ask a living worker for its listening socket; None if it does not hand it over."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_ANSWER_SECONDS)
@@ -333,7 +333,7 @@ def _is_written(log: Path) -> bool:
 
 
 def last_words(log: Path) -> str:
-    """The last line that a process printed, without its "error: "."""
+    """Return the last line that a process printed, without "error: "."""
     try:
         with open(confined.open_file(str(log)), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
@@ -345,7 +345,7 @@ def last_words(log: Path) -> str:
 
 
 def last_traceback(log: Path) -> str:
-    """The traceback with which a process ended, as far as it is near the end; empty when there is none."""
+    """Return the traceback at the end of a log, as far as it is near the end; empty without one."""
     try:
         with open(log, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4 * _TAIL))
@@ -370,7 +370,7 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is a process of that id, a zombie not counted where that can be told."""
+    """Tell whether a process is alive. A zombie does not count if the system lets it be recognised."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -380,12 +380,13 @@ def is_alive(pid: int) -> bool:
     try:
         text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
-        return not Path("/proc/self").exists()  # it ended just now, where the system would tell
+        # On a system with /proc, a process without an entry has just ended.
+        return not Path("/proc/self").exists()
     return text.rpartition(")")[2].split()[:1] != ["Z"]
 
 
 def _listener(path: str) -> int:
-    """Process id of whoever listens on a Unix socket, told by the system where it can; 0 when nobody does."""
+    """Return the id of the process that listens on a Unix socket; 0 if there is none or the system does not know it."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(_ANSWER_SECONDS)
@@ -403,7 +404,7 @@ def _listener(path: str) -> int:
 
 
 async def _end_mute(path: Path) -> None:
-    """End a worker that lives but answers nobody; nothing is done when that process is another one by now."""
+    """End a worker that lives and does not answer. Do nothing if its process id belongs to another process by now."""
     try:
         pid = int(confined.read(str(path.with_suffix(".pid")), 20))
     except (OSError, StorageError, ValueError):

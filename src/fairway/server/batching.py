@@ -26,7 +26,7 @@ _STEP = 1.25
 
 
 class Waiting:
-    """One request in the queue."""
+    """A request in the queue."""
 
     __slots__ = ("future", "inputs", "rows", "shape")
 

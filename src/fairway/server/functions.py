@@ -20,7 +20,7 @@ from fairway.local import descent, importing, projects
 from fairway.ports import ArtifactStore
 from fairway.server import results, schemas, streams, uploads
 from fairway.server.answers import Answer, ClientGone, Refusal, as_json, too_many
-from fairway.server.gathering import Gatherer
+from fairway.server.list_batching import ListBatcher
 from fairway.server.metrics import Metrics
 from fairway.server.parameters import Arguments, Parameters
 from fairway.server.repository import Repository
@@ -66,8 +66,8 @@ class FunctionService:
         self._call = cast("Callable[..., Any]", _tried(endpoint.made))
         self._async = inspect.iscoroutinefunction(endpoint.answering)
         self._lazy = streams.is_generator(endpoint.answering)
-        self._gatherer = (
-            Gatherer(self._run, revision.limits.queue, revision.limits.batch, metrics.batch)
+        self._list_batcher = (
+            ListBatcher(self._run, revision.limits.queue, revision.limits.batch, metrics.batch)
             if endpoint.batched
             else None
         )
@@ -91,8 +91,8 @@ class FunctionService:
         kind = request.kind()
         if kind == _JSON:
             body = await request.body()
-            if self._gatherer is not None:
-                return await self._batched(request, self._gatherer, body)
+            if self._list_batcher is not None:
+                return await self._batched(request, self._list_batcher, body)
             return await self._single(request, partial(self._parameters.from_json, body), None)
         if not self._parameters.files or (kind != uploads.FORM and not (self._parameters.raw and kind)):
             raise Refusal(415, f"send {self._accepted()}")
@@ -152,9 +152,9 @@ class FunctionService:
             source = streams.InThread(cast("Callable[[], Iterator[object]]", made), framing, self._readers)
         return streams.Stream(source, framing, self._limits.request_seconds, release)
 
-    async def _batched(self, request: Request, gatherer: Gatherer, body: bytes) -> Answer:
+    async def _batched(self, request: Request, batcher: ListBatcher, body: bytes) -> Answer:
         items, many = self._parameters.items(body)
-        answers = cast("list[object]", await self._within_time(request, gatherer.submit(items)))
+        answers = cast("list[object]", await self._within_time(request, batcher.submit(items)))
         return Answer(200, results.encoded(answers if many else answers[0]))
 
     async def _run(self, arguments: Arguments, *, whole: bool = False) -> Any:

@@ -169,7 +169,7 @@ class Parameters:
 
 
 def is_list(annotation: object) -> bool:
-    """Return true if a single value of this type is written as a list."""
+    """Tell whether a single value of this type is written as a list."""
     annotation = bare(annotation)
     return annotation is list or getattr(annotation, "__origin__", None) is list
 

@@ -41,7 +41,7 @@ _AHEAD = 128
 
 _CONNECTIONS = 1024
 _IDLE_SECONDS = 1.0
-"""When there are too many connections, one that was idle for this long is closed for a new one."""
+"""A connection that was idle for this long is closed for a new one if there are too many."""
 
 _SMALL = 64 * 1024
 _REFUSED = (

@@ -40,7 +40,7 @@ def media_type(file: File) -> bytes:
 
 
 def is_long(value: object) -> bool:
-    """Return true if the value is a file that is answered in pieces."""
+    """Tell whether the value is a file that is answered in pieces."""
     return isinstance(value, File) and value.path.is_file() and value.path.stat().st_size > MANY
 
 

@@ -288,7 +288,7 @@ class Stream:
 
 
 def is_iterator(value: object) -> bool:
-    """Return true if a result is answered in pieces."""
+    """Tell whether a result is answered in pieces."""
     return isinstance(value, Iterator | AsyncIterator)
 
 
@@ -306,7 +306,7 @@ def wants_events(accept: bytes) -> bool:
 
 
 def is_generator(function: Callable[..., object]) -> bool:
-    """Return true if a call of the function only makes a generator."""
+    """Tell whether a call of the function only makes a generator."""
     return inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function)
 
 

@@ -23,17 +23,17 @@ _PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 def is_frame(annotation: object) -> bool:
-    """Return true if the annotation is a data frame of pandas."""
+    """Tell whether the annotation is a data frame of pandas."""
     return _named(annotation, "pandas", "DataFrame")
 
 
 def is_array(annotation: object) -> bool:
-    """Return true if the annotation is an array of numpy, with or without an element type."""
+    """Tell whether the annotation is an array of numpy, with or without an element type."""
     return str(bare(annotation)).startswith(("numpy.ndarray", "<class 'numpy.ndarray'>"))
 
 
 def is_picture(annotation: object) -> bool:
-    """Return true if the annotation is `PIL.Image.Image` or a subclass."""
+    """Tell whether the annotation is `PIL.Image.Image` or a subclass."""
     kind = bare(annotation)
     kinds = kind.__mro__ if isinstance(kind, type) else ()
     return any(_named(base, "PIL", "Image") for base in kinds)

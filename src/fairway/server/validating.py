@@ -16,7 +16,7 @@ _SHOWN = 10
 
 
 def is_model(kind: object) -> bool:
-    """Return true if a type checks its own values, as the models of pydantic 2 and 1 do."""
+    """Tell whether a type checks its own values, as the models of pydantic 2 and 1 do."""
     return isinstance(kind, type) and (hasattr(kind, "model_validate") or hasattr(kind, "parse_obj"))
 
 

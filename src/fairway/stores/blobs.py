@@ -253,7 +253,7 @@ class FileArtifacts:
             return False
 
     def renew(self, digest: str, size: int) -> bool:
-        """Have a blob count as new, so that no sweep takes it; False when none of this size is here. It is not read."""
+        """Make a blob count as new, so that no sweep removes it. Return false if there is none of this size. It is not read."""
         path = self._path(digest)
         try:
             if os.stat(path).st_size != size:
@@ -264,7 +264,7 @@ class FileArtifacts:
         return True
 
     def files(self, digest: str) -> tuple[FileEntry, ...]:
-        """The files that a manifest names.
+        """Return the files that a manifest names.
 
         Raises:
             CorruptArtifact: it is damaged, or no manifest.

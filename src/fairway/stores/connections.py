@@ -79,7 +79,7 @@ def explain_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
 
 
 def _is_full(folder: Path) -> bool:
-    """Return true if the disk is full. SQLite reports some cases of this as input/output errors."""
+    """Tell whether the disk is full. SQLite reports some cases of this as input/output errors."""
     with suppress(OSError):
         space = os.statvfs(folder)
         return space.f_bavail * space.f_frsize < 1 << 16
@@ -333,7 +333,7 @@ class _Looking(sqlite3.Connection):
 
     @property
     def is_behind(self) -> bool:
-        """Whether the file has changed since the tables were derived; then they must be derived again."""
+        """True if the file has changed since the tables were derived, so that they must be derived again."""
         if self.derived is None:
             return False
         last = self.execute("SELECT max(seq) FROM event").fetchone()[0] or 0
@@ -370,9 +370,9 @@ class ReadConnections:
             raise explain_sqlite(sqlite3.DatabaseError(str(error)), self._layout.database) from error
 
     def _kept(self) -> _Looking | None:
-        """This thread's connection, unless there is none or it is behind its file.
+        """Return the connection of this thread; None without one, or if it is behind its file.
 
-        One that is behind is closed with the others: a caller further up may still be reading from it.
+        A connection that is behind stays open until `close`, because a caller further up may still read from it.
         """
         kept: _Looking | None = getattr(self._local, "connection", None)
         return None if kept is None or kept.is_behind else kept
@@ -381,8 +381,8 @@ class ReadConnections:
         """Open a connection and keep it for this thread; None if there is no database yet. Raises _NoRoom."""
         connection = self._opened()
         if connection is None and (events := _confirmed_events(self._layout)):
-            # Another process may have made the log since it was looked for. What was confirmed before this second look
-            # is there now, or lost.
+            # Another process may have made the log after the first look. So look again: if the events that were confirmed
+            # before are still not there, they are lost.
             connection = self._opened(events)
         if connection is not None:
             self._local.connection = connection

@@ -1,7 +1,7 @@
-"""The event log and everything derived from it, in one SQLite file: what happened on this machine.
+"""The event log of a store and the tables derived from it, in one SQLite file.
 
-Opening costs nothing: the writer's thread starts with the first event, and as long as there is no database
-every question has an empty answer. Several processes may write one store at once. Not for use after a fork.
+Opening costs nothing. The thread of the writer starts with the first event, and every query has an empty answer as long as there
+is no database. Several processes may write to a store at once. An object of this module must not be used after a fork.
 """
 
 import os
@@ -32,7 +32,7 @@ from fairway.stores.writer import Writer
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
-    """What a check of the log found: how many events there are, and what is wrong, as sentences."""
+    """The result of a check of the log: the number of events, and the problems as sentences."""
 
     events: int
     problems: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class SqliteMetadata:
     """The metadata store of one machine.
 
     Args:
-        who: user name and program, noted on events that carry none.
+        who: user name and program, written into events that have none.
     """
 
     def __init__(self, layout: Layout, *, who: str = "") -> None:
@@ -52,10 +52,10 @@ class SqliteMetadata:
         self._readers = ReadConnections(layout)
 
     def submit(self, events: Sequence[Event]) -> "Future[int]":
-        """Queue events for the next group commit; the future gives the last seq once they are durable.
+        """Queue events for the next group commit. The future gets the last seq once they are durable.
 
-        It fails with StorageError when they could not be made durable (full disk: the store goes on once
-        there is space; `DiskFailed`: nothing more is taken), or contradict what is on record.
+        It fails with StorageError if the events cannot be made durable or contradict the record. After a full disk, the store
+        continues once there is space. After `DiskFailed`, it accepts nothing more.
         """
         kept = list(events)
         if self._who:
@@ -63,7 +63,7 @@ class SqliteMetadata:
         return self._writer.submit(lambda db: _append(db, kept))
 
     def why_foreign(self) -> str:
-        """Why the store is not this user's own, to stand behind "it"; empty when it is. Raises StorageError."""
+        """Return why the store does not belong to this user, as words that follow "it"; empty if it does. Raises StorageError."""
         with self._readers.reading() as db, Explaining("looking whose the store is", self._layout.root):
             return sealing.why_foreign(db, self._layout)
 
@@ -74,16 +74,16 @@ class SqliteMetadata:
             raise sealing.foreign(self._layout, why)
 
     def admitted(self) -> Seal:
-        """The seal of the store, which one of an earlier Fairway gets now. Raises ForeignStore."""
+        """Return the seal of the store. A store of an earlier Fairway gets its seal here. Raises ForeignStore."""
         with self._readers.reading() as db:
             return sealing.admit(db, self._layout)
 
     def open_ahead(self) -> None:
-        """Open the database for writing while the caller does something else; what fails then fails again later."""
+        """Open the database for writing in the background. An error shows again at the first write."""
         self._writer.submit(lambda _: None)
 
     def append(self, events: Sequence[Event]) -> int:
-        """Append events and wait until they are durable; returns the last seq. Raises StorageError."""
+        """Append events, wait until they are durable, and return the last seq. Raises StorageError."""
         return self.submit(events).result()
 
     def register(
@@ -93,12 +93,14 @@ class SqliteMetadata:
         judge: Callable[[Evaluation | None], None],
         aliases: tuple[str, ...],
     ) -> ModelVersion:
-        """Give a model the next number, in one transaction with the gates' verdict; once per (run, step).
+        """Give a model its next number in one transaction with the verdict of the gates. A step registers once.
 
         Args:
-            judge: gets the evaluation of the version that `gates.better_than` names, None when there is none,
-                and raises GateRefused. It runs while the store is locked and must not use it.
-            aliases: names that move to the new version; `gates.better_than` does too.
+            candidate: the model to register.
+            lineage: the run and step that made it.
+            judge: gets the evaluation of the version in `gates.better_than`, or None, and raises GateRefused. It runs while the
+                store is locked and must not use the store.
+            aliases: names that move to the new version; `gates.better_than` moves too.
         """
         now = time.time()
 
@@ -126,7 +128,7 @@ class SqliteMetadata:
         return self._writer.submit(work, alone=True).result()
 
     def create_revision(self, revision: RevisionSpec) -> RevisionSpec:
-        """Record a revision under the endpoint's next number; returns it with that number."""
+        """Record a revision under the next number of its endpoint and return it with that number."""
         now = time.time()
 
         def work(db: sqlite3.Connection) -> RevisionSpec:
@@ -140,17 +142,17 @@ class SqliteMetadata:
         return self._writer.submit(work, alone=True).result()
 
     def run_names(self, prefix: str = "") -> list[str]:
-        """Names of runs that start with `prefix`, newest first."""
+        """Return the names of runs that start with a prefix, newest first."""
         with self._readers.reading() as db:
             return queries.run_names(db, prefix) if db is not None else []
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
-        """The newest runs; `alive` is not filled in."""
+        """Return the newest runs. `alive` is not set."""
         with self._readers.reading() as db:
             return queries.runs(db, limit) if db is not None else []
 
     def run(self, name: str) -> RunStatus:
-        """One run with all its steps. Raises NotFound."""
+        """Return a run with all its steps. Raises NotFound."""
         with self._readers.reading() as db:
             found = queries.run(db, name) if db is not None and name else None
         if found is None:
@@ -158,7 +160,7 @@ class SqliteMetadata:
         return found
 
     def events(self, after: int = 0, run: str = "") -> Iterator[Event]:
-        """The log in order, from behind seq `after`, of one run or of all; ends with what is durable now."""
+        """Yield the durable events with a seq above `after` in order, of one run or of all."""
         while True:
             with self._readers.reading() as db:
                 batch = chain.rows(db, after, run) if db is not None else []
@@ -171,22 +173,22 @@ class SqliteMetadata:
             after = batch[-1].seq
 
     def cached(self, key: str) -> CacheHit | None:
-        """The newest succeeded step with this cache key."""
+        """Return the newest step with this cache key that succeeded; None without one."""
         with self._readers.reading() as db:
             return queries.cached(db, key) if db is not None else None
 
     def last_parts(self, pipeline: str, task: str, label: str) -> dict[str, str]:
-        """What the cache key of the newest like step was made of; empty when there is none."""
+        """Return the parts of the cache key of the newest step with this task and label; empty without one."""
         with self._readers.reading() as db:
             return queries.last_parts(db, pipeline, task, label) if db is not None else {}
 
     def models(self) -> list[ModelSummary]:
-        """Every model, by name."""
+        """Return every model, sorted by name."""
         with self._readers.reading() as db:
             return queries.models(db) if db is not None else []
 
     def versions(self, model: str) -> list[ModelVersion]:
-        """All versions of a model, oldest first. Raises NotFound."""
+        """Return all versions of a model, oldest first. Raises NotFound."""
         with self._readers.reading() as db:
             found = queries.versions(db, model) if db is not None else []
             if not found:
@@ -194,32 +196,32 @@ class SqliteMetadata:
         return found
 
     def registered_by(self, run: str) -> list[str]:
-        """Names of the models that a run registered, in order, without reading the run itself."""
+        """Return the names of the models that a run registered, in order. The run itself is not read."""
         with self._readers.reading() as db:
             return queries.registered_by(db, run) if db is not None else []
 
     def resolve(self, reference: str) -> ModelVersion:
-        """The version that "churn" (newest), "churn:3" or "churn@champion" means. Raises NotFound."""
+        """Return the version of a reference: "churn" (the newest), "churn:3" or "churn@champion". Raises NotFound."""
         with self._readers.reading() as db:
             if db is None:
                 raise queries.no_model(None, reference)
             return queries.resolve(db, reference)
 
     def aliases(self, model: str = "") -> dict[str, int]:
-        """What every "name@alias" means, of one model or of all."""
+        """Return the version of every "name@alias", of one model or of all."""
         with self._readers.reading() as db:
             return queries.aliases(db, model) if db is not None else {}
 
     def endpoints(self) -> list[EndpointStatus]:
-        """Every endpoint as wanted, with the revision it points to; no address and nothing observed.
+        """Return every endpoint in its wanted state, with the revision that it points to and without anything observed.
 
-        One that was taken away has `wanted` 0 and phase Stopped; one that was not pointed yet, 0 and Pending.
+        A removed endpoint has `wanted` 0 and phase Stopped. One without a revision has `wanted` 0 and phase Pending.
         """
         with self._readers.reading() as db:
             return queries.endpoints(db) if db is not None else []
 
     def revisions(self, endpoint: str) -> list[RevisionSpec]:
-        """All revisions of an endpoint, oldest first. Raises NotFound."""
+        """Return all revisions of an endpoint, oldest first. Raises NotFound."""
         with self._readers.reading() as db:
             found = queries.revisions(db, endpoint) if db is not None else []
         if not found:
@@ -230,7 +232,7 @@ class SqliteMetadata:
         return found
 
     def digests(self) -> Iterator[str]:
-        """Digest of every artifact that an event refers to, unless its content is inline."""
+        """Yield the digest of every artifact in an event, except artifacts that are always inline."""
         with self._readers.reading() as db:
             if db is not None:
                 yield from queries.digests(db)
@@ -241,7 +243,7 @@ class SqliteMetadata:
             if db is None:
                 return Verified(events=0)
             with snapshot(db):
-                # The confirmed end comes first: the state that is read afterwards reaches at least as far.
+                # Read the confirmed end first: a state that is read afterwards reaches at least as far.
                 noted = confirmed(self._layout)
                 count, problems = chain.check(db)
                 problems += [why] if (why := chain.reaches(db, noted)) else []
@@ -252,14 +254,14 @@ class SqliteMetadata:
             return Verified(events=count, problems=tuple(problems))
 
     def rebuild(self) -> int:
-        """Make the derived tables anew from the log; returns the number of events. Raises StorageError."""
+        """Rebuild the derived tables from the log and return the number of events. Raises StorageError."""
         return self._writer.submit(chain.rebuild).result()
 
     def backup(self, target: Path) -> None:
-        """Copy the database, whole and as of now, while it is in use.
+        """Copy the database in its present state while it is in use.
 
         Raises:
-            StorageError: it cannot be read, or `target` cannot be written; then `target` is as it was.
+            StorageError: the database cannot be read, or `target` cannot be written. `target` stays as it was then.
         """
         part = target.with_name(f"{target.name}.part")
         with self._readers.reading() as db, Explaining("writing a backup", target):
@@ -281,10 +283,10 @@ class SqliteMetadata:
                     part.unlink()
 
     def restore(self, source: Path) -> int:
-        """Put the log of a backup in place of this one and derive all tables; returns the number of events.
+        """Replace the log by that of a backup, derive all tables, and return the number of events.
 
         Raises:
-            StorageError: the backup is damaged or from a newer Fairway; then nothing has changed.
+            StorageError: the backup is damaged or was made by a newer Fairway. Nothing has changed then.
         """
         rows, _ = backed_up(source)
 
@@ -297,7 +299,7 @@ class SqliteMetadata:
         return self._writer.submit(work).result()
 
     def close(self) -> None:
-        """Commit what is queued, checkpoint and let go."""
+        """Commit the queued events, checkpoint, and close the database."""
         self._readers.close()
         self._writer.close()
 
@@ -320,13 +322,14 @@ def _append(db: sqlite3.Connection, events: Sequence[Event]) -> int:
 
 
 def backed_up(source: Path, *, live: bool = False) -> tuple[list[chain.Row], tuple[int, int, str] | None]:
-    """The events of a database that may be anybody's, and the seal it has.
+    """Read the events and the seal of a database that may come from somebody else.
 
     Args:
-        live: whether there may be a write-ahead log beside it.
+        source: path of the database.
+        live: true if there may be a write-ahead log beside it.
 
     Raises:
-        StorageError: there is none, it is damaged, or from a newer Fairway.
+        StorageError: there is no database, or it is damaged or was made by a newer Fairway.
     """
     if not source.is_file():
         raise StorageError(f"there is no backup {source}", hint="give the path of a file made by a backup")

@@ -1,7 +1,7 @@
-"""Opens the store at a place: the only way in which hosts, steps and model servers get at one.
+"""The opening of the store at a place. Hosts, steps and model servers open a store only with this module.
 
-A place is a folder of this machine today. The metadata are not opened here, because a process that runs or serves the
-user's code has no business with them.
+Today, a place is a folder of this machine. This module does not open the metadata, because a process that runs or serves the
+user's code must not use them.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from fairway.stores.results import FileResults
 
 
 class OpenStore:
-    """The parts of a store that a process needs which runs or serves the user's code."""
+    """The parts of a store for a process that runs or serves the user's code."""
 
     __slots__ = ("artifacts", "place", "results")
 
@@ -29,10 +29,10 @@ class OpenStore:
 
 
 def open_store(place: StorePlace) -> OpenStore:
-    """The store at a place; nothing in it is read or made yet.
+    """Return the store at a place. Nothing in it is read or made yet.
 
     Raises:
-        StorageError: the place is no folder of this machine.
+        StorageError: the place is not a folder of this machine.
     """
     if not place.address.startswith("/"):
         raise StorageError(

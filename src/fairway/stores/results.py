@@ -172,7 +172,7 @@ def _sealed(body: bytes, seal: ownership.Seal | None) -> bytes:
 
 
 def _is_own(body: bytes, seal: ownership.Seal | None) -> bool:
-    """Return true if a record counts: it has the seal of the store, or the store was taken over as a whole."""
+    """Tell whether a record counts: it has the seal of the store, or the store was taken over as a whole."""
     if seal is None or seal.record.adopted:
         return True
     given, rest = body[len(_SEAL) : _SEALED], b"{" + body[_SEALED + 2 :]

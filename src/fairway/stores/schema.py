@@ -1,8 +1,7 @@
-"""The tables of the metadata store: the event log, which is the truth, and what `apply` derives from it.
+"""The tables of the metadata store: the event log, which is the truth, and the tables that `apply` derives from it.
 
-Derived rows hold what is searched for and the seq of the event that says the rest, so no row grows and
-nothing is stored twice. `apply` looks at nothing but the event and the tables, never at a clock, so replaying
-the log gives the same tables.
+A derived row has the fields for searching and the seq of the event with the details. So no row grows, and nothing is stored
+twice. `apply` uses only the event and the tables, and never a clock. So applying the whole log again gives the same tables.
 """
 
 import sqlite3
@@ -33,7 +32,7 @@ from fairway.spec.run import Phase
 from fairway.stores.earlier import folded
 
 VERSION = 2
-"""Goes up when tables change; an older database has its derived tables made anew from the log."""
+"""Version of the tables. A database with an older version gets its derived tables rebuilt from the log."""
 
 LOG = """
 CREATE TABLE IF NOT EXISTS event(
@@ -79,15 +78,15 @@ _decoder: "msgspec.json.Decoder[Body]" = msgspec.json.Decoder(Body)  # pyright: 
 
 
 def encode(body: Body) -> bytes:
-    """A body as it is stored and hashed."""
+    """Encode the body of an event in the form that is stored and hashed."""
     return _encode(body)
 
 
 def decode(data: bytes) -> Body | None:
-    """A stored body; None for a kind of event that only a newer Fairway knows.
+    """Decode a stored body; None for a kind of event that only a newer Fairway knows.
 
     Raises:
-        StorageError: it is no JSON any more.
+        StorageError: the body is not JSON any more.
     """
     try:
         return folded(_decoder.decode(data), data)
@@ -101,12 +100,12 @@ def decode(data: bytes) -> Body | None:
 
 
 def kind_of(body: Body) -> str:
-    """The word under which an event is filed, such as "step.ended"."""
+    """Return the kind of an event, such as "step.ended"."""
     return str(body.__struct_config__.tag)
 
 
 def apply(connection: sqlite3.Connection, event: Event) -> None:
-    """Bring the derived tables up to date with one event, which has its seq."""
+    """Update the derived tables with an event that has its seq."""
     change = _CHANGES.get(type(event.body))
     if change is not None:
         change(connection.execute, event, event.body)
@@ -234,7 +233,7 @@ _CHANGES: dict[type, Callable[[_Execute, Event, Any], None]] = {
 
 
 def _artifacts(body: Body) -> Iterable[Artifact]:
-    """Every artifact that an event refers to."""
+    """Return every artifact in the body of an event."""
     if isinstance(body, AttemptEnded):
         return (*body.result.outputs, *body.result.shown.values())
     if isinstance(body, PictureShown):

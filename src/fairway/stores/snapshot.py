@@ -1,6 +1,6 @@
-"""One state of the log for several questions.
+"""The same state of the log for several queries.
 
-Each question to the database sees what is durable when it is asked, so another process may write between two of them.
+A query sees the state of the database at its own time, so another process may write between two of them.
 """
 
 import sqlite3
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def snapshot(connection: sqlite3.Connection) -> Generator[None, None, None]:
-    """Let every question in the block see the same state of the database; inside a transaction, that of the transaction."""
+    """Let every query in the block see the same state of the database. Inside a transaction, this is its state."""
     if connection.in_transaction:
         yield
         return

@@ -11,7 +11,7 @@ from fairway.server.results import plain
 Run = Callable[[tuple[list[object]]], Awaitable[Any]]
 
 
-class Gatherer:
+class ListBatcher:
     """A bounded queue in front of a function that takes a list and returns a list of the same length.
 
     Args:

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from fairway.server.answers import Refusal
-from fairway.server.gathering import Gatherer
+from fairway.server.list_batching import ListBatcher
 
 
 class Function:
@@ -37,10 +37,10 @@ def test_what_arrived_while_a_call_ran_is_the_next_call() -> None:
     async def work() -> None:
         function, seen = Function(), list[int]()
         function.go.clear()
-        gatherer = Gatherer(function, 8, 8, seen.append)
-        first = gatherer.submit([1])
+        batcher = ListBatcher(function, 8, 8, seen.append)
+        first = batcher.submit([1])
         await asyncio.sleep(0)
-        later = [gatherer.submit([2]), gatherer.submit([3, 4])]
+        later = [batcher.submit([2]), batcher.submit([3, 4])]
         function.go.set()
         assert await asyncio.gather(first, *later) == [[2], [4], [6, 8]]
         assert function.calls == [[1], [2, 3, 4]]
@@ -52,8 +52,8 @@ def test_what_arrived_while_a_call_ran_is_the_next_call() -> None:
 def test_a_call_takes_no_more_items_than_allowed_but_one_large_request_whole() -> None:
     async def work() -> None:
         function = Function()
-        gatherer = Gatherer(function, 8, 2, lambda size: None)
-        await asyncio.gather(gatherer.submit([1]), gatherer.submit([2, 3]), gatherer.submit([4, 5, 6]))
+        batcher = ListBatcher(function, 8, 2, lambda size: None)
+        await asyncio.gather(batcher.submit([1]), batcher.submit([2, 3]), batcher.submit([4, 5, 6]))
         assert [len(call) for call in function.calls] == [1, 2, 3]
 
     run(work)
@@ -61,9 +61,9 @@ def test_a_call_takes_no_more_items_than_allowed_but_one_large_request_whole() -
 
 def test_one_bad_request_spoils_no_other_of_its_call() -> None:
     async def work() -> None:
-        gatherer = Gatherer(Function(bad=13), 8, 8, lambda size: None)
+        batcher = ListBatcher(Function(bad=13), 8, 8, lambda size: None)
         got = await asyncio.gather(
-            gatherer.submit([1]), gatherer.submit([13]), gatherer.submit([2]), return_exceptions=True
+            batcher.submit([1]), batcher.submit([13]), batcher.submit([2]), return_exceptions=True
         )
         assert (got[0], got[2]) == ([2], [4])
         assert isinstance(got[1], ValueError)
@@ -73,9 +73,9 @@ def test_one_bad_request_spoils_no_other_of_its_call() -> None:
 
 def test_a_function_that_answers_with_another_length_is_told_so() -> None:
     async def work() -> None:
-        gatherer = Gatherer(Function(short=True), 8, 8, lambda size: None)
+        batcher = ListBatcher(Function(short=True), 8, 8, lambda size: None)
         with pytest.raises(ValueError, match="1 answers for 2 requests"):
-            await gatherer.submit([1, 2])
+            await batcher.submit([1, 2])
 
     run(work)
 
@@ -83,10 +83,10 @@ def test_a_function_that_answers_with_another_length_is_told_so() -> None:
 def test_a_full_queue_refuses_and_given_up_requests_are_never_called() -> None:
     async def work() -> None:
         function = Function()
-        gatherer = Gatherer(function, 2, 8, lambda size: None)
-        gone, stays = gatherer.submit([1]), gatherer.submit([2])
+        batcher = ListBatcher(function, 2, 8, lambda size: None)
+        gone, stays = batcher.submit([1]), batcher.submit([2])
         with pytest.raises(Refusal) as refused:
-            gatherer.submit([3])
+            batcher.submit([3])
         assert refused.value.status == 429
         gone.cancel()
         assert await stays == [4]
@@ -101,9 +101,9 @@ def test_what_is_no_list_of_answers_is_never_taken_apart(answer: object) -> None
         async def function(arguments: tuple[list[Any]]) -> object:
             return answer
 
-        gatherer = Gatherer(function, 8, 8, lambda size: None)
+        batcher = ListBatcher(function, 8, 8, lambda size: None)
         with pytest.raises(TypeError, match=f"returned a {type(answer).__name__}, .* a list with an answer"):
-            await gatherer.submit([1, 2])
+            await batcher.submit([1, 2])
 
     run(work)
 
@@ -114,7 +114,7 @@ def test_a_table_of_answers_is_one_row_for_each_request_and_not_one_column(kind:
         async def function(arguments: tuple[list[Any]]) -> object:
             return kind({"label": ["x", "y"], "score": [1, 2]})
 
-        gatherer = Gatherer(function, 8, 8, lambda size: None)
-        assert await gatherer.submit([1, 2]) == [{"label": "x", "score": 1}, {"label": "y", "score": 2}]
+        batcher = ListBatcher(function, 8, 8, lambda size: None)
+        assert await batcher.submit([1, 2]) == [{"label": "x", "score": 1}, {"label": "y", "score": 2}]
 
     run(work)
