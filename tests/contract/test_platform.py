@@ -66,9 +66,7 @@ class Ground:
         self.file.write_text(PROJECT, encoding="utf-8")
         self.stores = machine.LocalStores(folder / ".fairway").prepare()
         self.deployer = FakeDeployer()
-        self.engine = EndpointEngine(
-            self.stores.metadata, self.deployer, self.stores.artifacts, FakeClock()
-        )
+        self.engine = EndpointEngine(self.stores.metadata, self.deployer, self.stores.artifacts, FakeClock())
         self.platform: Platform = EnginePlatform(
             machine.records(self.stores), lambda: runs.here(self.stores), lambda: self.engine, self.stop
         )
