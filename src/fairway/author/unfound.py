@@ -155,7 +155,7 @@ def _alike(name: str, roots: Sequence[str]) -> str:
 
 
 def _closest(name: str, known: Sequence[str]) -> str:
-    """The known name that is most like one; empty when none is."""
+    """Return the known name that is most like the given one; empty if there is none."""
     import difflib  # loaded when there is an error only: every process that imports a project has this module
 
     return next(iter(difflib.get_close_matches(name, known, 1, _CLOSE)), "")
