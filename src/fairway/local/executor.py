@@ -1,4 +1,4 @@
-"""Runs hosts on this machine for an engine: one for the project's own environment, one per other environment."""
+"""The hosts of an engine on this machine: one for the project's own environment, and one for each other environment."""
 
 import asyncio
 import hashlib
@@ -34,11 +34,11 @@ from fairway.spec.wire import (
 _QUIT_SECONDS = 2.0
 _READ = 1 << 16
 _MACHINE = "machine"
-"""The pool of every place here."""
+"""Name of the pool of every place on this machine."""
 
 
 class LocalHost(asyncio.Protocol):
-    """One host process and its socket, as an engine sees it."""
+    """A host process and its socket, for an engine."""
 
     def __init__(self, launched: Launched, name: str, printed: Callable[[bytes], None]) -> None:
         self.name = name
@@ -56,30 +56,30 @@ class LocalHost(asyncio.Protocol):
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def connect(self, hear: "Callable[[LocalHost, FromHost | Gone | Back], None] | None") -> None:
-        """Begin to exchange messages; every one but the answers to `bind` and the description goes to `hear`."""
+        """Begin to exchange messages. `hear` gets every message except the description and the answers to `bind`."""
         self._hear = hear
         loop = asyncio.get_running_loop()
         loop.add_reader(self._output, self._read_output)
         await loop.create_connection(lambda: self, sock=self._launched.connection)
 
     def listen(self, hear: "Callable[[LocalHost, FromHost | Gone | Back], None]") -> None:
-        """Pass messages to another engine from here on; it hears soon of a host that is gone already."""
+        """Pass messages to another engine from now on. A host that has already ended is reported soon."""
         self._hear = hear
         if self._gone.done():
             asyncio.get_running_loop().call_soon(hear, self, self._as_gone())
 
     def send(self, message: ToHost) -> None:
-        """Queue a message."""
+        """Send a message."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame(message))
 
     @property
     def is_gone(self) -> bool:
-        """Whether it has ended."""
+        """True if the host has ended."""
         return self._gone.done()
 
     async def bind(self, request: Bind) -> Bound:
-        """Have the host turn typed texts into values."""
+        """Ask the host to convert texts of the command line to values."""
         if self.is_gone:
             raise self.lost()
         self.bound = asyncio.get_running_loop().create_future()
@@ -87,7 +87,7 @@ class LocalHost(asyncio.Protocol):
         return await self.bound
 
     async def close(self) -> None:
-        """Let it quit, and end it when it does not."""
+        """Let the host quit, and end it if it does not."""
         self.send(Quit())
         try:
             await asyncio.wait_for(asyncio.shield(self._gone), _QUIT_SECONDS)
@@ -95,28 +95,28 @@ class LocalHost(asyncio.Protocol):
             self.end()
 
     def end(self) -> None:
-        """End it now, with all that it started."""
+        """End the host now, with every process that it started."""
         if self._transport is not None:
             self._transport.abort()
         self._end()
 
     def lost(self) -> HostLost:
-        """The error for a host that ended while it was needed."""
+        """Return the error for a host that ended while it was needed."""
         return HostLost(
             f"the process that imports the project did not live: {self._reason}",
             hint="see what the project does when it is imported: `python FILE`",
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The socket is ours."""
+        """Keep the transport of the socket."""
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        """Messages, or parts of them."""
+        """Read messages, or parts of them."""
         for content in self._splitter.feed(data):
             message = decode_from_host(content)
             if isinstance(message, Described):
-                # What was printed before is told before.
+                # Report earlier output first, so that it stays in front of the message.
                 self._read_output()
                 self._end_line()
                 if not self.described.done():
@@ -130,7 +130,7 @@ class LocalHost(asyncio.Protocol):
                     self._hear(self, message)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The host is gone, or as good as."""
+        """Report that the host is gone."""
         self._end()
         if not self._gone.done():
             self._gone.set_result(None)
@@ -141,7 +141,7 @@ class LocalHost(asyncio.Protocol):
             self._hear(self, self._as_gone())
 
     def _as_gone(self) -> Gone:
-        """A socket of this machine closes only with its process, so the loss is certain."""
+        """Describe the loss of the host. A socket of this machine closes only with its process, so the loss is certain."""
         text = f"{Reason.HOST.text}: {self._reason}"
         return Gone(failure=Failure(reason=Reason.HOST, message=text), certain=True)
 
@@ -152,14 +152,14 @@ class LocalHost(asyncio.Protocol):
             self._groups.pop((message.step, message.attempt), None)
 
     def _end(self) -> None:
-        """Once: its process id may belong to another process later."""
+        """End the process, once only: its process id may belong to another process later."""
         if not self._reason:
             self._reason = end(self._launched, self._groups.values())
             self._read_output()
             self._close_output()
 
     def _read_output(self) -> None:
-        """Pass on what the host itself has printed by now."""
+        """Read what the host itself has printed so far, and forward it."""
         try:
             while self._output >= 0:
                 data = os.read(self._output, _READ)
@@ -185,11 +185,11 @@ class LocalHost(asyncio.Protocol):
 
 
 class LocalExecutor:
-    """Makes hosts for one project on this machine.
+    """The executor for one project on this machine.
 
     Args:
-        note: told of an environment that is built.
-        printed: takes the project's file and what hosts print by themselves, which is nothing at the end of an import.
+        note: called with a line of text when an environment is built.
+        printed: called with the project's file and the own output of hosts, which is empty at the end of an import.
     """
 
     def __init__(
@@ -211,7 +211,7 @@ class LocalExecutor:
         self.wait_for, self.stop_waiting, self.who_else = share.wait_for, share.stop_waiting, share.who_else
 
     def places(self, environment: EnvironmentSpec | None) -> tuple[Place, ...]:
-        """One place for each environment; all of them are this machine."""
+        """Return one place for each environment. All of them are this machine."""
         if environment is None:
             return (Place(name="project", pool=_MACHINE),)
         parts = "\n".join([environment.python, *environment.requirements])
@@ -219,25 +219,25 @@ class LocalExecutor:
         return (Place(name=f"environment-{digest[:12]}", environment=environment, pool=_MACHINE),)
 
     def capacity(self) -> dict[str, Resources]:
-        """Processors this process may use, physical memory, GPUs."""
+        """Return the processors that this process may use, the physical memory, and the GPUs."""
         return {_MACHINE: machine.capacity()}
 
     def enter(self, run: str, changed: Callable[[str, Resources | None], None]) -> None:
-        """Take part in the machine's share; what there is of it never changes."""
+        """Begin to share the machine. Its capacity never changes."""
         self._share.enter(run)
 
     def take(self, place: Place, wanted: Resources, step: str) -> Grant | None:
-        """A part of the machine; None while other runs leave no room for it."""
+        """Take resources of the machine; None while other runs leave no room."""
         return self._share.take(wanted, step)
 
     async def observe(
         self, run: str, hear: "Callable[[LocalHost, FromHost | Gone | Back], None]"
     ) -> tuple[()]:
-        """Nothing: hosts of this machine end with their engine."""
+        """Return nothing, because hosts of this machine end with their engine."""
         return ()
 
     async def adopt(self, launched: Launched) -> tuple[LocalHost, ProjectSpec]:
-        """Take over a host that was launched before there was an event loop. Raises FairwayError when it cannot import."""
+        """Take over a host that was launched before the event loop. Raises FairwayError if it cannot import the project."""
         return await self._connected(launched, None)
 
     async def start(
@@ -246,7 +246,7 @@ class LocalExecutor:
         hear: "Callable[[LocalHost, FromHost | Gone | Back], None]",
         attempt: Attempt | None = None,
     ) -> LocalHost:
-        """A host for the project under the environment of a place. Raises FairwayError."""
+        """Start a host for the project in the environment of a place. Raises FairwayError."""
         setup, environment = self._setup, place.environment
         if environment is None:
             launched = launch(setup)
@@ -266,7 +266,7 @@ class LocalExecutor:
             await host.connect(hear)
             described = await host.described
         except BaseException:
-            host.end()  # also when somebody lost patience: it may be importing for long yet
+            host.end()  # also after a cancel: the host may still be importing for a long time
             raise
         if described.project is None:
             await host.close()
@@ -277,9 +277,9 @@ class LocalExecutor:
 
 
 def import_error(failure: Failure | None) -> FairwayError:
-    """The error for a project that cannot be imported, with the user's own traceback above the message.
+    """Return the error for a project that cannot be imported, with the user's traceback above the message.
 
-    Where there is none, the project declares something that cannot be.
+    Without a failure, the project declares something impossible.
     """
     if failure is None:
         return FairwayError("the project could not be imported")

@@ -1,6 +1,6 @@
-"""Serves a custom endpoint: a function or class of the user's project, its annotations checked on the way in.
+"""The service of a custom endpoint: a function or class of the user's project, whose arguments are checked.
 
-The project is a snapshot made at deployment. What the function raises ends its request and nothing else.
+The project is a copy made at deployment. An exception in the function ends its request and nothing else.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ from fairway.spec.text import legible, shortened
 
 _THREADS = 8
 _STREAMS = 64
-"""Threads of generators: one for each that is being read, most of which wait for their client."""
+"""Maximum number of threads for generators. Each generator has one, and most of them wait for their client."""
 
 _JSON = b"application/json"
 _UNFIT = (StopIteration, StopAsyncIteration)
-"""Exceptions that no future takes."""
+"""Exceptions that a future does not accept."""
 
 Found = TypeVar("Found")
 
 
 class FunctionService:
-    """Answers with a function. Raises FairwayError when the project or the function cannot be loaded."""
+    """The service of a function or class. Raises FairwayError if the project or the function cannot be loaded."""
 
     runtime = "python"
     samples = "none"
@@ -73,7 +73,7 @@ class FunctionService:
         )
 
     def routes(self) -> dict[str, Route]:
-        """What it answers."""
+        """Return the routes by their exact paths."""
         base = f"/v2/models/{self._name}"
         routes = {
             "/": Route("predict", {"POST": self._answer, "GET": self._welcome}),
@@ -158,7 +158,7 @@ class FunctionService:
         return Answer(200, results.encoded(answers if many else answers[0]))
 
     async def _run(self, arguments: Arguments, *, whole: bool = False) -> Any:
-        """What the function returns; with `whole` the answer made of it, unless that comes in pieces."""
+        """Call the function and return its result. With `whole`, return the finished answer, unless that comes in pieces."""
         args, kwargs = _spread(arguments)
         loop = asyncio.get_running_loop()
         if not self._async:
@@ -244,7 +244,7 @@ def _declared(spec: WorkerSpec, store: ArtifactStore) -> Endpoint[..., object]:
 
 
 def _tried(work: Callable[[], Found]) -> Found:
-    """Do what runs the user's code at the start. Its traceback goes to the log, where the supervisor finds it."""
+    """Run the user's code at the start. A traceback goes to the log, where the supervisor finds it."""
     try:
         with descent.Marked(), importing.apart():
             return work()
@@ -279,12 +279,12 @@ def _called(function: Callable[..., object], args: Any, kwargs: Any, whole: bool
 
 
 def _raised(error: BaseException) -> RuntimeError:
-    """An error in the place of an exception that would end the event loop, or that no future takes."""
+    """Return an error that replaces an exception which would end the event loop, or which a future does not accept."""
     return RuntimeError(f"the function raised {tracebacks.summary(error)}")
 
 
 def _finished(value: object) -> object:
-    """The answer, or the value itself where it is answered in pieces."""
+    """Return the finished answer, or the value itself if it is answered in pieces."""
     return value if streams.is_iterator(value) or results.is_long(value) else results.answer(value)
 
 

@@ -1,6 +1,7 @@
-"""Sessions of code that asks for registered models and belongs to no run: an endpoint's function, a script, a test.
+"""Sessions for code outside a run that asks for registered models: an endpoint's function, a script, a test.
 
-A session is told what there is. It opens no log: a model server reads its revision, and a script the store.
+A session gets the models that it can offer and opens no log. A model server takes them from its revision, and a script from the
+store.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,17 +17,17 @@ from fairway.spec.model import ModelVersion, Reference
 from fairway.spec.run import MetricPoint, StepSpec
 
 Open = Callable[[Artifact], Path | bytes]
-"""Gives the content of an artifact."""
+"""A function that returns the content of an artifact."""
 
 _decoder = msgspec.json.Decoder(list[Offer])
 
 
 class ModelSession:
-    """Gives code the models that it asks for, each loaded once.
+    """A session that offers registered models. It loads each of them once.
 
     Args:
-        find: gives what a reference such as "churn@champion" means. Raises NotFound, UsageError.
-        open: gives the content of an artifact.
+        find: returns the model of a reference such as "churn@champion". Raises NotFound, UsageError.
+        open: returns the content of an artifact.
     """
 
     pipeline = False
@@ -37,22 +38,22 @@ class ModelSession:
         self._loaded: dict[tuple[str, str], object] = {}
 
     def model(self, reference: str) -> tuple[ModelVersion, object]:
-        """Find a version; returns it and a function that loads its model once."""
+        """Find a version. Return it with a function that loads its model once."""
         offer = self._find(reference)
         return offer.version, lambda: self._load(offer)
 
     def log(self, points: tuple[MetricPoint, ...]) -> None:
-        """Do nothing: metrics of training have no place here."""
+        """Do nothing, because only a run keeps metrics."""
 
     def show(self, title: str, value: object) -> None:
-        """Do nothing: pictures have no place here."""
+        """Do nothing, because only a run keeps pictures."""
 
     def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
-        """Never used: a task called here just runs."""
+        """Refuse to start a step. Never called, because a task outside a run just runs."""
         raise FairwayError(f"{spec.task} cannot be started inside an endpoint")
 
     def wait(self, ref: RefData) -> object:
-        """Never used: there are no refs here."""
+        """Refuse to wait for a step. Never called, because there is no Ref outside a run."""
         raise FairwayError(f"{ref.step} is not known inside an endpoint")
 
     def _load(self, offer: Offer) -> object:
@@ -64,7 +65,7 @@ class ModelSession:
 
 
 def offered(revision: RevisionSpec, open: Open) -> Callable[[str], Offer]:
-    """Make the function that finds what a revision offers, as references were settled when it was deployed.
+    """Make the function that finds the models of a revision. The deployment decided what each reference means.
 
     The list is read now and not at the first request, so that a worker without it never becomes ready.
     """

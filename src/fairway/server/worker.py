@@ -1,8 +1,8 @@
-"""The life of one worker: load, prove itself, accept, drain, end.
+"""The life of a worker: it loads, reproduces its samples, accepts, drains and ends.
 
-The listening socket is inherited and shared with the other workers of the endpoint, of this revision and of the next. A
-worker accepts only once it is ready, and when it drains it only stops accepting: what waits in the socket's queue is
-taken by the others, so that a replacement loses no request.
+The worker inherits the listening socket and shares it with the other workers of the endpoint, of this revision and of the next.
+It accepts connections only once it is ready. A draining worker only stops accepting. The other workers take the connections in
+the queue of the socket, so a replacement loses no request.
 """
 
 import asyncio
@@ -43,11 +43,11 @@ class _State(Protocol):
 
 
 MakeService = Callable[[WorkerSpec, ArtifactStore, Metrics, Callable[[], int]], Service]
-"""Loads what a worker serves. The last argument gives the number of requests that are not answered."""
+"""A function that loads the service of a worker. Its last argument returns the number of requests without an answer."""
 
 
 class Worker:
-    """One worker process. `phase` is "starting", "ready", "draining" or "failed"."""
+    """A worker process. `phase` is "starting", "ready", "draining" or "failed"."""
 
     def __init__(
         self, spec: WorkerSpec, service: MakeService, listening: socket.socket, sockets: str = ""
@@ -68,7 +68,7 @@ class Worker:
         self._in_flight: Callable[[], int] = lambda: 0
 
     async def run(self) -> int:
-        """Serve until told to drain; returns the exit status."""
+        """Serve until the worker is drained, and return the exit status."""
         control = self._open_control()
         os.register_at_fork(after_in_child=partial(self._let_go, control))
         loop = asyncio.get_running_loop()
@@ -79,7 +79,7 @@ class Worker:
             if not self._draining.is_set():
                 await self._serve()
         except Exception as error:
-            self.phase, self.reason = "failed", _said(error)
+            self.phase, self.reason = "failed", _described(error)
             print(f"error: {self.reason}", file=sys.stderr, flush=True)
             return 1
         finally:
@@ -96,7 +96,7 @@ class Worker:
         return control
 
     def status(self) -> dict[str, object]:
-        """What the control socket says."""
+        """Return the status for the control socket."""
         return {
             "phase": self.phase,
             "pid": os.getpid(),
@@ -108,15 +108,17 @@ class Worker:
         }
 
     def _let_go(self, control: Control | None) -> None:
-        """Close what is the worker's, in every process that the project forks: else the port would stay taken."""
+        """Close the sockets of the worker in a process that the project forks. Otherwise the port would stay taken."""
         if control is not None:
             control.let_go()
         for listening in (self._listening, self._accepting):
             if listening is not None and listening.fileno() >= 0:
-                os.close(listening.detach())  # `close` waits for the loop, which goes on in the other process
+                os.close(
+                    listening.detach()
+                )  # `close` would wait for the event loop, which runs only in the parent
 
     def drain(self) -> None:
-        """Take no new connections, close the open ones politely, and end."""
+        """Accept no new connections, close the open ones after their answers, and end."""
         if self.phase == "ready":
             self.phase = "draining"
         if self._app is not None:
@@ -131,16 +133,16 @@ class Worker:
         self._in_flight = lambda: metrics.in_flight
         store = open_store(StorePlace(self._spec.store)).artifacts
         load = partial(self._service, self._spec, store, metrics, self._under_way)
-        # A function belongs to the event loop of this thread; a model may take long, and drains meanwhile.
+        # A function belongs to the event loop of this thread. A model may load for long, so a thread loads it, and drains work.
         service = await asyncio.to_thread(load) if revision.model is not None else load()
         self._samples, self._runtime = service.samples, service.runtime
         gc.collect()
-        gc.freeze()  # what is loaded stays; the collector need not walk it again and again
+        gc.freeze()  # loaded objects stay, so the collector need not look at them again and again
         gate = Gate(self._spec.hosts, revision.key_digest)
         self._app = Application(service, gate, metrics, revision.limits)
 
     def _under_way(self) -> int:
-        """Requests that are not answered; uvicorn has a task for each from the moment its head was read."""
+        """Return the number of requests without an answer. uvicorn has a task for each of them once its head was read."""
         return len(cast("_State", self._server.server_state).tasks) if self._server is not None else 0
 
     async def _serve(self) -> None:
@@ -158,7 +160,7 @@ class Worker:
         await server.shutdown(sockets=[])
 
     async def _emptied(self, server: uvicorn.Server) -> None:
-        """Wait until every client has had its `Connection: close`, or the drain time is over."""
+        """Wait until every client has got its `Connection: close`, or the drain time is over."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._spec.revision.limits.drain_seconds
         state = cast("_State", server.server_state)
@@ -166,20 +168,20 @@ class Worker:
             await asyncio.sleep(_IDLE_CHECK)
 
 
-def _said(error: Exception) -> str:
+def _described(error: Exception) -> str:
     if isinstance(error, FairwayError):
         return legible(redaction.live().text(error.message))
     return legible(shortened(redaction.live().text(tracebacks.summary(error)), 500))
 
 
 def main(told: bytes, service: MakeService, fd: int | None = None, sockets: str = "") -> int:
-    """Run a worker; returns the exit status.
+    """Run a worker and return the exit status.
 
     Args:
         told: its `WorkerSpec` as JSON.
-        service: loads what it serves.
-        fd: descriptor of a listening socket; without one the worker listens where its spec says.
-        sockets: folder of the control socket; without one the name of that socket in the spec is a path.
+        service: loads its service.
+        fd: descriptor of a listening socket. Without one, the worker listens at the address in its spec.
+        sockets: folder of the control socket. Without one, the name of that socket in the spec is a path.
     """
     return uvloop.run(_main(msgspec.json.decode(told, type=WorkerSpec), service, fd, sockets))
 
@@ -194,7 +196,7 @@ async def _main(spec: WorkerSpec, service: MakeService, fd: int | None, sockets:
 
 
 def _bound(where: str) -> socket.socket:
-    """Bind a socket to "HOST:PORT". It refuses whoever comes until the worker is ready and listens."""
+    """Bind a socket to "HOST:PORT". It refuses clients until the worker is ready and listens."""
     host, _, port = where.rpartition(":")
     host = host.strip("[]")
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
