@@ -155,6 +155,9 @@ class Worker:
         await self._draining.wait()
         for listener in server.servers:
             listener.close()
+        if self._spec.listen:
+            # Nobody else accepts on a port of its own: who comes now must be refused, not left waiting for an answer.
+            self._listening.close()
         await self._emptied(server)
         server.force_exit = False
         await server.shutdown(sockets=[])

@@ -14,7 +14,8 @@ from fairway.spec.endpoint import DeployRequest, RevisionSpec
 from fairway.spec.event import Event, StepEnded
 from fairway.spec.model import Candidate, Lineage, ModelVersion
 from fairway.spec.run import Phase
-from fairway.stores import FileArtifacts, Layout, SqliteMetadata
+from fairway.stores import FileArtifacts, Layout
+from fairway.stores.metadata import SqliteMetadata
 
 SOURCE = Artifact(format="folder", digest="f" * 64, size=1, files=True)
 

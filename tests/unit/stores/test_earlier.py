@@ -9,7 +9,8 @@ import pytest
 
 from fairway.spec.endpoint import Bounds, RevisionSpec
 from fairway.spec.event import AliasMoved, EndpointPointed, Event, RevisionCreated
-from fairway.stores import Layout, SqliteMetadata, chain, schema
+from fairway.stores import Layout, chain, schema
+from fairway.stores.metadata import SqliteMetadata
 
 CREATED = b'{"type":"revision.created","revision":{"endpoint":"e","number":1,"workers":3},"port":7702}'
 STAYED = b'{"type":"endpoint.pointed","endpoint":"e","number":1,"reason":"deployed","port":0}'
