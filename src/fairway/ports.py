@@ -5,7 +5,8 @@ holds the two together.
 
 The rule for store calls on an event loop: the loop of a run's engine is shared with nobody, so short synchronous calls of
 a store may block it, and a slow disk then holds up that run alone. Whoever shares a loop (the engine of endpoints, the
-platform's API) calls a store in a thread, since a call that waits for the disk would hold up everybody's requests.
+platform's API) makes every call that writes, or that reads the log or content, in a thread: such a call waits for the disk,
+and everybody's requests would wait with it. Reading a small table, such as that of endpoints, may stay on the loop.
 Calls of an executor, a host or a deployer that wait for anything outside are `async` and never block.
 """
 

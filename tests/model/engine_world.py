@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -63,6 +64,8 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 HERE = Place(name="here", pool="here")
+POD = Place(name="pod", pool="pods", alone=True, outlives=True)
+"""A place where each attempt has a host of its own, which goes on when the engine dies."""
 Hear = Callable[["FakeHost", FromHost | Gone | Back], None]
 
 
@@ -96,6 +99,7 @@ class World:
         crashes: after how many calls of ports an engine dies, each once.
         unruly: how often things go wrong; 0.0 is a calm world.
         fatal: the step whose every attempt takes its host down; DRIVER for the pipeline's.
+        places: where steps may run, the best one first.
     """
 
     def __init__(
@@ -106,6 +110,7 @@ class World:
         *,
         unruly: float = 1.0,
         fatal: str = "",
+        places: tuple[Place, ...] = (HERE,),
     ) -> None:
         self.plan = plan
         self.steps = {step.name: step for step in plan.steps if isinstance(step, Task)}
@@ -113,6 +118,10 @@ class World:
         self.crashes = crashes
         self.unruly = unruly
         self.fatal = fatal
+        self.places = places
+        self.outliving: list[tuple[str, int]] = []
+        self.taken_over = 0
+        self.life: Life
         self.now = 0.0
         self.calls = 0
         self.log: list[Event] = []
@@ -168,6 +177,10 @@ class World:
         """Return how each step ended, by the log."""
         return {event.step: event.body for event in self.log if isinstance(event.body, StepEnded)}
 
+    def capacity(self, place: Place) -> Resources:
+        """Return what a place has: the plan's capacity at the last one, and little at those before it."""
+        return self.plan.capacity if place is self.places[-1] else Resources(cpu=1, memory=1)
+
     # Misfortune.
 
     def tick(self) -> None:
@@ -177,6 +190,7 @@ class World:
         self.calls += 1
         if self.calls in self.crashes:
             self.dead = True
+            self.life.freeze()
             raise Crash
 
     def chance(self, probability: float) -> bool:
@@ -235,9 +249,11 @@ class Life:
     def __init__(self, world: World, *, first: bool) -> None:
         self.world = world
         self.first = first
+        world.life = self
         self.loop = SimulatedLoop(world.now)
         self.hosts: list[FakeHost] = []
-        self.granted: list[Resources] = []
+        self.granted: dict[str, list[Resources]] = {place.pool: [] for place in world.places}
+        self.pools: dict[int, tuple[str, Grant]] = {}
         self.returned = False
         self.driver_kills = 0
         self.over = False
@@ -294,6 +310,8 @@ class Life:
         if alive and world.host_losses < world.most_losses and world.chance(0.2):
             world.host_losses += 1
             world.rng.choice(alive).lose()
+        elif alive and world.chance(0.2):
+            world.rng.choice(alive).out_of_reach()
         if world.chance(0.2):
             world.haunt()
         if not self.over:
@@ -307,13 +325,19 @@ class Life:
         self.wrong = error if error is not None else AssertionError(context["message"])
         self.died.set_result(None)
 
-    def _die(self) -> None:
-        """End the loop and every process of this engine. Some of them had left, or still leave, their record."""
+    def freeze(self) -> None:
+        """End every process of this engine at this moment, but for what outlives it."""
         for host in self.hosts:
-            for name, attempt in host.attempts:
-                if name != DRIVER and self.world.chance(0.5):
+            for name, attempt in host.attempts if host.alive else ():
+                if name != DRIVER and host.place.outlives:
+                    self.world.outliving.append((name, attempt))
+                elif name != DRIVER and self.world.chance(0.5):
                     self.world.ghosts.append((name, attempt))
             host.alive = False
+
+    def _die(self) -> None:
+        """End the loop and every process of this engine. Some of them had left, or still leave, their record."""
+        self.freeze()
         for task in asyncio.all_tasks(self.loop):
             task.cancel()
         self.loop.call_soon(self.loop.stop)
@@ -422,6 +446,15 @@ class FakeLogs:
         self._life.world.tick()
 
 
+def add(parts: Sequence[Resources]) -> Resources:
+    """Return what several attempts use together."""
+    return Resources(
+        cpu=sum(one.cpu for one in parts),
+        memory=sum(one.memory for one in parts),
+        gpu=sum(one.gpu for one in parts),
+    )
+
+
 class FakeExecutor:
     """A place with the plan's capacity, of which other runs take what they like."""
 
@@ -429,16 +462,32 @@ class FakeExecutor:
         self._life = life
 
     def places(self, environment: object) -> tuple[Place, ...]:
-        return (HERE,)
+        return self._life.world.places
 
     def capacity(self) -> dict[str, Resources]:
-        return {HERE.pool: self._life.world.plan.capacity}
+        return {place.pool: self._life.world.capacity(place) for place in self._life.world.places}
 
     def enter(self, run: str, changed: Callable[[str, Resources | None], None]) -> None:
         self._life.world.tick()
 
-    async def observe(self, run: str, hear: object) -> tuple[()]:
-        return ()
+    async def observe(self, run: str, hear: "Hear") -> list["Seen"]:
+        """Show what outlived the last engine; some of it ended meanwhile, with a record or without."""
+        life, world = self._life, self._life.world
+        world.tick()
+        seen: list[Seen] = []
+        outliving, world.outliving = world.outliving, []
+        for name, attempt in outliving:
+            fate = world.rng.random()
+            if fate < 0.2:
+                world.commit(name, attempt, world.steps[name].failure(attempt))
+            elif fate < 0.9:
+                host = FakeHost(life, hear, POD)
+                host.adopted = world.steps[name].resources
+                host.attempts[name, attempt] = None
+                host._later(world.delay(2.0), partial(host._finish, name, attempt))
+                seen.append(Seen(name, attempt, POD, host))
+                world.taken_over += 1
+        return seen
 
     def leave(self) -> None:
         return
@@ -448,17 +497,20 @@ class FakeExecutor:
         life.world.tick()
         if life.world.chance(0.1):
             return None
-        life.granted.append(wanted)
-        together = Resources(
-            cpu=sum(one.cpu for one in life.granted),
-            memory=sum(one.memory for one in life.granted),
-            gpu=sum(one.gpu for one in life.granted),
-        )
-        assert together.fits(life.world.plan.capacity), f"{together} is more than there is"
-        return Grant(resources=wanted)
+        granted = [*life.granted[place.pool], wanted]
+        together = add(granted)
+        assert together.fits(life.world.capacity(place)), f"{together} is more than there is"
+        taken_over = [host.adopted for host in life.hosts if host.place is place and host.adopted is not None]
+        if not add(granted + taken_over).fits(life.world.capacity(place)):
+            return None  # One that the engine did not count, because nobody needs it, is on its way out.
+        life.granted[place.pool].append(wanted)
+        grant = Grant(resources=wanted)
+        life.pools[id(grant)] = (place.pool, grant)
+        return grant
 
     def give_back(self, grant: Grant) -> None:
-        self._life.granted.remove(grant.resources)
+        pool, _ = self._life.pools.pop(id(grant))
+        self._life.granted[pool].remove(grant.resources)
 
     def wait_for(self, wanted: Resources, step: str) -> None:
         return
@@ -477,14 +529,28 @@ class FakeExecutor:
         if world.host_losses < world.most_losses and world.chance(0.2):
             world.host_losses += 1
             raise HostLost("it did not live")
-        return FakeHost(life, hear)
+        return FakeHost(life, hear, place)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An attempt that outlived its engine."""
+
+    step: str
+    attempt: int
+    place: Place
+    host: "FakeHost"
 
 
 class FakeHost:
     """A host whose children behave as the plan says. Its messages arrive late, and in their order."""
 
-    def __init__(self, life: Life, hear: "Hear") -> None:
+    def __init__(self, life: Life, hear: "Hear", place: Place = HERE) -> None:
         self.life = life
+        self.place = place
+        self.adopted: Resources | None = None
+        self._away = False
+        self._held: list[Callable[[], object]] = []
         self.hear = hear
         self.alive = True
         self.attempts: dict[tuple[str, int], Callable[[Answer], None] | None] = {}
@@ -499,7 +565,18 @@ class FakeHost:
         world.tick()
         if not self.alive:
             return
+        if self._away:
+            assert not isinstance(message, Start), "something began at a host out of reach"
+            self._held.append(lambda: self.send(message))
+            return
         if isinstance(message, Start):
+            if self.place.outlives and message.step != DRIVER:
+                durable = world.log[: world.durable]
+                assert any(
+                    isinstance(event.body, AttemptStarted)
+                    and (event.step, event.body.number) == (message.step, message.attempt)
+                    for event in durable
+                ), "what outlives the engine began before it was on record"
             if message.step == DRIVER:
                 self._start_driver(message)
             else:
@@ -532,8 +609,24 @@ class FakeHost:
         self.attempts.clear()
         self.life.loop.call_later(world.delay(0.5), self._gone)
 
+    def out_of_reach(self) -> None:
+        """Let nothing pass for a while; what runs goes on."""
+        if self._away:
+            return
+        self._away = True
+        self.hear(self, Gone(failure=Failure(reason=Reason.HOST, message="out of reach"), certain=False))
+        self._later(self.life.world.delay(5.0), self._back)
+
+    def _back(self) -> None:
+        self._away = False
+        self.hear(self, Back())
+        held, self._held = self._held, []
+        for one in held:
+            one()
+
     def _gone(self) -> None:
         self._cut = True
+        self._free()
         self.hear(self, Gone(failure=Failure(reason=Reason.HOST, message="its host was lost")))
 
     def _later(self, seconds: float, act: Callable[[], object]) -> None:
@@ -544,12 +637,21 @@ class FakeHost:
         self._at = max(self._at, self.life.loop.time()) + self.life.world.delay(0.05)
         self.life.loop.call_at(self._at, self._arrive, message)
 
+    def _free(self) -> None:
+        """An attempt that was taken over uses nothing any more."""
+        self.adopted = None
+
     def _arrive(self, message: FromHost) -> None:
+        if self._away and self.alive:
+            self._held.append(lambda: self._arrive(message))
+            return
         # Of what was on its way when a host was lost a first part may arrive before the loss is seen.
         self._cut = self._cut or (not self.alive and self.life.world.chance(0.5))
         if not self._cut:
             if message == self._last:
                 self.life.returned = True
+            if isinstance(message, Said | Exited):
+                self._free()
             self.hear(self, message)
 
     def _say(self, step: str, attempt: int, message: object) -> None:

@@ -5,14 +5,19 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 
 import pytest
-from engine_world import Task, World
+from engine_world import HERE, POD, Task, World
+from msgspec import structs
 from schedules import a_plan, fate, some_crashes
 from simulation import Plan
 
-from fairway.engine import pipeline, resume, room
+from fairway.engine import journal, pipeline, resume, room, run
+from fairway.engine.run import RunEngine
 from fairway.formats import decode
+from fairway.ports import Host
 from fairway.spec.event import RunEnded, StepEnded
 from fairway.spec.model import ModelVersion
+from fairway.spec.places import Gone
+from fairway.spec.quantities import Resources
 from fairway.spec.run import Phase, Reason
 from fairway.spec.wire import DRIVER
 
@@ -32,7 +37,8 @@ def check(seed: int) -> World:
     rng = random.Random(seed)
     plan = a_run(rng, cancel=seed % 4 == 3)
     crashes = frozenset(rng.randint(1, 250) for _ in some_crashes(rng)) if seed % 2 else frozenset[int]()
-    world = World(plan, rng, crashes)
+    places = (HERE, POD) if seed % 3 == 0 else (HERE,)
+    world = World(plan, rng, crashes, places=places)
     ended = world.run()
     holds(world, ended)
     return world
@@ -106,6 +112,32 @@ def test_a_death_at_every_call_of_a_port_leaves_a_registration_whole() -> None:
         holds(world, ended)
 
 
+TINY = 1e-9
+"""Nothing goes wrong by chance, but everything takes a time of its own."""
+
+
+def test_a_death_at_every_call_of_a_port_takes_over_what_outlived_it() -> None:
+    big = Resources(cpu=2)
+    steps = [
+        Task("load", resources=big),
+        Task("left", ("load",), resources=big),
+        Task("right", resources=big),
+    ]
+    plan = Plan(list(steps))
+    calm = World(plan, random.Random(0), unruly=TINY, places=(HERE, POD))
+    assert calm.run().phase is Phase.SUCCEEDED
+    taken_over = 0
+    for moment in range(1, calm.calls + 1):
+        for seed in range(4):
+            rng = random.Random(seed)
+            world = World(plan, rng, frozenset({moment}), unruly=TINY, places=(HERE, POD))
+            ended = world.run()
+            assert ended.phase is Phase.SUCCEEDED, (moment, seed)
+            holds(world, ended)
+            taken_over += world.taken_over
+    assert taken_over > 5
+
+
 @pytest.mark.parametrize("fatal", ["deadly", DRIVER])
 def test_what_loses_its_host_every_time_is_not_begun_for_ever(fatal: str) -> None:
     world = World(Plan([Task("deadly")]), random.Random(0), unruly=0.0, fatal=fatal)
@@ -131,9 +163,48 @@ def tells_no_answer(patch: Patch) -> None:
     patch.setattr(pipeline.Pipeline, "_answer", lambda self, question, name: None)
 
 
+def gives_up_attempts_out_of_reach(patch: Patch) -> None:
+    kept = RunEngine._gone
+
+    def certainly(self: RunEngine, host: Host, gone: Gone) -> None:
+        kept(self, host, structs.replace(gone, certain=True))
+
+    patch.setattr(RunEngine, "_gone", certainly)
+
+
+def begins_before_it_is_on_record(patch: Patch) -> None:
+    patch.setattr(journal.Journal, "when_durable", lambda self, then: then())
+
+
+def begins_again_what_still_runs(patch: Patch) -> None:
+    kept = run.recorded_steps
+    patch.setattr(run, "recorded_steps", lambda status, results, seen: kept(status, results))
+    patch.setattr(RunEngine, "_adopt", lambda self, seen: {})
+
+
+def begins_a_returned_pipeline_again(patch: Patch) -> None:
+    patch.setattr(pipeline.Pipeline, "lost", lambda self, failure, words: self.begin())
+
+
 @pytest.mark.parametrize(
-    "plant", [takes_a_packaged_model_for_a_registered_one, gives_no_room_back, tells_no_answer]
+    "plant",
+    [
+        takes_a_packaged_model_for_a_registered_one,
+        gives_no_room_back,
+        tells_no_answer,
+        gives_up_attempts_out_of_reach,
+        begins_before_it_is_on_record,
+        begins_a_returned_pipeline_again,
+    ],
 )
 def test_a_planted_bug_is_found(plant: Callable[[Patch], None], monkeypatch: Patch) -> None:
     plant(monkeypatch)
     assert wrong(range(2_000)) != []
+
+
+def test_the_deaths_at_every_call_see_an_attempt_that_is_begun_beside_the_one_that_still_runs(
+    monkeypatch: Patch,
+) -> None:
+    begins_again_what_still_runs(monkeypatch)
+    with pytest.raises(AssertionError, match="two attempts"):
+        test_a_death_at_every_call_of_a_port_takes_over_what_outlived_it()

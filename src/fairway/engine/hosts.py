@@ -51,7 +51,8 @@ class Hosts:
         """Use a host that is ready."""
         self._known[host.name] = (host, place)
         if not place.alone:
-            self._shared[place.name] = host
+            # One that is there stays: it was made for this engine, and another is only heard to its end.
+            self._shared.setdefault(place.name, host)
 
     def at(self, place: Place) -> Host | None:
         """The host that runs all attempts of a place; None where there is none now, or attempts are alone."""
