@@ -467,6 +467,7 @@ def test_only_code_of_the_project_is_taken_over_http(served: Play, tmp_path: Pat
     (tmp_path / "shop" / "link.py").symlink_to(outside)
     file = str(tmp_path / "shop" / "project.py")
     code = Artifact(format="pickle", digest="0" * 64, size=1, inline=b".")
+    hidden = b'{"$leaf": "pickle", "kind": "int", "data": "Lg=="}'
     refused = [
         RunRequest(file=str(outside)),
         RunRequest(file=str(tmp_path / "shop" / ".." / "outside.py")),
@@ -478,6 +479,9 @@ def test_only_code_of_the_project_is_taken_over_http(served: Play, tmp_path: Pat
         RunRequest(),
         RunRequest(file=file, parameters={"number": code}),
         RunRequest(
+            file=file, parameters={"number": msgspec.structs.replace(code, format="bundle", inline=hidden)}
+        ),
+        RunRequest(
             file=file, parameters={"number": msgspec.structs.replace(code, format="json", code="0" * 64)}
         ),
     ]
@@ -488,6 +492,8 @@ def test_only_code_of_the_project_is_taken_over_http(served: Play, tmp_path: Pat
                 with pytest.raises((NotAllowed, UsageError)):
                     await verb(request)
         assert await ground.platform.runs() == []
+        plain = Artifact(format="json", digest="0" * 64, size=1, inline=b"1")
+        await ground.platform.submit(RunRequest(file=file, pipeline="main", parameters={"number": plain}))
 
     served(work)
     assert not touched.exists()
