@@ -73,13 +73,13 @@ def note(name: str) -> None:
 
 def mark_start() -> None:
     """How far the command has come; the engine is loaded where the command does so itself."""
-    head_start, execute = headstart.head_start, runs.execute
+    head_start, open_project = headstart.head_start, runs.open_project
 
     def headed(path: str) -> None:
         head_start(path)
         note("launched")
 
-    async def executed(*given: Any) -> Any:
+    async def opened(*given: Any) -> Any:
         note("asked")
         from fairway.engine.run import RunEngine
         from fairway.local.executor import LocalExecutor
@@ -100,10 +100,10 @@ def mark_start() -> None:
             return ended
 
         LocalExecutor.adopt, RunEngine.run = adopted, ran
-        return await execute(*given)
+        return await open_project(*given)
 
     MARKS.append(("", "begun", BEGUN))
-    headstart.head_start, runs.execute = headed, executed
+    headstart.head_start, runs.open_project = headed, opened
 
 
 def time_parts() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import uvicorn
 from fakes import FakeClock, FakeDeployer
@@ -20,7 +21,7 @@ from fairway.ports import Platform
 from fairway.remote import RemotePlatform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, request_url
-from fairway.spec.errors import FairwayError, NotFound, UsageError
+from fairway.spec.errors import FairwayError, NotAllowed, NotFound, UsageError
 from fairway.spec.event import AttemptEnded, RunEnded, RunStarted, StepCalled, StepEnded
 from fairway.spec.model import Candidate, Lineage
 from fairway.spec.run import Phase, RunRequest
@@ -439,3 +440,69 @@ def test_the_platform_is_stopped_with_or_without_its_endpoints(play: Play) -> No
         assert ground.stopped == [False, True]
 
     play(work)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Play:
+    """Runs work on a fresh ground that is asked over HTTP."""
+
+    async def whole(work: Callable[[Ground], Coroutine[Any, Any, None]]) -> None:
+        ground = Ground(tmp_path / "shop")
+        try:
+            async with over_http(ground):
+                await work(ground)
+        finally:
+            await ground.engine.close()
+            ground.stores.close()
+
+    (tmp_path / "shop").mkdir()
+    return lambda work: asyncio.run(whole(work))
+
+
+def test_only_code_of_the_project_is_taken_over_http(served: Play, tmp_path: Path) -> None:
+    """What is refused is neither imported nor read."""
+    touched = tmp_path / "touched"
+    outside = tmp_path / "outside.py"
+    outside.write_text(f"open({str(touched)!r}, 'w')\n", encoding="utf-8")
+    (tmp_path / "shop" / "link.py").symlink_to(outside)
+    file = str(tmp_path / "shop" / "project.py")
+    code = Artifact(format="pickle", digest="0" * 64, size=1, inline=b".")
+    hidden = b'{"$leaf": "pickle", "kind": "int", "data": "Lg=="}'
+    refused = [
+        RunRequest(file=str(outside)),
+        RunRequest(file=str(tmp_path / "shop" / ".." / "outside.py")),
+        RunRequest(file=str(tmp_path / "shop" / "link.py")),
+        RunRequest(file="outside.py"),
+        RunRequest(file=file, folder="/"),
+        RunRequest(file=file, pickled=str(outside)),
+        RunRequest(pickled=str(outside)),
+        RunRequest(),
+        RunRequest(file=file, parameters={"number": code}),
+        RunRequest(
+            file=file, parameters={"number": msgspec.structs.replace(code, format="bundle", inline=hidden)}
+        ),
+        RunRequest(
+            file=file, parameters={"number": msgspec.structs.replace(code, format="json", code="0" * 64)}
+        ),
+    ]
+
+    async def work(ground: Ground) -> None:
+        for request in refused:
+            for verb in (ground.platform.submit, ground.platform.describe, ground.platform.plan):
+                with pytest.raises((NotAllowed, UsageError)):
+                    await verb(request)
+        assert await ground.platform.runs() == []
+        plain = Artifact(format="json", digest="0" * 64, size=1, inline=b"1")
+        await ground.platform.submit(RunRequest(file=file, pipeline="main", parameters={"number": plain}))
+
+    served(work)
+    assert not touched.exists()
+
+
+def test_a_file_of_the_store_is_no_content(served: Play) -> None:
+    async def work(ground: Ground) -> None:
+        for digest in ("../store.json", "..", "", "0" * 63, "A" * 64, "0" * 64 + "\n"):
+            with pytest.raises(UsageError, match="no digest"):
+                await ground.platform.read(Artifact(format="json", digest=digest, size=1))
+
+    served(work)

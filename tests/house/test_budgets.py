@@ -118,6 +118,18 @@ def test_an_import_by_name_is_found(text: str, is_found: bool) -> None:
     assert bool(imported_by_name(ast.parse(text))) is is_found
 
 
+def test_only_commands_about_the_store_on_this_disk_open_it() -> None:
+    """Every other command, and the API, asks a platform, which may be elsewhere."""
+    named = {
+        str(path.relative_to(ROOT))
+        for path in [*(ROOT / "cli").glob("*.py"), ROOT / "control" / "api.py"]
+        if re.search(
+            r"LocalStores|SqliteMetadata|FileArtifacts|FileLogs|SystemClock", path.read_text("utf-8")
+        )
+    }
+    assert named == {"cli/storage.py", "cli/trusting.py"}
+
+
 def test_every_module_says_why_it_exists() -> None:
     assert [str(path.relative_to(ROOT)) for path, tree in TREES.items() if not ast.get_docstring(tree)] == []
 

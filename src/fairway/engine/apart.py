@@ -9,11 +9,15 @@ import msgspec
 
 from fairway.engine.following import RecordFollower
 from fairway.engine.runs import RunsHere
-from fairway.formats import CODE_FORMATS
-from fairway.spec.errors import NotAllowed, UsageError
+from fairway.formats import CODE_FORMATS, look
+from fairway.spec.artifact import Artifact
+from fairway.spec.errors import NotAllowed, SerializationError, UsageError
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest
 from fairway.spec.update import Foreseen, Update
+
+_LOOKED_INTO = ("json", "bundle")
+"""Formats whose content names classes, or holds values of other formats."""
 
 
 class ApartParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,8 +85,22 @@ class RunsApart:
                     hint="go to the project's folder first, or run it here: leave out `--detach`",
                 )
         for name, artifact in (request.parameters or {}).items():
-            if artifact.format in CODE_FORMATS or artifact.code:
+            if _can_run_code(artifact):
                 raise NotAllowed(
-                    f"the value of {name} is stored as {artifact.format}, which can run code, and no platform takes it",
+                    f"the value of {name} may run code when it is read ({artifact.kind or artifact.format}), "
+                    "and no platform takes such a value",
                     hint="give it plain data, or run it here: leave out `wait=False`",
                 )
+
+
+def _can_run_code(artifact: Artifact) -> bool:
+    """Whether a value could run code when it is read. One that came with the request is looked into."""
+    if artifact.format in CODE_FORMATS or artifact.code:
+        return True
+    if artifact.inline is None or artifact.format not in _LOOKED_INTO:
+        return False
+    try:
+        look(artifact.format, artifact.inline, artifact.kind)
+    except SerializationError:
+        return True
+    return False

@@ -94,6 +94,7 @@ class _Reading:
 
     def take(self, events: list[Event]) -> None:
         """Add events, each behind the output that belongs before it, then output of attempts under way."""
+        caught_up = len(events) < _EVENTS - 1
         places = {attempt: place for place, attempt in enumerate(self._attempts)}
         for event in events:
             body = event.body
@@ -103,11 +104,13 @@ class _Reading:
                 place = places.get((event.step, body.number))
                 if place is not None and not self._drain(place):
                     return
-            elif isinstance(body, RunEnded) and not self._drain_all():
+            elif isinstance(body, RunEnded) and not self._drain_all(all_known=caught_up):
                 return
             self._position.seq = event.seq
             self._add(Recorded(event))
-        self._drain_all()
+        # Behind events that are still to come, most attempts have ended: to meet them here would make positions long.
+        if caught_up:
+            self._drain_all(all_known=True)
 
     def _drain(self, place: int) -> bool:
         """Add all output of an attempt that has ended, and forget its offset; False when there is no room for it."""
@@ -124,9 +127,10 @@ class _Reading:
             if place < len(self._attempts) and self._attempts[place][0] == DRIVER:
                 self._output(place)
 
-    def _drain_all(self) -> bool:
-        """Add output of all attempts under way; False when there is no room for it."""
-        self._position.meet(len(self._attempts))
+    def _drain_all(self, *, all_known: bool) -> bool:
+        """Add output of attempts under way, and where `all_known`, of new ones; False when there is no room for it."""
+        if all_known:
+            self._position.meet(len(self._attempts))
         whole = True
         for place in list(self._position.offsets):
             whole = self._output(place) and whole

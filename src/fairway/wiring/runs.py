@@ -30,7 +30,7 @@ def here(stores: LocalStores) -> "RunsHere":
             leases=stores.leases,
             clock=SystemClock(),
             follower=_follower(stores),
-            open=partial(_open, stores),
+            open=partial(open_project, stores),
             project_of=partial(project_of, stores.root),
             interrupts=Interrupts,
         )
@@ -58,7 +58,7 @@ def _follower(stores: LocalStores) -> "RecordFollower":
     return RecordFollower(stores.metadata, stores.logs, stores.leases, stores.waiting)
 
 
-async def _open(stores: LocalStores, request: "RunRequest", note: "Note") -> "Opened":
+async def open_project(stores: LocalStores, request: "RunRequest", note: "Note") -> "Opened":
     """Import the project of a request in a host: the one that was started ahead, where there is one."""
     launched = headstart.launch_host(stores.prepare().setup(request.file, request.module, request.pickled))
     from fairway.engine.runs import Opened
