@@ -21,6 +21,7 @@ import hypothesis
 import pytest
 
 import fairway
+from fairway.spec.host import THREAD_VARIABLES
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -45,6 +46,12 @@ _FIRST_FREE_PORT = 20_000
 def _worker() -> int:
     """Number of this worker of the test runner, small enough to find its ports by it."""
     return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 20
+
+
+# Threads of OpenMP spin while they wait for each other: two take five times the time of one for data as small as here, and
+# more on a busy machine. Steps have one as well.
+for _name in THREAD_VARIABLES:
+    os.environ.setdefault(_name, "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:

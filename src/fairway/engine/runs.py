@@ -6,7 +6,7 @@ or who follows.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 
 import msgspec
 
@@ -25,6 +25,9 @@ from fairway.spec.wire import Bind, typed
 
 _NAMED = 3
 """Changed files that are named; of the others only the number is."""
+
+_DRAWS = 100
+"""Names that are tried for a run."""
 
 _STOPPING = "stopping: steps have ten seconds to end by themselves, Ctrl-C again ends them at once"
 
@@ -144,7 +147,6 @@ class RunsHere:
         opened = self._with_code(described.opened)
         described = msgspec.structs.replace(described, opened=opened)
         spec = None if request.resume else await self._new_run(request, opened)
-        name = spec.name if spec is not None else request.resume
         engine = RunEngine(stores, opened.executor, self._parts.clock, feed)
 
         def cancel(**how: float) -> None:
@@ -154,9 +156,12 @@ class RunsHere:
 
         # Whoever sees the lease may ask to cancel: heard from here on, and answered once the engine is at work.
         stack.enter_context(self._parts.interrupts(cancel))
-        stack.enter_context(self._parts.leases.take(name))
-        earlier = None
-        if spec is None:
+        name, earlier = request.resume, None
+        if spec is not None:
+            spec = self._named(spec, stack)
+            name = spec.name
+        else:
+            stack.enter_context(self._parts.leases.take(name))
             earlier = self._earlier(name)
             spec = earlier.spec
             if earlier.code and earlier.code != opened.project.source:
@@ -193,6 +198,18 @@ class RunsHere:
                 raise
         else:
             feed.end(over)
+
+    def _named(self, spec: RunSpec, stack: ExitStack) -> RunSpec:
+        """Take the lease of a new run, under another name where an engine that began at the same moment drew the same one."""
+        for _ in range(_DRAWS):
+            with suppress(UsageError), ExitStack() as taken:
+                taken.enter_context(self._parts.leases.take(spec.name))
+                # Only the lease makes this certain: before it, the other engine may have come and gone.
+                if spec.name not in self._metadata.run_names(spec.name):
+                    stack.callback(taken.pop_all().close)
+                    return spec
+            spec = msgspec.structs.replace(spec, name=new_name(set(self._metadata.run_names())))
+        raise UsageError("no name could be found for the run", hint="start it again")
 
     async def _new_run(self, request: RunRequest, opened: Opened) -> RunSpec:
         project = opened.project

@@ -195,7 +195,10 @@ def lose_a_host(here: Place) -> tuple[RunStatus, int]:
     """A run of one step without retries whose host is killed under it."""
     engine = here.start("run", "project.py")
     assert wait_for(lambda: here.notes("steps-0"))
+    step = int(here.notes("steps-0")[0].split()[1])
     kill(here.host(engine.pid))
+    # It outlives its host for a moment, in which it is not to end well.
+    assert wait_for(lambda: step not in here.alive())
     (here.folder / "go").touch()
     engine.wait(timeout=240)
     return here.status(), engine.returncode

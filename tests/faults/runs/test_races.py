@@ -235,6 +235,30 @@ def test_commands_that_race_for_a_run_leave_it_whole(
     )
 
 
+SAME_NAMES = """
+import glob, os, time
+import fairway.engine.names as names
+drawn = iter(("k7m2", "p3x8", "r5r5", "t2t2") * 5)
+def new_name(taken=frozenset()):
+    name = next(name for name in drawn if name not in taken)
+    open(f"drew-{os.getpid()}", "w").close()
+    while len(glob.glob("drew-*")) < 4: time.sleep(0.01)
+    return name
+names.new_name = new_name
+"""
+"""All four have drawn their first name before the first of them goes on."""
+
+
+def test_runs_that_draw_the_same_name_at_the_same_moment_get_names_of_their_own(
+    place: Callable[..., Place],
+) -> None:
+    here = place(TEXT, planted=SAME_NAMES)
+    engines = [here.start("run", "project.py", "--quiet") for _ in range(4)]
+    codes = [engine.wait(240) for engine in engines]
+    assert codes == [0] * 4, here.notes("said")
+    assert here.runs() == ["k7m2", "p3x8", "r5r5", "t2t2"]
+
+
 NO_LEASE = """
 import fairway.local.leases as leases
 leases._locked = lambda fd, kind=0: True
