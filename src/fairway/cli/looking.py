@@ -19,6 +19,7 @@ def opened(root: Path | None = None) -> machine.LocalStores:
     why = stores.metadata.why_foreign()
     if why:
         stores.only_look()
+        stores.metadata.check_kinds()
         tell(
             f"note: the store {stores.root} {why}; it is only looked at",
             "hint: `fairway trust` shows what is in it",
