@@ -198,6 +198,21 @@ def open_file(
     return fd
 
 
+def open_below(root: str, path: str, flags: int = _READ) -> int:
+    """Open a regular file of this user below a root, each folder on the way from the one before, and return the descriptor.
+
+    Raises:
+        StorageError: there is a link on the way, another kind of file, or another user's.
+        OSError: it cannot be opened.
+    """
+    names = os.path.relpath(path, root).split(os.sep)
+    fd = enter(root, names[:-1])
+    try:
+        return open_file(path, flags, within=fd)
+    finally:
+        os.close(fd)
+
+
 def read(path: str, limit: int = 1 << 20) -> bytes:
     """Return the first `limit` bytes of a file, opened as `open_file` does. Raises StorageError and OSError."""
     fd = open_file(path)

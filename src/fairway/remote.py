@@ -12,6 +12,7 @@ import httpx2
 import msgspec
 
 from fairway.spec.artifact import Artifact
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
 from fairway.spec.model import ModelSummary, ModelVersion
@@ -221,7 +222,7 @@ class RemotePlatform:
             raise _refusal(answer.status_code, answer.content)
         try:
             return msgspec.json.decode(answer.content, type=kind)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             raise FairwayError(
                 f"the platform at {self.url} answered what this version does not understand",
                 hint="stop it with `fairway down` and start it with `fairway up`",
@@ -247,6 +248,6 @@ def _part(name: str) -> str:
 def _refusal(status: int, content: bytes) -> FairwayError:
     try:
         said = msgspec.json.decode(content, type=Said)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         said = Said(f"the platform answered with status {status}")
     return _KINDS.get(status, FairwayError)(said.error, hint=said.hint, details=said.details)

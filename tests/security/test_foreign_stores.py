@@ -338,3 +338,34 @@ def test_a_forged_picture_is_refused_by_its_format(tmp_path: Path) -> None:
     with pytest.raises(SerializationError, match="can run code"):
         look(artifact.format, artifact.inline, artifact.kind)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "CREATE TABLE loose AS SELECT * FROM run; DROP TABLE run; ALTER TABLE loose RENAME TO run; UPDATE run SET started = 'x'",
+        "CREATE TABLE loose AS SELECT * FROM event; DROP TABLE event; ALTER TABLE loose RENAME TO event; "
+        "UPDATE event SET body = 7 WHERE seq = 2",
+        "UPDATE event SET body = CAST(body AS TEXT) WHERE seq = 2",
+    ],
+    ids=["time", "body", "text"],
+)
+def test_a_foreign_log_with_other_kinds_of_values_is_refused_in_a_sentence(
+    shipped: Project, change: str
+) -> None:
+    with sqlite3.connect(shipped.folder / ".fairway" / "fairway.db") as database:
+        database.executescript(change)
+    database.close()
+    for words in (("show", "aaaa"), ("compare", "aaaa", "bbbb"), ("trust", "--show"), ("logs", "aaaa")):
+        done = shipped.fairway(*words, expect=1)
+        assert "holds what no Fairway writes" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "text", [b"\xff", b'{"format":1,"id":"\xff"}', b"[" * 100_000], ids=["byte", "name", "deep"]
+)
+def test_a_record_of_a_store_that_is_no_json_is_refused_in_a_sentence(own: Path, text: bytes) -> None:
+    (own / "store.json").write_bytes(text)
+    with pytest.raises(StorageError, match="is damaged"):
+        Layout(own).check()

@@ -37,9 +37,24 @@ LINKED = (
     "runs/aaaa", "runs/aaaa/lock", "runs/aaaa/logs", "runs/aaaa/logs/order", "endpoints", "endpoints/churn",
     "endpoints/churn/r1/w1.json", "platform", "platform/token", "platform/log", "platform/platform.json",
 )  # fmt: skip
+LOOSE = (
+    "CREATE TABLE loose AS SELECT * FROM {table}; DROP TABLE {table}; ALTER TABLE loose RENAME TO {table};"
+)
+"""Takes away what the columns of a table are bound to hold."""
+
 SQL = (
-    "UPDATE event SET body = replace(body, 'pickle', '{word}')",
+    "UPDATE event SET body = CAST(replace(body, 'pickle', '{word}') AS BLOB)",
+    "UPDATE event SET body = CAST(replace(body, '{word}', 'pickle') AS BLOB)",
     "UPDATE event SET body = substr(body, 1, {number})",
+    "UPDATE event SET body = CAST(body AS TEXT) WHERE seq % 4 = {number} % 4",
+    LOOSE.replace("{table}", "event") + "UPDATE event SET body = {number} WHERE seq = {number} % 30",
+    LOOSE.replace("{table}", "event") + "UPDATE event SET body = NULL WHERE seq = {number} % 30",
+    LOOSE.replace("{table}", "event")
+    + "UPDATE event SET run = {number}, step = NULL WHERE seq = {number} % 30",
+    LOOSE.replace("{table}", "event")
+    + "UPDATE event SET time = '{word}', who = {number} WHERE seq = {number} % 30",
+    LOOSE.replace("{table}", "run") + "UPDATE run SET name = x'00', pipeline = {number}, started = '{word}'",
+    LOOSE.replace("{table}", "step") + "UPDATE step SET name = NULL, task = {number}",
     "UPDATE event SET run = '../../outside', step = '../x'",
     "UPDATE event SET time = {number}e300, seq = seq + {number}",
     "UPDATE event SET kind = x'ff', who = x'00'",
@@ -137,14 +152,15 @@ class Place:
     def told_otherwise(self, dice: random.Random) -> None:
         with sqlite3.connect(self.inside("fairway.db")) as database:
             word = dice.choice(("json", "skops", "keras", "torchscript", "bundle", "arrow", "npy", "folder"))
-            database.execute(dice.choice(SQL).format(number=dice.randrange(400), word=word))
+            database.executescript(dice.choice(SQL).format(number=dice.randrange(400), word=word))
         database.close()
 
     def described_otherwise(self, dice: random.Random) -> None:
         text = dice.choice(
-            ('{"format":1}', '{"format":1,"id":"x","adopted":true,"seal":"y"}', '{"format":9}', "[]", "\0")
-        )
-        self.inside("store.json").write_text(text)
+            ('{"format":1}', "\udcff", '{"format":1,"id":"\udcff"}', "[" * 100_000,
+             '{"format":1,"id":"x","adopted":true,"seal":"y"}', '{"format":9}', "[]", "\0")
+        )  # fmt: skip
+        self.inside("store.json").write_bytes(text.encode("utf-8", "surrogateescape"))
 
 
 CHANGES: tuple[Callable[[Place, random.Random], None], ...] = (

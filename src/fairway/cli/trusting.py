@@ -44,6 +44,8 @@ def trust_command(show: bool, as_json: bool) -> int:
     if not stores.layout.check():
         raise NotFound(f"there is no store at {root}", hint="`fairway run FILE` makes one")
     why = stores.metadata.why_foreign()
+    if why:
+        stores.metadata.check_kinds()
     found = trusting.held(stores.metadata, CODE_FORMATS)
     stores.close()
     trusted = bool(why) and not show

@@ -21,6 +21,7 @@ from fairway import confined
 from fairway.local import descent, locking
 from fairway.local.listening import worker_files
 from fairway.local.workers import is_alive, last_words, write_private
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import FairwayError, StorageError, UsageError
 
 _START_SECONDS = 30.0
@@ -89,7 +90,7 @@ def running(root: Path) -> PlatformRecord | None:
         confined.folder(str(folder))
         record = msgspec.json.decode(confined.read(str(folder / "platform.json")), type=PlatformRecord)
         fd = confined.open_file(str(folder / "lock"), os.O_RDWR)
-    except (OSError, StorageError, msgspec.DecodeError):
+    except (OSError, StorageError, *UNREADABLE):
         return None
     try:
         return None if locking.take(fd) or not is_alive(record.pid) else record

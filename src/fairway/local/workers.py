@@ -22,6 +22,7 @@ from urllib.parse import unquote
 import msgspec
 
 from fairway import confined
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.endpoint import WorkerSpec
 from fairway.spec.errors import StorageError
 
@@ -257,7 +258,7 @@ def read_spec(path: Path) -> WorkerSpec | None:
     """Read the instructions of a worker; None if the file is not valid or does not fit the endpoint and revision in its path."""
     try:
         spec = msgspec.json.decode(confined.read(str(path)), type=WorkerSpec)
-    except (OSError, StorageError, msgspec.DecodeError):
+    except (OSError, StorageError, *UNREADABLE):
         return None
     revision = spec.revision
     same = revision.endpoint == unquote(path.parent.parent.name) and f"r{revision.number}" == path.parent.name
@@ -275,7 +276,7 @@ async def ask(control: str, command: str) -> WorkerStatus | None:
             finally:
                 writer.close()
         return msgspec.json.decode(line, type=WorkerStatus)
-    except (OSError, TimeoutError, msgspec.DecodeError):
+    except (OSError, TimeoutError, *UNREADABLE):
         return None
 
 
@@ -399,7 +400,7 @@ def _listener(path: str) -> int:
                 return pid if uid == os.getuid() else 0
             connection.sendall(b'{"do":"status"}\n')
             return msgspec.json.decode(connection.recv(_TAIL), type=WorkerStatus).pid
-    except (OSError, msgspec.DecodeError):
+    except (OSError, *UNREADABLE):
         return 0
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from fairway.spec.artifact import Artifact, walk
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.event import AttemptEnded, Event, StepCalled, StepEnded
 from fairway.spec.model import ModelVersion
 
@@ -80,6 +81,6 @@ def _registered_with(result: bytes) -> tuple[str, str]:
     """Digests of the content and of the source files of the version that a registering step left."""
     try:
         stored = msgspec.json.decode(result, type=_Version).fields.candidate.fields.artifact.fields
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return "", ""
     return stored.digest, stored.code

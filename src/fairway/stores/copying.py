@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from fairway import confined
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import StorageError
 from fairway.stores import chain, ownership, schema, sealing
 from fairway.stores.durable import make_folders, remove_tree, sync, sync_folder, write_all
@@ -138,7 +139,7 @@ def _listed(source: Path) -> dict[str, str]:
         with open(fd, "rb") as file:
             try:
                 listed = msgspec.json.decode(file.read(), type=Listed).files
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 raise StorageError(
                     f"the list of the backup {source} is damaged", hint="use another backup"
                 ) from None

@@ -13,6 +13,7 @@ from contextlib import suppress
 import msgspec
 
 from fairway.spec.artifact import FileEntry, Manifest
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import CorruptArtifact, StorageError
 from fairway.stores.durable import make_folders, remove_tree, sync, sync_folder, write_all
 
@@ -98,7 +99,7 @@ def decode(content: bytes, digest: str) -> Manifest:
     """
     try:
         found = _decoder.decode(content)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         raise CorruptArtifact(
             f"artifact {digest} is not a folder", hint="look for damage with `fairway doctor`"
         ) from None

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import StorageError, UsageError
 from fairway.stores import ownership
 from fairway.stores.durable import make_folders, sync, sync_folder, temporary_name, write_all
@@ -163,7 +164,7 @@ class Layout:
             found = ownership.record(str(self.root))
         except OSError as error:
             raise explain(error, "opening the store", path) from error
-        except msgspec.DecodeError as error:
+        except UNREADABLE as error:
             raise StorageError(
                 f"{path} is damaged, so the store's format is not known",
                 hint=f'if no newer Fairway has used it, write {{"format": {FORMAT}}} into the file',

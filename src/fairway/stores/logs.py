@@ -102,8 +102,7 @@ class FileLogs:
         path = f"{self._layout.logs(run)}/{safe_name(step)}.{attempt}.log"
         with Explaining("reading a log", path):
             try:
-                confined.below(str(self._layout.root), path)
-                fd = confined.open_file(path)
+                fd = confined.open_below(str(self._layout.root), path)
             except FileNotFoundError:
                 return [], offset
             try:
@@ -118,8 +117,9 @@ class FileLogs:
         path = f"{self._layout.logs(run)}/{_INDEX}"
         with Explaining("reading a log", path):
             try:
-                confined.below(str(self._layout.root), path)
-                with open(confined.open_file(path), encoding="utf-8", errors="replace") as file:
+                with open(
+                    confined.open_below(str(self._layout.root), path), encoding="utf-8", errors="replace"
+                ) as file:
                     names = dict.fromkeys(file.read(MAX_READ).splitlines())
             except FileNotFoundError:
                 return []
@@ -153,13 +153,13 @@ class FileLogs:
         if len(self._open) >= _MAX_OPEN:
             self._close_file(next(iter(self._open)))
         flags = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
-        confined.below(str(self._layout.root), stream.path)
+        root = str(self._layout.root)
         try:
-            stream.fd = confined.open_file(stream.path, flags)
+            stream.fd = confined.open_below(root, stream.path, flags)
         except FileNotFoundError:
             # Register first: a kill in between leaves a name without a log, and not a log that nobody finds.
-            _register(stream.folder, stream.name)
-            stream.fd = confined.open_file(stream.path, flags | os.O_CREAT)
+            _register(root, stream.folder, stream.name)
+            stream.fd = confined.open_below(root, stream.path, flags | os.O_CREAT)
         self._open[stream] = None
         return stream.fd
 
@@ -232,15 +232,15 @@ def _parsed(line: bytes) -> tuple[float, str]:
         return 0.0, line.decode("utf-8", "replace")
 
 
-def _register(folder: str, name: str) -> None:
+def _register(root: str, folder: str, name: str) -> None:
     """Add an attempt to the index. The index keeps the order of first outputs, because a clock can go back."""
     path = f"{folder}/{_INDEX}"
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
     try:
-        fd = confined.open_file(path, flags)
+        fd = confined.open_below(root, path, flags)
     except FileNotFoundError:
         make_folders(folder)
-        fd = confined.open_file(path, flags)
+        fd = confined.open_below(root, path, flags)
     try:
         write_all(fd, f"{name}\n".encode())
     finally:

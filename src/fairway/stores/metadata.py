@@ -20,7 +20,7 @@ from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import AliasMoved, Body, Event, ModelRegistered, RevisionCreated
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
 from fairway.spec.run import RunStatus, RunSummary
-from fairway.stores import chain, queries, schema, sealing
+from fairway.stores import chain, kinds, queries, schema, sealing
 from fairway.stores.connections import LOOKING, ReadConnections, confirmed, explain_sqlite
 from fairway.stores.durable import sync, sync_folder
 from fairway.stores.faults import Explaining
@@ -66,6 +66,12 @@ class SqliteMetadata:
         """Return why the store does not belong to this user, as words that follow "it"; empty if it does. Raises StorageError."""
         with self._readers.reading() as db, Explaining("looking whose the store is", self._layout.root):
             return sealing.why_foreign(db, self._layout)
+
+    def check_kinds(self) -> None:
+        """Refuse a log that holds what no Fairway writes, before anything of a foreign store is shown. Raises StorageError."""
+        with self._readers.reading() as db, Explaining("looking through the log", self._layout.root):
+            if db is not None:
+                kinds.check(db, self._layout)
 
     def require_own(self) -> None:
         """Refuse a store that may only be looked at. Raises ForeignStore."""

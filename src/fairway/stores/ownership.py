@@ -11,6 +11,7 @@ import stat
 import msgspec
 
 from fairway import confined
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import StorageError
 from fairway.stores import ownkey
 
@@ -76,7 +77,7 @@ def new_seal(form: int, *, adopted: bool = False) -> Seal:
 
 
 def record(root: str) -> StoreRecord | None:
-    """Read `store.json`; None if there is no such file. Raises StorageError, OSError, msgspec.DecodeError."""
+    """Read `store.json`; None if there is no such file. Raises StorageError, OSError, and the errors of UNREADABLE."""
     try:
         text = confined.read(f"{root}/{STORE}")
     except (FileNotFoundError, NotADirectoryError):
@@ -93,7 +94,7 @@ def seal_of(root: str, key_folder: str = "") -> Seal | None:
     """
     try:
         found = record(root)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
     key = ownkey.read(key_folder or ownkey.place()) if found is not None and found.seal else None
     if found is None or key is None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from fairway import confined
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import StorageError
 from fairway.spec.run import StepResult
 from fairway.stores import ownership, ownkey
@@ -187,5 +188,5 @@ def _decoded(content: bytes, seal: ownership.Seal | None) -> StepResult | None:
         return None
     try:
         return _decoder.decode(body)
-    except msgspec.ValidationError:
+    except UNREADABLE:
         return None

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from fairway.spec.artifact import Artifact, Node, walk
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import StorageError
 from fairway.spec.event import (
     AliasMoved,
@@ -82,17 +83,22 @@ def encode(body: Body) -> bytes:
     return _encode(body)
 
 
-def decode(data: bytes) -> Body | None:
+def decode(data: object) -> Body | None:
     """Decode a stored body; None for a kind of event that only a newer Fairway knows.
+
+    Args:
+        data: what the column holds. Whoever made the file may have put there anything that SQLite keeps.
 
     Raises:
         StorageError: the body is not JSON any more.
     """
     try:
+        if not isinstance(data, bytes):
+            raise msgspec.DecodeError(f"it holds no bytes but {type(data).__name__}")
         return folded(_decoder.decode(data), data)
     except msgspec.ValidationError:
         return None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise StorageError(
             f"an event in the log is damaged ({error})",
             hint="see how much with `fairway doctor`, or `fairway restore` a backup elsewhere",

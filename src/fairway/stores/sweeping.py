@@ -7,14 +7,14 @@ has changed. Knows nothing about events. The caller says what to keep.
 import os
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import msgspec
 
 from fairway import confined
 from fairway.spec.errors import CorruptArtifact
 from fairway.stores import folders
-from fairway.stores.durable import remove_tree, temporary_name
+from fairway.stores.durable import remove_inside, remove_tree, sync, temporary_name
 
 STALE = 86400.0
 """Age in seconds from which a temporary file counts as abandoned."""
@@ -62,10 +62,7 @@ def sweep(blobs: str, keep: Iterable[str], *, before: float, dry: bool) -> Swept
         _keep_files(blobs, digest, kept)
     swept = Swept()
     for prefix in sorted(name for name in _names(blobs) if len(name) == 2):
-        wanted = kept.bucket(prefix)
-        for name in _names(f"{blobs}/{prefix}"):
-            if len(name) == 64 and bytes.fromhex(name[:32]) not in wanted:
-                _consider(blobs, f"{blobs}/{prefix}/{name}", before, dry, swept)
+        _sweep_bucket(blobs, prefix, kept.bucket(prefix), before, dry, swept)
     if not dry:
         _sweep_trees(blobs, kept, before)
         _sweep_temporary(blobs)
@@ -91,19 +88,34 @@ def _keep_files(blobs: str, digest: str, kept: _Kept) -> None:
             kept.add(entry.digest)
 
 
-def _consider(blobs: str, path: str, before: float, dry: bool, swept: Swept) -> None:
+def _sweep_bucket(
+    blobs: str, prefix: str, wanted: set[bytes], before: float, dry: bool, swept: Swept
+) -> None:
+    # By descriptors: somebody may put a link to another folder in the place of a folder at any moment.
+    with ExitStack() as opened:
+        bucket = confined.enter(blobs, (prefix,))
+        opened.callback(os.close, bucket)
+        aside = confined.enter(blobs, ("tmp",), made=sync)
+        opened.callback(os.close, aside)
+        for name in os.listdir(bucket):
+            if len(name) == 64 and bytes.fromhex(name[:32]) not in wanted:
+                _consider(bucket, aside, name, before, dry, swept)
+
+
+def _consider(bucket: int, aside: int, name: str, before: float, dry: bool, swept: Swept) -> None:
+    """Remove a blob in an open folder if it is old, by way of the open folder `aside`."""
     try:
-        info = os.lstat(path)
+        info = os.stat(name, dir_fd=bucket, follow_symlinks=False)
         if info.st_mtime >= before:
             return
         if not dry:
-            doomed = f"{blobs}/tmp/{temporary_name()}"
+            doomed = temporary_name()
             # Rename, then look again: a process that stored the blob meanwhile has changed its time, and gets it back.
-            os.rename(path, doomed)
-            if os.lstat(doomed).st_mtime != info.st_mtime:
-                os.rename(doomed, path)
+            os.rename(name, doomed, src_dir_fd=bucket, dst_dir_fd=aside)
+            if os.stat(doomed, dir_fd=aside, follow_symlinks=False).st_mtime != info.st_mtime:
+                os.rename(doomed, name, src_dir_fd=aside, dst_dir_fd=bucket)
                 return
-            os.unlink(doomed)
+            os.unlink(doomed, dir_fd=aside)
     except FileNotFoundError:
         return
     swept.blobs += 1
@@ -127,13 +139,13 @@ def _sweep_trees(blobs: str, kept: _Kept, before: float) -> None:
 
 def _sweep_temporary(blobs: str) -> None:
     oldest = time.time() - STALE
-    for name in _names(f"{blobs}/tmp"):
-        path = f"{blobs}/tmp/{name}"
-        with suppress(FileNotFoundError):
-            info = os.lstat(path)
-            if info.st_mtime >= oldest:
-                continue
-            if os.path.isdir(path) and not os.path.islink(path):
-                remove_tree(path)
-            else:
-                os.unlink(path)
+    # By the descriptor of the folder: somebody may put a link to another folder in its place at any moment.
+    with suppress(FileNotFoundError):
+        folder = confined.enter(blobs, ("tmp",))
+        try:
+            for name in os.listdir(folder):
+                with suppress(FileNotFoundError):
+                    if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime < oldest:
+                        remove_inside(folder, name)
+        finally:
+            os.close(folder)

@@ -69,6 +69,7 @@ def only_look_if_foreign(stores: LocalStores, tell: Tell) -> LocalStores:
     why = stores.metadata.why_foreign()
     if why:
         stores.only_look()
+        stores.metadata.check_kinds()
         tell(
             f"note: the store {stores.root} {why}; it is only looked at",
             "hint: `fairway trust` shows what is in it",

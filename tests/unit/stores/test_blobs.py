@@ -276,11 +276,11 @@ def test_what_is_stored_again_during_a_sweep_survives(root, monkeypatch):
     age(root, 1000)
     rename = os.rename
 
-    def stored_meanwhile(source, target):
-        if "tmp" in str(target):
+    def stored_meanwhile(source, target, **places):
+        if source == digest:
             FileArtifacts(root).put_bytes(b"wanted again")
             monkeypatch.setattr(os, "rename", rename)
-        return rename(source, target)
+        return rename(source, target, **places)
 
     monkeypatch.setattr(os, "rename", stored_meanwhile)
     assert store.sweep([], older_than=500, dry=False).blobs == 0

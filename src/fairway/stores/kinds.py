@@ -1,0 +1,35 @@
+"""The kinds of values in the tables of a database that somebody else made.
+
+SQLite lets any column of a table hold any kind of value if the table was made that way. Everything that reads rows relies on
+the kinds that this version's tables demand, so they are checked before a foreign log is looked at.
+"""
+
+import sqlite3
+from contextlib import closing
+
+from fairway.spec.errors import StorageError
+from fairway.stores import schema
+from fairway.stores.layout import Layout
+
+_HELD = {"TEXT": "'text'", "INTEGER": "'integer'", "REAL": "'real', 'integer'", "BLOB": "'blob'"}
+
+
+def check(connection: sqlite3.Connection, layout: Layout) -> None:
+    """Refuse a database in which a value is of another kind than Fairway writes. Raises StorageError."""
+    with closing(sqlite3.connect(":memory:")) as model:
+        model.executescript(schema.LOG + schema.DERIVED)
+        for table in ("event", *schema.TABLES):
+            columns = model.execute(f"PRAGMA table_info({table})").fetchall()
+            odd = " OR ".join(
+                _odd(name, kind, bool(needed or key)) for _, name, kind, needed, _, key in columns
+            )
+            if connection.execute(f"SELECT 1 FROM {table} WHERE {odd} LIMIT 1").fetchone() is not None:
+                raise StorageError(
+                    f"the database {layout.database} holds what no Fairway writes, in the table {table!r}",
+                    hint="look for a backup of it, and `fairway restore` that elsewhere",
+                )
+
+
+def _odd(name: str, kind: str, needed: bool) -> str:
+    held = _HELD[kind] if needed else f"{_HELD[kind]}, 'null'"
+    return f"typeof({name}) NOT IN ({held})"
