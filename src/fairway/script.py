@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fairway.author.endpoint import Endpoint
     from fairway.author.pipeline import Pipeline
     from fairway.engine.report import Run
-    from fairway.ports import Platform
+    from fairway.ports.platform import Platform
     from fairway.spec.endpoint import Deployed
     from fairway.spec.run import Phase, RunRequest, RunStatus
     from fairway.spec.update import Over

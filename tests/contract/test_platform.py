@@ -17,7 +17,7 @@ from fairway.control.gate import Gate
 from fairway.control.routes import application, public_paths
 from fairway.engine.endpoints import EndpointEngine
 from fairway.engine.platform import EnginePlatform
-from fairway.ports import Platform
+from fairway.ports.platform import Platform
 from fairway.remote import RemotePlatform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, request_url

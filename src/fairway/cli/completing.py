@@ -14,7 +14,7 @@ from click.shell_completion import BashComplete, CompletionItem, add_completion_
 
 from fairway.cli import outline
 from fairway.cli.asking import ask
-from fairway.ports import Platform
+from fairway.ports.platform import Platform
 from fairway.spec.errors import FairwayError
 from fairway.wiring import process, settings, target
 

@@ -11,7 +11,7 @@ from fairway.cli.asking import ask
 from fairway.cli.printing import print_logs
 from fairway.cli.story import show, show_json, tell
 from fairway.cli.whereabouts import elsewhere
-from fairway.ports import Platform
+from fairway.ports.platform import Platform
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus, StepStatus
 from fairway.spec.text import plain

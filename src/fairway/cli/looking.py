@@ -9,7 +9,7 @@ from fairway.cli.asking import ask
 from fairway.cli.story import tell
 from fairway.engine.pictures import rendered
 from fairway.formats import look
-from fairway.ports import Platform
+from fairway.ports.platform import Platform
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError
 from fairway.spec.evaluation import Evaluation

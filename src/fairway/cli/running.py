@@ -15,7 +15,7 @@ from fairway.cli.arguments import Argument, PipelineCommand
 from fairway.cli.asking import ask
 from fairway.cli.story import show, show_block, show_json, tell, tell_block
 from fairway.cli.whereabouts import from_here
-from fairway.ports import Platform
+from fairway.ports.platform import Platform
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
 from fairway.spec.run import RunRequest
 from fairway.wiring import process, settings, target

@@ -14,7 +14,7 @@ import msgspec
 from starlette.requests import Request
 
 from fairway.control.routes import Entry, body, openapi
-from fairway.ports import Platform
+from fairway.ports.platform import Platform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import NotFound, UsageError

@@ -8,7 +8,7 @@ from fairway.wiring.headstart import launch_host
 from fairway.wiring.machine import LocalStores
 
 if TYPE_CHECKING:
-    from fairway.ports import Platform
+    from fairway.ports.platform import Platform
     from fairway.spec.endpoint import DeployRequest
 
 
