@@ -30,12 +30,12 @@ class FileLeases:
 
     def holder(self, run: str) -> str:
         """Return the process that works on a run, such as "process 4711"; empty if none does."""
-        pid = holder(self._folder_of(run))
+        pid = _holder(self._folder_of(run))
         return f"process {pid}" if pid > 0 else "a process that is starting" if pid else ""
 
     def ask_to_stop(self, run: str) -> bool:
         """Ask the process that works on a run to cancel it. Return false if there is none."""
-        return stop(self._folder_of(run))
+        return _stop(self._folder_of(run))
 
 
 class Lease:
@@ -50,7 +50,7 @@ class Lease:
         self._fd = confined.open_file(str(self._path), os.O_RDWR | os.O_CREAT)
         if not locking.take_within(self._fd, _PATIENCE):
             os.close(self._fd)
-            pid = holder(self._path.parent)
+            pid = _holder(self._path.parent)
             raise UsageError(
                 f"run {self._path.parent.name} is being worked on by process {pid}",
                 hint="wait for it, or `fairway cancel` it",
@@ -65,7 +65,7 @@ class Lease:
         os.close(self._fd)
 
 
-def holder(folder: Path) -> int:
+def _holder(folder: Path) -> int:
     """Return the process id of the engine that works on a run; 0 if none does, -1 if the engine is just starting."""
     try:
         confined.folder(str(folder))
@@ -82,9 +82,9 @@ def holder(folder: Path) -> int:
         os.close(fd)
 
 
-def stop(folder: Path) -> bool:
+def _stop(folder: Path) -> bool:
     """Ask the engine that works on a run to stop. Return false if there is none."""
-    pid = holder(folder)
+    pid = _holder(folder)
     if pid <= 0:
         return False
     try:

@@ -92,7 +92,7 @@ class Storm:
         return [
             who
             for who, engine in self.engines.items()
-            if who in self.names and leases.holder(runs / self.names[who]) == engine.pid
+            if who in self.names and leases._holder(runs / self.names[who]) == engine.pid
         ]
 
     def _fill(self, wanted: int) -> None:
