@@ -14,7 +14,7 @@ from typing import Any
 BEGUN = time.monotonic()
 
 from fairway.cli import program  # noqa: E402
-from fairway.local import leaving  # noqa: E402
+from fairway.local import exiting  # noqa: E402
 from fairway.wiring import headstart, runs  # noqa: E402
 
 MARKS: list[tuple[str, str, float]] = []
@@ -144,6 +144,6 @@ if __name__ == "__main__":
     MODE, FILE, STEPS, OUT = sys.argv[1:]
     {"marks": mark_steps, "start": mark_start, "parts": time_parts}[MODE]()
     sys.argv[1:] = ["run", FILE, "--steps", STEPS]
-    leaving.leave = keep
+    exiting.leave = keep
     READY = time.process_time()
     program.main()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fairway.local.ending import end
+from fairway.local.reaping import end
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 from fairway.wiring import headstart
 

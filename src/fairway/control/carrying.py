@@ -13,7 +13,7 @@ import msgspec
 
 from fairway.local import descent
 from fairway.local.engines import Report
-from fairway.local.leaving import leave
+from fairway.local.exiting import leave
 from fairway.ports.platform import Platform
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError
 from fairway.spec.run import RunRequest

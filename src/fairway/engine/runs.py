@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 import msgspec
 
 from fairway.engine import bundles
+from fairway.engine.dry_run import Foresight
 from fairway.engine.feed import Feed
 from fairway.engine.following import RecordFollower
-from fairway.engine.foresight import Foresight
 from fairway.engine.names import choose_pipeline, new_name
 from fairway.engine.run import RunEngine, Stores
 from fairway.ports import ArtifactStore, Clock, Executor, Home, Leases

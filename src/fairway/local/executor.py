@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from fairway.local import environments, machine
-from fairway.local.ending import end
 from fairway.local.launching import Launched, launch
+from fairway.local.reaping import end
 from fairway.local.sharing import Share
 from fairway.spec.errors import FairwayError, HostLost, UsageError
 from fairway.spec.host import HostSetup

@@ -11,7 +11,7 @@ if __name__ == "__main__":
     # Before anything else: whoever started this host may be killed at any moment.
     lifeline.hold(int(sys.argv[1]), int(sys.argv[2]))
 
-from fairway.local.leaving import leave  # noqa: E402
+from fairway.local.exiting import leave  # noqa: E402
 from fairway.runner.host import main  # noqa: E402
 
 if __name__ == "__main__":

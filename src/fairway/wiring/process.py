@@ -35,6 +35,6 @@ def explain(error: OSError) -> FairwayError:
 
 def leave(status: int) -> NoReturn:
     """End this process now, without taking it apart."""
-    from fairway.local.leaving import leave as end
+    from fairway.local.exiting import leave as end
 
     end(status)

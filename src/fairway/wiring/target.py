@@ -186,11 +186,11 @@ class _Endpoints:
 
     async def endpoints(self) -> "list[EndpointStatus]":
         """Every endpoint; as it is seen from outside where the platform process does not run."""
-        from fairway.local import sightings
+        from fairway.local import observing
 
         if is_up(self._root):
             return await apart(self._root).endpoints()
-        return await sightings.unattended(self._root, self._stores.metadata.endpoints())
+        return await observing.unattended(self._root, self._stores.metadata.endpoints())
 
     async def stop(self, endpoints: bool) -> None:
         """Stop the platform process, where it runs."""

@@ -147,7 +147,7 @@ processes.kill_strays = lambda known: None
 """
 
 ENGINE_FORGETS = """
-import fairway.local.ending as ending
+import fairway.local.reaping as ending
 ending._end_marked = lambda mark: None
 """
 
