@@ -149,6 +149,7 @@ class LocalDeployer:
             if isinstance(error, OSError):
                 raise FairwayError(f"no worker of {revision.endpoint} could be started: {error}") from error
             raise
+        # Only now do the others stop: at every moment before, some worker takes what waits in the shared queue.
         site.reason = ""
         self._served.add(site.name)
         for worker in fresh:
