@@ -112,3 +112,26 @@ def test_a_sweep_removes_nothing_elsewhere(
         with suppress(StorageError):
             FileArtifacts(place.root).sweep([], older_than=0, dry=False)
     assert place.seen() == before
+
+
+@pytest.mark.parametrize("folder", ["tmp", "ab"])
+def test_a_sweep_stays_in_the_folder_that_it_has_looked_at(
+    place: Place, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    (place.root / "blobs" / "ab").mkdir(mode=0o700)
+    place.put_outside(f"ab{0:062x}")
+    before, target, listdir = place.seen(), place.root / "blobs" / folder, os.listdir
+
+    def swapped_first(what: str | int) -> list[str]:
+        if what == str(target) or (
+            isinstance(what, int) and os.fstat(what).st_ino == os.lstat(target).st_ino
+        ):
+            os.rename(target, target.with_name("aside"))
+            target.symlink_to(place.outside)
+        return listdir(what)
+
+    monkeypatch.setattr(os, "listdir", swapped_first)
+    with suppress(StorageError):
+        FileArtifacts(place.root).sweep([], older_than=0, dry=False)
+    assert target.is_symlink()
+    assert place.seen() == before

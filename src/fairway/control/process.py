@@ -26,6 +26,7 @@ from fairway.local.listening import bind
 from fairway.local.platforms import PlatformLock
 from fairway.server.listening import started
 from fairway.spec.errors import FairwayError, UsageError
+from fairway.spec.text import one_line
 from fairway.wiring import machine, settings, target
 
 _HOST = "127.0.0.1"
@@ -121,8 +122,8 @@ def main(arguments: list[str]) -> int:
         descent.refuse_at_import("the platform")
         serve(root, _say if options.say else _silent)
     except FairwayError as error:
-        hint = f"\nhint: {error.hint}" if options.say and error.hint else ""
-        print(f"error: {error.message}{hint}", file=sys.stderr, flush=True)
+        hint = f"\nhint: {one_line(error.hint)}" if options.say and error.hint else ""
+        print(f"error: {one_line(error.message)}{hint}", file=sys.stderr, flush=True)
         return error.exit_code
     return 0
 
