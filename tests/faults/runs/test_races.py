@@ -260,8 +260,9 @@ def test_runs_that_draw_the_same_name_at_the_same_moment_get_names_of_their_own(
 
 
 NO_LEASE = """
-import fairway.local.leases as leases
-leases._locked = lambda fd, kind=0: True
+from fairway.local import locking
+locking.take = lambda fd, shared=False: True
+locking.take_within = lambda fd, seconds: True
 """
 
 
