@@ -17,13 +17,14 @@ _HELD = {"TEXT": "'text'", "INTEGER": "'integer'", "REAL": "'real', 'integer'", 
 def check(connection: sqlite3.Connection, layout: Layout) -> None:
     """Refuse a database in which a value is of another kind than Fairway writes. Raises StorageError."""
     with closing(sqlite3.connect(":memory:")) as model:
-        model.executescript(schema.LOG + schema.DERIVED)
+        model.executescript(schema.LOG)
+        model.executescript(schema.DERIVED)
         for table in ("event", *schema.TABLES):
-            columns = model.execute(f"PRAGMA table_info({table})").fetchall()
-            odd = " OR ".join(
-                _odd(name, kind, bool(needed or key)) for _, name, kind, needed, _, key in columns
+            demanded = model.execute(f"PRAGMA table_info({table})").fetchall()
+            columns = " OR ".join(
+                _odd(name, kind, bool(needed or key)) for _, name, kind, needed, _, key in demanded
             )
-            if connection.execute(f"SELECT 1 FROM {table} WHERE {odd} LIMIT 1").fetchone() is not None:
+            if connection.execute(f"SELECT 1 FROM {table} WHERE {columns} LIMIT 1").fetchone() is not None:
                 raise StorageError(
                     f"the database {layout.database} holds what no Fairway writes, in the table {table!r}",
                     hint="look for a backup of it, and `fairway restore` that elsewhere",
