@@ -11,7 +11,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import UsageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import Candidate, Gates, Lineage, ModelVersion
-from fairway.spec.names import is_registered
+from fairway.spec.names import check_registered
 from fairway.spec.run import MetricPoint, StepSpec
 from fairway.spec.wire import REGISTER
 
@@ -104,7 +104,7 @@ def register(
         metric=metric,
     )
     aliases = ((alias,) if alias else ()) if isinstance(alias, str) else tuple(alias)
-    check_name(name, *aliases, *([better_than] if better_than else []))
+    check_registered(name, *aliases, *([better_than] if better_than else []))
     if (gates.at_least or gates.at_most or better_than) and evaluation is None:
         raise UsageError("register: gates need an evaluation", hint="pass `evaluation=fw.evaluate(…)`")
     if not is_ref(evaluation) and not isinstance(cast("object", evaluation), Evaluation | None):
@@ -156,16 +156,6 @@ def _unregistered(name: str, evaluation: Evaluation | None, gates: Gates) -> Mod
         gates=gates,
     )
     return ModelVersion(name=name, version=0, candidate=candidate, lineage=Lineage(run="", step=""))
-
-
-def check_name(*names: str) -> None:
-    """Refuse a text that cannot name a model or an alias. Raises UsageError."""
-    for name in names:
-        if not isinstance(cast("object", name), str) or not is_registered(name):
-            raise UsageError(
-                f"{name!r} is not a usable name",
-                hint="letters, digits, `-`, `_` and `.`, at most 63, starting with a letter or digit",
-            )
 
 
 def model(reference: str, outside: Callable[[], Session]) -> object:

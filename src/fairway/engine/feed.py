@@ -16,6 +16,8 @@ from fairway.spec.update import Kept, News, Noted, Over, Printed, Recalled, Reco
 
 _PREFIX = "live-"
 _MOST = 2**62
+_GATHER_SECONDS = 0.02
+"""Seconds for which updates are gathered before the follower sees them; a person does not notice."""
 
 
 class Feed(Listener):
@@ -25,6 +27,7 @@ class Feed(Listener):
         self._waiting: deque[News] = deque()
         self._dropped = 0
         self._more = asyncio.Event()
+        self._waking: asyncio.TimerHandle | None = None
         self._error: BaseException | None = None
         self.on_record: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -65,11 +68,12 @@ class Feed(Listener):
     def end(self, over: Over) -> None:
         """Add the end."""
         self._add(over)
+        self._wake()
 
     def fail(self, error: BaseException) -> None:
         """Raise an error in whoever follows, behind what came before."""
         self._error = error
-        self._more.set()
+        self._wake()
         if not self.on_record.done():
             self.on_record.set_exception(error)
             self.on_record.exception()  # submit may have been left: then nobody asks for it
@@ -77,7 +81,8 @@ class Feed(Listener):
     async def take(self, after: str, wait: float) -> list[Update]:
         """Return what came behind a position; wait for it so many seconds. Raises what `fail` was given, or UsageError."""
         self._drop(after)
-        if not self._waiting and self._error is None:
+        gathering = self._waking is not None and wait > 0
+        if self._error is None and (gathering or not self._waiting):
             self._more.clear()
             try:
                 async with asyncio.timeout(wait):
@@ -101,4 +106,14 @@ class Feed(Listener):
 
     def _add(self, news: News) -> None:
         self._waiting.append(news)
+        # A run may record hundreds of facts a second. Its follower is woken for several of them at once, because each time
+        # it wakes takes a turn of the loop from the engine.
+        if self._waking is None:
+            self._waking = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._wake)
+
+    def _wake(self) -> None:
+        """Let the follower take what there is."""
+        if self._waking is not None:
+            self._waking.cancel()
+            self._waking = None
         self._more.set()

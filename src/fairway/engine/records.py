@@ -8,7 +8,6 @@ from pathlib import Path
 
 import msgspec
 
-from fairway.author.reporting import check_name
 from fairway.engine import bundles
 from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
 from fairway.spec.artifact import Artifact, sources_of
@@ -16,6 +15,7 @@ from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.errors import NotFound, SerializationError, UsageError
 from fairway.spec.event import AliasMoved, Event, RunEnded
 from fairway.spec.model import ModelSummary, ModelVersion
+from fairway.spec.names import check_registered
 from fairway.spec.run import Failure, Phase, Reason, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, LogLine, LogPage, Outputs
 
@@ -138,7 +138,7 @@ class Records:
         """Let an alias name a version; 0 removes it. Returns the version it names, or named. Raises NotFound, UsageError."""
         self._metadata.require_own()
         if version:
-            check_name(alias)
+            check_registered(alias)
             found = self._metadata.resolve(f"{model}:{version}")
         else:
             found = self._metadata.resolve(f"{model}@{alias}")

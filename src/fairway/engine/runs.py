@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, ExitStack, suppress
 import msgspec
 
 from fairway.engine import bundles
-from fairway.engine.dry_run import Foresight
 from fairway.engine.feed import Feed
 from fairway.engine.following import RecordFollower
 from fairway.engine.names import choose_pipeline, new_name
@@ -49,6 +48,7 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         open: imports the project of a request; the second argument takes lines about the run as a whole.
         project_of: gives file and module of the project of a run on record. Raises UsageError.
+        foresee: says what a run would do, without running any step.
         interrupts: while its block lasts, signals to this process call the function that it is given.
     """
 
@@ -60,6 +60,7 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     open: Callable[[RunRequest, Note], Awaitable[Opened]]
     project_of: Callable[[RunSpec], tuple[str, str]]
     interrupts: Callable[[Cancel], AbstractContextManager[None]]
+    foresee: Callable[[RunSpec, Opened], Awaitable[list[Foreseen]]]
 
 
 class _Described(msgspec.Struct, frozen=True):
@@ -108,12 +109,9 @@ class RunsHere:
         """Say what a run would do, without running any step. Raises FairwayError."""
         described = await self._open(request)
         self._described = None
-        opened, stores = described.opened, self._parts.stores
+        opened = described.opened
         try:
-            spec = await self._new_run(request, opened)
-            foresight = Foresight(stores.metadata, stores.holds, opened.project, spec)
-            opened.home.listen(foresight.hear)
-            return [Foreseen(*found) for found in await foresight.look(opened.home)]
+            return await self._parts.foresee(await self._new_run(request, opened), opened)
         finally:
             await opened.home.close()
 

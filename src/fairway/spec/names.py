@@ -3,6 +3,8 @@
 All are words of letters, digits, `-`, `_` and `.`. The kinds differ in how a name may begin, and in its alphabet.
 """
 
+from fairway.spec.errors import UsageError
+
 _MOST = 63
 """As long as a label of a host name may be, which some names become."""
 
@@ -17,6 +19,16 @@ def is_declared(name: str) -> bool:
 def is_registered(name: str) -> bool:
     """Whether a model or an alias can have this name."""
     return _is_word(name) and name[0].isalnum()
+
+
+def check_registered(*names: object) -> None:
+    """Refuse what cannot name a model or an alias. Raises UsageError."""
+    for name in names:
+        if not isinstance(name, str) or not is_registered(name):
+            raise UsageError(
+                f"{name!r} is not a usable name",
+                hint="letters, digits, `-`, `_` and `.`, at most 63, starting with a letter or digit",
+            )
 
 
 def is_served(name: str) -> bool:

@@ -12,8 +12,10 @@ from fairway.wiring.machine import LocalStores, SystemClock
 if TYPE_CHECKING:
     from fairway.engine.apart import RunsApart
     from fairway.engine.following import RecordFollower
+    from fairway.engine.run import Stores
     from fairway.engine.runs import Note, Opened, RunsHere
     from fairway.spec.run import RunRequest, RunSpec
+    from fairway.spec.update import Foreseen
 
 
 def here(stores: LocalStores) -> "RunsHere":
@@ -33,6 +35,7 @@ def here(stores: LocalStores) -> "RunsHere":
             open=partial(open_project, stores),
             project_of=partial(project_of, stores.root),
             interrupts=Interrupts,
+            foresee=partial(_foresee, parts),
         )
     )
 
@@ -73,6 +76,16 @@ async def open_project(stores: LocalStores, request: "RunRequest", note: "Note")
     stores.metadata.open_ahead()
     home, project = await executor.adopt(launched)
     return Opened(executor, home, project)
+
+
+async def _foresee(parts: "Stores", spec: "RunSpec", opened: "Opened") -> "list[Foreseen]":
+    """Say what a run would do. What that needs is loaded only here, because most commands do not ask."""
+    from fairway.engine.dry_run import Foresight
+    from fairway.spec.update import Foreseen
+
+    foresight = Foresight(parts.metadata, parts.holds, opened.project, spec)
+    opened.home.listen(foresight.hear)
+    return [Foreseen(*found) for found in await foresight.look(opened.home)]
 
 
 def _print_import(file: str, data: bytes) -> None:
