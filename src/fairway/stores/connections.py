@@ -1,7 +1,7 @@
 """Connections to the database: one for writing, under a file lock, and one for reading in each thread.
 
-Every process holds one `flock` for each commit and each checkpoint. This also avoids the WAL-reset bug of SQLite before 3.51.3.
-Knows how a database is opened, and not what its tables mean.
+Every process holds one `flock` for each commit and each checkpoint, which also avoids the WAL-reset bug of SQLite before
+3.51.3. Knows how a database is opened, and not what its tables mean.
 """
 
 import errno
@@ -45,7 +45,6 @@ _PRAGMAS = (
     "fullfsync = ON",
     "checkpoint_fullfsync = ON",
 )
-
 
 LOOKING = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON")
 """Pragmas for reading: the database may come from somebody else."""
