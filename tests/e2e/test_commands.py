@@ -104,6 +104,7 @@ def test_json_of_every_verb_parses(project: Project) -> None:
     assert shown["version"] == 1
     assert isinstance(parsed("models", "compare", "toy:1", "toy:2"), dict)
     assert parsed("resume", names[0])
+    assert parsed("follow", names[0])
     parsed("gc")
     parsed("doctor")
     assert parsed("trust", "--show")

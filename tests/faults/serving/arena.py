@@ -259,7 +259,8 @@ class Load:
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             due = max(due + pause, time.monotonic() - 1.0)
             began = time.monotonic()
-            if connection is not None and connection[0].at_eof():
+            if connection is not None and (connection[0].at_eof() or connection[0].exception() is not None):
+                # Closed while it was idle, or reset where the worker had not read all: no request is lost by that.
                 connection[1].close()
                 connection = None
             try:
