@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from typing import Any
 import msgspec
 
 from fairway.local import listening, platforms
-from fairway.local.workers import control_name, is_alive
+from fairway.local.workers import control_name
 from fairway.remote import RemotePlatform
 from fairway.server.output import NAME
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
@@ -283,10 +284,15 @@ class Load:
 
 def killed(pid: int) -> Killed:
     """Kill a worker and wait until it is gone, with all that it had open."""
-    asked = time.monotonic()
-    os.kill(pid, signal.SIGKILL)
-    assert wait_for(lambda: not is_alive(pid), pause=0.001)
-    return Killed(asked, time.monotonic())
+    # Its first thread may be dead while others still hold the sockets open: this descriptor tells when all of them are.
+    whole = os.pidfd_open(pid)
+    try:
+        asked = time.monotonic()
+        os.kill(pid, signal.SIGKILL)
+        assert select.select([whole], [], [], 240)[0], "it does not die"
+        return Killed(asked, time.monotonic())
+    finally:
+        os.close(whole)
 
 
 def processes(*words: bytes) -> list[int]:
