@@ -25,7 +25,8 @@ SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|DROP|PRAGMA|REPLACE|CREATE)\b
 READS_ENVIRONMENT = {
     "wiring/settings.py", "wiring/headstart.py", "wiring/runs.py",
     "author/files.py", "author/redaction.py", "runner/attempt.py", "runner/host.py",
-    "runner/project.py", "local/engines.py", "local/launching.py", "local/listening.py", "local/workers.py", "server/__main__.py", "cli/progress.py",
+    "runner/project.py", "local/engines.py", "local/launching.py",
+    "local/listening.py", "local/workers.py", "server/__main__.py", "cli/progress.py",
     "author/code.py", "author/lookups.py", "cli/completing.py", "cli/main.py", "local/descent.py",
     "local/environments.py", "local/gpus.py", "local/projects.py", "local/sharing.py", "runner/proof.py",
     "stores/ownkey.py",
