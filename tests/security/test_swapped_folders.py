@@ -1,5 +1,6 @@
 """Somebody swaps a folder of a store for a link and back while it is used: nothing outside is read, written or removed."""
 
+import contextlib
 import itertools
 import os
 import threading
@@ -52,11 +53,14 @@ def swapping() -> Iterator[Callable[[Path, Path], None]]:
 
         def put(what: Path) -> None:
             """What was made in its place meanwhile goes to another name."""
-            try:
-                os.rename(what, folder)
-            except OSError:
-                os.rename(folder, folder.with_name(f"made{next(made)}"))
-                os.rename(what, folder)
+            while True:
+                try:
+                    os.rename(what, folder)
+                except OSError:
+                    with contextlib.suppress(FileNotFoundError):
+                        os.rename(folder, folder.with_name(f"made{next(made)}"))
+                else:
+                    return
 
         while not ended.is_set():
             os.rename(folder, aside)
