@@ -83,7 +83,7 @@ def _why_changed(connection: sqlite3.Connection, layout: Layout, seal: Seal) -> 
         found = connection.execute("SELECT seq, file, mark FROM seal").fetchone()
     except sqlite3.OperationalError:
         found = None
-    if found is None and seal.record.adopted and _is_earlier(connection, layout):
+    if found is None and seal.record.adopted and _is_earlier(connection, layout, adopted=True):
         return ""  # the store was taken over, and nothing was written since
     if found is None:
         return "has a log without your seal"
@@ -129,11 +129,17 @@ def _why_unsealed(connection: sqlite3.Connection | None, layout: Layout) -> str:
     return "has no seal: it was made by somebody else, or on another machine"
 
 
-def _is_earlier(connection: sqlite3.Connection | None, layout: Layout) -> bool:
+def _is_earlier(connection: sqlite3.Connection | None, layout: Layout, *, adopted: bool = False) -> bool:
+    """Return whether the files of a store were created at the time of its first event, and before this user had a key.
+
+    Args:
+        adopted: true if `store.json` was replaced when the store was taken over, so that only the database tells its age.
+    """
     root, path = str(layout.root), str(layout.root / ownership.STORE)
     if not (confined.private(os.lstat(root)) and confined.private(os.lstat(path))):
         return False
-    made, key = born(path), ownkey.made_at(ownkey.place())
+    made = born(str(layout.database) if adopted else path)
+    key = ownkey.made_at(ownkey.place())
     if not made or (key and made > key):
         return False
     if connection is None:
