@@ -184,7 +184,8 @@ def artifact(name: str) -> Artifact:
     return Artifact(format="json", digest=name, size=1)
 
 
-def _sum(parts: list[Resources]) -> Resources:
+def together(parts: list[Resources]) -> Resources:
+    """What several attempts use together."""
     return Resources(
         cpu=sum(one.cpu for one in parts),
         memory=sum(one.memory for one in parts),
@@ -322,9 +323,9 @@ class Simulation:
         if self.actions in self.crashes:
             raise Crash
         if isinstance(action, Begin):
-            wished = _sum([*self._in_use(), self.by_name[action.step].resources])
+            wished = together([*self._in_use(), self.by_name[action.step].resources])
             assert wished.fits(self.plan.capacity), f"{wished} is more than there is"
-            if _sum([wished, self.others]).fits(self.plan.capacity):
+            if together([wished, self.others]).fits(self.plan.capacity):
                 self._begin(action)
             else:
                 self.refusals += 1

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 
 import pytest
-from engine_world import HERE, POD, Task, World
+from engine_fakes import HERE, POD
+from engine_world import Task, World
 from msgspec import structs
 from schedules import a_plan, fate, some_crashes
 from simulation import Plan
