@@ -65,6 +65,7 @@ def run_command(
     ctx: click.Context,
     file: str | None,
     words: tuple[str, ...],
+    *,
     config: str,
     explain: bool,
     quiet: bool,
@@ -110,7 +111,7 @@ def run_command(
 @_DETACH
 @_FINISHED
 def resume_command(
-    run: str | None, file: Path | None, explain: bool, quiet: bool, detach: bool, as_json: bool
+    run: str | None, *, file: Path | None, explain: bool, quiet: bool, detach: bool, as_json: bool
 ) -> int:
     """Resume RUN, or the newest one, where it stopped; steps that are done do not run again.
 

@@ -90,6 +90,8 @@ class Journal:
 
     def _after_write(self, future: "Future[int]") -> None:
         """Runs on the thread that writes, so it only passes the news on to the loop."""
+        if future.cancelled():
+            return  # The one who waited for it was stopped, and the run with it.
         error = future.exception()
         with suppress(RuntimeError):  # The loop may be closed by now: the run is over.
             if error is not None:
