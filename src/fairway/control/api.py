@@ -1,6 +1,6 @@
-"""The platform's API under /api/v1: runs, models and endpoints. Each handler is one question or one change.
+"""The platform's API under /api/v1: runs, models and endpoints. Each handler answers one question or makes one change.
 
-It asks a `Platform` and knows nothing else. Must not know who may ask; the gate has seen to that before.
+It asks a `Platform` and knows nothing else. Must not know who may ask, because the gate has checked that before.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _BASE = "/api/v1"
 _LINES = 10_000
 _LONGEST_WAIT = 25.0
-"""Seconds that one answer may be waited for: what stands between may cut a connection after 60."""
+"""Seconds that a client may wait for one answer. A proxy in between may cut a connection after 60."""
 
 _MOST_UPDATES = 1000
 _MOST = 2**53
@@ -57,17 +57,17 @@ class AliasRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Api:
-    """Answers for one platform."""
+    """The handlers for one platform."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._changes: set[asyncio.Future[object]] = set()
         self.ready = False
         self.closing = asyncio.Event()
-        """Set when the platform stops: who waits for news is answered at once then."""
+        """An event that is set when the platform stops. A client that waits for news is then answered at once."""
 
     def entries(self) -> list[Entry]:
-        """All routes."""
+        """Return all routes."""
         get, post = "GET", "POST"
         return [
             Entry(method=get, path="/healthz", policy="public", handler=self.health),
@@ -254,7 +254,7 @@ class Api:
         return {"stopped": True}
 
     async def _whole(self, work: Awaitable[T]) -> T:
-        """Carry a change out to its end, also when whoever asked for it leaves."""
+        """Carry a change out to its end, even if the client that asked for it leaves."""
         change = asyncio.ensure_future(work)
         self._changes.add(change)  # type: ignore[arg-type]
         change.add_done_callback(self._changes.discard)  # type: ignore[arg-type]
