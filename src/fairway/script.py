@@ -1,4 +1,4 @@
-"""`fw.run` and `fw.deploy`: what a script, a test or a notebook calls to run a pipeline or to serve a model."""
+"""The functions `fw.run` and `fw.deploy`, with which a script, a test or a notebook runs a pipeline or serves a model."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class RunHandle:
-    """A run that goes on by itself, in a process of its own, from `fw.run(pipeline, wait=False)`.
+    """A run that goes on in a process of its own, from `fw.run(pipeline, wait=False)`.
 
     Args:
         name: the run's name, as in `fairway follow NAME`.
@@ -36,7 +36,7 @@ class RunHandle:
 
     @property
     def status(self) -> "RunStatus":
-        """What is on record of it by now."""
+        """Recorded status of the run by now."""
         platform = target.here(self._root)
         try:
             return blocking(platform.run(self.name))
@@ -45,19 +45,19 @@ class RunHandle:
 
     @property
     def phase(self) -> "Phase":
-        """Where it is in its life; it is over when `phase.ended`."""
+        """Phase of the run. The run is over when `phase.ended`."""
         return self.status.phase
 
     def wait(self) -> "Run":
-        """Wait for its end, and return the finished run as `fw.run` does.
+        """Wait for the end of the run, and return the finished run as `fw.run` does.
 
         Raises:
-            Interrupted: it was cancelled, or nobody works on it any more.
+            Interrupted: the run was cancelled, or nobody works on it any more.
         """
         return _shown_to_scripts(partial(_finished, self._root, self.name))
 
     def cancel(self) -> None:
-        """Stop it: its steps get ten seconds to end by themselves. Raises UsageError when it is over."""
+        """Stop the run. Its steps get ten seconds to end by themselves. Raises UsageError when it is over."""
         _shown_to_scripts(partial(_asked, self._root, self.name))
 
     def __repr__(self) -> str:
@@ -217,7 +217,7 @@ def _finished(root: Path, name: str) -> "Run":
 
 
 def _asked(root: Path, name: str) -> None:
-    """Have a run cancelled."""
+    """Cancel a run."""
 
     async def cancel() -> None:
         platform = target.here(root)
@@ -230,7 +230,7 @@ def _asked(root: Path, name: str) -> None:
 
 
 def _ended(name: str, over: "Over", stores: machine.LocalStores) -> "Run":
-    """A run that is over. Raises Interrupted when it was cancelled, or stopped without an end."""
+    """Return a run that is over. Raises Interrupted if it was cancelled, or stopped without an end."""
     from fairway.engine.report import Run
 
     hint = f"`fairway resume {name}` goes on with it"
@@ -242,7 +242,7 @@ def _ended(name: str, over: "Over", stores: machine.LocalStores) -> "Run":
 
 
 def _shown_to_scripts(work: Callable[[], T]) -> T:
-    """Carry out what a script asked for; a failure of it reads as a script or notebook shows one."""
+    """Call a function for a script. Its error is shown as a script or notebook shows one."""
     try:
         return work()
     except FairwayError as error:
@@ -250,7 +250,7 @@ def _shown_to_scripts(work: Callable[[], T]) -> T:
 
 
 def _as_a_script_shows_it(error: FairwayError) -> FairwayError:
-    """The error with its hint as a note, and without our own lines: a script or notebook shows it as a traceback."""
+    """Return the error with its hint as a note and without our own lines. A script or notebook shows it as a traceback."""
     if error.hint:
         error.add_note(f"hint: {error.hint}")
     return error.with_traceback(None)
