@@ -1,6 +1,6 @@
 """Fairway: machine learning on Kubernetes, in Python, and the same on a laptop.
 
-`import fairway as fw` gives the words of a project file. Each is loaded when it is first used, so that importing this
+`import fairway as fw` gives the words of a project file. Each word is loaded when it is first used, so that importing this
 package costs next to nothing in a step that uses only some.
 """
 

@@ -1,4 +1,4 @@
-"""`python -m fairway` is the command line."""
+"""Entry point `python -m fairway`, which is the command line."""
 
 from fairway.cli.program import main
 

@@ -1,6 +1,6 @@
-"""`fw.model`: a registered model, wherever the code that asks for it runs.
+"""The function `fw.model`, which gives a registered model wherever the calling code runs.
 
-In a run or behind an endpoint the process's session answers. A plain script or test reads the project's store itself.
+In a run or behind an endpoint, the session of the process answers. A plain script or test reads the project's store itself.
 """
 
 from functools import partial
@@ -22,11 +22,11 @@ _opened: dict[str, ModelSession] = {}
 
 
 def model(reference: str) -> object:
-    """A registered model: "churn" (newest), "churn:3" or "churn@champion".
+    """Return a registered model: "churn" (newest), "churn:3" or "churn@champion".
 
-    In a pipeline, a task or an endpoint, the reference is settled once per run or revision. Anywhere else, such as in a
-    test, it is looked up in the store of the calling file's project when the model is first used. The model itself is
-    loaded when it is first used; handing it to a task makes an edge.
+    In a pipeline, a task or an endpoint, the reference is resolved once per run or revision. Anywhere else, such as in a
+    test, it is resolved in the store of the calling file's project when the model is first used. The model itself is
+    loaded when it is first used. Passing it to a task makes an edge.
 
     Raises:
         NotFound: there is no such model, version or alias.
@@ -35,7 +35,7 @@ def model(reference: str) -> object:
 
 
 def _store(file: str) -> ModelSession:
-    """The store of the project that the file belongs to, opened once. Raises NotFound where there is none."""
+    """Open the store of the project that the file belongs to, once. Raises NotFound if there is none."""
     place = session.store() or store_place(file)
     found = _opened.get(place)
     if found is None:
@@ -51,7 +51,7 @@ def _store(file: str) -> ModelSession:
 
 
 def _find(metadata: "SqliteMetadata", reference: str) -> Offer:
-    """What a reference means in a store now. Content of a store that is not this user's own may run no code."""
+    """Resolve a reference in a store. Content of a store that is not this user's may run no code."""
     version = metadata.resolve(reference)
     run = version.lineage.run
     trusted = bool(run) and not metadata.why_foreign() and made_here(version, metadata.events(run=run))

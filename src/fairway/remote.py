@@ -1,6 +1,6 @@
-"""A platform that runs in another process or on another machine, asked over HTTP.
+"""The platform in another process or on another machine, reached over HTTP.
 
-Must not know how that platform does what it is asked, or where its token comes from.
+Must not know how that platform carries out requests, or where its token comes from.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _ANSWER_SECONDS = 300.0
 _POLL_SECONDS = 20.0
 _RETRY_SECONDS = 0.5
 _PATIENCE_SECONDS = 60.0
-"""Seconds without any answer after which a run is followed no longer."""
+"""Seconds without any answer after which the following of a run ends."""
 
 _KINDS: dict[int, type[FairwayError]] = {
     400: UsageError,
@@ -39,11 +39,11 @@ _KINDS: dict[int, type[FairwayError]] = {
 
 
 class Unreachable(FairwayError):
-    """The platform did not answer, or broke off: what was asked may have been done, or not."""
+    """An error: the platform did not answer, or broke off. The request may have been carried out, or not."""
 
 
 class Said(msgspec.Struct):
-    """What the platform says when it refuses."""
+    """The body of a refusal."""
 
     error: str
     hint: str = ""
@@ -55,7 +55,7 @@ class RemotePlatform:
 
     Args:
         url: such as "http://127.0.0.1:7700".
-        token: what its API needs.
+        token: the token that its API needs.
     """
 
     def __init__(self, url: str, token: str) -> None:
@@ -64,7 +64,7 @@ class RemotePlatform:
 
     @property
     def place(self) -> str:
-        """Its URL."""
+        """URL of the platform."""
         return self.url
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
@@ -72,16 +72,16 @@ class RemotePlatform:
         return await self._ask("POST", "/describe", ProjectSpec, _encoded(request))
 
     async def submit(self, request: RunRequest) -> str:
-        """Start a run, or take one up again; returns its name once it is on record. Raises FairwayError."""
+        """Start or resume a run and return its name once it is on record. Raises FairwayError."""
         return (await self._ask("POST", "/runs", Submitted, _encoded(request))).run
 
     async def follow(self, run: str, after: str = "") -> AsyncIterator[Update]:
-        """Give what happens in a run, from behind a position on, until it is over.
+        """Yield the updates of a run after a position until the run is over.
 
-        A connection that breaks is made again, and the run is followed from where it was.
+        A broken connection is made again, and the run is followed from the last position.
 
         Raises:
-            FairwayError: nobody has answered for a minute, or the run cannot be followed.
+            FairwayError: no answer came for a minute, or the run cannot be followed.
         """
         loop = asyncio.get_running_loop()
         patient_until = loop.time() + _PATIENCE_SECONDS
@@ -101,12 +101,12 @@ class RemotePlatform:
                     return
 
     async def updates(self, run: str, after: str = "", wait: float = 0.0) -> list[Update]:
-        """Return what came behind a position, or a part of it; waits so many seconds at most. Raises FairwayError."""
+        """Return the updates after a position, or a part of them. Wait at most `wait` seconds. Raises FairwayError."""
         query = urlencode({"after": after, "wait": f"{wait:g}"})
         return await self._ask("GET", f"/runs/{_part(run)}/follow?{query}", list[Update])
 
     async def plan(self, request: RunRequest) -> list[Foreseen]:
-        """Say what a run would do, without running any step. Raises FairwayError."""
+        """Return the steps that a run would carry out, without running any of them. Raises FairwayError."""
         return await self._ask("POST", "/plan", list[Foreseen], _encoded(request))
 
     async def cancel(self, run: str) -> Cancelled:
@@ -127,7 +127,7 @@ class RemotePlatform:
         return await self._ask("GET", f"/runs/{_part(name)}", RunStatus)
 
     async def outputs(self, run: str) -> Outputs:
-        """Return which attempts of a run have output. Raises FairwayError."""
+        """Return the attempts of a run that have output. Raises FairwayError."""
         return await self._ask("GET", f"/runs/{_part(run)}/outputs", Outputs)
 
     async def logs(self, run: str, step: str, attempt: int, offset: int = 0) -> LogPage:
@@ -152,7 +152,7 @@ class RemotePlatform:
         return await self._ask("GET", f"/version?{urlencode({'of': reference})}", ModelVersion)
 
     async def aliases(self, model: str = "") -> dict[str, int]:
-        """Return what every "name@alias" means, of one model or of all. Raises FairwayError."""
+        """Return the version number of every "name@alias", of one model or of all. Raises FairwayError."""
         return await self._ask("GET", f"/aliases?{urlencode({'model': model})}", dict[str, int])
 
     async def alias(self, model: str, alias: str, version: int) -> ModelVersion:
@@ -165,37 +165,37 @@ class RemotePlatform:
         return await self._ask("GET", f"/sources?{urlencode({'of': reference})}", dict[str, str])
 
     async def code(self, run: str) -> dict[str, str | None]:
-        """Return the source files that a run worked with last, by path; None for one that is not kept. Raises NotFound."""
+        """Return the source files of a run's last work, by path; None for a file that is not kept. Raises NotFound."""
         return await self._ask("GET", f"/runs/{quote(run, safe='')}/code", dict[str, str | None])
 
     async def deploy(self, request: DeployRequest) -> Deployed:
-        """Serve a model or function; returns when it answers. Raises FairwayError, nothing changed."""
+        """Serve a model or function and return when it answers. Raises FairwayError, nothing changed."""
         return await self._ask("POST", "/deploy", Deployed, msgspec.json.encode(request))
 
     async def rollback(self, endpoint: str, revision: int = 0) -> Deployed:
-        """Point an endpoint to an earlier revision; 0 is the one before. Raises FairwayError."""
+        """Point an endpoint to an earlier revision; 0 is the previous one. Raises FairwayError."""
         body = msgspec.json.encode({"revision": revision})
         return await self._ask("POST", f"/endpoints/{_part(endpoint)}/rollback", Deployed, body)
 
     async def undeploy(self, endpoint: str) -> None:
-        """Take an endpoint away. Raises FairwayError."""
+        """Remove an endpoint. Raises FairwayError."""
         await self._ask("DELETE", f"/endpoints/{_part(endpoint)}", dict[str, object])
 
     async def endpoints(self) -> list[EndpointStatus]:
-        """Every endpoint as wanted and as observed. Raises FairwayError."""
+        """Return every endpoint as wanted and as observed. Raises FairwayError."""
         return await self._ask("GET", "/endpoints", list[EndpointStatus])
 
     async def deployed(self) -> list[EndpointStatus]:
-        """Return every endpoint that is on record, also one that was taken away. Raises FairwayError."""
+        """Return every endpoint on record, also those that were removed. Raises FairwayError."""
         return await self._ask("GET", "/deployed", list[EndpointStatus])
 
     async def shutdown(self, *, endpoints: bool) -> None:
-        """Stop the platform, and with `endpoints` all that serves; comes back when that is done. Raises FairwayError."""
+        """Stop the platform, and with `endpoints` all that serves. Return when that is done. Raises FairwayError."""
         body = msgspec.json.encode({"endpoints": endpoints})
         await self._ask("POST", "/shutdown", dict[str, object], body)
 
     async def close(self) -> None:
-        """Nothing is kept between two questions."""
+        """Do nothing, because nothing is kept between two questions."""
 
     async def _ask(self, method: str, path: str, kind: type[T], body: bytes = b"") -> T:
         headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
@@ -230,7 +230,7 @@ class RemotePlatform:
 
 
 def _encoded(request: RunRequest) -> bytes:
-    """A request as it is sent. Raises UsageError for a text that is no Unicode, such as some file names."""
+    """Encode a request for sending. Raises UsageError for a text that is not Unicode, such as some file names."""
     try:
         return msgspec.json.encode(request)
     except UnicodeEncodeError as error:
@@ -241,7 +241,7 @@ def _encoded(request: RunRequest) -> bytes:
 
 
 def _part(name: str) -> str:
-    """A name as one part of a path."""
+    """Return a name as one part of a path."""
     return quote(name, safe="")
 
 

@@ -1,4 +1,4 @@
-"""`fw.run` and `fw.deploy`: what a script, a test or a notebook calls to run a pipeline or to serve a model."""
+"""The functions `fw.run` and `fw.deploy`, with which a script, a test or a notebook runs a pipeline or serves a model."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class RunHandle:
-    """A run that goes on by itself, in a process of its own, from `fw.run(pipeline, wait=False)`.
+    """A run that goes on in a process of its own, from `fw.run(pipeline, wait=False)`.
 
     Args:
         name: the run's name, as in `fairway follow NAME`.
@@ -36,7 +36,7 @@ class RunHandle:
 
     @property
     def status(self) -> "RunStatus":
-        """What is on record of it by now."""
+        """Recorded status of the run by now."""
         platform = target.here(self._root)
         try:
             return blocking(platform.run(self.name))
@@ -45,19 +45,19 @@ class RunHandle:
 
     @property
     def phase(self) -> "Phase":
-        """Where it is in its life; it is over when `phase.ended`."""
+        """Phase of the run. The run is over when `phase.ended`."""
         return self.status.phase
 
     def wait(self) -> "Run":
-        """Wait for its end, and return the finished run as `fw.run` does.
+        """Wait for the end of the run, and return the finished run as `fw.run` does.
 
         Raises:
-            Interrupted: it was cancelled, or nobody works on it any more.
+            Interrupted: the run was cancelled, or nobody works on it any more.
         """
         return _shown_to_scripts(partial(_finished, self._root, self.name))
 
     def cancel(self) -> None:
-        """Stop it: its steps get ten seconds to end by themselves. Raises UsageError when it is over."""
+        """Stop the run. Its steps get ten seconds to end by themselves. Raises UsageError when it is over."""
         _shown_to_scripts(partial(_asked, self._root, self.name))
 
     def __repr__(self) -> str:
@@ -91,12 +91,12 @@ def run(
 
     Args:
         pipeline: a function decorated with `@fairway.pipeline`.
-        wait: False hands the run to the platform process, which is started when it does not run, and returns at once: the
+        wait: False submits the run to the platform process, which is started if it does not run, and returns at once: the
             run goes on when this program ends. If the pipeline has a parameter `wait`, this sets that instead.
-        parameters: its arguments by name; missing ones take their defaults.
+        parameters: the pipeline's arguments by name. Missing ones take their defaults.
 
     Returns:
-        The run: `.ok`, `.phase`, `.result`, `.steps`, `.metrics`; it prints and renders as a summary. With `wait=False`, a
+        The run: `.ok`, `.phase`, `.result`, `.steps`, `.metrics`. It prints and renders as a summary. With `wait=False`, a
         handle: `.name`, `.phase`, `.status`, `.wait()` and `.cancel()`.
 
     Raises:
@@ -217,7 +217,7 @@ def _finished(root: Path, name: str) -> "Run":
 
 
 def _asked(root: Path, name: str) -> None:
-    """Have a run cancelled."""
+    """Cancel a run."""
 
     async def cancel() -> None:
         platform = target.here(root)
@@ -230,7 +230,7 @@ def _asked(root: Path, name: str) -> None:
 
 
 def _ended(name: str, over: "Over", stores: machine.LocalStores) -> "Run":
-    """A run that is over. Raises Interrupted when it was cancelled, or stopped without an end."""
+    """Return a run that is over. Raises Interrupted if it was cancelled, or stopped without an end."""
     from fairway.engine.report import Run
 
     hint = f"`fairway resume {name}` goes on with it"
@@ -242,7 +242,7 @@ def _ended(name: str, over: "Over", stores: machine.LocalStores) -> "Run":
 
 
 def _shown_to_scripts(work: Callable[[], T]) -> T:
-    """Carry out what a script asked for; a failure of it reads as a script or notebook shows one."""
+    """Call a function for a script. Its error is shown as a script or notebook shows one."""
     try:
         return work()
     except FairwayError as error:
@@ -250,7 +250,7 @@ def _shown_to_scripts(work: Callable[[], T]) -> T:
 
 
 def _as_a_script_shows_it(error: FairwayError) -> FairwayError:
-    """The error with its hint as a note, and without our own lines: a script or notebook shows it as a traceback."""
+    """Return the error with its hint as a note and without our own lines. A script or notebook shows it as a traceback."""
     if error.hint:
         error.add_note(f"hint: {error.hint}")
     return error.with_traceback(None)
@@ -261,12 +261,12 @@ def deploy(
 ) -> "Deployed":
     """Serve a registered model ("churn", "churn:3", "churn@champion") or an endpoint function on this machine.
 
-    Returns once it answers; the address is `.status.url`.
+    Returns once it answers. The address is `.status.url`.
 
     Raises:
         NotFound: there is no such model, version or alias.
         UsageError: it is called while Fairway imports the project: put it under `if __name__ == "__main__":`.
-        FairwayError: it did not become ready; what served before serves on.
+        FairwayError: it did not become ready. The earlier revision goes on serving.
     """
     descent.refuse_at_import("fw.deploy")
     return _shown_to_scripts(partial(_deployed, what, workers, private))

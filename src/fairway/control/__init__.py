@@ -1,1 +1,1 @@
-"""The platform process: an HTTP API on loopback, and the endpoints it looks after."""
+"""The platform process: an HTTP API on loopback, and the endpoints that it looks after."""

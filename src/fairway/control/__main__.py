@@ -1,4 +1,4 @@
-"""`python -m fairway.control --root STORE`: runs the platform process of a store."""
+"""Entry point `python -m fairway.control --root STORE`, which runs the platform process of a store."""
 
 import sys
 

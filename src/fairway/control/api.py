@@ -1,6 +1,6 @@
-"""The platform's API under /api/v1: runs, models and endpoints. Each handler is one question or one change.
+"""The platform's API under /api/v1: runs, models and endpoints. Each handler answers one question or makes one change.
 
-It asks a `Platform` and knows nothing else. Must not know who may ask; the gate has seen to that before.
+It asks a `Platform` and knows nothing else. Must not know who may ask, because the gate has checked that before.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _BASE = "/api/v1"
 _LINES = 10_000
 _LONGEST_WAIT = 25.0
-"""Seconds that one answer may be waited for: what stands between may cut a connection after 60."""
+"""Seconds that a client may wait for one answer. A proxy in between may cut a connection after 60."""
 
 _MOST_UPDATES = 1000
 _MOST = 2**53
@@ -37,19 +37,19 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which revision to return to; 0 is the one before."""
+    """The revision to return to; 0 is the previous one."""
 
     revision: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
 
 
 class ShutdownRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Whether the endpoints end with the platform; otherwise they go on answering."""
+    """The extent of a shutdown: with `endpoints` they end too, otherwise they go on answering."""
 
     endpoints: bool = False
 
 
 class AliasRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which version of a model an alias names from now on; 0 removes the alias."""
+    """The version of a model that an alias names from now on; 0 removes the alias."""
 
     model: str
     alias: str
@@ -57,17 +57,17 @@ class AliasRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Api:
-    """Answers for one platform."""
+    """The handlers for one platform."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._changes: set[asyncio.Future[object]] = set()
         self.ready = False
         self.closing = asyncio.Event()
-        """Set when the platform stops: who waits for news is answered at once then."""
+        """An event that is set when the platform stops. A client that waits for news is then answered at once."""
 
     def entries(self) -> list[Entry]:
-        """All routes."""
+        """Return all routes."""
         get, post = "GET", "POST"
         return [
             Entry(method=get, path="/healthz", policy="public", handler=self.health),
@@ -109,44 +109,44 @@ class Api:
         ]
 
     async def health(self, request: Request) -> object:
-        """Whether the process lives."""
+        """Tell whether the process lives."""
         return {"live": True}
 
     async def readiness(self, request: Request) -> object:
-        """Whether the platform has taken over what served before it was started."""
+        """Tell whether the platform has taken over the endpoints that served before its start."""
         return {"ready": self.ready}
 
     async def openapi(self, request: Request) -> object:
-        """This description."""
+        """Return this description."""
         return openapi(self.entries())
 
     async def runs(self, request: Request) -> object:
-        """The newest runs."""
+        """Return the newest runs."""
         return await self._platform.runs(_number(request, "limit", 50, 1000))
 
     async def submit(self, request: Request) -> object:
-        """Start a run of this project in a process of its own; answers when it is on record."""
+        """Start a run of this project in a process of its own, and answer when it is on record."""
         wanted = await body(request, RunRequest)
         return Submitted(await self._whole(self._platform.submit(wanted)))
 
     async def describe(self, request: Request) -> object:
-        """Import the project of a run and say what it declares."""
+        """Import the project of a run and return what it declares."""
         return await self._platform.describe(await body(request, RunRequest))
 
     async def plan(self, request: Request) -> object:
-        """Say what a run would do, without running any step."""
+        """Return the steps that a run would carry out, without running any of them."""
         return await self._platform.plan(await body(request, RunRequest))
 
     async def find(self, request: Request) -> object:
-        """The one run whose name begins with `?prefix=`; the newest without it."""
+        """Return the one run whose name begins with `?prefix=`; the newest without it."""
         return Submitted(await self._platform.find(request.query_params.get("prefix", "")))
 
     async def run(self, request: Request) -> object:
-        """One run with all its steps."""
+        """Return one run with all its steps."""
         return await self._platform.run(_name(request))
 
     async def follow(self, request: Request) -> object:
-        """What happened in a run behind the position `?after=`; waits for it up to `?wait=` seconds, 25 at most."""
+        """Return the updates of a run after the position `?after=`. Wait up to `?wait=` seconds for them, 25 at most."""
         wait = _seconds(request)
         after = request.query_params.get("after", "")
         asked = asyncio.ensure_future(self._platform.updates(_name(request), after, wait))
@@ -159,20 +159,20 @@ class Api:
             closing.cancel()
 
     async def cancel(self, request: Request) -> object:
-        """Stop a run, or put on record that an interrupted one will not go on."""
+        """Stop a run, or record that an interrupted one will not go on."""
         return await self._whole(self._platform.cancel(_name(request)))
 
     async def outputs(self, request: Request) -> object:
-        """Which attempts of a run have output, in order of their first, and whether more may come."""
+        """Return the attempts of a run that have output, in order of their first output, and whether more may come."""
         return await self._platform.outputs(_name(request))
 
     async def output(self, request: Request) -> object:
-        """Lines that an attempt printed, from a byte `?offset=` on: `?step=` and `?attempt=` name it."""
+        """Return lines that an attempt printed, from a byte `?offset=` on. `?step=` and `?attempt=` name the attempt."""
         step, attempt = request.query_params.get("step", ""), _number(request, "attempt", 1, _MOST)
         return await self._platform.logs(_name(request), step, attempt, _count(request, "offset"))
 
     async def logs(self, request: Request) -> object:
-        """The last lines that a run's steps printed; `?step=` asks for one step."""
+        """Return the last lines that a run's steps printed; `?step=` asks for one step."""
         name, only = _name(request), request.query_params.get("step", "")
         lines: list[LogLine] = []
         for step, attempt in (await self._platform.outputs(name)).attempts:
@@ -186,37 +186,37 @@ class Api:
         return lines
 
     async def content(self, request: Request) -> object:
-        """The content of an artifact that is one file of at most 32 MiB, in base64."""
+        """Return the content of an artifact that is one file of at most 32 MiB, in base64."""
         artifact: Artifact = await body(request, Artifact)
         if not _DIGEST.fullmatch(artifact.digest):
             raise UsageError(f"{artifact.digest[:80]!r} is no digest")
         return await self._platform.read(artifact)
 
     async def models(self, request: Request) -> object:
-        """Every registered model."""
+        """Return every registered model."""
         return await self._platform.models()
 
     async def model(self, request: Request) -> object:
-        """All versions of a model, or by name:version or name@alias one."""
+        """Return all versions of a model, or the one that name:version or name@alias means."""
         name = _name(request)
         if ":" in name or "@" in name:
             return [await self._platform.resolve(name)]
         return await self._platform.versions(name)
 
     async def version(self, request: Request) -> object:
-        """The version that `?of=` means: "churn" (newest), "churn:3" or "churn@champion"."""
+        """Return the version that `?of=` means: "churn" (newest), "churn:3" or "churn@champion"."""
         return await self._platform.resolve(request.query_params.get("of", ""))
 
     async def sources(self, request: Request) -> object:
-        """The project's source files that travel with the version `?of=`, by name."""
+        """Return the project's source files that travel with the version `?of=`, by name."""
         return await self._platform.sources(request.query_params.get("of", ""))
 
     async def code(self, request: Request) -> object:
-        """The source files that a run worked with last, by path; null for one that is not kept."""
+        """Return the source files of a run's last work, by path; null for a file that is not kept."""
         return await self._platform.code(request.path_params["name"])
 
     async def aliases(self, request: Request) -> object:
-        """What every alias means; `?model=` asks for those of one model."""
+        """Return the version number of every alias; `?model=` asks for those of one model."""
         return await self._platform.aliases(request.query_params.get("model", ""))
 
     async def alias(self, request: Request) -> object:
@@ -225,15 +225,15 @@ class Api:
         return await self._whole(self._platform.alias(wanted.model, wanted.alias, wanted.version))
 
     async def endpoints(self, request: Request) -> object:
-        """Every endpoint as wanted and as observed."""
+        """Return every endpoint as wanted and as observed."""
         return await self._platform.endpoints()
 
     async def deployed(self, request: Request) -> object:
-        """Every endpoint that is on record, also one that was taken away; nothing is observed."""
+        """Return every endpoint on record, also those that were removed. Nothing is observed."""
         return await self._platform.deployed()
 
     async def deploy(self, request: Request) -> object:
-        """Serve a model or a function; answers when that answers."""
+        """Serve a model or a function, and answer when its endpoint does."""
         wanted = await body(request, DeployRequest)
         return await self._whole(self._platform.deploy(wanted))
 
@@ -243,7 +243,7 @@ class Api:
         return await self._whole(self._platform.rollback(_name(request), wanted.revision))
 
     async def undeploy(self, request: Request) -> object:
-        """Take an endpoint away."""
+        """Remove an endpoint."""
         await self._whole(self._platform.undeploy(_name(request)))
         return {"undeployed": _name(request)}
 
@@ -254,7 +254,7 @@ class Api:
         return {"stopped": True}
 
     async def _whole(self, work: Awaitable[T]) -> T:
-        """Carry a change out to its end, also when whoever asked for it leaves."""
+        """Carry a change out to its end, even if the client that asked for it leaves."""
         change = asyncio.ensure_future(work)
         self._changes.add(change)  # type: ignore[arg-type]
         change.add_done_callback(self._changes.discard)  # type: ignore[arg-type]

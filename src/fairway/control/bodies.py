@@ -1,4 +1,4 @@
-"""Bounds for the bodies of requests to the platform: for each one, and for all that are held at one time.
+"""Bounds for the bodies of requests to the platform: for each body, and for all bodies held at one time.
 
 A body counts from its first byte until its request is answered. This module does not know what is in a body.
 """
@@ -20,13 +20,13 @@ TOGETHER = 16 * BODY_LIMIT
 
 
 class Bodies:
-    """The bodies that the platform holds now."""
+    """The bodies that the platform holds now, counted in bytes."""
 
     def __init__(self) -> None:
         self.size = 0
 
     def check(self, headers: Iterable[tuple[bytes, bytes]]) -> None:
-        """Refuse a request that announces a body which is too large, or of no size. Raises Refused 400 or 413."""
+        """Refuse a request that announces a body that is too large, or of no size. Raises Refused 400 or 413."""
         for name, value in headers:
             if name == b"content-length":
                 size = whole_number(value)
@@ -49,10 +49,10 @@ class Bodies:
 
 
 class Body:
-    """The body of one request. Calling it receives the next message and counts it.
+    """The body of one request. A call receives the next message and counts it.
 
     Args:
-        bodies: where it is counted.
+        bodies: the count of all bodies.
         receive: receives messages of the request.
     """
 

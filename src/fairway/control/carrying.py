@@ -1,7 +1,8 @@
-"""`python -m fairway.control.carrying STORE`: carries out one run that was submitted to the platform of a store.
+"""Entry point `python -m fairway.control.carrying STORE`, which carries out one run for the platform of a store.
 
-It reads the request on standard input, and says on standard output, once, the run's name or why there is none. From then
-on it belongs to nobody: the run goes on when the platform stops (decision 0019). Must not know how a run is carried out.
+It reads the request from standard input. It writes to standard output, once, the run's name or why there is none. From
+then on it belongs to nobody: the run goes on when the platform stops (decision 0019). Must not know how a run is carried
+out.
 """
 
 import asyncio
@@ -24,15 +25,15 @@ async def _carry_out(platform: Platform, request: RunRequest) -> None:
     try:
         await platform.describe(request)
         run = await platform.submit(request)
-        _say(Report(run=run))
+        _report(Report(run=run))
         async for _ in platform.follow(run):
             pass
     finally:
         await platform.close()
 
 
-def _say(report: Report) -> None:
-    """Write the report, and close standard output: whoever started this process waits for its end."""
+def _report(report: Report) -> None:
+    """Write the report and close standard output, because the starter of this process reads it to its end."""
     os.write(1, msgspec.json.encode(report))
     nowhere = os.open(os.devnull, os.O_RDWR)
     os.dup2(nowhere, 1)
@@ -47,7 +48,7 @@ def main(arguments: list[str]) -> int:
         request = msgspec.json.decode(sys.stdin.buffer.read(), type=RunRequest)
         asyncio.run(_carry_out(target.here(Path(root)), request))
     except FairwayError as error:
-        _say(Report.of(error))
+        _report(Report.of(error))
         print(f"error: {error.message}", file=sys.stderr, flush=True)
         return EXIT_FAILED
     return EXIT_DONE

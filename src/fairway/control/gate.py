@@ -1,6 +1,6 @@
-"""The one gate in front of every route: exact Host and Origin, no cross-site fetches, the token. Closed by default.
+"""The gate in front of every route: exact Host and Origin, no cross-site fetches, the token. Closed by default.
 
-It decides before routing, over HTTP and WebSocket alike, and lets nothing through but by a rule. Must not know what a
+It decides before routing, for HTTP and WebSocket alike, and lets a request through only by a rule. Must not know what a
 route does, only the exact paths that are public.
 """
 
@@ -33,8 +33,8 @@ class Gate:
     """An ASGI application in front of another.
 
     Args:
-        hosts: values of the Host header that are accepted; `http://` and one of them is an accepted Origin.
-        token: what `Authorization: Bearer …` must carry.
+        hosts: accepted values of the Host header. `http://` and one of them is an accepted Origin.
+        token: the token that `Authorization: Bearer …` must carry.
         public: exact paths that need no token.
     """
 
@@ -47,7 +47,7 @@ class Gate:
         self._bodies = Bodies()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Let a request through, or refuse it."""
         kind = scope["type"]
         if kind == "lifespan":
             await self._inner(scope, receive, send)

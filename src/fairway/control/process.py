@@ -1,7 +1,7 @@
 """The life of the platform process: lock the store, take over what serves, answer, and stop.
 
-Stopping it leaves the endpoints answering, unless it is asked to end them: SIGTERM leaves them, Ctrl-C and the API's
-shutdown with `endpoints` end them after what is in flight. Must not know what a request means.
+Endpoints go on answering after a stop, unless it ends them too. SIGTERM leaves them. Ctrl-C and the API's
+shutdown with `endpoints` end them after their open requests. Must not know what a request means.
 """
 
 import argparse
@@ -46,13 +46,14 @@ class PlatformProcess:
         self._said = said
 
     async def run(self, lock: PlatformLock, token: str) -> None:
-        """Answer until stopped."""
+        """Answer requests until stopped."""
         listening = _bind(settings.first_port())
         port = int(listening.getsockname()[1])
         api = Api(target.attended(self._stores, self._engine, self.stop))
         entries = api.entries()
         hosts = (f"{_HOST}:{port}", f"localhost:{port}")
         gate = Gate(application(entries), hosts, token, public_paths(entries))  # type: ignore[arg-type]
+        # Recover before watching: the watch would start again what serves already.
         await self._deployer.recover()
         self._watching = asyncio.get_running_loop().create_task(self._engine.watch())
         self._on_signals()
@@ -63,6 +64,7 @@ class PlatformProcess:
         try:
             await self._stopping.wait()
         finally:
+            # Answer the waiting followers first, because the server's shutdown waits for open requests.
             api.closing.set()
             await server.shutdown(sockets=[listening])
             await self._engine.close()
@@ -70,7 +72,7 @@ class PlatformProcess:
             self._stores.close()
 
     async def stop(self, endpoints: bool) -> None:
-        """End the watching, then with `endpoints` all that serves, then the process."""
+        """Stop watching, then with `endpoints` all that serves, then the process."""
         if self._watching is not None:
             self._watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -97,9 +99,9 @@ class PlatformProcess:
 
 
 def _bind(first: int) -> socket.socket:
-    """A socket that listens on port `first`, or the next free one below, which no endpoint takes by itself.
+    """Open a socket that listens on port `first`, or on the next free one below, which no endpoint takes by itself.
 
-    It listens at once: until then another could bind the same port, and uvloop does not say which of them came too late.
+    It listens at once. Otherwise another process could bind the same port, and uvloop does not report which came too late.
     """
     lowest = max(1, first - _PORTS + 1)
     for port in range(first, lowest - 1, -1):
@@ -120,7 +122,7 @@ def main(arguments: list[str]) -> int:
     root = cast("Path", options.root).absolute()
     try:
         descent.refuse_at_import("the platform")
-        serve(root, _say if options.say else _silent)
+        serve(root, _print_address if options.say else _print_nothing)
     except FairwayError as error:
         hint = f"\nhint: {one_line(error.hint)}" if options.say and error.hint else ""
         print(f"error: {one_line(error.message)}{hint}", file=sys.stderr, flush=True)
@@ -128,16 +130,16 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _say(url: str) -> None:
+def _print_address(url: str) -> None:
     print(url, flush=True)
 
 
-def _silent(url: str) -> None:
+def _print_nothing(url: str) -> None:
     return
 
 
 def serve(root: Path, said: Callable[[str], None]) -> None:
-    """Run the platform of a store until it is stopped; its address goes to `said`. Raises FairwayError."""
+    """Run the platform of a store until it is stopped, and pass its address to `said`. Raises FairwayError."""
     machine.LocalStores(root).prepare().close()
     with PlatformLock(root) as lock:
         token = machine.token_of(root)

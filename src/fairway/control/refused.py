@@ -1,4 +1,4 @@
-"""A request that goes no further, with the answer that it gets."""
+"""The refusal of a request, with the answer that the client gets."""
 
 
 class Refused(Exception):

@@ -1,6 +1,6 @@
-"""What the platform answers: a table of routes, each with its policy, and the application made of it.
+"""The routes of the platform: a table with the policy of each, and the application made of it.
 
-Must not know how a request is answered, only what it may carry and who may ask.
+Must not know how a request is answered, only what it may contain and who may ask.
 """
 
 import json
@@ -21,7 +21,7 @@ from fairway.server import errorlog
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
 
 Policy = Literal["public", "token"]
-"""Who may ask: anybody on this machine, or who has the token."""
+"""The policy of a route: open to anybody on this machine, or to whoever has the token."""
 
 Handler = Callable[[Request], Awaitable[object]]
 
@@ -33,15 +33,15 @@ _STATUS: tuple[tuple[type[FairwayError], int], ...] = (
 )
 
 _SHOWN = 4000
-"""Letters of an error in the log at most."""
+"""Characters of an error in the log at most."""
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One route.
+    """A route of the platform's API.
 
     Attributes:
-        handler: gives what is answered as JSON; its docstring's first line describes the route.
-        takes: type of the request's body; None when it has none.
+        handler: returns the value that is answered as JSON. The first line of its docstring describes the route.
+        takes: type of the request's body; None without a body.
         gives: type of the answer.
     """
 
@@ -54,7 +54,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def application(entries: list[Entry]) -> Starlette:
-    """The application that answers these routes and nothing else."""
+    """Build the application that answers these routes and nothing else."""
     routes = [Route(entry.path, _answering(entry.handler), methods=[entry.method]) for entry in entries]
     made = Starlette(routes=routes, exception_handlers={HTTPException: _http_error})
     check(made, entries)
@@ -76,19 +76,19 @@ def check(made: Starlette, entries: list[Entry]) -> None:
 
 
 def public_paths(entries: list[Entry]) -> frozenset[str]:
-    """Paths that need no token, whatever the method."""
+    """Return the paths that need no token, whatever the method."""
     needing = {entry.path for entry in entries if entry.policy != "public"}
     return frozenset(entry.path for entry in entries if entry.policy == "public") - needing
 
 
 def as_json(value: object, status: int = 200) -> Response:
-    """An answer."""
+    """Build an answer with a value as JSON."""
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
     return Response(msgspec.json.encode(value), status, headers, "application/json")
 
 
 async def body(request: Request, kind: type[Any]) -> Any:
-    """The request's body as a value. Raises UsageError."""
+    """Decode the request's body. Raises UsageError."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise UsageError("the body is not JSON", hint="send `Content-Type: application/json`")
     try:
@@ -98,7 +98,7 @@ async def body(request: Request, kind: type[Any]) -> Any:
 
 
 def openapi(entries: list[Entry]) -> dict[str, object]:
-    """The description of all routes."""
+    """Return the OpenAPI description of all routes."""
     kinds = [kind for entry in entries for kind in (entry.takes, entry.gives) if kind is not None]
     schemas, components = msgspec.json.schema_components(
         kinds, schema_hook=_any, ref_template="#/components/schemas/{name}"

@@ -1,1 +1,1 @@
-"""Loads state, asks `plan` what to do, carries it out through the ports and records what happened."""
+"""The engine: it loads state, asks `plan` what to do, carries that out through the ports and records what happened."""

@@ -1,6 +1,6 @@
-"""Has each run carried out by a process of its own, which outlives this one (decision 0019).
+"""Runs that are carried out by other processes, each of which outlives this one (decision 0019).
 
-A run is followed by its record. Must not know how a process is started.
+This process follows a run by its record. Must not know how a process is started.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,11 +21,11 @@ _LOOKED_INTO = ("json", "bundle")
 
 
 class ApartParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs in processes of their own are made of.
+    """Parts of the runs that other processes carry out.
 
     Attributes:
-        describing: gives something that imports a project in this process's name, for one question.
-        start: starts the process of a run; returns the run's name once it is on record.
+        describing: returns the runs of this process, which import a project for one question.
+        start: starts the process of a run and returns the run's name once it is on record.
         is_inside: whether a file or folder belongs to the project of the store.
     """
 
@@ -36,13 +36,13 @@ class ApartParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunsApart:
-    """Runs whose engines are other processes."""
+    """The runs of other processes: each run has an engine in a process of its own."""
 
     def __init__(self, parts: ApartParts) -> None:
         self._parts = parts
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
-        """Import the project in a host, and return what it declares. Raises FairwayError."""
+        """Import the project in a host and return what it declares. Raises FairwayError."""
         self._check(request)
         runs = self._parts.describing()
         try:
@@ -51,16 +51,16 @@ class RunsApart:
             await runs.close()
 
     async def submit(self, request: RunRequest) -> str:
-        """Start a process for the run; returns its name once it is on record. Raises FairwayError."""
+        """Start a process for the run and return the run's name once it is on record. Raises FairwayError."""
         self._check(request)
         return await self._parts.start(request)
 
     async def updates(self, run: str, after: str, wait: float) -> list[Update]:
-        """Return what came behind a position. Raises FairwayError."""
+        """Return the updates after a position. Raises FairwayError."""
         return await self._parts.follower.updates(run, after, wait)
 
     async def plan(self, request: RunRequest) -> list[Foreseen]:
-        """Say what a run would do, without running any step. Raises FairwayError."""
+        """Return the steps that a run would carry out, without running any of them. Raises FairwayError."""
         self._check(request)
         runs = self._parts.describing()
         try:
@@ -69,10 +69,10 @@ class RunsApart:
             await runs.close()
 
     async def close(self) -> None:
-        """Nothing is kept between two questions."""
+        """Do nothing, because nothing is kept between two questions."""
 
     def _check(self, request: RunRequest) -> None:
-        """Refuse to import, or to read as code, what is not of this project. Raises NotAllowed, UsageError."""
+        """Refuse to import or to read as code anything from outside this project. Raises NotAllowed, UsageError."""
         if request.pickled or not (request.file or request.resume):
             raise UsageError(
                 "a pipeline that is in no file cannot be submitted to a platform",
@@ -94,7 +94,7 @@ class RunsApart:
 
 
 def _can_run_code(artifact: Artifact) -> bool:
-    """Whether a value could run code when it is read. One that came with the request is looked into."""
+    """Tell whether a value could run code when it is read. The content of an inline value is inspected."""
     if artifact.format in CODE_FORMATS or artifact.code:
         return True
     if artifact.inline is None or artifact.format not in _LOOKED_INTO:

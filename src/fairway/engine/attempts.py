@@ -1,4 +1,7 @@
-"""Attempts of steps on their way to a host: the place is decided on, and here its host is found and given the order."""
+"""Attempts of steps on their way to a host.
+
+The place of an attempt has been decided on already. This module finds or starts a host there and sends the order.
+"""
 
 from fairway.engine import failures
 from fairway.engine.hosts import Hosts
@@ -18,7 +21,7 @@ GRACE = 10.0
 
 
 class Attempts:
-    """Begins and stops the attempts of one run."""
+    """The controller of the attempts of one run. It begins and stops them."""
 
     def __init__(self, run: str, state: RunState, hosts: Hosts, room: Room, journal: Journal) -> None:
         self._run = run
@@ -29,23 +32,26 @@ class Attempts:
         self._fresh: set[str] = set()
 
     def begin(self, action: Begin, place: Place) -> None:
-        """Hand an attempt to the host of its place, if other runs leave room for it; a host is started where none is."""
+        """Pass an attempt to the host of its place, if other runs leave room for it.
+
+        A host is started where there is none.
+        """
         if not self._room.take(place, action.step, action.attempt):
             return
         if not place.outlives:
             self._find_host(action, place)
             return
-        # On record before it exists: whatever outlives this process must be known to the engine that comes after.
+        # Record the attempt before it exists. The next engine must know every attempt that outlives this process.
         self._journal.record(AttemptStarted(action.attempt, place=place.name), action.step)
         self._journal.when_durable(lambda: self._find_host(action, place))
 
     def halt(self, action: Halt) -> None:
-        """End an attempt, or see to it that it does not begin."""
+        """End an attempt, or prevent it from beginning."""
         host = self._hosts.running(action.step, action.attempt)
         if host is not None:
             host.send(Stop(step=action.step, attempt=action.attempt, grace=GRACE))
         elif self.is_awaited(action.step, action.attempt):
-            # It waits for its host or for the log, and would begin, and run to its end, once that is there.
+            # The attempt waits for its host or for the log. Without this it would begin once that is there, and run to its end.
             self._cannot_begin(action.step, action.attempt, failures.cancelled())
 
     def is_awaited(self, step: str, attempt: int) -> bool:
@@ -55,7 +61,7 @@ class Attempts:
         return wanted and self._hosts.running(step, attempt) is None
 
     def over(self, result: StepResult) -> None:
-        """Give back what an attempt used; what it wrote need not be checked again by the steps that read it."""
+        """Release what an attempt used, and mark its outputs as verified for the steps that read them."""
         self._room.free(result.step, result.attempt)
         self._fresh.update(output.digest for output in result.outputs if output.inline is None)
 
@@ -82,8 +88,8 @@ class Attempts:
             self._hosts.assign(action.step, action.attempt, host)
             host.send(self._order(action))
             if not place.outlives:
-                # Sent first and recorded after: the host works meanwhile. It dies with this process, so no attempt
-                # that is on no record can be left.
+                # Send first and record after, so that the host works meanwhile. The host dies with this process, so no attempt
+                # without a record can survive.
                 started = AttemptStarted(action.attempt, host.name, place.name)
                 self._journal.record(started, action.step)
 
@@ -112,7 +118,7 @@ class Attempts:
     def _cannot_begin(self, step: str, attempt: int, failure: Failure) -> None:
         place = self._state.steps[step].at
         if place is not None and place.outlives:
-            # The log says that it started.
+            # The log says that the attempt started, so the log must also say that it ended.
             result = StepResult(run=self._run, step=step, attempt=attempt, failure=failure)
             self._journal.record(AttemptEnded(attempt, result), step)
         self._room.free(step, attempt)

@@ -1,7 +1,7 @@
-"""Keeps the source files of a run's project in the artifact store, as one bundle that its digest names.
+"""Bundles: the source files of a run's project in the artifact store, each bundle named by its digest.
 
-A bundle is a folder artifact: a list of paths, modes, sizes and digests, and a blob for each file. It is on record with
-the run, so that anybody can say later which code that was. Knows no project and no directory but what it is told.
+A bundle is a folder artifact: a list of paths, modes, sizes and digests, and a blob for each file. The bundle is on record
+with the run, so that the run can show its code later. This module knows only the files and stores that it is given.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ from fairway.spec.project import SourceFile
 
 
 def keep(files: Sequence[SourceFile], store: ArtifactStore) -> str:
-    """Store what the store does not hold yet; returns the digest of the bundle, empty without any file.
+    """Store the files that the store does not hold yet. Return the digest of the bundle, empty without any file.
 
-    What it holds is only looked at, by name and size, so that a run whose code has not changed begins at once. A file
-    that holds a secret, or was changed since it was described, is named in the bundle but not stored.
+    Files that the store holds are checked only by name and size, so that a run whose code has not changed begins at once.
+    A file that holds a secret, or that changed since it was described, is named in the bundle but not stored.
 
     Raises:
         StorageError: the store cannot be written.
@@ -33,19 +33,19 @@ def keep(files: Sequence[SourceFile], store: ArtifactStore) -> str:
             content = _content(file)
             if content is not None:
                 store.put_bytes(content)
-    # The list comes last: where it is durable, the files that it names are.
+    # Write the list last, so that a durable list proves that the files that it names are durable.
     listed = encode(files)
     digest = digest_of(files)
     return digest if store.renew(digest, len(listed)) else store.put_bytes(listed)
 
 
 def digest_of(files: Sequence[SourceFile]) -> str:
-    """The digest of the bundle of these files; empty without any file."""
+    """Return the digest of the bundle of these files; empty without any file."""
     return hashlib.sha256(encode(files)).hexdigest() if files else ""
 
 
 def encode(files: Sequence[SourceFile]) -> bytes:
-    """The list of a bundle's files, as it is stored."""
+    """Encode the list of a bundle's files as it is stored."""
     entries = tuple(
         FileEntry(path=file.path, digest=file.digest, size=file.size, executable=file.executable)
         for file in files
@@ -54,7 +54,7 @@ def encode(files: Sequence[SourceFile]) -> bytes:
 
 
 def texts(bundle: str, store: ArtifactStore) -> dict[str, str | None]:
-    """The text of each file of a bundle by path; None for one that is not kept.
+    """Return the text of each file of a bundle by path; None for a file that is not kept.
 
     Raises:
         NotFound: the store does not hold the list of the files.
@@ -64,7 +64,7 @@ def texts(bundle: str, store: ArtifactStore) -> dict[str, str | None]:
 
 
 def changed(before: str, after: str, store: ArtifactStore) -> list[str]:
-    """Paths of the files that differ between two bundles; empty where a list is not kept."""
+    """Return the paths of the files that differ between two bundles; empty where a list is not kept."""
     with suppress(NotFound, CorruptArtifact):
         old, new = ({entry.path: entry.digest for entry in store.files(one)} for one in (before, after))
         return sorted(path for path in old.keys() | new.keys() if old.get(path) != new.get(path))

@@ -1,7 +1,7 @@
-"""What a run would do, found out by running the pipeline's body with no step behind it.
+"""The dry run: it finds out which steps a run would carry out, without running any of them.
 
-The body is run in a child as always; calls are answered only where an earlier result can be used. Where the body needs a
-value that only running could give, foresight ends.
+The body of the pipeline runs in a child as always. Its calls are answered only where an earlier result can be used. The
+dry run ends where the body needs a value that only a real run could give.
 """
 
 import asyncio
@@ -34,7 +34,7 @@ Foreseen = tuple[str, str, str]
 
 
 class Foresight:
-    """Listens to a host that runs the pipeline's body, and answers it from the cache alone."""
+    """The answering side of a dry run: it serves the host that runs the pipeline's body from the cache alone."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Foresight:
         self._done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def look(self, host: Host) -> list[Foreseen]:
-        """Start the body and collect what it would do."""
+        """Start the body and collect the steps that it would carry out."""
         self._host = host
         host.send(
             Start(
@@ -72,7 +72,7 @@ class Foresight:
         return self._found
 
     def hear(self, host: Host, message: FromHost | Gone | Back) -> None:
-        """Take a message of the host."""
+        """Handle a message of the host."""
         if self._done.done():
             return
         if isinstance(message, Gone) or (isinstance(message, Exited) and not self._later):
@@ -80,7 +80,7 @@ class Foresight:
         elif isinstance(message, Exited):
             self._over = True
         elif isinstance(message, Identified):
-            # Everything said meanwhile is answered in its order: a later call may depend on this one.
+            # Answer the waiting messages in the order of their arrival: a later call may depend on an earlier one.
             self._code.answered(message.digests)
             later, self._later = self._later, []
             for said in later:

@@ -1,4 +1,6 @@
-"""Keeps endpoints as they are wanted: records intent, acts through the deployer, and only then points.
+"""The engine of endpoints: it keeps endpoints as they are wanted.
+
+It records an intent, acts through the deployer, and only then points the endpoint to the revision.
 
 A revision is durable before any of its workers exists, and an endpoint is pointed to it only once it answers. So a kill
 at any moment leaves either the old revision serving or the new one. Must not know what a worker is, where it runs, or
@@ -23,7 +25,7 @@ _LOOK_SECONDS = 1.0
 
 
 class EndpointEngine:
-    """Deploys, and from `watch` on keeps what is deployed alive."""
+    """The engine of endpoints. It deploys, and from `watch` on it keeps alive what is deployed."""
 
     def __init__(
         self, metadata: MetadataStore, deployer: Deployer, artifacts: ArtifactStore, clock: Clock
@@ -40,7 +42,7 @@ class EndpointEngine:
         self._closed = False
 
     async def deploy(self, request: DeployRequest) -> Deployed:
-        """Serve a model or function; returns when it answers. Raises FairwayError, nothing changed."""
+        """Serve a model or function and return when it answers. Raises FairwayError, nothing changed."""
         async with self._changing(request.name):
             revision = await asyncio.to_thread(self._revisions.planned, request)
             known = self._known(request.name)
@@ -51,9 +53,10 @@ class EndpointEngine:
             made = None
             try:
                 revision = await asyncio.to_thread(self._revisions.decided, revision)
-                # Durable before the first worker starts: a platform that is killed now knows what they belong to.
+                # Make the revision durable before its first worker starts. After a kill, the next platform then knows the worker.
                 made = await asyncio.to_thread(self._metadata.create_revision, revision)
                 status = await self._deployer.roll(made, address)
+                # Point after the revision answers: a kill before this leaves the old one in place.
                 moved = known is None or known.address != address
                 await self._point(request.name, made.number, "deployed", address if moved else "")
             except BaseException:
@@ -67,7 +70,7 @@ class EndpointEngine:
         return Deployed(status=_as_deployed(status, made), replaced=replaced, key=key)
 
     async def rollback(self, endpoint: str, revision: int = 0) -> Deployed:
-        """Point an endpoint to an earlier revision; 0 is the one before. Raises FairwayError, nothing changed."""
+        """Point an endpoint to an earlier revision; 0 is the previous one. Raises FairwayError, nothing changed."""
         async with self._changing(endpoint):
             known = self._served(endpoint)
             current = known.revision
@@ -85,15 +88,16 @@ class EndpointEngine:
         return Deployed(status=_as_deployed(status, target), replaced=current.number)
 
     async def undeploy(self, endpoint: str) -> None:
-        """Take an endpoint away after what is in flight. Raises NotFound."""
+        """Remove an endpoint after its open requests. Raises NotFound."""
         async with self._changing(endpoint):
             self._served(endpoint)
+            # Record the intent first: after a kill in between, the next platform removes what is left.
             await self._point(endpoint, 0, "undeployed")
             await self._deployer.remove(endpoint)
             self._settled(endpoint)
 
     async def endpoints(self) -> list[EndpointStatus]:
-        """Every endpoint as wanted and as observed."""
+        """Return every endpoint as wanted and as observed."""
         found: list[EndpointStatus] = []
         for known in self._metadata.endpoints():
             seen = await self._deployer.observe(known.name)
@@ -102,7 +106,7 @@ class EndpointEngine:
         return found
 
     async def reconcile(self) -> list[Action]:
-        """Look once and begin what has to be done; an endpoint that is being changed is left alone."""
+        """Compare wanted and observed once, and begin the due actions. Endpoints that are being changed are left alone."""
         known = {
             status.name: status
             for status in self._metadata.endpoints()
@@ -128,7 +132,7 @@ class EndpointEngine:
         return actions
 
     async def watch(self) -> None:
-        """Reconcile at once, whenever woken, and every second, until cancelled; no error ends it."""
+        """Reconcile now, after every `wake` and every second, until cancelled. No error ends the loop."""
         while True:
             self._woken.clear()
             try:
@@ -140,18 +144,18 @@ class EndpointEngine:
                     await self._woken.wait()
 
     def wake(self) -> None:
-        """Something may have changed: look now."""
+        """Let `watch` look now, because something may have changed."""
         self._woken.set()
 
     async def close(self) -> None:
-        """Begin nothing more, and stop what the watching began."""
+        """Stop beginning actions, and cancel those that `watch` began."""
         self._closed = True
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def stop_all(self) -> None:
-        """End everything that serves, after what is in flight; it stays wanted and comes back with the platform."""
+        """End every endpoint after its open requests. It stays wanted and comes back with the platform."""
         await self.close()
         names = [status.name for status in self._metadata.endpoints()]
         await asyncio.gather(*(self._stop(name) for name in names))
@@ -185,7 +189,7 @@ class EndpointEngine:
             self._tries[action.name] = succeeded(self._tries[action.name])
 
     async def _roll(self, revision: RevisionSpec, address: str) -> EndpointStatus:
-        """Serve a revision that is on record, with what the log says of it now."""
+        """Serve a recorded revision with the permissions that the log gives it now."""
         return await self._deployer.roll(await asyncio.to_thread(self._revisions.decided, revision), address)
 
     def _known(self, name: str) -> EndpointStatus | None:
@@ -198,7 +202,7 @@ class EndpointEngine:
         return known
 
     def _reserved(self, request: DeployRequest, known: EndpointStatus | None) -> str:
-        """Reserve the address that is wished for, else the one it had, else any. Raises UsageError."""
+        """Reserve the requested address, else the previous one, else any. Raises UsageError."""
         others = {
             status.name: status.address
             for status in self._metadata.endpoints()
@@ -208,7 +212,7 @@ class EndpointEngine:
         try:
             return self._deployer.reserve(request.name, request.wish or kept, others)
         except UsageError:
-            # Clients know where an endpoint is that should answer now; only one that was taken away may come back elsewhere.
+            # Clients know the address of an endpoint that should answer now. Only an endpoint that was removed may move.
             if request.wish or known is None or known.wanted:
                 raise
             return self._deployer.reserve(request.name, "", others)
@@ -245,19 +249,19 @@ class EndpointEngine:
         return self._locks.setdefault(name, asyncio.Lock())
 
     def _changing(self, name: str) -> asyncio.Lock:
-        """One change at a time per endpoint. Raises FairwayError when the platform is stopping."""
+        """Return the lock that admits one change at a time per endpoint. Raises FairwayError when the platform is stopping."""
         if self._closed:
             raise FairwayError("the platform is stopping", hint="`fairway up` starts it again")
         return self._lock(name)
 
 
 def _replicas(status: EndpointStatus) -> Bounds:
-    """How many workers an endpoint may have; none when no revision should answer."""
+    """Return the bounds for the number of workers; none when no revision should answer."""
     return status.revision.replicas if status.revision is not None else Bounds(0, 0)
 
 
 def _as_deployed(status: EndpointStatus, revision: RevisionSpec) -> EndpointStatus:
-    """Show an endpoint that answers with a revision, before its record is read again."""
+    """Return the status of an endpoint that answers with a revision, before its record is read again."""
     return msgspec.structs.replace(
         status,
         wanted=revision.number,

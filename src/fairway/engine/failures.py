@@ -1,7 +1,7 @@
-"""Why attempts and hosts ended without a result, for people: all such texts of an engine stand here.
+"""Failures of attempts and hosts in words: all such texts of an engine are in this module.
 
-A host says how a process ended, as `Ended`; what that means for the run is said here. What the user's code raised is put
-into words where the exception is, by `runner.failures`; what only decisions know, by `plan.failures`.
+A host reports how a process ended, as `Ended`. This module words what that means for the run. `runner.failures` words
+the exceptions of the user's code, and `plan.failures` words the failures that only decisions know.
 """
 
 import msgspec
@@ -12,13 +12,13 @@ from fairway.spec.run import Failure, Reason, StepResult, StepSpec, Usage
 from fairway.spec.wire import Cause, Ended
 
 _FAULTS = {"SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGABRT"}
-"""Signals that a process gets for what it does itself."""
+"""Signals that a process gets for its own faults."""
 
 _KILLED = "SIGKILL"
 
 
 def without_record(ended: Ended, usage: Usage, spec: StepSpec | None) -> Failure:
-    """Say why a process left no record; `spec` is None for the pipeline's own process."""
+    """Explain why a process left no record; `spec` is None for the pipeline's own process."""
     task = spec.task if spec is not None else "the pipeline"
     if ended.cause is Cause.MEMORY and spec is not None:
         return out_of_memory(usage.memory, spec.resources.memory)
@@ -57,7 +57,7 @@ def killed_from_outside(ended: Ended) -> bool:
 
 
 def out_of_memory(peak: int, limit: int) -> Failure:
-    """Say that the processes of an attempt used more bytes together than they may."""
+    """Report that the processes of an attempt together used more bytes than they may."""
     return Failure(
         reason=Reason.OOM,
         message=f"{Reason.OOM.text}: it used {_mebibytes(peak)} MiB and its limit is {_mebibytes(limit)} MiB",
@@ -66,7 +66,7 @@ def out_of_memory(peak: int, limit: int) -> Failure:
 
 
 def in_words(result: StepResult, spec: StepSpec) -> StepResult:
-    """Add the text to a record whose process knew only the reason: it saw its own use of memory, over the limit."""
+    """Add the text to a record whose process knew only the reason, such as its own use of memory over the limit."""
     if result.failure is None or result.failure.message:
         return result
     if result.failure.reason is Reason.OOM:
@@ -77,19 +77,19 @@ def in_words(result: StepResult, spec: StepSpec) -> StepResult:
 
 
 def no_host(error: FairwayError) -> Failure:
-    """Say why no host could be started."""
+    """Explain why no host could be started."""
     reason = Reason.HOST if isinstance(error, HostLost) else Reason.ENVIRONMENT
     message, _, details = error.message.partition("\n")
     return Failure(reason=reason, message=message.rstrip(":"), hint=error.hint, details=details)
 
 
 def too_many_lost(count: int) -> Failure:
-    """Say that a run lost more hosts than it may."""
+    """Report that a run lost more hosts than it may."""
     return Failure(reason=Reason.HOST, message=f"hosts were lost {count} times")
 
 
 def cancelled() -> Failure:
-    """Say that an attempt that had not begun will not."""
+    """Report that an attempt was cancelled before it began."""
     return Failure(reason=Reason.CANCELLED, message=Reason.CANCELLED.text)
 
 

@@ -1,7 +1,7 @@
-"""The updates of a run at work in this process, from its engine to whoever follows it here.
+"""The feed: updates of a run from its engine to its follower in this process.
 
-An update is dropped once the follower asks for what comes behind it. So a follower that was interrupted goes on where it
-was, and memory holds only what nobody has taken yet.
+An update is dropped once the follower asks for the updates after it. So an interrupted follower goes on at its own
+position, and memory holds only the updates that nobody has taken yet.
 """
 
 import asyncio
@@ -17,11 +17,11 @@ from fairway.spec.update import Kept, News, Noted, Over, Printed, Recalled, Reco
 _PREFIX = "live-"
 _MOST = 2**62
 _GATHER_SECONDS = 0.02
-"""Seconds for which updates are gathered before the follower sees them; a person does not notice."""
+"""Seconds for which updates are gathered before the follower gets them. A person does not notice the delay."""
 
 
 class Feed(Listener):
-    """Collects updates of one run; `take` gives them out."""
+    """The queue of updates of one run; `take` returns them."""
 
     def __init__(self) -> None:
         self._waiting: deque[News] = deque()
@@ -33,24 +33,24 @@ class Feed(Listener):
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that came is still here, so that it can be followed from the beginning."""
+        """True if no update was dropped, so that the run can be followed from the beginning."""
         return not self._dropped
 
     def begun(self) -> None:
-        """Let the one who submitted the run go on."""
+        """Let the submitter of the run go on."""
         if not self.on_record.done():
             self.on_record.set_result(None)
 
     def event(self, event: Event) -> None:
-        """Add a fact."""
+        """Add a recorded fact."""
         self._add(Recorded(event))
 
     def recalled(self, spec: StepSpec) -> None:
-        """Add a call that was on record."""
+        """Add a call that was on record already."""
         self._add(Recalled(spec))
 
     def kept(self, step: str) -> None:
-        """Add a step that was done."""
+        """Add a step that was done already."""
         self._add(Kept(step))
 
     def output(self, step: str, attempt: int, data: bytes) -> None:
@@ -66,20 +66,25 @@ class Feed(Listener):
         self._add(Noted(text))
 
     def end(self, over: Over) -> None:
-        """Add the end."""
+        """Add the end of the run."""
         self._add(over)
         self._wake()
 
     def fail(self, error: BaseException) -> None:
-        """Raise an error in whoever follows, behind what came before."""
+        """Raise an error in the follower, after the updates that came before it."""
         self._error = error
         self._wake()
         if not self.on_record.done():
             self.on_record.set_exception(error)
-            self.on_record.exception()  # submit may have been left: then nobody asks for it
+            self.on_record.exception()  # the caller of submit may be gone, and then nobody asks for it
 
     async def take(self, after: str, wait: float) -> list[Update]:
-        """Return what came behind a position; wait for it so many seconds. Raises what `fail` was given, or UsageError."""
+        """Return the updates after a position. Wait for them at most `wait` seconds.
+
+        Raises:
+            UsageError: the follower cannot return to that position.
+            BaseException: the error that `fail` was given.
+        """
         self._drop(after)
         gathering = self._waking is not None and wait > 0
         if self._error is None and (gathering or not self._waiting):
@@ -112,7 +117,7 @@ class Feed(Listener):
             self._waking = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._wake)
 
     def _wake(self) -> None:
-        """Let the follower take what there is."""
+        """Let the follower take the updates that are there."""
         if self._waking is not None:
             self._waking.cancel()
             self._waking = None

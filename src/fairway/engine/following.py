@@ -1,6 +1,6 @@
-"""Follows a run by its record: the event log, and the output of its attempts.
+"""The follower of a run by its record: the event log and the output of its attempts.
 
-It works in any process that can read the stores, whoever carries the run out, and goes on from any position that it gave.
+It works in any process that can read the stores, and goes on from any position that it gave.
 """
 
 import asyncio
@@ -17,17 +17,17 @@ from fairway.spec.wire import DRIVER
 _LOOK_SECONDS = 0.1
 _EVENTS = 500
 _BYTES = 512 * 1024
-"""Events, and bytes of output, that one answer holds at most."""
+"""Events and bytes of output that one answer holds at most."""
 
 _PIECE = 128 * 1024
-"""Bytes of an attempt's output that are read at once; more than the longest line."""
+"""Bytes of an attempt's output that are read at once. This is more than the longest line."""
 
 Waiting = Callable[[str], tuple[str, str]]
-"""Gives the step of a run that waits for room, and for whom; empty texts when none does."""
+"""Function that returns the step of a run that waits for room, and the run that it waits for; empty texts without one."""
 
 
 class RecordFollower:
-    """Reads updates of runs from the stores."""
+    """The reader of updates of runs from the stores."""
 
     def __init__(self, metadata: MetadataStore, logs: LogStore, leases: Leases, waiting: Waiting) -> None:
         self._metadata = metadata
@@ -36,11 +36,11 @@ class RecordFollower:
         self._waiting = waiting
 
     async def updates(self, run: str, after: str, wait: float) -> list[Update]:
-        """Return what came behind a position, a bounded part of it; wait for it so many seconds.
+        """Return a bounded part of the updates after a position. Wait for them at most `wait` seconds.
 
         Raises:
             NotFound: there is no such run.
-            UsageError: that is no position.
+            UsageError: `after` is no position.
         """
         loop = asyncio.get_running_loop()
         until = loop.time() + wait
@@ -52,9 +52,9 @@ class RecordFollower:
             await asyncio.sleep(min(_LOOK_SECONDS, left))
 
     def read(self, run: str, after: str) -> list[Update]:
-        """Return what is there now behind a position."""
+        """Return the updates that are there now after a position."""
         position = read_position(after)
-        # Asked before anything is read: what an engine wrote that was gone by then is read below.
+        # Ask for the engine before reading. If it was gone by then, all that it wrote is read below.
         at_work = self._leases.holder(run)
         events = list(islice(self._metadata.events(max(position.seq - 1, 0), run), _EVENTS))
         if not events:
@@ -82,7 +82,7 @@ class RecordFollower:
 
 
 class _Reading:
-    """One answer in the making."""
+    """An answer that is being put together."""
 
     def __init__(self, logs: LogStore, run: str, position: Position) -> None:
         self._logs = logs
@@ -93,14 +93,14 @@ class _Reading:
         self.found: list[Update] = []
 
     def take(self, events: list[Event]) -> None:
-        """Add events, each behind the output that belongs before it, then output of attempts under way."""
+        """Add events, each after the output that belongs before it, then output of running attempts."""
         caught_up = len(events) < _EVENTS - 1
         places = {attempt: place for place, attempt in enumerate(self._attempts)}
         for event in events:
             body = event.body
             if isinstance(body, AttemptEnded):
                 self._drain_pipeline()
-                # An ended attempt needs no offset any more, so that a position stays short.
+                # An ended attempt needs no offset any more. To drop it keeps positions short.
                 place = places.get((event.step, body.number))
                 if place is not None and not self._drain(place):
                     return
@@ -108,12 +108,12 @@ class _Reading:
                 return
             self._position.seq = event.seq
             self._add(Recorded(event))
-        # Behind events that are still to come, most attempts have ended: to meet them here would make positions long.
+        # If more events follow, most attempts have ended. To meet them here would make positions long.
         if caught_up:
             self._drain_all(all_known=True)
 
     def _drain(self, place: int) -> bool:
-        """Add all output of an attempt that has ended, and forget its offset; False when there is no room for it."""
+        """Add all output of an ended attempt and forget its offset. Return False when there is no room for the output."""
         self._position.meet(place + 1)
         if place in self._position.offsets:
             if not self._output(place):
@@ -122,13 +122,13 @@ class _Reading:
         return True
 
     def _drain_pipeline(self) -> None:
-        """Add what the pipeline itself has printed by now; it has probably done so before its steps ended."""
+        """Add the pipeline's own output so far. It was probably printed before the steps ended."""
         for place in list(self._position.offsets):
             if place < len(self._attempts) and self._attempts[place][0] == DRIVER:
                 self._output(place)
 
     def _drain_all(self, *, all_known: bool) -> bool:
-        """Add output of attempts under way, and where `all_known`, of new ones; False when there is no room for it."""
+        """Add output of running attempts, and with `all_known` of new ones. Return False when there is no room for it."""
         if all_known:
             self._position.meet(len(self._attempts))
         whole = True

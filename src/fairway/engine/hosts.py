@@ -1,6 +1,6 @@
-"""The hosts of one run: started where a step needs one, replaced when lost, and which of them runs what.
+"""The hosts of one run. This module starts, replaces and forgets them, and knows which host runs which attempt.
 
-A place has one host that runs all attempts there, or each attempt has a host of its own; nothing else here depends on
+A place has one host for all its attempts, or each attempt has a host of its own. Nothing else here depends on
 which. Knows no decision about steps.
 """
 
@@ -15,18 +15,18 @@ from fairway.spec.run import Failure
 from fairway.spec.wire import Quit, ToHost
 
 MOST_LOSSES = 10
-"""A run that lost more hosts gives up: it is likely to be what kills them."""
+"""Number of hosts that a run may lose. A run that lost more gives up, because it probably kills them itself."""
 
 Ready = Callable[[Host | Failure], None]
 
 
 class Hosts:
-    """Starts hosts and keeps account of them.
+    """The hosts of one run and the attempts on them.
 
     Args:
-        hear: takes every message of every host.
-        changed: called after a host became ready or could not be started, and those who wait were told.
-        give_up: called with an error that nobody foresaw.
+        hear: handles every message of every host.
+        changed: called after a host became ready or could not be started, and after all waiting callers got the result.
+        give_up: called with an unexpected error.
     """
 
     def __init__(
@@ -48,25 +48,25 @@ class Hosts:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def adopt(self, place: Place, host: Host) -> None:
-        """Use a host that is ready."""
+        """Register a host that is ready."""
         self._known[host.name] = (host, place)
         if not place.alone:
-            # One that is there stays: it was made for this engine, and another is only heard to its end.
+            # Keep the present host: it was made for this engine. The other one only finishes the attempts that it runs.
             self._shared.setdefault(place.name, host)
 
     def at(self, place: Place) -> Host | None:
-        """The host that runs all attempts of a place; None where there is none now, or attempts are alone."""
+        """Return the host that runs all attempts of a place; None without one, or where attempts are alone."""
         return self._shared.get(place.name)
 
     def place_of(self, host: Host) -> Place | None:
-        """The place of a host; None when it was never ready, or was forgotten."""
+        """Return the place of a host; None when it was never ready, or was forgotten."""
         known = self._known.get(host.name)
         return known[1] if known is not None and known[0] is host else None
 
     def need(self, place: Place, ready: Ready, attempt: Attempt | None = None) -> None:
-        """Start a host; `ready` gets it, or why there is none.
+        """Start a host, and pass the host or the failure to `ready`.
 
-        Without `attempt` it is started once for all who need the same place meanwhile.
+        Without `attempt`, one start serves all callers that need the same place meanwhile.
         """
         key = place.name if attempt is None else f"{place.name}/{attempt.step}.{attempt.number}"
         waiting = self._starting.get(key)
@@ -83,35 +83,35 @@ class Hosts:
         self._running[step, attempt] = host
 
     def running(self, step: str, attempt: int) -> Host | None:
-        """The host that runs an attempt; None when none does, or not any more."""
+        """Return the host that runs an attempt; None if none does, or not any more."""
         return self._running.get((step, attempt))
 
     def over(self, step: str, attempt: int) -> bool:
-        """Forget an attempt; False when it was forgotten before, so that its end counts once."""
+        """Forget an attempt. Return False if it was forgotten before, so that its end counts once."""
         host = self._running.pop((step, attempt), None)
         if host is not None:
             self.dismiss(host)
         return host is not None
 
     def dismiss(self, host: Host) -> None:
-        """Let a host quit that was there for one attempt only."""
+        """Let a host quit if it was there for one attempt only."""
         place = self.place_of(host)
         if place is not None and place.alone:
             del self._known[host.name]
             host.send(Quit())
 
     def to_all_running(self, message: Callable[[str, int], ToHost]) -> None:
-        """Send a message about each attempt that runs to its host."""
+        """Send a message about each running attempt to its host."""
         for (step, attempt), host in list(self._running.items()):
             host.send(message(step, attempt))
 
     def lose(self, host: Host, place: Place) -> list[tuple[str, int]]:
-        """Forget a host that is certainly gone; returns the attempts that it ran."""
+        """Forget a host that is certainly gone. Return the attempts that it ran."""
         del self._known[host.name]
         if self._shared.get(place.name) is host:
             del self._shared[place.name]
         if not place.alone:
-            # The end of an attempt's own host is that attempt's loss, which the step counts for itself.
+            # An attempt's own host is lost with the attempt, and the step counts that loss itself.
             self._losses += 1
         lost = [key for key, value in self._running.items() if value is host]
         for key in lost:
@@ -120,16 +120,16 @@ class Hosts:
 
     @property
     def lost_too_many(self) -> bool:
-        """Whether the run has lost more hosts than it may."""
+        """True if the run has lost more hosts than it may."""
         return self._losses > MOST_LOSSES
 
     def close(self) -> None:
-        """Start no host any more."""
+        """Stop starting hosts."""
         for task in self._tasks:
             task.cancel()
 
     def quit(self) -> None:
-        """Tell every host that there is no more work."""
+        """Send every host the message that there is no more work."""
         for host, _ in self._known.values():
             host.send(Quit())
 
@@ -143,13 +143,13 @@ class Hosts:
         except Exception as error:
             self._give_up(error)
             return
-        # Taken out first: whoever is told now may need a host again, and must not be added to those being told.
+        # Take the list out first. A function in it may need a host again, and must not be added to the same list.
         for ready in self._starting.pop(key):
             ready(found)
         self._changed()
 
     async def _new(self, place: Place, attempt: Attempt | None) -> Host:
-        """Start a host; one that is lost before it is ready is replaced, as often as a run may lose hosts."""
+        """Start a host. Replace a host that is lost before it is ready, as often as a run may lose hosts."""
         while True:
             try:
                 return await self._executor.start(place, self._hear, attempt)

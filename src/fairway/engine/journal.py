@@ -1,6 +1,6 @@
-"""The facts of one run on their way into the log: gathered, written in groups, and given up when the log fails.
+"""The journal of one run: facts are gathered, written to the log in groups, and given up when the log fails.
 
-Knows no decision. Whoever records a fact does not wait for the disk; whoever must wait says so with `when_durable`.
+Knows no decision. `record` does not wait for the disk. A caller that must wait uses `when_durable`.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from fairway.ports import Clock, MetadataStore
 from fairway.spec.event import Body, Event
 
 _BACKLOG = 256
-"""Facts that may wait while others are being written."""
+"""Facts that may wait while others are written."""
 
 
 class Journal:
-    """Writes a run's facts, in their order.
+    """The writer of a run's facts, in their order.
 
     Args:
-        give_up: called on the event loop with the error when a fact cannot be kept; nothing is written after that.
+        give_up: called on the event loop with the error when a fact cannot be kept. Nothing is written after that.
     """
 
     def __init__(
@@ -44,41 +44,41 @@ class Journal:
         self._closed = False
 
     def record(self, body: Body, step: str = "") -> None:
-        """Note a fact; `write` takes all facts that follow from one message together."""
+        """Note a fact. `write` then writes all facts together that follow from one message."""
         event = Event(body=body, run=self._run, step=step, time=self._clock.now())
         self._unwritten.append(event)
         self._listener.event(event)
 
     def when_durable(self, then: Callable[[], None]) -> None:
-        """Call `then` once everything recorded so far is on disk."""
+        """Call `then` once all facts recorded so far are on disk."""
         self._waiting.append(then)
 
     def write(self) -> None:
-        """Begin to write what was recorded, unless a group is being written: then it goes with the next one."""
+        """Begin to write the recorded facts. While a group is being written, they wait for the next one."""
         if self._closed or not self._unwritten:
             return
         try:
             if self._writing is not None:
                 if not self._writing.done() and len(self._unwritten) < _BACKLOG:
                     return
-                # With a full backlog this blocks the loop, on purpose: it holds up the hosts' messages too, so that a
-                # slow disk bounds what a death could lose. Attempts that run need no log and go on.
+                # With a full backlog this blocks the loop on purpose. It holds up the hosts' messages too, so that the number of
+                # facts that a death could lose stays bounded on a slow disk. Running attempts need no log and go on.
                 self._writing.result()
             self._submit()
         except Exception as error:
             self._fail(error)
 
     async def flush(self) -> None:
-        """Write everything and wait until it is durable. Raises StorageError."""
+        """Write all facts and wait until they are durable. Raises StorageError."""
         if self._writing is not None:
-            # The store keeps the order of submissions, but an error of the earlier group must not pass unseen.
+            # The store keeps the order of submissions. Wait for the earlier group all the same, or its error would be lost.
             await asyncio.wrap_future(self._writing)
         self._submit()
         assert self._writing is not None
         await asyncio.wrap_future(self._writing)
 
     def close(self) -> None:
-        """Write nothing any more."""
+        """Stop writing."""
         self._closed = True
 
     def _submit(self) -> None:
@@ -89,11 +89,11 @@ class Journal:
         self._writing.add_done_callback(self._after_write)
 
     def _after_write(self, future: "Future[int]") -> None:
-        """Runs on the thread that writes, so it only passes the news on to the loop."""
+        """Pass the result of a write on to the loop. This runs on the thread that writes."""
         if future.cancelled():
             return  # The one who waited for it was stopped, and the run with it.
         error = future.exception()
-        with suppress(RuntimeError):  # The loop may be closed by now: the run is over.
+        with suppress(RuntimeError):  # The loop may be closed by now, because the run is over.
             if error is not None:
                 self._loop.call_soon_threadsafe(self._fail, error)
             elif self._unwritten or self._written:

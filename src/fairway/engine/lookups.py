@@ -1,4 +1,4 @@
-"""Earlier results for the cached steps of a run: found by cache key, with an explanation where there is none."""
+"""Earlier results for the cached steps of a run, found by cache key, and an explanation for each step without one."""
 
 import hashlib
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from fairway.spec.run import RunSpec
 
 
 class Explained(msgspec.Struct, frozen=True):
-    """A step's cache key, what it was made of, and why the step ran or did not.
+    """A step's cache key, the parts of the key, and the reason why the step ran or did not.
 
     Attributes:
         run: the run whose result is used; empty when the step ran.
@@ -33,7 +33,7 @@ _NO_CACHE = Explained()
 
 
 class Lookups:
-    """Answers `LookUp` for one run."""
+    """The lookups of one run. They answer the action `LookUp`."""
 
     def __init__(
         self, metadata: MetadataStore, holds: Callable[[Artifact], bool], spec: RunSpec, project: ProjectSpec
@@ -46,7 +46,7 @@ class Lookups:
         self._found: dict[str, Explained] = {}
 
     def look_up(self, name: str, state: RunState, home: Host | None) -> None:
-        """Tell the state whether the step's result is known; it may come to that only after an answer of `home`."""
+        """Report to the state whether the step's result is known. This may have to wait for an answer of `home`."""
         spec = state.steps[name].spec
         referred = cachekey.referred(spec, state.resolve)
         if home is not None and self._code.wait(name, referred, home):
@@ -73,23 +73,23 @@ class Lookups:
         state.looked_up(name, None)
 
     def answered(self, digests: dict[str, str]) -> list[str]:
-        """Take the digests that `home` found; returns the steps to look up again."""
+        """Take the digests that `home` found. Return the steps to look up again."""
         return self._code.answered(digests)
 
     def home_lost(self) -> list[str]:
-        """Forget what `home` was asked; returns the steps to look up again.
+        """Forget the open questions to `home`. Return the steps to look up again.
 
-        They run uncached rather than wait for an answer that may never come.
+        These steps run uncached, because an answer may never come.
         """
         return self._code.lost()
 
     def explain(self, name: str) -> Explained:
-        """What was found for a step that is over now; it is forgotten after that."""
+        """Take out the explanation for a step that is over. It is forgotten after that."""
         return self._found.pop(name, _NO_CACHE)
 
 
 def environment_digest(environment: EnvironmentSpec | None, project: ProjectSpec) -> str:
-    """What stands for the installed packages in a cache key."""
+    """Return the digest that stands for the installed packages in a cache key."""
     if environment is None:
         return project.environment
     text = "\n".join([environment.python or project.python, *environment.requirements])
@@ -97,5 +97,5 @@ def environment_digest(environment: EnvironmentSpec | None, project: ProjectSpec
 
 
 def content_lost(run: str) -> str:
-    """Why a step runs whose result is known, but not there."""
+    """Explain why a step runs whose result is known but lost."""
     return f"what it left in run {run} is damaged or no longer in the store"

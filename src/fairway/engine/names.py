@@ -1,4 +1,4 @@
-"""Names of runs, short and easy to type, and the pipeline that a name means."""
+"""Names of runs, short and easy to type, and the choice of the pipeline that a name means."""
 
 import os
 
@@ -9,7 +9,7 @@ _ALPHABETS = ("abcdefghjkmnpqrstuvwxyz", "23456789")
 
 
 def new_name(taken: "set[str] | frozenset[str]" = frozenset()) -> str:
-    """A name such as "k7m2" that is not taken; one place longer when names of four places run out."""
+    """Draw a name such as "k7m2" that is not taken. It gets longer when short names run out."""
     places = 4
     for tries in range(1, 1 << 16):
         drawn = os.urandom(places)
@@ -24,7 +24,7 @@ def new_name(taken: "set[str] | frozenset[str]" = frozenset()) -> str:
 
 
 def choose_pipeline(project: ProjectSpec, wanted: str) -> str:
-    """Name of the pipeline to run. Raises UsageError when it is not clear which."""
+    """Choose the name of the pipeline to run. Raises UsageError when it is not clear which."""
     names = [pipeline.name for pipeline in project.pipelines]
     inside = project.path.startswith(f"{os.getcwd()}/")
     file = os.path.relpath(project.path) if inside else project.path or project.name

@@ -1,4 +1,4 @@
-"""What a step showed, as a file that opens anywhere and runs nothing."""
+"""Pictures that a step showed, as files that open anywhere and run nothing."""
 
 import html
 from typing import Any, cast
@@ -12,16 +12,16 @@ _PAGE = (
     '<!doctype html><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" '
     "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
 )
-"""Whatever was overlooked in what follows, a browser runs and loads nothing for it."""
+"""Head of a page. It forbids the browser to run or load anything, even if a check below overlooked it."""
 
 _MOST_ROWS = 1000
 
 
 def rendered(artifact: Artifact, value: object) -> tuple[str, str]:
-    """File suffix and text of a shown value: SVG where there is a picture, a table or preformatted text otherwise.
+    """Return file suffix and text of a shown value: SVG for a picture, else HTML with a table or preformatted text.
 
-    SVG that does more than draw is shown as text. Of tables, only the cells count: HTML that a value makes of itself is
-    not trusted.
+    SVG that does more than draw is shown as text. Only the cells of a table are used: the HTML that a value makes of itself
+    is not trusted.
     """
     if isinstance(value, Evaluation):
         return "html", _PAGE + evaluation_html(value)
@@ -36,7 +36,7 @@ def rendered(artifact: Artifact, value: object) -> tuple[str, str]:
 
 
 def _table(value: object) -> str:
-    """A data frame or series as a table of escaped text; empty for anything else."""
+    """Render a data frame or series as a table of escaped text; empty for anything else."""
     kind = type(value)
     package = kind.__module__.partition(".")[0]
     if package not in ("pandas", "polars") or kind.__name__ not in ("DataFrame", "Series"):

@@ -1,4 +1,7 @@
-"""The process of a run's pipeline: begun, answered, begun again when it is lost, and over once the function returned."""
+"""The process of a run's pipeline.
+
+It is begun, its questions are answered, and it is begun again when it is lost. It is over once the function returned.
+"""
 
 from fairway.engine import failures
 from fairway.engine.hosts import MOST_LOSSES, Hosts
@@ -13,7 +16,7 @@ from fairway.spec.wire import DRIVER, Answer, Exited, Returned, Start
 
 
 class Pipeline:
-    """Runs the pipeline's function on the host at `home`."""
+    """The run of the pipeline's function on the host at `home`."""
 
     def __init__(self, spec: RunSpec, home: Place, state: RunState, hosts: Hosts, journal: Journal) -> None:
         self.result: Node | None = None
@@ -26,14 +29,14 @@ class Pipeline:
 
     @property
     def host(self) -> Host | None:
-        """The host that runs it; None while it waits for one, and after it is over."""
+        """The host that runs the pipeline; None while it waits for a host, and after it is over."""
         return self._hosts.running(DRIVER, self._state.driver.attempt)
 
     def begin(self) -> None:
-        """Begin it, or begin it again: it then repeats its calls and gets the same answers."""
+        """Begin the pipeline, for the first time or again. A repeated pipeline repeats its calls and gets the same answers."""
         attempt = self._state.driver.begin()
         if attempt > 1:
-            # It repeats what it logged and showed before: whoever reads the log takes that for the same.
+            # The new attempt repeats metrics and pictures. With this event, a reader of the log takes them for the same ones.
             self._journal.record(AttemptStarted(attempt, place=self._home.name), DRIVER)
         if self._home.outlives:
             self._journal.when_durable(lambda: self._find_host(attempt))
@@ -41,24 +44,24 @@ class Pipeline:
             self._find_host(attempt)
 
     def ask(self, question: int, step: str) -> None:
-        """Answer the question for a step's value, at once or when the step is over."""
+        """Answer the question for a step's value, now or when the step is over."""
         if self._state.steps[step].phase.ended:
             self._answer(question, step)
         else:
             self._questions.setdefault(step, []).append(question)
 
     def settled(self, step: str) -> None:
-        """Answer the questions for a step that is over now."""
+        """Answer the waiting questions for a step that is over now."""
         for question in self._questions.pop(step, ()):
             self._answer(question, step)
 
     def cancel(self) -> None:
-        """Count it as over where it runs nowhere: its process can not say so any more, or not yet."""
+        """Count the pipeline as over if it runs nowhere, because then no process can report that it ended."""
         if self.host is None:
             self._state.driver.returned(None)
 
     def exited(self, message: Exited, words: Returned | None) -> None:
-        """Take its process's end; `words` are its return, if it came to that."""
+        """Handle the end of the pipeline's process; `words` are its return, if it got that far."""
         driver = self._state.driver
         again = driver.killed()
         if words is not None:
@@ -71,9 +74,12 @@ class Pipeline:
             driver.returned(failures.without_record(message.ended, message.usage, None))
 
     def lost(self, failure: Failure, words: Returned | None) -> None:
-        """Take the loss of its host: begin again, unless it returned before. Then its steps go on without it."""
+        """Handle the loss of the pipeline's host: begin again, unless the pipeline returned before.
+
+        After its return the steps go on without it.
+        """
         driver = self._state.driver
-        self._questions.clear()  # Who asked them is gone. The next attempt asks again.
+        self._questions.clear()  # The attempt that asked is gone. The next attempt asks again.
         if words is not None:
             self._returned(words)
         elif self._state.cancelling:

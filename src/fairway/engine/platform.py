@@ -1,6 +1,6 @@
-"""Every verb of a platform, in this process: one line each, to whom it concerns.
+"""The platform of this process: a line for each verb, which passes it on to the part that it concerns.
 
-This file loads no event loop by itself, because most commands ask a question that is answered at once (decision 0012).
+This module loads no event loop by itself, because most commands ask a question that is answered at once (decision 0012).
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,10 +21,10 @@ _WAIT_SECONDS = 20.0
 
 
 class Runs(Protocol):
-    """Who has runs carried out: this process, or others."""
+    """The part that has runs carried out, by this process or by others."""
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
-        """Import a project and return what it declares."""
+        """Import a project and return its declarations."""
         ...
 
     async def submit(self, request: RunRequest) -> str:
@@ -32,20 +32,20 @@ class Runs(Protocol):
         ...
 
     async def updates(self, run: str, after: str, wait: float) -> list[Update]:
-        """Return what came behind a position."""
+        """Return the updates after a position."""
         ...
 
     async def plan(self, request: RunRequest) -> list[Foreseen]:
-        """Say what a run would do."""
+        """Return the steps that a run would carry out."""
         ...
 
     async def close(self) -> None:
-        """Let go of what was begun and not submitted."""
+        """End what was begun and not submitted."""
         ...
 
 
 class Endpoints(Protocol):
-    """Who looks after endpoints."""
+    """The part that looks after endpoints."""
 
     async def deploy(self, request: DeployRequest) -> Deployed:
         """Serve a model or function."""
@@ -56,7 +56,7 @@ class Endpoints(Protocol):
         ...
 
     async def undeploy(self, endpoint: str) -> None:
-        """Take an endpoint away."""
+        """Remove an endpoint."""
         ...
 
     async def endpoints(self) -> list[EndpointStatus]:
@@ -65,15 +65,15 @@ class Endpoints(Protocol):
 
 
 class Aside(Protocol):
-    """Carries out a function that blocks."""
+    """A caller of functions that block."""
 
     def __call__(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        """Return what the function returns."""
+        """Call the function and return its value."""
         ...
 
 
 async def at_once(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Carry out what blocks right here: nobody else waits in this process."""
+    """Call a blocking function right here, because nobody else waits in this process."""
     return function(*args, **kwargs)
 
 
@@ -81,11 +81,11 @@ class EnginePlatform:
     """A platform in this process.
 
     Args:
-        records: answers what is recorded.
-        runs, endpoints: make what carries out runs, and what looks after endpoints, when it is first needed.
-        stop: stops what looks after endpoints; with true, the endpoints as well.
-        aside: how to carry out what blocks; right here when nobody else waits in this process.
-        close: lets go of the stores.
+        records: answers questions about the record.
+        runs, endpoints: make the part for runs, and the one for endpoints, when it is first needed.
+        stop: stops the part for endpoints; with true, the endpoints as well.
+        aside: calls functions that block; right here when nobody else waits in this process.
+        close: closes the stores.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class EnginePlatform:
 
     @property
     def place(self) -> str:
-        """The folder of the store."""
+        """Folder of the store."""
         return self._records.place
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
@@ -116,11 +116,11 @@ class EnginePlatform:
         return await self._runs.describe(request)
 
     async def submit(self, request: RunRequest) -> str:
-        """Start a run, or take one up again; returns its name once it is on record. Raises FairwayError."""
+        """Start or resume a run and return its name once it is on record. Raises FairwayError."""
         return await self._runs.submit(request)
 
     async def follow(self, run: str, after: str = "") -> AsyncIterator[Update]:
-        """Give what happens in a run, from behind a position on, until it is over. Raises FairwayError."""
+        """Yield the updates of a run after a position until the run is over. Raises FairwayError."""
         while True:
             for update in await self._runs.updates(run, after, _WAIT_SECONDS):
                 yield update
@@ -129,11 +129,11 @@ class EnginePlatform:
                     return
 
     async def updates(self, run: str, after: str = "", wait: float = 0.0) -> list[Update]:
-        """Return what came behind a position, or a part of it; waits so many seconds at most. Raises FairwayError."""
+        """Return the updates after a position, or a part of them. Wait at most `wait` seconds. Raises FairwayError."""
         return await self._runs.updates(run, after, wait)
 
     async def plan(self, request: RunRequest) -> list[Foreseen]:
-        """Say what a run would do, without running any step. Raises FairwayError."""
+        """Return the steps that a run would carry out, without running any of them. Raises FairwayError."""
         return await self._runs.plan(request)
 
     async def cancel(self, run: str) -> Cancelled:
@@ -153,7 +153,7 @@ class EnginePlatform:
         return await self._aside(self._records.run, name)
 
     async def outputs(self, run: str) -> Outputs:
-        """Return which attempts of a run have output. Raises NotFound."""
+        """Return the attempts of a run that have output. Raises NotFound."""
         return await self._aside(self._records.outputs, run)
 
     async def logs(self, run: str, step: str, attempt: int, offset: int = 0) -> LogPage:
@@ -177,7 +177,7 @@ class EnginePlatform:
         return await self._aside(self._records.resolve, reference)
 
     async def aliases(self, model: str = "") -> dict[str, int]:
-        """Return what every "name@alias" means, of one model or of all."""
+        """Return the version number of every "name@alias", of one model or of all."""
         return await self._aside(self._records.aliases, model)
 
     async def alias(self, model: str, alias: str, version: int) -> ModelVersion:
@@ -189,19 +189,19 @@ class EnginePlatform:
         return await self._aside(self._records.sources, reference)
 
     async def code(self, run: str) -> dict[str, str | None]:
-        """Return the source files that a run worked with last, by path; None for one that is not kept. Raises NotFound."""
+        """Return the source files of a run's last work, by path; None for a file that is not kept. Raises NotFound."""
         return await self._aside(self._records.code, run)
 
     async def deploy(self, request: DeployRequest) -> Deployed:
-        """Serve a model or function; returns when it answers. Raises FairwayError, nothing changed."""
+        """Serve a model or function and return when it answers. Raises FairwayError, nothing changed."""
         return await self._endpoints.deploy(request)
 
     async def rollback(self, endpoint: str, revision: int = 0) -> Deployed:
-        """Point an endpoint to an earlier revision; 0 is the one before. Raises FairwayError."""
+        """Point an endpoint to an earlier revision; 0 is the previous one. Raises FairwayError."""
         return await self._endpoints.rollback(endpoint, revision)
 
     async def undeploy(self, endpoint: str) -> None:
-        """Take an endpoint away. Raises NotFound."""
+        """Remove an endpoint. Raises NotFound."""
         await self._endpoints.undeploy(endpoint)
 
     async def endpoints(self) -> list[EndpointStatus]:
@@ -209,15 +209,15 @@ class EnginePlatform:
         return await self._endpoints.endpoints()
 
     async def deployed(self) -> list[EndpointStatus]:
-        """Return every endpoint that is on record, also one that was taken away; nothing is observed."""
+        """Return every endpoint on record, also those that were removed. Nothing is observed."""
         return await self._aside(self._records.deployed)
 
     async def shutdown(self, *, endpoints: bool) -> None:
-        """Stop looking after endpoints, and with `endpoints` end them; returns when that is done."""
+        """Stop looking after endpoints, and with `endpoints` end them. Return when that is done."""
         await self._stop(endpoints)
 
     async def close(self) -> None:
-        """Let go of what was begun and not submitted, and of the stores."""
+        """End what was begun and not submitted, and close the stores."""
         if self._runs_made is not None:
             await self._runs_made.close()
         self._close()

@@ -1,4 +1,4 @@
-"""Models as a run sees them: it publishes the versions that its steps packaged, and resolves those that code asks for."""
+"""Models of a run: the versions that its steps packaged are published, and the references of its code are resolved."""
 
 import hashlib
 
@@ -19,7 +19,7 @@ from fairway.spec.wire import Answer, Ask
 
 
 class Publisher:
-    """Gives packaged models of one run their versions."""
+    """The publisher of the packaged models of one run. It gives them their versions."""
 
     def __init__(self, metadata: MetadataStore, spec: RunSpec, project: ProjectSpec) -> None:
         self._metadata = metadata
@@ -27,7 +27,7 @@ class Publisher:
         self._project = project
 
     def publish(self, result: StepResult, content: bytes, state: RunState) -> StepResult:
-        """Publish what a `register` step packaged, if the gates let it; returns the step's result from that.
+        """Publish the model that a `register` step packaged, if the gates pass. Return the step's new result.
 
         `content` is the step's output. Publishing the same step again gives the same version.
         """
@@ -67,14 +67,14 @@ class Publisher:
 
 
 class Models:
-    """Says which version a reference such as "churn@champion" means, the same one for the whole run."""
+    """The answers to references such as "churn@champion". A reference means the same version for the whole run."""
 
     def __init__(self, metadata: MetadataStore) -> None:
         self._metadata = metadata
         self._versions: dict[str, ModelVersion] = {}
 
     def answer(self, step: str, ask: Ask) -> Answer:
-        """Answer the question of a step or of the pipeline."""
+        """Answer the question of a step or of the pipeline for a model."""
         try:
             version = self._versions.get(ask.model)
             if version is None:
@@ -85,13 +85,13 @@ class Models:
         return Answer(step=step, question=ask.question, model=version, trusted=self._trusts(version))
 
     def _trusts(self, version: ModelVersion) -> bool:
-        """Whether a run of this project made the model."""
+        """Tell whether a run of this project made the model."""
         run = version.lineage.run
         return made_here(version, self._metadata.events(run=run)) if run else False
 
 
 def _summary(version: ModelVersion) -> str:
-    """A registration in a line: "churn version 4   accuracy 0.912 (at least 0.85)"."""
+    """Describe a registration in a line: "churn version 4   accuracy 0.912 (at least 0.85)"."""
     evaluation, gates = version.evaluation, version.candidate.gates
     parts = [f"{version.name} version {version.version}"]
     if evaluation is not None:
@@ -104,7 +104,7 @@ def _summary(version: ModelVersion) -> str:
 
 
 def inline_artifact(value: object, note: str = "") -> Artifact:
-    """A plain value as an artifact that carries its content, however large."""
+    """Encode a plain value as an artifact that carries its content, however large."""
     encoded = formats.encode(value, allow_pickle=False)
     data = encoded.data or b""
     return Artifact(

@@ -1,6 +1,6 @@
-"""Answers questions about what is recorded of runs and models, and records changes that need no engine.
+"""Records of runs and models: questions about them are answered, and changes that need no engine are recorded.
 
-It reads through the ports and blocks while it does. Must not know who asks, or which process carries a run out.
+It reads through the ports and blocks meanwhile. Must not know who asks, or which process carries a run out.
 """
 
 from collections.abc import Callable
@@ -23,15 +23,15 @@ _MOST_LOG = 2**20
 _TRIES = 10
 
 Waiting = Callable[[str], tuple[str, str]]
-"""Gives the step of a run that waits for room, and for whom; empty texts when none does."""
+"""Function that returns the step of a run that waits for room, and the run that it waits for; empty texts without one."""
 
 
 class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What questions are answered from.
+    """The parts from which questions are answered.
 
     Attributes:
-        place: where that is, for people.
-        most: bytes of an artifact, or of a version's sources, that are handed out at once.
+        place: name of the place of the stores, for people.
+        most: bytes of an artifact, or of a version's sources, that are returned at once.
     """
 
     place: str
@@ -45,7 +45,7 @@ class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Records:
-    """The record of one store."""
+    """The records of one store."""
 
     def __init__(self, parts: RecordParts) -> None:
         self.place = parts.place
@@ -58,7 +58,12 @@ class Records:
         self._most = parts.most
 
     def find(self, prefix: str) -> str:
-        """The run whose name starts with `prefix`; the newest for an empty one. Raises NotFound, or UsageError for several."""
+        """Return the run whose name starts with `prefix`; the newest for an empty one.
+
+        Raises:
+            NotFound: there is no such run.
+            UsageError: several runs have such a name.
+        """
         names = self._metadata.run_names(prefix)
         if prefix in names:
             return prefix
@@ -72,14 +77,14 @@ class Records:
         return names[0]
 
     def runs(self, limit: int) -> list[RunSummary]:
-        """The newest runs, with whether an engine is at work on them."""
+        """Return the newest runs. `alive` tells whether an engine is at work on them."""
         return [
             msgspec.structs.replace(run, alive=not run.phase.ended and bool(self._leases.holder(run.name)))
             for run in self._metadata.runs(limit)
         ]
 
     def run(self, name: str) -> RunStatus:
-        """One run with all its steps, and why a step of it waits where other runs leave no room. Raises NotFound."""
+        """Return one run with all its steps. A step that other runs leave no room for says so. Raises NotFound."""
         status = self._metadata.run(name)
         alive = not status.phase.ended and bool(self._leases.holder(name))
         status = msgspec.structs.replace(status, alive=alive)
@@ -94,21 +99,26 @@ class Records:
         return msgspec.structs.replace(status, steps=steps)
 
     def outputs(self, run: str) -> Outputs:
-        """Which attempts of a run have output. Raises NotFound."""
+        """Return the attempts of a run that have output. Raises NotFound."""
         self._known(run)
-        # Asked first: when nobody is at work any more, what is read then is all that there will be.
+        # Ask first: if nobody is at work by now, the output that is read after that is all that there will be.
         alive = bool(self._leases.holder(run))
         return Outputs(attempts=self._logs.attempts(run), alive=alive)
 
     def logs(self, run: str, step: str, attempt: int, offset: int) -> LogPage:
-        """Complete lines that an attempt printed, from an offset on. Raises NotFound."""
+        """Return complete lines that an attempt printed, from an offset on. Raises NotFound."""
         self._known(run)
         lines, behind = self._logs.read(run, step, attempt, offset, _MOST_LOG)
         shown = [LogLine(step=step, attempt=attempt, time=time, text=text) for time, text in lines]
         return LogPage(lines=shown, offset=behind)
 
     def read(self, artifact: Artifact) -> bytes:
-        """Content of an artifact that is one file. Raises SerializationError for another, or a large one; CorruptArtifact."""
+        """Return the content of an artifact that is one file.
+
+        Raises:
+            SerializationError: it is a folder, or too large.
+            CorruptArtifact: it is damaged.
+        """
         if artifact.files:
             raise SerializationError("a folder is not sent")
         content = self._artifacts.open(artifact)
@@ -119,23 +129,23 @@ class Records:
         return content.read_bytes()
 
     def models(self) -> list[ModelSummary]:
-        """Every model, by name."""
+        """Return every model, by name."""
         return self._metadata.models()
 
     def versions(self, model: str) -> list[ModelVersion]:
-        """All versions of a model, oldest first. Raises NotFound."""
+        """Return all versions of a model, oldest first. Raises NotFound."""
         return self._metadata.versions(model)
 
     def resolve(self, reference: str) -> ModelVersion:
-        """The version that a reference means. Raises NotFound."""
+        """Return the version that a reference means. Raises NotFound."""
         return self._metadata.resolve(reference)
 
     def aliases(self, model: str) -> dict[str, int]:
-        """What every "name@alias" means, of one model or of all."""
+        """Return the version number of every "name@alias", of one model or of all."""
         return self._metadata.aliases(model)
 
     def alias(self, model: str, alias: str, version: int) -> ModelVersion:
-        """Let an alias name a version; 0 removes it. Returns the version it names, or named. Raises NotFound, UsageError."""
+        """Let an alias name a version; 0 removes it. Return the version that it names or named. Raises NotFound, UsageError."""
         self._metadata.require_own()
         if version:
             check_registered(alias)
@@ -146,7 +156,7 @@ class Records:
         return found
 
     def sources(self, reference: str) -> dict[str, str]:
-        """Source files that travel with a version, by name. Raises NotFound."""
+        """Return the source files that travel with a version, by name. Raises NotFound."""
         candidate = self._metadata.resolve(reference).candidate
         if not candidate.artifact.code:
             return {}
@@ -160,10 +170,10 @@ class Records:
         }
 
     def code(self, run: str) -> dict[str, str | None]:
-        """Return the source files that a run worked with last, by path; None for a file that is not kept.
+        """Return the source files of a run's last work, by path; None for a file that is not kept.
 
         Raises:
-            NotFound: there is no such run, or nothing of its code is on record.
+            NotFound: there is no such run, or none of its code is on record.
             SerializationError: they are too many to be shown.
         """
         status = self._metadata.run(run)
@@ -177,11 +187,11 @@ class Records:
         return bundles.texts(status.code, self._artifacts)
 
     def deployed(self) -> list[EndpointStatus]:
-        """Every endpoint that is on record, also one that was taken away; nothing is observed."""
+        """Return every endpoint on record, also those that were removed. Nothing is observed."""
         return self._metadata.endpoints()
 
     def cancel(self, run: str) -> Cancelled:
-        """Tell the engine of a run to stop, or put on record that an interrupted run will not go on.
+        """Ask the engine of a run to stop, or record that an interrupted run will not go on.
 
         Raises:
             UsageError: the run is over.
@@ -193,7 +203,7 @@ class Records:
             try:
                 ended = self._end_interrupted(run)
             except UsageError:
-                # An engine has taken the lease meanwhile, or is starting and cannot be asked yet.
+                # An engine took the lease meanwhile, or is starting and cannot be asked yet. Try again.
                 if not left:
                     raise
                 continue
@@ -203,7 +213,11 @@ class Records:
         return Cancelled(run, stopping=False)
 
     def _end_interrupted(self, run: str) -> bool:
-        """Record the end of a run that nobody works on; False when it has ended. Raises UsageError when somebody does."""
+        """Record the end of a run that nobody works on. Return False if it has ended.
+
+        Raises:
+            UsageError: somebody works on it.
+        """
         with self._leases.take(run):
             if self._metadata.run(run).phase.ended:
                 return False

@@ -1,7 +1,7 @@
-"""Digests of the project's code that stored values refer to, as the project is now.
+"""Digests of the project's present code that stored values refer to.
 
-A pickled function or the record of a dataclass names its code and does not hold it. The engine imports no project, so
-it asks the host that has, each name once a run. Knows no store and takes no decision.
+A pickled function or the record of a dataclass names its code and does not contain it. The engine imports no project. So
+it asks the host that imported it, once a run for each name. Knows no store and makes no decision.
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from fairway.spec.wire import Identify
 
 
 class References:
-    """What is known of the project's code, and the steps that wait to know more."""
+    """The known digests of the project's code, and the steps that wait for more."""
 
     def __init__(self) -> None:
         self.digests: dict[str, str] = {}
@@ -19,7 +19,7 @@ class References:
         self._waiting: list[str] = []
 
     def wait(self, step: str, names: Iterable[str], host: Host) -> bool:
-        """Whether the step has to wait: for names not known yet, which the host is then asked for."""
+        """Tell whether the step has to wait for unknown names. Ask the host for the new ones."""
         lacking = {name for name in names if name not in self.digests}
         if not lacking:
             return False
@@ -31,13 +31,13 @@ class References:
         return True
 
     def answered(self, digests: dict[str, str]) -> list[str]:
-        """Take an answer; returns the steps that waited, to be looked up again."""
+        """Take an answer. Return the steps that waited, to be looked up again."""
         self.digests |= digests
         waiting, self._waiting = self._waiting, []
         return waiting
 
     def lost(self) -> list[str]:
-        """Forget what was asked, because the host is gone; returns the steps that waited."""
+        """Forget the open questions, because the host is gone. Return the steps that waited."""
         self._asked.clear()
         waiting, self._waiting = self._waiting, []
         return waiting

@@ -1,4 +1,4 @@
-"""What a script or notebook gets back from a run: its phase, result, steps and metrics, readable as text and as a page."""
+"""The report of a run for a script or notebook: phase, result, steps and metrics, as text and as a page."""
 
 import html
 from collections.abc import Callable
@@ -15,16 +15,16 @@ Load = Callable[[Node], object]
 
 _SHORT = 40
 _DRAWN = 8
-"""Steps and evaluations that are listed without being asked for one by one."""
+"""Greatest number of steps, and of metrics and evaluations each, that a summary lists."""
 
 
 class Run:
     """A finished run.
 
     Args:
-        status: what the log tells of it.
-        load: gives the value of a node, which may run code of this project.
-        look: gives the value of an artifact without running anything; `load` when it is left out.
+        status: the run as the log has it.
+        load: loads the value of a node, which may run code of this project.
+        look: loads the value of an artifact without running anything; `load` when it is left out.
     """
 
     def __init__(
@@ -36,27 +36,27 @@ class Run:
 
     @property
     def name(self) -> str:
-        """Its name, as in `fairway show NAME`."""
+        """Name of the run, as in `fairway show NAME`."""
         return self.status.spec.name
 
     @property
     def phase(self) -> Phase:
-        """How it ended."""
+        """Phase in which the run ended."""
         return self.status.phase
 
     @property
     def ok(self) -> bool:
-        """Whether it succeeded."""
+        """True if the run succeeded."""
         return self.status.phase is Phase.SUCCEEDED
 
     @property
     def result(self) -> object:
-        """What the pipeline returned; None when it did not succeed."""
+        """Value that the pipeline returned; None when the run did not succeed."""
         return None if self.status.result is None else self._load(self.status.result)
 
     @property
     def steps(self) -> dict[str, StepStatus]:
-        """Every step by name, in the order of the calls."""
+        """Status of every step by name, in the order of the calls."""
         return {step.spec.name: step for step in self.status.steps}
 
     @property
@@ -80,7 +80,7 @@ class Run:
 
     @property
     def evaluations(self) -> dict[str, Evaluation]:
-        """What `evaluate` gave in a step that returned it, by step."""
+        """Evaluations that steps returned, by step."""
         found: dict[str, Evaluation] = {}
         for step in self.status.steps:
             for output in step.outputs:
@@ -88,13 +88,13 @@ class Run:
                     try:
                         value = self._look(output)
                     except SerializationError:
-                        continue  # it could run code, and a summary is printed without being asked for
+                        continue  # it could run code, and a summary prints it unasked
                     if isinstance(value, Evaluation):
                         found[step.spec.name] = value
         return found
 
     def output(self, step: str) -> object:
-        """What a step returned. Raises KeyError when there is no such step, or it has no result."""
+        """Return the value that a step returned. Raises KeyError when there is no such step, or it has no result."""
         outputs = self.steps[step].outputs
         if not outputs:
             raise KeyError(step)
@@ -104,7 +104,7 @@ class Run:
     def __repr__(self) -> str:
         spent = format_duration(max(0.0, self.status.ended - self.status.started))
         lines = [f"{self.status.spec.pipeline}  run {self.name}  {self.phase.lower()} in {spent}"]
-        lines += [f"  {_title(step):<28} {_said(step)}" for step in self.status.steps[:_SHORT]]
+        lines += [f"  {_title(step):<28} {_outcome(step)}" for step in self.status.steps[:_SHORT]]
         if len(self.status.steps) > _SHORT:
             lines.append(f"  … {len(self.status.steps) - _SHORT} more steps")
         last = {point.name: point.value for point in self.status.metrics}
@@ -117,7 +117,7 @@ class Run:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{html.escape(_title(step))}</td><td>{html.escape(_said(step))}</td>"
+            f"<tr><td>{html.escape(_title(step))}</td><td>{html.escape(_outcome(step))}</td>"
             f"<td>{html.escape(_cost(step))}</td></tr>"
             for step in self.status.steps[:200]
         )
@@ -138,7 +138,7 @@ def _title(step: StepStatus) -> str:
     return f"{step.spec.name} {step.spec.label}".strip()
 
 
-def _said(step: StepStatus) -> str:
+def _outcome(step: StepStatus) -> str:
     if step.failure is not None:
         return f"{step.phase.lower()}: {step.failure.message}"
     return "cached" if step.cached else step.phase.lower()

@@ -1,4 +1,4 @@
-"""What an interrupted or failed run left behind, for the engine that takes it up."""
+"""The remains of an interrupted or failed run, for the engine that resumes it."""
 
 from collections.abc import Iterable
 
@@ -12,10 +12,10 @@ from fairway.spec.wire import REGISTER
 def recorded_steps(
     status: RunStatus, results: ResultStore, seen: Iterable[StillRunning] = ()
 ) -> dict[str, Recorded]:
-    """Per step: how many attempts it had, its outputs if it is done, and which attempt of it was seen to run still.
+    """Return by step the number of attempts, the outputs if it is done, and the attempt that still runs.
 
-    An attempt may have left its record after the engine was gone; such a result counts. Registrations do not count until
-    they were published. Look at what runs before calling this: an attempt that ends in between is found by its record.
+    An attempt may have left its record after the engine was gone. Such a result counts. A registration counts only once
+    it was published. Observe the running attempts before this call: an attempt that ends in between is found by its record.
     """
     running = {one.step: one for one in seen}
     found: dict[str, Recorded] = {}
@@ -25,7 +25,7 @@ def recorded_steps(
         if outputs is None:
             attempts, outputs = _unrecorded(status, step, attempts, results)
         one = running.get(step.spec.name) if outputs is None else None
-        # One that left a record is over, even if its process is still there.
+        # An attempt that left a record is over, even if its process is still there.
         alive = one is not None and results.read(status.spec.name, one.step, one.attempt) is None
         found[step.spec.name] = Recorded(
             step.spec,
@@ -48,10 +48,10 @@ def _unrecorded(
         if result is not None:
             attempts = number
             # The record of a `register` step says that a model is packaged. Its version exists only once the engine has
-            # published it, and the log then says that the step succeeded.
+            # published it. The log then says that the step succeeded.
             if result.failure is None and step.spec.task != REGISTER:
                 outputs = result.outputs
         elif number > attempts:
             return attempts, outputs
-        # The last attempt on record may have died without a result; the next one may have left one and not been noted.
+        # The last attempt on record may have died without a result. The next one may have left a result that is in no log.
         number += 1

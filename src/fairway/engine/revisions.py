@@ -1,7 +1,7 @@
-"""Makes revisions: reads what a deployment asks for, and writes into the revision all that only the log can tell.
+"""Revisions: made from what a deployment asks for, with all the facts that only the log knows.
 
-A model server opens no log. So what a reference means, and whether content may run code, is decided here and handed to
-the server inside the revision. Must not know how a revision is served.
+A model server opens no log. So the engine resolves references and decides here whether content may run code. The server
+gets both inside the revision. Must not know how a revision is served.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _MAX_LIMIT = 2**40
 
 
 class Revisions:
-    """Makes and finds the revisions of a store's endpoints."""
+    """The revisions of a store's endpoints."""
 
     def __init__(self, metadata: MetadataStore, artifacts: ArtifactStore, clock: Clock) -> None:
         self._metadata = metadata
@@ -32,7 +32,7 @@ class Revisions:
         self._made_here: set[tuple[str, int]] = set()
 
     def planned(self, request: DeployRequest) -> RevisionSpec:
-        """Return the revision a request asks for, not numbered yet. Raises NotFound, UsageError."""
+        """Return the revision that a request asks for, without a number yet. Raises NotFound, UsageError."""
         _check(request)
         revision = RevisionSpec(
             endpoint=request.name,
@@ -52,17 +52,17 @@ class Revisions:
         )
 
     def decided(self, revision: RevisionSpec) -> RevisionSpec:
-        """Return the revision with what its content may do and which models its function may ask for.
+        """Return the revision with the permissions of its content and the models that its function may ask for.
 
-        The log is read each time, and what the revision says of itself counts for nothing: one of an earlier version
-        says nothing, and one that somebody forged would say too much. Raises StorageError.
+        The log is read each time. What the revision says of itself counts for nothing: an earlier version of Fairway wrote
+        nothing there, and a forged revision would claim too much. Raises StorageError.
         """
         if revision.model is not None:
             return msgspec.structs.replace(revision, trusted=self._trusts(revision.model))
         return msgspec.structs.replace(revision, models=self._offered(revision))
 
     def earlier(self, current: RevisionSpec, number: int) -> RevisionSpec:
-        """Return an earlier revision that served; 0 is the newest before `current`. Raises NotFound, UsageError."""
+        """Return an earlier revision that served; 0 means the newest before `current`. Raises NotFound, UsageError."""
         name = current.endpoint
         served = {
             event.body.number
@@ -98,7 +98,7 @@ class Revisions:
     def _trusts(self, version: ModelVersion) -> bool:
         """Tell whether a run of this project made the model.
 
-        Only a yes is remembered: the log is never shortened, but a run that goes on may still add to it.
+        Only a positive answer is remembered: the log is never shortened, but a run that goes on may still add to it.
         """
         key = (version.name, version.version)
         run = version.lineage.run
@@ -107,7 +107,7 @@ class Revisions:
         return key in self._made_here
 
     def _offered(self, revision: RevisionSpec) -> Artifact | None:
-        """Store what a function may ask for: every version that there was of each model when it was deployed."""
+        """Store the versions that a function may ask for: all that existed of each model when it was deployed."""
         newest = {name: number for name, number in revision.aliases.items() if "@" not in name}
         offers = [
             Offer(version=version, trusted=self._trusts(version))
@@ -127,7 +127,7 @@ class Revisions:
 
 
 def key_of(request: DeployRequest, current: RevisionSpec | None) -> tuple[str, str]:
-    """Make a new key and its digest. An endpoint that is private stays so and keeps its key."""
+    """Make a new key and its digest. A private endpoint stays private and keeps its key."""
     if current is not None and current.key_digest:
         return "", current.key_digest
     if not request.private:
@@ -137,7 +137,7 @@ def key_of(request: DeployRequest, current: RevisionSpec | None) -> tuple[str, s
 
 
 def _check(request: DeployRequest) -> None:
-    """Refuse a name that no endpoint can have, and numbers that no server can be started with. Raises UsageError."""
+    """Refuse a name that no endpoint can have, and numbers with which no server can be started. Raises UsageError."""
     if not is_served(request.name):
         raise UsageError(
             f"{request.name!r} cannot be an endpoint's name",

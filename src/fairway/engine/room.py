@@ -1,4 +1,4 @@
-"""Room for a run's attempts at the place where they run: asked for, kept while they run, and waited for."""
+"""Room for a run's attempts at their places: it is asked for, kept while they run, and waited for."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,11 +13,11 @@ _AGAIN = 0.02
 _AGAIN_LATER = 0.05
 _LATER = 5.0
 _WORTH_SAYING = 1.0
-"""Seconds of waiting for other runs before somebody who follows the run is told."""
+"""Seconds of waiting for other runs before the run's followers hear of it."""
 
 
 class Room:
-    """What one run has taken of a place. `go_on` is called when there may be room for a step that waits."""
+    """The part of the places that one run has taken. `go_on` is called when a waiting step may find room."""
 
     def __init__(
         self, executor: Executor, state: RunState, clock: Clock, listener: Listener, go_on: Callable[[], None]
@@ -33,7 +33,7 @@ class Room:
         self._said = ("", "")
 
     def take(self, place: Place, step: str, attempt: int) -> bool:
-        """Take what an attempt needs of a place; when that cannot be, the run's state knows of it."""
+        """Take the resources for an attempt at a place. If that is impossible, report so to the run's state."""
         grant = self._executor.take(place, self._state.steps[step].resources, step)
         if grant is None:
             self._state.no_room(step)
@@ -42,17 +42,17 @@ class Room:
         return True
 
     def of(self, step: str, attempt: int) -> Grant | None:
-        """What an attempt was given; None when it was given back."""
+        """Return the grant of an attempt; None once it was given back."""
         return self._grants.get((step, attempt))
 
     def free(self, step: str, attempt: int) -> None:
-        """An attempt is over, or will not begin."""
+        """Give back the grant of an attempt that is over or will not begin."""
         grant = self._grants.pop((step, attempt), None)
         if grant is not None:
             self._executor.give_back(grant)
 
     def wait(self) -> None:
-        """After a decision: stand in the line if a step found no room, and ask again soon."""
+        """Enter the queue if a step found no room in the last decision, and ask again soon."""
         step = self._state.waiting
         if step is None:
             if self._since:
@@ -63,13 +63,13 @@ class Room:
         self._executor.wait_for(step.resources, step.name)
         waited = now - self._since
         if waited >= _WORTH_SAYING:
-            self._say(step.name, self._executor.who_else() or "other runs")
+            self._notify(step.name, self._executor.who_else() or "other runs")
         if self._timer is None:
             again = _AGAIN if waited < _LATER else _AGAIN_LATER
             self._timer = asyncio.get_running_loop().call_later(again, self._ask_again)
 
     def close(self) -> None:
-        """The run is over: give everything back."""
+        """Give everything back, because the run is over."""
         if self._timer is not None:
             self._timer.cancel()
         self._grants.clear()
@@ -83,9 +83,9 @@ class Room:
     def _stop_waiting(self) -> None:
         self._since = 0.0
         self._executor.stop_waiting()
-        self._say("", "")
+        self._notify("", "")
 
-    def _say(self, step: str, whom: str) -> None:
+    def _notify(self, step: str, whom: str) -> None:
         if (step, whom) != self._said:
             self._said = (step, whom)
             self._listener.waits(step, whom)

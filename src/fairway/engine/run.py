@@ -1,6 +1,6 @@
-"""One run, carried to its end: observations go into `plan.run`, its actions out to hosts, facts into the log.
+"""The engine of one run: observations go into `plan.run`, its actions go to hosts, and facts go into the log.
 
-Everything here happens on one event loop, in answer to one message at a time. It knows hosts and stores only as ports,
+All of it runs on one event loop and handles one message at a time. It knows hosts and stores only as ports,
 and imports no user code.
 """
 
@@ -61,7 +61,7 @@ from fairway.spec.wire import (
 
 
 class Stores(msgspec.Struct, frozen=True):
-    """Where an engine reads and keeps things."""
+    """The stores of an engine."""
 
     metadata: MetadataStore
     results: ResultStore
@@ -71,7 +71,7 @@ class Stores(msgspec.Struct, frozen=True):
 
 
 class RunEngine:
-    """Carries out one run. `home` is the host that described the project; it also runs the pipeline itself."""
+    """The engine of one run. `home` is the host that described the project. It also runs the pipeline itself."""
 
     def __init__(self, stores: Stores, executor: Executor, clock: Clock, listener: Listener) -> None:
         self._stores = stores
@@ -84,16 +84,16 @@ class RunEngine:
         self._early: dict[str, StepResult] = {}
         self._done: asyncio.Future[Conclude] | None = None
         self._on_record = self._cancel_first = False
-        # Until the run is on record: messages are taken in, and nothing is decided.
+        # Until the run is on record, messages are taken in and nothing is decided.
         self._busy = True
 
     async def run(
         self, spec: RunSpec, project: ProjectSpec, home: Host, resumed: RunStatus | None = None
     ) -> RunEnded:
-        """Start (or with `resumed`, take up) the run and see it to its end; returns once that is durable.
+        """Start the run, or with `resumed` take it up, and carry it to its end. Return once the end is durable.
 
         Raises:
-            StorageError: the log cannot be written; what is on record can be resumed.
+            StorageError: the log cannot be written. The run can be resumed from its record.
         """
         self._spec = spec
         metadata, loop = self._stores.metadata, asyncio.get_running_loop()
@@ -106,7 +106,7 @@ class RunEngine:
         self._home = self._placement.places(None)[0]
         self._hosts.adopt(self._home, home)
         seen = await self._executor.observe(spec.name, self.hear) if resumed is not None else ()
-        # Read after that: an attempt that ended in between is found by its record.
+        # Read the records after that: an attempt that ended in between is found by its record.
         self._before = recorded_steps(resumed, self._stores.results, seen) if resumed is not None else {}
         self._state = RunState(self._placement, self._before)
         self._room = Room(self._executor, self._state, self._clock, self._listener, self._go_on)
@@ -121,7 +121,7 @@ class RunEngine:
             self._room.close()
 
     def _adopt(self, seen: Sequence[StillRunning]) -> dict[str, int]:
-        """Take over the attempts that outlived the run's last engine; returns their numbers by step."""
+        """Take over the attempts that outlived the run's last engine. Return their numbers by step."""
         running: dict[str, int] = {}
         for one in seen:
             self._hosts.adopt(one.place, one.host)
@@ -130,7 +130,7 @@ class RunEngine:
                 self._hosts.assign(one.step, one.attempt, one.host)
                 running[one.step] = one.attempt
             else:
-                # Its step is over, or its record is there already: nobody waits for it.
+                # The step is over, or its record is there already, so nobody waits for the attempt.
                 one.host.send(Stop(step=one.step, attempt=one.attempt))
                 self._hosts.dismiss(one.host)
         return running
@@ -152,12 +152,12 @@ class RunEngine:
         ended = RunEnded(conclusion.phase, conclusion.failure, result)
         self._journal.record(ended)
         await self._journal.flush()
-        # Only now: a host that quits ends its children, and one of them could be what a resume needs.
+        # After the flush: a host that quits ends its children, and one of them could be what a resume needs.
         self._hosts.quit()
         return ended
 
     async def _begun(self) -> None:
-        """Wait until the run is on record; its pipeline may begin meanwhile, but nothing is decided before."""
+        """Wait until the run is on record. Its pipeline may begin meanwhile, but nothing is decided before."""
         await self._journal.flush()
         self._on_record, self._busy = True, False
         self._listener.begun()
@@ -166,12 +166,12 @@ class RunEngine:
         self._go_on()
 
     def hear(self, host: Host, message: FromHost | Gone | Back) -> None:
-        """Take a message of a host, or what was seen of it."""
+        """Handle a message of a host, or an observation of the host itself."""
         if self._done is None or self._done.done():
             return
         try:
             if isinstance(message, Said):
-                self._child_said(host, message)
+                self._handle_child(host, message)
             elif isinstance(message, Exited):
                 self._exited(host, message)
             elif isinstance(message, Log):
@@ -192,7 +192,7 @@ class RunEngine:
             self._go_on()
 
     def cancel(self, *, grace: float = GRACE) -> None:
-        """Stop the run: running attempts get `grace` seconds, then they are ended. May be called again with less."""
+        """Stop the run. Running attempts get `grace` seconds, then they are ended. A second call may give them less."""
         if not self._on_record:
             # The log must say that the run began before it says that somebody wants it to stop.
             self._cancel_first = True
@@ -211,19 +211,19 @@ class RunEngine:
         self._go_on()
 
     def _go_on(self) -> None:
-        """Carry out what follows from what was observed, until nothing more does."""
+        """Carry out the actions that follow from the observations, until there are no more."""
         if self._busy:
             return
-        self._busy = True  # An action may be answered at once; the answer is decided on in the next turn.
+        self._busy = True  # An action may be answered at once. The next turn decides on the answer.
         try:
             while actions := decide(self._state, self._clock.monotonic()):
                 for action in actions:
                     self._perform(action)
             self._room.wait()
-            # After the actions: all facts that follow from one message go to disk together.
+            # Write after the actions, so that all facts that follow from one message go to disk together.
             self._journal.write()
         except Exception as error:
-            # Nobody above is there to see it: a timer or a host's message brought us here.
+            # No caller would see the error: a timer or a host's message brought us here.
             self._give_up(error)
         finally:
             self._busy = False
@@ -263,7 +263,7 @@ class RunEngine:
                     phase=action.phase,
                     outputs=action.outputs,
                     failure=action.failure,
-                    # A key stands for a result that others may use, so only a success has one.
+                    # A key stands for a result that others may use. So only a success has one.
                     key=found.key if action.phase is Phase.SUCCEEDED else "",
                     parts=found.parts,
                     cached=bool(found.run),
@@ -275,16 +275,16 @@ class RunEngine:
             )
         self._pipeline.settled(action.step)
 
-    def _child_said(self, host: Host, said: Said) -> None:
+    def _handle_child(self, host: Host, said: Said) -> None:
         if self._hosts.running(said.step, said.attempt) is not host:
-            return  # An attempt that was given up is not part of the run any more.
+            return  # An attempt that was given up is no longer part of the run.
         message = decode_from_child(bytes(said.message))
         if isinstance(message, Call):
             self._called(message.spec)
         elif isinstance(message, Await):
             self._pipeline.ask(message.question, message.step)
         elif isinstance(message, Committed):
-            # Its record is durable, so its end counts now: the process has nothing left to do but to go away.
+            # The record is durable, so the attempt ends now. Its process has nothing left to do but to go away.
             self._stores.logs.close(self._spec.name, said.step, said.attempt)
             self._hosts.over(said.step, said.attempt)
             self._attempt_ended(message.result)
@@ -322,7 +322,7 @@ class RunEngine:
         self._attempt_ended(msgspec.structs.replace(result, usage=message.usage))
 
     def _record_of(self, step: str, attempt: int, failure: Failure) -> StepResult:
-        """What an attempt left that is over; where it left nothing, why: its own last words, or `failure`."""
+        """Return the result of an attempt that is over. Without a record, its last words or `failure` explain the end."""
         words = self._last_words.pop((step, attempt), None)
         result = self._stores.results.read(self._spec.name, step, attempt)
         if result is not None:
@@ -334,7 +334,7 @@ class RunEngine:
     def _attempt_ended(self, result: StepResult) -> None:
         state = self._state.steps.get(result.step)
         if state is None:
-            # An adopted attempt that ended before the repeated pipeline came to its call.
+            # An adopted attempt ended before the repeated pipeline came to its call.
             self._early[result.step] = result
             return
         if result.failure is not None:
@@ -342,7 +342,7 @@ class RunEngine:
         elif state.spec.task == REGISTER:
             content = self._stores.read(result.outputs[0])
             result = self._publisher.publish(result, content, self._state)
-        # Given back before the state knows, so that what it begins next finds the room.
+        # Give the room back before the state learns of the end, so that the next step finds the room.
         self._attempts.over(result)
         self._journal.record(AttemptEnded(result.attempt, result), result.step)
         self._state.ended(result.step, result.attempt, result, self._clock.monotonic())
@@ -352,7 +352,7 @@ class RunEngine:
         if place is None:
             return
         if not gone.certain:
-            # Not lost: its attempts may end well, and two attempts of a step at once could both leave their mark.
+            # The host is not lost. Its attempts may end well, and two attempts of a step at once could both leave their mark.
             if not place.alone:
                 self._state.unreachable(place.name)
             return
@@ -373,7 +373,7 @@ class RunEngine:
             self._state.reachable(place.name)
 
     def _give_up(self, error: BaseException) -> None:
-        """End the run here with an error; what is on record can be resumed."""
+        """End the engine's work with an error. The run can be resumed from its record."""
         if self._done is not None and not self._done.done():
             self._journal.close()
             self._done.set_exception(error)

@@ -1,7 +1,7 @@
-"""Carries out runs in this process: a project is described, a run of it submitted, and the run followed.
+"""Runs that are carried out in this process: a project is described, a run submitted, and the run followed.
 
-The host that described a project also runs its pipeline, so a project is imported once. Must not know how a host is made,
-or who follows.
+The host that described a project also runs its pipeline, so a project is imported once. Must not know how a host is made
+or who follows a run.
 """
 
 import asyncio
@@ -23,10 +23,10 @@ from fairway.spec.update import Foreseen, Over, Update
 from fairway.spec.wire import Bind, typed
 
 _NAMED = 3
-"""Changed files that are named; of the others only the number is."""
+"""Changed files that are named. The others are only counted."""
 
 _DRAWS = 100
-"""Names that are tried for a run."""
+"""Names that are tried for a new run."""
 
 _STOPPING = "stopping: steps have ten seconds to end by themselves, Ctrl-C again ends them at once"
 
@@ -43,13 +43,13 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class RunParts(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs in this process are made of.
+    """Parts of the runs of this process.
 
     Attributes:
-        open: imports the project of a request; the second argument takes lines about the run as a whole.
-        project_of: gives file and module of the project of a run on record. Raises UsageError.
-        foresee: says what a run would do, without running any step.
-        interrupts: while its block lasts, signals to this process call the function that it is given.
+        open: imports the project of a request. The second argument takes lines about the run as a whole.
+        project_of: returns file and module of the project of a recorded run. Raises UsageError.
+        foresee: returns the steps that a run would carry out, without running any of them.
+        interrupts: calls the given function on signals to this process, while its block lasts.
     """
 
     stores: Stores
@@ -64,7 +64,7 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Described(msgspec.Struct, frozen=True):
-    """An opened project that no run was submitted of yet, and who takes its notes."""
+    """An opened project of which no run was submitted yet, and the feed for its notes."""
 
     request: RunRequest
     opened: Opened
@@ -72,7 +72,7 @@ class _Described(msgspec.Struct, frozen=True):
 
 
 class RunsHere:
-    """Runs whose engine is this process."""
+    """The runs of this process: it holds their engines."""
 
     def __init__(self, parts: RunParts) -> None:
         self._parts = parts
@@ -82,11 +82,11 @@ class RunsHere:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
-        """Import the project and return what it declares; `submit` goes on with the same host. Raises FairwayError."""
+        """Import the project and return what it declares. `submit` then uses the same host. Raises FairwayError."""
         return (await self._open(request)).opened.project
 
     async def submit(self, request: RunRequest) -> str:
-        """Start a run, or take one up again; returns its name once it is on record. Raises FairwayError."""
+        """Start or resume a run and return its name once it is on record. Raises FairwayError."""
         described = await self._open(request)
         self._described = None
         stack = ExitStack()
@@ -99,14 +99,14 @@ class RunsHere:
             raise
 
     async def updates(self, run: str, after: str, wait: float) -> list[Update]:
-        """Return what came behind a position; of a run of another process, what is on record. Raises FairwayError."""
+        """Return the updates after a position. For a run of another process, they come from its record. Raises FairwayError."""
         feed = self._feeds.get(run)
         if feed is None or (not after and not feed.is_whole) or after[:1].isdigit():
             return await self._parts.follower.updates(run, after, wait)
         return await feed.take(after, wait)
 
     async def plan(self, request: RunRequest) -> list[Foreseen]:
-        """Say what a run would do, without running any step. Raises FairwayError."""
+        """Return the steps that a run would carry out, without running any of them. Raises FairwayError."""
         described = await self._open(request)
         self._described = None
         opened = described.opened
@@ -116,13 +116,13 @@ class RunsHere:
             await opened.home.close()
 
     async def close(self) -> None:
-        """End the host of a project that was described and of which nothing was submitted."""
+        """End the host of a project that was described, but of which no run was submitted."""
         if self._described is not None:
             home, self._described = self._described.opened.home, None
             await home.close()
 
     async def _open(self, request: RunRequest) -> _Described:
-        """The project of a request, imported; the one that was described before, where it is the same."""
+        """Import the project of a request, or return the one that was described before if it is the same."""
         if request.resume and not request.file:
             self._complete(request)
         before = self._described
@@ -135,7 +135,7 @@ class RunsHere:
         return self._described
 
     def _complete(self, request: RunRequest) -> None:
-        """Fill in what is on record of a run that is to be taken up again. Raises NotFound, UsageError."""
+        """Fill in the recorded facts of a run that is to be resumed. Raises NotFound, UsageError."""
         spec = self._metadata.run(request.resume).spec
         request.file, request.module = self._parts.project_of(spec)
         request.pipeline = spec.pipeline
@@ -152,7 +152,8 @@ class RunsHere:
                 feed.note(_STOPPING)
             engine.cancel(**how)
 
-        # Whoever sees the lease may ask to cancel: heard from here on, and answered once the engine is at work.
+        # Listen before the lease is taken: a request to cancel may come as soon as the lease is seen. The engine answers it
+        # once it is at work.
         stack.enter_context(self._parts.interrupts(cancel))
         name, earlier = request.resume, None
         if spec is not None:
@@ -163,7 +164,7 @@ class RunsHere:
             earlier = self._earlier(name)
             spec = earlier.spec
             if earlier.code and earlier.code != opened.project.source:
-                feed.note(self._told_of_change(earlier.code, opened.project.source))
+                feed.note(self._describe_change(earlier.code, opened.project.source))
         opened.home.listen(engine.hear)
         self._feeds[name] = feed
         work = self._carry(engine, spec, earlier, described, stack)
@@ -181,7 +182,7 @@ class RunsHere:
         described: _Described,
         stack: ExitStack,
     ) -> None:
-        """See a run to its end, let go of all that it held, and only then tell that it is over."""
+        """Run the engine to its end, release all that it held, and only then report that the run is over."""
         opened, feed = described.opened, described.feed
         try:
             try:
@@ -198,11 +199,11 @@ class RunsHere:
             feed.end(over)
 
     def _named(self, spec: RunSpec, stack: ExitStack) -> RunSpec:
-        """Take the lease of a new run, under another name where an engine that began at the same moment drew the same one."""
+        """Take the lease of a new run. Draw another name if an engine that began at the same moment has the same one."""
         for _ in range(_DRAWS):
             with suppress(UsageError), ExitStack() as taken:
                 taken.enter_context(self._parts.leases.take(spec.name))
-                # Only the lease makes this certain: before it, the other engine may have come and gone.
+                # Only the lease makes this certain. Before it was taken, the other engine may have come and gone.
                 if spec.name not in self._metadata.run_names(spec.name):
                     stack.callback(taken.pop_all().close)
                     return spec
@@ -231,19 +232,19 @@ class RunsHere:
         )
 
     def _with_code(self, opened: Opened) -> Opened:
-        """Keep the project's source files, so that the run can say later which code it was."""
+        """Store the project's source files, so that the run can show its code later."""
         source = bundles.keep(opened.project.files, self._parts.artifacts)
         return msgspec.structs.replace(opened, project=msgspec.structs.replace(opened.project, source=source))
 
-    def _told_of_change(self, before: str, after: str) -> str:
-        """Return a line about the files that were changed since a run worked last."""
+    def _describe_change(self, before: str, after: str) -> str:
+        """Return a line about the files that changed since a run worked last."""
         names = bundles.changed(before, after, self._parts.artifacts)
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         what = ", ".join(names[:_NAMED]) + more if names else "the code"
         return f"changed since the run worked last: {what}; done steps keep their results"
 
     def _earlier(self, name: str) -> RunStatus:
-        """Return the run that is taken up, as it stands. Raises NotFound, UsageError."""
+        """Return the present status of the run that is resumed. Raises NotFound, UsageError."""
         status = self._metadata.run(name)
         if status.phase is Phase.SUCCEEDED:
             raise UsageError(f"run {name} has succeeded meanwhile", hint=f"`fairway show {name}`")

@@ -1,7 +1,7 @@
-"""SVG that only draws: text is read as XML and written anew from what an allow-list knows, or refused whole.
+"""SVG that only draws: a picture is read as XML and rewritten from an allow-list, or refused whole.
 
-What is allowed can neither run, load nor link anything: no scripts, no handlers, no animation, no pages inside, no
-references but to parts of the same picture, and no images but pixels that are in it. Knows nothing of who shows it.
+Allowed parts can neither run, load nor link anything: no scripts, no handlers, no animation, no embedded pages, no
+references except to parts of the same picture, and no images except pixels inside it. Knows nothing of who shows it.
 """
 
 import re
@@ -17,7 +17,7 @@ _SILENT = frozenset(
         "http://purl.org/dc/elements/1.1/",
     )
 )
-"""Of the description of a picture, which is left out."""
+"""Namespaces of the description of a picture, which is left out."""
 
 _MAX_SIZE = 32 << 20
 _MAX_DEPTH = 64
@@ -57,11 +57,11 @@ _UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
 class _Refused(Exception):
-    """Something is in the picture that does more than draw."""
+    """An error: the picture contains something that does more than draw."""
 
 
 def drawing(text: str) -> str:
-    """Write the picture anew with nothing in it but what draws; empty when there is more, or it is no SVG."""
+    """Write the picture again with only the parts that draw; empty if it does more, or is no SVG."""
     if len(text) > _MAX_SIZE:
         return ""
     try:
@@ -71,7 +71,7 @@ def drawing(text: str) -> str:
 
 
 class _Reader:
-    """Reads one picture and collects what is to be written."""
+    """The reader of one picture. It collects the text that is to be written."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -135,7 +135,7 @@ class _Reader:
         self._parts.append(">")
 
     def _attribute(self, element: str, name: str, value: str) -> tuple[str, bool]:
-        """The name of an attribute as it is written, and whether it needs the namespace of links."""
+        """Return the name of an attribute as it is written, and whether it needs the namespace of links."""
         space, _, local = name.rpartition(" ")
         if space == _XML and local in ("space", "lang"):
             return f"xml:{local}", False

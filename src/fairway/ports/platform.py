@@ -1,6 +1,6 @@
-"""The widest seam: all that a person, a program or a page can ask, whether the answer comes from this process or from afar.
+"""The widest port: all that a person, a program or a page can ask, with the answer from this process or from afar.
 
-An adapter never imports this module. It fits by shape, as with the other seams.
+An adapter never imports this module. It fits by shape, as with the other ports.
 """
 
 from collections.abc import AsyncIterator
@@ -17,12 +17,12 @@ from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Update
 class Platform(Protocol):
     """All that a person, a program or a page can ask: about runs, models and endpoints.
 
-    Every verb raises a FairwayError where it cannot be carried out, and nothing has changed then.
+    Every verb raises a FairwayError if it cannot be carried out, and nothing has changed then.
     """
 
     @property
     def place(self) -> str:
-        """Where it is, for people: the folder of a store, or a URL."""
+        """Place of the platform, for people: the folder of a store, or a URL."""
         ...
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
@@ -30,23 +30,23 @@ class Platform(Protocol):
         ...
 
     async def submit(self, request: RunRequest) -> str:
-        """Start a run, or take one up again, and return its name once that is on record.
+        """Start or resume a run and return its name once it is on record.
 
         Raises:
-            UsageError: parameters are wrong; nothing has been started.
+            UsageError: parameters are wrong. Nothing has been started.
         """
         ...
 
     def follow(self, run: str, after: str = "") -> AsyncIterator[Update]:
-        """Give what happens in a run, from behind a position on, until it is over."""
+        """Yield the updates of a run after a position until the run is over."""
         ...
 
     async def updates(self, run: str, after: str = "", wait: float = 0.0) -> list[Update]:
-        """Return what came behind a position, or a part of it; wait for it so many seconds at most."""
+        """Return the updates after a position, or a part of them. Wait at most `wait` seconds."""
         ...
 
     async def plan(self, request: RunRequest) -> list[Foreseen]:
-        """Say what a run would do, without running any step."""
+        """Return the steps that a run would carry out, without running any of them."""
         ...
 
     async def cancel(self, run: str) -> Cancelled:
@@ -66,7 +66,7 @@ class Platform(Protocol):
         ...
 
     async def outputs(self, run: str) -> Outputs:
-        """Return which attempts of a run have output."""
+        """Return the attempts of a run that have output."""
         ...
 
     async def logs(self, run: str, step: str, attempt: int, offset: int = 0) -> LogPage:
@@ -90,11 +90,14 @@ class Platform(Protocol):
         ...
 
     async def aliases(self, model: str = "") -> dict[str, int]:
-        """Return what every "name@alias" means, of one model or of all."""
+        """Return the version number of every "name@alias", of one model or of all."""
         ...
 
     async def alias(self, model: str, alias: str, version: int) -> ModelVersion:
-        """Let an alias name a version, and return that; version 0 removes the alias and returns the one it named."""
+        """Let an alias name a version and return that version.
+
+        Version 0 removes the alias. The version that it named is returned.
+        """
         ...
 
     async def sources(self, reference: str) -> dict[str, str]:
@@ -102,19 +105,19 @@ class Platform(Protocol):
         ...
 
     async def code(self, run: str) -> dict[str, str | None]:
-        """Return the source files that a run worked with last, by path; None for one that is not kept. Raises NotFound."""
+        """Return the source files of a run's last work, by path; None for a file that is not kept. Raises NotFound."""
         ...
 
     async def deploy(self, request: DeployRequest) -> Deployed:
-        """Serve a model or function; returns when it answers."""
+        """Serve a model or function and return when it answers."""
         ...
 
     async def rollback(self, endpoint: str, revision: int = 0) -> Deployed:
-        """Point an endpoint to an earlier revision; 0 is the one before."""
+        """Point an endpoint to an earlier revision; 0 is the previous one."""
         ...
 
     async def undeploy(self, endpoint: str) -> None:
-        """Take an endpoint away."""
+        """Remove an endpoint."""
         ...
 
     async def endpoints(self) -> list[EndpointStatus]:
@@ -122,13 +125,13 @@ class Platform(Protocol):
         ...
 
     async def deployed(self) -> list[EndpointStatus]:
-        """Return every endpoint that is on record, also one that was taken away; nothing is observed."""
+        """Return every endpoint on record, also those that were removed. Nothing is observed."""
         ...
 
     async def shutdown(self, *, endpoints: bool) -> None:
-        """Stop the platform, and with `endpoints` all that serves; returns when that is done. Runs go on."""
+        """Stop the platform, and with `endpoints` all that serves. Return when that is done. Runs go on."""
         ...
 
     async def close(self) -> None:
-        """Let go of what was begun and not submitted."""
+        """End what was begun and not submitted."""
         ...

@@ -1,4 +1,4 @@
-"""Makes the requests that deploy a registered model or the endpoint functions of a project file."""
+"""Requests that deploy a registered model or the endpoint functions of a project file."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 async def model_request(platform: "Platform", reference: str) -> "DeployRequest":
-    """How to serve a model; for an empty reference the only one there is. Raises NotFound, UsageError."""
+    """Return the request that serves a model; for an empty reference the only model. Raises NotFound, UsageError."""
     from fairway.spec.endpoint import DeployRequest
 
     if not reference:
@@ -31,7 +31,10 @@ async def model_request(platform: "Platform", reference: str) -> "DeployRequest"
 
 
 async def function_requests(root: Path, file: str, module: str = "", only: str = "") -> "list[DeployRequest]":
-    """How to serve the endpoints of a project file, its sources put into the store at `root`. Raises FairwayError."""
+    """Return the requests that serve the endpoints of a project file. Raises FairwayError.
+
+    The project's sources are put into the store at `root`.
+    """
     from fairway.author.source import files
     from fairway.engine.import_output import print_import
     from fairway.local.executor import LocalExecutor

@@ -1,6 +1,6 @@
-"""What a command does before it loads anything else: it finds the store, and starts the host of the project.
+"""The head start of a command: it finds the store and starts the host of the project before anything else is loaded.
 
-The project is imported meanwhile, so whatever this file imports delays both (decision 0012).
+The host imports the project meanwhile, so whatever this file imports delays both (decision 0012).
 """
 
 import os
@@ -14,11 +14,11 @@ _ahead: dict[str, Launched] = {}
 
 
 def store_place(file: str = "", module: str = "") -> str:
-    """Where the store is: FAIRWAY_HOME, else the project's own.
+    """Return the folder of the store: FAIRWAY_HOME, else the project's own.
 
     Args:
-        file: the project file; without one, the project is looked for from the working directory upwards.
-        module: the name under which the file was imported, where that is known.
+        file: the project file. Without one, the project is looked for from the working directory upwards.
+        module: the name under which the file was imported, if known.
     """
     home = os.environ.get("FAIRWAY_HOME")
     if home:
@@ -27,20 +27,20 @@ def store_place(file: str = "", module: str = "") -> str:
 
 
 def head_start(word: str) -> None:
-    """Start the host of a project that is about to be asked for; `launch_host` hands it out then."""
+    """Start the host of a project that is about to be asked for. `launch_host` then returns it."""
     try:
         file, module = find(word)
         store = StorePlace(store_place(file, module))
         _ahead[file] = launch_host(HostSetup(store, ProjectCode(file, module)))
     except (OSError, FairwayError):
-        return  # said when the project is asked for
+        return  # the error is reported when the project is asked for
 
 
 def start_ahead(setup: HostSetup) -> None:
-    """Start the host of a project that is known; `launch_host` hands it out then. Raises FairwayError."""
+    """Start the host of a known project. `launch_host` then returns it. Raises FairwayError."""
     _ahead[setup.code.file] = launch_host(setup)
 
 
 def launch_host(setup: HostSetup) -> Launched:
-    """Start the host of a project; it imports the project while the caller goes on."""
+    """Start the host of a project, or return the one started ahead. It imports the project while the caller goes on."""
     return _ahead.pop(setup.code.file, None) or launch(setup)

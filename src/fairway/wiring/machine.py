@@ -1,4 +1,4 @@
-"""Makes the parts of this machine: its clock, its stores, and what looks after its endpoints."""
+"""The parts of this machine: its clock, its stores, and the engine of its endpoints."""
 
 import time
 from collections.abc import Callable
@@ -23,16 +23,16 @@ class SystemClock:
     """The clock of this machine."""
 
     def now(self) -> float:
-        """Seconds since the epoch; may jump."""
+        """Return the seconds since the epoch. The clock may jump."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Return seconds that never go back."""
         return time.monotonic()
 
 
 class LocalStores:
-    """The stores of this machine's target, each opened when it is first used."""
+    """The stores of this machine's target. Each one is opened when it is first used."""
 
     def __init__(self, root: Path) -> None:
         from fairway.stores import Layout
@@ -43,10 +43,10 @@ class LocalStores:
         self._artifacts: FileArtifacts | None = None
 
     def prepare(self) -> "LocalStores":
-        """Make the store if it is not there.
+        """Prepare the store, and make it if it does not exist.
 
         Raises:
-            ForeignStore: it was not made by this user on this machine, so nothing in it is used.
+            ForeignStore: this user did not make it on this machine, so nothing in it is used.
             StorageError: it cannot be written.
         """
         self.layout.prepare()
@@ -64,7 +64,7 @@ class LocalStores:
 
     @property
     def artifacts(self) -> "FileArtifacts":
-        """Content by digest."""
+        """Store of content by digest."""
         if self._artifacts is None:
             from fairway.stores import FileArtifacts
 
@@ -73,57 +73,57 @@ class LocalStores:
 
     @property
     def results(self) -> "FileResults":
-        """Records of attempts."""
+        """Store of the records of attempts."""
         from fairway.stores import FileResults
 
         return FileResults(self.root)
 
     @property
     def logs(self) -> "FileLogs":
-        """Output of attempts."""
+        """Store of the output of attempts."""
         from fairway.stores import FileLogs
 
         return FileLogs(self.root)
 
     def read(self, artifact: "Artifact") -> bytes:
-        """All content of a single-file artifact."""
+        """Read all content of a single-file artifact."""
         content = self.artifacts.open(artifact)
         return content if isinstance(content, bytes) else content.read_bytes()
 
     def load(self, node: "Node") -> object:
-        """The value of a node."""
+        """Load the value of a node."""
         from fairway.runner.values import Values
 
         return Values(self.artifacts).from_node(node)
 
     def look(self, node: "Artifact") -> object:
-        """The value of an artifact for showing it: plain data only, whoever made it. Raises FairwayError."""
+        """Load the value of an artifact for showing it. Only plain data is read, whoever made it. Raises FairwayError."""
         from fairway.formats import look
 
         return look(node.format, self.artifacts.open(node), node.kind)
 
     def only_look(self) -> None:
-        """Change no file of the store from here on, because it may be anybody's."""
+        """Open the store for looking only: its files may be anybody's, and none is changed from here on."""
         from fairway.stores import FileArtifacts
 
         self._artifacts = FileArtifacts(self.root, looking=True)
 
     @property
     def leases(self) -> "FileLeases":
-        """Who works on runs."""
+        """Leases on the runs of the store."""
         from fairway.local.leases import FileLeases
 
         return FileLeases(self.layout.run)
 
     def waiting(self, run: str) -> tuple[str, str]:
-        """Which step of a run at work waits for room, and for whom; empty texts when none does."""
+        """Return the step of a run at work that waits for room, and the run that it waits for; empty texts without one."""
         from fairway.local.sharing import shared_folder, waits
 
         step, whom = waits(shared_folder(), run, str(self.root))
         return step, whom
 
     def setup(self, file: str, module: str, pickled: str = "") -> "HostSetup":
-        """What the host of a project is told."""
+        """Return the setup for the host of a project."""
         from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 
         return HostSetup(StorePlace(str(self.layout.root)), ProjectCode(file, module, pickled))
@@ -134,20 +134,20 @@ class LocalStores:
             raise NotFound(f"there is no endpoint {name!r}", hint="`fairway endpoints` lists them")
 
     def close(self) -> None:
-        """Make everything durable and let go."""
+        """Make everything durable and close the stores."""
         if self._metadata is not None:
             self._metadata.close()
 
 
 def endpoint_folder(root: Path, name: str) -> Path:
-    """Where an endpoint's workers leave their output."""
+    """Return the folder in which an endpoint's workers leave their output."""
     from fairway.local.listening import folder
 
     return folder(root, name)
 
 
 def records(stores: LocalStores, most: int = 2**62) -> "Records":
-    """Make what answers questions about what is recorded in a store; `most` bytes are handed out at once."""
+    """Make the records of a store. They return at most `most` bytes at once."""
     from fairway.engine.records import RecordParts, Records
 
     return Records(
@@ -165,7 +165,7 @@ def records(stores: LocalStores, most: int = 2**62) -> "Records":
 
 
 def endpoint_engine(stores: LocalStores) -> "tuple[EndpointEngine, LocalDeployer]":
-    """What looks after the endpoints of a store on this machine, for the one process that does."""
+    """Make the engine and the deployer for a store's endpoints on this machine. Only one process may use them."""
     from fairway.engine.endpoints import EndpointEngine
     from fairway.local.deployer import LocalDeployer
 
@@ -176,14 +176,14 @@ def endpoint_engine(stores: LocalStores) -> "tuple[EndpointEngine, LocalDeployer
 
 
 def token_of(root: Path) -> str:
-    """The token of a store's platform: FAIRWAY_TOKEN, else the store's own."""
+    """Return the token of a store's platform: FAIRWAY_TOKEN, else the store's own."""
     from fairway.local import platforms
 
     return settings.token() or platforms.token(root, _token_seal(root))
 
 
 def _token_seal(root: Path) -> Callable[[str], str]:
-    """Makes what only this user can add to the token of a store. Raises ForeignStore."""
+    """Return a function that seals a token, as only this user of the store can. Raises ForeignStore."""
     stores = LocalStores(root).prepare()
     seal = stores.metadata.admitted()
     stores.close()

@@ -1,4 +1,4 @@
-"""Makes what carries out runs on this machine: in this process, or each in a process of its own."""
+"""The parts for runs on this machine: in this process, or with a process for each run."""
 
 import os
 from functools import partial
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def here(stores: LocalStores) -> "RunsHere":
-    """Make what carries out runs in this process."""
+    """Make the part that carries out runs in this process."""
     from fairway.engine.run import Stores
     from fairway.engine.runs import RunParts, RunsHere
     from fairway.local.interrupts import Interrupts
@@ -41,7 +41,7 @@ def here(stores: LocalStores) -> "RunsHere":
 
 
 def apart(stores: LocalStores) -> "RunsApart":
-    """Make what has each run carried out by a process of its own."""
+    """Make the part that has each run carried out by a process of its own."""
     from fairway.engine.apart import ApartParts, RunsApart
     from fairway.local import engines
 
@@ -62,7 +62,7 @@ def _follower(stores: LocalStores) -> "RecordFollower":
 
 
 async def open_project(stores: LocalStores, request: "RunRequest", note: "Note") -> "Opened":
-    """Import the project of a request in a host: the one that was started ahead, where there is one."""
+    """Import the project of a request in a host. A host that was started ahead is used."""
     launched = headstart.launch_host(stores.prepare().setup(request.file, request.module, request.pickled))
     from fairway.engine.runs import Opened
     from fairway.local import environments
@@ -79,7 +79,10 @@ async def open_project(stores: LocalStores, request: "RunRequest", note: "Note")
 
 
 async def _foresee(parts: "Stores", spec: "RunSpec", opened: "Opened") -> "list[Foreseen]":
-    """Say what a run would do. What that needs is loaded only here, because most commands do not ask."""
+    """Return the steps that a run would carry out.
+
+    The dry run is loaded only here, because most commands do not ask for it.
+    """
     from fairway.engine.dry_run import Foresight
     from fairway.spec.update import Foreseen
 
@@ -89,17 +92,20 @@ async def _foresee(parts: "Stores", spec: "RunSpec", opened: "Opened") -> "list[
 
 
 def _print_import(file: str, data: bytes) -> None:
-    """Print output of a host. What that needs is loaded only here, because most projects print nothing when imported."""
+    """Print output of a host.
+
+    The printer is loaded only here, because most projects print nothing when imported.
+    """
     from fairway.engine.import_output import print_import
 
     print_import(file, data)
 
 
 def project_of(root: Path, spec: "RunSpec") -> tuple[str, str]:
-    """File and module of a run on record, also after its folder was moved together with the store.
+    """Return file and module of a recorded run, also after its folder was moved together with the store.
 
     Raises:
-        UsageError: the file lies outside the project that the store belongs to, so a person has to name it.
+        UsageError: the file lies outside the project that the store belongs to, so the user has to name it.
     """
     parts = Path(spec.project).parts
     moved = [root.parent.joinpath(*parts[start:]) for start in range(1, len(parts))]
@@ -114,12 +120,12 @@ def project_of(root: Path, spec: "RunSpec") -> tuple[str, str]:
 
 
 def module_of(spec: "RunSpec") -> str:
-    """The name under which the file of a run on record is imported."""
+    """Return the name under which the file of a recorded run is imported."""
     return spec.module or Path(spec.project).stem
 
 
 def is_inside(root: Path, path: str) -> bool:
-    """Whether a path belongs to the project of a store; to a store that the person named, everything may belong."""
+    """Tell whether a path belongs to the project of a store. Any path may belong to a store that the user named."""
     if settings.is_named():
         return True
     return Path(path).is_absolute() and Path(path).resolve().is_relative_to(root.parent.resolve())

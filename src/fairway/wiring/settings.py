@@ -1,4 +1,4 @@
-"""Reads the settings of the person: the `FAIRWAY_` variables.
+"""The user's settings: the `FAIRWAY_` variables.
 
 FAIRWAY_HOME        directory of the store, instead of the project's own
 FAIRWAY_TOKEN       token for the platform, instead of the one in the store
@@ -21,10 +21,12 @@ _LAST_FIRST_PORT = 65_000
 
 
 def store_root(file: str = "", module: str = "") -> Path:
-    """Where the store is: FAIRWAY_HOME, else the project's own; that of the project here when no file is named.
+    """Return the folder of the store: FAIRWAY_HOME, else the project's own.
+
+    Without a file, the project is the one around the working directory.
 
     Raises:
-        StorageError: it is another user's, or others may write to it.
+        StorageError: the folder is another user's, or others may write to it.
     """
     from fairway.stores import ownership
 
@@ -34,12 +36,12 @@ def store_root(file: str = "", module: str = "") -> Path:
 
 
 def is_named() -> bool:
-    """Whether the person named the store, which then belongs to no project folder."""
+    """Tell whether the user named the store, which then belongs to no project folder."""
     return bool(os.environ.get("FAIRWAY_HOME"))
 
 
 def first_port() -> int:
-    """Port of a platform; its endpoints take free ports above it. Raises UsageError."""
+    """Return the port of a platform. Its endpoints take free ports above it. Raises UsageError."""
     text = os.environ.get("FAIRWAY_FIRST_PORT", "") or str(_FIRST_PORT)
     port = whole_number(text, _LAST_FIRST_PORT)
     if not port:
@@ -51,5 +53,5 @@ def first_port() -> int:
 
 
 def token() -> str:
-    """Return the platform's token that the person set; empty when there is none."""
+    """Return the platform's token that the user set; empty when there is none."""
     return os.environ.get("FAIRWAY_TOKEN", "")

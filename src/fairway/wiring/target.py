@@ -1,4 +1,4 @@
-"""Finds the platform to ask: the one of this process, or the platform process, which it starts and stops."""
+"""The platform to ask: the one of this process, or the platform process, which this module starts and stops."""
 
 import os
 import sys
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from fairway.spec.run import RunSpec
 
 _MOST_SENT = 32 * 2**20
-"""Bytes that the platform process sends of one artifact."""
+"""Bytes of one artifact that the platform process sends at most."""
 
 Tell = Callable[..., None]
-"""Takes lines for the person."""
+"""Function that takes lines for the user."""
 
 
 def _nothing(*lines: str) -> None:
@@ -30,42 +30,44 @@ def _nothing(*lines: str) -> None:
 
 
 def here(root: Path, tell: Tell = _nothing) -> "EnginePlatform":
-    """Return the platform of this process: it carries out runs itself, and has the platform process look after endpoints.
+    """Return the platform of this process.
+
+    It carries out runs itself, and has the platform process look after endpoints.
 
     Args:
         root: directory of the store.
-        tell: told when the platform process is started.
+        tell: takes a line when the platform process is started.
     """
     return platform_of(LocalStores(root), tell)
 
 
 def owned(root: Path) -> "EnginePlatform":
-    """Return the platform of this process for a store that must be this user's own. Raises ForeignStore."""
+    """Return the platform of this process for a store that must be this user's. Raises ForeignStore."""
     stores = LocalStores(root)
     stores.metadata.require_own()
     return platform_of(stores, _nothing)
 
 
 def start_ahead(root: Path, spec: "RunSpec", file: str) -> None:
-    """Start the host of a run that is about to be taken up again, while this process loads the rest.
+    """Start the host of a run that is about to be resumed, while this process loads the rest.
 
     Args:
-        file: the project file, where the person has named it.
+        file: the project file, if the user named it.
 
     Raises:
-        UsageError: it lies outside the project.
+        UsageError: the file lies outside the project.
     """
     own, module = (file, runs.module_of(spec)) if file else runs.project_of(root, spec)
     headstart.start_ahead(LocalStores(root).prepare().setup(own, module))
 
 
 def looking(root: Path, tell: Tell) -> "EnginePlatform":
-    """Return the platform of this process for questions; where the store is somebody else's, it says so and only looks."""
+    """Return the platform of this process for questions. A store of somebody else is reported and only looked at."""
     return platform_of(only_look_if_foreign(LocalStores(root), tell), tell)
 
 
 def only_look_if_foreign(stores: LocalStores, tell: Tell) -> LocalStores:
-    """Change nothing in stores that are somebody else's, and say so in one line."""
+    """Open stores of somebody else for looking only, and report that in one line."""
     why = stores.metadata.why_foreign()
     if why:
         stores.only_look()
@@ -78,7 +80,7 @@ def only_look_if_foreign(stores: LocalStores, tell: Tell) -> LocalStores:
 
 
 def platform_of(stores: LocalStores, tell: Tell = _nothing) -> "EnginePlatform":
-    """Return the platform of this process for stores; to close it closes them."""
+    """Return the platform of this process for stores. Closing it closes them."""
     from fairway.engine.platform import EnginePlatform
 
     endpoints = _Endpoints(stores, tell)
@@ -94,7 +96,7 @@ def platform_of(stores: LocalStores, tell: Tell = _nothing) -> "EnginePlatform":
 def attended(
     stores: LocalStores, engine: "EndpointEngine", stop: Callable[[bool], Awaitable[None]]
 ) -> "EnginePlatform":
-    """Return the platform that the platform process answers for: each run gets a process of its own.
+    """Return the platform behind the platform process: each run gets a process of its own.
 
     Args:
         engine: looks after the endpoints.
@@ -114,13 +116,13 @@ def attended(
 
 
 def apart(root: Path, tell: Tell = _nothing) -> "RemotePlatform":
-    """Return the platform process of a store, started in the background when it does not run. Raises FairwayError."""
+    """Return the platform process of a store, and start it in the background if it does not run. Raises FairwayError."""
     from fairway.local import platforms
     from fairway.remote import RemotePlatform
 
     record = platforms.running(root)
     if record is None:
-        first_port()  # a setting that is wrong is refused here: the process would only tell its log
+        first_port()  # refuse a wrong setting here: the process would only write it to its log
         LocalStores(root).prepare()
         record = platforms.start(root)
         tell(f"platform started at {record.url}; `fairway down` stops it")
@@ -128,14 +130,14 @@ def apart(root: Path, tell: Tell = _nothing) -> "RemotePlatform":
 
 
 def is_up(root: Path) -> bool:
-    """Whether the platform process of a store runs."""
+    """Tell whether the platform process of a store runs."""
     from fairway.local import platforms
 
     return platforms.running(root) is not None
 
 
 def process_of(root: Path) -> int:
-    """Process id of the platform process of a store; 0 when it does not run."""
+    """Return the process id of the platform process of a store; 0 when it does not run."""
     from fairway.local import platforms
 
     record = platforms.running(root)
@@ -143,14 +145,14 @@ def process_of(root: Path) -> int:
 
 
 def become(root: Path) -> NoReturn:
-    """Go on as the platform process of a store, in this terminal."""
+    """Replace this process by the platform process of a store, in this terminal."""
     LocalStores(root).prepare()
     command = [sys.executable, "-P", "-m", "fairway.control", "--root", str(root), "--say"]
     os.execv(command[0], command)
 
 
 def stop(root: Path) -> bool:
-    """End the platform process of a store and all its endpoints; whether there was anything to end."""
+    """End the platform process of a store and all its endpoints. Return whether there was anything to end."""
     from fairway.local import platforms
     from fairway.local.interrupts import blocking
 
@@ -163,7 +165,7 @@ def stop(root: Path) -> bool:
 
 
 class _Endpoints:
-    """Endpoints as a command asks for them: changes go to the platform process, and start it; looking starts nothing."""
+    """Endpoints for a command. A change goes to the platform process, and starts it. Looking starts nothing."""
 
     def __init__(self, stores: LocalStores, tell: Tell) -> None:
         self._stores = stores
@@ -180,12 +182,12 @@ class _Endpoints:
         return await apart(self._root, self._tell).rollback(endpoint, revision)
 
     async def undeploy(self, endpoint: str) -> None:
-        """Take an endpoint away."""
+        """Remove an endpoint."""
         self._stores.known_endpoint(endpoint)
         await apart(self._root, self._tell).undeploy(endpoint)
 
     async def endpoints(self) -> "list[EndpointStatus]":
-        """Every endpoint; as it is seen from outside where the platform process does not run."""
+        """Return every endpoint. Without a platform process, the status is what can be seen from outside."""
         from fairway.local import observing
 
         if is_up(self._root):
@@ -193,6 +195,6 @@ class _Endpoints:
         return await observing.unattended(self._root, self._stores.metadata.endpoints())
 
     async def stop(self, endpoints: bool) -> None:
-        """Stop the platform process, where it runs."""
+        """Stop the platform process if it runs."""
         if is_up(self._root):
             await apart(self._root).shutdown(endpoints=endpoints)
