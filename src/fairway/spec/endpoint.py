@@ -161,7 +161,7 @@ class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `deploy`: the endpoint once the new revision answers, and its key, which is shown only this once."""
+    """The answer to `deploy`: the endpoint once the new revision answers, and its key, which is shown only once."""
 
     status: EndpointStatus
     replaced: int = 0
