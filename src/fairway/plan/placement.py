@@ -115,7 +115,7 @@ class Placement:
         return self._by_name.get(name)
 
     def lacking(self, wanted: Resources, places: Sequence[Place]) -> Resources | None:
-        """Return the resources of the last place if `wanted` does not even fit into an empty place. Else return None."""
+        """Return what the last place has if `wanted` fits into no place, even an empty one; else return None."""
         bound: Resources | None = None
         for place in places:
             bound = self.pools[place.pool].bound

@@ -112,6 +112,7 @@ class RunState:
         places = self._placement.places(spec.environment)
         step = self.steps[spec.name] = StepState(spec, resources, places)
         self._open += 1
+        # Before the check of resources: a step that is done, or runs already, needs none of them.
         if self._taken_up(step, spec):
             return
         # This is decided only here: a place that shrinks after the call may grow again, so the step then waits.
@@ -172,6 +173,7 @@ class RunState:
         step = self.steps.get(name)
         if step is None or not step.running or attempt != step.attempt:
             return
+        # First of all: what follows may release other steps, which then find this room.
         self._queue.give_back(step)
         failure = result.failure
         if failure is None:
@@ -262,6 +264,7 @@ class RunState:
             step = self.steps[heapq.heappop(self._delayed)[2]]
             if not step.phase.ended:
                 self._queue.add(step)
+        # After the delayed steps are queued, which may begin at once, and before the end of the run is looked at.
         self._begin_what_fits()
         if self.driver.over and not self._open and not self._concluded:
             self._concluded = True
