@@ -173,7 +173,6 @@ class RunState:
         step = self.steps.get(name)
         if step is None or not step.running or attempt != step.attempt:
             return
-        # First of all: what follows may release other steps, which then find this room.
         self._queue.give_back(step)
         failure = result.failure
         if failure is None:
@@ -264,7 +263,7 @@ class RunState:
             step = self.steps[heapq.heappop(self._delayed)[2]]
             if not step.phase.ended:
                 self._queue.add(step)
-        # After the delayed steps are queued, which may begin at once, and before the end of the run is looked at.
+        # After the delayed steps are back in the queue, because they may begin in this turn.
         self._begin_what_fits()
         if self.driver.over and not self._open and not self._concluded:
             self._concluded = True
