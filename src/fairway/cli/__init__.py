@@ -1,1 +1,1 @@
-"""The command line. Data goes to standard output, the story to standard error."""
+"""The command line. It prints data to standard output and everything else to standard error."""

@@ -1,4 +1,4 @@
-"""Arguments that a shell can complete. What completes them is loaded only when a shell asks, to keep commands quick."""
+"""Arguments that a shell can complete. The completing code is loaded only for a shell, to keep commands quick."""
 
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,14 +13,14 @@ Kind = Literal[
 
 
 class Argument(click.Argument):
-    """A word of a command that names something of the kind `completes`, a function of `cli.completing`."""
+    """An argument that names something of the kind `completes`, a function of `cli.completing`."""
 
     def __init__(self, words: list[str], *, completes: Kind, **options: Any) -> None:
         super().__init__(words, **options)
         self._completes = completes
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
-        """Words that fit what has been typed."""
+        """Return the words that complete the typed text."""
         from fairway.cli import completing
 
         complete: completing.Complete = getattr(completing, self._completes)
@@ -28,10 +28,10 @@ class Argument(click.Argument):
 
 
 class PipelineCommand(click.Command):
-    """A command with a project file, which offers the flags of its pipeline beside its own."""
+    """A command with a project file. It completes the flags of the file's pipeline beside its own."""
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
-        """Own options, then the pipeline's."""
+        """Return the completed options of the command, then those of the pipeline."""
         from fairway.cli import completing
 
         return [*super().shell_complete(ctx, incomplete), *completing.flags(ctx, incomplete)]

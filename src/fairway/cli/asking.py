@@ -1,4 +1,4 @@
-"""Asks a platform a question and waits for the answer."""
+"""Questions to a platform, asked from code without an event loop."""
 
 import sys
 from collections.abc import Coroutine
@@ -10,8 +10,8 @@ T = TypeVar("T")
 def ask(question: Coroutine[Any, Any, T]) -> T:
     """Return the answer to a question.
 
-    A platform of this process answers what is on record without waiting for anything, and then no event loop is loaded
-    (decision 0012). Whatever has to wait has loaded one before.
+    A platform of this process answers from its record without a wait, and then no event loop is loaded (decision 0012).
+    Code that has to wait has loaded an event loop before.
     """
     if "asyncio" in sys.modules:
         import asyncio

@@ -1,7 +1,7 @@
-"""Completes words of the command line in a shell: files, pipelines and their flags, runs, steps, models and endpoints.
+"""Completion in a shell of files, pipelines and their flags, runs, steps, models and endpoints.
 
-It looks and never runs: project files are read as text, and no store is made. A question that cannot be answered
-completes nothing, because an error message would end up in the middle of the line that a person is typing.
+Completion never runs code of a project: it reads project files as text, and makes no store. A question that cannot be
+answered completes nothing, because an error message would end up in the middle of the line that a person is typing.
 """
 
 import os
@@ -41,15 +41,15 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 
 class Bash(BashComplete):
-    """Completion for Bash that offers files and names together, and words with a `:` or `@` in them.
+    """The completion for Bash. It offers files and names together, and words with a `:` or `@` in them.
 
-    Bash cuts such words into several, so the line itself is read, and an answer leaves out what stands before the cut.
+    Bash cuts such words into several. So the line itself is read, and an answer leaves out the part before the cut.
     """
 
     source_template = _BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        """The complete words, and the one that is being typed."""
+        """Return the complete words, and the word that is being typed."""
         line = os.environ.get("COMP_WORDS", "")
         words = split_arg_string(line)
         incomplete = words.pop() if words and not line[-1:].isspace() else ""
@@ -58,17 +58,17 @@ class Bash(BashComplete):
         return words[1:], incomplete
 
     def format_completion(self, item: CompletionItem[Any]) -> str:
-        """One line: what kind of word it is, and the word."""
+        """Return a line with the kind of a word, and the word."""
         return f"{item.type},{item.value[self._cut :] if item.type == 'plain' else item.value}"
 
 
 def install() -> None:
-    """Have click use the class above for Bash."""
+    """Make click use `Bash` for the shell of that name."""
     add_completion_class(Bash)
 
 
 def _quiet(complete: Callable[[click.Context, str], Iterable[CompletionItem[str]]]) -> Complete:
-    """Complete nothing where `complete` fails, and only what begins as typed."""
+    """Return a function that completes nothing if `complete` fails, and keeps only words that begin as typed."""
 
     def answer(ctx: click.Context, incomplete: str) -> Items:
         try:
@@ -84,13 +84,13 @@ def _quiet(complete: Callable[[click.Context, str], Iterable[CompletionItem[str]
 
 
 def _platform() -> Platform | None:
-    """The platform of the store that is here, if there is one."""
+    """Return the platform of the store of this folder, if there is one."""
     root = settings.store_root()
     return target.here(root) if (root / "store.json").exists() else None
 
 
 def _file(word: str) -> Path:
-    """The project file that a word means: a path, or a module's name."""
+    """Return the project file that a word means: a path, or the name of a module."""
     try:
         return Path(process.find_project(word)[0])
     except FairwayError:
@@ -99,7 +99,7 @@ def _file(word: str) -> Path:
 
 @_quiet
 def project_file(ctx: click.Context, incomplete: str) -> Items:
-    """A file, and behind `FILE:` the pipelines in it."""
+    """Complete a file, and behind `FILE:` the pipelines in it."""
     path, colon, _ = incomplete.partition(":")
     found: Items = [] if colon else [CompletionItem(incomplete, type="file")]
     names = outline.read(_file(path)).pipelines
@@ -110,7 +110,7 @@ def project_file(ctx: click.Context, incomplete: str) -> Items:
 
 @_quiet
 def run(ctx: click.Context, incomplete: str) -> Items:
-    """Names of runs, newest first."""
+    """Complete names of runs, the newest first."""
     platform = _platform()
     runs = ask(platform.runs(_MOST_RUNS)) if platform is not None else []
     return [CompletionItem(run.name, help=f"{run.pipeline} {run.phase.value}") for run in runs]
@@ -118,7 +118,7 @@ def run(ctx: click.Context, incomplete: str) -> Items:
 
 @_quiet
 def run_or_step(ctx: click.Context, incomplete: str) -> Items:
-    """Names of runs, and behind `RUN/` its steps."""
+    """Complete names of runs, and behind `RUN/` the steps of the run."""
     name, slash, _ = incomplete.partition("/")
     if not slash:
         return run(ctx, incomplete)
@@ -129,7 +129,7 @@ def run_or_step(ctx: click.Context, incomplete: str) -> Items:
 
 @_quiet
 def endpoint(ctx: click.Context, incomplete: str) -> Items:
-    """Names of endpoints."""
+    """Complete names of endpoints."""
     platform = _platform()
     known = ask(platform.deployed()) if platform is not None else []
     return [CompletionItem(status.name) for status in known]
@@ -137,13 +137,13 @@ def endpoint(ctx: click.Context, incomplete: str) -> Items:
 
 @_quiet
 def logged(ctx: click.Context, incomplete: str) -> Items:
-    """All that has a log: runs, their steps, endpoints."""
+    """Complete names of everything that has a log: runs, their steps, endpoints."""
     return [*run_or_step(ctx, incomplete), *endpoint(ctx, incomplete)]
 
 
 @_quiet
 def model(ctx: click.Context, incomplete: str) -> Items:
-    """Names of models, behind `NAME:` its versions and behind `NAME@` its aliases."""
+    """Complete names of models, behind `NAME:` the versions and behind `NAME@` the aliases."""
     platform = _platform()
     if platform is None:
         return []
@@ -157,7 +157,7 @@ def model(ctx: click.Context, incomplete: str) -> Items:
 
 @_quiet
 def alias(ctx: click.Context, incomplete: str) -> Items:
-    """Aliases that exist, and the usual one."""
+    """Complete aliases that exist, and the usual alias."""
     platform = _platform()
     known = ask(platform.aliases()) if platform is not None else {}
     return [CompletionItem(name) for name in sorted({"champion", *(key.partition("@")[2] for key in known)})]
@@ -165,12 +165,12 @@ def alias(ctx: click.Context, incomplete: str) -> Items:
 
 @_quiet
 def deployable(ctx: click.Context, incomplete: str) -> Items:
-    """A model, or a file with endpoints."""
+    """Complete a model, or a file with endpoints."""
     return [*model(ctx, incomplete), CompletionItem(incomplete, type="file")]
 
 
 def _flags_of(ctx: click.Context) -> tuple[outline.Flag, ...]:
-    """Flags of the pipeline that the words so far name; none when it is not clear which."""
+    """Return the flags of the pipeline that the words so far name. Return none when the pipeline is not clear."""
     path, _, wanted = str(ctx.params.get("file") or "").partition(":")
     pipelines = outline.read(_file(path)).pipelines
     if wanted:
@@ -180,7 +180,7 @@ def _flags_of(ctx: click.Context) -> tuple[outline.Flag, ...]:
 
 @_quiet
 def flag_value(ctx: click.Context, incomplete: str) -> Items:
-    """What a flag of the pipeline may be set to: one of its choices, or a file."""
+    """Complete the value of a flag of the pipeline: one of its choices, or a file."""
     before = [word for word in ctx.params.get("words") or () if word.startswith("--")][-1:]
     for flag in _flags_of(ctx):
         if before == [f"--{flag.name.replace('_', '-')}"]:
@@ -193,7 +193,7 @@ def flag_value(ctx: click.Context, incomplete: str) -> Items:
 
 @_quiet
 def flags(ctx: click.Context, incomplete: str) -> Items:
-    """Flags of the pipeline in the file that the words name."""
+    """Complete the flags of the pipeline in the file that the words name."""
     found: Items = []
     for flag in _flags_of(ctx):
         name = flag.name.replace("_", "-")

@@ -1,4 +1,4 @@
-"""A pipeline's flags: from the words behind `fairway run FILE` to texts by parameter. Pure."""
+"""The flags of a pipeline: from the words behind `fairway run FILE` to texts by parameter. No I/O."""
 
 from fairway.spec.errors import UsageError
 from fairway.spec.project import Parameter, PipelineSpec
@@ -7,13 +7,13 @@ _FALSE_PREFIX = "no_"
 
 
 def read(pipeline: PipelineSpec, words: list[str]) -> dict[str, list[str]]:
-    """Texts by parameter name.
+    """Read the words behind a project file as texts by parameter name.
 
-    A list takes all words up to the next flag; a bool takes none, and `--no-NAME` is false; `--name=value`
-    works too, and is how a text that begins with `--` is given.
+    A list takes all words up to the next flag. A bool takes none, and `--no-NAME` makes it false. `--name=value` works
+    too, and is the form for a text that begins with `--`.
 
     Raises:
-        UsageError: an unknown flag, a word without a flag, a flag without its value, or a flag given twice.
+        UsageError: there is an unknown flag, a word without a flag, a flag without its value, or a repeated flag.
     """
     by_name = {parameter.name: parameter for parameter in pipeline.parameters}
     texts: dict[str, list[str]] = {}
@@ -46,7 +46,7 @@ def read(pipeline: PipelineSpec, words: list[str]) -> dict[str, list[str]]:
 
 
 def describe(pipeline: PipelineSpec) -> list[tuple[str, str]]:
-    """A line per flag for `--help`: how it is written, and what it is."""
+    """Return a line per flag for `--help`: its written form and its meaning."""
     lines: list[tuple[str, str]] = []
     for parameter in pipeline.parameters:
         name = _dashed(parameter)
@@ -61,12 +61,12 @@ def describe(pipeline: PipelineSpec) -> list[tuple[str, str]]:
 
 
 def has_config(pipeline: PipelineSpec) -> bool:
-    """Whether `--config` is a parameter of the pipeline, and so no longer a file with all parameters."""
+    """Tell whether `--config` is a parameter of the pipeline, and so no longer a file with all parameters."""
     return any(parameter.name == "config" for parameter in pipeline.parameters)
 
 
 def _find(by_name: dict[str, Parameter], flag: str) -> tuple[Parameter | None, bool]:
-    """The parameter a flag sets, and whether the flag is its `--no-` form."""
+    """Find the parameter that a flag sets. The second value is True for the `--no-` form of the flag."""
     name = flag.replace("-", "_")
     parameter = by_name.get(name)
     if parameter is not None or not name.startswith(_FALSE_PREFIX):

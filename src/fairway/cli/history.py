@@ -1,4 +1,4 @@
-"""Commands that look at what happened: runs, their steps, their output, two side by side."""
+"""Commands that show and compare runs, their steps and their output."""
 
 import sys
 import time
@@ -79,7 +79,7 @@ def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int
 
 
 def _show_source(platform: Platform, status: RunStatus, *, as_json: bool) -> int:
-    """Print the files of a run's code; of one that is not in the store, only that it is not."""
+    """Print the files of a run's code. For a file that is not in the store, print only that it is not kept."""
     found = ask(platform.code(status.spec.name))
     if as_json:
         show_json(found)

@@ -1,6 +1,6 @@
-"""What commands that only look have in common: the platform to ask, and values for showing.
+"""The common part of commands that only look: the platform to ask, and values to show.
 
-Nothing here runs what a store holds, also where the store is this user's own.
+Nothing here runs content of a store, even if the store is the user's own.
 """
 
 from pathlib import Path
@@ -18,12 +18,12 @@ from fairway.wiring import settings, target
 
 
 def opened(root: Path | None = None) -> Platform:
-    """Return the platform of this place, for looking. Says in one line when the store is not this user's own."""
+    """Return the platform of a store, for looking only. Print a line when the store is not the user's own."""
     return target.looking(root or settings.store_root(), tell)
 
 
 def evaluations_of(platform: Platform, status: RunStatus) -> dict[str, Evaluation | str]:
-    """Evaluations that steps of a run returned, by step; why one is not shown in place of one that is not plain data."""
+    """Return the evaluations that steps of a run returned, by step. If one is not plain data, return why instead."""
     found: dict[str, Evaluation | str] = {}
     for step in status.steps:
         for output in step.outputs:
@@ -38,7 +38,7 @@ def evaluations_of(platform: Platform, status: RunStatus) -> dict[str, Evaluatio
 
 
 def save_shown(platform: Platform, status: RunStatus, folder: str) -> tuple[int, list[str]]:
-    """Write pictures and tables of a run to a folder; returns how many files, and what was not written and why."""
+    """Write pictures and tables of a run to a folder. Return the number of files, and a line for each failure."""
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     shown = [("pipeline", status.shown), *((step.spec.name, step.shown) for step in status.steps)]
@@ -57,5 +57,5 @@ def save_shown(platform: Platform, status: RunStatus, folder: str) -> tuple[int,
 
 
 def _value(platform: Platform, artifact: Artifact) -> object:
-    """The value of an artifact for showing it: plain data only, whoever made it. Raises FairwayError."""
+    """Read the value of an artifact to show it. It must be plain data, whoever made it. Raises FairwayError."""
     return look(artifact.format, ask(platform.read(artifact)), artifact.kind)

@@ -1,4 +1,4 @@
-"""`fairway`: finds the command, loads only what it needs, and turns errors into a sentence, a hint and an exit code."""
+"""The command `fairway`. It loads only the command that is used, and turns errors into a message and an exit code."""
 
 import importlib
 import os
@@ -11,7 +11,7 @@ from fairway.spec.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, Fairw
 from fairway.wiring import process
 
 _COMPLETE = "_FAIRWAY_COMPLETE"
-"""Set by the script of a shell that asks for completions, which are click's business."""
+"""The variable that the script of a shell sets when it asks click for completions."""
 
 COMMANDS = {
     "init": ("fairway.cli.projects", "Write a project to start from."),
@@ -41,14 +41,14 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """A group that imports a command's module only when that command is used."""
+    """The group of all commands. It imports the module of a command only when that command is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order a project meets them."""
+        """Return all commands, in the order in which a project meets them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """Import and return a command."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(COMMANDS[cmd_name][0])
@@ -56,14 +56,14 @@ class Commands(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list for `--help`, from the table, so that it imports nothing."""
+        """Write the list for `--help` from the table, so that no command is imported."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, help_line) for name, (_, help_line) in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Like the base, with a guess when the name is unknown."""
+        """Resolve a command as click does. The error for an unknown name has a guess."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
@@ -94,7 +94,7 @@ def cli(context: click.Context) -> None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line. Return the exit code."""
     if _COMPLETE in os.environ:
         from fairway.cli import completing
 
@@ -131,7 +131,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _pointed(error: FairwayError) -> str:
-    """The hint of an error; for something that is not found where there is no store, where one is."""
+    """Return the hint of an error. If nothing was found because there is no store here, name the stores below."""
     if not isinstance(error, NotFound):
         return error.hint
     from fairway.cli import whereabouts

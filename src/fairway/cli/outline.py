@@ -1,6 +1,6 @@
-"""Reads from the text of a project file which pipelines it declares and which flags they take; nothing is imported.
+"""The pipelines and flags that a project file declares, read from its text without an import.
 
-Completion and the overview use it: they must answer at once, and looking at a file must not run it.
+Completion and the overview need them: both must answer at once, and a look at a file must not run it.
 """
 
 import ast
@@ -12,7 +12,7 @@ _MAX_BYTES = 1_000_000
 
 
 class Flag(msgspec.Struct, frozen=True):
-    """A parameter of a pipeline: its name, whether it is a bool, and the texts it may have where these are known."""
+    """A parameter of a pipeline: its name, whether it is a bool, and its allowed texts if they are known."""
 
     name: str
     is_bool: bool = False
@@ -20,14 +20,14 @@ class Flag(msgspec.Struct, frozen=True):
 
 
 class Outline(msgspec.Struct, frozen=True):
-    """Declarations of one file: pipelines with their flags, and names of endpoints."""
+    """The declarations of a file: pipelines with their flags, and names of endpoints."""
 
     pipelines: dict[str, tuple[Flag, ...]]
     endpoints: tuple[str, ...]
 
     @property
     def is_project(self) -> bool:
-        """Whether there is anything to run or deploy."""
+        """True when there is something to run or deploy."""
         return bool(self.pipelines or self.endpoints)
 
 
@@ -35,7 +35,7 @@ _NOTHING = Outline({}, ())
 
 
 def read(path: Path) -> Outline:
-    """Outline of a file; an empty one for a file that cannot be read or is no Python."""
+    """Read the outline of a file. It is empty for a file that cannot be read or is not Python."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             return _NOTHING
@@ -58,7 +58,7 @@ def read(path: Path) -> Outline:
 
 
 def _declared(decorator: ast.expr, name: str) -> tuple[str, str]:
-    """The last word of a decorator, and the name that it gives: its `name=`, else the function's own."""
+    """Return the last word of a decorator and the name that it declares: its `name=`, or the function's own."""
     if isinstance(decorator, ast.Call):
         for keyword in decorator.keywords:
             if keyword.arg == "name" and isinstance(keyword.value, ast.Constant):
@@ -82,7 +82,7 @@ def _is_bool(annotation: ast.expr | None) -> bool:
 
 
 def _choices(annotation: ast.expr | None) -> tuple[str, ...]:
-    """Texts of a `Literal`, also inside a list or a union."""
+    """Return the texts of a `Literal`, even inside a list or a union."""
     found: list[str] = []
     for node in ast.walk(annotation) if annotation is not None else ():
         if isinstance(node, ast.Subscript) and _last_word(node.value) == "Literal":

@@ -1,6 +1,6 @@
-"""`fairway` alone: in a project, what is here and the three commands that probably come next.
+"""The overview that `fairway` alone prints: the contents of a project, and three commands that probably come next.
 
-Project files are read as text, never imported. Outside a project there is nothing to tell; the help is shown there.
+Project files are read as text and never imported. Outside a project, the help is printed instead.
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ _MOST_FILES = 200
 
 
 class Found(msgspec.Struct, frozen=True):
-    """A project as it lies there: files with what they declare, and what the store remembers."""
+    """The contents of a project: files with their declarations, and the newest records of the store."""
 
     files: dict[str, outline.Outline] = {}
     newest: RunSummary | None = None
@@ -29,12 +29,12 @@ class Found(msgspec.Struct, frozen=True):
 
     @property
     def is_project(self) -> bool:
-        """Whether there is anything to tell."""
+        """True when there is something to print."""
         return bool(self.files or self.newest or self.models or self.endpoints)
 
 
 def look(folder: Path) -> Found:
-    """What is in a folder and its store."""
+    """Look at a folder and its store. Return their contents."""
     files: dict[str, outline.Outline] = {}
     for path in _candidates(folder)[:_MOST_FILES]:
         declared = outline.read(path)
@@ -50,14 +50,14 @@ def look(folder: Path) -> Found:
 
 
 def _candidates(folder: Path) -> list[Path]:
-    """Python files of a folder and of the packages in it, also below `src`."""
+    """Return the Python files of a folder and of the packages in it and in `src`."""
     packages = [path for place in (folder, folder / "src") for path in sorted(place.glob("*/__init__.py"))]
     inside = [path for package in packages for path in sorted(package.parent.glob("*.py"))]
     return [*sorted(folder.glob("*.py")), *inside]
 
 
 def lines(found: Found) -> list[str]:
-    """What is here, a line for each thing."""
+    """Return a line for each thing that was found."""
     told: list[str] = []
     for name, declared in found.files.items():
         parts = [f"pipeline {one}" for one in declared.pipelines]
@@ -75,7 +75,7 @@ def lines(found: Found) -> list[str]:
 
 
 def next_commands(found: Found) -> list[tuple[str, str]]:
-    """Three commands that probably come next, each with what it is for; the most pressing first."""
+    """Return three commands that probably come next, each with its purpose. The most urgent is first."""
     commands: list[tuple[str, str]] = []
     run = found.newest
     if run is not None and run.phase is Phase.FAILED:
@@ -117,7 +117,7 @@ def next_commands(found: Found) -> list[tuple[str, str]]:
 
 
 def print_overview(context: click.Context) -> None:
-    """Print the overview of the project here; outside a project, the help."""
+    """Print the overview of the project in this folder. Outside a project, print the help."""
     found = look(Path.cwd())
     if not found.is_project:
         show_block(context.get_help())

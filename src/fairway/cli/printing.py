@@ -1,4 +1,4 @@
-"""The output of an endpoint's workers, as their files hold it. Knows files, not the processes that write them."""
+"""The output of an endpoint's workers, read from their files. This module must not know the processes that write."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,14 +8,16 @@ _POLL = 0.2
 _PIECE = 1 << 16
 
 Printer = Callable[[tuple[str, int], str], None]
-"""Takes who printed, (revision, worker), and a line without its end."""
+"""A function that takes a revision and worker, as a pair, and a line of their output without its end."""
 
 
 def print_logs(folder: Path, printer: Printer, *, follow: bool) -> None:
-    """Print what workers have printed, and with `follow` what they print until interrupted.
+    """Print the output of workers. With `follow`, go on with new output until interrupted.
 
     Args:
         folder: `endpoints/NAME` of a store.
+        printer: prints a line.
+        follow: True to go on.
     """
     files: dict[Path, _Tail] = {}
     while True:
@@ -29,7 +31,7 @@ def print_logs(folder: Path, printer: Printer, *, follow: bool) -> None:
 
 
 class _Tail:
-    """One file, read on from where it was left."""
+    """A reader of a growing file. Each read starts at the end of the last one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,7 +39,7 @@ class _Tail:
         self._kept = b""
 
     def lines(self, *, whole: bool) -> Iterator[str]:
-        """Lines that came since; with `whole` a last one waits for its end."""
+        """Yield the new lines. With `whole`, keep a last line back until it is complete."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._place)

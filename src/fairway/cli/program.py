@@ -1,6 +1,7 @@
-"""The program `fairway`: starts the import of the user's project before its own, and leaves without taking itself apart.
+"""The program `fairway`. It starts the import of the user's project before its own, and exits without a clean-up.
 
-A short run is mostly two imports, the project's in its host and ours here. This file must load next to nothing.
+Most of the time of a short run is two imports: the project's in its host, and ours here. So this file must load next to
+nothing.
 """
 
 import gc
@@ -15,7 +16,7 @@ _WITH_PROJECT = ("run", "plan")
 
 
 def open_streams() -> None:
-    """Open the standard streams that are closed onto nothing, so that no file of ours becomes one of them."""
+    """Open closed standard streams onto the null device, so that no file of ours becomes a standard stream."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)

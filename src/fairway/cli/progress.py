@@ -1,4 +1,4 @@
-"""Follows a run on the terminal: one line per step as it ends, and a live line of what is under way."""
+"""The progress of a run on the terminal: a line for each step that ends, and a live line of running steps."""
 
 import asyncio
 import math
@@ -22,15 +22,15 @@ _MANY = 12
 _REDRAW = 0.1
 _TICK = 0.25
 _QUIET = 1.0
-"""Seconds without a new step of a task, after which the line for its many steps is printed."""
+"""Seconds without a new step of a task, after which the common line of its steps is printed."""
 
 _NARROW = 24
 _WIDE = 52
-"""Bounds of the first column."""
+"""The largest width of the first column. The smallest is `_NARROW`."""
 
 
 class _Call(msgspec.Struct, frozen=True, gc=False):
-    """What is kept of a step's call, of which there may be very many."""
+    """The part of a step's call that is kept. It is small, because a run may have very many steps."""
 
     task: str
     label: str
@@ -38,7 +38,7 @@ class _Call(msgspec.Struct, frozen=True, gc=False):
 
 
 class _Held(msgspec.Struct):
-    """Steps of one task that get one line together, and what they took."""
+    """The steps of a task that get a line together, and their cost."""
 
     count: int = 0
     cached: int = 0
@@ -51,13 +51,13 @@ class _Held(msgspec.Struct):
     last: StepEnded | None = None
 
     def cost(self) -> str:
-        """Time and memory, for people."""
+        """Return time and memory for people."""
         wall = self.until - self.since if self.begun > 1 else self.wall
         return f"{format_duration(wall)}" + (f"   {format_memory(self.memory)}" if self.memory else "")
 
 
 class Progress:
-    """Prints a run as it happens. `explain` adds why each step ran; `quiet` leaves out what steps print."""
+    """The printer of a run's progress. `explain` adds why each step ran. `quiet` leaves out the output of steps."""
 
     def __init__(self, stream: TextIO, *, explain: bool = False, quiet: bool = False) -> None:
         self._stream = stream
@@ -88,7 +88,7 @@ class Progress:
         self.models: list[str] = []
 
     def take(self, news: News) -> None:
-        """Print what follows from an update."""
+        """Print the lines that follow from an update."""
         if isinstance(news, Recorded):
             self.event(news.event)
         elif isinstance(news, Printed):
@@ -103,7 +103,7 @@ class Progress:
             self.note(news.text)
 
     def event(self, event: Event) -> None:
-        """Take note of a fact and print what follows from it."""
+        """Note a fact, and print the lines that follow from it."""
         body = event.body
         self._now = _moment(event)
         if self._ticker is None:
@@ -124,7 +124,7 @@ class Progress:
         self._draw()
 
     def _resumed(self) -> None:
-        """An earlier try at the run is over: nothing of it runs any more, and what failed in it is open again."""
+        """Note that an earlier try is over. None of its steps runs any more, and those that failed are open."""
         self._running.clear()
         for step, call in self._failed.items():
             self._calls[step] = call
@@ -133,7 +133,7 @@ class Progress:
         self._failed.clear()
 
     def recalled(self, spec: StepSpec) -> None:
-        """Know a step by its call."""
+        """Remember the call of a step."""
         task = sys.intern(spec.task)
         self._calls[spec.name] = _Call(task, spec.label, spec.retries)
         self._called += 1
@@ -142,13 +142,13 @@ class Progress:
         self._column = min(_WIDE, max(self._column, len(self._title(spec.name))))
 
     def kept(self, step: str) -> None:
-        """Count a step that needs no work; their number is printed before the first one that does."""
+        """Count a step that needs no work. The number of such steps is printed before the next line."""
         self._kept += 1
         self._ended += 1
         self._open[self._calls.pop(step).task] -= 1
 
     def output(self, step: str, attempt: int, data: bytes) -> None:
-        """Print complete lines of a step's output behind its name."""
+        """Print the complete lines of a step's output, each after the title of the step."""
         if self._quiet:
             return
         data = self._partial.pop((step, attempt), b"") + data
@@ -161,13 +161,13 @@ class Progress:
             self._print(f"  {name} | {text}" if name else f"  | {text}")
 
     def _speaker(self, step: str) -> str:
-        """The title of a step, kept for what it prints after its end."""
+        """Return the title of a step. Keep it, because output may arrive after the end of the step."""
         if step not in self._speakers and step not in self._calls:
             return step  # its call is not known yet
         return self._speakers.setdefault(step, self._title(step))
 
     def waits(self, step: str, whom: str) -> None:
-        """Say that a step waits for other runs: on the live line as long as it does, else once in a run."""
+        """Show on the live line that a step waits for other runs. Without a live line, print it once in a run."""
         self._waiting = f"{self._title(step)} waits for {whom}" if whom else ""
         if whom and not self._live and not self._waited:
             self._waited = True
@@ -184,7 +184,7 @@ class Progress:
         self._print(f"  {text}")
 
     def finish(self) -> None:
-        """Print what was held back, and take the live line away."""
+        """Print all lines that were held back, and remove the live line."""
         if self._ticker is not None:
             self._ticker.cancel()
         for task in list(self._held):
@@ -247,8 +247,8 @@ class Progress:
     def _release_what_is_over(self, quiet: float = 0.0) -> None:
         """Print the lines of groups none of whose steps is under way.
 
-        A loop starts one step after the other: with each line of a task, its next one takes twice as long to come, so
-        that there are few.
+        A loop starts its steps one after the other, so its group often looks complete. The pause before the next line
+        of a task therefore doubles with each line.
         """
         now = time.monotonic()
         for task, held in list(self._held.items()):
@@ -258,7 +258,7 @@ class Progress:
                 self._release(task)
 
     def _tick(self) -> None:
-        """Now and then, also while nothing is recorded: the live line tells how long steps have been running."""
+        """Draw the live line again after a pause, so that its durations grow even while nothing is recorded."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
@@ -293,12 +293,12 @@ class Progress:
         spec = self._calls.get(step)
         if spec is None:
             return self._speakers.get(step, step)
-        if spec.task == REGISTER:  # Its line names the model in any case.
+        if spec.task == REGISTER:  # its line names the model in any case
             return REGISTER
         return f"{spec.task} {spec.label}" if spec.label else step
 
     def _cell(self, title: str) -> str:
-        """A title as wide as the first column is."""
+        """Return a title in the width of the first column."""
         if len(title) > self._column:
             title = title[: self._column - 1] + "…"
         return title.ljust(self._column)
@@ -331,7 +331,7 @@ class Progress:
             self._drawn = 0.0
 
     def _write(self, text: str) -> None:
-        """Nobody may be there any more to read it: the run goes on."""
+        """Write a text. If it cannot be written, the run goes on without a live line."""
         try:
             self._stream.write(text)
             self._stream.flush()
@@ -340,7 +340,7 @@ class Progress:
 
 
 def _moment(event: Event) -> float:
-    """When an event was recorded, on the clock that durations are measured by: it may be read long afterwards."""
+    """Return the time of an event on the monotonic clock. The event may be read long after it was recorded."""
     now = time.monotonic()
     return now - max(0.0, time.time() - event.time) if event.time else now
 
@@ -357,5 +357,5 @@ def _steps(count: int) -> str:
 
 
 def story() -> TextIO:
-    """Where the story goes."""
+    """Return the stream for the progress of runs."""
     return sys.stderr

@@ -1,4 +1,4 @@
-"""Commands that set a project or a shell up."""
+"""Commands that set up a project or a shell."""
 
 import os
 from pathlib import Path
@@ -49,7 +49,7 @@ def init_command(template: str, force: bool, as_json: bool) -> int:
 
 
 def _write_anew(target: Path, text: str) -> None:
-    """Write a file under a new name and give it its own then: nothing is written through a link, nor to half."""
+    """Write a file under a temporary name, then rename it. So no link is followed, and no half a file is left."""
     temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:

@@ -149,7 +149,7 @@ def compare_command(model: str, other: str, as_json: bool) -> int:
 
 
 def headline(version: ModelVersion) -> str:
-    """The one metric that says most, such as "accuracy 0.912"."""
+    """Return the most important metric of a version, such as "accuracy 0.912"."""
     if version.evaluation is None or not version.evaluation.metrics:
         return ""
     metrics = version.evaluation.metrics
@@ -180,7 +180,7 @@ def _listing(sources: dict[str, str]) -> list[str]:
 
 
 def _carried(version: ModelVersion) -> list[str]:
-    """What of the project travels with a version."""
+    """Return lines about the code of the project that travels with a version."""
     candidate = version.candidate
     lines = [
         f"  with it     {file.path}  {format_memory(file.size)}, sha256 {file.digest[:16]}"

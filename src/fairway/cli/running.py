@@ -1,4 +1,4 @@
-"""Commands that start, plan, take up, follow and stop runs."""
+"""Commands that start, plan, resume, follow and stop runs."""
 
 import asyncio
 import os
@@ -38,14 +38,14 @@ _DETACH = click.option(
 
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
-    """How a person wants to see a run."""
+    """The way in which a person wants to see a run."""
 
     explain: bool = False
     quiet: bool = False
     as_json: bool = False
 
     def progress(self) -> "Progress | None":
-        """What prints the run as it happens; None where only data is wanted."""
+        """Return the printer of a run's progress. Return None when only data is wanted."""
         from fairway.cli.progress import Progress
 
         return None if self.as_json else Progress(sys.stderr, explain=self.explain, quiet=self.quiet)
@@ -144,7 +144,7 @@ def resume_command(
 
 
 def _asked(word: str, config: str) -> RunRequest:
-    """What FILE:PIPELINE asks for. Raises NotFound, UsageError."""
+    """Return the request that FILE:PIPELINE means. Raises NotFound, UsageError."""
     name, _, pipeline = word.partition(":")
     file, module = process.find_project(name)
     return RunRequest(file=file, module=module, pipeline=pipeline, config=config)
@@ -177,7 +177,7 @@ def follow_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
 
 
 async def _follow(platform: Platform, root: Path, name: str, manner: Manner) -> int:
-    """Follow a run from its beginning and tell how it ended."""
+    """Follow a run from its beginning, and print how it ended."""
     try:
         status = await platform.run(name)
         progress = manner.progress()
@@ -253,7 +253,7 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
 
 
 def read_flags(project: "ProjectSpec", request: RunRequest, words: list[str]) -> "PipelineSpec":
-    """Choose the pipeline, and read the words behind the file by its parameters. Raises UsageError."""
+    """Choose the pipeline, and read the words behind the file as its flags. Raises UsageError."""
     pipeline = _chosen(project, request)
     request.pipeline = pipeline.name
     request.texts = flags.read(pipeline, words)
@@ -280,7 +280,7 @@ async def _help(platform: Platform, request: RunRequest) -> int:
 
 
 def _detach(root: Path, request: RunRequest, words: list[str], *, as_json: bool) -> int:
-    """Submit a run to the platform process, and say how to follow it."""
+    """Submit a run to the platform process, and print how to follow it."""
     process.refuse_in_step("a detached run")
     if request.config:
         request.config = os.path.abspath(request.config)
@@ -308,7 +308,7 @@ def _detach(root: Path, request: RunRequest, words: list[str], *, as_json: bool)
 async def _carry_out(
     platform: Platform, root: Path, request: RunRequest, manner: Manner, begun: float, words: list[str]
 ) -> int:
-    """Describe, read the flags, submit, follow, and tell how it ended."""
+    """Describe the project, read the flags, submit the run, follow it, and print how it ended."""
     try:
         project = await platform.describe(request)
         if not request.resume:
@@ -329,7 +329,7 @@ async def _carry_out(
 
 
 async def _watch(platform: Platform, name: str, progress: "Progress | None") -> "Over":
-    """Print a run as it happens, to its end."""
+    """Print the progress of a run to its end."""
     from fairway.spec.update import Over
 
     async for update in platform.follow(name):
@@ -368,7 +368,7 @@ async def _say_end(platform: Platform, root: Path, name: str, over: "Over", seco
 
 
 async def _next(platform: Platform, root: Path, models: tuple[str, ...]) -> str:
-    """How to serve the last model of a run that can be served, or why none can."""
+    """Return how to serve the last model of a run that can be served, or why none can."""
     for model in reversed(models):
         if (await platform.resolve(model)).can_be_served:
             return f" To serve it: {from_here(f'fairway deploy {model}', root)}"

@@ -1,4 +1,4 @@
-"""Commands on endpoints and on the platform process that looks after them."""
+"""Commands on endpoints and on the platform process that runs them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def deploy_command(
 
 
 def _project_of(what: str) -> tuple[str, str, str]:
-    """File, module and endpoint that WHAT names; a file of "" for a model. Raises NotFound, UsageError."""
+    """Return the file, module and endpoint that WHAT names. The file of a model is "". Raises NotFound, UsageError."""
     word, _, only = what.partition(":")
     if word.endswith(".py") or "/" in word:
         try:
@@ -202,7 +202,7 @@ def down_command(as_json: bool) -> int:
 
 
 def _story(answer: Deployed, request: DeployRequest | None) -> None:
-    """What was deployed, and as the only thing on standard output, where it answers."""
+    """Print what was deployed. Standard output gets only the URL that answers."""
     status, revision = answer.status, answer.status.revision
     workers = f"{status.workers} worker{'s' if status.workers != 1 else ''}"
     tell(f"{status.name}  revision {status.wanted}  {', '.join([*_served(status), workers])}")
@@ -217,7 +217,7 @@ def _story(answer: Deployed, request: DeployRequest | None) -> None:
 
 
 def _served(status: EndpointStatus) -> Sequence[str]:
-    """What it serves, and as far as its workers said so, with what."""
+    """Return what an endpoint serves, and its runtime if the workers reported it."""
     revision = status.revision
     if revision is None:
         return ()

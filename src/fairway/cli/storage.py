@@ -1,4 +1,4 @@
-"""Commands that look after the store and the machine."""
+"""Commands that maintain the store and check the machine."""
 
 import platform
 import shutil
@@ -47,7 +47,7 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
 
 
 def _age_of_work(stores: machine.LocalStores) -> float:
-    """Seconds since the oldest run that is at work began: what it has stored meanwhile stays, whatever the clock did."""
+    """Return the seconds since the start of the oldest active run. Content that it has stored since then must stay."""
     at_work = [
         run.started
         for run in stores.metadata.runs(1000)

@@ -1,7 +1,7 @@
-"""All that a command prints goes through here: data to standard output, the story to standard error.
+"""The printing of all commands: data to standard output, everything else to standard error.
 
-What is printed may hold texts of other people: names, errors, parameters, descriptions. Each text given is one line, in
-which nothing is left that a terminal would carry out. Nobody need listen: what cannot be told ends no command.
+Printed texts may come from other people: names, errors, parameters, descriptions. Each text is printed as one line,
+without anything that a terminal would carry out. A command goes on if its standard error cannot be written.
 """
 
 import click
@@ -16,25 +16,25 @@ def show(*lines: str) -> None:
 
 
 def show_block(text: str) -> None:
-    """Print a text of our own layout, whose line ends are meant."""
+    """Print a text of our own layout with its line ends."""
     show(*text.split("\n"))
 
 
 def show_json(value: object, *, indented: bool = True) -> None:
-    """Print any value of the vocabulary as JSON, in which what is not visible is escaped."""
-    import msgspec  # what prints no JSON does without it
+    """Print a value of the vocabulary as JSON. Characters that are not visible are escaped."""
+    import msgspec  # imported here, because most commands print no JSON
 
     data = msgspec.json.encode(value, order="deterministic" if indented else None)
     click.echo(escaped((msgspec.json.format(data, indent=2) if indented else data).decode()))
 
 
 def show_script(text: str) -> None:
-    """Print a script of ours as it is, for a shell to read."""
+    """Print a script of ours unchanged, for a shell."""
     click.echo(text)
 
 
 def tell(*lines: str) -> None:
-    """Print lines of the story, as far as somebody takes them."""
+    """Print lines to standard error. Stop without an error when they cannot be written."""
     try:
         for line in lines:
             click.echo(one_line(line), err=True)
@@ -43,5 +43,5 @@ def tell(*lines: str) -> None:
 
 
 def tell_block(text: str) -> None:
-    """Print a text whose line ends are meant, such as a traceback."""
+    """Print a text with its line ends, such as a traceback, to standard error."""
     tell(*text.split("\n"))

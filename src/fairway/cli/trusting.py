@@ -1,4 +1,4 @@
-"""The command that makes a store of somebody else one's own, and what `doctor` says of a store's owner and modes."""
+"""The command that makes a store of somebody else one's own, and the checks of owner and modes for `doctor`."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ _MEANING = (
 
 
 class Check(msgspec.Struct, frozen=True):
-    """One thing that was looked at; `hint` says what to do where it is not well."""
+    """The result of a check. If it is not `ok`, `hint` says what to do."""
 
     check: str
     found: str
@@ -79,7 +79,7 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def owner(root: Path) -> Check:
-    """Whose the store is."""
+    """Check who owns the store."""
     stores = machine.LocalStores(root)
     if not stores.layout.check():
         return Check("owner", "no store here yet")
@@ -96,7 +96,7 @@ def owner(root: Path) -> Check:
 
 
 def modes(root: Path, *, own: bool) -> Check:
-    """Whether others can read or write what is in the store; in one's own they are kept out from here on."""
+    """Check that others cannot read or write the store. In the user's own store, fix the modes."""
     if not root.is_dir():
         return Check("modes", "no store here yet")
     if own:

@@ -1,4 +1,4 @@
-"""How runs, steps and models look on the command line, as lines of aligned text."""
+"""Runs, steps and models as lines of aligned text for the command line."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ _WORDS = {
 
 
 def table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
-    """Columns aligned by spaces; the last column is not padded."""
+    """Return rows with columns that are aligned by spaces. The last column is not padded."""
     rows = [[one_line(cell) for cell in row] for row in cells]
     widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
     return [
@@ -31,7 +31,7 @@ def table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
 
 
 def when(seconds: float) -> str:
-    """Local date and time to the second; empty for 0, and for what is no time."""
+    """Return the local date and time to the second. Return "" for 0 and for a number that is no time."""
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
     except (OverflowError, ValueError, OSError):
@@ -39,12 +39,12 @@ def when(seconds: float) -> str:
 
 
 def run_word(phase: Phase, *, alive: bool) -> str:
-    """The phase for people; a run that says Running with no engine at work was interrupted."""
+    """Return the phase of a run for people. A Running run without an engine was interrupted."""
     return "interrupted" if phase is Phase.RUNNING and not alive else _WORDS[phase]
 
 
 def runs(summaries: Sequence[RunSummary]) -> list[str]:
-    """The list of runs."""
+    """Return the table of runs."""
     rows = [
         (
             run.name,
@@ -61,7 +61,7 @@ def runs(summaries: Sequence[RunSummary]) -> list[str]:
 
 
 def run(status: RunStatus, *, alive: bool) -> list[str]:
-    """One run with its steps, newest facts last."""
+    """Return a run with its steps, the newest facts last."""
     spec = status.spec
     lines = [f"{spec.pipeline}  run {spec.name}  {run_word(status.phase, alive=alive)}"]
     lines += [f"  started   {when(status.started)}"]
@@ -94,12 +94,12 @@ def run(status: RunStatus, *, alive: bool) -> list[str]:
 
 
 def sources(texts: Mapping[str, str]) -> list[str]:
-    """Source files one after the other, each below its name."""
+    """Return source files one after the other, each below its name."""
     return [line for name, text in texts.items() for line in (f"# {name}", *text.split("\n"))]
 
 
 def step(status: StepStatus) -> list[str]:
-    """One step in full: inputs, outputs with their formats, attempts, metrics, failure."""
+    """Return a step in full: inputs, outputs with their formats, attempts, metrics, failure."""
     spec = status.spec
     lines = [f"{spec.name}  {'cached' if status.cached else _WORDS[status.phase]}  {spec.label}".rstrip()]
     if status.why:
@@ -129,7 +129,7 @@ def step(status: StepStatus) -> list[str]:
 
 
 def _kept(metrics: Sequence[MetricPoint], shown: Mapping[str, Artifact]) -> list[str]:
-    """What was logged and shown, a line for each name."""
+    """Return a line for each logged metric and for each shown picture or table."""
     last: dict[str, tuple[float, int]] = {}
     for point in metrics:
         last[point.name] = (point.value, last.get(point.name, (0.0, 0))[1] + 1)

@@ -1,4 +1,4 @@
-"""Tells a person which project's store a command looks into, and what to type where another one is meant."""
+"""The store that a command uses, and the commands to type when another store is meant."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ _SHOWN = 3
 
 
 def from_here(command: str, root: Path) -> str:
-    """The command as it is to be typed: with a change of folder where another store than this is meant here."""
+    """Return a command as it must be typed here. Add a change of folder if this one has another store than `root`."""
     if root == settings.store_root():
         return command
     import shlex
@@ -21,7 +21,7 @@ def from_here(command: str, root: Path) -> str:
 
 
 def elsewhere() -> str:
-    """A hint for somebody in a folder without a store, below which there are some; empty otherwise."""
+    """Return a hint if this folder has no store and folders below have one. Else return ""."""
     if (settings.store_root() / "store.json").exists():
         return ""
     import shlex
@@ -32,7 +32,7 @@ def elsewhere() -> str:
 
 
 def _stores_below(folder: Path) -> list[Path]:
-    """Folders with a store one and two levels below, as they are typed here."""
+    """Return the folders with a store one and two levels below, relative to `folder`."""
     level, found = [folder], list[Path]()
     for _ in range(2):
         below: list[Path] = []

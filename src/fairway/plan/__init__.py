@@ -1,4 +1,4 @@
-"""Pure decisions: what to do next, from what is wanted and what was observed.
+"""Pure decisions about the next actions, from the wanted and the observed state.
 
-No I/O, no clock, no randomness.
+Modules of this package have no I/O, no clock and no randomness.
 """

@@ -1,4 +1,4 @@
-"""The cache key of a step: what it is made of, and why one differs from another."""
+"""The cache key of a step: its parts, and the differences between two keys."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -10,7 +10,7 @@ Resolve = Callable[[RefData], Node]
 
 
 RULES = "2"
-"""Version of the rules by which parts are found. Results of other rules may be stale, and are not used."""
+"""Version of the rules that find the parts of a key. Results of other rules may be stale and are not used."""
 
 _INPUT_CODE = "code of input "
 
@@ -18,10 +18,10 @@ _INPUT_CODE = "code of input "
 def parts(
     spec: StepSpec, environment: str, resolve: Resolve, code: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Everything a step's result depends on, as digests by part. All its inputs must be known.
+    """Return digests of everything that a step's result depends on, by part. All inputs of the step must be known.
 
     Args:
-        code: digests of the project's code that `referred` names.
+        code: the digests of the project's code that `referred` names.
     """
     found = {f"code {name}": digest for name, digest in spec.code.items()}
     for name, node in spec.inputs.items():
@@ -34,12 +34,12 @@ def parts(
 
 
 def referred(spec: StepSpec, resolve: Resolve) -> set[str]:
-    """Names of the project's code that the step's inputs refer to and do not hold. All its inputs must be known."""
+    """Return names of the project's code that a step's inputs refer to and do not hold. All inputs must be known."""
     return {name for node in spec.inputs.values() for name in _names(node, resolve)}
 
 
 def unknown(spec: StepSpec, resolve: Resolve, code: Mapping[str, str]) -> str:
-    """Why the step cannot be cached: code of an input that cannot be found; empty when all is known."""
+    """Explain why a step cannot be cached: code of an input was not found. Return "" when all of it is known."""
     for name, node in spec.inputs.items():
         for one in _names(node, resolve):
             if not code.get(one):
@@ -48,12 +48,18 @@ def unknown(spec: StepSpec, resolve: Resolve, code: Mapping[str, str]) -> str:
 
 
 def key(task: str, from_parts: dict[str, str]) -> str:
-    """sha256, in hex, over a task's name and its parts."""
+    """Return the sha256, in hex, of a task's name and the parts."""
     return _digest([task, *(f"{name}\t{digest}" for name, digest in sorted(from_parts.items()))])
 
 
 def explain(before: dict[str, str], now: dict[str, str], label: str = "") -> str:
-    """Why a step ran, given what the last one of its task and label was made of: what changed, for people."""
+    """Explain to people why a step ran.
+
+    Args:
+        before: the parts of the last step of the same task and label. It is empty if there was none.
+        now: the parts of the step.
+        label: the label that both steps have.
+    """
     if not before:
         return f"no earlier result with {label}" if label else "no earlier result"
     changed = [name for name in now if name in before and before[name] != now[name]]
@@ -69,7 +75,7 @@ def explain(before: dict[str, str], now: dict[str, str], label: str = "") -> str
 
 
 def digest_of(node: Node, resolve: Resolve) -> str:
-    """Digest of a node's content, with every ref followed to what it became."""
+    """Return the digest of a node's content. Every ref is replaced by its value."""
     if isinstance(node, RefData):
         return digest_of(resolve(node), resolve)
     if isinstance(node, Artifact):
@@ -79,7 +85,7 @@ def digest_of(node: Node, resolve: Resolve) -> str:
 
 
 def resolved(node: Node, resolve: Resolve) -> Node:
-    """The node with every ref replaced by what it became."""
+    """Return a node in which every ref is replaced by its value."""
     if isinstance(node, RefData):
         return resolve(node)
     if isinstance(node, Group):
@@ -91,7 +97,7 @@ def resolved(node: Node, resolve: Resolve) -> Node:
 
 
 def _names(node: Node, resolve: Resolve) -> list[str]:
-    """The code that a node's content refers to, sorted."""
+    """Return the names of the code that a node's content refers to, sorted."""
     if isinstance(node, Artifact):
         return list(node.refers)
     found: set[str] = set()

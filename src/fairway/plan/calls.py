@@ -1,4 +1,4 @@
-"""Calls of tasks, compared: the same call again, a contradiction, and the steps whose outputs a call takes."""
+"""Comparison of calls of tasks, and the steps whose outputs a call takes."""
 
 from fairway.spec.artifact import RefData, walk
 from fairway.spec.run import StepSpec
@@ -18,7 +18,7 @@ def contradicts(before: StepSpec, now: StepSpec) -> bool:
 
 
 def sources(spec: StepSpec) -> list[str]:
-    """List the steps whose outputs a step takes, each once."""
+    """List the steps whose outputs a step takes. Each step is listed once."""
     leaves = (leaf for node in spec.inputs.values() for leaf in walk(node))
     return list(dict.fromkeys(leaf.step for leaf in leaves if isinstance(leaf, RefData)))
 

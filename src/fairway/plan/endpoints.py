@@ -1,7 +1,7 @@
-"""Decides what to do about endpoints, by comparing those that are wanted with those that are seen. Pure.
+"""Decisions about endpoints, from a comparison of the wanted with the observed ones.
 
-The decision is level-triggered: it does not depend on what happened before, except for the tries, which space out
-repeated failures. Must not know what a worker is or how a revision gets its workers.
+The decision is level-triggered: it does not depend on earlier events. Only the tries are remembered, because they
+space out repeated failures. This module must not know what a worker is or how a revision gets its workers.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,7 @@ _READY_COUNT = 3
 
 
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint on record: the revision that should answer, 0 for none, and how many workers it may have."""
+    """An endpoint on record: the revision that should answer, or 0 for none, and the bounds of its workers."""
 
     name: str
     revision: int
@@ -27,21 +27,21 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tries(msgspec.Struct, frozen=True):
-    """Number of times that something was done about an endpoint in short order, and when last, in monotonic seconds."""
+    """The number of recent actions on an endpoint, and the time of the last one in monotonic seconds."""
 
     count: int = 0
     last: float = 0.0
 
 
 class Roll(msgspec.Struct, frozen=True, tag="roll"):
-    """Give a revision its workers and end those of other revisions."""
+    """The action that gives a revision its workers and ends those of other revisions."""
 
     name: str
     revision: int
 
 
 class Remove(msgspec.Struct, frozen=True, tag="remove"):
-    """Take an endpoint away."""
+    """The action that removes an endpoint."""
 
     name: str
 
@@ -55,9 +55,9 @@ def decide(
     tries: Mapping[str, Tries],
     now: float,
 ) -> list[Action]:
-    """Return what has to be done now.
+    """Return the actions that are due now.
 
-    An endpoint that is seen but is not on record is left alone: a record that cannot be read is no reason to end it.
+    An observed endpoint that is not on record is left alone: a record that cannot be read is no reason to end it.
     """
     actions: list[Action] = []
     for endpoint in wanted:
@@ -71,31 +71,31 @@ def decide(
 
 
 def due(tries: Tries | None) -> float:
-    """Return when something may be done again: at once the first time, then after delays that double."""
+    """Return the time of the next permitted action: at once the first time, then after delays that double."""
     if tries is None or tries.count == 0:
         return float("-inf")
     return tries.last + min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(tries.count - 1, 16))
 
 
 def tried(tries: Tries | None, now: float) -> Tries:
-    """Return the tries after one more at `now`."""
+    """Return the tries after another one at `now`."""
     if tries is None or now - tries.last > HEALTHY_SECONDS:
         return Tries(1, now)
     return Tries(tries.count + 1, now)
 
 
 def succeeded(tries: Tries) -> Tries:
-    """Return the tries after one that made the endpoint ready.
+    """Return the tries after a try that made the endpoint ready.
 
-    They count as few: a worker that was ready once and died is started again sooner than one that never starts.
+    Their number is reduced: a worker that was ready and died is started again sooner than one that never starts.
     """
     return Tries(min(tries.count, _READY_COUNT), tries.last)
 
 
 def _as_wanted(endpoint: Wanted, seen: EndpointStatus | None) -> bool:
-    """Tell whether the right revision answers alone, with as many workers as it may have.
+    """Tell whether the wanted revision answers alone, with a permitted number of workers.
 
-    Each number within the bounds is right: between them somebody else decides, and to roll would undo that.
+    Each number within the bounds is right: an autoscaler chooses it, and a roll would undo its choice.
     """
     return (
         seen is not None

@@ -1,4 +1,4 @@
-"""The failures that decisions themselves give: a step that asks for too much, is not reached, or cannot be repeated."""
+"""The failures that decisions cause: a step that asks for too much, is not reached, or cannot be repeated."""
 
 from fairway.plan.step import StepState
 from fairway.spec.quantities import Resources, format_memory
@@ -9,13 +9,13 @@ UNKNOWN = Failure(reason=Reason.NONE, message="failed")
 
 
 def upstream(source: StepState) -> Failure:
-    """Say why a step that takes the output of `source` does not run: name the first step that failed on the way."""
+    """Return the failure of a step that takes the output of `source`. Its cause is the first step that failed."""
     cause = source.failure.cause if source.failure is not None and source.failure.cause else source.name
     return Failure(reason=Reason.UPSTREAM, message=f"not run, because {cause} did not succeed", cause=cause)
 
 
 def too_much(spec: StepSpec, capacity: Resources) -> Failure:
-    """Say which resources a step asks for that are not there."""
+    """Return the failure of a step that asks for more resources than there are."""
     wanted = spec.resources
     lacking: list[str] = []
     if wanted.cpu > capacity.cpu:
@@ -32,7 +32,7 @@ def too_much(spec: StepSpec, capacity: Resources) -> Failure:
 
 
 def unrepeatable(spec: StepSpec) -> Failure:
-    """Say that a repeated pipeline made another call than the first time."""
+    """Return the failure of a repeated pipeline that made another call than the first time."""
     return Failure(
         reason=Reason.USER,
         message=f"the pipeline was repeated and called {spec.name} with other arguments than the first time",

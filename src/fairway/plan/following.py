@@ -1,8 +1,8 @@
 """Positions in the stream of a run's updates, as they are read from its record.
 
-The record has two parts that grow side by side: events in one order, and the output of each attempt in an order of its
-own. A position says how far both were read. It stays short because output of an attempt is always read before the event
-that ends it: only attempts that are under way need an offset.
+The record has two parts that grow side by side. Events have one order, and the output of each attempt has its own. A
+position says how far both were read. It is short, because the output of an attempt is always read before the event that
+ends the attempt. Only attempts that are under way need an offset.
 """
 
 import zlib
@@ -13,19 +13,19 @@ from fairway.spec.errors import UsageError
 from fairway.spec.quantities import whole_number
 
 _LONGEST = 50_000
-"""Letters of a position at most."""
+"""The most letters of a position."""
 
 _MOST = 2**62
 
 
 class Position(msgspec.Struct):
-    """How far the record of a run was read.
+    """The position up to which the record of a run was read.
 
     Attributes:
-        seq: the last event.
-        known: how many attempts were met, in the order of their first output.
-        offsets: of those that have not ended, how many bytes were read; by place in that order.
-        waits: a checksum of the last note about waiting, so that it is told once.
+        seq: the number of the last event.
+        known: the number of attempts whose output was met. Attempts are ordered by their first output.
+        offsets: the bytes that were read of each attempt that has not ended, by place in that order.
+        waits: the checksum of the last note about waiting, so that the note is sent once.
     """
 
     seq: int = 0
@@ -34,19 +34,19 @@ class Position(msgspec.Struct):
     waits: int = 0
 
     def meet(self, count: int) -> None:
-        """Know the first `count` attempts with output."""
+        """Remember the first `count` attempts with output."""
         for place in range(self.known, count):
             self.offsets[place] = 0
         self.known = max(self.known, count)
 
     def text(self) -> str:
-        """The position as others carry it."""
+        """Return the position as a text."""
         offsets = ",".join(f"{place}-{offset}" for place, offset in self.offsets.items())
         return f"{self.seq}.{self.known}.{self.waits}.{offsets}"
 
 
 def read_position(text: str) -> Position:
-    """Read what `Position.text` gives; nothing at all is the beginning. Raises UsageError."""
+    """Read the text of `Position.text`. An empty text is the beginning. Raises UsageError."""
     if not text:
         return Position()
     parts = text.split(".") if len(text) <= _LONGEST else []
@@ -59,7 +59,7 @@ def read_position(text: str) -> Position:
 
 
 def checksum(step: str, whom: str) -> int:
-    """A number that tells one note about waiting from another; 0 when no step waits."""
+    """Return a number that tells notes about waiting apart. It is 0 when no step waits."""
     return zlib.crc32(f"{step}\0{whom}".encode()) if step or whom else 0
 
 

@@ -1,4 +1,4 @@
-"""Whether a model meets the gates it is registered with."""
+"""The judgement of a model by the gates of its registration."""
 
 from fairway.spec.errors import GateRefused, UsageError
 from fairway.spec.evaluation import Evaluation
@@ -9,13 +9,16 @@ _DIGITS = 3
 
 
 def judge(name: str, gates: Gates, evaluation: Evaluation | None, rival: Evaluation | None) -> None:
-    """Do nothing when every gate is met.
+    """Check that every gate is met.
 
     Args:
-        rival: evaluation of the version that `gates.better_than` names; None when no version has that alias.
+        name: the name of the model.
+        gates: the gates.
+        evaluation: the evaluation of the model.
+        rival: the evaluation of the version that `gates.better_than` names. None when no version has that alias.
 
     Raises:
-        GateRefused: naming every gate that was not met, with the value and the bound.
+        GateRefused: a gate was not met. The error names every such gate, with the value and the bound.
         UsageError: a gate names a metric that one of the evaluations does not have.
     """
     metrics = evaluation.metrics if evaluation is not None else {}
@@ -44,10 +47,10 @@ def judge(name: str, gates: Gates, evaluation: Evaluation | None, rival: Evaluat
 
 
 def compared(gates: Gates, evaluation: Evaluation | None) -> str:
-    """The metric by which `better_than` compares: the one named, the first gated one, or the main one.
+    """Return the metric by which `better_than` compares: the named, the first gated, or the main metric.
 
     Raises:
-        UsageError: none is named and the evaluation has none of Fairway's own.
+        UsageError: no metric is named, and the evaluation has none of Fairway's own.
     """
     metrics = evaluation.metrics if evaluation is not None else {}
     for metric in (gates.metric, *gates.at_least, *gates.at_most, *METRICS):
@@ -57,13 +60,16 @@ def compared(gates: Gates, evaluation: Evaluation | None) -> str:
 
 
 def _lower_is_better(gates: Gates, metric: str) -> bool:
-    """As the metric says of itself; one of the user's own is better low where it is gated from above."""
+    """Tell whether lower values are better. For a metric of the user, they are if it is gated from above."""
     known = METRICS.get(metric)
     return known.lower_is_better if known is not None else metric in gates.at_most
 
 
 def beside(metric: str, value: float, *, at_least: float | None = None, at_most: float | None = None) -> str:
-    """A figure and its bounds: "rmse 0.42 (at most 1)". All have the same number of digits, and none looks met that is not."""
+    """Format a figure and its bounds: "rmse 0.42 (at most 1)".
+
+    All numbers have the same number of digits, enough of them that no bound looks met that is not.
+    """
     bounds = [bound for bound in (at_least, at_most) if bound is not None]
     digits = max((_digits(value, bound, exact=True) for bound in bounds), default=_DIGITS)
     said = [
@@ -74,7 +80,7 @@ def beside(metric: str, value: float, *, at_least: float | None = None, at_most:
 
 
 def _digits(value: float, bound: float, *, exact: bool = False) -> int:
-    """How many digits show which of two numbers is larger; with `exact`, also the bound as somebody wrote it."""
+    """Return the number of digits that shows which number is larger. With `exact`, show the bound as it was written."""
     for digits in (_DIGITS, 4, 5, 6, 9, 17):
         shown, against = float(f"{value:.{digits}g}"), float(f"{bound:.{digits}g}")
         written = not exact or digits >= 6 or against == float(f"{bound:.6g}")

@@ -1,7 +1,7 @@
-"""Where a step runs: at the first of its places that can be reached and has room.
+"""The placement of steps: a step runs at the first of its places that can be reached and has room.
 
-A pool is what several places have together. How much that is, is observed and may change while a run goes on; a pool
-without a bound is one whose places come into being when they are asked for, such as a pod of its own for each attempt.
+A pool is the resources that several places share. Its size is observed and may change while a run goes on. A pool
+without a bound has places that are made on request, such as a pod of its own for each attempt.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +13,7 @@ from fairway.spec.quantities import Resources
 
 _TINY = 1e-9
 _LIGHT_AT_ONCE = 256
-"""Steps without a CPU are processes all the same: so many may run at once where there is a bound at all."""
+"""The most steps without a CPU that may run at once in a pool with a bound. They are processes all the same."""
 
 
 def is_light(wanted: Resources) -> bool:
@@ -22,7 +22,7 @@ def is_light(wanted: Resources) -> bool:
 
 
 class Pool:
-    """What the steps of this run use of a pool, and what others were seen to leave no room for."""
+    """The resources of a pool that the steps of this run use, and the requests that other runs left no room for."""
 
     __slots__ = ("_cpu", "_gpu", "_light", "_memory", "_refused", "_running", "bound", "first_refused")
 
@@ -35,13 +35,13 @@ class Pool:
         self.first_refused: StepState | None = None
 
     def open(self, *, light: bool) -> bool:
-        """Tell whether any step could begin: looking at each waiting one costs time."""
+        """Tell whether any step could begin. The answer saves a look at each waiting step."""
         if self.bound is None:
             return True
         return self._light < _LIGHT_AT_ONCE if light else self.bound.cpu - self._cpu > _TINY
 
     def fits(self, wanted: Resources) -> bool:
-        """Tell whether a step may begin: there is room, and nothing that asks for as little was refused."""
+        """Tell whether a step may begin. There must be room, and no request as small may have been refused."""
         bound = self.bound
         if bound is not None and (
             wanted.cpu > bound.cpu - self._cpu + _TINY
@@ -52,7 +52,7 @@ class Pool:
         return not any(refused.fits(wanted) for refused in self._refused)
 
     def take(self, wanted: Resources) -> None:
-        """Count what a step uses from here on; an adopted one may use more than there is."""
+        """Count the resources that a step uses from here on. An adopted step may use more than there is."""
         self._cpu += wanted.cpu
         self._memory += wanted.memory
         self._gpu += wanted.gpu
@@ -60,33 +60,33 @@ class Pool:
         self._light += is_light(wanted)
 
     def free(self, wanted: Resources) -> None:
-        """A step uses nothing any more."""
+        """Count the resources of a step as free again."""
         self._running -= 1
         self._light -= is_light(wanted)
-        # Sums of fractions drift: with nothing running, nothing is used.
+        # Sums of fractions drift. When nothing runs, nothing is used, so start at zero again.
         self._cpu = self._cpu - wanted.cpu if self._running else 0.0
         self._memory -= wanted.memory
         self._gpu -= wanted.gpu
 
     def refuse(self, step: StepState) -> None:
-        """Others leave no room for a step: begin nothing that needs as much before `ask_again`."""
+        """Note that other runs leave no room for a step. Begin nothing that needs as much before `ask_again`."""
         self._refused.append(step.resources)
         if self.first_refused is None or step.turn < self.first_refused.turn:
             self.first_refused = step
 
     def ask_again(self) -> None:
-        """There may be room now for what was refused."""
+        """Forget the refused requests, because there may be room for them now."""
         if self._refused:
             self._refused.clear()
             self.first_refused = None
 
 
 class Placement:
-    """Places and their pools.
+    """The places of a run and their pools.
 
     Args:
-        offer: the places for an environment, the best one first; always the same ones for the same environment.
-        capacity: what may be in use at once, by pool; a pool that is not named has no bound.
+        offer: returns the places for an environment, the best one first. They never change for an environment.
+        capacity: the resources that may be in use at once, by pool. A pool that is not named has no bound.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Placement:
         self.pools: dict[str, Pool] = {}
 
     def places(self, environment: EnvironmentSpec | None) -> tuple[Place, ...]:
-        """The places for an environment, the best one first."""
+        """Return the places for an environment, the best one first."""
         known = self._offered.get(environment)
         if known is None:
             known = self._offered[environment] = tuple(self._offer(environment))
@@ -111,11 +111,11 @@ class Placement:
         return known
 
     def place(self, name: str) -> Place | None:
-        """The place of that name; None when it was not offered to any environment asked about so far."""
+        """Return the place with a name. Return None when it was not offered to any environment so far."""
         return self._by_name.get(name)
 
     def lacking(self, wanted: Resources, places: Sequence[Place]) -> Resources | None:
-        """What the last place has where `wanted` fits into none of them, even if nothing else runs; None where it fits."""
+        """Return what the last place has if `wanted` fits into no place, even an empty one; else return None."""
         bound: Resources | None = None
         for place in places:
             bound = self.pools[place.pool].bound
@@ -124,22 +124,22 @@ class Placement:
         return bound
 
     def choose(self, step: StepState) -> Place | None:
-        """The first place of a step that can be reached and has room now."""
+        """Return the first place of a step that can be reached and has room now."""
         for place in step.places:
             if self.pools[place.pool].fits(step.resources) and place.name not in self._unreachable:
                 return place
         return None
 
     def unreachable(self, place: str) -> None:
-        """The host of a place cannot be reached: begin nothing there."""
+        """Note that the host of a place cannot be reached. Begin nothing there."""
         self._unreachable.add(place)
 
     def reachable(self, place: str) -> None:
-        """The host of a place can be reached again, or another one takes its place."""
+        """Note that the host of a place can be reached again, or that another host replaces it."""
         self._unreachable.discard(place)
 
     def changed(self, pool: str, bound: Resources | None) -> None:
-        """A pool has another capacity now. What runs goes on, even if that is more than there is."""
+        """Change the capacity of a pool. Running steps go on, even if they use more than there is."""
         if bound is None:
             self._capacity.pop(pool, None)
         else:

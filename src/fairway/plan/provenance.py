@@ -1,8 +1,8 @@
-"""Whether this project's own run made a registered model: the only reason to trust content that can run code.
+"""The check that a run of this project made a registered model: the only reason to trust content that can run code.
 
-The version's word for it counts for nothing. The log of its run must tell of the very content, by digest: as what a
-step left, as what the pipeline handed over to be registered, or as what registering it made of that. Source files that
-travel with the model must be those that the same run registered with the same content. Pure.
+The record of the version itself proves nothing. The log of its run must hold the digest of exactly this content: as
+the output of a step, as an input of the registration, or in the result of the registration. Source files that travel
+with the model must be those that the same run registered with the same content.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,10 +16,11 @@ from fairway.spec.model import ModelVersion
 
 
 def made_here(version: ModelVersion, events: Iterable[Event]) -> bool:
-    """Whether the log holds the version's content, and its source files where it has any.
+    """Tell whether the log holds a version's content and its source files, if it has any.
 
     Args:
-        events: of the run `version.lineage.run`.
+        version: the version.
+        events: the events of the run `version.lineage.run`.
     """
     lineage, model = version.lineage, version.candidate.artifact
     if not lineage.run or not model.digest:
@@ -28,7 +29,7 @@ def made_here(version: ModelVersion, events: Iterable[Event]) -> bool:
     for event in events:
         if event.run != lineage.run:
             continue
-        for artifact in _told(event):
+        for artifact in _contents(event):
             inline = artifact.inline or b""
             registered = event.step == lineage.step and model.digest.encode() in inline
             content = content or registered or artifact.digest == model.digest
@@ -38,8 +39,8 @@ def made_here(version: ModelVersion, events: Iterable[Event]) -> bool:
     return False
 
 
-def _told(event: Event) -> Iterator[Artifact]:
-    """The content that an event tells of."""
+def _contents(event: Event) -> Iterator[Artifact]:
+    """Yield the artifacts in an event."""
     body = event.body
     if isinstance(body, StepEnded):
         yield from body.outputs
@@ -72,13 +73,13 @@ class _VersionFields(msgspec.Struct):
 
 
 class _Version(msgspec.Struct):
-    """As much of a stored version as names its content and source files."""
+    """The part of a stored version that names its content and source files."""
 
     fields: _VersionFields
 
 
 def _registered_with(result: bytes) -> tuple[str, str]:
-    """Digests of the content and of the source files of the version that a registering step left."""
+    """Return the digests of the content and of the source files of the version that a step registered."""
     try:
         stored = msgspec.json.decode(result, type=_Version).fields.candidate.fields.artifact.fields
     except UNREADABLE:

@@ -1,8 +1,8 @@
-"""The steps of a run that are ready, and which of them begin: in their order, as far as their places have room.
+"""The queue of ready steps. They begin in their order, as far as their places have room.
 
-Two things limit a run: what its places have, which is known here, and what other runs use of that, which is not. The
-second is learned by asking: a step that was begun where there was no room comes back by `no_room`, and nothing that
-needs as much is begun there before `ask_again`.
+Two things limit a run: the resources of its places, which are known here, and the use by other runs, which is not. A
+step that began where there was no room comes back by `no_room`. Nothing that needs as much begins there before
+`ask_again`.
 """
 
 from collections import deque
@@ -12,11 +12,11 @@ from fairway.plan.step import StepState
 from fairway.spec.places import Place
 
 _OVERTAKEN = 64
-"""A step that does not fit yet may be overtaken by the steps asked for after it, but only by so many."""
+"""The most steps that may overtake a step that does not fit yet."""
 
 
 class _Line:
-    """Ready steps that can use the same pools: only they stand in each other's way."""
+    """The ready steps that can use the same pools. Steps of different lines do not delay each other."""
 
     __slots__ = ("heavy", "light", "pools")
 
@@ -29,7 +29,7 @@ class _Line:
         return self.light if is_light(step.resources) else self.heavy
 
     def first(self) -> int:
-        """The turn of the step that has waited longest."""
+        """Return the turn of the step that has waited longest."""
         return min(
             self.heavy[0].turn if self.heavy else 2**63,
             self.light[0].turn if self.light else 2**63,
@@ -37,7 +37,7 @@ class _Line:
 
 
 class Queue:
-    """Ready steps, and what the running ones use."""
+    """The ready steps, and the resources that the running ones use."""
 
     def __init__(self, placement: Placement) -> None:
         self._placement = placement
@@ -46,17 +46,17 @@ class Queue:
         self._count = 0
 
     def add(self, step: StepState) -> None:
-        """Put a step behind all that are ready."""
+        """Put a step behind all ready steps."""
         self._count += 1
         step.turn = self._count
         self._line(step).of(step).append(step)
 
     def begin(self) -> list[StepState]:
-        """Take the steps out that begin now, each `at` its place, and count what they use."""
+        """Take the steps that begin now out of the queue, each `at` its place, and count their resources."""
         begun: list[StepState] = []
         lines = list(self._lines.values())
         if len(lines) > 1:
-            # Pools may be shared between lines: who has waited longest gets the room.
+            # Lines may share pools. The line whose step has waited longest gets the room.
             lines.sort(key=_Line.first)
         for line in lines:
             if line.heavy:
@@ -71,27 +71,27 @@ class Queue:
         step.running, step.at = True, place
 
     def give_back(self, step: StepState) -> None:
-        """A step that began uses nothing any more."""
+        """Free the resources of a step that began."""
         self._free(step).ask_again()
 
     def no_room(self, step: StepState) -> None:
-        """A step that began must wait, because others use its place: put it back where it was."""
+        """Put a step that began back into its place in the queue, because other runs leave no room for it."""
         self._free(step).refuse(step)
         queue = self._line(step).of(step)
         before = 0
-        # Several may come back after one decision, each of them to the front: its neighbours are few.
+        # A step goes back to the front, where few steps have a smaller turn, so a plain search is quick.
         while before < len(queue) and queue[before].turn < step.turn:
             before += 1
         queue.insert(before, step)
 
     def ask_again(self) -> None:
-        """There may be room now for what was refused before."""
+        """Forget the refused steps of all pools, because there may be room for them now."""
         for pool in self._placement.pools.values():
             pool.ask_again()
 
     @property
     def waiting(self) -> StepState | None:
-        """The first step that others leave no room for; None when there is none."""
+        """The first step that other runs leave no room for. None when there is none."""
         first: StepState | None = None
         for pool in self._placement.pools.values():
             step = pool.first_refused
@@ -100,7 +100,7 @@ class Queue:
         return first
 
     def _line(self, step: StepState) -> _Line:
-        # A place is of one environment, so the first one stands for all: its name is quicker to look up than they are.
+        # A place belongs to one environment, so the first place identifies all of them. Its name is a quicker key.
         line = self._line_of.get(step.places[0].name)
         if line is None:
             names = tuple(dict.fromkeys(place.pool for place in step.places))
@@ -110,7 +110,7 @@ class Queue:
         return line
 
     def _scan(self, line: _Line, queue: deque[StepState], begun: list[StepState]) -> None:
-        """Begin steps in the order they became ready, passing over those that do not fit for a while."""
+        """Begin steps in the order in which they became ready. For a while, pass over those that do not fit."""
         light = queue is line.light
         passed: list[StepState] = []
         while queue and any(pool.open(light=light) for pool in line.pools):

@@ -1,8 +1,8 @@
-"""What a run does next.
+"""The decisions about the next actions of a run.
 
-`RunState` takes observations (a step was called, an attempt ended, somebody cancelled) and `decide` says which
-actions follow. Both are deterministic: the same observations at the same times give the same actions, on a
-laptop, on a cluster and in a simulation. Work per call does not grow with the number of steps.
+`RunState` takes observations (a step was called, an attempt ended, somebody cancelled), and `decide` returns the
+actions that follow. Both are deterministic: the same observations at the same times give the same actions, on a laptop,
+on a cluster and in a simulation. The work of a call does not grow with the number of steps.
 """
 
 import heapq
@@ -27,9 +27,10 @@ _HOST_BACKOFF = 0.2
 
 
 class Begin(msgspec.Struct, frozen=True):
-    """Hand an attempt of a step to the host of a place.
+    """The action that sends an attempt of a step to the host of a place.
 
-    Where other runs leave no room for it, answer with `RunState.no_room`; where it cannot begin, with `refused`.
+    If other runs leave no room for the attempt, answer with `RunState.no_room`. If it cannot begin, answer with
+    `RunState.refused`.
     """
 
     step: str
@@ -38,20 +39,23 @@ class Begin(msgspec.Struct, frozen=True):
 
 
 class LookUp(msgspec.Struct, frozen=True):
-    """See whether an earlier result can be used; answer with `RunState.looked_up`."""
+    """The action that looks for an earlier result that can be used. Answer with `RunState.looked_up`."""
 
     step: str
 
 
 class Halt(msgspec.Struct, frozen=True):
-    """End an attempt that runs."""
+    """The action that ends a running attempt."""
 
     step: str
     attempt: int
 
 
 class Settle(msgspec.Struct, frozen=True):
-    """Record that a step is over and answer whoever waits for it. `replayed` steps are on record already."""
+    """The action that records the end of a step and answers those who wait for it.
+
+    A `replayed` step is on record already.
+    """
 
     step: str
     phase: Phase
@@ -64,11 +68,11 @@ Action = Begin | LookUp | Halt | Settle | Conclude
 
 
 class RunState:
-    """All that decisions about one run need.
+    """The state of a run, on which its decisions depend.
 
     Args:
-        placement: where steps may run, and how much there is if no other run uses the same places.
-        recorded: what an earlier try at the same run left, by step name.
+        placement: the places of the steps. Their resources are counted as if no other run used them.
+        recorded: the records of an earlier try at the same run, by step name.
     """
 
     def __init__(self, placement: Placement, recorded: dict[str, Recorded] | None = None) -> None:
@@ -87,17 +91,17 @@ class RunState:
         self._concluded = False
 
     def is_new(self, spec: StepSpec) -> bool:
-        """Whether this call is not on record yet, neither of this run's process nor of an earlier one."""
+        """Tell whether a call is not on record yet, neither from this process nor from an earlier one."""
         if spec.name in self.steps:
             return False
         earlier = self._recorded.get(spec.name)
         return earlier is None or not calls.same_call(earlier.spec, spec)
 
     def called(self, spec: StepSpec) -> None:
-        """The pipeline called a task.
+        """Note that the pipeline called a task.
 
-        Calling again under the same name, after the driver restarted, changes nothing. If it is plainly another
-        call, the run fails: its pipeline would go on with results that it did not ask for.
+        A repeated call under the same name, after the driver restarted, changes nothing. If it is plainly another call,
+        the run fails: its pipeline would go on with results that it did not ask for.
         """
         known = self.steps.get(spec.name)
         if known is not None:
@@ -108,9 +112,10 @@ class RunState:
         places = self._placement.places(spec.environment)
         step = self.steps[spec.name] = StepState(spec, resources, places)
         self._open += 1
+        # Before the check of resources: a step that is done, or runs already, needs none of them.
         if self._taken_up(step, spec):
             return
-        # Decided once, when the step is called: a place that shrinks later may grow again, so the step then waits.
+        # This is decided only here: a place that shrinks after the call may grow again, so the step then waits.
         lacking = self._placement.lacking(spec.resources, places)
         if lacking is not None:
             self._settle(step, Phase.FAILED, failure=failures.too_much(spec, lacking))
@@ -130,11 +135,11 @@ class RunState:
             self._prepare(step)
 
     def _taken_up(self, step: StepState, spec: StepSpec) -> bool:
-        """Go on with what an earlier try left of the step; False when it has to run."""
+        """Use the record of the step from an earlier try. Return False when the step has to run."""
         earlier = self._recorded.get(spec.name)
         if earlier is None:
             return False
-        # Also where nothing else of it counts: a record of that number may exist, and the first one is the truth.
+        # Before any return: a record with this number may exist, and the first record of a number decides.
         step.attempt = max(earlier.attempts, earlier.running)
         same = calls.same_call(earlier.spec, spec)
         if same and earlier.outputs is not None:
@@ -153,7 +158,7 @@ class RunState:
         return True
 
     def looked_up(self, name: str, outputs: tuple[Artifact, ...] | None) -> None:
-        """The answer to `LookUp`: an earlier result, or None when the step has to run."""
+        """Take the answer to `LookUp`: an earlier result, or None when the step has to run."""
         step = self.steps[name]
         if step.phase.ended or not step.looking:
             return
@@ -164,7 +169,7 @@ class RunState:
             self._queue.add(step)
 
     def ended(self, name: str, attempt: int, result: StepResult, now: float) -> None:
-        """An attempt is over. Only the current attempt of a step that is not over counts."""
+        """Note that an attempt is over. Only the current attempt of a step that is not over counts."""
         step = self.steps.get(name)
         if step is None or not step.running or attempt != step.attempt:
             return
@@ -182,7 +187,10 @@ class RunState:
             self._settle(step, Phase.FAILED, failure=failure)
 
     def refused(self, name: str, failure: Failure) -> None:
-        """A step cannot begin, or was never begun where `Begin` was given: no environment for it, or cancelled."""
+        """End a step that cannot begin, for lack of an environment or because of a cancellation.
+
+        `Begin` may have been given before, but no attempt was begun.
+        """
         step = self.steps[name]
         if step.phase.ended:
             return
@@ -191,7 +199,7 @@ class RunState:
         self._settle(step, Phase.CANCELLED if self._cancelling else Phase.FAILED, failure=failure)
 
     def no_room(self, name: str) -> None:
-        """The answer to `Begin` where other runs leave no room: nothing was begun, and the step waits for `room`."""
+        """Take the answer to `Begin` that other runs leave no room. Nothing was begun, so the step waits for `room`."""
         step = self.steps[name]
         if not step.running:
             return
@@ -202,28 +210,28 @@ class RunState:
             self._settle(step, Phase.CANCELLED, failure=failures.CANCELLED)
 
     def room(self) -> None:
-        """Other runs may leave room now where they left none."""
+        """Note that other runs may leave room now."""
         self._queue.ask_again()
 
     def capacity_changed(self, pool: str, bound: Resources | None) -> None:
-        """A pool has more or less than before; None is no bound. What runs goes on."""
+        """Change the capacity of a pool. None is no bound. Running attempts go on."""
         self._placement.changed(pool, bound)
 
     def unreachable(self, place: str) -> None:
-        """The host of a place cannot be reached: what runs there is kept, and nothing new begins."""
+        """Note that the host of a place cannot be reached. Its attempts are kept, and nothing new begins there."""
         self._placement.unreachable(place)
 
     def reachable(self, place: str) -> None:
-        """The host of a place can be reached again, or is certainly gone, so that another one may take its place."""
+        """Note that the host of a place can be reached again, or is certainly gone and may be replaced."""
         self._placement.reachable(place)
 
     @property
     def waiting(self) -> StepState | None:
-        """The first step that other runs leave no room for; None when there is none."""
+        """The first step that other runs leave no room for. None when there is none."""
         return self._queue.waiting
 
     def cancel(self) -> None:
-        """Somebody wants the run to stop."""
+        """Cancel the run: halt running attempts, and end all other steps."""
         if self._cancelling:
             return
         self._cancelling = True
@@ -235,26 +243,27 @@ class RunState:
 
     @property
     def cancelling(self) -> bool:
-        """Whether the run is being stopped."""
+        """True when the run is being cancelled."""
         return self._cancelling
 
     def resolve(self, ref: RefData) -> Node:
-        """What a ref became. Its step must have succeeded."""
+        """Return the value of a ref. Its step must have succeeded."""
         outputs = self.steps[ref.step].outputs
         if ref.item >= 0:
             return outputs[ref.item]
         return outputs[0] if not self.steps[ref.step].several else Group("tuple", outputs)
 
     def next_time(self) -> float | None:
-        """When something will be due by itself; None when nothing is."""
+        """Return the time at which the next delayed step is due. Return None when no step is delayed."""
         return self._delayed[0][0] if self._delayed else None
 
     def due(self, now: float) -> list[Action]:
-        """Actions that follow from all observations so far; each is given once."""
+        """Return the actions that follow from all observations so far. Each is returned once."""
         while self._delayed and self._delayed[0][0] <= now:
             step = self.steps[heapq.heappop(self._delayed)[2]]
             if not step.phase.ended:
                 self._queue.add(step)
+        # After the delayed steps are back in the queue, because they may begin in this turn.
         self._begin_what_fits()
         if self.driver.over and not self._open and not self._concluded:
             self._concluded = True
@@ -264,7 +273,7 @@ class RunState:
         return actions
 
     def _conclude(self) -> None:
-        # What an earlier engine began and this pipeline did not ask for again would go on without anybody.
+        # Halt attempts of an earlier engine that this pipeline did not ask for again: nobody else would end them.
         for name, earlier in self._recorded.items():
             if earlier.running and name not in self.steps:
                 self._out.append(Halt(name, earlier.running))
@@ -274,7 +283,7 @@ class RunState:
             self._out.append(self.driver.conclusion(self.steps, self._failed))
 
     def _prepare(self, step: StepState) -> None:
-        """Every input is there."""
+        """Prepare a step whose inputs are all there: look for an earlier result, or put it into the queue."""
         if self._cancelling:
             self._settle(step, Phase.CANCELLED, failure=failures.CANCELLED)
         elif step.cache:
@@ -292,7 +301,7 @@ class RunState:
         failure: Failure | None = None,
         replayed: bool = False,
     ) -> None:
-        """End a step and everything that this ends or releases, without recursion."""
+        """End a step and every step that this ends or releases, without recursion."""
         ending = [(step, Settle(step.name, phase, outputs, failure, replayed))]
         while ending:
             current, end = ending.pop()
@@ -314,7 +323,7 @@ class RunState:
                 ]
 
     def _release(self, names: list[str]) -> None:
-        """One input more is there for each of these steps."""
+        """Count another input as there for each of these steps."""
         for name in names:
             step = self.steps[name]
             step.waiting -= 1
@@ -339,7 +348,10 @@ class RunState:
 
 
 def decide(state: RunState, now: float) -> list[Action]:
-    """The actions that are due at `now` (monotonic seconds), in order. Carry all of them out before asking again."""
+    """Return the actions that are due at `now` (monotonic seconds), in order.
+
+    Carry all of them out before the next call.
+    """
     return state.due(now)
 
 

@@ -1,4 +1,4 @@
-"""A step as decisions about its run see it: its call, its attempts so far, what it waits for, what it left."""
+"""The state of a step for decisions about its run: its call, its attempts, its missing inputs and its outputs."""
 
 import msgspec
 
@@ -13,14 +13,21 @@ _unpack_outputs = msgspec.msgpack.Decoder(tuple[Artifact, ...]).decode
 
 
 class StepState:
-    """One step as the run sees it.
+    """The state of a step of a run.
 
-    `attempt` is the number of the last one begun; `faults` and `losses` count attempts that failed by the user's
-    code and by ours; `waiting` counts inputs that are not there yet. `looking` and `running` are true between
-    LookUp and its answer, and between Begin and the attempt's end. `places` are those where it may run, `at` is the one
-    where it does; `turn` is its number among the steps that became ready.
     Call and outputs are kept packed, in a fraction of the memory: a run may have many thousands of steps, and most of
     them wait or are over.
+
+    Attributes:
+        attempt: the number of the last attempt that was begun.
+        faults: the number of attempts that failed because of the user's code.
+        losses: the number of attempts that failed because their host was lost.
+        waiting: the number of inputs that are not there yet.
+        looking: True between `LookUp` and its answer.
+        running: True between `Begin` and the end of the attempt.
+        places: the places where the step may run.
+        at: the place where it runs.
+        turn: the number of the step among the steps that became ready.
     """
 
     __slots__ = (
@@ -68,29 +75,29 @@ class StepState:
 
     @property
     def spec(self) -> StepSpec:
-        """The call."""
+        """The call of the step."""
         call = _unpack_call(self._call)
         return msgspec.structs.replace(call, name=self.name, resources=self.resources)
 
     @property
     def outputs(self) -> tuple[Artifact, ...]:
-        """What it left; nothing before it has succeeded."""
+        """The outputs of the step. They are empty before it has succeeded."""
         return _unpack_outputs(self._left) if self._left else ()
 
     def end(self, phase: Phase, outputs: tuple[Artifact, ...], failure: Failure | None) -> None:
-        """It is over."""
+        """End the step."""
         self.phase, self.failure = phase, failure
         self._left = _pack(outputs) if outputs else b""
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """What an earlier try at the same run left of a step.
+    """The record of a step from an earlier try at the same run.
 
     Attributes:
-        outputs: None when it has to run again.
-        settled: whether the log says that it ended; otherwise only its attempt's own record does.
-        running: number of an attempt that was seen to run still; 0 when none was.
-        place: where that attempt runs.
+        outputs: the outputs. None when the step has to run again.
+        settled: True when the end of the step is in the log. Otherwise only the record of its attempt shows the end.
+        running: the number of an attempt that was seen to run still. It is 0 when there was none.
+        place: the name of the place where that attempt runs.
     """
 
     spec: StepSpec
@@ -102,5 +109,5 @@ class Recorded(msgspec.Struct, frozen=True):
 
 
 def _pack(kept: object) -> bytes:
-    """Packed into no more memory than it needs: the encoder's own answer has up to half as much room again."""
+    """Return an encoding that takes only the memory it needs. The encoder's own result has up to half as much spare."""
     return bytes(memoryview(_encode(kept)))

@@ -1,1 +1,1 @@
-"""The vocabulary of Fairway: frozen types without I/O, on which every other floor stands."""
+"""The vocabulary of Fairway: frozen types without I/O, which every other part of the package uses."""

@@ -1,6 +1,6 @@
-"""Endpoints and their revisions: what is wanted of the model servers on a target, and what they are seen to do.
+"""Endpoints and their revisions: the model servers that are wanted on a target, and what is observed of them.
 
-An endpoint is an address: a base URL that its target chose. Only the target's deployer knows what stands behind it.
+An endpoint is an address, a base URL that its target chose. Only the target's deployer knows what stands behind it.
 """
 
 from typing import Literal
@@ -15,33 +15,33 @@ _LAST_PORT = 65535
 
 
 class Bounds(msgspec.Struct, frozen=True):
-    """How many workers a revision may have: a fixed number where both are equal, else an autoscaler chooses."""
+    """The number of workers that a revision may have. If the bounds differ, an autoscaler chooses the number."""
 
     low: int = 1
     high: int = 1
 
     @classmethod
     def exactly(cls, count: int) -> "Bounds":
-        """A fixed number."""
+        """Return the bounds of a fixed number."""
         return cls(count, count)
 
     def __contains__(self, count: int) -> bool:
         return self.low <= count <= self.high
 
     def nearest(self, count: int) -> int:
-        """The allowed number that is nearest to `count`."""
+        """Return the allowed number that is nearest to `count`."""
         return max(self.low, min(count, self.high))
 
 
 class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Bounds of one server worker; everything has one.
+    """The limits of one worker of the model server. Every resource has a limit.
 
     Attributes:
-        queue: requests that may wait; one more is answered 429 with Retry-After.
-        batch: rows that are computed at once at most.
-        body: bytes of a request at most.
-        request_seconds: time for one answer; more is 504.
-        drain_seconds: how long a stopping server goes on answering before it closes its connections.
+        queue: the most requests that may wait. The next one is answered 429 with Retry-After.
+        batch: the most rows that are computed at once.
+        body: the most bytes of a request.
+        request_seconds: the time for one answer. A longer one is answered 504.
+        drain_seconds: the time in which a stopping server still answers, before it closes its connections.
     """
 
     queue: int = 256
@@ -55,7 +55,7 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
     """A model version that a deployed function may ask for.
 
     Attributes:
-        trusted: whether a run of this project made the model, so that its content may run code.
+        trusted: True when a run of this project made the model, so that its content may run code.
     """
 
     version: ModelVersion
@@ -63,24 +63,24 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RevisionSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One immutable deployed thing: a model version, or a function of a snapshot of a project.
+    """An immutable deployment: a model version, or a function of a snapshot of a project.
 
-    A model server needs nothing but this and the artifact store. What only the log can tell is written in here: what a
-    reference means, and whether content may run code. The platform reads the log again whenever it starts workers, so
-    a revision of an earlier version, or one whose record says too much, starts with what the log says.
+    A model server needs only the revision and the artifact store. The revision therefore holds what only the log knows:
+    the meaning of references, and whether content may run code. The platform reads the log again whenever it starts
+    workers. A revision of an earlier version, or one whose record claims too much, starts with the facts of the log.
 
     Attributes:
         endpoint: the endpoint's name, which is also the served model's name.
-        number: counts from 1 per endpoint.
-        model: set when a registered model is served.
-        trusted: whether a run of this project made `model`, so that its content may run code.
-        function: set when a custom endpoint is served: its name in the project.
-        source: snapshot of the project's files, format "folder"; set with `function`.
-        module: path of the project file inside `source`.
-        aliases: what "name@alias" meant when the revision was made, and as "name" the newest version then.
-        models: every version that the function may ask for, as a JSON list of `Offer`; None when there was none.
-        replicas: how many workers it has.
-        key_digest: sha256 of the key that prediction routes need; empty where they are open on loopback.
+        number: the number of the revision. It counts from 1 per endpoint.
+        model: the registered model that is served, if one is.
+        trusted: True when a run of this project made `model`, so that its content may run code.
+        function: the name in the project of the custom endpoint that is served, if one is.
+        source: the snapshot of the project's files, format "folder". It is set together with `function`.
+        module: the path of the project file inside `source`.
+        aliases: the version that "name@alias" meant when the revision was made. "name" is the newest version then.
+        models: every version that the function may ask for, as a JSON list of `Offer`. None when there was none.
+        replicas: the number of workers.
+        key_digest: the sha256 of the key that prediction routes need. It is empty if they are open on loopback.
     """
 
     endpoint: str
@@ -99,20 +99,20 @@ class RevisionSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """An endpoint as it is observed.
+    """The observed state of an endpoint.
 
     Attributes:
-        url: where it takes requests; empty as long as nothing serves.
-        address: the base URL that its target gave it.
-        port: the port in `address`, 0 where it has none. It follows from `address`, whatever is given.
-        wanted: the number of the revision that should answer; 0 when it is being removed.
-        serving: the number of the revision that answers now; 0 when none does.
-        ready: workers of the serving revision that are ready.
-        workers: as a deployer sees it, living workers of all revisions; to a person, how many there should be.
-        others: living workers of revisions that do not serve. Workers that only finish what they began do not count.
-        reason: why it is not as wanted, with the last words of the process that failed.
-        runtime: what computes the answers, as the workers say: "onnx", a format of models, or "python" for a function.
-        samples: of the model's samples, how many the workers reproduced, such as "32/32"; "none" when it has none.
+        url: the URL that takes requests. It is empty as long as nothing serves.
+        address: the base URL that the target gave the endpoint.
+        port: the port in `address`, or 0 if it has none. It always follows from `address`. A given value is ignored.
+        wanted: the number of the revision that should answer. It is 0 when the endpoint is being removed.
+        serving: the number of the revision that answers now. It is 0 when none does.
+        ready: the workers of the serving revision that are ready.
+        workers: from a deployer, the living workers of all revisions. For a person, the number that there should be.
+        others: the living workers of revisions that do not serve. Workers that only finish their requests do not count.
+        reason: the reason why the endpoint is not as wanted, with the last output of the process that failed.
+        runtime: the runtime that the workers report: "onnx", a format of models, or "python" for a function.
+        samples: the samples of the model that the workers reproduced, such as "32/32". "none" when it has no samples.
     """
 
     name: str
@@ -135,13 +135,13 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What `deploy` asks of a platform.
+    """The request to a platform to deploy a model or a function.
 
     Attributes:
-        model: "name", "name:3" or "name@champion"; empty for a function.
+        model: "name", "name:3" or "name@champion". It is empty for a function.
         function: a function of a project, with `source` and `module` as in `RevisionSpec`.
-        workers: how many workers are to answer.
-        port: the port that is wished for; 0 when any will do.
+        workers: the number of workers that answer.
+        port: the requested port, or 0 when any port will do.
     """
 
     name: str
@@ -156,12 +156,12 @@ class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def wish(self) -> str:
-        """The address that is wished for, in words that a deployer reads; empty when any will do."""
+        """The requested address as a text that a deployer reads. It is empty when any address will do."""
         return str(self.port) if self.port else ""
 
 
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `deploy`: the endpoint once the new revision answers, and its key, shown this once."""
+    """The answer to `deploy`: the endpoint once the new revision answers, and its key, which is shown only once."""
 
     status: EndpointStatus
     replaced: int = 0
@@ -169,16 +169,16 @@ class Deployed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one worker process of the model server is told, as a JSON file.
+    """The settings of one worker process of the model server, which it gets as a JSON file.
 
     Attributes:
-        store: place of the artifact store, which is only read.
-        metrics: directory in which the workers of a revision on one machine share their counters.
-        listen: "HOST:PORT" to listen on; empty for a worker that inherits a listening descriptor.
-        control: name of the Unix socket on which the worker takes commands, in the folder that its command line names;
-            empty for a worker that is stopped by a signal and asked over HTTP.
-        hosts: values of the Host header that are accepted.
-        project: directory with the unpacked `source` of a function; empty for a worker that unpacks it by itself.
+        store: the place of the artifact store, which is only read.
+        metrics: the directory in which the workers of a revision on one machine share their counters.
+        listen: "HOST:PORT" to listen on. It is empty for a worker that inherits a listening descriptor.
+        control: the name of the Unix socket on which the worker takes commands, in the folder that its command line
+            names. It is empty for a worker that is stopped by a signal and asked over HTTP.
+        hosts: the values of the Host header that are accepted.
+        project: the directory with the unpacked `source` of a function. A worker without it unpacks `source`.
     """
 
     revision: RevisionSpec
@@ -191,12 +191,12 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def request_url(address: str, revision: RevisionSpec) -> str:
-    """Where a revision takes requests, below the address of its endpoint."""
+    """Return the URL that takes a revision's requests, below the address of its endpoint."""
     base = f"{address.rstrip('/')}/"
     return f"{base}v2/models/{revision.endpoint}/infer" if revision.model is not None else base
 
 
 def port_of(address: str) -> int:
-    """The port that a base URL names; 0 when it names none."""
+    """Return the port that a base URL names, or 0 when it names none."""
     host = address.partition("://")[2].partition("/")[0]
     return whole_number(host.rpartition(":")[2], _LAST_PORT) or 0 if ":" in host else 0

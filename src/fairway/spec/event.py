@@ -1,4 +1,4 @@
-"""The facts a platform appends to its log. State tables are derived from these and nothing else."""
+"""The facts that a platform appends to its log. The state tables are derived only from them."""
 
 import msgspec
 
@@ -9,16 +9,17 @@ from fairway.spec.run import Failure, MetricPoint, Phase, RunSpec, StepResult, S
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag="run.started"):
-    """An engine began a run."""
+    """The fact that an engine began a run."""
 
     spec: RunSpec
 
 
 class RunResumed(msgspec.Struct, frozen=True, tag="run.resumed"):
-    """An engine took up a run that had been interrupted or had failed, with the code of that bundle.
+    """The fact that an engine resumed a run that had been interrupted or had failed.
 
     Attributes:
-        running: for each step of which an attempt was seen to run still, the attempt's number.
+        code: the digest of the bundle whose code the run works with from here on.
+        running: the number of the attempt by step, for each step that had an attempt that was seen to run still.
     """
 
     code: str = ""
@@ -26,11 +27,11 @@ class RunResumed(msgspec.Struct, frozen=True, tag="run.resumed"):
 
 
 class RunCancelling(msgspec.Struct, frozen=True, tag="run.cancelling"):
-    """Somebody asked for the run to stop."""
+    """The fact that somebody asked for the run to stop."""
 
 
 class RunEnded(msgspec.Struct, frozen=True, tag="run.ended"):
-    """The run is over."""
+    """The fact that the run is over."""
 
     phase: Phase
     failure: Failure | None = None
@@ -38,17 +39,19 @@ class RunEnded(msgspec.Struct, frozen=True, tag="run.ended"):
 
 
 class StepCalled(msgspec.Struct, frozen=True, tag="step.called"):
-    """The pipeline called a task."""
+    """The fact that the pipeline called a task."""
 
     spec: StepSpec
 
 
 class AttemptStarted(msgspec.Struct, frozen=True, tag="attempt.started"):
-    """One try of a step was handed to a host, or is about to be where hosts outlive the engine.
+    """The fact that an attempt of a step was sent to a host.
+
+    If hosts outlive the engine, the fact is recorded before the attempt is sent.
 
     Attributes:
-        host: empty where the host was not known yet.
-        place: empty in runs of earlier versions.
+        host: the host. It is empty if the host was not known yet.
+        place: the name of the place. It is empty in runs of earlier versions.
     """
 
     number: int
@@ -57,18 +60,18 @@ class AttemptStarted(msgspec.Struct, frozen=True, tag="attempt.started"):
 
 
 class AttemptEnded(msgspec.Struct, frozen=True, tag="attempt.ended"):
-    """One try of a step is over; `result` is what it left, or what stands for it when it left nothing."""
+    """The fact that an attempt of a step is over. `result` is its record, or a substitute when it left none."""
 
     number: int
     result: StepResult
 
 
 class StepEnded(msgspec.Struct, frozen=True, tag="step.ended"):
-    """A step is over.
+    """The fact that a step is over.
 
     Attributes:
-        key: cache key, empty when the task is not cached.
-        parts: what the key was made from, by part, so that a miss can be explained.
+        key: the cache key. It is empty when the task is not cached.
+        parts: the digests that the key was made from, by part. They explain a miss.
         source_run: the run whose result was used, when it was cached.
     """
 
@@ -84,26 +87,26 @@ class StepEnded(msgspec.Struct, frozen=True, tag="step.ended"):
 
 
 class MetricsLogged(msgspec.Struct, frozen=True, tag="metrics.logged"):
-    """A step or, under the name `DRIVER`, the pipeline logged values."""
+    """The fact that a step logged values, or the pipeline, whose step name is `DRIVER`."""
 
     points: tuple[MetricPoint, ...]
 
 
 class PictureShown(msgspec.Struct, frozen=True, tag="picture.shown"):
-    """The pipeline showed a picture or table. What a step shows is in the result of its attempt."""
+    """The fact that the pipeline showed a picture or table. Those of a step are in the result of its attempt."""
 
     title: str
     picture: Artifact
 
 
 class ModelRegistered(msgspec.Struct, frozen=True, tag="model.registered"):
-    """A model version exists from here on."""
+    """The fact that a model version exists from here on."""
 
     version: ModelVersion
 
 
 class AliasMoved(msgspec.Struct, frozen=True, tag="alias.moved"):
-    """An alias names another version; version 0 removes it."""
+    """The fact that an alias names another version. Version 0 removes the alias."""
 
     model: str
     alias: str
@@ -111,10 +114,10 @@ class AliasMoved(msgspec.Struct, frozen=True, tag="alias.moved"):
 
 
 class RevisionCreated(msgspec.Struct, frozen=True, tag="revision.created", omit_defaults=True):
-    """A revision of an endpoint exists; it does not answer yet.
+    """The fact that a revision of an endpoint exists. It does not answer yet.
 
     Attributes:
-        address: where the endpoint is; only logs of earlier versions say it here.
+        address: the address of the endpoint. Only logs of earlier versions hold it here.
     """
 
     revision: RevisionSpec
@@ -122,10 +125,10 @@ class RevisionCreated(msgspec.Struct, frozen=True, tag="revision.created", omit_
 
 
 class EndpointPointed(msgspec.Struct, frozen=True, tag="endpoint.pointed"):
-    """The endpoint should be answered by that revision; 0 takes the endpoint away.
+    """The fact that a revision should answer for an endpoint. The number 0 removes the endpoint.
 
     Attributes:
-        address: where it is answered from now on; empty when that stays.
+        address: the address of the endpoint from now on. It is empty when the address stays.
     """
 
     endpoint: str
@@ -153,12 +156,12 @@ Body = (
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """One appended fact.
+    """A fact with its place in the log.
 
     Attributes:
-        seq: place in the log, from 1 without gaps; 0 before it is appended.
-        time: seconds since the epoch when it was recorded; for people, never for order.
-        who: user name and program that caused it.
+        seq: the place in the log, from 1 without gaps. It is 0 before the fact is appended.
+        time: the time of the recording in seconds since the epoch. It is for people and never decides an order.
+        who: the user name and program that caused the fact.
     """
 
     body: Body

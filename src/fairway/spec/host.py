@@ -1,20 +1,21 @@
-"""What the process that imports a project and runs its steps is told when it is started.
+"""The settings of a host: the process that imports a project and runs its steps.
 
-It is told on its command line, as plain words, so that nothing must be loaded to write or to read them (decision 0012).
+A host gets them as plain words on its command line, so that nothing must be loaded to write or to read them
+(decision 0012).
 """
 
 LINE = 3
-"""Number of the descriptor on which a process of this machine finds the connected socket to whoever started it."""
+"""Number of the descriptor of the socket that connects a process of this machine with the process that started it."""
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Variables that tell numerical libraries how many threads to start."""
 
 
 class StorePlace:
-    """Where a store is, as every process that works with it is told.
+    """The place of a store, which every process that works with the store is given.
 
     Attributes:
-        address: path of a folder of this machine, from the root.
+        address: the absolute path of a folder of this machine.
     """
 
     __slots__ = ("address",)
@@ -24,12 +25,13 @@ class StorePlace:
 
 
 class ProjectCode:
-    """The code that a host imports: a project file, or a pipeline that a notebook has handed over.
+    """The code that a host imports: a project file, or a pipeline of a notebook.
 
     Attributes:
-        file: path of the project file, from the root; empty for a pipeline of a notebook.
-        module: name under which the file is imported, such as "shop.flow"; found from the file's place when empty.
-        pickled: path of a file that holds the notebook's pipeline, written by the process that starts the host.
+        file: the absolute path of the project file. It is empty for a pipeline of a notebook.
+        module: the name under which the file is imported, such as "shop.flow". If it is empty, the place of the file
+            gives the name.
+        pickled: the path of a file that holds the notebook's pipeline. The process that starts the host writes it.
     """
 
     __slots__ = ("file", "module", "pickled")
@@ -41,12 +43,12 @@ class ProjectCode:
 
 
 class HostSetup:
-    """What a host is to do.
+    """The settings of a host.
 
     Attributes:
-        store: where it finds inputs and leaves results.
-        code: what it imports.
-        foreign: whether it runs under another environment than the project's own.
+        store: the store that holds its inputs and takes its results.
+        code: the code that it imports.
+        foreign: True when it runs under another environment than the project's own.
     """
 
     __slots__ = ("code", "foreign", "store")
@@ -57,12 +59,12 @@ class HostSetup:
         self.foreign = foreign
 
     def words(self, line: int = LINE) -> list[str]:
-        """The setup as words of a command line, for a process that has its socket at descriptor `line`."""
+        """Return the settings as words of a command line, for a process that has its socket at descriptor `line`."""
         how = ["foreign"] if self.foreign else []
         return [str(line), self.store.address, self.code.file, self.code.module, self.code.pickled, *how]
 
     @classmethod
     def from_words(cls, words: list[str]) -> "tuple[int, HostSetup]":
-        """Read what `words` gives: the descriptor of the socket, and the setup."""
+        """Read the words that `words` returns: the descriptor of the socket, and the settings."""
         line, store, file, module, pickled, *how = words
         return int(line), cls(StorePlace(store), ProjectCode(file, module, pickled), foreign="foreign" in how)

@@ -1,28 +1,28 @@
-"""What a name may be: one rule per kind of thing that has one.
+"""The rules for names, one for each kind of thing that has a name.
 
-All are words of letters, digits, `-`, `_` and `.`. The kinds differ in how a name may begin, and in its alphabet.
+A name is a word of letters, digits, `-`, `_` and `.`. The kinds differ in the first letter and in the alphabet.
 """
 
 from fairway.spec.errors import UsageError
 
 _MOST = 63
-"""As long as a label of a host name may be, which some names become."""
+"""The most letters of a name. Some names become labels of host names, which cannot be longer."""
 
 _BETWEEN = "-_."
 
 
 def is_declared(name: str) -> bool:
-    """Whether a task, a pipeline or an endpoint of a project can have this name. It may begin with `_`, as in Python."""
+    """Tell whether a task, pipeline or endpoint of a project can have a name. It may begin with `_`, as in Python."""
     return _is_word(name) and (name[0].isalnum() or name[0] == "_")
 
 
 def is_registered(name: str) -> bool:
-    """Whether a model or an alias can have this name."""
+    """Tell whether a model or an alias can have a name."""
     return _is_word(name) and name[0].isalnum()
 
 
 def check_registered(*names: object) -> None:
-    """Refuse what cannot name a model or an alias. Raises UsageError."""
+    """Refuse a value that cannot name a model or an alias. Raises UsageError."""
     for name in names:
         if not isinstance(name, str) or not is_registered(name):
             raise UsageError(
@@ -32,7 +32,7 @@ def check_registered(*names: object) -> None:
 
 
 def is_served(name: str) -> bool:
-    """Whether an endpoint can have this name, which is part of URLs: as a declared one, of the letters a to z only."""
+    """Tell whether an endpoint can have a name. It is part of URLs, so it is a declared name in ASCII."""
     return name.isascii() and is_declared(name)
 
 

@@ -1,7 +1,7 @@
-"""Places where attempts run, and what an executor sees of the hosts there.
+"""Places where attempts run, and the observations of an executor about the hosts there.
 
-A place is decided on before anything runs there; its host is what the executor makes of it. Nothing here knows a
-process, a pod or a connection.
+A place is chosen before anything runs there. The executor then makes a host for it. This module must not know
+processes, pods or connections.
 """
 
 import msgspec
@@ -15,11 +15,11 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """A place where attempts of some steps may run.
 
     Attributes:
-        name: unique among the places of a run, and the same in every engine that takes the run up.
-        environment: what is installed there; None is the project's own.
-        pool: places of the same pool share what they have.
-        alone: whether each attempt gets a host of its own there, such as a pod; otherwise one host runs all of them.
-        outlives: whether hosts there, and what they run, go on without the engine.
+        name: the name. It is unique among the places of a run, and the same in every engine that resumes the run.
+        environment: the environment that is installed there. None is the project's own.
+        pool: the name of the pool. Places of the same pool share its resources.
+        alone: True when each attempt gets a host of its own there, such as a pod. Otherwise one host runs all of them.
+        outlives: True when hosts there, with their attempts, go on without the engine.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt for which a host is made where attempts are alone."""
+    """An attempt that gets a host of its own."""
 
     step: str
     number: int
@@ -38,12 +38,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gone(msgspec.Struct, frozen=True, kw_only=True):
-    """A host is not there any more, or cannot be reached.
+    """The observation that a host does not exist any more, or cannot be reached.
 
     Attributes:
-        certain: whether it is known to run nothing any more. Otherwise its attempts may still run: they are kept, and
-            nothing new begins there, until it is `Back` or certainly gone.
-        failure: what that means for attempts that left no record. `Reason.HOST` costs no retry, others do.
+        certain: True when the host is known to run nothing any more. Otherwise its attempts may still run. They are
+            kept, and nothing new begins there, until the host is `Back` or certainly gone.
+        failure: the failure of attempts that left no record. `Reason.HOST` costs no retry, and other reasons do.
     """
 
     failure: Failure
@@ -51,4 +51,4 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Back(msgspec.Struct, frozen=True):
-    """A host that could not be reached can be reached again; what it said meanwhile follows."""
+    """The observation that a host can be reached again. The messages that it sent meanwhile follow."""

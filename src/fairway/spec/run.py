@@ -1,4 +1,4 @@
-"""Runs, steps and attempts: what is wanted of them and what was observed."""
+"""Runs, steps and attempts: their specifications and their observed states."""
 
 from enum import StrEnum
 
@@ -10,7 +10,7 @@ from fairway.spec.quantities import Resources
 
 
 class Phase(StrEnum):
-    """Where a run, step or attempt is in its life; the words are those of Kubernetes."""
+    """The phase of a run, step or attempt. The words are those of Kubernetes."""
 
     PENDING = "Pending"
     RUNNING = "Running"
@@ -20,14 +20,14 @@ class Phase(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing further can happen."""
+        """True when the phase cannot change any more."""
         return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
 
 
 class Reason(StrEnum):
-    """Why an attempt or step ended as it did. Only `USER`, `TIMEOUT`, `OOM` and `CRASH` spend retries.
+    """The reason for the end of an attempt or step. Only `USER`, `TIMEOUT`, `OOM` and `CRASH` spend retries.
 
-    The values are words that programs may rely on; `text` is for people.
+    The values are words that programs may rely on. `text` is for people.
     """
 
     NONE = ""
@@ -46,13 +46,13 @@ class Reason(StrEnum):
 
     @property
     def text(self) -> str:
-        """The reason as people read it."""
+        """The reason as a text for people."""
         return REASON_TEXTS[self]
 
     @classmethod
     def _missing_(cls, value: object) -> "Reason | None":
-        # Logs and records of earlier versions hold the texts themselves. Every decoder asks here for a value that it
-        # does not know, so this is the one place where they are read.
+        # Logs and records of earlier versions hold the texts themselves. Every decoder calls this method for a value
+        # that it does not know, so the texts are read here and nowhere else.
         return next((reason for reason, text in REASON_TEXTS.items() if text == value), None)
 
 
@@ -71,19 +71,20 @@ REASON_TEXTS = {
     Reason.GATE: "a gate refused",
     Reason.HOST: "its host was lost",
 }
-"""What each reason is called where people read it. Stores of earlier versions hold these texts: never change one."""
+"""The text of each reason for people. Stores of earlier versions hold these texts: never change one."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution of a pipeline, as asked for.
+    """A requested execution of a pipeline.
 
     Attributes:
-        project: path of the project file, absolute: a label for people, and where `resume` looks for it first.
-        module: name under which the file is imported, such as "shop.flow"; empty in runs that an earlier version began.
-        code: digest of the bundle of the project's source files; empty where there are none, as in a notebook.
-        source: digest of the project's source, in runs that an earlier version began; `code` says it since.
-        parameters: values by name, each an artifact.
-        shown: the same for people, as typed.
+        project: the absolute path of the project file. It is a label for people, and `resume` looks there first.
+        module: the name under which the file is imported, such as "shop.flow". It is empty in runs that an earlier
+            version began.
+        code: the digest of the bundle of the project's source files. It is empty if there are none, as in a notebook.
+        source: the digest of the project's source, in runs that an earlier version began. Later runs have `code`.
+        parameters: the values by name, each an artifact.
+        shown: the parameters for people, as typed.
     """
 
     name: str
@@ -98,18 +99,19 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ONE_CORE = Resources()
-"""What a step needs whose task asks for nothing."""
+"""The resources of a step whose task asks for none."""
 
 
 class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call of a task in a run.
 
     Attributes:
-        name: unique in its run and the same in a replay: the task's name and a count, "train-2".
-        inputs: arguments by parameter name.
-        label: what tells it from its siblings, for people: "depth=2".
-        code: for a cached step, digests of all code its result depends on, by part: "function train", "constant RATE".
-        environment: None is the project's own.
+        name: the task's name and a count, such as "train-2". It is unique in its run, and the same in a replay.
+        inputs: the arguments by parameter name.
+        label: a text for people, such as "depth=2", that tells the step from other steps of the same task.
+        code: the digests of all code that the result of a cached step depends on. They are named by part:
+            "function train", "constant RATE".
+        environment: the environment of the step. None is the project's own.
     """
 
     name: str
@@ -126,7 +128,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attempt took: wall and CPU seconds, and its peak of resident memory in bytes."""
+    """The resources that an attempt used: wall and CPU seconds, and its peak of resident memory in bytes."""
 
     wall: float = 0.0
     cpu: float = 0.0
@@ -134,7 +136,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Failure(msgspec.Struct, frozen=True, kw_only=True):
-    """Why something ended without a result. `details` is the user's own traceback; `cause` a step's name."""
+    """The failure of something that has no result. `details` is the user's own traceback, `cause` a step's name."""
 
     reason: Reason
     message: str
@@ -144,12 +146,12 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What an attempt leaves behind, written once and only once: the record that decides what happened.
+    """The record of an attempt. It is written exactly once, and it decides how the attempt ended.
 
     Attributes:
-        outputs: one artifact, or one per element for an output declared as a tuple.
-        failure: set when there are no outputs.
-        shown: pictures and tables the step showed, by title.
+        outputs: one artifact, or one per element for an output that is declared as a tuple.
+        failure: the failure when there are no outputs.
+        shown: the pictures and tables that the step showed, by title.
     """
 
     run: str
@@ -162,7 +164,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One logged value. `index` is the `step=` of `fw.log`, or a count."""
+    """A logged value. `index` is the `step=` of `fw.log`, or a count."""
 
     name: str
     value: float
@@ -170,7 +172,7 @@ class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AttemptStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """One try of a step as observed. Times are seconds since the epoch."""
+    """The observed state of an attempt. Times are seconds since the epoch."""
 
     number: int
     phase: Phase = Phase.RUNNING
@@ -181,7 +183,10 @@ class AttemptStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StepStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A step as observed. `why` says why it ran or did not; `source_run` names the run a cached result is from."""
+    """The observed state of a step.
+
+    `why` gives the reason why it ran or did not. `source_run` names the run that a cached result is from.
+    """
 
     spec: StepSpec
     phase: Phase = Phase.PENDING
@@ -196,7 +201,7 @@ class StepStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A run in a list. `alive` is whether an engine is at work on it; a Running run without one was interrupted."""
+    """A run in a list. `alive` is True while an engine works on it. A Running run without an engine was interrupted."""
 
     name: str
     pipeline: str
@@ -210,12 +215,12 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as observed, with every step in the order of its calls.
+    """The observed state of a run, with all steps in the order of their calls.
 
     Attributes:
-        metrics: what the pipeline's own function logged; that of steps is with them.
-        shown: pictures and tables that it showed, by title.
-        code: digest of the bundle that the run works with: the first one, or that of the last `resume`.
+        metrics: the values that the pipeline's own function logged. The values of a step are in its own state.
+        shown: the pictures and tables that the pipeline's own function showed, by title.
+        code: the digest of the bundle that the run works with: the first bundle, or that of the last `resume`.
     """
 
     spec: RunSpec
@@ -233,18 +238,18 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """A run that somebody asked for.
+    """The request for a run.
 
     Attributes:
-        file: the project file; empty for one from a notebook, whose pipeline is in `pickled`, and for a run that is
-            taken up again, whose file is on record.
-        module: name under which the file is imported; found from its place when empty.
-        pipeline: which pipeline; the only one when empty.
-        texts: typed parameters.
-        parameters: values that are stored already, instead of `texts`; `shown` is the same for people.
-        config: JSON or TOML file with parameters; `texts` win over it.
-        resume: name of a run to take up again.
-        folder: where the run works, when another process carries it out: relative paths are meant from there.
+        file: the project file. It is empty for a notebook, whose pipeline is in `pickled`, and for a run that is
+            resumed, whose file is on record.
+        module: the name under which the file is imported. If it is empty, the place of the file gives the name.
+        pipeline: the name of the pipeline. It may be empty if there is only one.
+        texts: the parameters as typed.
+        parameters: values that are stored already, instead of `texts`. `shown` holds them for people.
+        config: a JSON or TOML file with parameters. `texts` win over it.
+        resume: the name of a run to resume.
+        folder: the folder that relative paths start from, when another process carries the run out.
     """
 
     file: str = ""

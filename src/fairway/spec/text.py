@@ -1,7 +1,7 @@
 """Texts of a user's code in a form that every record, protocol and terminal can hold.
 
-Python lets a text hold what no encoding has, such as the bytes of a file name that is not UTF-8, and it may be of
-any length. Knows nothing of what a text means.
+A text in Python may hold characters that no encoding has, such as the bytes of a file name that is not UTF-8, and it
+may have any length. This module must not know the meaning of a text.
 """
 
 import re
@@ -12,7 +12,7 @@ _MARK = "\n… {} characters left out …\n"
 
 
 def legible(text: str) -> str:
-    """The text with an escape, such as `\\udcff`, for each character that UTF-8 does not have."""
+    """Return a text with an escape, such as `\\udcff`, for each character that UTF-8 does not have."""
     if text.isascii():
         return text
     try:
@@ -23,12 +23,12 @@ def legible(text: str) -> str:
 
 
 def shortened(text: str, limit: int) -> str:
-    """A text of one line, cut to `limit` characters."""
+    """Return a text of one line, cut to `limit` characters."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def bounded(text: str, head: int, tail: int) -> str:
-    """A text of many lines without its middle, where it is longer than `head` and `tail` together."""
+    """Return a text of many lines. Cut out its middle if it is longer than `head` and `tail` together."""
     left_out = len(text) - head - tail
     if left_out <= len(_MARK):
         return text
@@ -36,19 +36,19 @@ def bounded(text: str, head: int, tail: int) -> str:
 
 
 def harmless(text: str) -> str:
-    """A text as a terminal may get it, in lines and with tabs: what would be carried out or hidden there is gone."""
+    """Return a text that is safe for a terminal. Keep lines and tabs; drop what a terminal would carry out or hide."""
     return text if text.isprintable() else _control().sub("", text)
 
 
 def one_line(text: str) -> str:
-    """A text as a terminal may get it in the middle of a line: a line's end in it is seen as `\\n`."""
+    """Return a text that is safe for a terminal in the middle of a line. The end of a line in it becomes `\\n`."""
     return text if text.isprintable() else harmless(text).replace("\n", "\\n")
 
 
 def plain(text: str) -> str:
-    """A line of output as it may be shown anywhere.
+    """Return a line of output in a form that may be shown anywhere.
 
-    Of a line that was drawn over itself (a progress bar), the last state that says something is left.
+    If the line was drawn over itself, as a progress bar is, return its last state that is not blank.
     """
     if "\r" in text:
         parts = [part for part in map(harmless, text.split("\r")) if part.strip()]
@@ -57,16 +57,19 @@ def plain(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """JSON in which every character that is not visible, or changes the order of others, is written as an escape."""
+    """Return JSON with an escape for every character that is not visible or changes the order of others."""
     return text if text.isascii() and "\x7f" not in text else _unseen().sub(_escape, text)
 
 
-# Few texts need these patterns, and every command and host would wait a millisecond for them to be compiled.
+# Patterns are compiled on first use: few texts need them, and compiling would cost every command and host a millisecond.
 
 
 @cache
 def _control() -> re.Pattern[str]:
-    """Escape codes, controls, and marks that are not seen or change the order in which a text is read; not tab and newline."""
+    """Compile the pattern of escape codes, controls, and marks that are not seen or change the order of a text.
+
+    Tab and newline are not among them.
+    """
     return re.compile(
         r"\x1b\[[0-?]*[ -/]*[@-~]"  # colours and cursor movements
         r"|\x1b[\]PX^_].*?(?:\x07|\x1b\\|$)"  # titles, links and other strings for the terminal

@@ -1,6 +1,7 @@
 """The updates that a person or a page gets while it follows a run, each with its position in the stream.
 
-They cross process and machine borders as JSON. Nothing here may know where an update was read, or how it is shown.
+Updates cross the borders of processes and machines as JSON. This module must not know where an update was read, or how
+it is shown.
 """
 
 import msgspec
@@ -10,25 +11,25 @@ from fairway.spec.run import StepSpec
 
 
 class Recorded(msgspec.Struct, frozen=True, tag="event"):
-    """A fact of the run was recorded."""
+    """The news that a fact of the run was recorded."""
 
     event: Event
 
 
 class Recalled(msgspec.Struct, frozen=True, tag="recalled"):
-    """The pipeline called a step again whose call is on record from an earlier try at the run."""
+    """The news that the pipeline repeated a call that is on record from an earlier try at the run."""
 
     spec: StepSpec
 
 
 class Kept(msgspec.Struct, frozen=True, tag="kept"):
-    """A step is done: its result is on record from an earlier try at the run."""
+    """The news that a step needs no work, because its result is on record from an earlier try at the run."""
 
     step: str
 
 
 class Printed(msgspec.Struct, frozen=True, tag="output"):
-    """An attempt printed something; a line may arrive in pieces."""
+    """The news that an attempt printed something. A line may arrive in pieces."""
 
     step: str
     attempt: int
@@ -36,7 +37,7 @@ class Printed(msgspec.Struct, frozen=True, tag="output"):
 
 
 class Waits(msgspec.Struct, frozen=True, tag="waits"):
-    """A step waits until other runs leave room for it; empty texts say that none waits any more.
+    """The news that a step waits until other runs leave room for it. With empty texts no step waits any more.
 
     Attributes:
         whom: the runs that leave no room, such as "run k7m2, which uses 2 of 2 cores".
@@ -47,17 +48,17 @@ class Waits(msgspec.Struct, frozen=True, tag="waits"):
 
 
 class Noted(msgspec.Struct, frozen=True, tag="note"):
-    """Something worth a line happened outside any step."""
+    """The news of an event outside all steps that deserves a line."""
 
     text: str
 
 
 class Over(msgspec.Struct, frozen=True, tag="over"):
-    """Nothing more will come.
+    """The news that the stream is over.
 
     Attributes:
-        ended: how the run ended; None when its engine is gone without an end, so that the run can be resumed.
-        models: names of the models that the run has registered.
+        ended: the end of the run. None when its engine is gone without an end, so that the run can be resumed.
+        models: the names of the models that the run has registered.
     """
 
     ended: RunEnded | None = None
@@ -68,10 +69,10 @@ News = Recorded | Recalled | Kept | Printed | Waits | Noted | Over
 
 
 class Update(msgspec.Struct, frozen=True):
-    """One thing that happened in a run.
+    """A piece of news about a run, with its position.
 
     Attributes:
-        position: where it stands in the stream; following again from there gives what comes behind it, and only that.
+        position: the position in the stream. A stream that is followed from there gives only the later updates.
     """
 
     news: News
@@ -79,7 +80,7 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that a step printed; `time` is in seconds since the epoch."""
+    """A line that a step printed. `time` is in seconds since the epoch."""
 
     step: str
     attempt: int
@@ -88,21 +89,24 @@ class LogLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outputs(msgspec.Struct, frozen=True, kw_only=True):
-    """Which attempts of a run have output, as step and number in order of their first; more may come while it is `alive`."""
+    """The attempts of a run that have output, as step and number, in the order of their first output.
+
+    More may come while the run is `alive`.
+    """
 
     attempts: list[tuple[str, int]]
     alive: bool
 
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):
-    """Complete lines of one attempt's output, and the offset behind them; there may be more while the offset moves."""
+    """Complete lines of one attempt's output, and the offset behind them. While the offset moves, there may be more."""
 
     lines: list[LogLine]
     offset: int
 
 
 class Foreseen(msgspec.Struct, frozen=True):
-    """A step that a run would have: whether it would run ("run", "cached" or "may run"), and why."""
+    """A step that a run would have. `will` is "run", "cached" or "may run", and `why` is the reason."""
 
     step: str
     will: str
@@ -110,7 +114,7 @@ class Foreseen(msgspec.Struct, frozen=True):
 
 
 class Cancelled(msgspec.Struct, frozen=True):
-    """The answer to a cancellation: whether an engine was at work on the run and is stopping now."""
+    """The answer to a cancellation. `stopping` is True when an engine worked on the run and is stopping it now."""
 
     run: str
     stopping: bool

@@ -1,7 +1,8 @@
-"""The framed protocol between an engine and its hosts: describe, start, stop, exited, log; call and await from a driver.
+"""The framed protocol between an engine and its hosts.
 
 A frame is a four-byte big-endian length and a MessagePack message of one of the types below. The same frames pass over
-a Unix socket on this machine and over a WebSocket from a pod. A host relays what its children say, adding who said it.
+a Unix socket on this machine and over a WebSocket from a pod. A host forwards the messages of its children, and adds
+the step and attempt that each came from.
 """
 
 from enum import StrEnum
@@ -18,20 +19,20 @@ from fairway.spec.text import legible
 PROTOCOL = 2
 MAX_FRAME = 64 * 2**20
 DRIVER = "pipeline"
-"""The step name under which a run's driver is started and logs."""
+"""The step name of a run's driver, in its start and in its log."""
 REGISTER = "register"
-"""Task of the built-in step that packages a model."""
+"""The task of the built-in step that packages a model."""
 
 LEASE = "FAIRWAY_LEASE"
-"""Tells a run that a step starts whose share of the machine it works in."""
+"""The variable that tells a run, which a step started, whose share of the machine it works in."""
 
 
 class Bind(msgspec.Struct, frozen=True, kw_only=True, tag="bind"):
-    """Engine to host: turn a pipeline's command-line texts into values.
+    """A message from engine to host: turn a pipeline's command-line texts into values.
 
     Attributes:
-        texts: what was typed, by parameter, as `typed` gives it; a bool flag gives "true" or "false".
-        config: path of a JSON or TOML file with further values; what was typed wins.
+        texts: the typed texts by parameter, as `typed` encodes them. A bool flag gives "true" or "false".
+        config: the path of a JSON or TOML file with further values. Typed values win.
     """
 
     pipeline: str
@@ -39,7 +40,7 @@ class Bind(msgspec.Struct, frozen=True, kw_only=True, tag="bind"):
     config: str = ""
 
     def words(self) -> dict[str, list[str]]:
-        """The texts as they were typed."""
+        """Return the texts as they were typed."""
         return {
             name: [text.decode("utf-8", "surrogatepass") for text in texts]
             for name, texts in self.texts.items()
@@ -47,12 +48,12 @@ class Bind(msgspec.Struct, frozen=True, kw_only=True, tag="bind"):
 
 
 class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
-    """Engine to host: fork a child for one attempt of a step, or for the driver.
+    """A message from engine to host: fork a child for one attempt of a step, or for the driver.
 
     Attributes:
-        verified: digests written or checked during this run, which need no second check.
-        memory: bytes the attempt's processes may use together; 0 is no limit.
-        lease: what a run that the attempt starts has to show, to work within the attempt's share of the machine.
+        verified: digests that were written or checked during this run, so that they need no second check.
+        memory: the most bytes that the attempt's processes may use together. 0 is no limit.
+        lease: the token with which a run that the attempt starts works within the attempt's share of the machine.
         gpus: the devices that the attempt was given, as `CUDA_VISIBLE_DEVICES` takes them.
     """
 
@@ -71,7 +72,10 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
-    """Engine to host: end an attempt; `grace` seconds after a SIGTERM its whole process group is killed."""
+    """A message from engine to host: end an attempt.
+
+    The attempt gets a SIGTERM. After `grace` seconds its whole process group is killed.
+    """
 
     step: str
     attempt: int
@@ -79,9 +83,10 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
-    """Engine to driver: the value of a step it awaited, or of a question; exactly one field is set.
+    """A message from engine to driver: the value of a step that it waits for, or the answer to a question.
 
-    `trusted` is whether a run of this project made the model, so that its content may run code.
+    Exactly one of `outputs`, `failure` and `model` is set. `trusted` is True when a run of this project made the model,
+    so that its content may run code.
     """
 
     step: str
@@ -93,20 +98,20 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
 
 
 class Identify(msgspec.Struct, frozen=True, kw_only=True, tag="identify"):
-    """Engine to host: digests of the project's code of these names, which stored values refer to."""
+    """A message from engine to host: find the digests of code of the project, by the names in stored values."""
 
     names: tuple[str, ...]
 
 
 class Quit(msgspec.Struct, frozen=True, tag="quit"):
-    """Engine to host: no more work; end every child and exit."""
+    """A message from engine to host: end every child and exit, because there is no more work."""
 
 
 ToHost = Bind | Start | Stop | Answer | Identify | Quit
 
 
 class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
-    """Host to engine: what the project declares, or why it could not be imported."""
+    """A message from host to engine: the declarations of the project, or the failure of its import."""
 
     pid: int
     project: ProjectSpec | None = None
@@ -115,7 +120,7 @@ class Described(msgspec.Struct, frozen=True, kw_only=True, tag="described"):
 
 
 class Bound(msgspec.Struct, frozen=True, kw_only=True, tag="bound"):
-    """Host to engine: a pipeline's parameters as values and as people read them, or why they do not fit."""
+    """A message from host to engine: a pipeline's parameters as values and for people, or why they do not fit."""
 
     parameters: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
     shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
@@ -123,13 +128,13 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True, tag="bound"):
 
 
 class Identified(msgspec.Struct, frozen=True, kw_only=True, tag="identified"):
-    """Host to engine: the digest of each name, as the code is now; empty for code that cannot be found."""
+    """A message from host to engine: the digest of each name's present code, empty for code that was not found."""
 
     digests: dict[str, str]
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
-    """Host to engine: the child runs."""
+    """A message from host to engine: the child runs."""
 
     step: str
     attempt: int
@@ -137,7 +142,7 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
 
 
 class Log(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
-    """Host to engine: output of an attempt as it came, undecoded. `time` is when it was read."""
+    """A message from host to engine: output of an attempt as raw bytes. `time` is the time at which it was read."""
 
     step: str
     attempt: int
@@ -146,7 +151,7 @@ class Log(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
 
 
 class Cause(StrEnum):
-    """Who ended a process that did not end by itself."""
+    """The cause of the end of a process that did not end by itself."""
 
     NONE = ""
     TIMEOUT = "timeout"
@@ -155,12 +160,12 @@ class Cause(StrEnum):
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How a process ended, in words that every machine understands.
+    """The end of a process, in words that every machine understands.
 
     Attributes:
-        code: its exit status; 0 where a signal ended it.
-        signal: name of the signal that ended it, such as "SIGKILL"; empty when it exited.
-        cause: why its host ended it; empty when its host did not.
+        code: the exit status. It is 0 if a signal ended the process.
+        signal: the name of the signal that ended the process, such as "SIGKILL". It is empty when the process exited.
+        cause: the reason why its host ended it. It is empty when its host did not.
     """
 
     code: int = 0
@@ -169,7 +174,7 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited"):
-    """Host to engine: the child is gone and its output was passed on."""
+    """A message from host to engine: the child is gone, and all its output was forwarded."""
 
     step: str
     attempt: int
@@ -178,53 +183,53 @@ class Exited(msgspec.Struct, frozen=True, kw_only=True, tag="exited"):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):
-    """Driver to engine: the pipeline called a task."""
+    """A message from driver to engine: the pipeline called a task."""
 
     spec: StepSpec
 
 
 class Await(msgspec.Struct, frozen=True, kw_only=True, tag="await"):
-    """Driver to engine: the pipeline needs the value of a step now; answered with the same `question` number."""
+    """A message from driver to engine: the pipeline needs the value of a step. The `Answer` has the same `question`."""
 
     question: int
     step: str
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
-    """Driver or step to engine: which version does "churn@champion" mean in this run."""
+    """A message from driver or step to engine: find the version that "churn@champion" means in this run."""
 
     question: int
     model: str
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True, tag="metrics"):
-    """Driver or step to engine: values to keep."""
+    """A message from driver or step to engine: keep these logged values."""
 
     points: tuple[MetricPoint, ...]
 
 
 class Showed(msgspec.Struct, frozen=True, kw_only=True, tag="showed"):
-    """Driver to engine: a picture or table to keep. A step's are in its record."""
+    """A message from driver to engine: keep a picture or table. Those of a step are in its record."""
 
     title: str
     picture: Artifact
 
 
 class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
-    """Driver to engine: the pipeline function is over, with a result that may still hold refs."""
+    """A message from driver to engine: the pipeline function is over. Its result may still hold refs."""
 
     result: Node | None = None
     failure: Failure | None = None
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True, tag="committed"):
-    """Step to engine: its record is durable, so that nobody need wait for the process to be taken down."""
+    """A message from step to engine: the record is durable, so nobody need wait for the end of the process."""
 
     result: StepResult
 
 
 class Revealed(msgspec.Struct, frozen=True, kw_only=True, tag="revealed"):
-    """Child to host, and no further: the child's code has the value of a secret from here on."""
+    """A message from child to host: the child's code has the value of a secret from here on. It is never forwarded."""
 
     name: str
     value: str
@@ -234,7 +239,7 @@ FromChild = Call | Await | Ask | Metrics | Showed | Returned | Committed | Revea
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
-    """Host to engine: a child's message, passed on as it came (it decodes as `FromChild`), and who said it."""
+    """A message from host to engine: a forwarded message of a child, which decodes as `FromChild`, and its sender."""
 
     step: str
     attempt: int
@@ -257,13 +262,13 @@ _REVEALED = b"\xa4type\xa8revealed"
 
 
 def revealed(content: bytes) -> Revealed | None:
-    """A child's message when it is for the host alone."""
+    """Return a child's message if it is for the host alone, else None."""
     message = decode_from_child(content) if _REVEALED in content[:16] else None
     return message if isinstance(message, Revealed) else None
 
 
 def frame(message: ToHost | FromHost | FromChild) -> bytes:
-    """A message as it goes over the wire: its length and its encoding."""
+    """Encode a message as a frame: its length and its content."""
     try:
         data = _encoder.encode(message)
     except UnicodeEncodeError:
@@ -272,14 +277,14 @@ def frame(message: ToHost | FromHost | FromChild) -> bytes:
 
 
 def typed(texts: dict[str, list[str]]) -> dict[str, list[bytes]]:
-    """What was typed on a command line, as bytes, since it may hold a file name that is no UTF-8."""
+    """Encode the texts of a command line as bytes, because they may hold a file name that is not UTF-8."""
     return {
         name: [text.encode("utf-8", "surrogatepass") for text in written] for name, written in texts.items()
     }
 
 
 def _legible(tree: object) -> object:
-    """The content of a message with an escape for each character that UTF-8 does not have."""
+    """Return the content of a message with an escape for each character that UTF-8 does not have."""
     if isinstance(tree, str):
         return legible(tree)
     if isinstance(tree, dict):
@@ -291,11 +296,11 @@ def _legible(tree: object) -> object:
 
 
 class FrameTooLarge(ValueError):
-    """The other side announced a frame larger than any it may send."""
+    """The error for a frame that is larger than the other side may send."""
 
 
 class Splitter:
-    """Cuts a stream of bytes into the contents of its frames."""
+    """A splitter of a stream of bytes into the contents of its frames."""
 
     __slots__ = ("_buffer",)
 
@@ -303,7 +308,7 @@ class Splitter:
         self._buffer = bytearray()
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Add received bytes; returns the frames that are complete now."""
+        """Add received bytes. Return the contents of the frames that are complete now."""
         buffer = self._buffer
         buffer += data
         frames: list[bytes] = []

@@ -8,9 +8,9 @@ TEMPLATES = {
     "reinforcement": ("cartpole.py", "numpy gymnasium"),
     "blank": ("project.py", ""),
 }
-"""Template to file name and the packages it needs beyond Fairway."""
+"""The file name of each template, and the packages that it needs beside Fairway."""
 
 
 def read(template: str) -> str:
-    """The text of a template."""
+    """Return the text of a template."""
     return resources.files(__name__).joinpath(f"{template}.py").read_text("utf-8")
