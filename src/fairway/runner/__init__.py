@@ -1,1 +1,1 @@
-"""Inside every step: the host that imported the project, and the children it forks for the pipeline and its steps."""
+"""The program inside every step: a host that imports the project, and the children that it forks for pipeline and steps."""

@@ -1,14 +1,18 @@
-"""`python -m fairway.runner PARENT SOCKET …`: starts a host. Options are plain words, which need nothing to be loaded."""
+"""The command `python -m fairway.runner PARENT SOCKET …`, which starts a host.
+
+Its options are plain words, so that nothing has to be loaded to read them.
+"""
 
 import gc
 import sys
 
-gc.disable()  # what is imported stays; the host enables it again when the project is there
+# Objects that an import makes are never freed, so collecting them would only cost time. The host enables it again.
+gc.disable()
 
-from fairway.runner import lifeline  # noqa: E402 - nothing may be imported before
+from fairway.runner import lifeline  # noqa: E402 - the lines below import much more
 
 if __name__ == "__main__":
-    # Before anything else: whoever started this host may be killed at any moment.
+    # Before the other imports, which take time: the process that started this host may be killed at any moment.
     lifeline.hold(int(sys.argv[1]), int(sys.argv[2]))
 
 from fairway.local.exiting import leave  # noqa: E402

@@ -1,6 +1,6 @@
-"""What a forked child does: run the pipeline's function, or one step, and leave its record.
+"""The work of a child: it runs the function of a pipeline, or one step, and leaves a record.
 
-Everything a user's code may do happens in such a child, so whatever goes wrong ends this process and nothing else.
+Code of the user runs only in such a child. If the code ends its process, nothing else ends with it.
 """
 
 import contextlib
@@ -31,23 +31,26 @@ from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Reve
 
 
 class Project(Protocol):
-    """The imported project: what can be started by name."""
+    """The imported project, in which tasks and pipelines are found by name."""
 
     def task(self, name: str) -> "Task[..., object] | None":
-        """The task of that name."""
+        """Return the task of that name, or None."""
         ...
 
     def pipeline(self, name: str) -> Callable[..., object]:
-        """The function of the pipeline of that name."""
+        """Return the function of the pipeline of that name."""
         ...
 
 
 class Workplace(msgspec.Struct, frozen=True):
-    """What a child needs besides its orders.
+    """Everything that a child needs besides its order.
 
     Attributes:
-        foreign: whether it is another environment than the project's own.
-        store: where the store is, for a process that is started to read it.
+        project: the imported project.
+        artifacts: the store of values.
+        results: the store of the records that attempts leave.
+        foreign: True when the child works in another environment than the project's own.
+        store: the place of the store, for processes that are started to read it.
     """
 
     project: Project
@@ -58,9 +61,10 @@ class Workplace(msgspec.Struct, frozen=True):
 
 
 def run(start: Start, channel: Channel, place: Workplace) -> int:
-    """Carry out one attempt; returns the exit status of the process."""
+    """Run one attempt and return the exit status of its process."""
     _reseed(start)
-    redaction.report_new(lambda name, value: channel.tell(Revealed(name=name, value=value)))
+    # Before any code of the project runs: the host takes a secret out of the output only if it knows the secret.
+    redaction.report_new(lambda name, value: channel.send(Revealed(name=name, value=value)))
     values = Values(place.artifacts, start.verified, foreign=place.foreign)
     if start.step == DRIVER:
         return _drive(start, channel, place.project, values)
@@ -74,13 +78,14 @@ def _drive(start: Start, channel: Channel, project: Project, values: Values) -> 
         function = project.pipeline(start.task)
         arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
         result = values.to_node(function(**arguments))
+        # Before the message, so that everything the code printed is in the log when the engine reads the outcome.
         _flush()
-        channel.tell(Returned(result=result))
+        channel.send(Returned(result=result))
     except processes.Terminated:
         raise
     except BaseException as error:
         _flush()
-        channel.tell(Returned(failure=failures.of_code(error)))
+        channel.send(Returned(failure=failures.of_code(error)))
         return 1
     return 0
 
@@ -111,7 +116,7 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
     _flush()
     usage = processes.usage(begun)
     if start.memory and usage.memory > start.memory:
-        # The engine, which knows both numbers, too, puts it into words.
+        # The message is empty because the engine, which has both numbers as well, writes it.
         outputs, failure = (), Failure(reason=Reason.OOM, message="")
     record = StepResult(
         run=start.run,
@@ -125,10 +130,12 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
     try:
         first = place.results.commit(record)
     except StorageError as error:
-        channel.tell(Returned(failure=failures.of_code(error, Reason.RESULT)))
+        channel.send(Returned(failure=failures.of_code(error, Reason.RESULT)))
         return 1
+    # After the commit, so that the engine acts only on a record that is kept. If this attempt has a record already, that
+    # one counts, and the outputs here are not its outputs.
     if first:
-        channel.tell(Committed(result=record))
+        channel.send(Committed(result=record))
     return 0 if failure is None else 1
 
 
@@ -141,6 +148,7 @@ def _call(start: Start, place: Workplace, values: Values, arguments: dict[str, o
             f"the project has no task {start.task!r}", hint="give tasks made by code a place in the module"
         )
     bound = inspect.BoundArguments(task.signature, OrderedDict(arguments))
+    # After the inputs, because a limit reaches only libraries that are loaded by now or read the variables later.
     _set_threads(start.cpu)
     return task.function(*bound.args, **bound.kwargs)
 
@@ -163,7 +171,10 @@ def _described(result: object) -> str:
 
 
 def _reseed(start: Start) -> None:
-    """Give every step its own, repeatable random numbers: children of one host would all draw the same."""
+    """Give every step random numbers of its own, which every attempt and every run repeats.
+
+    Without it, all children of one host would draw the same numbers.
+    """
     seed = int.from_bytes(hashlib.sha256(start.step.encode()).digest()[:4], "big")
     random.seed(seed)
     numpy = sys.modules.get("numpy")
@@ -172,17 +183,20 @@ def _reseed(start: Start) -> None:
 
 
 def _know_share(start: Start) -> None:
-    """Let runs that the step starts work within its share, and libraries see the devices it was given."""
+    """Set the variables by which libraries find the GPUs of the step, and runs inside the step find its share of the machine."""
     if start.lease:
         os.environ[LEASE] = start.lease
     if start.gpus:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(start.gpus)
-        # Where a device has no name but its number, this is the order the numbers are in.
+        # A device without a name is given by its number, and the numbers are in this order.
         os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 def _set_threads(cpu: float) -> None:
-    """Let numeric libraries use the cores the step asked for; the host keeps them at one so that it can fork."""
+    """Let numeric libraries use the cores that the step asked for.
+
+    The host limits them to one thread, because a process with more threads cannot fork.
+    """
     count = max(1, int(cpu))
     if os.environ.get(THREAD_VARIABLES[0]) != str(count):
         os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(count)))
@@ -193,5 +207,5 @@ def _set_threads(cpu: float) -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(Exception):  # The code may have put anything in their place.
+        with contextlib.suppress(Exception):  # The code may have replaced the streams by any object.
             stream.flush()

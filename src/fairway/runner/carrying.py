@@ -1,7 +1,8 @@
-"""Finds out what a model needs of the project, so that it can travel with the model.
+"""The search for the code of the project that a model needs, so that this code can travel with the model.
 
-A model is walked as pickling walks it. Each class and function of the project that is met is either found by its
-module's name when the model is read, so that the module's source has to travel, or it is written into the model whole.
+The search reaches every object that pickling the model reaches. A class or function of the project that it meets is one of
+two kinds. Either reading the model imports it from its module, so that the source of the module has to travel; or the model
+contains its code.
 """
 
 import hashlib
@@ -19,17 +20,17 @@ from fairway.formats import codecs
 from fairway.spec.artifact import FileEntry
 
 _NAMING = frozenset({"pickle", "json", "bundle", "keras"})
-"""Formats whose content names classes of a project. The others hold only what is reviewed, or only numbers."""
+"""Formats whose content names classes of a project. The others hold reviewed types or plain numbers."""
 
 
 class Needs(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model needs of the project.
+    """The code of the project that a model needs.
 
     Attributes:
-        held: classes and functions that are found by the names of their modules, such as "features.Ratio".
-        inside: those that are written into the model whole, such as a class of a notebook or a lambda.
-        files: source files by the name of their module: those of `held`, and all that they import of the project.
-        changed: modules whose file is not what was imported, so that it says nothing about the model.
+        held: the classes and functions that are imported when the model is read, such as "features.Ratio".
+        inside: the classes and functions whose code is in the model, such as a class of a notebook or a lambda.
+        files: the source files by the name of their module: those of `held`, and all that they import of the project.
+        changed: the modules whose file was changed after the import. Such a file is not the code that made the model.
     """
 
     held: tuple[str, ...] = ()
@@ -38,12 +39,20 @@ class Needs(msgspec.Struct, frozen=True, kw_only=True):
     changed: tuple[str, ...] = ()
 
     def widened(self) -> "Needs":
-        """The same with every module of the project that is loaded now."""
+        """Return these needs with every module of the project that is loaded now."""
         return _with_files(self, [*self.files, *loaded()])
 
 
 def needs_of(model: object, form: str) -> Needs:
-    """What reading the model would need, which is stored in a format of that name. Raises SerializationError."""
+    """Return the code that a process needs to read the model.
+
+    Args:
+        model: the model.
+        form: the name of the format in which the model is stored.
+
+    Raises:
+        SerializationError: the model cannot be pickled.
+    """
     if form not in _NAMING:
         return Needs()
     held: dict[str, str] = {}
@@ -64,12 +73,12 @@ def needs_of(model: object, form: str) -> Needs:
 
 
 def loaded() -> list[str]:
-    """Names of all modules of the project that are loaded now and have a source file."""
+    """Return the names of all modules of the project that are loaded now and have a source file."""
     return [name for name in list(sys.modules) if name != "__main__" and _is_ours(name)]
 
 
 def write(needs: Needs, folder: Path) -> None:
-    """Write the source files into an empty folder, each where its module's name says. Raises OSError."""
+    """Write the source files into an empty folder, each at the path that its module's name gives. Raises OSError."""
     for name, path in needs.files.items():
         place = folder / source.module_place(name, path)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +86,7 @@ def write(needs: Needs, folder: Path) -> None:
 
 
 def entries(folder: Path) -> tuple[FileEntry, ...]:
-    """The files of such a folder, by name."""
+    """Return path, digest and size of the source files in a folder, in the order of their paths."""
     return tuple(
         FileEntry(
             path=path.relative_to(folder).as_posix(),
@@ -99,13 +108,16 @@ def _with_files(needs: Needs, names: Iterable[str]) -> Needs:
 
 
 def _with_neighbours(names: Iterable[str]) -> list[str]:
-    """The modules, and those of the project whose classes, functions or selves their variables hold."""
+    """Return the modules together with all modules of the project that they use.
+
+    A module uses another one when a variable of it holds the other module, or a class or function from there.
+    """
     queue, found = list(names), dict.fromkeys(names)
     while queue:
         module = sys.modules.get(queue.pop())
         for value in list(vars(module).values()) if module is not None else ():
             if is_ref(value) or not isinstance(value, type | FunctionType | ModuleType):
-                continue  # a model named at the top of a file would be loaded to be asked for its class
+                continue  # A `Ref` is passed over first: `isinstance` would load the model that it stands for.
             name = value.__name__ if isinstance(value, ModuleType) else value.__module__
             if name not in found and name != "__main__" and _is_ours(name):
                 found[name] = None
@@ -114,19 +126,19 @@ def _with_neighbours(names: Iterable[str]) -> list[str]:
 
 
 def _layers(model: object) -> list[object]:
-    """The classes of a model and of its layers."""
+    """Return the classes of a model and of its layers."""
     layers = cast("list[object]", getattr(model, "layers", []))
     return [type(part) for part in (model, *layers)]
 
 
 def _is_ours(module: str) -> bool:
-    """Whether a loaded module is made of a source file of the project."""
+    """Tell whether a loaded module comes from a source file of the project."""
     path = getattr(sys.modules.get(module), "__file__", None)
     return source.is_project(module) and isinstance(path, str) and path.endswith(".py")
 
 
 def _is_found(item: object, module: str) -> bool:
-    """Whether the item is what its module has under its name, so that a pickle only names it."""
+    """Tell whether a module has this item under the item's own name, so that a pickle contains only the name."""
     found: object = sys.modules.get(module) if module != "__main__" else None
     for part in str(getattr(item, "__qualname__", "?")).split("."):
         found = getattr(found, part, None)

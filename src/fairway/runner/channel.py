@@ -1,4 +1,4 @@
-"""A child's line to its host: frames out, answers in. Synchronous, used by one thread at a time."""
+"""The channel of a child to its host. It sends messages and waits for answers, for one thread at a time."""
 
 import socket
 import threading
@@ -22,7 +22,7 @@ from fairway.spec.wire import (
 
 
 class Channel:
-    """Sends messages to the engine by way of the host and waits for answers."""
+    """A connection that carries messages to the engine, through the host, and answers back."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
@@ -32,14 +32,14 @@ class Channel:
         self._questions = 0
 
     def order(self) -> Start:
-        """The first message of the host to a child that it could not fork."""
+        """Wait for the first message of the host, which is the order to start. Raises Interrupted."""
         message = self._next()
         if not isinstance(message, Start):
             raise Interrupted("the host of this run sent no order")
         return message
 
-    def tell(self, message: FromChild) -> None:
-        """Send a message that has no answer. Raises UsageError when it is larger than any may be."""
+    def send(self, message: FromChild) -> None:
+        """Send a message that has no answer. Raises UsageError if it is longer than a frame may be."""
         data = frame(message)
         if len(data) > MAX_FRAME:
             what = f"the arguments of {message.spec.task}" if isinstance(message, Call) else "the result"
@@ -51,14 +51,14 @@ class Channel:
             self._socket.sendall(data)
 
     def wait_for(self, step: str) -> Answer:
-        """Ask for a step's outcome; blocks until the step is over."""
+        """Wait until a step has ended and return its outcome."""
         with self._lock:
             self._questions += 1
             self._socket.sendall(frame(Await(question=self._questions, step=step)))
             return self._answer(self._questions)
 
     def ask_model(self, reference: str) -> Answer:
-        """Ask what a model reference means in this run."""
+        """Ask the engine which version a model reference means in this run."""
         with self._lock:
             self._questions += 1
             self._socket.sendall(frame(Ask(question=self._questions, model=reference)))
@@ -67,6 +67,7 @@ class Channel:
     def _answer(self, question: int) -> Answer:
         while True:
             message = self._next()
+            # An answer to an earlier question may still come, if an exception ended the wait for it.
             if isinstance(message, Answer) and message.question == question:
                 return message
 

@@ -1,4 +1,4 @@
-"""One forked attempt as its host sees it: its process, its lines and its limits."""
+"""A child as its host sees it: the process of one attempt, its pipe, its connection and its limits."""
 
 import contextlib
 import os
@@ -17,14 +17,21 @@ _KILL_AFTER = 2.0
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """Bounds of an attempt: seconds of wall time, bytes of memory of all its processes; 0 is none."""
+    """The limits of an attempt: seconds of wall time, and bytes of memory of all its processes. 0 means no limit."""
 
     seconds: float = 0.0
     memory: int = 0
 
 
 class Child:
-    """The host's ends of a child's output pipe and message line, and what is known of its end."""
+    """A process that carries out one attempt, with the host's ends of its output pipe and of its message connection.
+
+    Attributes:
+        silent: True when the host reads no more output of it.
+        mute: True when the host reads no more messages of it.
+        peak: the most memory that a check of the limit has seen, in bytes.
+        messages: messages that are received and not yet forwarded.
+    """
 
     def __init__(self) -> None:
         self.step = ""
@@ -49,20 +56,29 @@ class Child:
         self._kill_at: float | None = None
 
     def take(self, step: str, attempt: int, limits: Limits) -> None:
-        """Its attempt begins now."""
+        """Begin an attempt in this process: its time counts from now."""
         self.step, self.attempt, self.limits = step, attempt, limits
         self._begun = time.monotonic()
         self._deadline = self._begun + limits.seconds if limits.seconds else None
 
     def started(self) -> None:
-        """In the host, after the child exists: its own ends are not ours."""
+        """Close the child's ends of pipe and connection, in the host, once the process exists."""
         os.close(self.far_output)
         self.far_line.close()
         self.line.setblocking(False)
 
     def become(self, host: int, enter_step: Callable[[], None]) -> None:
-        """In the child: a session of its own, output to the pipe, no input, ordinary signals, death with the host."""
+        """Turn the forked process into the child.
+
+        It leads a session of its own, prints to the pipe, reads no input, handles signals in the ordinary way and dies with
+        its host.
+
+        Args:
+            host: the process id of the host.
+            enter_step: changes the mark of the process from that of a host to that of a step.
+        """
         os.setsid()
+        # First, because the host may be killed at any moment, and nobody else would end this process.
         lifeline.hold(host, self.far_line.fileno())
         lifeline.become_subreaper()
         enter_step()
@@ -80,10 +96,11 @@ class Child:
         processes.unwind_on_termination()
 
     def receive(self) -> tuple[list[bytes], bool]:
-        """Messages that are complete now, and whether more may be waiting. Raises EOFError after its last word.
+        """Return the messages that are complete now, and whether more may be waiting.
 
         Raises:
-            ValueError: what it says makes no sense.
+            EOFError: the child has closed its end, and no message is left.
+            ValueError: the received bytes are not frames.
         """
         try:
             data = self.line.recv(1 << 16)
@@ -96,11 +113,11 @@ class Child:
         return self._splitter.feed(data), True
 
     def queue(self, content: bytes) -> None:
-        """Add a message for the child; `send` passes on what it takes."""
+        """Queue a message for the child, which `send` delivers."""
         self._unsent += len(content).to_bytes(4, "big") + content
 
     def send(self) -> bool:
-        """Send what the child takes without waiting for it; whether something is left."""
+        """Send as much of the queue as the child takes without waiting, and tell whether something is left."""
         try:
             while self._unsent:
                 del self._unsent[: self.line.send(self._unsent)]
@@ -111,7 +128,7 @@ class Child:
         return False
 
     def stop(self, grace: float) -> None:
-        """End it: politely first when there is grace, and for good after so many seconds."""
+        """Stop the child: with SIGTERM if there is any grace, and with SIGKILL after that many seconds."""
         polite = grace > 0 and self._kill_at is None
         self.stopped = True
         if grace <= 0:
@@ -121,7 +138,7 @@ class Child:
             self._kill_at = time.monotonic() + grace
 
     def enforce(self) -> None:
-        """End it when it is over a limit."""
+        """End the child if it is over a limit, or if its grace has passed."""
         now = time.monotonic()
         if self._kill_at is not None and now >= self._kill_at:
             self.kill_group()
@@ -138,20 +155,20 @@ class Child:
                 self.kill_group()
 
     def pause(self) -> float | None:
-        """Seconds until something is due; None when nothing is."""
+        """Return the seconds until a limit or a grace ends, or None when there is neither."""
         times = [at for at in (self._kill_at, None if self.timed_out else self._deadline) if at is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def age(self) -> float:
-        """Seconds since it was started."""
+        """Return the seconds since the attempt began."""
         return time.monotonic() - self._begun
 
     def kill_group(self) -> None:
-        """End the child and everything in its process group, at once."""
+        """Kill the child and every process in its group at once."""
         self._signal(signal.SIGKILL)
 
     def close(self) -> None:
-        """Close the host's ends."""
+        """Close the host's ends of pipe and connection."""
         with contextlib.suppress(OSError):
             os.close(self.output)
         self.line.close()
@@ -159,5 +176,6 @@ class Child:
     def _signal(self, number: int) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+        # The process itself as well: a child that was forked just now leads no group yet.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(self.pid, number)

@@ -1,6 +1,6 @@
-"""Why the user's code failed, as a record: an exception becomes a `Failure`, whatever the exception is.
+"""Records of failures: any exception of the user's code becomes a `Failure`.
 
-All texts of such a record are bounded, hold no secret, and can be written by every store and shown by every terminal.
+The texts of such a record are bounded and hold no secret. Every store can write them, and every terminal can show them.
 """
 
 import traceback
@@ -16,27 +16,27 @@ from fairway.spec.text import bounded, legible, shortened
 
 
 def of_code(error: BaseException, reason: Reason = Reason.USER) -> Failure:
-    """Why a step or a pipeline failed."""
+    """Return the failure of a step or a pipeline."""
     try:
-        found = _told(error, reason)
+        found = _of_raised(error, reason)
     except processes.Terminated:
         raise
-    except BaseException:  # Code of the exception itself ran, and failed.
+    except BaseException:  # The exception's own code, such as `__str__`, ran and raised.
         found = Failure(reason=reason, message=tracebacks.summary(error), details=tracebacks.folded(error))
     return _clean(found)
 
 
 def of_import(error: BaseException, path: str) -> Failure:
-    """Why a project could not be imported, with the user's own line."""
+    """Return the failure of the import of a project, with the user's own line."""
     try:
         found = _why_not_imported(error, path)
-    except BaseException:  # As above.
+    except BaseException:  # The exception's own code ran and raised.
         found = _not_imported(error, path)
     return _clean(found)
 
 
 def of_parameters(error: BaseException) -> Failure:
-    """Why a pipeline's parameters do not fit."""
+    """Return the failure of parameters that do not fit a pipeline."""
     if isinstance(error, FairwayError):
         return _clean(Failure(reason=Reason.USER, message=error.message, hint=error.hint))
     message = f"the parameters do not fit: {tracebacks.summary(error)}"
@@ -44,7 +44,7 @@ def of_parameters(error: BaseException) -> Failure:
 
 
 def _clean(failure: Failure) -> Failure:
-    # Secrets go first: what cuts a text could leave half of one, which nothing would find.
+    # Secrets are removed first: a text that is cut first could keep half of a secret, which nobody would find.
     clean = redaction.refresh().text
     return msgspec.structs.replace(
         failure,
@@ -54,7 +54,7 @@ def _clean(failure: Failure) -> Failure:
     )
 
 
-def _told(error: BaseException, reason: Reason) -> Failure:
+def _of_raised(error: BaseException, reason: Reason) -> Failure:
     details = tracebacks.folded(error)
     if isinstance(error, StepFailed) and error.step:
         return Failure(
@@ -95,7 +95,7 @@ def _why_not_imported(error: BaseException, path: str) -> Failure:
 
 
 def _hint_for_module(error: BaseException) -> str:
-    """What to do about a module that code imports while it works and that is not found, or is another one."""
+    """Return the hint for a module that is missing, or that another module hides, when a step imports it."""
     shadow = (
         shadows.explain(error, describe.folders())
         if isinstance(error, AttributeError | ImportError)

@@ -1,7 +1,7 @@
-"""The host: a process that has imported the project once and forks one child per attempt.
+"""The host: a process that imports the project once and forks one child per attempt.
 
-It stays single-threaded, runs no user code after the import, relays what its children say, keeps their output flowing,
-enforces time and memory limits, and ends everything it started when the engine goes away.
+It stays single-threaded and runs no code of the user after the import. It forwards the messages and the output of its
+children to the engine and enforces their limits of time and memory. When the engine is gone, it ends everything it started.
 """
 
 import contextlib
@@ -56,13 +56,16 @@ _READ = 1 << 16
 _MEMORY_CHECK = 0.05
 _END_SECONDS = 1.0
 _MOST_READS = 1 << 12
-"""Reads of what a child left in its pipe: a descendant that escaped and goes on printing must not hold the host up."""
+"""The most reads of the output that a child left in its pipe.
+
+Without a limit, a descendant that escaped and goes on printing would keep the host busy.
+"""
 _NO_FORK_ON_MAC = frozenset({"torch", "tensorflow", "jax", "keras", "objc", "matplotlib.backends._macosx"})
-"""Frameworks whose system libraries do not survive a fork there, even before they start a thread."""
+"""Frameworks whose system libraries do not survive a fork on macOS, even before they start a thread."""
 
 
 class Host:
-    """Serves one engine over one socket until told to quit or the socket closes."""
+    """A server of one engine over one socket. It works until the engine tells it to quit or the socket closes."""
 
     def __init__(self, fd: int, setup: HostSetup) -> None:
         self.setup = setup
@@ -80,7 +83,7 @@ class Host:
         self._closed = False
 
     def serve(self) -> int:
-        """Import, describe, then work; returns the exit status."""
+        """Import the project, describe it to the engine, serve until the end, and return the exit status."""
         parent = os.getppid()
         lifeline.become_subreaper()
         descent.enter(os.environ[descent.MARK])
@@ -88,7 +91,9 @@ class Host:
         os.register_at_fork(after_in_child=self._close_in_child)
         self._send(self._describe())
         self._flush()
-        self._enter_step = descent.step_entry()  # behind the import, which may change environment and limits
+        # After the import, which may change the environment and the limits of the process.
+        self._enter_step = descent.step_entry()
+        # A frozen object is never visited by the collector, so its memory stays shared with the children.
         gc.collect()
         gc.freeze()
         gc.enable()
@@ -111,7 +116,7 @@ class Host:
 
     @property
     def project(self) -> ImportedProject:
-        """The project; no order comes before it was imported."""
+        """The imported project. The engine sends no order before the import."""
         assert self._project is not None
         return self._project
 
@@ -120,6 +125,7 @@ class Host:
         project = self.setup.code.file
         try:
             with importing.apart():
+                # Before the import, whose output and error may hold a secret.
                 if project:
                     redaction.name_more(secret_names.read(Path(project).parent))
                 redaction.watch_environment()
@@ -193,7 +199,7 @@ class Host:
         self._send(Started(step=child.step, attempt=child.attempt, pid=child.pid))
 
     def _child(self) -> Child:
-        """A process that waits for its order."""
+        """Start a process that waits for its order, by a fork if one is possible."""
         child = Child()
         child.pid = self._fork(child) if self._may_fork() else self._spawn(child)
         child.started()
@@ -212,7 +218,10 @@ class Host:
         )
 
     def _may_fork(self) -> bool:
-        """Whether a child that only this thread lives on in can work: a lock another one held would stay locked."""
+        """Tell whether a forked child could work.
+
+        Only the thread that forks lives on in the child. A lock that another thread held would stay locked there.
+        """
         if processes.thread_count() > 1:
             return False
         return sys.platform != "darwin" or _NO_FORK_ON_MAC.isdisjoint(sys.modules)
@@ -239,12 +248,12 @@ class Host:
             os._exit(status)
 
     def _close_in_child(self) -> None:
-        """Close the host's descriptors in a process forked from it, by us or by the project.
+        """Close the host's descriptors in a process forked from it, by the host or by the project.
 
-        Only descriptors are closed. To free the objects as well would copy each page of memory that they lie in.
+        Only descriptors are closed. Freeing the objects as well would copy every page of memory that holds them.
         """
         if self._closed:
-            return  # a process forked from a fork, where these numbers may be those of other files
+            return  # This process is forked from a fork, where the numbers may belong to other files.
         self._closed = True
         os.close(self._selector.fileno())
         os.close(self.engine.fileno())
@@ -255,7 +264,8 @@ class Host:
     def _spawn(self, child: Child) -> int:
         words = [str(os.getpid()), *self.setup.words()]
         command = [sys.executable, "-P", "-m", "fairway.runner.spawned", *words]
-        # The line gets a number in the new process only: a thread of the project may start a program just now.
+        # The connection becomes inheritable in the new process only. Here, a thread of the project may be starting a program,
+        # which would inherit it.
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_DUP2, child.far_output, 1),
@@ -265,7 +275,7 @@ class Host:
         return os.posix_spawn(sys.executable, command, os.environ, file_actions=actions, setsid=True)
 
     def _write_child(self, child: Child) -> None:
-        """Send what waits for a child; what it does not take now goes when it does, and nobody waits for it."""
+        """Send the queued messages that a child takes now. The others follow when it takes them, and the host does not wait."""
         if child.mute:
             return
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if child.send() else 0)
@@ -277,7 +287,7 @@ class Host:
         self._read_messages(child)
 
     def _read_output(self, child: Child) -> bool:
-        """Pass on what a child printed; False at the end of its output, or when that was reached before."""
+        """Read and forward output of a child. Return False if its output has ended."""
         if child.silent:
             return False
         try:
@@ -285,6 +295,7 @@ class Host:
         except BlockingIOError:
             return True
         if data:
+            # Before the output is forwarded: a message that names a secret may have been sent before it was printed.
             self._receive(child)
             self._log(child, child.stream.feed(data, redaction.live()))
             return True
@@ -306,7 +317,10 @@ class Host:
             self._selector.unregister(child.output)
 
     def _read_messages(self, child: Child) -> bool:
-        """Pass on what a child told, after what it printed before; False when nothing more is there now."""
+        """Read and forward messages of a child, after the output that it printed before them.
+
+        Return False if no more is there now.
+        """
         more = self._receive(child)
         if child.messages:
             self._read_output(child)
@@ -314,7 +328,7 @@ class Host:
         return more
 
     def _receive(self, child: Child) -> bool:
-        """Take in what a child told. Output that is read after it told of a secret is passed on without that."""
+        """Read messages of a child into its list. A secret that a message names is removed from all output that is read later."""
         if child.mute:
             return False
         try:
@@ -359,8 +373,8 @@ class Host:
                 self._finish(child, reaped)
 
     def _finish(self, child: Child, reaped: reaping.Reaped) -> None:
-        """Tell the engine of a child's end, after everything that it and its own children had to say."""
-        # First nobody is left who could write any more: what is in the pipes after that is all there will be.
+        """Report the end of a child to the engine, after all output and messages of the child and its descendants."""
+        # First, so that no process is left that could write: after it, the pipes hold all there will be.
         child.kill_group()
         processes.kill_strays(set(self._children))
         while self._read_messages(child):
@@ -413,7 +427,7 @@ class Host:
 
 
 def _check_secrets(values: dict[str, object]) -> None:
-    """Refuse parameters whose values may not be kept. Raises UsageError."""
+    """Refuse parameters whose values may not be stored. Raises UsageError."""
     for name, value in values.items():
         why = redaction.refusal(name, value)
         if why:
@@ -424,7 +438,7 @@ def _check_secrets(values: dict[str, object]) -> None:
 
 
 def main(words: list[str]) -> int:
-    """Run a host with options given as words of a command line."""
+    """Run a host with its options as words of a command line, and return the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     processes.print_anything()
     return Host(*HostSetup.from_words(words)).serve()

@@ -1,6 +1,6 @@
-"""What the operating system tells of processes and does to them: their ends, their memory, their descendants.
+"""Processes as the operating system shows them: their signals, threads, memory and descendants.
 
-Linux has all of it; elsewhere a call does what it can. Knows nothing of steps.
+Linux offers all of this. On other systems a function does what it can. Nothing in this module knows of steps.
 """
 
 import contextlib
@@ -19,17 +19,17 @@ from fairway.spec.run import Usage
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes in which the system counts a process's peak of memory."""
+"""The unit, in bytes, in which the system counts the peak of memory of a process."""
 _MANY = 1 << 16
 _FORK_SAFE = (b"jemalloc_bg_thd",)
 
 
 class Terminated(BaseException):
-    """This process was asked to end, by a cancelled run or a timeout: `finally` blocks run, and nothing else."""
+    """An exception for a process that was asked to end by a cancelled run or a timeout. Only `finally` blocks run after it."""
 
 
 def unwind_on_termination() -> None:
-    """Turn the first SIGTERM into `Terminated` where the code is; processes that this one forks just end by it."""
+    """Raise `Terminated` in the running code at the first SIGTERM. A process that this one forks simply ends by it."""
     owner = os.getpid()
 
     def asked(number: int, frame: object) -> None:
@@ -42,20 +42,20 @@ def unwind_on_termination() -> None:
 
 
 def print_anything() -> None:
-    """Let this process, and those forked from it, print texts that UTF-8 does not have, with an escape in their place."""
+    """Let this process and its forks print any text. A character that UTF-8 does not have is printed as an escape."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
 
 
 def end_by(number: signal.Signals) -> None:
-    """End this process by a signal, so that whoever waits for it sees which."""
+    """End this process by a signal, so that a process that waits for it sees which one."""
     signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
 
 
 def watch_children() -> socket.socket:
-    """A socket that becomes readable whenever a child of this process ends."""
+    """Return a socket that becomes readable whenever a child of this process ends."""
     near, far = socket.socketpair()
     near.setblocking(False)
     far.setblocking(False)
@@ -65,14 +65,14 @@ def watch_children() -> socket.socket:
 
 
 def _ignore(number: int, frame: object) -> None:
-    """A handler that does nothing: the wakeup descriptor is what counts."""
+    """Do nothing. A signal needs a handler before it is written to the wakeup descriptor."""
 
 
 def thread_count() -> int:
-    """Threads of this process that a fork would leave behind in the middle of something.
+    """Count the threads of this process that a fork would interrupt in the middle of their work.
 
-    Those of native libraries are counted where that can be told, but not the one of jemalloc, which pyarrow brings: it
-    takes care of forks by itself.
+    Threads of native libraries are counted where the system lists them. The thread of jemalloc, which pyarrow starts, is not
+    counted, because it handles forks by itself.
     """
     try:
         threads = os.listdir("/proc/self/task")
@@ -90,7 +90,11 @@ def _thread_name(thread: str) -> bytes:
 
 
 def usage(begun: float) -> Usage:
-    """What this process and the children it waited for took since `begun` (monotonic seconds)."""
+    """Return the time and memory that this process and the children it waited for have used.
+
+    Args:
+        begun: the start of the wall time, in monotonic seconds.
+    """
     own, others = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     return Usage(
         wall=time.monotonic() - begun,
@@ -100,14 +104,14 @@ def usage(begun: float) -> Usage:
 
 
 def readable(fd: int) -> bool:
-    """Whether reading would not block."""
+    """Tell whether a read of the descriptor would return at once."""
     poll = select.poll()
     poll.register(fd, select.POLLIN | select.POLLHUP)
     return bool(poll.poll(0))
 
 
 def tree_memory(leader: int) -> int:
-    """Resident bytes of a process and its descendants, what descendants share counted once where it can be told."""
+    """Return the resident bytes of a process and its descendants. Memory that descendants share is counted once."""
     total = 0
     for pid in (leader, *_descendants(leader)):
         with contextlib.suppress(OSError, ValueError, IndexError):
@@ -117,7 +121,7 @@ def tree_memory(leader: int) -> int:
 
 
 def kill_strays(known: set[int]) -> None:
-    """End children of this process that it did not start: orphans that left their group."""
+    """Kill the children of this process that are not in `known`: orphans that left the group of their parent."""
     for pid in _thread_children(os.getpid(), os.getpid()):
         if pid not in known:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -125,7 +129,7 @@ def kill_strays(known: set[int]) -> None:
 
 
 def end_all_children(seconds: float) -> None:
-    """Kill children, and what becomes our child by that, until none is left or the time is over."""
+    """Kill all children, and the orphans that become children by that, until none is left or the time is over."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         kill_strays(set())

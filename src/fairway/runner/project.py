@@ -1,4 +1,4 @@
-"""The user's project inside a host: imported once, and looked up by name."""
+"""The user's project inside a host: it is imported once, and its tasks and pipelines are found by name."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -13,25 +13,25 @@ from fairway.spec.host import ProjectCode
 
 
 class ImportedProject:
-    """The user's module and what it declares."""
+    """The user's module with the tasks, pipelines and endpoints that it declares."""
 
     def __init__(self, module: ModuleType) -> None:
         self.module = module
         self.tasks, self.pipelines, self.endpoints = describe.declared(module)
         for task in self.tasks.values():
-            task.signature  # noqa: B018  worked out once here, not again in every child
+            task.signature  # noqa: B018  computed once here, not again in every child
 
     def task(self, name: str) -> "Task[..., object] | None":
-        """The task of that name: declared in the module, or reachable from what it imports."""
+        """Return the task of that name, or None. The module declares it, or it can be reached from the module's imports."""
         return self.tasks.get(name) or describe.find_task(self.module, name)
 
     def pipeline(self, name: str) -> Callable[..., object]:
-        """The function of the pipeline of that name."""
+        """Return the function of the pipeline of that name."""
         return self.pipelines[name].function
 
 
 def load_module(code: ProjectCode) -> ModuleType:
-    """Import the project file, or unpickle the pipeline that a notebook handed over."""
+    """Import the project file, or unpickle the pipeline that a notebook sent."""
     if code.file:
         place = projects.locate(code.file, code.module)
         return describe.load(place.file, place.module, place.roots)

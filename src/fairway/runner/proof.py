@@ -1,7 +1,7 @@
-"""Proves that a packaged model can be served: a fresh process without the project loads it and reproduces its samples.
+"""The proof that a packaged model can be served: a fresh process without the project loads it and reproduces its samples.
 
-`python -m fairway.runner.proof FOLDER PARENT` is that process. It has what a server has, which is the store, and loads the
-model the way a server does.
+That process is `python -m fairway.runner.proof FOLDER PARENT`. Like a server, it has the store and nothing else, and it loads
+the model in the way a server does.
 """
 
 import os
@@ -27,23 +27,25 @@ _ORDER, _ANSWER, _PRINTED = "order.json", "answer.json", "printed"
 
 
 class Order(msgspec.Struct, frozen=True):
-    """What is to be proved, and the address of the store that holds its content."""
+    """The candidate to try, and the address of the store that holds its content."""
 
     candidate: Candidate
     store: str
 
 
 class Proof(msgspec.Struct, frozen=True):
-    """What came out: why the model cannot be served, or nothing when it can."""
+    """The outcome: the reason why the model cannot be served, or an empty text if it can."""
 
     problem: str = ""
 
 
 def prove(candidate: Candidate, store: StorePlace, without: Iterable[Path] = ()) -> Proof:
-    """Have a fresh process load the candidate and reproduce its samples.
+    """Let a fresh process load the candidate and reproduce its samples.
 
     Args:
-        without: folders of the project, which are taken out of `PYTHONPATH`.
+        candidate: the packaged model.
+        store: the place of the store that holds its content.
+        without: the folders of the project, which are removed from `PYTHONPATH`.
     """
     import subprocess
     import tempfile
@@ -76,7 +78,7 @@ def prove(candidate: Candidate, store: StorePlace, without: Iterable[Path] = ())
 
 
 def _environment(hidden: set[Path]) -> dict[str, str]:
-    """The variables that a server gets, without a way to the project."""
+    """Return the environment variables that a server gets, without any path to the project."""
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith("FAIRWAY_") or name == MARK
     }
@@ -87,7 +89,7 @@ def _environment(hidden: set[Path]) -> dict[str, str]:
 
 
 def examine(order: Order) -> Proof:
-    """Load the candidate as a server does and compare its answers with the samples."""
+    """Load the candidate as a server does, and compare its answers with the samples."""
     store = open_store(StorePlace(order.store)).artifacts
     version = ModelVersion(
         name=order.candidate.name, version=0, candidate=order.candidate, lineage=Lineage(run="", step="")
@@ -113,7 +115,7 @@ def _content(store: ArtifactStore, artifact: Artifact) -> bytes:
 
 
 def main(folder: Path, parent: int) -> None:
-    """Carry out the order in a folder and leave the answer there; `parent` is the process that waits for it."""
+    """Read the order in a folder, carry it out and write the answer there. `parent` is the process that waits for it."""
     if sys.platform.startswith("linux"):
         lifeline.die_with_parent(signal.SIGKILL, parent)
     order = msgspec.json.decode((folder / _ORDER).read_bytes(), type=Order)

@@ -1,4 +1,4 @@
-"""Ends of children: collected when the system tells of them, and put into words that every machine understands."""
+"""Ends of child processes: they are collected here, and translated into a form that does not depend on the system."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from fairway.spec.wire import Cause, Ended
 
 
 class Reaped(NamedTuple):
-    """A process that has ended, as the system tells it: its wait status, CPU seconds and peak of memory."""
+    """A process that has ended, as the system reports it: its wait status, CPU seconds and peak of memory."""
 
     pid: int
     status: int
@@ -33,7 +33,7 @@ def reap() -> Iterator[Reaped]:
 
 
 def ended(reaped: Reaped, child: Child) -> Ended:
-    """Say how a child ended, and whether its host ended it."""
+    """Return how a child ended, and whether its host ended it."""
     code = os.waitstatus_to_exitcode(reaped.status)
     if code < 0:
         return Ended(signal=_name(-code), cause=_cause(child))
@@ -41,12 +41,12 @@ def ended(reaped: Reaped, child: Child) -> Ended:
 
 
 def usage(reaped: Reaped, child: Child) -> Usage:
-    """What a child and the children that it waited for took."""
+    """Return the time and memory that a child and the children it waited for have used."""
     return Usage(wall=child.age(), cpu=reaped.cpu, memory=max(reaped.peak, child.peak))
 
 
 def _cause(child: Child) -> Cause:
-    # A child over its memory is killed on the spot, whatever else was under way: that names the reason best.
+    # Memory comes first: a child over its memory is killed at once, even while a timeout or a stop is under way.
     if child.over_memory:
         return Cause.MEMORY
     if child.timed_out:
@@ -57,5 +57,5 @@ def _cause(child: Child) -> Cause:
 def _name(number: int) -> str:
     try:
         return signal.Signals(number).name
-    except ValueError:  # a real-time signal, which has no name of its own
+    except ValueError:  # A real-time signal has no name of its own.
         return f"signal {number}"

@@ -1,7 +1,7 @@
-"""The built-in step behind `fw.register`: turns a trained model into a candidate that the engine can judge and publish.
+"""The built-in step of `fw.register`. It turns a trained model into a candidate that the engine can judge and publish.
 
-It runs isolated like any step, so a model that crashes on its sample, or a compiler that does, harms nothing else. A
-model that will not be served as ONNX is tried in a process without the project before it becomes a candidate.
+It runs isolated like any step, so a model or a compiler that crashes on the sample harms nothing else. A model that will not
+be served as ONNX is tried in a process without the project before it becomes a candidate.
 """
 
 import sys
@@ -25,13 +25,18 @@ from fairway.spec.wire import Start
 
 
 def package(start: Start, values: Values, arguments: dict[str, object], store: StorePlace) -> Candidate:
-    """A candidate with signature, samples, what it needs of the project and, where it reproduces them, a compiled form.
+    """Return a candidate with its signature, its samples and the code of the project that it needs.
+
+    The candidate has a compiled form as well if that form reproduces the samples.
 
     Args:
-        store: where the store behind `values` is.
+        start: the order of the step.
+        values: stores and loads values.
+        arguments: the arguments of `fw.register`, by name.
+        store: the place of the store behind `values`.
 
     Raises:
-        UsageError: the evaluation is not one, or the model cannot predict its own sample.
+        UsageError: the evaluation has another type, or the model cannot predict its own sample.
         FairwayError: a process without the project cannot serve the model.
     """
     name = cast("str", arguments["name"])
@@ -74,10 +79,10 @@ def _with_sample(candidate: Candidate, model: object, sample: object, values: Va
 
 
 def _carried(candidate: Candidate, model: object, values: Values, store: StorePlace) -> Candidate:
-    """The candidate with what it needs of the project, proved where that is what a server would load.
+    """Return the candidate with the code of the project that it needs. Raises FairwayError.
 
-    The readable form comes first: the model as it is stored, and the source files beside it. Where those do not make
-    the model again, what it needs is written into the model itself.
+    A model that a server would load in this form is tried first. The readable form is preferred: the model as it is stored,
+    with the source files beside it. If those do not make the model again, the code is written into the model itself.
     """
     needs = carrying.needs_of(model, candidate.artifact.format)
     served_as_it_is = candidate.samples is not None and candidate.compiled is None
@@ -95,7 +100,7 @@ def _carried(candidate: Candidate, model: object, values: Values, store: StorePl
 
 
 def _forms(candidate: Candidate, model: object, needs: Needs, values: Values) -> Iterator[Candidate]:
-    """Ways to keep the model, the best first."""
+    """Yield the forms in which the model can be kept, the best one first."""
     replace = msgspec.structs.replace
     if candidate.artifact.code:
         yield replace(
@@ -130,7 +135,7 @@ def _with_sources(candidate: Candidate, needs: Needs, values: Values) -> Candida
 
 
 def _folders(needs: Needs) -> list[Path]:
-    """The folders in which the modules' names are found."""
+    """Return the folders from which the modules are imported."""
     return [
         path.parents[name.count(".") + (path.name == "__init__.py")] for name, path in needs.files.items()
     ]

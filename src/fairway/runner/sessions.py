@@ -1,4 +1,4 @@
-"""What a run offers to the code inside it: one session for a pipeline's body, one for a step's."""
+"""The sessions of a run, which serve the code inside it: one for the function of a pipeline, one for a step."""
 
 import math
 
@@ -18,7 +18,7 @@ from fairway.spec.wire import Answer, Call, Metrics, Showed
 
 
 class StepSession:
-    """The session inside a step: values can be logged, shown and looked up, and no step can be started."""
+    """The session inside a step. The code can log and show values and look up models, but it cannot start a step."""
 
     pipeline = False
 
@@ -29,15 +29,15 @@ class StepSession:
         self._counts: dict[str, int] = {}
 
     def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
-        """Never used: calling a task inside a step runs its function."""
+        """Raise StepFailed, because a step starts no step. A call of a task inside a step runs its function instead."""
         raise StepFailed(f"{spec.task} cannot be started inside a step")
 
     def wait(self, ref: RefData) -> object:
-        """Never used: no refs reach a step."""
+        """Raise StepFailed, because the code of a step gets values in place of refs."""
         raise StepFailed(f"{ref.step} is not known inside a step")
 
     def model(self, reference: str) -> tuple[ModelVersion, object]:
-        """The version a reference means in this run, and a function that loads it."""
+        """Return the version that a reference means in this run, and a function that loads it. Raises NotFound, NotAllowed."""
         answer = self._channel.ask_model(reference)
         version = answer.model
         if version is None:
@@ -55,7 +55,7 @@ class StepSession:
         return version, lambda: self._values.load(artifact, trusted=answer.trusted)
 
     def log(self, points: tuple[MetricPoint, ...]) -> None:
-        """Send metric values; those without a step get a running count."""
+        """Send metric values. A value without a step gets a running count."""
         numbered: list[MetricPoint] = []
         for named in points:
             point = msgspec.structs.replace(named, name=legible(redaction.live().text(named.name)))
@@ -63,10 +63,10 @@ class StepSession:
             numbered.append(
                 msgspec.structs.replace(point, index=float(count)) if math.isnan(point.index) else point
             )
-        self._channel.tell(Metrics(points=tuple(numbered)))
+        self._channel.send(Metrics(points=tuple(numbered)))
 
     def show(self, title: str, value: object) -> None:
-        """Store a picture or table under a title; a second of the same title gets a number."""
+        """Store a picture or table under a title. A second one with the same title gets a number."""
         self._keep(title, value)
 
     def _keep(self, title: str, value: object) -> str:
@@ -79,7 +79,7 @@ class StepSession:
 
 
 def _picture(value: object) -> object:
-    """What is stored of something shown: its drawing where it has one, which can be looked at without its class."""
+    """Return the form in which a shown object is stored: its drawing, which needs no class to be viewed, if it has one."""
     if formats.is_figure(value):
         return formats.figure_svg(value).decode()
     draw = getattr(value, "_repr_svg_", None)
@@ -88,7 +88,7 @@ def _picture(value: object) -> object:
 
 
 class DriverSession(StepSession):
-    """The session of a pipeline's body: calling a task starts a step."""
+    """The session of a pipeline's function, in which a call of a task starts a step."""
 
     pipeline = True
 
@@ -98,21 +98,21 @@ class DriverSession(StepSession):
         self._answers: dict[str, Answer] = {}
 
     def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
-        """Start a step and return at once. Names count calls per task, so a replay finds its steps again."""
+        """Start a step and return at once. Its name counts the calls of the task, so that a replay finds the step again."""
         count = self._calls[spec.task] = self._calls.get(spec.task, 0) + 1
         name = spec.task if count == 1 else f"{spec.task}-{count}"
         inputs = {key: self._values.to_node(item) for key, item in arguments.items()}
         label = legible(redaction.live().text(spec.label))
-        self._channel.tell(Call(spec=msgspec.structs.replace(spec, name=name, inputs=inputs, label=label)))
+        self._channel.send(Call(spec=msgspec.structs.replace(spec, name=name, inputs=inputs, label=label)))
         return RefData(name)
 
     def show(self, title: str, value: object) -> None:
-        """Store a picture or table with the run, at once: a pipeline leaves no record of its own."""
+        """Store a picture or table with the run. It is sent at once, because a pipeline leaves no record of its own."""
         name = self._keep(title, value)
-        self._channel.tell(Showed(title=name, picture=self.shown[name]))
+        self._channel.send(Showed(title=name, picture=self.shown[name]))
 
     def wait(self, ref: RefData) -> object:
-        """The value of a step's output. Raises StepFailed."""
+        """Wait for a step and return the value of its output. Raises StepFailed."""
         answer = self._answers.get(ref.step)
         if answer is None:
             answer = self._answers[ref.step] = self._channel.wait_for(ref.step)
@@ -125,7 +125,7 @@ class DriverSession(StepSession):
 
 
 def step_failed(step: str, failure: Failure) -> StepFailed:
-    """The exception that a failed step raises in the pipeline."""
+    """Return the exception that a failed step raises in the pipeline."""
     return StepFailed(
         f"{step}: {failure.message}", hint=failure.hint, step=failure.cause or step, details=failure.details
     )

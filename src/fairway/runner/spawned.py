@@ -1,4 +1,4 @@
-"""A single attempt in a fresh interpreter, for hosts that must not fork (threads, a GPU context, the platform)."""
+"""A single attempt in a fresh interpreter, for a host that must not fork: it has threads or a GPU, or runs on macOS."""
 
 import os
 import signal
@@ -15,7 +15,8 @@ from fairway.stores.opening import open_store
 
 
 def main(words: list[str]) -> int:
-    """Carry out the attempt whose order comes first on the line to the host; returns the exit status."""
+    """Run the attempt that the host orders over the connection, and return the exit status."""
+    # First, because the host may be killed at any moment, and nobody else would end this process.
     lifeline.hold(int(words[0]), int(words[1]))
     lifeline.become_subreaper()
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Between Python values and the nodes that stand for them: the meeting point of refs, formats and the store."""
+"""The translation between Python values and the nodes that stand for them, by means of refs, formats and the store."""
 
 import hashlib
 from collections.abc import Collection
@@ -21,11 +21,12 @@ from fairway.spec.errors import SerializationError
 
 
 class Values:
-    """Stores and loads values for one process.
+    """The values of one process: it stores and loads them.
 
     Args:
+        store: the store of their content.
         verified: digests that need no check, because this run wrote or checked them.
-        foreign: whether the values cross to another environment, so that pickles are refused.
+        foreign: True when the values cross to another environment, so that pickles are refused.
     """
 
     def __init__(
@@ -36,7 +37,7 @@ class Values:
         self._foreign = foreign
 
     def save(self, value: object) -> Artifact:
-        """Store a value in the format its type calls for. Raises SerializationError, StorageError."""
+        """Store a value in the format of its type. Raises SerializationError, StorageError."""
         encoded = codecs.encode(value, allow_pickle=not self._foreign)
         refers = code.names(encoded.refers) if encoded.refers else ()
         if encoded.data is not None:
@@ -61,22 +62,22 @@ class Values:
         )
 
     def save_by_value(self, model: object, modules: list[ModuleType]) -> Artifact:
-        """Store a model as a pickle that holds what it needs of these modules. Raises SerializationError."""
+        """Store a model as a pickle that contains the code that it needs of these modules. Raises SerializationError."""
         encoded = codecs.encode_by_value(model, modules)
         return self.put(encoded.format, encoded.data or b"", encoded.kind, encoded.note)
 
     def save_sources(self, folder: Path) -> str:
-        """Store the source files that travel with a model; returns the digest of their manifest."""
+        """Store the source files that travel with a model, and return the digest of their manifest."""
         for path in folder.rglob("*.py"):
             _refuse_secrets(path.read_bytes(), f"the file {path.relative_to(folder)}, which a model needs,")
         return self._store.put_folder(folder)[0]
 
     def open(self, artifact: Artifact) -> Path | bytes:
-        """The content of an artifact, as it is stored."""
+        """Return the content of an artifact as it is stored."""
         return self._store.open(artifact)
 
     def put(self, form: str, data: bytes, kind: str, note: str = "") -> Artifact:
-        """Store content that is encoded already, inline when it is small."""
+        """Store content that is encoded already. Small content is kept in the artifact itself."""
         _refuse_secrets(data, f"a value of type {kind or form}")
         small = len(data) <= INLINE_LIMIT
         digest = hashlib.sha256(data).hexdigest() if small else self._store.put_bytes(data)
@@ -98,7 +99,7 @@ class Values:
             return *self._store.put_folder(Path(folder)), True
 
     def to_node(self, value: object) -> Node:
-        """A value as an argument: refs stay refs, containers of refs become groups, the rest is stored."""
+        """Return a value as a node: a ref stays a ref, a container of refs becomes a group, any other value is stored."""
         if is_ref(value):
             return node_of(value)
         if type(value) in (list, tuple) and _holds_ref(value):
@@ -113,7 +114,7 @@ class Values:
         return self.save(value)  # pyright: ignore[reportUnknownArgumentType]
 
     def from_node(self, node: Node) -> object:
-        """The value of a node without refs. Raises CorruptArtifact, SerializationError, NotFound."""
+        """Return the value of a node without refs. Raises CorruptArtifact, SerializationError, NotFound."""
         if isinstance(node, Artifact):
             return self.load(node)
         if isinstance(node, RefData):
@@ -124,7 +125,10 @@ class Values:
         return tuple(items) if node.container == "tuple" else items
 
     def load(self, artifact: Artifact, *, trusted: bool = True) -> object:
-        """The value of an artifact. One that no run of this project made is not trusted, and runs no code."""
+        """Return the value of an artifact.
+
+        An artifact that no run of this project made is not trusted: reading it runs no code.
+        """
         if self._foreign and artifact.format == "pickle":
             raise SerializationError(
                 f"a {artifact.kind} is kept as a pickle, which cannot cross to another environment",
@@ -142,7 +146,7 @@ class Values:
 
 
 def _refuse_secrets(data: bytes, what: str) -> None:
-    """Raise SerializationError for content that holds the value of a secret."""
+    """Refuse content that holds the value of a secret. Raises SerializationError."""
     secret = redaction.live().found(data)
     if secret:
         raise SerializationError(
