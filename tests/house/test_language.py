@@ -1,4 +1,4 @@
-"""The rules for docstrings, as far as a program can check them, in the rooms that follow them already.
+"""The rules for docstrings, as far as a program can check them.
 
 A docstring is plain English: subject, verb, object. A function's is imperative, a type's is a noun phrase, and each one
 stands alone.
@@ -12,14 +12,6 @@ import pytest
 import fairway
 
 ROOT = Path(fairway.__file__).parent
-ROOMS = (
-    *("author", "formats", "evaluation", "server", "stores", "local", "confined.py"),
-    *(
-        f"spec/{name}.py"
-        for name in ("artifact", "errors", "evaluation", "metrics", "model", "project", "quantities")
-    ),
-)
-"""Rooms and modules that follow the rules. The list grows until it is the whole package."""
 
 
 def words(text: str) -> frozenset[str]:
@@ -53,9 +45,8 @@ Found = tuple[str, ast.AST, str]
 
 
 def files() -> list[Path]:
-    """Return the files of the rooms that follow the rules."""
-    places = [ROOT / room for room in ROOMS]
-    return sorted(file for place in places for file in ([place] if place.is_file() else place.rglob("*.py")))
+    """Return the files of the package, without the project files that it writes for people."""
+    return sorted(path for path in ROOT.rglob("*.py") if "templates" not in path.parts)
 
 
 def docstrings(path: Path) -> list[Found]:
@@ -75,7 +66,18 @@ def docstrings(path: Path) -> list[Found]:
     return found
 
 
-ALL = [found for path in files() for found in docstrings(path)]
+def is_command(node: ast.AST) -> bool:
+    """Tell whether a function's docstring is what `--help` prints, where an argument's name may stand for a subject."""
+    decorators = node.decorator_list if isinstance(node, ast.FunctionDef) else []
+    return any(
+        isinstance(one, ast.Call)
+        and isinstance(one.func, ast.Attribute)
+        and one.func.attr in ("command", "group")
+        for one in decorators
+    )
+
+
+ALL = [found for path in files() for found in docstrings(path) if not is_command(found[1])]
 
 
 def is_property(node: ast.AST) -> bool:
@@ -98,9 +100,8 @@ def first_word(text: str) -> str:
     return (text.split() or [""])[0].strip(".,:;")
 
 
-def test_the_listed_rooms_exist() -> None:
-    assert [room for room in ROOMS if not (ROOT / room).exists()] == []
-    assert len(ALL) > 500
+def test_there_is_something_to_check() -> None:
+    assert len(ALL) > 2_000
 
 
 def test_docstrings_lean_on_nothing_before_them() -> None:
@@ -155,13 +156,13 @@ def test_functions_and_modules_have_the_names_of_the_field() -> None:
     found = [path.stem for path in files() if path.stem in SPEECH]
     for path in files():
         found += [f"{path.relative_to(ROOT)}: {name}" for name in spoken(ast.parse(path.read_text("utf-8")))]
-    assert found == []
+    assert found == ["cli/story.py: tell"], "the one function that tells a person something"
 
 
 def spoken(tree: ast.Module) -> list[str]:
     """Return the names of functions that are verbs of speech. An open file has a method `tell`, which is fine."""
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    file_like = not {"seekable", "writable"}.isdisjoint(function.name for function in functions)
+    file_like = not {"seekable", "writable", "flush"}.isdisjoint(function.name for function in functions)
     names = [function.name for function in functions if function.name.strip("_") in SPEECH]
     return [name for name in names if not (file_like and name == "tell")]
 

@@ -265,7 +265,7 @@ class Life:
     async def _work(self) -> RunEnded:
         world = self.world
         resumed = None if self.first and not world.log else world.status()
-        home = FakeHost(self, self.engine.hear)
+        home = FakeHost(self, self.engine.receive)
         self.died: asyncio.Future[None] = self.loop.create_future()
         work = self.loop.create_task(self.engine.run(RUN, PROJECT, home, resumed))  # type: ignore[arg-type]
         if world.cancelled:

@@ -73,7 +73,7 @@ def backup_command(folder: Path, as_json: bool) -> int:
     stores.metadata.require_own()
     copying.backup(stores.layout, stores.metadata, folder)
     stores.close()
-    _said(as_json, {"backup": str(folder)}, f"the store is copied to {folder}")
+    _report(as_json, {"backup": str(folder)}, f"the store is copied to {folder}")
     return EXIT_DONE
 
 
@@ -96,13 +96,13 @@ def restore_command(folder: Path, as_json: bool) -> int:
     copying.restore(folder, stores.layout)
     why = stores.metadata.why_foreign()
     stores.close()
-    _said(as_json, {"restored": str(root), "foreign": why}, f"restored to {root}")
+    _report(as_json, {"restored": str(root), "foreign": why}, f"restored to {root}")
     if why:
         tell(f"note: it {why}", "hint: `fairway trust` shows what is in it and makes it yours")
     return EXIT_DONE
 
 
-def _said(as_json: bool, data: dict[str, str], story: str) -> None:
+def _report(as_json: bool, data: dict[str, str], story: str) -> None:
     if as_json:
         show_json(data)
     else:

@@ -71,7 +71,7 @@ class Foresight:
         await self._done
         return self._found
 
-    def hear(self, host: Host, message: FromHost | Gone | Back) -> None:
+    def receive(self, host: Host, message: FromHost | Gone | Back) -> None:
         """Handle a message of the host."""
         if self._done.done():
             return

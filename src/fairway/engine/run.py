@@ -99,13 +99,13 @@ class RunEngine:
         metadata, loop = self._stores.metadata, asyncio.get_running_loop()
         self._done = loop.create_future()
         self._journal = Journal(metadata, self._clock, self._listener, spec.name, self._give_up)
-        self._hosts = Hosts(self._executor, self.hear, self._go_on, self._give_up)
+        self._hosts = Hosts(self._executor, self.receive, self._go_on, self._give_up)
         self._lookups = Lookups(metadata, self._stores.holds, spec, project)
         self._publisher = Publisher(metadata, spec, project)
         self._placement = Placement(self._executor.places, self._executor.capacity())
         self._home = self._placement.places(None)[0]
         self._hosts.adopt(self._home, home)
-        seen = await self._executor.observe(spec.name, self.hear) if resumed is not None else ()
+        seen = await self._executor.observe(spec.name, self.receive) if resumed is not None else ()
         # Read the records after that: an attempt that ended in between is found by its record.
         self._before = recorded_steps(resumed, self._stores.results, seen) if resumed is not None else {}
         self._state = RunState(self._placement, self._before)
@@ -165,7 +165,7 @@ class RunEngine:
             self.cancel()
         self._go_on()
 
-    def hear(self, host: Host, message: FromHost | Gone | Back) -> None:
+    def receive(self, host: Host, message: FromHost | Gone | Back) -> None:
         """Handle a message of a host, or an observation of the host itself."""
         if self._done is None or self._done.done():
             return

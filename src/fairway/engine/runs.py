@@ -165,7 +165,7 @@ class RunsHere:
             spec = earlier.spec
             if earlier.code and earlier.code != opened.project.source:
                 feed.note(self._describe_change(earlier.code, opened.project.source))
-        opened.home.listen(engine.hear)
+        opened.home.listen(engine.receive)
         self._feeds[name] = feed
         work = self._carry(engine, spec, earlier, described, stack)
         task = asyncio.get_running_loop().create_task(work)

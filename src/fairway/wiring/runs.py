@@ -87,7 +87,7 @@ async def _foresee(parts: "Stores", spec: "RunSpec", opened: "Opened") -> "list[
     from fairway.spec.update import Foreseen
 
     foresight = Foresight(parts.metadata, parts.holds, opened.project, spec)
-    opened.home.listen(foresight.hear)
+    opened.home.listen(foresight.receive)
     return [Foreseen(*found) for found in await foresight.look(opened.home)]
 
 

@@ -192,7 +192,7 @@ class Rig:
 
     def hear(self, host: PlayedHost, message: FromHost | Gone | Back) -> None:
         """Have a host say something."""
-        self.engine.hear(host, message)
+        self.engine.receive(host, message)
 
     def say(self, host: PlayedHost, step: str, attempt: int, message: Any) -> None:
         """Have a child of a host say something."""
