@@ -150,7 +150,7 @@ def test_a_name_in_options_names_the_steps_and_not_the_task(run: Recording) -> N
 
 @pytest.mark.parametrize("name", ["two words", "train-2", "pipeline", ""])
 def test_a_name_in_options_follows_the_rules_for_tasks(name: str) -> None:
-    with pytest.raises(UsageError, match="the name|not a usable name of a task"):
+    with pytest.raises(UsageError, match=r"the name|not a usable name of a task"):
         add.options(name=name)
 
 
@@ -219,7 +219,7 @@ def test_map_is_refused_when_no_parameter_is_left(mapped: Task[..., int], common
 
 
 def test_map_over_a_value_without_items_is_refused() -> None:
-    with pytest.raises(UsageError, match="add.map goes through its items, and 7 has none") as caught:
+    with pytest.raises(UsageError, match=r"add\.map goes through its items, and 7 has none") as caught:
         add.map(7)  # type: ignore[arg-type]
     assert caught.value.hint == "`add.map([…])`"
 
