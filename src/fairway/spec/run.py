@@ -103,7 +103,7 @@ ONE_CORE = Resources()
 
 
 class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One call of a task in a run.
+    """A call of a task in a run.
 
     Attributes:
         name: the task's name and a count, such as "train-2". It is unique in its run, and the same in a replay.
