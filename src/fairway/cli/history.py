@@ -9,7 +9,7 @@ from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.asking import ask
 from fairway.cli.printing import print_logs
-from fairway.cli.story import show, show_json, tell
+from fairway.cli.story import report, show, show_json
 from fairway.cli.whereabouts import elsewhere
 from fairway.ports.platform import Platform
 from fairway.spec.errors import EXIT_DONE, NotFound
@@ -38,7 +38,7 @@ def runs_command(limit: int, as_json: bool) -> int:
     if as_json:
         show_json(found)
     elif not found:
-        tell(f"no runs yet in {platform.place}", f"hint: {elsewhere() or '`fairway run FILE`'}")
+        report(f"no runs yet in {platform.place}", f"hint: {elsewhere() or '`fairway run FILE`'}")
     else:
         show(*views.runs(found))
     return EXIT_DONE
@@ -63,7 +63,7 @@ def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int
         return _show_source(platform, status, as_json=as_json)
     if save:
         count, left = looking.save_shown(platform, status, save)
-        tell(f"{count} {'file' if count == 1 else 'files'} written to {save}", *left)
+        report(f"{count} {'file' if count == 1 else 'files'} written to {save}", *left)
     if step_name:
         step = _step(status, step_name)
         if as_json:

@@ -6,7 +6,7 @@ Nothing here runs content of a store, even if the store is the user's own.
 from pathlib import Path
 
 from fairway.cli.asking import ask
-from fairway.cli.story import tell
+from fairway.cli.story import report
 from fairway.engine.pictures import rendered
 from fairway.formats import look
 from fairway.ports.platform import Platform
@@ -19,7 +19,7 @@ from fairway.wiring import settings, target
 
 def opened(root: Path | None = None) -> Platform:
     """Return the platform of a store, for looking only. Print a line when the store is not the user's own."""
-    return target.looking(root or settings.store_root(), tell)
+    return target.looking(root or settings.store_root(), report)
 
 
 def evaluations_of(platform: Platform, status: RunStatus) -> dict[str, Evaluation | str]:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from fairway.cli.story import tell, tell_block
+from fairway.cli.story import report, report_block
 from fairway.spec.errors import EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, FairwayError, NotFound
 from fairway.wiring import process
 
@@ -141,5 +141,5 @@ def _pointed(error: FairwayError) -> str:
 
 def _complain(message: str, hint: str, details: str = "") -> None:
     if details:
-        tell_block(f"\n{details}\n")
-    tell(f"error: {message}", *([f"hint: {hint}"] if hint else []))
+        report_block(f"\n{details}\n")
+    report(f"error: {message}", *([f"hint: {hint}"] if hint else []))

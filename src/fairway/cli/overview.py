@@ -10,7 +10,7 @@ import msgspec
 
 from fairway.cli import looking, outline, views
 from fairway.cli.asking import ask
-from fairway.cli.story import show, show_block, tell
+from fairway.cli.story import report, show, show_block
 from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.model import ModelSummary
 from fairway.spec.run import Phase, RunSummary
@@ -124,5 +124,5 @@ def print_overview(context: click.Context) -> None:
         return
     show(*lines(found))
     width = max(len(command) for command, _ in next_commands(found))
-    tell("", "next:", *(f"  {command.ljust(width)}  {why}" for command, why in next_commands(found)))
-    tell(f"  {'fairway --help'.ljust(width)}  list all commands")
+    report("", "next:", *(f"  {command.ljust(width)}  {why}" for command, why in next_commands(found)))
+    report(f"  {'fairway --help'.ljust(width)}  list all commands")

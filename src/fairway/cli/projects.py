@@ -7,7 +7,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from fairway.cli import templates
-from fairway.cli.story import show_json, show_script, tell
+from fairway.cli.story import report, show_json, show_script
 from fairway.spec.errors import EXIT_DONE, UsageError
 
 
@@ -41,10 +41,10 @@ def init_command(template: str, force: bool, as_json: bool) -> int:
     if as_json:
         show_json({"template": template, "file": name}, indented=False)
         return EXIT_DONE
-    tell(f"{name} written")
+    report(f"{name} written")
     if needs:
-        tell(f"it needs: pip install {needs}")
-    tell(f"hint: `fairway run {name}`")
+        report(f"it needs: pip install {needs}")
+    report(f"hint: `fairway run {name}`")
     return EXIT_DONE
 
 

@@ -5,7 +5,7 @@ import click
 from fairway.cli import looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.asking import ask
-from fairway.cli.story import show, show_json, tell
+from fairway.cli.story import report, show, show_json
 from fairway.cli.whereabouts import elsewhere
 from fairway.spec.errors import EXIT_DONE
 from fairway.spec.model import ModelVersion
@@ -31,7 +31,7 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
         show_json(found)
     elif not found:
         hint = elsewhere() or "a pipeline registers one with `fw.register(…)`"
-        tell(f"no models yet in {platform.place}", f"hint: {hint}")
+        report(f"no models yet in {platform.place}", f"hint: {hint}")
     else:
         rows = [
             (
@@ -116,9 +116,9 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     if as_json:
         show_json({"model": model, "alias": alias, "version": version})
     else:
-        tell(f"{model}@{alias} is version {version}" if version else f"{model}@{alias} is gone")
+        report(f"{model}@{alias} is version {version}" if version else f"{model}@{alias} is gone")
         if not served:
-            tell(
+            report(
                 "it has no sample, so it cannot be served: give `fw.register` rows of its input as `sample=`"
             )
     return EXIT_DONE

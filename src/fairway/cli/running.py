@@ -13,7 +13,7 @@ import msgspec
 from fairway.cli import flags
 from fairway.cli.arguments import Argument, PipelineCommand
 from fairway.cli.asking import ask
-from fairway.cli.story import show, show_block, show_json, tell, tell_block
+from fairway.cli.story import report, report_block, show, show_block, show_json
 from fairway.cli.whereabouts import from_here
 from fairway.ports.platform import Platform
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
@@ -128,7 +128,7 @@ def resume_command(
         if as_json:
             show_json(status)
         else:
-            tell(f"run {name} has succeeded; nothing is left to do")
+            report(f"run {name} has succeeded; nothing is left to do")
         return EXIT_DONE
     request = RunRequest(resume=name, pipeline=status.spec.pipeline)
     if file is not None:
@@ -172,7 +172,7 @@ def follow_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
         return asyncio.run(_follow(platform, root, name, manner))
     except KeyboardInterrupt:
         stop = from_here(f"fairway cancel {name}", root)
-        tell(f"run {name} is not followed any more; to stop the run itself: `{stop}`")
+        report(f"run {name} is not followed any more; to stop the run itself: `{stop}`")
         return EXIT_INTERRUPTED
 
 
@@ -193,7 +193,7 @@ async def _follow(platform: Platform, root: Path, name: str, manner: Manner) -> 
         if manner.as_json:
             show_json(status)
         else:
-            await _say_end(platform, root, name, over, status.ended - status.started)
+            await _print_end(platform, root, name, over, status.ended - status.started)
         return _exit_code(over.ended)
     finally:
         await platform.close()
@@ -215,9 +215,9 @@ def cancel_command(run: str, as_json: bool) -> int:
     if as_json:
         show_json({"run": cancelled.run, "cancelled": True})
     elif cancelled.stopping:
-        tell(f"run {cancelled.run} is being cancelled")
+        report(f"run {cancelled.run} is being cancelled")
     else:
-        tell(f"run {cancelled.run} was interrupted before; it is cancelled now")
+        report(f"run {cancelled.run} was interrupted before; it is cancelled now")
     return EXIT_DONE
 
 
@@ -285,7 +285,7 @@ def _detach(root: Path, request: RunRequest, words: list[str], *, as_json: bool)
     if request.config:
         request.config = os.path.abspath(request.config)
     request.folder = os.getcwd()
-    platform = target.apart(root, (lambda *lines: None) if as_json else tell)
+    platform = target.apart(root, (lambda *lines: None) if as_json else report)
 
     async def submit() -> str:
         if not request.resume:
@@ -296,7 +296,7 @@ def _detach(root: Path, request: RunRequest, words: list[str], *, as_json: bool)
     if as_json:
         show_json({"run": name})
         return EXIT_DONE
-    tell(
+    report(
         f"{request.pipeline}  run {name}  goes on by itself",
         f"hint: `{from_here(f'fairway follow {name}', root)}` shows it, "
         f"`{from_here(f'fairway cancel {name}', root)}` stops it",
@@ -322,7 +322,7 @@ async def _carry_out(
         if manner.as_json:
             show_json(await platform.run(name))
         else:
-            await _say_end(platform, root, name, over, time.monotonic() - begun)
+            await _print_end(platform, root, name, over, time.monotonic() - begun)
     finally:
         await platform.close()
     return _exit_code(over.ended)
@@ -342,29 +342,29 @@ async def _watch(platform: Platform, name: str, progress: "Progress | None") -> 
     raise AssertionError("a run is followed to its end")
 
 
-async def _say_end(platform: Platform, root: Path, name: str, over: "Over", seconds: float) -> None:
+async def _print_end(platform: Platform, root: Path, name: str, over: "Over", seconds: float) -> None:
     from fairway.spec.quantities import format_duration
     from fairway.spec.run import Phase
 
     ended, spent = over.ended, format_duration(seconds)
     assert ended is not None
     if ended.phase is Phase.SUCCEEDED:
-        tell(f"Done in {spent}.{await _next(platform, root, over.models)}")
+        report(f"Done in {spent}.{await _next(platform, root, over.models)}")
         return
     if ended.phase is Phase.CANCELLED:
-        tell(f"Cancelled after {spent}. To go on: {from_here(f'fairway resume {name}', root)}")
+        report(f"Cancelled after {spent}. To go on: {from_here(f'fairway resume {name}', root)}")
         return
     failure = ended.failure
     if failure is not None:
         if failure.details:
-            tell_block(f"\n{failure.details}\n")
+            report_block(f"\n{failure.details}\n")
         where = (
             f"{failure.cause}: " if failure.cause and not failure.message.startswith(failure.cause) else ""
         )
-        tell(f"error: {where}{failure.message}")
+        report(f"error: {where}{failure.message}")
         resume = from_here(f"fairway resume {name}", root)
-        tell(f"hint: {failure.hint or f'fix it, then `{resume}`'}")
-    tell(f"Failed after {spent}. Its record: {from_here(f'fairway show {name}', root)}")
+        report(f"hint: {failure.hint or f'fix it, then `{resume}`'}")
+    report(f"Failed after {spent}. Its record: {from_here(f'fairway show {name}', root)}")
 
 
 async def _next(platform: Platform, root: Path, models: tuple[str, ...]) -> str:

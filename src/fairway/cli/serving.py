@@ -8,7 +8,7 @@ import msgspec
 
 from fairway.cli import views
 from fairway.cli.arguments import Argument
-from fairway.cli.story import show, show_json, tell
+from fairway.cli.story import report, show, show_json
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
 from fairway.wiring import deployments, process, settings, target
@@ -39,7 +39,7 @@ def deploy_command(
     """
     file, module, only = _project_of(what)
     root = settings.store_root(file, module)
-    platform = target.here(root, _silent if as_json else tell)
+    platform = target.here(root, _silent if as_json else report)
     if file:
         requests = asyncio.run(deployments.function_requests(root, file, module, only))
     else:
@@ -92,7 +92,7 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     Example:
       fairway rollback churn
     """
-    platform = target.here(settings.store_root(), _silent if as_json else tell)
+    platform = target.here(settings.store_root(), _silent if as_json else report)
     answer = asyncio.run(platform.rollback(endpoint, revision or 0))
     if as_json:
         show_json(answer)
@@ -111,12 +111,12 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     Example:
       fairway undeploy churn
     """
-    platform = target.here(settings.store_root(), _silent if as_json else tell)
+    platform = target.here(settings.store_root(), _silent if as_json else report)
     asyncio.run(platform.undeploy(endpoint))
     if as_json:
         show_json({"undeployed": endpoint})
     else:
-        tell(f"{endpoint} is removed")
+        report(f"{endpoint} is removed")
     return EXIT_DONE
 
 
@@ -131,13 +131,13 @@ def endpoints_command(as_json: bool) -> int:
     """
     root = settings.store_root()
     runs = target.is_up(root)
-    found = asyncio.run((target.here(root) if runs else target.looking(root, tell)).endpoints())
+    found = asyncio.run((target.here(root) if runs else target.looking(root, report)).endpoints())
     if as_json:
         show_json(found)
         return EXIT_DONE
     if not found:
-        tell("no endpoints yet")
-        tell("hint: `fairway deploy MODEL` serves one; `fairway models` lists models")
+        report("no endpoints yet")
+        report("hint: `fairway deploy MODEL` serves one; `fairway models` lists models")
         return EXIT_DONE
     rows = [
         (
@@ -155,7 +155,7 @@ def endpoints_command(as_json: bool) -> int:
     ]
     show(*views.table(("endpoint", "url", "revision", "serves", "workers", "phase", ""), rows))
     if not runs:
-        tell("hint: `fairway up` starts the platform, which looks after them")
+        report("hint: `fairway up` starts the platform, which looks after them")
     return EXIT_DONE
 
 
@@ -179,7 +179,7 @@ def up_command(foreground: bool, as_json: bool) -> int:
     if as_json:
         show_json({"url": platform.url, "pid": target.process_of(root), "started": not before})
         return EXIT_DONE
-    tell("the platform runs already" if before else "the platform runs; `fairway down` stops it")
+    report("the platform runs already" if before else "the platform runs; `fairway down` stops it")
     show(platform.url)
     return EXIT_DONE
 
@@ -197,7 +197,7 @@ def down_command(as_json: bool) -> int:
     if as_json:
         show_json({"stopped": stopped})
     else:
-        tell("the platform and its endpoints are stopped" if stopped else "nothing runs here")
+        report("the platform and its endpoints are stopped" if stopped else "nothing runs here")
     return EXIT_DONE
 
 
@@ -205,14 +205,14 @@ def _story(answer: Deployed, request: DeployRequest | None) -> None:
     """Print what was deployed. Standard output gets only the URL that answers."""
     status, revision = answer.status, answer.status.revision
     workers = f"{status.workers} worker{'s' if status.workers != 1 else ''}"
-    tell(f"{status.name}  revision {status.wanted}  {', '.join([*_served(status), workers])}")
+    report(f"{status.name}  revision {status.wanted}  {', '.join([*_served(status), workers])}")
     if status.samples not in ("", "none"):
-        tell(f"  samples reproduced {status.samples}")
+        report(f"  samples reproduced {status.samples}")
     if answer.key:
-        tell(f"  its key, shown this once: {answer.key}")
-        tell(f"  send it as the header `Authorization: Bearer {answer.key}`")
+        report(f"  its key, shown this once: {answer.key}")
+        report(f"  send it as the header `Authorization: Bearer {answer.key}`")
     elif request is not None and revision is not None and revision.key_digest:
-        tell("  private, with the key it had")
+        report("  private, with the key it had")
     show(status.url)
 
 

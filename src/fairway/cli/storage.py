@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from fairway.cli import trusting
-from fairway.cli.story import show, show_json, tell
+from fairway.cli.story import report, show, show_json
 from fairway.cli.trusting import Check
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, UsageError
 from fairway.spec.quantities import format_memory
@@ -31,7 +31,7 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
     Example:
       fairway gc --delete
     """
-    stores = target.only_look_if_foreign(machine.LocalStores(settings.store_root()), tell)
+    stores = target.only_look_if_foreign(machine.LocalStores(settings.store_root()), report)
     if delete:
         stores.metadata.require_own()
     age = max(older_than * 3600.0, _age_of_work(stores))
@@ -40,9 +40,9 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
         show_json({"blobs": swept.blobs, "bytes": swept.size, "deleted": delete})
         return EXIT_DONE
     did = "removed" if delete else "would remove"
-    tell(f"{did} {swept.blobs} blobs, {format_memory(swept.size)}")
+    report(f"{did} {swept.blobs} blobs, {format_memory(swept.size)}")
     if swept.blobs and not delete:
-        tell("hint: `fairway gc --delete` removes them")
+        report("hint: `fairway gc --delete` removes them")
     return EXIT_DONE
 
 
@@ -73,7 +73,7 @@ def backup_command(folder: Path, as_json: bool) -> int:
     stores.metadata.require_own()
     copying.backup(stores.layout, stores.metadata, folder)
     stores.close()
-    _report(as_json, {"backup": str(folder)}, f"the store is copied to {folder}")
+    _print_outcome(as_json, {"backup": str(folder)}, f"the store is copied to {folder}")
     return EXIT_DONE
 
 
@@ -96,17 +96,17 @@ def restore_command(folder: Path, as_json: bool) -> int:
     copying.restore(folder, stores.layout)
     why = stores.metadata.why_foreign()
     stores.close()
-    _report(as_json, {"restored": str(root), "foreign": why}, f"restored to {root}")
+    _print_outcome(as_json, {"restored": str(root), "foreign": why}, f"restored to {root}")
     if why:
-        tell(f"note: it {why}", "hint: `fairway trust` shows what is in it and makes it yours")
+        report(f"note: it {why}", "hint: `fairway trust` shows what is in it and makes it yours")
     return EXIT_DONE
 
 
-def _report(as_json: bool, data: dict[str, str], story: str) -> None:
+def _print_outcome(as_json: bool, data: dict[str, str], story: str) -> None:
     if as_json:
         show_json(data)
     else:
-        tell(story)
+        report(story)
 
 
 @click.command("doctor")
@@ -137,7 +137,7 @@ def doctor_command(rebuild: bool, content: bool, as_json: bool) -> int:
         for check in checks:
             show(f"  {check.check:<8} {'ok' if check.ok else 'WRONG':<6} {check.found}")
             if not check.ok:
-                tell(f"hint: {check.hint}")
+                report(f"hint: {check.hint}")
     return EXIT_DONE if all(check.ok for check in checks) else EXIT_FAILED
 
 

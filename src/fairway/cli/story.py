@@ -33,7 +33,7 @@ def show_script(text: str) -> None:
     click.echo(text)
 
 
-def tell(*lines: str) -> None:
+def report(*lines: str) -> None:
     """Print lines to standard error. Stop without an error when they cannot be written."""
     try:
         for line in lines:
@@ -42,6 +42,6 @@ def tell(*lines: str) -> None:
         return
 
 
-def tell_block(text: str) -> None:
+def report_block(text: str) -> None:
     """Print a text with its line ends, such as a traceback, to standard error."""
-    tell(*text.split("\n"))
+    report(*text.split("\n"))

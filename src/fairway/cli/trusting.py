@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from fairway.cli.story import show_json, tell
+from fairway.cli.story import report, show_json
 from fairway.formats import CODE_FORMATS
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.text import legible
@@ -50,15 +50,15 @@ def trust_command(show: bool, as_json: bool) -> int:
     stores.close()
     trusted = bool(why) and not show
     if not as_json:
-        tell(f"the store {root} {why or 'is yours already'}", *_lines(found), *(_MEANING if why else ()))
+        report(f"the store {root} {why or 'is yours already'}", *_lines(found), *(_MEANING if why else ()))
     if trusted:
         trusting.trust(stores.layout)
     if as_json:
         show_json({"store": str(root), "foreign": why, "trusted": trusted, "holds": found})
     elif trusted:
-        tell("it is yours now")
+        report("it is yours now")
     elif why:
-        tell("hint: `fairway trust` makes it yours")
+        report("hint: `fairway trust` makes it yours")
     return EXIT_DONE
 
 

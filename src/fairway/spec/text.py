@@ -61,7 +61,7 @@ def escaped(text: str) -> str:
     return text if text.isascii() and "\x7f" not in text else _unseen().sub(_escape, text)
 
 
-# Patterns are compiled on first use: few texts need them, and compiling would cost every command and host a millisecond.
+# Few texts need these patterns, and to compile them would cost every command and host a millisecond: compile on first use.
 
 
 @cache

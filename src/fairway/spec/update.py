@@ -99,7 +99,7 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):
-    """The complete lines of one attempt's output, and the offset behind them. While the offset moves, there may be more."""
+    """A page of an attempt's complete output lines, and the offset behind them. More may follow while the offset moves."""
 
     lines: list[LogLine]
     offset: int
