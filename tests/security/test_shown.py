@@ -147,7 +147,7 @@ def test_every_view_of_a_run_is_harmless_and_cannot_forge_a_line(capsys: pytest.
     summary = RunSummary(name=EVIL, pipeline=EVIL, phase=Phase.FAILED, started=1.0, steps=1, message=EVIL)
     story.show(*views.run(status, alive=False), *views.runs([summary]))
     story.show(*views.table((EVIL, "b"), [(EVIL, EVIL)]))
-    story.tell(f"error: {EVIL}", f"hint: {EVIL}")
+    story.report(f"error: {EVIL}", f"hint: {EVIL}")
     story.show_json(status)
     said = capsys.readouterr()
     for text in (said.out, said.err, repr(Run(status, lambda node: node))):
