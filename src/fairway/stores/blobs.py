@@ -6,7 +6,6 @@ digest, and the directory is made durable. Knows nothing about formats or the me
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -169,18 +168,17 @@ class FileArtifacts:
     def renew(self, digest: str, size: int) -> bool:
         """Make a blob count as new, so that no sweep removes it. Return false if there is none of this size. It is not read."""
         try:
-            bucket = self._bucket(digest)
+            fd = confined.open_below(self._root, self._path(digest))
         except (OSError, StorageError):
             return False
         try:
-            found = os.stat(digest, dir_fd=bucket, follow_symlinks=False)
-            if not stat.S_ISREG(found.st_mode) or found.st_size != size:
+            if os.fstat(fd).st_size != size:
                 return False
-            os.utime(digest, dir_fd=bucket, follow_symlinks=False)
+            os.utime(fd)
         except OSError:
             return False
         finally:
-            os.close(bucket)
+            os.close(fd)
         return True
 
     def files(self, digest: str) -> tuple[FileEntry, ...]:
