@@ -1,0 +1,1 @@
+"""Kubernetes: the adapters of the ports for a namespace of a cluster."""
