@@ -1,1 +1,1 @@
-"""Kubernetes: the adapters of the ports for a namespace of a cluster."""
+"""The adapters for Kubernetes: one namespace of a cluster takes the place of this machine."""
