@@ -1,6 +1,7 @@
 """Builds programs and images once per machine. Every product is made under a temporary name and then renamed."""
 
 import contextlib
+import fcntl
 import os
 import platform
 import re
@@ -84,22 +85,40 @@ def build(say: Report = report) -> Path:
     problem = obstacle()
     if problem:
         raise RuntimeError(f"the lab cannot be built here: {problem}")
-    _install(say)
     for folder in ("programs", "images", "sets", "build-logs"):
         (cache() / folder).mkdir(parents=True, exist_ok=True)
-    for program in PROGRAMS:
-        _product(say, cache() / "programs" / program.key, lambda made, what=program: _compile(say, what, made))
-    for image in IMAGES:
-        _product(
-            say, cache() / "images" / f"{image.key}.tar", lambda made, what=image: images.make(what, made)
-        )
-    _link()
+    with _alone(say):
+        _install(say)
+        for program in PROGRAMS:
+            place = cache() / "programs" / program.key
+            _product(say, place, lambda made, what=program: _compile(say, what, made))
+        for image in IMAGES:
+            place = cache() / "images" / f"{image.key}.tar"
+            _product(say, place, lambda made, what=image: images.make(what, made))
+        if not programs().exists():
+            _link()
     return programs()
 
 
 def binary(name: str) -> Path:
     """Return the built binary of a program."""
     return cache() / "programs" / next(program.key for program in PROGRAMS if program.name == name)
+
+
+@contextlib.contextmanager
+def _alone(say: Report) -> Iterator[None]:
+    """Wait for another process that builds into the same folder."""
+    with (cache() / "build.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another build on this machine")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        # A build that was killed has left its unfinished product.
+        for folder in ("programs", "images", "sets"):
+            for unfinished in (cache() / folder).glob(".*"):
+                shutil.rmtree(unfinished) if unfinished.is_dir() else unfinished.unlink()
+        yield
 
 
 def _install(say: Report) -> None:
@@ -227,6 +246,4 @@ def _link() -> None:
             (place / name).symlink_to(cache() / "programs" / program.key)
     for image in IMAGES:
         (unfinished / "images" / f"{image.name}.tar").symlink_to(cache() / "images" / f"{image.key}.tar")
-    with contextlib.suppress(FileExistsError, OSError):
-        unfinished.rename(programs())
-    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.rename(programs())

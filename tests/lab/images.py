@@ -29,7 +29,7 @@ _PIECE = 1 << 20
 
 def make(image: Image, archive: Path) -> None:
     """Write the OCI archive of one of the lab's images."""
-    with tempfile.TemporaryDirectory(dir=archive.parent) as place:
+    with tempfile.TemporaryDirectory(dir=archive.parent, prefix=".") as place:
         root = Path(place) / "root"
         root.mkdir(mode=0o755)
         _FILL.get(image.name, _fill_program)(image, root)

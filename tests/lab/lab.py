@@ -19,7 +19,7 @@ from .places import KUBECONFIG, RECORD, RUN, Addresses, cache, data, free_block,
 from .programs import IMAGES, whole_key
 
 MOST_NODES = 3
-_LOCK = Path("/run/fairway-lab.lock")
+_LOCK = RUN.with_suffix(".lock")
 """Held while the lab is brought up or down. It stays on the machine, empty: a lock that is removed locks nobody out."""
 
 

@@ -2,16 +2,25 @@
 
 import ipaddress
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-NAME = "k8s-fw"
+IDENTITY = os.environ.get("FAIRWAY_LAB_NAME", "fw")
+"""Name of the lab, of at most three letters. Two labs of different names live side by side on one machine."""
+
+if not re.fullmatch("[a-z][a-z0-9]{0,2}", IDENTITY):
+    raise RuntimeError(f"FAIRWAY_LAB_NAME is one to three small letters or digits, not {IDENTITY[:40]!r}")
+
+NAME = f"k8s-{IDENTITY}"
 """Prefix of every network namespace and link, and name of the lab's cgroup."""
 
-BRIDGE = "k8sfw"
+BRIDGE = f"k8s{IDENTITY}"
 
-RUN = Path("/run/fairway-lab")
+_SUFFIX = "" if IDENTITY == "fw" else f"-{IDENTITY}"
+
+RUN = Path(f"/run/fairway-lab{_SUFFIX}")
 """What is known of the running lab: one record for the whole machine, whoever brought it up."""
 
 RECORD = RUN / "lab.json"
@@ -26,12 +35,12 @@ def cache() -> Path:
 
 def data() -> Path:
     """Return the folder of the running lab's data, which goes when the lab goes."""
-    return cache() / "data"
+    return cache() / f"data{_SUFFIX}"
 
 
 def logs() -> Path:
     """Return the folder of the logs of the last lab, which stay until the next one is brought up."""
-    return cache() / "logs"
+    return cache() / f"logs{_SUFFIX}"
 
 
 @dataclass(frozen=True)

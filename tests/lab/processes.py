@@ -10,7 +10,7 @@ from . import cgroups
 from .building import programs
 from .places import NAME, data, logs
 
-_ENTER = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
+_ENTER = 'echo $$ > "$0/cgroup.procs" && exec setsid --fork "$@"'
 """Enter the control group in `$0` before the program begins, so that no process of it is ever outside."""
 
 
@@ -46,7 +46,7 @@ def launch(name: str, command: Sequence[str]) -> None:
     group = cgroups.make_daemon(name)
     with (logs() / f"{name}.log").open("ab") as output:
         subprocess.run(
-            ["setsid", "--fork", "sh", "-c", _ENTER, str(group), *command],
+            ["sh", "-c", _ENTER, str(group), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

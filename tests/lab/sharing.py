@@ -3,12 +3,12 @@
 import contextlib
 import fcntl
 from collections.abc import Iterator
-from pathlib import Path
 
 from .building import Report, report
 from .lab import Lab, current, down, up
+from .places import RUN
 
-_USERS = Path("/run/fairway-lab.users")
+_USERS = RUN.with_suffix(".users")
 """Locked by every session that uses the lab, shared. The kernel frees the lock of a session that was killed."""
 
 
