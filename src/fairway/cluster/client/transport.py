@@ -23,7 +23,13 @@ from fairway.cluster.client.access import Access
 from fairway.cluster.client.auth import Authentication, Credential, bearer
 from fairway.cluster.client.calls import Call, Response
 from fairway.cluster.client.errors import ClusterConfigError, NotReached, Unknown
-from fairway.cluster.client.refusals import is_answer_of_server, is_distrusted, refused, unanswered
+from fairway.cluster.client.refusals import (
+    is_answer_of_server,
+    is_distrusted,
+    is_passing,
+    refused,
+    unanswered,
+)
 
 _CONNECT_SECONDS = 10.0
 _RATE = 20.0
@@ -32,8 +38,6 @@ _TRIES = 6
 _TRIES_TO_CONNECT = 3
 _PATIENCE_SECONDS = 60.0
 _MAX_PAUSE_SECONDS = 30.0
-_PASSING = (429, 500, 502, 503, 504)
-"""Statuses that a later try may not meet."""
 _AGENT = f"fairway/{sys.modules['fairway'].__version__}"
 """The name by which the cluster's logs and limits know Fairway. The top package is loaded before any of its modules."""
 _MAX_CLIENTS = 4
@@ -108,7 +112,7 @@ class Transport:
                     return response
                 error = refused(call, response, self.access)
                 # 429 comes before the request is looked at. Every other status may come behind its effect.
-                again = response.status in _PASSING and (call.repeatable or response.status == 429)
+                again = is_passing(response) and (call.repeatable or response.status == 429)
                 if not again:
                     raise error
                 pause = _retry_after(response)
