@@ -35,6 +35,7 @@ COMMANDS = {
     "backup": ("fairway.cli.storage", "Copy the store to a folder, while it is in use."),
     "restore": ("fairway.cli.storage", "Make a store from a backup."),
     "trust": ("fairway.cli.trusting", "Make a store of somebody else yours."),
+    "image": ("fairway.cli.images", "Make the image for a cluster and push it."),
     "doctor": ("fairway.cli.storage", "Check this machine and the store."),
     "completion": ("fairway.cli.projects", "Print the completion script of a shell."),
 }
