@@ -188,7 +188,7 @@ class ClusterHost:
             self._spoke = False
             self._printed(b"")
 
-    def _connected(self, is_connected: bool) -> None:  # noqa: FBT001 - called by the link with this alone
+    def _connected(self, is_connected: bool) -> None:
         self._stop_timer()
         if self._gone is not None:
             return
