@@ -5,120 +5,27 @@ digest, and the directory is made durable. Knows nothing about formats or the me
 """
 
 import hashlib
-import io
 import os
-import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from fairway import confined
 from fairway.spec.artifact import Artifact, FileEntry, sources_of
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.stores import folders
-from fairway.stores.durable import begin_writing, make_folders, sync, sync_folder, temporary_name, write_all
+from fairway.stores.durable import make_folders, sync, sync_folder, temporary_name, write_all
 from fairway.stores.faults import Explaining
+from fairway.stores.hashing import CHUNK, HashingFile
 from fairway.stores.layout import Layout
 from fairway.stores.sweeping import Swept, sweep
 
-_CHUNK = 1 << 20
-_LARGE = 16 << 20
-_PIECE = 8 << 20
 _DIGITS = frozenset("0123456789abcdef")
 _MAX_CHECKED = 200_000
 
-
-class HashingFile(io.RawIOBase):
-    """A file that hashes what is written to it and becomes a blob when its block ends. It cannot seek.
-
-    Large data is hashed on another core while it is written. So the caller must not change the data before the block ends.
-    """
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._hash = hashlib.sha256()
-        self._hashing: threading.Thread | None = None
-        self._pending = bytearray()
-        self._size = 0
-        self._digest = ""
-
-    def writable(self) -> bool:
-        """Return true until the block has ended."""
-        return not self._digest
-
-    def write(self, data: Any, /) -> int:
-        """Write bytes or a buffer, always completely."""
-        if self._digest:
-            raise ValueError("the blob is complete")
-        view = memoryview(data).cast("B")
-        self._size += len(view)
-        if len(view) < _CHUNK // 4:
-            self._pending += view
-            if len(self._pending) >= _CHUNK:
-                self._drain()
-        else:
-            self._drain()
-            if len(view) < _LARGE:
-                self._await_hash()
-                for place in range(0, len(view), _CHUNK):
-                    self._hash.update(view[place : place + _CHUNK])
-                    write_all(self._fd, view[place : place + _CHUNK])
-            else:
-                self._write_large(view)
-        return len(view)
-
-    def _write_large(self, view: memoryview) -> None:
-        """Hash in a thread while this one writes, and let the disk begin early, so that the later sync waits less."""
-        self._await_hash()
-        self._hashing = threading.Thread(target=self._hash.update, args=(view,))
-        self._hashing.start()
-        for place in range(0, len(view), _PIECE):
-            piece = view[place : place + _PIECE]
-            write_all(self._fd, piece)
-            begin_writing(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - len(piece), len(piece))
-
-    def _await_hash(self) -> None:
-        if self._hashing is not None:
-            self._hashing.join()
-            self._hashing = None
-
-    @property
-    def is_hashing(self) -> bool:
-        """True while a thread still hashes written data."""
-        return self._hashing is not None and self._hashing.is_alive()
-
-    def tell(self) -> int:
-        """Return the number of bytes written so far."""
-        return self._size
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the content in hex. Raises ValueError before the block has ended."""
-        if not self._digest:
-            raise ValueError("the digest is known once the block has ended")
-        return self._digest
-
-    @property
-    def size(self) -> int:
-        """Number of bytes written."""
-        return self._size
-
-    def _drain(self) -> None:
-        if self._pending:
-            self._await_hash()
-            self._hash.update(self._pending)
-            write_all(self._fd, self._pending)
-            self._pending = bytearray()
-
-    def finish(self) -> str:
-        """Write the rest and return the digest. Further writes are refused."""
-        if not self._digest:
-            self._drain()
-            self._await_hash()
-            self._digest = self._hash.hexdigest()
-        return self._digest
+Handover = Callable[[str, str], None]
+"""Function that hands new content on to another store. It gets the digest, and the path of the content."""
 
 
 class FileArtifacts:
@@ -127,11 +34,14 @@ class FileArtifacts:
     Args:
         root: directory of the store.
         looking: true to change nothing in the store, because it may belong to somebody else.
+        hand_on: for a cache of another store: called with new content before the content becomes visible here. The other
+            store makes it durable, so this one does not. If the call raises an error, nothing is stored.
     """
 
-    def __init__(self, root: Path, *, looking: bool = False) -> None:
+    def __init__(self, root: Path, *, looking: bool = False, hand_on: Handover | None = None) -> None:
         self.root = root
         self._looking = looking
+        self._hand_on = hand_on
         self._layout = Layout(root)
         self._blobs = str(self._layout.blobs)
         self._checked: set[str] = set()
@@ -164,7 +74,7 @@ class FileArtifacts:
             with Explaining("storing an artifact", self._blobs):
                 yield file
                 # The disk works while the thread still hashes. Without this the sync would begin after the hash.
-                if file.is_hashing:
+                if file.is_hashing and self._hand_on is None:
                     sync(fd, temporary)
                 digest = file.finish()
                 if not self._have(digest, file.size):
@@ -185,7 +95,7 @@ class FileArtifacts:
             source = folders.open_regular(path, follow=follow)
         try:
             with self.writer() as file:
-                while chunk := os.read(source, _CHUNK):
+                while chunk := os.read(source, CHUNK):
                     file.write(chunk)
         finally:
             os.close(source)
@@ -237,7 +147,7 @@ class FileArtifacts:
 
     def exists(self, digest: str) -> bool:
         """Return true if the store has a blob."""
-        return _is_digest(digest) and os.path.exists(self._path(digest))
+        return is_digest(digest) and os.path.exists(self._path(digest))
 
     def holds(self, artifact: Artifact) -> bool:
         """Return true if the store has all content of an artifact. Damaged content counts as missing. No content is read."""
@@ -262,6 +172,17 @@ class FileArtifacts:
         except OSError:
             return False
         return True
+
+    def touch(self, digest: str) -> int | None:
+        """Return the size of a blob, which counts as new from now on; None if there is none. It is not read."""
+        if not is_digest(digest):
+            return None
+        path = self._path(digest)
+        try:
+            os.utime(path)
+            return os.stat(path).st_size
+        except OSError:
+            return None
 
     def files(self, digest: str) -> tuple[FileEntry, ...]:
         """Return the files that a manifest names.
@@ -298,7 +219,7 @@ class FileArtifacts:
         """
         with Explaining("checking artifacts", self._blobs):
             for folder in sorted(name for name in os.listdir(self._blobs) if len(name) == 2):
-                for digest in sorted(filter(_is_digest, os.listdir(f"{self._blobs}/{folder}"))):
+                for digest in sorted(filter(is_digest, os.listdir(f"{self._blobs}/{folder}"))):
                     with suppress(FileNotFoundError):
                         yield digest, folders.hash_of(self._path(digest)) != digest
 
@@ -323,7 +244,8 @@ class FileArtifacts:
                 if folders.hash_of(path) != digest:
                     return False
                 # Another process may have renamed it a moment ago, and its name need not be durable yet.
-                sync_folder(os.path.dirname(path))
+                if self._hand_on is None:
+                    sync_folder(os.path.dirname(path))
                 self._remember(digest)
         except FileNotFoundError:
             return False
@@ -343,7 +265,10 @@ class FileArtifacts:
 
         A damaged blob at that path is replaced.
         """
-        sync(fd, temporary)
+        if self._hand_on is None:
+            sync(fd, temporary)
+        else:
+            self._hand_on(digest, temporary)
         path = self._path(digest)
         folder = os.path.dirname(path)
         try:
@@ -351,7 +276,8 @@ class FileArtifacts:
         except FileNotFoundError:
             make_folders(folder)
             os.rename(temporary, path)
-        sync_folder(folder)
+        if self._hand_on is None:
+            sync_folder(folder)
         self._remember(digest)
 
     def _discard(self, fd: int, temporary: str) -> None:
@@ -362,7 +288,7 @@ class FileArtifacts:
     def _open_blob(self, digest: str, size: int | None, *, verified: bool) -> str:
         path = self._path(digest)
         try:
-            if not _is_digest(digest):
+            if not is_digest(digest):
                 raise FileNotFoundError
             confined.below(self._blobs, path)
             if not confined.file(path):
@@ -434,5 +360,6 @@ def corrupt(digest: str, why: str) -> CorruptArtifact:
     )
 
 
-def _is_digest(text: str) -> bool:
+def is_digest(text: str) -> bool:
+    """Tell whether a text has the form of a digest: 64 hexadecimal digits."""
     return len(text) == 64 and _DIGITS.issuperset(text)
