@@ -31,6 +31,8 @@ COMMANDS = {
     "endpoints": ("fairway.cli.serving", "List endpoints."),
     "up": ("fairway.cli.serving", "Start the platform process on this machine."),
     "down": ("fairway.cli.serving", "Stop the platform process and its endpoints."),
+    "target": ("fairway.cli.targets", "Name a cluster to run on, or forget one."),
+    "targets": ("fairway.cli.targets", "List the targets to run on."),
     "gc": ("fairway.cli.storage", "Remove stored content that nothing refers to."),
     "backup": ("fairway.cli.storage", "Copy the store to a folder, while it is in use."),
     "restore": ("fairway.cli.storage", "Make a store from a backup."),
