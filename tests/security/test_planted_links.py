@@ -1,5 +1,6 @@
 """A link at any place of a store leads nowhere: nothing behind it is read, changed, made or removed."""
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from fairway import confined
 from fairway.cli.printing import print_logs
 from fairway.local import listening, platforms, workers
 from fairway.local.leases import FileLeases
@@ -221,12 +223,10 @@ def test_no_lease_is_taken_or_asked_for_behind_a_link(place: Place, name: str) -
     place.link(name, place.outside / "lock" if name.endswith("lock") else None)
     (place.outside / "r1" / "lock").write_text(str(os.getpid()))
     place.before = place.seen()
-    leases = FileLeases(place.root)
+    leases = FileLeases(place.root, Layout(place.root).run)
     with pytest.raises(StorageError, match="a link"), leases.take("r1"):
         pass
     with open(place.outside / "r1" / "lock") as held:
-        import fcntl
-
         fcntl.flock(held, fcntl.LOCK_EX)
         assert leases.holder("r1") == ""
         assert not leases.ask_to_stop("r1")
@@ -280,11 +280,11 @@ def read_spec(place: Place) -> None:
 
 
 def write_spec(place: Place) -> None:
-    workers.write_beside(worker(place), ".json", b"{}")
+    confined.write_below(str(place.root), str(worker(place)), b"{}")
 
 
 def read_words(place: Place) -> None:
-    assert workers.last_words(worker(place).with_suffix(".log")) == ""
+    assert workers.last_words(place.root, worker(place).with_suffix(".log")) == ""
 
 
 def read_traceback(place: Place) -> None:
