@@ -3,33 +3,35 @@
 A command asks here for its platform and works on a target without knowing it.
 """
 
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from fairway.cli.story import report
 from fairway.ports.platform import Platform
+from fairway.spec.errors import FairwayError
 from fairway.wiring import settings, target
 
 if TYPE_CHECKING:
+    from fairway.remote import RemotePlatform
     from fairway.wiring.targets import Target
 
-F = TypeVar("F", bound="click.decorators.FC")
+F = TypeVar("F", bound="click.Command")
 
 _CHOICE = "fairway.target"
 
 
-def targeted(command: "click.decorators.FC") -> "click.decorators.FC":
+def targeted(command: F) -> F:
     """Give a command the option `--target`."""
-    return click.option(
-        "--target",
-        "target",
+    option = click.Option(
+        ["--target"],
         metavar="NAME",
         expose_value=False,
         callback=_remember,
-        help="The target to work on, as in `fairway targets`; `local` is this machine.",
-    )(command)
+        help="The target to work on, as `fairway targets` lists them; `local` is this machine.",
+    )
+    command.params.append(option)
+    return command
 
 
 def _remember(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
@@ -43,6 +45,16 @@ def typed() -> str:
     return context.meta.get(_CHOICE, "") if context is not None else ""
 
 
+def is_away() -> bool:
+    """Tell whether commands work on a target other than this machine, known or not."""
+    from fairway.wiring import targets
+
+    try:
+        return (typed() or targets.default()[0]) not in ("", targets.LOCAL)
+    except FairwayError:
+        return False
+
+
 def chosen(folder: str = "") -> "Target | None":
     """Return the target of this command; None for this machine. Raises NotFound, UsageError.
 
@@ -54,8 +66,8 @@ def chosen(folder: str = "") -> "Target | None":
     return targets.chosen(typed(), folder)
 
 
-def elsewhere(folder: str = "") -> Platform | None:
-    """Return the platform of the target, if that is not this machine. Raises FairwayError."""
+def away(folder: str = "") -> "RemotePlatform | None":
+    """Return the platform of the target, or None if that is this machine. Raises FairwayError."""
     found = chosen(folder)
     if found is None:
         return None
@@ -66,33 +78,9 @@ def elsewhere(folder: str = "") -> Platform | None:
 
 def looking() -> Platform:
     """Return the platform for a command that only looks."""
-    return elsewhere() or target.looking(settings.store_root(), report)
+    return away() or target.looking(settings.store_root(), report)
 
 
 def acting(tell: target.Tell = report) -> Platform:
     """Return the platform for a command that changes something."""
-    return elsewhere() or target.here(settings.store_root(), tell)
-
-
-def from_here(command: str, root: Path | None) -> str:
-    """Return a command as it must be typed here: with the target that was typed, or in the folder of another store.
-
-    Args:
-        root: folder of the store; None on a target.
-    """
-    if root is None:
-        return f"{command} --target {typed()}" if typed() else command
-    if root == settings.store_root():
-        return f"{command} --target {typed()}" if typed() and not _is_default() else command
-    import shlex
-
-    here, folder = Path.cwd(), root.parent
-    shown = folder.relative_to(here) if folder.is_relative_to(here) else folder
-    return f"cd {shlex.quote(str(shown))} && {command}"
-
-
-def _is_default() -> bool:
-    """Tell whether commands without `--target` work on this machine."""
-    from fairway.wiring import targets
-
-    return targets.default()[0] in ("", targets.LOCAL)
+    return away() or target.here(settings.store_root(), tell)

@@ -48,6 +48,11 @@ class Rules:
                 return not wanted
         return False
 
+    def keeps(self, path: str) -> bool:
+        """Tell whether a rule says of a file that it is not left out."""
+        found = (wanted for wanted, only, rule in reversed(self._rules) if not only and rule.fullmatch(path))
+        return next(found, False)
+
     def leave_out_below(self, path: str) -> bool:
         """Tell whether a file is left out, by itself or with one of the folders above it."""
         parts = path.split("/")

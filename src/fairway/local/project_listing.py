@@ -17,7 +17,9 @@ _NEVER = frozenset(
 )  # fmt: skip
 """Names of files and folders that are part of no project."""
 
-_ENVIRONMENT = "pyvenv.cfg"
+_MARKS = ("pyvenv.cfg", "fairway.db")
+"""Files that mark a folder as a virtual environment, or as a store of Fairway."""
+
 _GIT_SECONDS = 60.0
 
 
@@ -53,12 +55,12 @@ def _by_git(folder: str) -> list[str] | None:
             found += [f"{path}/{below}" for below in listed(inner)]
         else:
             found.append(path)
-    return _without_environments(folder, [path for path in found if _NEVER.isdisjoint(path.split("/"))])
+    return _without_marked([path for path in found if _NEVER.isdisjoint(path.split("/"))])
 
 
-def _without_environments(folder: str, paths: list[str]) -> list[str]:
-    """Leave out the files of virtual environments."""
-    inside = [path.removesuffix(_ENVIRONMENT) for path in paths if os.path.basename(path) == _ENVIRONMENT]
+def _without_marked(paths: list[str]) -> list[str]:
+    """Leave out the files of virtual environments and stores."""
+    inside = [path[: -len(name)] for path in paths if (name := os.path.basename(path)) in _MARKS]
     inside = [path for path in inside if path]
     return [path for path in paths if not path.startswith(tuple(inside))] if inside else paths
 
@@ -76,7 +78,7 @@ def _by_rules(folder: str) -> list[str]:
                 inside = sorted(entries, key=lambda entry: entry.name)
         except OSError:
             continue
-        if base and any(entry.name == _ENVIRONMENT for entry in inside):
+        if base and any(entry.name in _MARKS for entry in inside):
             continue
         for entry in inside:
             path = f"{base}/{entry.name}" if base else entry.name

@@ -18,6 +18,7 @@ from fairway.wiring import settings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from fairway.cluster.client.config import Access
     from fairway.remote import RemotePlatform
 
 LOCAL = "local"
@@ -119,23 +120,32 @@ def default(folder: str = "") -> tuple[str, str]:
     return (project.target, project.path) if project.target else ("", "")
 
 
+def resolved(target: Target) -> Target:
+    """Return a target with the context and namespace that its kubeconfig gives. Raises FairwayError without such a context."""
+    access = _access(target)
+    return msgspec.structs.replace(target, context=access.context, namespace=access.namespace)
+
+
 def platform(target: Target, tell: "Callable[..., None]") -> "RemotePlatform":
     """Return the platform of a target. Raises FairwayError if the kubeconfig does not lead there.
 
     Args:
         tell: takes lines for the user, such as that the platform is not ready yet.
     """
-    from fairway.cluster.client.config import load
     from fairway.cluster.reaching import ThroughCluster
     from fairway.remote import RemotePlatform
+
+    return RemotePlatform(ThroughCluster(target.name, _access(target), cache_folder() / "targets", tell))
+
+
+def _access(target: Target) -> "Access":
+    """Return what is needed to connect to the cluster of a target. Raises FairwayError."""
+    from fairway.cluster.client.config import load
 
     environment = dict(os.environ)
     if target.kubeconfig:
         environment["KUBECONFIG"] = target.kubeconfig
-    access = load(
-        context=target.context, namespace=target.namespace, environment=environment, home=Path.home()
-    )
-    return RemotePlatform(ThroughCluster(target.name, access, cache_folder() / "targets", tell))
+    return load(context=target.context, namespace=target.namespace, environment=environment, home=Path.home())
 
 
 def cache_folder() -> Path:

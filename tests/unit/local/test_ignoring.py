@@ -10,16 +10,26 @@ import pytest
 from fairway.local.ignoring import Rules
 from fairway.local.project_listing import listed
 
-PATHS = (
+
+def words(text: str, *more: str) -> list[str]:
+    """The words of a text, and some that have spaces."""
+    return [*text.split(), *more]
+
+
+PATHS = words(
     "a b.csv a.csv dir/a dir/b.csv dir/sub/a.csv dir/sub/x data/one.csv data/deep/two.csv .env a] a-b A.csv "
-    "dir/inner.csv/file #x !y sub/dir/a x_y"
-).split() + ["dir/sub/x y", "foo bar "]
-PATTERNS = (
+    "dir/inner.csv/file #x !y sub/dir/a x_y",
+    "dir/sub/x y",
+    "foo bar ",
+)
+PATTERNS = words(
     r"*.csv a /a dir/ dir /dir dir/* !a.csv !dir/sub/a.csv **/a.csv data/** dir/**/a.csv ** !*.csv [ab].csv [!a].csv "
     r"[a-z].csv ?.csv dir/sub dir/sub/ /data/one.csv #x \#x \!y a] []a] []-] * !*/ sub/** **/sub/** dir/** a** **a / // ! "
     r"[ a[ [[:alpha:]].csv [[:digit:]] .* \ a\ */a.csv */ !dir/ *.c?v A.csv [^a].csv a/**/b /**/a.csv **/ !**/ dir/*/a.csv "
-    r"!data/one.csv /* !/dir /dir/* !/dir/sub a-b [a-] [+--].csv [--0]*"
-).split() + ["foo bar ", "foo bar\\ "]
+    r"!data/one.csv /* !/dir /dir/* !/dir/sub a-b [a-] [+--].csv [--0]*",
+    "foo bar ",
+    "foo bar\\ ",
+)
 
 
 @pytest.fixture
