@@ -4,6 +4,7 @@ Everything that can be refused is asked before anything is written. A new instal
 back, and an upgrade that does not is reversed.
 """
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 
@@ -165,7 +166,8 @@ async def _create(kube: Kubernetes, settings: Settings, note: Note) -> Settings:
     settings = with_owner(settings, made.metadata.uid)
     objects = manifests.render(settings)
     note(f"makes {len(objects)} objects")
-    await applying.apply_all(kube, objects)
+    # A create and an apply count as two managers of a field, also if the same program does both.
+    await applying.apply_all(kube, objects, force=True)
     return settings
 
 
@@ -193,12 +195,13 @@ async def _taken_back(kube: Kubernetes, error: FairwayError, note: Note, *, keep
             hint="`fairway uninstall` removes it",
             details=error.details,
         )
+    hint = _lasting(error, "install")
     if not left:
-        return error
+        return type(error)(error.message, hint=hint, details=error.details)
     named = ", ".join(f"{one.kind} {one.name}" for one in left)
     return InstallError(
         f"{error.message} ({named} could not be taken back yet)",
-        hint=error.hint,
+        hint=hint,
         details=error.details,
     )
 
@@ -214,7 +217,13 @@ async def _put_back(
         ending = f"version {before.install.version} did not come back either: {second.message}"
     else:
         ending = f"version {before.install.version} is back and ready"
-    return InstallError(f"{error.message}; {ending}", hint=error.hint, details=error.details)
+    return InstallError(f"{error.message}; {ending}", hint=_lasting(error, "upgrade"), details=error.details)
+
+
+def _lasting(error: FairwayError, verb: str) -> str:
+    """Return the hint of an error. One that shows an object which is gone by now is replaced."""
+    shows_what_is_gone = re.search(r"`kubectl [^`]*(describe (pod|pvc|deployment) |logs )", error.hint)
+    return f"mend that, then run `fairway {verb}` again" if shows_what_is_gone else error.hint
 
 
 async def _prune(kube: Kubernetes, settings: Settings) -> None:

@@ -6,6 +6,8 @@ waiting does not help.
 
 import msgspec
 
+from fairway.cluster.manifests import CONFIG_HASH
+
 _IMAGE_REASONS = (
     "ErrImagePull",
     "ImagePullBackOff",
@@ -102,10 +104,23 @@ class DeploymentStatus(_View, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
 
 
+class TemplateView(_View, frozen=True, kw_only=True):
+    """The pod that a Deployment makes now."""
+
+    metadata: Named = Named()
+
+
+class DeploymentWish(_View, frozen=True, kw_only=True):
+    """The pods that a Deployment should have."""
+
+    template: TemplateView = TemplateView()
+
+
 class DeploymentView(_View, frozen=True, kw_only=True):
     """The Deployment of the control plane."""
 
     metadata: Named = Named()
+    spec: DeploymentWish = DeploymentWish()
     status: DeploymentStatus = DeploymentStatus()
 
 
@@ -176,7 +191,7 @@ def judge(sight: Sight) -> Finding:
     """Return the state of the wait."""
     if _is_ready(sight.deployment):
         return Finding(words="it is ready", ready=True)
-    live = [pod for pod in sight.pods if not pod.metadata.deletion_timestamp]
+    live = [pod for pod in sight.pods if _is_current(pod, sight.deployment)]
     for pod in live:
         found = _of_container(pod)
         if found is not None:
@@ -189,6 +204,13 @@ def judge(sight: Sight) -> Finding:
     if sight.pods:
         return Finding(words="the pod before it stops")
     return _without_pod(sight)
+
+
+def _is_current(pod: PodView, deployment: DeploymentView) -> bool:
+    """Tell if a pod is of the present configuration. One of an earlier configuration says nothing about this one."""
+    wanted = deployment.spec.template.metadata.annotations.get(CONFIG_HASH, "")
+    same = pod.metadata.annotations.get(CONFIG_HASH, "") == wanted
+    return same and not pod.metadata.deletion_timestamp
 
 
 def _is_ready(deployment: DeploymentView) -> bool:

@@ -38,7 +38,7 @@ class Left(msgspec.Struct, frozen=True, kw_only=True):
     """An object that is still there.
 
     Attributes:
-        kind: the kind as `kubectl` names it.
+        kind: the kind, such as "Job".
         leaving: True if its deletion has begun.
     """
 
@@ -107,7 +107,7 @@ async def count_live(kube: Kubernetes) -> int:
 async def _left(kube: Kubernetes, group: tuple[Kind, ...]) -> list[Left]:
     return [
         Left(
-            kind=f"{kind.plural}.{kind.group}" if kind.group else kind.plural,
+            kind=kind.name,
             name=member.metadata.name,
             leaving=bool(member.metadata.deletion_timestamp),
         )
@@ -119,5 +119,5 @@ async def _left(kube: Kubernetes, group: tuple[Kind, ...]) -> list[Left]:
 def _counted(left: list[Left]) -> str:
     counts: dict[str, int] = {}
     for one in left:
-        counts[one.kind.partition(".")[0]] = counts.get(one.kind.partition(".")[0], 0) + 1
-    return ", ".join(f"{count} {kind}" for kind, count in counts.items())
+        counts[one.kind] = counts.get(one.kind, 0) + 1
+    return ", ".join(kind if count == 1 else f"{kind} ({count})" for kind, count in counts.items())

@@ -1,5 +1,6 @@
 """The reasons for which a control plane is not ready. The texts are those of a real cluster."""
 
+import msgspec
 import pytest
 
 from fairway.cluster.readiness import (
@@ -11,6 +12,7 @@ from fairway.cluster.readiness import (
     ContainerView,
     DeploymentStatus,
     DeploymentView,
+    DeploymentWish,
     EndedState,
     EventView,
     Finding,
@@ -18,6 +20,7 @@ from fairway.cluster.readiness import (
     PodStatus,
     PodView,
     Sight,
+    TemplateView,
     WaitingState,
     judge,
 )
@@ -210,3 +213,16 @@ def test_an_evicted_pod_is_named() -> None:
         status=PodStatus(phase="Failed", reason="Evicted", message="The node was low on resource: memory."),
     )
     assert "low on resource" in of(pod).words
+
+
+def test_a_crash_of_the_configuration_before_says_nothing_about_this_one() -> None:
+    template = TemplateView(metadata=Named(annotations={"fairway.dev/config": "new"}))
+    deployment = DeploymentView(metadata=Named(generation=3), spec=DeploymentWish(template=template))
+    old = msgspec.structs.replace(
+        crashed(5), metadata=Named(name="fairway-1", annotations={"fairway.dev/config": "old"})
+    )
+    new = msgspec.structs.replace(
+        crashed(5), metadata=Named(name="fairway-2", annotations={"fairway.dev/config": "new"})
+    )
+    assert judge(Sight(deployment=deployment, pods=(old,))).words == "the pod before it stops"
+    assert judge(Sight(deployment=deployment, pods=(old, new))).crashed == "fairway-2"
