@@ -226,7 +226,8 @@ class Links:
         """Attach a pod to its session. Return the refusal otherwise."""
         if hello.link != link.LINK:
             return Refused(
-                message=f"the pod speaks version {hello.link} of the link, the control plane {link.LINK}", final=True
+                message=f"the pod speaks version {hello.link} of the link, the control plane {link.LINK}",
+                final=True,
             )
         known = self._links.get(hello.host)
         if known is not None and known.continues(hello):

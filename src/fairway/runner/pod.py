@@ -28,7 +28,18 @@ from fairway.runner.pod_link import PodLink
 from fairway.runner.pod_memory import ControlGroup
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
-from fairway.spec.link import Dismiss, Draining, Facts, HostEnded, Message, Note, Orders, Passed, Refused, Welcome
+from fairway.spec.link import (
+    Dismiss,
+    Draining,
+    Facts,
+    HostEnded,
+    Message,
+    Note,
+    Orders,
+    Passed,
+    Refused,
+    Welcome,
+)
 
 EXIT_TERMINATED = 143
 EXIT_REFUSED = 77
@@ -157,7 +168,9 @@ class Pod:
 
     def _store(self, orders: Orders) -> StorePlace:
         root = self._settings.root
-        return StorePlace(orders.store or f"relay:{self._settings.api}|{root / 'store'}|{root / 'credential'}")
+        return StorePlace(
+            orders.store or f"relay:{self._settings.api}|{root / 'store'}|{root / 'credential'}"
+        )
 
     def _aside(self, work: Callable[[], Path]) -> None:
         """Fetch the code in a thread, so that the link is answered meanwhile."""
@@ -298,7 +311,9 @@ def _name(number: int) -> str:
 
 
 def _settings(words: Sequence[str]) -> Settings:
-    parser = argparse.ArgumentParser(prog="python -m fairway.runner.pod", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="python -m fairway.runner.pod", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--plane", required=True, metavar="HOST:PORT")
     parser.add_argument("--api", default="", metavar="URL")
     parser.add_argument("--name", required=True)
