@@ -222,7 +222,7 @@ class PodHost:
         self._passed(content)
 
     def _with_cause(self, message: Exited) -> bytes:
-        """Name the cause of an end: a killed process was out of memory if the system has killed one for that since the last end."""
+        """Name memory as the cause of an end by SIGKILL if the system has killed a process for that since the last end."""
         kills = self._group.kills()
         if kills > self._kills and message.ended.signal == _KILLED and message.ended.cause is Cause.NONE:
             ended = msgspec.structs.replace(message.ended, cause=Cause.MEMORY)
