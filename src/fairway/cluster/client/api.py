@@ -398,6 +398,8 @@ class Kubernetes:
                 headers=tuple((headers or {}).items()),
                 body=body,
                 repeatable=False,
+                # A proxied request is no work for the API server's own store, and its limits do not count it either.
+                counted=False,
                 seconds=timeout,
             )
         )
