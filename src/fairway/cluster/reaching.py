@@ -185,7 +185,7 @@ class ThroughCluster:
                 refused.append(str(error))
                 continue
             except (Unknown, Forbidden) as error:
-                refused.append(error.message)
+                refused.append(error.refusal.said or error.message)
                 continue
             self._check(answer)
             self._memory.remember(way)
