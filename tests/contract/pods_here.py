@@ -186,29 +186,41 @@ class PodsHere:
 
 
 class Namespace:
-    """A namespace of the stand-in, with the links to its pods."""
+    """A namespace of the stand-in, with a control plane that has the links to its pods."""
 
-    def __init__(self, kube: PodsHere, links: Links, jobs: Jobs, port: int) -> None:
-        self.kube = kube
-        self.links = links
-        self.jobs = jobs
-        self.port = port
+    def __init__(self, folder: Path) -> None:
+        self.kube = PodsHere(folder / "pods")
+        self.port = 0
+        self.runs = 0
+
+    async def begin(self) -> None:
+        """Start a control plane, at the same port each time."""
+        self.links = Links(self.kube.identify)
+        self.port = await self.links.listen("127.0.0.1", self.port)
+        self.jobs = Jobs(self.kube, INSTALL)
+        self._watching = asyncio.get_running_loop().create_task(self.jobs.watch())
+
+    async def end(self) -> None:
+        """End the control plane, and nothing else."""
+        self._watching.cancel()
+        await self.links.close()
+
+    async def restart(self) -> None:
+        """Start another control plane that knows nothing of the first one. The first one sees and hears nothing any more."""
+        await self.end()
+        await self.begin()
 
 
 @asynccontextmanager
 async def namespace(folder: Path) -> AsyncGenerator[Namespace]:
     """Make a namespace, and end its pods at the end."""
-    kube = PodsHere(folder / "pods")
-    links = Links(kube.identify)
-    port = await links.listen("127.0.0.1", 0)
-    jobs = Jobs(kube, INSTALL)
-    watching = asyncio.get_running_loop().create_task(jobs.watch())
+    made = Namespace(folder)
+    await made.begin()
     try:
-        yield Namespace(kube, links, jobs, port)
+        yield made
     finally:
-        watching.cancel()
-        await kube.close()
-        await links.close()
+        await made.kube.close()
+        await made.end()
 
 
 def kill(process: asyncio.subprocess.Process) -> None:

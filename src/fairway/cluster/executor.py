@@ -8,7 +8,7 @@ from functools import partial
 
 import msgspec
 
-from fairway.cluster import evidence, names, pending, pods
+from fairway.cluster import evidence, names, observed, pending, pods
 from fairway.cluster.hosts import ClusterHost, Hear, usable
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links
@@ -55,6 +55,15 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     api: str = ""
     plane: str = ""
     name: str = ""
+
+
+class Still(msgspec.Struct, frozen=True, kw_only=True):
+    """An attempt that an earlier engine began and that still runs."""
+
+    step: str
+    attempt: int
+    place: Place
+    host: ClusterHost
 
 
 class ClusterExecutor:
@@ -153,6 +162,36 @@ class ClusterExecutor:
         host, _ = await self._start(place, attempt)
         host.listen(hear)
         return host
+
+    async def observe(self, run: str, hear: Hear) -> tuple[Still, ...]:
+        """Return the attempts that outlived an earlier engine. End its drivers, because their pipeline begins again."""
+        there = await self._jobs.of_run(self._run)
+        old = [name for name in there if names.is_driver(name) and names.number(name) != self._drivers]
+        steps = [job for name, job in there.items() if not names.is_driver(name)]
+        found = await asyncio.gather(*map(self._adopt, steps), *map(self._end_old, old))
+        still = tuple(one for one in found if one is not None)
+        for one in still:
+            one.host.listen(hear)
+        return still
+
+    async def _adopt(self, job: observed.Job) -> Still | None:
+        """Take over the host of an attempt, if its pod comes back and was told of the attempt. End it otherwise."""
+        name = job.metadata.name
+        step, attempt = job.metadata.annotations.get(pods.STEP_NAME, ""), names.number(name)
+        if job.metadata.deletion_timestamp:
+            await self._end_old(name)
+            return None
+        host = self._expect(name, self._project.orders, alone=True)
+        if await host.was_told(step, attempt, _RECONNECT_SECONDS):
+            return Still(step=step, attempt=attempt, place=self.places(None)[1], host=host)
+        await self._remove(name)
+        host.lose(Failure(reason=Reason.HOST, message=f"{Reason.HOST.text}: its pod did not come back"))
+        return None
+
+    async def _end_old(self, name: str) -> None:
+        """End a host of an earlier engine. Its pod is refused, wherever it is."""
+        self._links.forget(name)
+        await self._remove(name)
 
     async def _start(self, place: Place, attempt: Attempt | None) -> tuple[ClusterHost, ProjectSpec]:
         wanted = await self._wanted(place, attempt)

@@ -68,6 +68,7 @@ class ClusterHost:
         self._early: list[FromHost] = []
         self._gone: Gone | None = None
         self._over = asyncio.Event()
+        self._met = asyncio.Event()
         self._spoke = self._draining = self._unseen = False
         self._stopped: set[tuple[str, int]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -123,6 +124,7 @@ class ClusterHost:
         self._stop_timer()
         self._end_line()
         self._over.set()
+        self._met.set()
         for future in (self.described, self._bound):
             if future is not None and not future.done():
                 future.set_exception(self.lost())
@@ -155,6 +157,14 @@ class ClusterHost:
         if self._link.is_connected:
             return 0.0
         return asyncio.get_running_loop().time() - self._silent_since
+
+    async def was_told(self, step: str, attempt: int, seconds: float) -> bool:
+        """Tell whether a pod that comes back was told to start an attempt. Without a pod, wait for some seconds."""
+        try:
+            await asyncio.wait_for(self._met.wait(), seconds)
+        except TimeoutError:
+            return False
+        return (step, attempt) in self._link.attempts
 
     async def over(self) -> None:
         """Return once the host is certainly gone."""
@@ -207,6 +217,8 @@ class ClusterHost:
     def _connected(self, is_connected: bool) -> None:
         self._stop_timer()
         self._silent_since = asyncio.get_running_loop().time()
+        if is_connected:
+            self._met.set()
         if self._gone is not None:
             return
         if not is_connected:

@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +41,7 @@ from fairway.spec.link import (
     Welcome,
 )
 from fairway.spec.version import VERSION
+from fairway.spec.wire import Start, decode_to_host
 
 EXIT_TERMINATED = 143
 EXIT_REFUSED = 77
@@ -49,6 +51,7 @@ _REPORT_SECONDS = 60.0
 _LAST_SECONDS = 5.0
 """The same, after a SIGTERM: more time is not left before the pod is killed."""
 _MOST_LAST_WORDS = 4000
+_MOST_TOLD = 64
 _NEVER = "it was not started"
 
 
@@ -86,9 +89,11 @@ class Pod:
         self._link.receive = self._receive
         self._link.welcome = self._welcome
         self._link.refuse = self._refused
+        self._link.attempts = lambda: tuple(self._told)
         self._host: PodHost | None = None
         self._orders: Orders | None = None
         self._early: list[bytes] = []
+        self._told: deque[tuple[str, int]] = deque(maxlen=_MOST_TOLD)
         self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._wakes = socket.socketpair()
         self._dismissed = self._terminated = False
@@ -217,6 +222,9 @@ class Pod:
         if isinstance(message, Dismiss):
             self._dismissed = True
         elif isinstance(message, Passed):
+            order = decode_to_host(message.content)
+            if isinstance(order, Start):
+                self._told.append((order.step, order.attempt))
             if self._host is not None:
                 self._host.write(message.content)
             else:

@@ -159,7 +159,7 @@ class PodHost:
         reading = 0 if self._paused or not self._open else selectors.EVENT_READ
         writing = selectors.EVENT_WRITE if self._out and self._open else 0
         self._register(self._launched.connection, reading | writing, self._serve)
-        self._register(self._launched.output, 0 if self._paused else selectors.EVENT_READ, self._read_output)
+        self._register(self._launched.output, 0 if self._paused else selectors.EVENT_READ, self._serve_output)
 
     def _register(self, file: object, events: int, serve: Callable[[], object]) -> None:
         self._ignore(file)
@@ -171,6 +171,8 @@ class PodHost:
             self._selector.unregister(file)  # type: ignore[arg-type]
 
     def _serve(self) -> None:
+        if self.ended is not None:
+            return  # It ended after the selector had found that it has something to say.
         if self._out:
             self._flush()
         if not self._paused:
@@ -229,6 +231,10 @@ class PodHost:
             message = msgspec.structs.replace(message, ended=ended)
         self._kills = kills
         return frame(message)[4:]
+
+    def _serve_output(self) -> None:
+        if self.ended is None:
+            self._read_output()
 
     def _read_output(self) -> bool:
         """Read output of the host itself. Return False if there is nothing to read now."""
