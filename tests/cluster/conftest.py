@@ -19,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from lab import network  # noqa: E402
 from lab.building import is_built, obstacle, programs, report  # noqa: E402
+from lab.faults import FaultProxy  # noqa: E402
 from lab.kubectl import Kubectl, MakeUser, make_user  # noqa: E402
 from lab.lab import Lab, current, up  # noqa: E402
 from lab.places import KUBECONFIG  # noqa: E402
@@ -104,6 +105,13 @@ def three_nodes(lab: Lab) -> Iterator[Lab]:
     yield up(3, temporary=True)
     for place in ("cp", "n1", "n2", "n3"):
         network.mend(place)
+
+
+@pytest.fixture
+def fault_proxy(lab: Lab) -> Iterator[FaultProxy]:
+    """A proxy before the lab's API server, which fails as it is told."""
+    with FaultProxy(lab.addresses) as proxy:
+        yield proxy
 
 
 @pytest.fixture(scope="session")
