@@ -15,10 +15,11 @@ from . import cgroups, control_plane, images, network, processes
 from .api import Api, condition
 from .building import Report, build, programs, report
 from .node import Node
-from .places import KUBECONFIG, RECORD, RUN, Addresses, cache, data, free_block, logs
-from .programs import IMAGES, whole_key
+from .places import KUBECONFIG, RECORD, RUN, Addresses, data, free_block, logs
+from .programs import whole_key
 
 MOST_NODES = 3
+_PATIENCE = 30.0
 _LOCK = RUN.with_suffix(".lock")
 """Held while the lab is brought up or down. It stays on the machine, empty: a lock that is removed locks nobody out."""
 
@@ -32,7 +33,7 @@ class Lab:
     nodes: int
     data: str
     temporary: bool = False
-    """Whether the lab was brought up by tests, whose last one takes it down."""
+    """True if tests brought the lab up, the last of which takes it down."""
 
     @property
     def addresses(self) -> Addresses:
@@ -83,12 +84,19 @@ def down(say: Report = report) -> None:
 
 
 def is_well(lab: Lab) -> bool:
-    """Tell whether the API server answers and every daemon runs."""
+    """Tell whether every daemon runs and the API server answers, for which a busy machine gets time."""
     wanted = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "registry", "volumes"}
     for number in range(1, lab.nodes + 1):
         wanted |= {f"{name}-n{number}" for name in ("mounts", "containerd", "kubelet", "kube-proxy")}
-    running = {name for name, ids in cgroups.daemons().items() if ids}
-    return wanted <= running and Api(KUBECONFIG).get("/readyz") == "ok"
+    if not wanted <= {name for name, ids in cgroups.daemons().items() if ids}:
+        return False
+    api = Api(KUBECONFIG)
+    give_up = time.monotonic() + _PATIENCE
+    while api.get("/readyz") != "ok":
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.5)
+    return True
 
 
 @contextlib.contextmanager
@@ -130,9 +138,7 @@ def _fresh(nodes: int, temporary: bool, say: Report) -> Lab:
     shutil.rmtree(logs(), ignore_errors=True)
     logs().mkdir(parents=True)
     addresses = free_block()
-    lab = Lab(
-        key=whole_key(), block=addresses.block, nodes=nodes, data=str(data()), temporary=temporary
-    )
+    lab = Lab(key=whole_key(), block=addresses.block, nodes=nodes, data=str(data()), temporary=temporary)
     network.make(addresses, nodes)
     with ThreadPoolExecutor() as pool:
         # Containers and certificates depend on nothing of each other.
@@ -163,6 +169,7 @@ def _steps(say: Report) -> Callable[[str], None]:
     last = time.monotonic()
 
     def step(what: str) -> None:
+        """Report a step that has ended."""
         nonlocal last
         now = time.monotonic()
         say(f"{what}: {now - last:.1f} s")
