@@ -144,8 +144,8 @@ def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
         return name
 
     yield make
-    for name in made:
-        kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s", seconds=150, check=False)
+    if made:
+        kubectl("delete", "namespace", *made, "--ignore-not-found", "--timeout=120s", seconds=150, check=False)
 
 
 @pytest.fixture

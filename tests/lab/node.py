@@ -128,6 +128,9 @@ def containerd_config(folder: Path) -> str:
     disabled = ", ".join(f'"io.containerd.{name}"' for name in unused)
     return f"""version = 3
 disabled_plugins = [{disabled}]
+[plugins."io.containerd.metadata.v1.bolt"]
+# The data of a node goes with the node, so nothing waits for the disk.
+no_sync = true
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
 [plugins."io.containerd.cri.v1.images".pinned_images]
