@@ -142,9 +142,22 @@ class Tokens:
         self.lives = lives
         self.refused = refused
         self.asked: list[list[str]] = []
-        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=tokens", "-days", "2"]
+        command = [
+            "openssl",
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            "/CN=tokens",
+            "-days",
+            "2",
+        ]
         subprocess.run(
-            [*command, "-keyout", folder / "key.pem", "-out", folder / "cert.pem"], check=True, capture_output=True
+            [*command, "-keyout", folder / "key.pem", "-out", folder / "cert.pem"],
+            check=True,
+            capture_output=True,
         )
 
     def configuration(self, place: Place) -> str:
@@ -178,10 +191,18 @@ class Tokens:
         now = time.time()
         lines = (self._folder / "cert.pem").read_text().splitlines()
         # The registry accepts a token for a minute after its end.
-        claims = {"iss": "tokens", "sub": self.user, "aud": "registry", "iat": int(now) - 120, "nbf": int(now) - 120}
+        claims = {
+            "iss": "tokens",
+            "sub": self.user,
+            "aud": "registry",
+            "iat": int(now) - 120,
+            "nbf": int(now) - 120,
+        }
         claims |= {"exp": round(now + self.lives - 60), "jti": str(now), "access": access}
         header = {"typ": "JWT", "alg": "RS256", "x5c": ["".join(lines[1:-1])]}
-        text = b".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims))
+        text = b".".join(
+            base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=") for part in (header, claims)
+        )
         command = ["openssl", "dgst", "-sha256", "-sign", self._folder / "key.pem"]
         sign = subprocess.run(command, input=text, check=True, capture_output=True).stdout
         return (text + b"." + base64.urlsafe_b64encode(sign).rstrip(b"=")).decode()

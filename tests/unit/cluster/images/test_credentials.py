@@ -60,7 +60,9 @@ def test_a_login_is_found_under_the_names_that_docker_uses(key: str, host: str, 
     assert (found.user, found.secret, found.is_token) == ("ada", SECRET, False)
 
 
-@pytest.mark.parametrize("key", ["ghcr.io.evil.example", "hcr.io", "ghcr.io/tea", "ghcr.io:5000", "example.com/ghcr.io"])
+@pytest.mark.parametrize(
+    "key", ["ghcr.io.evil.example", "hcr.io", "ghcr.io/tea", "ghcr.io:5000", "example.com/ghcr.io"]
+)
 def test_a_login_of_another_registry_is_not_used(key: str, tmp_path: Path) -> None:
     write(tmp_path / ".docker/config.json", {"auths": {key: auth("ada", SECRET)}})
     assert not find("ghcr.io", tmp_path)
@@ -69,7 +71,13 @@ def test_a_login_of_another_registry_is_not_used(key: str, tmp_path: Path) -> No
 def test_the_login_for_the_longest_part_of_the_name_wins(tmp_path: Path) -> None:
     write(
         tmp_path / ".docker/config.json",
-        {"auths": {"ghcr.io/team": auth("team", "1"), "ghcr.io": auth("all", "2"), "ghcr.io/other": auth("no", "3")}},
+        {
+            "auths": {
+                "ghcr.io/team": auth("team", "1"),
+                "ghcr.io": auth("all", "2"),
+                "ghcr.io/other": auth("no", "3"),
+            }
+        },
     )
     assert find("ghcr.io", tmp_path).user == "team"
     assert find("ghcr.io", tmp_path, path="elsewhere/x").user == "all"
@@ -82,7 +90,10 @@ def test_a_folder_of_the_environment_is_read_instead_of_the_usual_one(tmp_path: 
 
 
 def test_a_login_of_podman_is_found_after_that_of_docker(tmp_path: Path) -> None:
-    write(tmp_path / "run/containers/auth.json", {"auths": {"ghcr.io": auth("podman", "1"), "a.io": auth("a", "1")}})
+    write(
+        tmp_path / "run/containers/auth.json",
+        {"auths": {"ghcr.io": auth("podman", "1"), "a.io": auth("a", "1")}},
+    )
     write(tmp_path / ".docker/config.json", {"auths": {"ghcr.io": auth("docker", "2")}})
     environment = {"XDG_RUNTIME_DIR": str(tmp_path / "run")}
     assert find("ghcr.io", tmp_path, environment).user == "docker"
@@ -138,7 +149,9 @@ def test_a_helper_that_fails_is_named(
     body: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(credentials, "_HELPER_SECONDS", 5.0)
-    environment = helper(tmp_path, "mine", f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n{body}")
+    environment = helper(
+        tmp_path, "mine", f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n{body}"
+    )
     write(tmp_path / ".docker/config.json", {"credHelpers": {"ghcr.io": "mine"}})
     with pytest.raises(FairwayError, match=words) as raised:
         find("ghcr.io", tmp_path, environment)
@@ -192,7 +205,9 @@ def test_the_text_of_a_login_shows_no_secret() -> None:
 
 
 def test_a_helper_is_ended_when_the_caller_goes(tmp_path: Path) -> None:
-    environment = helper(tmp_path, "mine", f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)")
+    environment = helper(
+        tmp_path, "mine", f"open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\ntime.sleep(600)"
+    )
     write(tmp_path / ".docker/config.json", {"credsStore": "mine"})
     program = (
         "import asyncio, pathlib, sys\n"

@@ -129,12 +129,15 @@ def test_a_body_that_is_too_large_for_something_in_between_goes_in_parts(registr
 
 
 def test_a_limit_that_is_too_small_for_anything_is_explained(registry: Served) -> None:
-    with narrow(registry, [], 1000) as place, pytest.raises(RegistryError, match="uploads of this size") as raised:
+    with (
+        narrow(registry, [], 1000) as place,
+        pytest.raises(RegistryError, match="uploads of this size") as raised,
+    ):
         soon(push(place, "too/narrow", blob_of(os.urandom(MIB))))
     assert "limit" in raised.value.hint
 
 
-def narrow(registry: Served, sizes: list[int], most: int):  # noqa: ANN201
+def narrow(registry: Served, sizes: list[int], most: int):
     """A proxy of HTTP that refuses large bodies, as nginx does."""
     import http.client
 
@@ -143,10 +146,14 @@ def narrow(registry: Served, sizes: list[int], most: int):  # noqa: ANN201
         if len(body) > most:
             return 413, {}, b"<html>413 Request Entity Too Large</html>"
         upstream = http.client.HTTPConnection(registry.host)
-        upstream.request(handler.command, handler.path, body, {k: v for k, v in handler.headers.items() if k != "Host"})
+        upstream.request(
+            handler.command, handler.path, body, {k: v for k, v in handler.headers.items() if k != "Host"}
+        )
         got = upstream.getresponse()
         content = got.read()
-        kept = {k: v for k, v in got.getheaders() if k.lower() not in ("content-length", "date", "connection")}
+        kept = {
+            k: v for k, v in got.getheaders() if k.lower() not in ("content-length", "date", "connection")
+        }
         upstream.close()
         return got.status, kept, content
 
@@ -170,8 +177,18 @@ def test_a_registry_that_takes_bytes_and_has_none_is_given_up(monkeypatch: pytes
 @pytest.mark.parametrize(
     ("status", "body", "words", "hint"),
     [
-        (404, '{"errors":[{"code":"NAME_UNKNOWN","message":"no such repository"}]}', "has no repository x", "make it"),
-        (403, '{"errors":[{"code":"DENIED","message":"not yours"}]}', "wants a login.*not yours", "docker login"),
+        (
+            404,
+            '{"errors":[{"code":"NAME_UNKNOWN","message":"no such repository"}]}',
+            "has no repository x",
+            "make it",
+        ),
+        (
+            403,
+            '{"errors":[{"code":"DENIED","message":"not yours"}]}',
+            "wants a login.*not yours",
+            "docker login",
+        ),
         (500, "oh no", "failed to push", "try again"),
         (400, "Client sent an HTTP request to an HTTPS server.", "wants TLS", "https://"),
         (409, '{"errors":[{"code":"DENIED","message":"quota of 1 GB is used up"}]}', "quota of 1 GB", ""),
@@ -193,5 +210,8 @@ def test_a_registry_of_amazon_and_google_gets_its_own_command() -> None:
     unknown = parse_refusal(404, b'{"errors":[{"code":"NAME_UNKNOWN"}]}')
     amazon = Repository(Place("1234.dkr.ecr.eu-west-1.amazonaws.com"), "team/fairway")
     google = Repository(Place("europe-west1-docker.pkg.dev"), "project/images/fairway")
-    assert "`aws ecr create-repository --repository-name team/fairway`" in explain(unknown, amazon, "push", Login()).hint
+    assert (
+        "`aws ecr create-repository --repository-name team/fairway`"
+        in explain(unknown, amazon, "push", Login()).hint
+    )
     assert "`gcloud artifacts repositories create images " in explain(unknown, google, "push", Login()).hint
