@@ -21,7 +21,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import fairway
 from fairway.local.launching import launch
 from fairway.runner import pod_code
 from fairway.runner.pod_host import HostEnd, PodHost
@@ -41,6 +40,7 @@ from fairway.spec.link import (
     Refused,
     Welcome,
 )
+from fairway.spec.version import VERSION
 from fairway.spec.wire import Start, decode_to_host
 
 EXIT_TERMINATED = 143
@@ -113,7 +113,7 @@ class Pod:
     def _facts(self) -> Facts:
         from_outside = os.environ.get
         return Facts(
-            version=fairway.__version__,
+            version=VERSION,
             python=platform.python_version(),
             address=from_outside("POD_IP", ""),
             node=from_outside("NODE_NAME", ""),

@@ -108,6 +108,9 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         source: the digest of the project's source, in runs that an earlier version began. Later runs have `code`.
         parameters: the values by name, each an artifact.
         shown: the parameters for people, as typed.
+        bundle: the digest of the bundle in which the project came to this target. It is empty for a project that lies on
+            the target's own disk.
+        key: the key of the request that asked for the run. A request that is sent again has the same key.
     """
 
     name: str
@@ -119,6 +122,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     environment: str = ""
     parameters: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
     shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    bundle: str = ""
+    key: str = ""
 
 
 ONE_CORE = Resources()
@@ -273,6 +278,10 @@ class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         config: a JSON or TOML file with parameters. `texts` win over it.
         resume: the name of a run to resume.
         folder: the folder that relative paths start from, when another process carries the run out.
+        bundle: the digest of the bundle that holds the project. `file` is then a path in the bundle. It is empty for a
+            project that lies on the platform's own disk.
+        key: a text that the sender draws for each run. The same request may be sent again after a broken connection, and
+            the platform answers it with the run that it has begun.
     """
 
     file: str = ""
@@ -285,3 +294,5 @@ class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     config: str = ""
     resume: str = ""
     folder: str = ""
+    bundle: str = ""
+    key: str = ""
