@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
 from lab import network  # noqa: E402
 from lab.building import is_built, obstacle, programs, report  # noqa: E402

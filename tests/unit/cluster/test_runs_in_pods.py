@@ -17,7 +17,7 @@ from fairway.spec.project import EnvironmentSpec
 from fairway.spec.run import Phase, RunSpec, RunStatus
 from fairway.wiring.machine import LocalStores, SystemClock
 
-TEXT = '''
+TEXT = """
 import os, time
 import fairway as fw
 
@@ -59,7 +59,7 @@ def again(mark: str = "") -> int:
 @fw.pipeline
 def slow(mark: str = "") -> int:
     return small(long(mark))
-'''
+"""
 
 
 async def no_image(environment: EnvironmentSpec) -> str:
