@@ -104,7 +104,7 @@ def test_flags_come_from_the_description_and_errors_are_those_of_a_run_here(proj
 def test_a_plan_on_a_target_names_the_steps(project: Project) -> None:
     project.write(TEXT.replace('print("read", Path(data).read_text())', ""))
     planned = project.fairway("plan", "project.py", "--numbers", "2", "3", "--target", "team").stdout
-    assert re.findall(r"(double-\d) +run", planned) == ["double-1", "double-2"]
+    assert len(re.findall(r"double.* run ", planned)) == 2, planned
 
 
 def test_a_file_of_the_project_is_named_from_any_folder_and_one_outside_is_refused(
