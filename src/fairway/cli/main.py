@@ -37,6 +37,11 @@ COMMANDS = {
     "backup": ("fairway.cli.storage", "Copy the store to a folder, while it is in use."),
     "restore": ("fairway.cli.storage", "Make a store from a backup."),
     "trust": ("fairway.cli.trusting", "Make a store of somebody else yours."),
+    "image": ("fairway.cli.images", "Make the image for a cluster and push it."),
+    "install": ("fairway.cli.installing", "Install Fairway in a namespace of a cluster."),
+    "upgrade": ("fairway.cli.installing", "Bring Fairway in a cluster to this version."),
+    "uninstall": ("fairway.cli.installing", "Remove Fairway from a namespace."),
+    "render": ("fairway.cli.installing", "Print the objects of an installation as YAML."),
     "doctor": ("fairway.cli.storage", "Check this machine and the store."),
     "completion": ("fairway.cli.projects", "Print the completion script of a shell."),
 }

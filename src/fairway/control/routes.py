@@ -41,7 +41,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A route of the platform's API.
 
     Attributes:
-        handler: returns the value that is answered as JSON. The first line of its docstring describes the route.
+        handler: returns the value that is answered as JSON, or a whole response. The first line of its docstring describes
+            the route.
         takes: type of the request's body; None without a body.
         gives: type of the answer.
     """
@@ -156,7 +157,8 @@ def _content(schema: object) -> dict[str, object]:
 def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
-            return as_json(await handler(request))
+            answer = await handler(request)
+            return answer if isinstance(answer, Response) else as_json(answer)
         except FairwayError as error:
             status = next((number for kind, number in _STATUS if isinstance(error, kind)), 409)
             said = {"error": error.message, "hint": error.hint}

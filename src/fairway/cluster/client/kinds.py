@@ -29,7 +29,7 @@ class Kind(msgspec.Struct, frozen=True):
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
         """Return the path of all objects in a namespace, of one object, or of a part of one."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        place = f"/namespaces/{quote(namespace, safe='')}" if self.namespaced and namespace else ""
+        place = f"/namespaces/{quote(namespace, safe=':')}" if self.namespaced and namespace else ""
         rest = "".join(f"/{quote(part, safe=':')}" for part in (name, subresource) if part)
         return f"{root}{place}/{self.plural}{rest}"
 

@@ -29,6 +29,9 @@ from fairway.cluster.client.errors import (
 
 _MAX_SAID = 600
 _NO_RIGHT = re.compile(r'^.*? is forbidden: User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource ')
+_BAD_PATCH = "failed to create typed patch object"
+"""Words of a server-side apply with an unknown field or a wrong type, which has the status 500."""
+_PASSING = (429, 500, 502, 503, 504)
 _NO_NAMESPACE = re.compile(r'^namespaces "(?P<name>[^"]*)" not found$')
 _RIGHTS_OF_NAMESPACE = re.compile(
     r"exceeded quota|violates PodSecurity|admission|maximum|minimum|being terminated"
@@ -93,7 +96,7 @@ def refused(call: Call, response: Response, access: Access) -> KubernetesError:
             )
         case 410:
             return Gone(f"the list of {call.meant} is too old to go on: {said}", hint="", refusal=refusal)
-        case 400 | 422:
+        case 400 | 422 | 500 if response.status != 500 or _BAD_PATCH in said:
             return Invalid(
                 f"the API server does not accept {call.meant}: {said}",
                 hint=_look(call, access),
@@ -105,6 +108,11 @@ def refused(call: Call, response: Response, access: Access) -> KubernetesError:
                 hint=f"try again; `{access.kubectl} get --raw /readyz?verbose` shows its state",
                 refusal=refusal,
             )
+
+
+def is_passing(response: Response) -> bool:
+    """Tell if a later try of the same request may not be refused."""
+    return response.status in _PASSING and _BAD_PATCH.encode() not in response.body
 
 
 def is_answer_of_server(response: Response) -> bool:

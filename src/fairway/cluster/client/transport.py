@@ -9,7 +9,6 @@ import random
 import re
 import socket
 import ssl
-import sys
 import tempfile
 from collections.abc import AsyncGenerator
 from email.utils import parsedate_to_datetime
@@ -23,7 +22,14 @@ from fairway.cluster.client.access import Access
 from fairway.cluster.client.auth import Authentication, Credential, bearer
 from fairway.cluster.client.calls import Call, Response
 from fairway.cluster.client.errors import ClusterConfigError, NotReached, Unknown
-from fairway.cluster.client.refusals import is_answer_of_server, is_distrusted, refused, unanswered
+from fairway.cluster.client.refusals import (
+    is_answer_of_server,
+    is_distrusted,
+    is_passing,
+    refused,
+    unanswered,
+)
+from fairway.spec.version import VERSION
 
 _CONNECT_SECONDS = 10.0
 _RATE = 20.0
@@ -32,10 +38,8 @@ _TRIES = 6
 _TRIES_TO_CONNECT = 3
 _PATIENCE_SECONDS = 60.0
 _MAX_PAUSE_SECONDS = 30.0
-_PASSING = (429, 500, 502, 503, 504)
-"""Statuses that a later try may not meet."""
-_AGENT = f"fairway/{sys.modules['fairway'].__version__}"
-"""The name by which the cluster's logs and limits know Fairway. The top package is loaded before any of its modules."""
+_AGENT = f"fairway/{VERSION}"
+"""The name by which the cluster's logs and limits know Fairway."""
 _MAX_CLIENTS = 4
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
@@ -108,7 +112,7 @@ class Transport:
                     return response
                 error = refused(call, response, self.access)
                 # 429 comes before the request is looked at. Every other status may come behind its effect.
-                again = response.status in _PASSING and (call.repeatable or response.status == 429)
+                again = is_passing(response) and (call.repeatable or response.status == 429)
                 if not again:
                     raise error
                 pause = _retry_after(response)
