@@ -63,9 +63,9 @@ class Tunnel:
         await self.close()
 
     @property
-    def ended(self) -> bool:
-        """True if nothing more can come or go."""
-        return self._ended
+    def is_quiet(self) -> bool:
+        """True if the connection stands and nothing came unasked, such as word of its end or the answer to a ping."""
+        return not self._ended and not self._stream.get_extra_info("is_readable")
 
     async def read(self, most: int = _MAX_PART, seconds: float | None = None) -> bytes:
         """Return the next bytes of the pod, or nothing if it has closed the connection.
@@ -214,6 +214,7 @@ def _opening(access: Access, pod: str, port: int) -> Call:
         path=kinds.POD.path(access.namespace, pod, "portforward"),
         query=(("ports", str(port)),),
         headers=(
+            ("Accept", "*/*"),
             ("Connection", "Upgrade"),
             ("Upgrade", "websocket"),
             ("Sec-WebSocket-Version", "13"),
@@ -318,5 +319,5 @@ class _Stream(httpcore2.AsyncNetworkStream):
         await self._tunnel.close()
 
     def get_extra_info(self, info: str) -> Any:
-        # The pool asks before it uses a connection again.
-        return self._tunnel.ended if info == "is_readable" else None
+        # The pool asks this before it uses a connection again, and opens another one if it is so.
+        return not self._tunnel.is_quiet if info == "is_readable" else None

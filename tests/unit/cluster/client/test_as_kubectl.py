@@ -543,9 +543,10 @@ REFUSED = [
 def test_both_refuse(case: Case, make: Callable[[Case], str], monkeypatch: pytest.MonkeyPatch) -> None:
     words = make(case)
     assert by_kubectl(case).returncode != 0
-    with open(os.devnull) as nothing, monkeypatch.context() as patch, pytest.raises(FairwayError) as caught:
-        patch.setattr("sys.stdin", nothing)
-        by_us(case)
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        with pytest.raises(FairwayError) as caught:
+            by_us(case)
     assert words in caught.value.message
     assert caught.value.hint
     assert not tokens_asked(case)
