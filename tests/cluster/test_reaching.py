@@ -70,12 +70,10 @@ def objects(image: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def installed(kubectl: Kubectl, namespace: str, registry: str, tmp_path: Path) -> str:
+def installed(kubectl: Kubectl, namespace: str, registry: str) -> str:
     """A namespace in which the program answers."""
-    file = tmp_path / "objects.json"
-    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects(f"{registry}/python:3.11")}))
     inside = kubectl.inside(namespace)
-    inside("apply", "-f", str(file))
+    inside.apply(*objects(f"{registry}/python:3.11"))
     inside("rollout", "status", "deployment/fairway", "--timeout=120s", seconds=150)
     return namespace
 
@@ -113,10 +111,8 @@ def test_a_forwarded_port_serves_who_may_not_use_the_proxy(
 ) -> None:
     inside = kubectl.inside(installed)
     kubeconfig = user("view", name="forwarding")
-    inside("create", "role", "forwards", "--verb=create", "--resource=pods/portforward,serviceaccounts/token")
-    subject = json.loads(inside("get", "rolebindings", "-o", "json").stdout)["items"]
-    (bound,) = [one for one in subject if one["roleRef"]["name"] == "view"]
-    inside("create", "rolebinding", "forwards", "--role=forwards", f"--user={bound['subjects'][0]['name']}")
+    inside("create", "role", "forwards", "--verb=get,create", "--resource=pods/portforward,serviceaccounts/token")
+    inside("create", "rolebinding", "forwards", "--role=forwards", f"--serviceaccount={installed}:forwarding")
     way = reach(kubeconfig, installed)
     first, second = asyncio.run(whole(way, "/one", "/two"))
     assert (first["path"], second["path"]) == ("/one", "/two")
@@ -149,7 +145,9 @@ def test_a_pod_that_is_replaced_is_found_again(
         reached._was_reached = way == "forward"
         await reached.ask("GET", "/first")
         for _ in range(2):
-            await asyncio.to_thread(kubectl.inside(installed), "delete", "pod", "-l", "app.kubernetes.io/name=fairway")
+            await asyncio.to_thread(
+                kubectl.inside(installed), "delete", "pod", "-l", "app.kubernetes.io/name=fairway"
+            )
             for _ in range(200):
                 try:
                     await reached.ask("GET", "/again", seconds=10.0)
