@@ -91,6 +91,12 @@ RULES = (
 )
 """The rights of the control plane: the verbs that it uses. Extend it together with the code that needs a verb."""
 
+CONTROL_PLANE = Amounts(
+    requests={"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "256Mi"},
+    limits={"cpu": "1", "memory": "512Mi", "ephemeral-storage": "2Gi"},
+)
+"""The requests and limits of the control plane."""
+
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
@@ -311,10 +317,10 @@ def _container(settings: Settings) -> Container:
     return Container(
         name="control-plane",
         image=install.image,
-        command=("python", "-m", "fairway.control.cluster", "--install", f"/etc/fairway/{FILE}"),
-        resources=Amounts(
-            requests={"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "256Mi"},
-            limits={"cpu": "1", "memory": "512Mi", "ephemeral-storage": pods.format_bytes(disk)},
+        command=("python3", "-m", "fairway.control.cluster", "--install", f"/etc/fairway/{FILE}"),
+        resources=msgspec.structs.replace(
+            CONTROL_PLANE,
+            limits={**CONTROL_PLANE.limits, "ephemeral-storage": pods.format_bytes(disk)},
         ),
         security_context=pods.container_security(),
         env=pods.environment({}),

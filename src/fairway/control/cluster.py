@@ -39,6 +39,7 @@ from fairway.spec.quantities import whole_number
 from fairway.spec.text import one_line
 from fairway.wiring import plane
 from fairway.wiring.machine import LocalStores
+from fairway.wiring.namespace import Namespace
 from fairway.wiring.plane import Cluster
 
 _VOLUME = "/var/lib/fairway"
@@ -251,3 +252,13 @@ def _address(text: str) -> Address:
     if not colon or number is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return Address(host.strip("[]"), number)
+
+
+def namespace(around: Surroundings) -> Cluster:
+    """Return the namespace that this pod runs in as the cluster around the control plane."""
+    links = (around.links.host, around.links.port)
+    return Namespace(around.install, links, around.credential_for, around.say)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:], namespace))

@@ -114,7 +114,7 @@ class LocalStores:
         """Leases on the runs of the store."""
         from fairway.local.leases import FileLeases
 
-        return FileLeases(self.layout.run)
+        return FileLeases(self.layout.root, self.layout.run)
 
     def waiting(self, run: str) -> tuple[str, str]:
         """Return the step of a run at work that waits for room, and the run that it waits for; empty texts without one."""
