@@ -146,7 +146,9 @@ def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
 
     yield make
     if made:
-        kubectl("delete", "namespace", *made, "--ignore-not-found", "--timeout=120s", seconds=150, check=False)
+        kubectl(
+            "delete", "namespace", *made, "--ignore-not-found", "--timeout=120s", seconds=150, check=False
+        )
 
 
 @pytest.fixture
