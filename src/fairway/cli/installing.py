@@ -91,6 +91,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
             storage_class=self.storage_class,
             ephemeral=self.ephemeral,
             pull_secrets=self.pull_secrets,
+            registry=f"http://{self.registry}" if self.registry and self.insecure else self.registry,
             seconds=parse_duration(self.wait),
         )
 
