@@ -36,7 +36,9 @@ _IMAGE = (
     click.option("--image", default="", metavar="REFERENCE", help="Image by digest, instead of pushing one."),
     click.option("--registry", default="", help="Registry to push the image to, such as ghcr.io/acme."),
     click.option("--base", default="", help="Image with Python to build on, when an image is pushed."),
-    click.option("--python", default="", metavar="VERSION", help="Python of the base, if it does not say it."),
+    click.option(
+        "--python", default="", metavar="VERSION", help="Python of the base, if it does not say it."
+    ),
     click.option("--insecure", is_flag=True, help="Speak HTTP without TLS to the registry."),
 )
 _STORE = (
