@@ -17,13 +17,13 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lab import network  # noqa: E402
-from lab.building import is_built, obstacle, programs, report  # noqa: E402
-from lab.faults import FaultProxy  # noqa: E402
-from lab.kubectl import Kubectl, MakeUser, make_user  # noqa: E402
-from lab.lab import Lab, current, up  # noqa: E402
-from lab.places import KUBECONFIG  # noqa: E402
-from lab.sharing import shared  # noqa: E402
+from lab import network
+from lab.building import is_built, obstacle, programs, report
+from lab.faults import FaultProxy
+from lab.kubectl import Kubectl, MakeUser, make_user
+from lab.lab import Lab, current, up
+from lab.places import KUBECONFIG
+from lab.sharing import shared
 
 HERE = Path(__file__).parent
 _LIMIT = 600.0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lab.kubectl import Kubectl, MakeUser
 
 _UID = 1_000_710_000

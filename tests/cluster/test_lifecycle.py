@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from lab.building import is_built, obstacle, programs
 from lab.places import cache
 
