@@ -88,7 +88,7 @@ class _Closure:
             applies, own = _without_extras(found[3] or "", extras)
             if applies:
                 wanted = frozenset(_normal(one) for one in (found[2] or "").split(",") if one.strip())
-                self.add(found[1], wanted, conditions | ({own} if own else frozenset()))
+                self.add(found[1], wanted, conditions | frozenset({own} if own else ()))
 
     def lines(self) -> list[str]:
         """Return the requirements, sorted."""
