@@ -8,7 +8,8 @@ it already. This module knows paths and descriptors, and not what the files mean
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager, suppress
 
 from fairway.spec.errors import StorageError
 
@@ -85,7 +86,12 @@ def below(root: str, path: str, *, anyones: bool = False) -> None:
 
 
 def enter(
-    root: str, names: Iterable[str], *, made: Callable[[int, str], None] | None = None, anyones: bool = False
+    root: str,
+    names: Iterable[str],
+    *,
+    made: Callable[[int, str], None] | None = None,
+    anyones: bool = False,
+    within: int | None = None,
 ) -> int:
     """Open a folder below a root, each folder on the way from the one before; returns its descriptor.
 
@@ -94,12 +100,13 @@ def enter(
         names: the folders below it, one after the other.
         made: creates folders that are missing, and is called with the descriptor and path of each parent.
         anyones: True allows folders of other users, such as a backup that is only read.
+        within: descriptor of the folder to begin with, which stays open. Then only errors name the root.
 
     Raises:
         StorageError: there is a link on the way, another kind of file, or another user's folder.
         OSError: it cannot be opened, or is not there.
     """
-    path, fd = root, os.open(root, _ROOT)
+    path, fd = root, os.open(root, _ROOT) if within is None else os.dup(within)
     for name in names:
         if name in ("", ".", "..") or "/" in name:
             os.close(fd)
@@ -117,6 +124,22 @@ def enter(
             os.close(above)
         path = f"{path}/{name}"
     return fd
+
+
+def not_durable(above: int, path: str) -> None:
+    """Accept a new folder that may be lost in a power loss. Give it to `enter` as `made`."""
+
+
+@contextmanager
+def entered(
+    root: str, path: str, *, made: Callable[[int, str], None] | None = None
+) -> Generator[int, None, None]:
+    """Open the folder of a path below a root for a block. Raises what `enter` raises."""
+    fd = enter(root, os.path.relpath(path, root).split(os.sep)[:-1], made=made)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _open_folder(name: str, above: int, path: str, made: Callable[[int, str], None] | None) -> int:
@@ -198,24 +221,91 @@ def open_file(
     return fd
 
 
-def open_below(root: str, path: str, flags: int = _READ) -> int:
+def open_below(
+    root: str, path: str, flags: int = _READ, *, made: Callable[[int, str], None] | None = None
+) -> int:
     """Open a regular file of this user below a root, each folder on the way from the one before, and return the descriptor.
+
+    Args:
+        root: the folder to begin with. It may be a link, because the person named it.
+        path: a path below it.
+        flags: the flags of `os.open`.
+        made: creates folders that are missing, as in `enter`.
 
     Raises:
         StorageError: there is a link on the way, another kind of file, or another user's.
         OSError: it cannot be opened.
     """
-    names = os.path.relpath(path, root).split(os.sep)
-    fd = enter(root, names[:-1])
+    with entered(root, path, made=made) as folder:
+        return open_file(path, flags, within=folder)
+
+
+def write_below(root: str, path: str, content: bytes) -> None:
+    """Write a file below a root that only this user can read, whole or not at all. Missing folders are made.
+
+    Raises:
+        StorageError: there is a link on the way, another kind of file, or another user's folder.
+        OSError: it cannot be written. Nothing is left behind then.
+    """
+    name = os.path.basename(path)
+    temporary = f".{name}.{os.getpid()}.{os.urandom(4).hex()}"
+    with entered(root, path, made=not_durable) as folder:
+        fd = open_file(
+            f"{os.path.dirname(path)}/{temporary}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, within=folder
+        )
+        try:
+            with open(fd, "wb") as file:
+                file.write(content)
+            os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+
+
+def remove_below(root: str, path: str) -> None:
+    """Remove a file, a link itself or a whole folder below a root. A missing one is fine.
+
+    Raises:
+        StorageError: there is a link on the way, another kind of file, or another user's folder.
+        OSError: it cannot be removed.
+    """
+    with suppress(FileNotFoundError), entered(root, path) as folder:
+        remove_inside(folder, os.path.basename(path))
+
+
+def remove_inside(folder: int, name: str) -> None:
+    """Remove a file, link or whole folder of an open folder, also where folders are read-only. A missing one is fine."""
     try:
-        return open_file(path, flags, within=fd)
+        fd = os.open(name, _FOLDER, dir_fd=folder)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        os.unlink(name, dir_fd=folder)
+        return
+    try:
+        os.fchmod(fd, PRIVATE_FOLDER)
+        for inside in os.listdir(fd):
+            remove_inside(fd, inside)
     finally:
         os.close(fd)
+    os.rmdir(name, dir_fd=folder)
 
 
 def read(path: str, limit: int = 1 << 20) -> bytes:
     """Return the first `limit` bytes of a file, opened as `open_file` does. Raises StorageError and OSError."""
-    fd = open_file(path)
+    return _read(open_file(path), limit)
+
+
+def read_below(root: str, path: str, limit: int = 1 << 20) -> bytes:
+    """Return the first `limit` bytes of a file, opened as `open_below` does. Raises StorageError and OSError."""
+    return _read(open_below(root, path), limit)
+
+
+def _read(fd: int, limit: int) -> bytes:
+    """Return the first `limit` bytes of an open file and close it."""
     try:
         found = b""
         while len(found) < limit and (more := os.read(fd, limit - len(found))):

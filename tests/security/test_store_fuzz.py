@@ -107,7 +107,7 @@ class Place:
         shutil.rmtree(self.store, ignore_errors=True)
         shutil.copytree(self.folder / "pristine", self.store)
         for _ in range(dice.randint(1, 3)):
-            with suppress(OSError, sqlite3.Error):
+            with suppress(OSError, sqlite3.Error, UnicodeError):
                 dice.choice(CHANGES)(self, dice)
 
     def inside(self, name: str, *, itself: bool = False) -> Path:

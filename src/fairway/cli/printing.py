@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from fairway import confined
+
 _POLL = 0.2
 _PIECE = 1 << 16
 
@@ -41,7 +43,8 @@ class _Tail:
     def lines(self, *, whole: bool) -> Iterator[str]:
         """Yield the new lines. With `whole`, keep a last line back until it is complete."""
         try:
-            with self._path.open("rb") as file:
+            fd = confined.open_below(str(self._path.parents[3]), str(self._path))
+            with open(fd, "rb") as file:
                 file.seek(self._place)
                 while piece := file.read(_PIECE):
                     self._place += len(piece)

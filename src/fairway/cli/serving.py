@@ -177,10 +177,10 @@ def up_command(foreground: bool, as_json: bool) -> int:
     before = target.is_up(root)
     platform = target.apart(root)
     if as_json:
-        show_json({"url": platform.url, "pid": target.process_of(root), "started": not before})
+        show_json({"url": platform.place, "pid": target.process_of(root), "started": not before})
         return EXIT_DONE
     report("the platform runs already" if before else "the platform runs; `fairway down` stops it")
-    show(platform.url)
+    show(platform.place)
     return EXIT_DONE
 
 

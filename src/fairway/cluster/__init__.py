@@ -1,1 +1,1 @@
-"""The twin of `local` for Kubernetes: the client, the control plane's adapters, images and the installation."""
+"""The adapters for Kubernetes: one namespace of a cluster takes the place of this machine."""

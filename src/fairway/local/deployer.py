@@ -7,14 +7,13 @@ this process, and `recover` finds them again. Must not know which revision shoul
 import asyncio
 import contextlib
 import shlex
-import shutil
 import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 
-from fairway.confined import make_folder
+from fairway import confined
 from fairway.local import listening
 from fairway.local.workers import Worker, adopt, control_name, last_traceback, take_socket
 from fairway.spec.artifact import Artifact
@@ -177,7 +176,7 @@ class LocalDeployer:
         await self._finish(site, workers)
         site.silence()
         self._sites.pop(endpoint, None)
-        shutil.rmtree(site.folder, ignore_errors=True)
+        listening.clear(self._root, endpoint)
 
     def names(self) -> list[str]:
         """Return the endpoints that have a socket or a worker here."""
@@ -261,7 +260,8 @@ class LocalDeployer:
         if revision.source is not None:
             project = str(await asyncio.to_thread(self._open, revision.source))
         folder = site.folder / f"r{revision.number}"
-        make_folder(str(folder / "metrics"))
+        with confined.entered(str(self._root), str(folder / "metrics" / "x"), made=confined.not_durable):
+            pass
         sockets = listening.sockets_folder(self._root)
         assert site.listening is not None
         numbers = [int(path.stem[1:]) for path in folder.glob("w*.log")]
@@ -330,7 +330,7 @@ class LocalDeployer:
         await asyncio.gather(*(self._ensure_gone(worker, _grace(worker.spec.revision)) for worker in workers))
         for number in {worker.revision for worker in workers}:
             if not any(worker.revision == number for worker in (*site.workers, *site.leaving)):
-                shutil.rmtree(site.folder / f"r{number}", ignore_errors=True)
+                listening.clear(self._root, site.name, number)
 
     async def _ensure_gone(self, worker: Worker, seconds: float) -> None:
         if not await worker.left(seconds):

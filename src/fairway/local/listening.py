@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from fairway import confined
 from fairway.spec.endpoint import port_of
-from fairway.spec.errors import FairwayError, UsageError
+from fairway.spec.errors import FairwayError, StorageError, UsageError
 from fairway.spec.quantities import whole_number
 
 HOST = "127.0.0.1"
@@ -100,6 +100,13 @@ def port_wished(wish: str) -> int:
 def folder(root: Path, endpoint: str) -> Path:
     """Return the folder for the files of an endpoint's workers."""
     return root / "endpoints" / quote(endpoint, safe="")
+
+
+def clear(root: Path, endpoint: str, revision: int = 0) -> None:
+    """Remove the files of an endpoint's workers, or of one revision. What cannot be removed stays."""
+    place = folder(root, endpoint)
+    with contextlib.suppress(OSError, StorageError):
+        confined.remove_below(str(root), str(place / f"r{revision}" if revision else place))
 
 
 def worker_files(root: Path) -> list[Path]:

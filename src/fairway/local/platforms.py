@@ -20,7 +20,7 @@ import msgspec
 from fairway import confined
 from fairway.local import descent, locking
 from fairway.local.listening import worker_files
-from fairway.local.workers import is_alive, last_words, write_private
+from fairway.local.workers import is_alive, last_words
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import FairwayError, StorageError, UsageError
 
@@ -48,12 +48,14 @@ class PlatformLock:
     """The lock that the platform process of a store holds while it lives. Raises UsageError if another process holds it."""
 
     def __init__(self, root: Path) -> None:
-        self._folder = root / "platform"
+        self._root, self._folder = str(root), root / "platform"
+        self._record = str(self._folder / "platform.json")
         self._fd = -1
 
     def __enter__(self) -> "PlatformLock":
-        confined.make_folder(str(self._folder))
-        self._fd = confined.open_file(str(self._folder / "lock"), os.O_RDWR | os.O_CREAT)
+        os.makedirs(self._root, confined.PRIVATE_FOLDER, exist_ok=True)
+        lock = str(self._folder / "lock")
+        self._fd = confined.open_below(self._root, lock, os.O_RDWR | os.O_CREAT, made=confined.not_durable)
         if not locking.take_within(self._fd, _LOCK_SECONDS):
             text = os.pread(self._fd, 20, 0).decode(errors="replace")
             os.close(self._fd)
@@ -63,20 +65,20 @@ class PlatformLock:
             )
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, str(os.getpid()).encode(), 0)
-        (self._folder / "platform.json").unlink(missing_ok=True)
+        confined.remove_below(self._root, self._record)
         return self
 
     def announce(self, port: int, started: float) -> PlatformRecord:
         """Write the address of the API to a file, so that other processes find it."""
         record = PlatformRecord(pid=os.getpid(), port=port, started=started)
-        write_private(self._folder / "platform.json", msgspec.json.encode(record))
+        confined.write_below(self._root, self._record, msgspec.json.encode(record))
         return record
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with contextlib.suppress(OSError):
-            (self._folder / "platform.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError, StorageError):
+            confined.remove_below(self._root, self._record)
         os.close(self._fd)
 
 
@@ -87,9 +89,9 @@ def running(root: Path) -> PlatformRecord | None:
     """
     folder = root / "platform"
     try:
-        confined.folder(str(folder))
-        record = msgspec.json.decode(confined.read(str(folder / "platform.json")), type=PlatformRecord)
-        fd = confined.open_file(str(folder / "lock"), os.O_RDWR)
+        text = confined.read_below(str(root), str(folder / "platform.json"))
+        record = msgspec.json.decode(text, type=PlatformRecord)
+        fd = confined.open_below(str(root), str(folder / "lock"), os.O_RDWR)
     except (OSError, StorageError, *UNREADABLE):
         return None
     try:
@@ -109,8 +111,9 @@ def start(root: Path) -> PlatformRecord:
     descent.refuse_in_step("the platform")
     log = root / "platform" / "log"
     try:
-        confined.make_folder(str(log.parent))
-        fd = confined.open_file(str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.makedirs(root, confined.PRIVATE_FOLDER, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        fd = confined.open_below(str(root), str(log), flags, made=confined.not_durable)
     except OSError as error:
         raise StorageError(
             f"the platform cannot write to {log.parent}: {error.strerror}",
@@ -131,7 +134,7 @@ def start(root: Path) -> PlatformRecord:
         if record is not None:
             return record
         if child.poll() is not None and running(root) is None:
-            words = last_words(log) or f"it ended with status {child.returncode}"
+            words = last_words(root, log) or f"it ended with status {child.returncode}"
             raise FairwayError(f"the platform did not start: {words}", hint=f"see {log}")
         time.sleep(_LOOK_SECONDS)
     raise FairwayError(
@@ -163,28 +166,25 @@ def token(root: Path, seal: Callable[[str], str]) -> str:
         root: directory of the store.
         seal: returns the end of a token for its beginning. Only this user can make it.
     """
-    path = root / "platform" / "token"
-    confined.make_folder(str(path.parent))
-    found = _good_token(path, seal)
+    path = str(root / "platform" / "token")
+    found = _good_token(root, path, seal)
     if found:
         return found
-    fd = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        found = _good_token(path, seal)
+    os.makedirs(root, confined.PRIVATE_FOLDER, exist_ok=True)
+    with confined.entered(str(root), path, made=confined.not_durable) as folder:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        found = _good_token(root, path, seal)
         if not found:
             begin = secrets.token_hex(32)
             found = begin + seal(begin)
-            write_private(path, found.encode())
+            confined.write_below(str(root), path, found.encode())
         return found
-    finally:
-        os.close(fd)
 
 
-def _good_token(path: Path, seal: Callable[[str], str]) -> str:
+def _good_token(root: Path, path: str, seal: Callable[[str], str]) -> str:
     """Read the token of a file; empty if it may not be used."""
     try:
-        fd = confined.open_file(str(path))
+        fd = confined.open_below(str(root), path)
     except (OSError, StorageError):
         return ""
     try:

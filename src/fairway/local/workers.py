@@ -65,6 +65,7 @@ class Worker:
         self, path: Path, spec: WorkerSpec, pid: int, sockets: Path, ended: "Callable[[Worker], None]"
     ) -> None:
         self.path = path
+        self._root = _store_of(path)
         self.control = str(sockets / control_name(path))
         self.spec = spec
         self.pid = pid
@@ -103,7 +104,7 @@ class Worker:
         ended: "Callable[[Worker], None]",
     ) -> "Worker":
         """Start a worker on a listening socket."""
-        write_private(path, msgspec.json.encode(spec))
+        confined.write_below(_store_of(path), str(path), msgspec.json.encode(spec))
         fd = listening.fileno()
         environment = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
         environment["PYTHONUNBUFFERED"] = "1"
@@ -118,7 +119,9 @@ class Worker:
             "--sockets",
             str(sockets),
         ]
-        log_fd = confined.open_file(str(path.with_suffix(".log")), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        log_fd = confined.open_below(
+            _store_of(path), str(path.with_suffix(".log")), os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        )
         with open(log_fd, "ab", buffering=0) as log:
             child = subprocess.Popen(
                 command,
@@ -132,7 +135,7 @@ class Worker:
             )
         worker = cls(path, spec, child.pid, sockets, ended)
         worker._child = child
-        write_private(path.with_suffix(".pid"), str(child.pid).encode())
+        confined.write_below(_store_of(path), str(path.with_suffix(".pid")), str(child.pid).encode())
         worker.watch()
         return worker
 
@@ -199,7 +202,7 @@ class Worker:
         if self.verdict:
             return self.verdict
         code = self._child.returncode if self._child is not None else None
-        words = last_words(self.log)
+        words = last_words(Path(self._root), self.log)
         if code is not None and code < 0:
             said = f"it was ended by {signal.Signals(-code).name}"
             return f"{said}, its last words: {words}" if words else said
@@ -207,10 +210,8 @@ class Worker:
 
     def forget(self, *, log: bool) -> None:
         """Remove the files of the worker."""
-        for path in (self.path, self.path.with_suffix(".pid"), Path(self.control)):
-            path.unlink(missing_ok=True)
-        if log:
-            self.log.unlink(missing_ok=True)
+        Path(self.control).unlink(missing_ok=True)
+        forget_beside(self.path, log=log)
 
     def unwatch(self) -> None:
         """Stop watching a process that continues without a supervisor."""
@@ -247,6 +248,18 @@ class Worker:
         self._ended(self)
 
 
+def _store_of(path: Path) -> str:
+    """Return the root of the store of a worker's file, which is `endpoints/NAME/rREVISION/wNUMBER.json` below it."""
+    return str(path.parents[3])
+
+
+def forget_beside(path: Path, *, log: bool) -> None:
+    """Remove the file of a worker and those beside it. With a link on the way to them, they stay."""
+    for suffix in (".json", ".pid", *((".log",) if log else ())):
+        with contextlib.suppress(StorageError):
+            confined.remove_below(_store_of(path), str(path.with_suffix(suffix)))
+
+
 def control_name(path: Path) -> str:
     """Return the name of a worker's control socket. It comes from the path of its file, because the content could lie."""
     name, revision, number = unquote(path.parent.parent.name), path.parent.name[1:], path.stem[1:]
@@ -257,7 +270,7 @@ def control_name(path: Path) -> str:
 def read_spec(path: Path) -> WorkerSpec | None:
     """Read the instructions of a worker; None if the file is not valid or does not fit the endpoint and revision in its path."""
     try:
-        spec = msgspec.json.decode(confined.read(str(path)), type=WorkerSpec)
+        spec = msgspec.json.decode(confined.read_below(_store_of(path), str(path)), type=WorkerSpec)
     except (OSError, StorageError, *UNREADABLE):
         return None
     revision = spec.revision
@@ -289,7 +302,8 @@ async def adopt(path: Path, sockets: Path, ended: Callable[[Worker], None]) -> W
     """Take over a living worker by its files. If none answers, remove the files and return None."""
     spec = read_spec(path)
     if spec is None:
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(StorageError):
+            confined.remove_below(_store_of(path), str(path))
         return None
     pid = await asyncio.to_thread(_listener, str(sockets / control_name(path)))
     worker = Worker(path, spec, pid, sockets, ended)
@@ -324,19 +338,19 @@ def take_socket(worker: Worker) -> socket.socket | None:
 def _is_written(log: Path) -> bool:
     """Tell whether the process that passes a worker's output on still has something to write."""
     try:
-        with open(log, "rb") as file:
+        with open(confined.open_below(_store_of(log), str(log)), "rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except (OSError, StorageError):
         return False
     return False
 
 
-def last_words(log: Path) -> str:
-    """Return the last line that a process printed, without "error: "."""
+def last_words(root: Path, log: Path) -> str:
+    """Return the last line that a process of a store printed, without "error: "."""
     try:
-        with open(confined.open_file(str(log)), "rb") as file:
+        with open(confined.open_below(str(root), str(log)), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
             lines = file.read().decode(errors="replace").split("\n")
     except (OSError, StorageError):
@@ -348,26 +362,13 @@ def last_words(log: Path) -> str:
 def last_traceback(log: Path) -> str:
     """Return the traceback at the end of a log, as far as it is near the end; empty without one."""
     try:
-        with open(log, "rb") as file:
+        with open(confined.open_below(_store_of(log), str(log)), "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 4 * _TAIL))
             text = file.read().decode(errors="replace")
-    except OSError:
+    except (OSError, StorageError):
         return ""
     _, found, rest = text.partition(_TRACEBACK)
     return (found + rest.rpartition("\nerror: ")[0]).rstrip() if found else ""
-
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    fd = confined.open_file(str(temporary), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
-    try:
-        with open(fd, "wb") as file:
-            file.write(content)
-        os.rename(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def is_alive(pid: int) -> bool:
@@ -407,7 +408,7 @@ def _listener(path: str) -> int:
 async def _end_mute(path: Path) -> None:
     """End a worker that lives and does not answer. Do nothing if its process id belongs to another process by now."""
     try:
-        pid = int(confined.read(str(path.with_suffix(".pid")), 20))
+        pid = int(confined.read_below(_store_of(path), str(path.with_suffix(".pid")), 20))
     except (OSError, StorageError, ValueError):
         return
     for number, seconds in ((signal.SIGTERM, _ANSWER_SECONDS), (signal.SIGKILL, _ANSWER_SECONDS)):

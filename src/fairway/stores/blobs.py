@@ -5,120 +5,28 @@ digest, and the directory is made durable. Knows nothing about formats or the me
 """
 
 import hashlib
-import io
 import os
-import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from fairway import confined
 from fairway.spec.artifact import Artifact, FileEntry, sources_of
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.stores import folders
-from fairway.stores.durable import begin_writing, make_folders, sync, sync_folder, temporary_name, write_all
+from fairway.stores.durable import make_folders, sync, temporary_name, write_all
 from fairway.stores.faults import Explaining
+from fairway.stores.hashing import CHUNK, HashingFile
 from fairway.stores.layout import Layout
-from fairway.stores.sweeping import Swept, sweep
+from fairway.stores.sweeping import Swept, buckets, sweep
+from fairway.stores.unfinished import Unfinished
 
-_CHUNK = 1 << 20
-_LARGE = 16 << 20
-_PIECE = 8 << 20
 _DIGITS = frozenset("0123456789abcdef")
 _MAX_CHECKED = 200_000
 
-
-class HashingFile(io.RawIOBase):
-    """A file that hashes what is written to it and becomes a blob when its block ends. It cannot seek.
-
-    Large data is hashed on another core while it is written. So the caller must not change the data before the block ends.
-    """
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._hash = hashlib.sha256()
-        self._hashing: threading.Thread | None = None
-        self._pending = bytearray()
-        self._size = 0
-        self._digest = ""
-
-    def writable(self) -> bool:
-        """Return true until the block has ended."""
-        return not self._digest
-
-    def write(self, data: Any, /) -> int:
-        """Write bytes or a buffer, always completely."""
-        if self._digest:
-            raise ValueError("the blob is complete")
-        view = memoryview(data).cast("B")
-        self._size += len(view)
-        if len(view) < _CHUNK // 4:
-            self._pending += view
-            if len(self._pending) >= _CHUNK:
-                self._drain()
-        else:
-            self._drain()
-            if len(view) < _LARGE:
-                self._await_hash()
-                for place in range(0, len(view), _CHUNK):
-                    self._hash.update(view[place : place + _CHUNK])
-                    write_all(self._fd, view[place : place + _CHUNK])
-            else:
-                self._write_large(view)
-        return len(view)
-
-    def _write_large(self, view: memoryview) -> None:
-        """Hash in a thread while this one writes, and let the disk begin early, so that the later sync waits less."""
-        self._await_hash()
-        self._hashing = threading.Thread(target=self._hash.update, args=(view,))
-        self._hashing.start()
-        for place in range(0, len(view), _PIECE):
-            piece = view[place : place + _PIECE]
-            write_all(self._fd, piece)
-            begin_writing(self._fd, os.lseek(self._fd, 0, os.SEEK_CUR) - len(piece), len(piece))
-
-    def _await_hash(self) -> None:
-        if self._hashing is not None:
-            self._hashing.join()
-            self._hashing = None
-
-    @property
-    def is_hashing(self) -> bool:
-        """True while a thread still hashes written data."""
-        return self._hashing is not None and self._hashing.is_alive()
-
-    def tell(self) -> int:
-        """Return the number of bytes written so far."""
-        return self._size
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the content in hex. Raises ValueError before the block has ended."""
-        if not self._digest:
-            raise ValueError("the digest is known once the block has ended")
-        return self._digest
-
-    @property
-    def size(self) -> int:
-        """Number of bytes written."""
-        return self._size
-
-    def _drain(self) -> None:
-        if self._pending:
-            self._await_hash()
-            self._hash.update(self._pending)
-            write_all(self._fd, self._pending)
-            self._pending = bytearray()
-
-    def finish(self) -> str:
-        """Write the rest and return the digest. Further writes are refused."""
-        if not self._digest:
-            self._drain()
-            self._await_hash()
-            self._digest = self._hash.hexdigest()
-        return self._digest
+Handover = Callable[[str, str], None]
+"""Function that hands new content on to another store. It gets the digest, and the path of the content."""
 
 
 class FileArtifacts:
@@ -127,12 +35,16 @@ class FileArtifacts:
     Args:
         root: directory of the store.
         looking: true to change nothing in the store, because it may belong to somebody else.
+        hand_on: for a cache of another store: called with new content before the content becomes visible here. The other
+            store makes it durable, so this one does not. If the call raises an error, nothing is stored.
     """
 
-    def __init__(self, root: Path, *, looking: bool = False) -> None:
+    def __init__(self, root: Path, *, looking: bool = False, hand_on: Handover | None = None) -> None:
         self.root = root
         self._looking = looking
+        self._hand_on = hand_on
         self._layout = Layout(root)
+        self._root = str(self._layout.root)
         self._blobs = str(self._layout.blobs)
         self._checked: set[str] = set()
 
@@ -142,12 +54,12 @@ class FileArtifacts:
         with Explaining("storing an artifact", self._blobs):
             if self._have(digest, len(data)):
                 return digest
-            temporary, fd = self._temporary()
+            made = self._new()
             try:
-                write_all(fd, data)
-                self._place(fd, temporary, digest)
+                write_all(made.fd, data)
+                self._place(made, digest)
             finally:
-                self._discard(fd, temporary)
+                made.discard()
         return digest
 
     @contextmanager
@@ -158,19 +70,19 @@ class FileArtifacts:
             StorageError: the content could not be stored.
         """
         with Explaining("storing an artifact", self._blobs):
-            temporary, fd = self._temporary()
+            made = self._new()
         try:
-            file = HashingFile(fd)
+            file = HashingFile(made.fd)
             with Explaining("storing an artifact", self._blobs):
                 yield file
                 # The disk works while the thread still hashes. Without this the sync would begin after the hash.
-                if file.is_hashing:
-                    sync(fd, temporary)
+                if file.is_hashing and self._hand_on is None:
+                    sync(made.fd, made.name)
                 digest = file.finish()
                 if not self._have(digest, file.size):
-                    self._place(fd, temporary, digest)
+                    self._place(made, digest)
         finally:
-            self._discard(fd, temporary)
+            made.discard()
 
     def put_file(self, path: Path) -> tuple[str, int]:
         """Store a copy of a file and return its digest and its size in bytes.
@@ -185,7 +97,7 @@ class FileArtifacts:
             source = folders.open_regular(path, follow=follow)
         try:
             with self.writer() as file:
-                while chunk := os.read(source, _CHUNK):
+                while chunk := os.read(source, CHUNK):
                     file.write(chunk)
         finally:
             os.close(source)
@@ -236,8 +148,15 @@ class FileArtifacts:
             return Path(self._named(artifact.digest, path, name) if name else path)
 
     def exists(self, digest: str) -> bool:
-        """Return true if the store has a blob."""
-        return _is_digest(digest) and os.path.exists(self._path(digest))
+        """Return true if the store has a blob. A link is none."""
+        if not is_digest(digest):
+            return False
+        try:
+            path = self._path(digest)
+            confined.below(self._root, path)
+            return confined.file(path)
+        except (OSError, StorageError):
+            return False
 
     def holds(self, artifact: Artifact) -> bool:
         """Return true if the store has all content of an artifact. Damaged content counts as missing. No content is read."""
@@ -254,14 +173,28 @@ class FileArtifacts:
 
     def renew(self, digest: str, size: int) -> bool:
         """Make a blob count as new, so that no sweep removes it. Return false if there is none of this size. It is not read."""
-        path = self._path(digest)
+        return self._touch(digest, size) is not None
+
+    def touch(self, digest: str) -> int | None:
+        """Return the size of a blob, which counts as new from now on; None if there is none. It is not read."""
+        return self._touch(digest, None)
+
+    def _touch(self, digest: str, size: int | None) -> int | None:
+        """Make a blob of this size, or of any, count as new. Return its size, or None if there is none."""
         try:
-            if os.stat(path).st_size != size:
-                return False
-            os.utime(path)
+            fd = confined.open_below(self._root, self._path(digest))
+        except (OSError, StorageError):
+            return None
+        try:
+            found = os.fstat(fd).st_size
+            if size is not None and found != size:
+                return None
+            os.utime(fd)
         except OSError:
-            return False
-        return True
+            return None
+        finally:
+            os.close(fd)
+        return found
 
     def files(self, digest: str) -> tuple[FileEntry, ...]:
         """Return the files that a manifest names.
@@ -288,19 +221,21 @@ class FileArtifacts:
         with Explaining("sweeping artifacts", self._blobs):
             # A blob that is removed and stored again is another file, so its digest must be checked again.
             self._checked.clear()
-            return sweep(self._blobs, keep, before=time.time() - older_than, dry=dry)
+            return sweep(self._root, keep, before=time.time() - older_than, dry=dry)
 
     def damaged(self) -> Iterator[tuple[str, bool]]:
         """Read every blob and yield its digest, and true if its content does not match. No blob is moved.
 
         Raises:
-            StorageError: a blob could not be read.
+            StorageError: a blob could not be read, or is a link.
         """
         with Explaining("checking artifacts", self._blobs):
-            for folder in sorted(name for name in os.listdir(self._blobs) if len(name) == 2):
-                for digest in sorted(filter(_is_digest, os.listdir(f"{self._blobs}/{folder}"))):
+            for prefix in sorted(buckets(self._root)):
+                with confined.entered(self._root, f"{self._blobs}/{prefix}/x") as bucket:
+                    names = sorted(filter(is_digest, os.listdir(bucket)))
+                for digest in names:
                     with suppress(FileNotFoundError):
-                        yield digest, folders.hash_of(self._path(digest)) != digest
+                        yield digest, folders.hash_below(self._root, self._path(digest)) != digest
 
     def _path(self, digest: str) -> str:
         return f"{self._blobs}/{digest[:2]}/{digest}"
@@ -310,96 +245,104 @@ class FileArtifacts:
             self._checked.clear()
         self._checked.add(digest)
 
+    def _bucket(self, digest: str, made: Callable[[int, str], None] | None = None) -> int:
+        """Open the folder of a blob. Raises StorageError if a link is on the way, OSError."""
+        return confined.enter(self._root, ("blobs", digest[:2]), made=made)
+
     def _have(self, digest: str, size: int) -> bool:
         """Return true if the store has the blob, whole and durable. It counts as new afterwards, so that no sweep removes it."""
-        path = self._path(digest)
-        try:
-            if os.stat(path).st_size != size:
+        with ExitStack() as opened:
+            try:
+                bucket = self._bucket(digest)
+                opened.callback(os.close, bucket)
+                fd = confined.open_file(self._path(digest), within=bucket)
+                opened.callback(os.close, fd)
+            except FileNotFoundError:
+                return False
+            if os.fstat(fd).st_size != size:
                 return False
             # Touch before checking: a sweep between the two would otherwise remove a blob that was found whole.
             with suppress(PermissionError):
-                os.utime(path)
+                os.utime(fd)
             if digest not in self._checked:
-                if folders.hash_of(path) != digest:
+                if folders.hash_of(fd) != digest:
                     return False
                 # Another process may have renamed it a moment ago, and its name need not be durable yet.
-                sync_folder(os.path.dirname(path))
+                if self._hand_on is None:
+                    sync(bucket, self._path(digest))
                 self._remember(digest)
-        except FileNotFoundError:
-            return False
         return True
 
-    def _temporary(self) -> tuple[str, int]:
-        path = f"{self._blobs}/tmp/{temporary_name()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    def _new(self) -> "Unfinished":
         try:
-            return path, os.open(path, flags, 0o400)
+            return Unfinished(self._root)
         except FileNotFoundError:
-            make_folders(os.path.dirname(path))
-            return path, os.open(path, flags, 0o400)
+            make_folders(self._root)
+            return Unfinished(self._root)
 
-    def _place(self, fd: int, temporary: str, digest: str) -> None:
+    def _place(self, made: "Unfinished", digest: str) -> None:
         """Make the content durable, then visible under its digest, then make its name durable. So half a blob never shows.
 
         A damaged blob at that path is replaced.
         """
-        sync(fd, temporary)
-        path = self._path(digest)
-        folder = os.path.dirname(path)
+        if self._hand_on is None:
+            sync(made.fd, made.name)
+        else:
+            self._hand_on(digest, f"{self._blobs}/tmp/{made.name}")
+        bucket = self._bucket(digest, made=sync)
         try:
-            os.rename(temporary, path)
-        except FileNotFoundError:
-            make_folders(folder)
-            os.rename(temporary, path)
-        sync_folder(folder)
+            os.rename(made.name, digest, src_dir_fd=made.folder, dst_dir_fd=bucket)
+            if self._hand_on is None:
+                sync(bucket, self._path(digest))
+        finally:
+            os.close(bucket)
         self._remember(digest)
-
-    def _discard(self, fd: int, temporary: str) -> None:
-        os.close(fd)
-        with suppress(OSError):
-            os.unlink(temporary)
 
     def _open_blob(self, digest: str, size: int | None, *, verified: bool) -> str:
         path = self._path(digest)
         try:
-            if not _is_digest(digest):
+            if not is_digest(digest):
                 raise FileNotFoundError
-            confined.below(self._blobs, path)
-            if not confined.file(path):
-                raise FileNotFoundError
-            found = os.lstat(path).st_size
-            if size is not None and found != size:
-                raise self._damaged(digest, f"it has {found} bytes instead of {size}")
-            if not verified and digest not in self._checked:
-                if folders.hash_of(path) != digest:
-                    raise self._damaged(digest, "its content does not match its digest")
-                self._remember(digest)
+            fd = confined.open_below(self._root, path)
         except FileNotFoundError:
             raise NotFound(
                 f"artifact {digest[:12]} is not in the store {self._layout.root}",
                 hint="run the pipeline again to make it again",
             ) from None
+        try:
+            found = os.fstat(fd).st_size
+            if size is not None and found != size:
+                raise self._damaged(digest, f"it has {found} bytes instead of {size}")
+            if not verified and digest not in self._checked:
+                if folders.hash_of(fd) != digest:
+                    raise self._damaged(digest, "its content does not match its digest")
+                self._remember(digest)
+        finally:
+            os.close(fd)
         return path
 
     def _damaged(self, digest: str, why: str) -> CorruptArtifact:
         """Move a damaged blob aside if possible, so that the content can be stored again. Return the error to raise."""
-        with suppress(OSError, StorageError):
+        with suppress(OSError, StorageError), ExitStack() as opened:
             if self._looking:
                 return corrupt(digest, why)
-            confined.folder(str(self._layout.damaged))
-            os.makedirs(self._layout.damaged, 0o700, exist_ok=True)
-            os.rename(self._path(digest), self._layout.damaged / f"{digest}.{temporary_name()}")
+            bucket = self._bucket(digest)
+            opened.callback(os.close, bucket)
+            damaged = confined.enter(self._root, ("blobs", "damaged"), made=sync)
+            opened.callback(os.close, damaged)
+            os.rename(digest, f"{digest}.{temporary_name()}", src_dir_fd=bucket, dst_dir_fd=damaged)
         return corrupt(digest, why)
 
     def _open_folder(self, digest: str, *, verified: bool) -> str:
         tree = f"{self._layout.trees}/{digest}"
-        if (verified or digest in self._checked) and os.path.isdir(tree):
+        confined.below(self._root, tree)
+        if (verified or digest in self._checked) and os.path.lexists(tree) and confined.folder(tree):
             return tree
         manifest = folders.decode(self._manifest(digest), digest)
-        checked = [self._open_blob(entry.digest, entry.size, verified=verified) for entry in manifest.files]
-        if not folders.matches(tree, manifest, checked):
-            temporary = f"{self._blobs}/tmp/{temporary_name()}"
-            folders.lay_out(manifest, checked, temporary, tree)
+        for entry in manifest.files:
+            self._open_blob(entry.digest, entry.size, verified=verified)
+        if not folders.matches(self._root, manifest, tree):
+            folders.lay_out(self._root, manifest, digest)
         if not verified:
             self._remember(digest)
         return tree
@@ -409,17 +352,23 @@ class FileArtifacts:
         if "/" in name or name in (".", ".."):
             return path
         folder = f"{self._layout.trees}/{digest}.named"
-        link = f"{folder}/{name}"
-        with suppress(OSError, ValueError):
-            make_folders(folder)
-            with suppress(FileExistsError):
-                os.symlink(os.path.relpath(path, folder), link)
-            os.utime(folder)
-        return link if os.path.exists(link) else path
+        target = os.path.relpath(path, folder)
+        with (
+            suppress(OSError, ValueError),
+            confined.entered(self._root, f"{folder}/{name}", made=sync) as named,
+        ):
+            if folders.link_target(named, name) != target:
+                # Renamed into place, because something else may be there.
+                fresh = temporary_name()
+                os.symlink(target, fresh, dir_fd=named)
+                os.rename(fresh, name, src_dir_fd=named, dst_dir_fd=named)
+            os.utime(named)
+            return f"{folder}/{name}"
+        return path
 
     def _manifest(self, digest: str) -> bytes:
-        path = self._open_blob(digest, None, verified=True)
-        with open(path, "rb") as file:
+        self._open_blob(digest, None, verified=True)
+        with open(confined.open_below(self._root, self._path(digest)), "rb") as file:
             content = file.read()
         if hashlib.sha256(content).hexdigest() != digest:
             raise self._damaged(digest, "its manifest does not match its digest")
@@ -434,5 +383,5 @@ def corrupt(digest: str, why: str) -> CorruptArtifact:
     )
 
 
-def _is_digest(text: str) -> bool:
+def is_digest(text: str) -> bool:
     return len(text) == 64 and _DIGITS.issuperset(text)

@@ -4,7 +4,6 @@ Knows descriptors and paths, and not what the files contain. The functions raise
 that it accepted.
 """
 
-import errno
 import fcntl
 import itertools
 import os
@@ -101,23 +100,3 @@ def remove_tree(path: str) -> None:
         else:
             os.unlink(entry.path)
     os.rmdir(path)
-
-
-def remove_inside(folder: int, name: str) -> None:
-    """Remove a file, link or whole directory of an open folder, also where directories are read-only; gone already is fine."""
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
-            raise
-        os.unlink(name, dir_fd=folder)
-        return
-    try:
-        os.fchmod(fd, 0o700)
-        for inside in os.listdir(fd):
-            remove_inside(fd, inside)
-    finally:
-        os.close(fd)
-    os.rmdir(name, dir_fd=folder)

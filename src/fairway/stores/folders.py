@@ -8,20 +8,25 @@ import hashlib
 import os
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import msgspec
 
+from fairway import confined
 from fairway.spec.artifact import FileEntry, Manifest
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import CorruptArtifact, StorageError
-from fairway.stores.durable import make_folders, remove_tree, sync, sync_folder, write_all
+from fairway.stores.durable import sync, temporary_name, write_all
 
 PREFIX = b'{"files":['
 """The first bytes of every encoded manifest."""
 
 _decoder: "msgspec.json.Decoder[Manifest]" = msgspec.json.Decoder(Manifest)
 _CHUNK = 1 << 20
+_READ_ONLY = 0o500
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
+"""The errors of a rename to a name that something has: another folder, a file or a link."""
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -113,92 +118,158 @@ def decode(content: bytes, digest: str) -> Manifest:
     return found
 
 
-def matches(tree: str, content: Manifest, blobs: Sequence[str]) -> bool:
-    """Return true if a folder that was made earlier still has these blobs: as the same files or as equal copies."""
+def matches(root: str, content: Manifest, tree: str) -> bool:
+    """Return true if a folder that was made earlier still has the files of its manifest, and no others.
+
+    A file counts if it is the same file as its blob, or an equal copy.
+
+    Args:
+        root: the directory of the store.
+        content: the manifest.
+        tree: the path of the folder.
+    """
     try:
-        for entry, blob in zip(content.files, blobs, strict=True):
+        # The scan refuses links. Nothing is gained by descriptors here: whoever asked for the folder gets its path.
+        if {one.path for one in scan(tree)} != {entry.path for entry in content.files}:
+            return False
+        for entry in content.files:
             path = f"{tree}/{entry.path}"
             seen = os.lstat(path)
-            if not os.path.samestat(seen, os.stat(blob)) and (
-                not stat.S_ISREG(seen.st_mode) or seen.st_size != entry.size or hash_of(path) != entry.digest
-            ):
+            if os.path.samestat(seen, os.lstat(f"{root}/blobs/{entry.digest[:2]}/{entry.digest}")):
+                continue
+            if seen.st_size != entry.size or hash_below(root, path) != entry.digest:
                 return False
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, StorageError):
         return False
-    return os.path.isdir(tree)
+    return True
 
 
-def hash_of(path: str) -> str:
-    """Return the SHA-256 of a file in hex."""
-    with open(path, "rb", buffering=0) as file:
+def link_target(folder: int, name: str) -> str:
+    """Return where a link in an open folder leads; empty if it is no link, or not there."""
+    try:
+        return os.readlink(name, dir_fd=folder)
+    except OSError:
+        return ""
+
+
+def hash_below(root: str, path: str) -> str:
+    """Return the SHA-256 of a file below a root in hex. Raises StorageError if a link is on the way, OSError."""
+    fd = confined.open_below(root, path)
+    try:
+        return hash_of(fd)
+    finally:
+        os.close(fd)
+
+
+def hash_of(fd: int) -> str:
+    """Return the SHA-256 of an open file in hex, from its position to its end."""
+    with open(fd, "rb", buffering=0, closefd=False) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
 
 
-def lay_out(content: Manifest, blobs: Sequence[str], temporary: str, tree: str) -> None:
-    """Make a read-only folder of links to blobs. It is visible at `tree` whole or not at all.
+def lay_out(root: str, content: Manifest, digest: str) -> None:
+    """Make a read-only folder of links to blobs. It is visible under its digest whole or not at all.
+
+    Args:
+        root: the directory of the store.
+        content: the manifest.
+        digest: the digest of the manifest.
 
     Raises:
+        StorageError: a folder of the store is a link.
         OSError: the folder could not be made. Nothing is left behind.
     """
-    made: dict[str, None] = {temporary: None}
-    try:
-        make_folders(temporary)
-        for entry, blob in zip(content.files, blobs, strict=True):
-            path = f"{temporary}/{entry.path}"
-            folder = os.path.dirname(path)
-            while folder not in made:
-                os.makedirs(folder, 0o700, exist_ok=True)
-                made[folder] = None
-                folder = os.path.dirname(folder)
-            _link(blob, path, executable=entry.executable)
-        for folder in made:
-            sync_folder(folder)
-            if folder != temporary:
-                os.chmod(folder, 0o500)
-        _replace(temporary, tree)
-    except BaseException:
-        with suppress(OSError):
-            remove_tree(temporary)
-        raise
-
-
-def _replace(temporary: str, tree: str) -> None:
-    make_folders(os.path.dirname(tree))
-    try:
-        os.rename(temporary, tree)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-        aside = f"{temporary}-old"
-        with suppress(FileNotFoundError):
-            os.chmod(tree, 0o700)
-            os.rename(tree, aside)
+    with ExitStack() as opened:
+        aside = confined.enter(root, ("blobs", "tmp"), made=sync)
+        opened.callback(os.close, aside)
+        trees = confined.enter(root, ("blobs", "tree"), made=sync)
+        opened.callback(os.close, trees)
+        temporary = temporary_name()
+        os.mkdir(temporary, confined.PRIVATE_FOLDER, dir_fd=aside)
         try:
-            os.rename(temporary, tree)
+            _fill(root, content, aside, temporary)
+            _replace(aside, temporary, trees, digest)
+        except BaseException:
+            with suppress(OSError):
+                confined.remove_inside(aside, temporary)
+            raise
+
+
+def _fill(root: str, content: Manifest, aside: int, temporary: str) -> None:
+    """Link every file of a manifest into a new folder and make all names durable."""
+    made: set[tuple[str, ...]] = {()}
+    for entry in content.files:
+        *above, name = entry.path.split("/")
+        made.update(tuple(above[:depth]) for depth in range(1, len(above) + 1))
+        with ExitStack() as opened:
+            bucket = confined.enter(root, ("blobs", entry.digest[:2]))
+            opened.callback(os.close, bucket)
+            folder = confined.enter("blobs/tmp", (temporary, *above), made=confined.not_durable, within=aside)
+            opened.callback(os.close, folder)
+            _link(bucket, entry.digest, folder, name, executable=entry.executable)
+    for above in made:
+        folder = confined.enter("blobs/tmp", (temporary, *above), within=aside)
+        try:
+            sync(folder, temporary)
+            if above:  # the folder itself must be writable until it has been renamed
+                os.fchmod(folder, _READ_ONLY)
+        finally:
+            os.close(folder)
+
+
+def _replace(aside: int, temporary: str, trees: int, digest: str) -> None:
+    """Give a new folder its name. A folder, link or file of that name is removed."""
+    try:
+        os.rename(temporary, digest, src_dir_fd=aside, dst_dir_fd=trees)
+    except OSError as error:
+        if error.errno not in _TAKEN:
+            raise
+        with suppress(FileNotFoundError):
+            set_aside(trees, digest, aside)
+        try:
+            os.rename(temporary, digest, src_dir_fd=aside, dst_dir_fd=trees)
         except OSError as again:
-            if again.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            if again.errno not in _TAKEN:
                 raise
-            remove_tree(temporary)
-        remove_tree(aside)
-    os.chmod(tree, 0o500)
+            confined.remove_inside(aside, temporary)
+    _chmod(trees, digest, _READ_ONLY)
 
 
-def _link(blob: str, path: str, *, executable: bool) -> None:
+def _chmod(above: int, name: str, mode: int) -> None:
+    """Set the mode of a folder in an open folder. Raises StorageError if it is not this user's, OSError."""
+    folder = confined.enter("blobs/tree", (name,), within=above)
+    try:
+        os.fchmod(folder, mode)
+    finally:
+        os.close(folder)
+
+
+def set_aside(trees: int, name: str, aside: int) -> None:
+    """Remove a folder, file or link from one open folder by way of another, so that it never shows in part."""
+    doomed = temporary_name()
+    if stat.S_ISDIR(os.stat(name, dir_fd=trees, follow_symlinks=False).st_mode):
+        # A folder must be writable to be moved into another one.
+        _chmod(trees, name, confined.PRIVATE_FOLDER)
+    os.rename(name, doomed, src_dir_fd=trees, dst_dir_fd=aside)
+    confined.remove_inside(aside, doomed)
+
+
+def _link(bucket: int, digest: str, folder: int, name: str, *, executable: bool) -> None:
     if not executable:
         try:
-            os.link(blob, path)
+            os.link(digest, name, src_dir_fd=bucket, dst_dir_fd=folder, follow_symlinks=False)
             return
         except OSError as error:
             if error.errno not in (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP):
                 raise
-    source = os.open(blob, os.O_RDONLY | os.O_CLOEXEC)
+    source = confined.open_file(digest, within=bucket)
     try:
-        target = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        target = os.open(name, _NEW, 0o600, dir_fd=folder)
         try:
             while chunk := os.read(source, _CHUNK):
                 write_all(target, chunk)
             os.fchmod(target, 0o500 if executable else 0o400)
-            sync(target, path)
+            sync(target, name)
         finally:
             os.close(target)
     finally:

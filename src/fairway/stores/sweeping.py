@@ -14,7 +14,7 @@ import msgspec
 from fairway import confined
 from fairway.spec.errors import CorruptArtifact
 from fairway.stores import folders
-from fairway.stores.durable import remove_inside, remove_tree, sync, temporary_name
+from fairway.stores.durable import sync, temporary_name
 
 STALE = 86400.0
 """Age in seconds from which a temporary file counts as abandoned."""
@@ -44,40 +44,48 @@ class _Kept:
         return {data[at : at + 16] for at in range(0, len(data), 16)}
 
 
-def sweep(blobs: str, keep: Iterable[str], *, before: float, dry: bool) -> Swept:
+def sweep(root: str, keep: Iterable[str], *, before: float, dry: bool) -> Swept:
     """Remove the blobs that are not kept and were stored before a time, and the folders made from them.
 
     Args:
-        blobs: the folder of the blobs.
+        root: the directory of the store.
         keep: digests to keep; a manifest keeps its files too.
         before: seconds since the epoch.
         dry: true to count only.
 
     Raises:
         OSError: a file could not be read or removed. Blobs that were removed before stay removed.
+        StorageError: a folder of the store is a link, whose content does not belong to the store.
     """
     kept = _Kept()
     for digest in keep:
         kept.add(digest)
-        _keep_files(blobs, digest, kept)
+        _keep_files(root, digest, kept)
     swept = Swept()
-    for prefix in sorted(name for name in _names(blobs) if len(name) == 2):
-        _sweep_bucket(blobs, prefix, kept.bucket(prefix), before, dry, swept)
+    for prefix in sorted(buckets(root)):
+        _sweep_bucket(root, prefix, kept.bucket(prefix), before, dry, swept)
     if not dry:
-        _sweep_trees(blobs, kept, before)
-        _sweep_temporary(blobs)
+        _sweep_trees(root, kept, before)
+        _sweep_temporary(root)
     return swept
 
 
-def _names(folder: str) -> list[str]:
-    """Return the names in a folder. A link to a folder is refused, because its content does not belong to the store."""
-    return os.listdir(folder) if confined.folder(folder) else []
+def buckets(root: str) -> list[str]:
+    """Return the names of the folders that hold blobs. Raises StorageError if their place is a link, OSError."""
+    try:
+        blobs = confined.enter(root, ("blobs",))
+    except FileNotFoundError:
+        return []
+    try:
+        return [name for name in os.listdir(blobs) if len(name) == 2]
+    finally:
+        os.close(blobs)
 
 
-def _keep_files(blobs: str, digest: str, kept: _Kept) -> None:
+def _keep_files(root: str, digest: str, kept: _Kept) -> None:
     """Keep the files of a manifest. Other content that looks like a manifest only keeps more than necessary."""
     try:
-        with open(confined.open_file(f"{blobs}/{digest[:2]}/{digest}"), "rb") as file:
+        with open(confined.open_below(root, f"{root}/blobs/{digest[:2]}/{digest}"), "rb") as file:
             if file.read(len(folders.PREFIX)) != folders.PREFIX:
                 return
             content = folders.PREFIX + file.read()
@@ -88,14 +96,12 @@ def _keep_files(blobs: str, digest: str, kept: _Kept) -> None:
             kept.add(entry.digest)
 
 
-def _sweep_bucket(
-    blobs: str, prefix: str, wanted: set[bytes], before: float, dry: bool, swept: Swept
-) -> None:
+def _sweep_bucket(root: str, prefix: str, wanted: set[bytes], before: float, dry: bool, swept: Swept) -> None:
     # By descriptors: somebody may put a link to another folder in the place of a folder at any moment.
     with ExitStack() as opened:
-        bucket = confined.enter(blobs, (prefix,))
+        bucket = confined.enter(root, ("blobs", prefix))
         opened.callback(os.close, bucket)
-        aside = confined.enter(blobs, ("tmp",), made=sync)
+        aside = confined.enter(root, ("blobs", "tmp"), made=sync)
         opened.callback(os.close, aside)
         for name in os.listdir(bucket):
             if len(name) == 64 and bytes.fromhex(name[:32]) not in wanted:
@@ -122,30 +128,31 @@ def _consider(bucket: int, aside: int, name: str, before: float, dry: bool, swep
     swept.size += info.st_size
 
 
-def _sweep_trees(blobs: str, kept: _Kept, before: float) -> None:
-    for name in _names(f"{blobs}/tree"):
-        tree = f"{blobs}/tree/{name}"
-        with suppress(FileNotFoundError, ValueError):
-            if bytes.fromhex(name[:32]) in kept.bucket(name[:2]) or os.lstat(tree).st_mtime >= before:
-                continue
-            doomed = f"{blobs}/tmp/{temporary_name()}"
-            if os.path.islink(tree):
-                os.unlink(tree)
-                continue
-            os.chmod(tree, 0o700)
-            os.rename(tree, doomed)
-            remove_tree(doomed)
+def _sweep_trees(root: str, kept: _Kept, before: float) -> None:
+    with ExitStack() as opened:
+        try:
+            trees = confined.enter(root, ("blobs", "tree"))
+        except FileNotFoundError:
+            return
+        opened.callback(os.close, trees)
+        aside = confined.enter(root, ("blobs", "tmp"), made=sync)
+        opened.callback(os.close, aside)
+        for name in os.listdir(trees):
+            with suppress(FileNotFoundError, ValueError):
+                found = os.stat(name, dir_fd=trees, follow_symlinks=False)
+                if bytes.fromhex(name[:32]) not in kept.bucket(name[:2]) and found.st_mtime < before:
+                    folders.set_aside(trees, name, aside)
 
 
-def _sweep_temporary(blobs: str) -> None:
+def _sweep_temporary(root: str) -> None:
     oldest = time.time() - STALE
     # By the descriptor of the folder: somebody may put a link to another folder in its place at any moment.
     with suppress(FileNotFoundError):
-        folder = confined.enter(blobs, ("tmp",))
+        folder = confined.enter(root, ("blobs", "tmp"))
         try:
             for name in os.listdir(folder):
                 with suppress(FileNotFoundError):
                     if os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime < oldest:
-                        remove_inside(folder, name)
+                        confined.remove_inside(folder, name)
         finally:
             os.close(folder)

@@ -126,7 +126,9 @@ def test_a_flipped_bit_is_noticed_or_harmless(store: Store, tmp_path: Path, full
 def test_a_store_that_does_not_compare_is_found(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fairway.stores.folders.hash_of", lambda path: Path(path).name)
+    monkeypatch.setattr(
+        "fairway.stores.folders.hash_of", lambda fd: Path(f"/proc/self/fd/{fd}").resolve().name
+    )
     seen, silent = flipped(store, tmp_path, 80, 4)
     assert any("blobs" in one for one in silent), seen
 

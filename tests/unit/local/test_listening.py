@@ -76,9 +76,9 @@ def test_too_long_places_are_passed_over(
 
 def test_last_words_are_the_last_line_printed(tmp_path: Path) -> None:
     log = tmp_path / "w1.log"
-    assert last_words(log) == ""
+    assert last_words(tmp_path, log) == ""
     log.write_text("loading\nerror: samples differ\n\n")
-    assert last_words(log) == "samples differ"
+    assert last_words(tmp_path, log) == "samples differ"
 
 
 def test_a_snapshot_keeps_places_and_is_gone_afterwards(tmp_path: Path) -> None:

@@ -1,0 +1,81 @@
+"""The settings of a project in `[tool.fairway]` of its `pyproject.toml` that concern where it runs and what is sent there.
+
+Must not know any target. Every command may use this module before it loads anything else, so this file imports almost
+nothing, and reads TOML only if the text has the words.
+"""
+
+import os
+from typing import cast
+
+from fairway.local.projects import upwards
+from fairway.spec.errors import UsageError
+
+_FILE = "pyproject.toml"
+
+
+class ProjectSettings:
+    """The settings of a project.
+
+    Attributes:
+        path: the file that they come from. It is empty without one.
+        target: the target on which commands of this project work. It may be empty.
+        exclude: the patterns of files that are not sent, as in `.gitignore`.
+    """
+
+    __slots__ = ("exclude", "path", "target")
+
+    def __init__(self, path: str = "", target: str = "", exclude: tuple[str, ...] = ()) -> None:
+        self.path = path
+        self.target = target
+        self.exclude = exclude
+
+
+def read(folder: str) -> ProjectSettings:
+    """Return the settings in the nearest `pyproject.toml` from a folder upwards.
+
+    Raises:
+        UsageError: a setting does not have its form, or the file is not TOML.
+    """
+    path, data = _nearest(folder)
+    if b"fairway" not in data or (b"target" not in data and b"exclude" not in data):
+        return ProjectSettings(path)
+    import tomllib
+
+    try:
+        tool = cast("dict[str, dict[str, object]]", tomllib.loads(data.decode()).get("tool", {}))
+    except ValueError as error:
+        raise UsageError(f"{path} is not TOML: {error}") from None
+    table = tool.get("fairway", {})
+    target = table.get("target", "")
+    if not isinstance(target, str):
+        raise UsageError(f"target of [tool.fairway] in {path} is not a name", hint='`target = "team"`')
+    return ProjectSettings(path, target, _patterns(path, table.get("exclude", [])))
+
+
+def may_name_target(folder: str) -> bool:
+    """Tell whether the project of a folder may have a target of its own, without reading TOML."""
+    _, data = _nearest(folder)
+    return b"target" in data and b"fairway" in data
+
+
+def _nearest(folder: str) -> tuple[str, bytes]:
+    """Return path and content of the nearest `pyproject.toml`; empty without one."""
+    for place in upwards(folder):
+        path = os.path.join(place, _FILE)
+        try:
+            with open(path, "rb") as stream:
+                return path, stream.read()
+        except OSError:
+            continue
+    return "", b""
+
+
+def _patterns(path: str, found: object) -> tuple[str, ...]:
+    """Return the patterns of files. Raises UsageError."""
+    patterns = cast("list[object]", found) if isinstance(found, list) else [None]
+    if not all(isinstance(pattern, str) and pattern.strip() for pattern in patterns):
+        raise UsageError(
+            f"exclude of [tool.fairway] in {path} is not a list of patterns",
+            hint='`exclude = ["data/", "*.csv"]`',
+        )
+    return tuple(str(pattern) for pattern in patterns)
