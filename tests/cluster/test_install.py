@@ -316,7 +316,7 @@ def working_job(there: Kubectl, ready: str) -> Callable[[], None]:
             "data = json.load(sys.stdin)['data']\n"
             "install = manifests.read_settings(data).install\n"
             "wanted = pods.HostPod(name='fw-01234567-d-a1', run='01234567', resources=Resources(cpu=0.1, memory=2**26),\n"
-            "    command=('python3', '-c', 'import time; time.sleep(3600)'))\n"
+            "    command=('python3', '-c', 'import os, signal; signal.signal(15, lambda *_: os._exit(143)); signal.pause()'))\n"
             "sys.stdout.buffer.write(msgspec.json.encode(pods.job(wanted, install)))\n"
         )
         config = there("get", "cm", "fairway-install", "-o", "json")
