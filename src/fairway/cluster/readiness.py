@@ -208,6 +208,17 @@ def judge(sight: Sight) -> Finding:
     return _without_pod(sight)
 
 
+def judge_pull(pod: PodView) -> Finding:
+    """Return if a node has pulled the image of a pod, whatever became of its container."""
+    for container in pod.status.container_statuses:
+        waiting = container.state.waiting
+        if waiting is not None and waiting.reason in _IMAGE_REASONS:
+            return _of_image(waiting)
+        if waiting is None or waiting.reason in _CONFIG_REASONS:
+            return Finding(words="its image is pulled", cause="pulled", ready=True)
+    return _of_pod(pod, ())
+
+
 def _is_current(pod: PodView, deployment: DeploymentView) -> bool:
     """Tell if a pod is of the present configuration. One of an earlier configuration says nothing about this one."""
     wanted = deployment.spec.template.metadata.annotations.get(CONFIG_HASH, "")
