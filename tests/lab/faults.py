@@ -21,6 +21,7 @@ from .control_plane import keys
 from .places import Addresses
 
 _PIECE = 65536
+_PATIENCE = 20.0
 Where = Callable[[str, str], bool]
 """Decides by the method and the path whether a rule is about a call."""
 
@@ -32,7 +33,7 @@ def everywhere(method: str, path: str) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """One way to fail: `answer` a status instead of asking, stay `silent`, or `lose` the answer to a call that was made."""
+    """A way to fail: `answer` a status instead of asking, stay `silent`, or `lose` the answer to a call that was made."""
 
     kind: str
     share: float
@@ -42,7 +43,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Call:
-    """One call that the proxy has seen, and how it was made to fail."""
+    """A call that the proxy has seen, and how it was made to fail."""
 
     method: str
     path: str
@@ -96,8 +97,7 @@ class FaultProxy:
         self._open.set()
         self._connections: set[asyncio.Task[None]] = set()
         self._port = 0
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     @property
     def server(self) -> str:
@@ -106,12 +106,16 @@ class FaultProxy:
 
     def __enter__(self) -> "FaultProxy":
         self._thread.start()
-        self._ready.wait()
+        starting = asyncio.start_server(self._serve, self._host, 0, ssl=_serving_context())
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(_PATIENCE)
+        self._port = self._server.sockets[0].getsockname()[1]
         return self
 
     def __exit__(self, *ended: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._close(), self._loop).result(_PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
+        self._loop.close()
 
     def cut(self) -> None:
         """Let nothing pass in either direction. Connections stay open and silent, as behind a broken link."""
@@ -134,21 +138,12 @@ class FaultProxy:
         path.write_text(json.dumps(changed), "utf-8")
         return path
 
-    def _run(self) -> None:
-        """Serve until the loop is stopped, in the thread of the proxy."""
-        asyncio.set_event_loop(self._loop)
-        server = self._loop.run_until_complete(
-            asyncio.start_server(self._serve, self._host, 0, ssl=_serving_context())
-        )
-        self._port = server.sockets[0].getsockname()[1]
-        self._ready.set()
-        self._loop.run_forever()
-        server.close()
+    async def _close(self) -> None:
+        """Stop listening and end every connection."""
+        self._server.close()
         for one in self._connections:
             one.cancel()
-        self._loop.run_until_complete(asyncio.sleep(0))
-        self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        self._loop.close()
+        await asyncio.gather(*self._connections, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""
@@ -214,7 +209,7 @@ class FaultProxy:
 
 @dataclass
 class _Side:
-    """One of the two connections that a call passes."""
+    """Either of the two connections that a call passes."""
 
     state: h11.Connection
     reader: asyncio.StreamReader
@@ -268,7 +263,13 @@ async def _pipe(source: _Side, target: _Side) -> None:
 
 def _refusal(status: int) -> Iterator[Any]:
     """Return an answer with a status, as the API server words it."""
-    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": "a planted fault"}
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": status,
+        "message": "a planted fault",
+    }
     content = json.dumps(body).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
     if status in (429, 503):

@@ -18,7 +18,6 @@ from fairway.remote import RemotePlatform
 from fairway.spec.errors import EXIT_DONE, EXIT_INTERRUPTED, FairwayError, UsageError
 from fairway.spec.quantities import format_memory
 from fairway.spec.run import Phase, RunRequest, RunStatus
-from fairway.wiring import process
 
 if TYPE_CHECKING:
     from fairway.cli.progress import Progress
@@ -50,7 +49,6 @@ def run(
         await prepare(platform, request, words)
         return await _submit(platform, request, manner, begun, detach=detach)
 
-    process.refuse_in_step("a run on a target")
     return asyncio.run(_closing(platform, work()))
 
 
@@ -76,7 +74,6 @@ def resume(platform: RemotePlatform, word: str, file: Path | None, manner: Manne
             report(f"note: the project of run {name} is not here, so it goes on with the code that it has")
         return await _submit(platform, request, manner, begun, detach=detach)
 
-    process.refuse_in_step("a run on a target")
     return asyncio.run(_closing(platform, work()))
 
 

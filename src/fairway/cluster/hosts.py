@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from fairway.cluster.links import HostLink
-from fairway.spec.errors import FairwayError, HostLost, UsageError
+from fairway.spec.errors import HostLost
 from fairway.spec.link import Dismiss, Draining, HostEnded, Message, Note, Passed
 from fairway.spec.places import Back, Gone
 from fairway.spec.run import Failure, Reason
@@ -45,7 +45,7 @@ class ClusterHost:
     Args:
         link: the session with the pod.
         printed: called with output of the host itself, which is empty at the end of an import.
-        explain: returns the failure that the end of a host means.
+        explain: returns the failure that the end of a host means. It may wait for what the cluster says.
         remove: ends the pod with everything in it, and returns once it is gone or fenced.
     """
 
@@ -53,7 +53,7 @@ class ClusterHost:
         self,
         link: HostLink,
         printed: Callable[[bytes], None],
-        explain: Callable[[HostEnded], Failure],
+        explain: Callable[[HostEnded], Awaitable[Failure]],
         remove: Callable[[], Awaitable[None]],
     ) -> None:
         self.name = link.name
@@ -65,19 +65,24 @@ class ClusterHost:
         self._remove = remove
         self._bound: asyncio.Future[Bound] | None = None
         self._hear: Hear | None = None
+        self._early: list[FromHost] = []
         self._gone: Gone | None = None
         self._over = asyncio.Event()
+        self._met = asyncio.Event()
         self._spoke = self._draining = self._unseen = False
         self._stopped: set[tuple[str, int]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | None = None
+        self._silent_since = asyncio.get_running_loop().time()
         link.hear = self._receive
         link.connected = self._connected
 
     def listen(self, hear: Hear) -> None:
-        """Pass messages to another engine from now on. A host that has already ended is reported soon."""
+        """Pass messages to another engine from now on. What came before, and the end of the host, is reported soon."""
         self._hear = hear
-        if self._gone is not None:
-            asyncio.get_running_loop().call_soon(hear, self, self._gone)
+        early, self._early = self._early, []
+        for message in (*early, *([self._gone] if self._gone is not None else [])):
+            asyncio.get_running_loop().call_soon(hear, self, message)
 
     def send(self, message: ToHost) -> None:
         """Send a message, now or when the pod can be reached again."""
@@ -119,6 +124,7 @@ class ClusterHost:
         self._stop_timer()
         self._end_line()
         self._over.set()
+        self._met.set()
         for future in (self.described, self._bound):
             if future is not None and not future.done():
                 future.set_exception(self.lost())
@@ -136,14 +142,29 @@ class ClusterHost:
         )
 
     @property
+    def failure(self) -> Failure | None:
+        """The failure that the loss of the host means. None while it may live."""
+        return self._gone.failure if self._gone is not None else None
+
+    @property
     def is_gone(self) -> bool:
         """True if the host is certainly gone."""
         return self._gone is not None
 
     @property
-    def is_connected(self) -> bool:
-        """True while the pod is connected."""
-        return self._link.is_connected
+    def silent(self) -> float:
+        """Seconds since the pod was last connected. 0 while it is."""
+        if self._link.is_connected:
+            return 0.0
+        return asyncio.get_running_loop().time() - self._silent_since
+
+    async def was_told(self, step: str, attempt: int, seconds: float) -> bool:
+        """Tell whether a pod that comes back was told to start an attempt. Without a pod, wait for some seconds."""
+        try:
+            await asyncio.wait_for(self._met.wait(), seconds)
+        except TimeoutError:
+            return False
+        return (step, attempt) in self._link.attempts
 
     async def over(self) -> None:
         """Return once the host is certainly gone."""
@@ -162,7 +183,10 @@ class ClusterHost:
             self._set_unseen()
         elif isinstance(message, HostEnded):
             self.ended = message
-            self.lose(self._explain(message))
+            self._ending = asyncio.get_running_loop().create_task(self._end(message))
+
+    async def _end(self, report: HostEnded) -> None:
+        self.lose(await self._explain(report))
 
     def _receive_from_host(self, message: FromHost) -> None:
         if isinstance(message, Described):
@@ -177,6 +201,8 @@ class ClusterHost:
             return
         elif self._hear is not None:
             self._hear(self, message)
+        else:
+            self._early.append(message)
 
     def _was_drained(self, message: Exited) -> bool:
         """Tell whether an attempt was ended because its pod had to go, and not because the engine wanted it."""
@@ -190,6 +216,9 @@ class ClusterHost:
 
     def _connected(self, is_connected: bool) -> None:
         self._stop_timer()
+        self._silent_since = asyncio.get_running_loop().time()
+        if is_connected:
+            self._met.set()
         if self._gone is not None:
             return
         if not is_connected:
@@ -211,15 +240,3 @@ class ClusterHost:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def import_error(failure: Failure | None) -> FairwayError:
-    """Return the error for a project that cannot be imported, with the user's traceback above the message.
-
-    Without a failure, the project declares something impossible.
-    """
-    if failure is None:
-        return FairwayError("the project could not be imported")
-    if not failure.details:
-        return UsageError(failure.message, hint=failure.hint)
-    return FairwayError(failure.message, hint=failure.hint, details=failure.details)

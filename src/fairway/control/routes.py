@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from fairway.control.gate import Refused
 from fairway.server import errorlog
+from fairway.spec import versions
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
 
 Policy = Literal["public", "token"]
@@ -84,7 +85,11 @@ def public_paths(entries: list[Entry]) -> frozenset[str]:
 
 def as_json(value: object, status: int = 200) -> Response:
     """Build an answer with a value as JSON."""
-    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    headers = {
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        versions.HEADER: versions.this(),
+    }
     return Response(msgspec.json.encode(value), status, headers, "application/json")
 
 

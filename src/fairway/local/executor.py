@@ -11,8 +11,9 @@ from fairway.local import environments, machine
 from fairway.local.launching import Launched, launch
 from fairway.local.reaping import end
 from fairway.local.sharing import Share
-from fairway.spec.errors import FairwayError, HostLost, UsageError
+from fairway.spec.errors import HostLost
 from fairway.spec.host import HostSetup
+from fairway.spec.imports import import_error
 from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Grant, Resources
@@ -274,15 +275,3 @@ class LocalExecutor:
         if host.is_gone:
             raise host.lost()
         return host, described.project
-
-
-def import_error(failure: Failure | None) -> FairwayError:
-    """Return the error for a project that cannot be imported, with the user's traceback above the message.
-
-    Without a failure, the project declares something impossible.
-    """
-    if failure is None:
-        return FairwayError("the project could not be imported")
-    if not failure.details:
-        return UsageError(failure.message, hint=failure.hint)
-    return FairwayError(failure.message, hint=failure.hint, details=failure.details)

@@ -331,7 +331,7 @@ class RunState:
                 self._prepare(step)
 
     def _again(self, step: StepState, reason: Reason) -> bool:
-        if reason is Reason.HOST:
+        if reason.is_loss:
             step.losses += 1
             return step.losses <= _MAX_HOST_LOSSES
         if reason not in _COUNTED:
@@ -356,6 +356,6 @@ def decide(state: RunState, now: float) -> list[Action]:
 
 
 def _backoff(step: StepState, reason: Reason) -> float:
-    if reason is Reason.HOST:
+    if reason.is_loss:
         return _HOST_BACKOFF * step.losses
     return min(_MAX_BACKOFF, _FIRST_BACKOFF * 2.0 ** (step.faults - 1))

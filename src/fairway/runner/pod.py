@@ -17,10 +17,10 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import fairway
 from fairway.local.launching import launch
 from fairway.runner import pod_code
 from fairway.runner.pod_host import HostEnd, PodHost
@@ -28,7 +28,20 @@ from fairway.runner.pod_link import PodLink
 from fairway.runner.pod_memory import ControlGroup
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
-from fairway.spec.link import Dismiss, Draining, Facts, HostEnded, Message, Note, Orders, Passed, Refused, Welcome
+from fairway.spec.link import (
+    Dismiss,
+    Draining,
+    Facts,
+    HostEnded,
+    Message,
+    Note,
+    Orders,
+    Passed,
+    Refused,
+    Welcome,
+)
+from fairway.spec.version import VERSION
+from fairway.spec.wire import Start, decode_to_host
 
 EXIT_TERMINATED = 143
 EXIT_REFUSED = 77
@@ -38,6 +51,7 @@ _REPORT_SECONDS = 60.0
 _LAST_SECONDS = 5.0
 """The same, after a SIGTERM: more time is not left before the pod is killed."""
 _MOST_LAST_WORDS = 4000
+_MOST_TOLD = 64
 _NEVER = "it was not started"
 
 
@@ -75,9 +89,11 @@ class Pod:
         self._link.receive = self._receive
         self._link.welcome = self._welcome
         self._link.refuse = self._refused
+        self._link.attempts = lambda: tuple(self._told)
         self._host: PodHost | None = None
         self._orders: Orders | None = None
         self._early: list[bytes] = []
+        self._told: deque[tuple[str, int]] = deque(maxlen=_MOST_TOLD)
         self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._wakes = socket.socketpair()
         self._dismissed = self._terminated = False
@@ -97,7 +113,7 @@ class Pod:
     def _facts(self) -> Facts:
         from_outside = os.environ.get
         return Facts(
-            version=fairway.__version__,
+            version=VERSION,
             python=platform.python_version(),
             address=from_outside("POD_IP", ""),
             node=from_outside("NODE_NAME", ""),
@@ -157,7 +173,9 @@ class Pod:
 
     def _store(self, orders: Orders) -> StorePlace:
         root = self._settings.root
-        return StorePlace(orders.store or f"relay:{self._settings.api}|{root / 'store'}|{root / 'credential'}")
+        return StorePlace(
+            orders.store or f"relay:{self._settings.api}|{root / 'store'}|{root / 'credential'}"
+        )
 
     def _aside(self, work: Callable[[], Path]) -> None:
         """Fetch the code in a thread, so that the link is answered meanwhile."""
@@ -204,6 +222,9 @@ class Pod:
         if isinstance(message, Dismiss):
             self._dismissed = True
         elif isinstance(message, Passed):
+            order = decode_to_host(message.content)
+            if isinstance(order, Start):
+                self._told.append((order.step, order.attempt))
             if self._host is not None:
                 self._host.write(message.content)
             else:
@@ -298,7 +319,9 @@ def _name(number: int) -> str:
 
 
 def _settings(words: Sequence[str]) -> Settings:
-    parser = argparse.ArgumentParser(prog="python -m fairway.runner.pod", description=__doc__, allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        prog="python -m fairway.runner.pod", description=__doc__, allow_abbrev=False
+    )
     parser.add_argument("--plane", required=True, metavar="HOST:PORT")
     parser.add_argument("--api", default="", metavar="URL")
     parser.add_argument("--name", required=True)

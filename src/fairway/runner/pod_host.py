@@ -159,7 +159,7 @@ class PodHost:
         reading = 0 if self._paused or not self._open else selectors.EVENT_READ
         writing = selectors.EVENT_WRITE if self._out and self._open else 0
         self._register(self._launched.connection, reading | writing, self._serve)
-        self._register(self._launched.output, 0 if self._paused else selectors.EVENT_READ, self._read_output)
+        self._register(self._launched.output, 0 if self._paused else selectors.EVENT_READ, self._serve_output)
 
     def _register(self, file: object, events: int, serve: Callable[[], object]) -> None:
         self._ignore(file)
@@ -171,6 +171,8 @@ class PodHost:
             self._selector.unregister(file)  # type: ignore[arg-type]
 
     def _serve(self) -> None:
+        if self.ended is not None:
+            return  # It ended after the selector had found that it has something to say.
         if self._out:
             self._flush()
         if not self._paused:
@@ -222,13 +224,17 @@ class PodHost:
         self._passed(content)
 
     def _with_cause(self, message: Exited) -> bytes:
-        """Name the cause of an end: a killed process was out of memory if the system has killed one for that since the last end."""
+        """Name memory as the cause of an end by SIGKILL if the system has killed a process for that since the last end."""
         kills = self._group.kills()
         if kills > self._kills and message.ended.signal == _KILLED and message.ended.cause is Cause.NONE:
             ended = msgspec.structs.replace(message.ended, cause=Cause.MEMORY)
             message = msgspec.structs.replace(message, ended=ended)
         self._kills = kills
         return frame(message)[4:]
+
+    def _serve_output(self) -> None:
+        if self.ended is None:
+            self._read_output()
 
     def _read_output(self) -> bool:
         """Read output of the host itself. Return False if there is nothing to read now."""

@@ -47,6 +47,7 @@ class PodLink:
         receive: called with each message of the control plane.
         welcome: called with each welcome. Returns the messages that a control plane needs that has forgotten the session.
         refuse: called with a final refusal.
+        attempts: returns the last attempts that the pod was told to start.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class PodLink:
         self.receive: Callable[[Message], None] = lambda message: None
         self.welcome: Callable[[Welcome], list[Message]] = lambda welcome: []
         self.refuse: Callable[[Refused], None] = lambda refused: None
+        self.attempts: Callable[[], tuple[tuple[str, int], ...]] = tuple
         self.session = Session()
         self._address = address
         self._name = name
@@ -133,6 +135,7 @@ class PodLink:
                     session=self._session,
                     credential=self._credential,
                     received=self.session.received,
+                    attempts=self.attempts(),
                     facts=self._facts,
                 )
             )

@@ -27,7 +27,8 @@ class Phase(StrEnum):
 class Reason(StrEnum):
     """The reason for the end of an attempt or step. Only `USER`, `TIMEOUT`, `OOM` and `CRASH` spend retries.
 
-    The values are words that programs may rely on. `text` is for people.
+    The values are words that programs may rely on. `text` is for people. A reason that `is_loss` says nothing about the
+    step: the attempt is repeated, and that spends no retry.
     """
 
     NONE = ""
@@ -43,6 +44,18 @@ class Reason(StrEnum):
     ENVIRONMENT = "environment"
     GATE = "gate"
     HOST = "host"
+    EVICTED = "evicted"
+    PREEMPTED = "preempted"
+    NODE = "node"
+    IMAGE = "image"
+    UNSCHEDULABLE = "unschedulable"
+    QUOTA = "quota"
+    ADMISSION = "admission"
+
+    @property
+    def is_loss(self) -> bool:
+        """True when the place of the attempt was lost, so that another attempt may do better."""
+        return self in LOSSES
 
     @property
     def text(self) -> str:
@@ -70,8 +83,18 @@ REASON_TEXTS = {
     Reason.ENVIRONMENT: "its environment could not be built",
     Reason.GATE: "a gate refused",
     Reason.HOST: "its host was lost",
+    Reason.EVICTED: "its pod was evicted",
+    Reason.PREEMPTED: "its pod had to make room for another one",
+    Reason.NODE: "its node was lost",
+    Reason.IMAGE: "its image could not be pulled",
+    Reason.UNSCHEDULABLE: "no node has room for its pod",
+    Reason.QUOTA: "the quota of the namespace leaves no room for its pod",
+    Reason.ADMISSION: "the cluster refused its pod",
 }
 """The text of each reason for people. Stores of earlier versions hold these texts: never change one."""
+
+LOSSES = frozenset({Reason.HOST, Reason.EVICTED, Reason.PREEMPTED, Reason.NODE})
+"""The reasons that say something about the place of an attempt and nothing about the attempt."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):

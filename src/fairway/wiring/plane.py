@@ -131,7 +131,11 @@ def leases() -> "RunLeases":
 
 
 def together(
-    stores: LocalStores, held: "RunLeases", cluster: Cluster, revoke: Callable[[str], None], say: Callable[[str], None]
+    stores: LocalStores,
+    held: "RunLeases",
+    cluster: Cluster,
+    revoke: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> "RunsTogether":
     """Make the part that carries out the runs of everybody in this process.
 
@@ -193,5 +197,6 @@ async def _stop(endpoints: bool) -> None:
 
 def _refuse() -> NoReturn:
     raise FairwayError(
-        "endpoints on Kubernetes are not there yet", hint="serve the model on this machine: leave out `--target`"
+        "endpoints on Kubernetes are not there yet",
+        hint="serve the model on this machine: leave out `--target`",
     )

@@ -254,6 +254,8 @@ class Kubernetes:
     ) -> None:
         """Delete an object and what belongs to it. An absent one is done. The pods of a Job go before the Job does.
 
+        The object is there, marked by a `deletionTimestamp`, until all that belongs to it is gone.
+
         Args:
             grace: seconds that its processes get to end. None leaves that to the object.
             uid: delete only the object with this uid. One that has taken the name since is left alone.
@@ -398,6 +400,8 @@ class Kubernetes:
                 headers=tuple((headers or {}).items()),
                 body=body,
                 repeatable=False,
+                # A proxied request is no work for the API server's own store, and its limits do not count it either.
+                counted=False,
                 seconds=timeout,
             )
         )

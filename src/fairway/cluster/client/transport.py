@@ -9,7 +9,6 @@ import random
 import re
 import socket
 import ssl
-import sys
 import tempfile
 from collections.abc import AsyncGenerator
 from email.utils import parsedate_to_datetime
@@ -30,6 +29,7 @@ from fairway.cluster.client.refusals import (
     refused,
     unanswered,
 )
+from fairway.spec.version import VERSION
 
 _CONNECT_SECONDS = 10.0
 _RATE = 20.0
@@ -38,8 +38,8 @@ _TRIES = 6
 _TRIES_TO_CONNECT = 3
 _PATIENCE_SECONDS = 60.0
 _MAX_PAUSE_SECONDS = 30.0
-_AGENT = f"fairway/{sys.modules['fairway'].__version__}"
-"""The name by which the cluster's logs and limits know Fairway. The top package is loaded before any of its modules."""
+_AGENT = f"fairway/{VERSION}"
+"""The name by which the cluster's logs and limits know Fairway."""
 _MAX_CLIENTS = 4
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 

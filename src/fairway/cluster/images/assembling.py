@@ -226,7 +226,7 @@ class Push:
         self._sent = 0
 
     async def all(self, images: Sequence[Image], tag: str) -> Pushed:
-        """Push images of several platforms under one tag, which gets the beginning of the digest. Raises FairwayError."""
+        """Send images of several platforms under one tag, which gets the beginning of the digest. Raises FairwayError."""
         media_type, content = OCI_MANIFEST, images[0].manifest
         if len(images) > 1:
             listed = [image.descriptor() for image in images]
@@ -245,7 +245,7 @@ class Push:
         return Pushed(str(by_digest), str(name), images[0].base.target.python, self._sent)
 
     async def one(self, image: Image, tag: str) -> Pushed:
-        """Push an image under exactly this tag. Raises FairwayError."""
+        """Send an image under exactly this tag. Raises FairwayError."""
         name = ImageName(self._repository, tag)
         await self.blobs(image)
         await self._registry.put_manifest(name, OCI_MANIFEST, image.manifest)
@@ -263,7 +263,7 @@ class Push:
     async def blobs(self, image: Image) -> None:
         """Make everything that an image consists of present. Raises FairwayError."""
         for layer in image.base.layers:
-            await self._pass_on(layer, image.base)
+            await self._send_base_layer(layer, image.base)
         for layer in image.layers:
             await self.layer(layer)
         config = Blob(digest_of(image.config), len(image.config), image.config)
@@ -277,7 +277,7 @@ class Push:
         sent = await push_blob(self._registry, self._repository, blob, progress=self._workshop.count)
         self._note(layer.comment, sent, layer.size)
 
-    async def _pass_on(self, layer: Descriptor, base: Base) -> None:
+    async def _send_base_layer(self, layer: Descriptor, base: Base) -> None:
         """Make a layer of the base present: by a mount, or by its bytes if the base is in another registry."""
         repository = base.name.repository
         named = f"layer {layer.digest[7:19]} of the base"

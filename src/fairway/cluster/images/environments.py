@@ -162,7 +162,7 @@ class _Shelf:
         return [layer for layer in layers if layer is not None]
 
     async def _put(self, name: ImageName, layers: Sequence[Layer], target: Target) -> None:
-        """Push layers and a name for them, which is an image without a base."""
+        """Send layers and a name for them, which is an image without a base."""
         for layer in layers:
             await self._push.layer(layer)
         rootfs = {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]}
