@@ -54,19 +54,20 @@ async def _checks(kube: Kubernetes, place: Place) -> list[Check]:
 
 async def _registry(kube: Kubernetes, place: Place) -> list[Check]:
     """Return the checks of the registry that is named, or from which the installation's image comes."""
-    registry, secrets = place.registry, tuple[str, ...]()
+    registry, secrets, plain = place.registry, tuple[str, ...](), place.insecure
     try:
         there = await installed.find(kube)
         if there is not None:
-            install = there.settings.install
+            install, source = there.settings.install, there.settings.source
             secrets = install.pull_secrets
-            registry = registry or _registry_of(install.image)
+            plain = plain or (not registry and source.insecure)
+            registry = registry or source.registry or _registry_of(install.image)
         if not registry:
             return [Check("push", "optional", "not tried", "`fairway doctor --registry REGISTRY` tries it")]
         tools = make_workshop(lambda _: None)
         order = canary.Order(
             registry=registry,
-            plain=place.insecure,
+            plain=plain,
             pull_secrets=secrets,
             environment=tools.environment,
             home=tools.home,
