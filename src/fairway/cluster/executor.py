@@ -201,8 +201,8 @@ class ClusterExecutor:
             project = await self._described(host, wanted)
         except BaseException as error:
             # After a cancel as well: the pod may still wait for a node.
-            failure = Failure(reason=Reason.HOST, message=f"{Reason.HOST.text}: {error}")
-            host.lose(failure)
+            why = str(error) or "nobody waits for it any more"
+            host.lose(Failure(reason=Reason.HOST, message=f"{Reason.HOST.text}: {why}"))
             raise
         return host, project
 
@@ -320,8 +320,11 @@ class ClusterExecutor:
             return
         events = await self._jobs.events("Pod", pod.metadata.name)
         lost = evidence.verdict(msgspec.structs.replace(seen, events=events))
-        if lost is not None:
-            host.lose(lost.failure)
+        if lost is None:
+            return
+        if lost.fenced:
+            self._links.forget(host.name, lost.failure.message)
+        host.lose(lost.failure)
 
     async def _explain(self, name: str, alone: bool, report: HostEnded) -> Failure:
         """Return the failure that the end of a host means. If its pod was told to end, the cluster soon says why."""
