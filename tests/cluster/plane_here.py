@@ -11,8 +11,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from lab.kubectl import Kubectl
-
 from fairway.cluster.client.config import load
 from fairway.control.cluster import Address, ControlPlane, Surroundings
 from fairway.engine.runs import Opened
@@ -20,6 +18,7 @@ from fairway.spec.install import DriverSize, Install
 from fairway.spec.run import RunRequest
 from fairway.wiring.machine import LocalStores
 from fairway.wiring.namespace import Namespace
+from lab.kubectl import Kubectl
 
 UID = "f" * 32
 

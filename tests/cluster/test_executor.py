@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.kubectl import Kubectl
 from plane_here import PlaneHere, plane_here, push_image
 
 from fairway.cluster import pending
@@ -21,6 +20,7 @@ from fairway.spec.project import EnvironmentSpec
 from fairway.spec.quantities import Grant, Resources
 from fairway.spec.run import Reason
 from fairway.spec.wire import Cause, Exited, Log, Start
+from lab.kubectl import Kubectl
 
 MEBI = 2**20
 SMALL = Resources(cpu=0.25, memory=256 * MEBI)
