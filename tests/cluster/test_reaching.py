@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lab.kubectl import Kubectl, MakeUser
 
 from fairway.cluster.client.config import load
 from fairway.cluster.reaching import ThroughCluster
 from fairway.spec import versions
-from fairway.spec.errors import NotAllowed, NotFound, Unreachable
+from fairway.spec.errors import NotFound, Unreachable
+from lab.kubectl import Kubectl, MakeUser
 
 PLATFORM = """
 import http.server, json, sys
@@ -111,7 +111,9 @@ def test_a_forwarded_port_serves_who_may_not_use_the_proxy(
 ) -> None:
     inside = kubectl.inside(installed)
     kubeconfig = user("view", name="forwarding")
-    inside("create", "role", "forwards", "--verb=get,create", "--resource=pods/portforward,serviceaccounts/token")
+    inside(
+        "create", "role", "forwards", "--verb=get,create", "--resource=pods/portforward,serviceaccounts/token"
+    )
     inside("create", "rolebinding", "forwards", "--role=forwards", f"--serviceaccount={installed}:forwarding")
     way = reach(kubeconfig, installed)
     first, second = asyncio.run(whole(way, "/one", "/two"))

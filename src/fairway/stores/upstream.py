@@ -52,12 +52,13 @@ class _Again(Exception):
 
 
 class Answer:
-    """The answer to a request: its status, and a body that is read once."""
+    """The answer to a request: its status, the size that it announces, and a body that is read once."""
 
-    def __init__(self, response: "HTTPResponse") -> None:
+    def __init__(self, response: "HTTPResponse", method: str) -> None:
         self._response = response
         self.status = response.status
         self.size = int(response.headers.get("content-length") or 0)
+        self._left = 0 if method == "HEAD" else self.size
 
     def pieces(self) -> Generator[bytes, None, None]:
         """Yield the body. If the connection breaks off, the request is sent again from its beginning."""
@@ -65,10 +66,14 @@ class Answer:
 
         try:
             while piece := self._response.read(_PIECE):
+                self._left -= len(piece)
                 yield piece
         # A caller that writes the pieces to a file would take an OSError for one of the file.
         except (HTTPException, OSError) as error:
             raise _Again(_why(error)) from error
+        # A body that is read in pieces just ends where the connection broke off.
+        if self._left > 0:
+            raise _Again("the connection broke off")
 
     def whole(self) -> bytes:
         """Return the body."""
@@ -225,7 +230,7 @@ class Upstream:
                 BrokenPipeError, ConnectionResetError
             ):  # it may have been refused, and the answer says why
                 connection.request(method, BASE + path, content, headers)
-            answer = Answer(connection.getresponse())
+            answer = Answer(connection.getresponse(), method)
         finally:
             if content is not None and not isinstance(content, bytes):
                 content.close()
