@@ -136,6 +136,22 @@ def test_a_full_volume_is_said_to_the_pod_and_nothing_is_left_in_half(
         plane.stop()
 
 
+def test_a_control_plane_whose_disk_fails_ends_and_the_next_one_takes_what_pods_have(
+    plane: Plane, tmp_path: Path
+) -> None:
+    store, done = pod(plane, "r1", tmp_path), list[str]()
+    failing = plane.pods / "disk fails"
+    failing.touch()
+    working = threading.Thread(target=lambda: done.append(store.artifacts.put_bytes(b"content")))
+    working.start()
+    assert plane.process is not None
+    assert plane.process.wait(60) == 1
+    failing.unlink()
+    plane.start()
+    working.join(60)
+    assert done == [hashlib.sha256(b"content").hexdigest()]
+
+
 def test_no_token_and_no_credential_is_written_anywhere(plane: Plane, tmp_path: Path) -> None:
     token, credential = TOKENS["deployer"], secret(plane, "r1")
     for path in ("/api/v1/runs", "/api/v1/none", f"/api/v1/runs/{'x' * 300}", "/api/v1/runs?limit=x"):
