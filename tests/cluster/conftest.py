@@ -4,29 +4,32 @@ With KUBECONFIG set, they use that cluster, in namespaces that they make and rem
 `tests/lab`, bring it up if nobody has, and take down what they brought up. A machine with neither skips them.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
 
-from lab import network  # noqa: E402
-from lab.building import is_built, obstacle, programs, report  # noqa: E402
-from lab.faults import FaultProxy  # noqa: E402
-from lab.kubectl import Kubectl, MakeUser, make_user  # noqa: E402
-from lab.lab import Lab, current, up  # noqa: E402
-from lab.places import KUBECONFIG  # noqa: E402
-from lab.sharing import shared  # noqa: E402
+from lab import network
+from lab.building import UnobtainableError, is_built, obstacle, programs, report
+from lab.faults import FaultProxy
+from lab.kubectl import Kubectl, MakeUser, make_user
+from lab.lab import Lab, current, up
+from lab.places import KUBECONFIG
+from lab.sharing import shared
 
 HERE = Path(__file__).parent
 _LIMIT = 600.0
+_NO_CLUSTER = "set KUBECONFIG to use a cluster of yours"
 _RESTRICTED = {
     f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "enforce-version")
 } | {"pod-security.kubernetes.io/enforce-version": "latest"}
@@ -37,6 +40,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents and not any(item.iter_markers("timeout")):
             item.add_marker(pytest.mark.timeout(_LIMIT, func_only=True))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put all tests that lack a cluster into one line of the summary, which names the place of a skip and its reason."""
+    report = yield
+    if report.skipped and isinstance(report.longrepr, tuple) and _NO_CLUSTER in report.longrepr[2]:
+        report.longrepr = (str(HERE), None, report.longrepr[2])  # type: ignore[assignment]
+    return report
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
         return
     problem = obstacle()
     if problem:
-        pytest.skip(f"no cluster: {problem}; set KUBECONFIG to use one of yours")
+        pytest.skip(f"no lab: {problem}; {_NO_CLUSTER}")
     output = pytestconfig.pluginmanager.getplugin("capturemanager")
 
     def say(line: str) -> None:
@@ -68,7 +80,11 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
             with output.global_and_fixture_disabled():
                 report(line)
 
-    with shared(1, say) as lab:
+    with contextlib.ExitStack() as using:
+        try:
+            lab = using.enter_context(shared(1, say))
+        except UnobtainableError as missing:
+            pytest.skip(f"no lab: {missing}; {_NO_CLUSTER}")
         yield Cluster(str(KUBECONFIG), lab.registry, lab)
 
 
@@ -129,8 +145,10 @@ def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
         return name
 
     yield make
-    for name in made:
-        kubectl("delete", "namespace", name, "--ignore-not-found", "--timeout=120s", seconds=150, check=False)
+    if made:
+        kubectl(
+            "delete", "namespace", *made, "--ignore-not-found", "--timeout=120s", seconds=150, check=False
+        )
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from lab.faults import FaultProxy
 from lab.kubectl import Kubectl, MakeUser
 

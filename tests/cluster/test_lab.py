@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from lab.kubectl import Kubectl, MakeUser
 
 _UID = 1_000_710_000
@@ -83,7 +84,9 @@ def test_a_claim_without_a_class_gets_a_volume_that_anybody_may_write(there: Kub
     image = f"{registry}/python:3.11"
     there.apply(claim("store"))
     run_pod(there, pod("first", image, "open('/store/kept', 'w').write('kept')", claim="store"))
-    assert run_pod(there, pod("second", image, "print(open('/store/kept').read())", claim="store")) == "kept\n"
+    assert (
+        run_pod(there, pod("second", image, "print(open('/store/kept').read())", claim="store")) == "kept\n"
+    )
 
 
 def test_metrics_of_pods_are_served(there: Kubectl, registry: str) -> None:

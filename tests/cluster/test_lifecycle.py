@@ -1,5 +1,6 @@
 """The lab's way up and down, tried on a second lab of another name beside the first."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,7 +10,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from lab.building import is_built, obstacle, programs
+
+from lab.building import programs
+from lab.lab import Lab
 from lab.places import cache
 
 NAME = "fwt"
@@ -37,7 +40,15 @@ def traces() -> dict[str, set[str]]:
     }
 
 
-_FOLDERS = ("/run", "/opt", "/var/lib", "/var/log", "/var/run/containerd", "/etc", str(cache() / f"data-{NAME}"))
+_FOLDERS = (
+    "/run",
+    "/opt",
+    "/var/lib",
+    "/var/log",
+    "/var/run/containerd",
+    "/etc",
+    str(cache() / f"data-{NAME}"),
+)
 
 
 def _described(process: Path) -> str:
@@ -48,7 +59,9 @@ def _described(process: Path) -> str:
     except OSError:
         return ""
     mine = f"k8s-{NAME}" in words or f"lab-{NAME}" in words or f"data-{NAME}" in words
-    return f"{process.name} {words}" if mine or (Path(program).is_relative_to(cache()) and NAME in words) else ""
+    return (
+        f"{process.name} {words}" if mine or (Path(program).is_relative_to(cache()) and NAME in words) else ""
+    )
 
 
 def mine(found: dict[str, set[str]], before: dict[str, set[str]]) -> dict[str, set[str]]:
@@ -63,7 +76,7 @@ def mine(found: dict[str, set[str]], before: dict[str, set[str]]) -> dict[str, s
     return {kind: there for kind, there in new.items() if there}
 
 
-def lab(*words: str) -> str:
+def second(*words: str) -> str:
     """Run a command of the second lab."""
     done = subprocess.run([*COMMAND, *words], env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -81,14 +94,14 @@ def kill_when(is_true: Callable[[], bool]) -> None:
 
 
 @pytest.fixture
-def untouched() -> Iterator[dict[str, set[str]]]:
-    """The machine without a second lab."""
-    problem = obstacle() or ("" if is_built() else "it is not built")
-    if problem:
-        pytest.skip(f"no lab: {problem}")
-    lab("down")
-    yield traces()
-    lab("down")
+def untouched(lab: Lab) -> Iterator[dict[str, set[str]]]:
+    """The machine with the first lab and without a second one."""
+    with (cache() / f"{NAME}.lock").open("a") as lock:
+        # Sessions of other checkouts try the same lab.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        second("down")
+        yield traces()
+        second("down")
 
 
 def runs(daemon: str) -> bool:
@@ -102,7 +115,7 @@ def test_a_lab_that_was_killed_on_its_way_up_leaves_nothing_when_it_is_taken_dow
 ) -> None:
     kill_when(lambda: runs("etcd") and runs("containerd-n1"))
     assert mine(traces(), untouched).keys() >= {"namespaces", "links", "groups", "processes"}
-    lab("down")
+    second("down")
     assert mine(traces(), untouched) == {}
 
 
@@ -110,12 +123,12 @@ def test_a_lab_that_was_killed_on_its_way_up_comes_up_afterwards_and_goes_withou
     untouched: dict[str, set[str]],
 ) -> None:
     kill_when(lambda: runs("kubelet-n1"))
-    *_, config, registry = lab("up").splitlines()
+    *_, config, registry = second("up").splitlines()
     assert config == f"export KUBECONFIG=/run/fairway-lab-{NAME}/kubeconfig"
     assert registry.startswith("export FAIRWAY_LAB_REGISTRY=10.25")
     kubectl = [programs() / "kubectl", "--kubeconfig", config.split("=")[1], "--cache-dir", "/nonexistent"]
     shown = subprocess.run([*kubectl, "get", "nodes"], capture_output=True, text=True, check=True)
     assert " Ready " in shown.stdout
-    assert lab("up").count("export") == 2
-    lab("down")
+    assert second("up").count("export") == 2
+    second("down")
     assert mine(traces(), untouched) == {}

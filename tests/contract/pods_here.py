@@ -148,7 +148,9 @@ class PodsHere:
         ended = {"exitCode": code, "reason": "Completed" if code == 0 else "Error"}
         if pod in self.pods:
             phase = "Failed" if code else "Succeeded"
-            self.change(pod, phase=phase, containerStatuses=[{"name": "host", "state": {"terminated": ended}}])
+            self.change(
+                pod, phase=phase, containerStatuses=[{"name": "host", "state": {"terminated": ended}}]
+            )
 
     async def _end(self, name: str, grace: float) -> None:
         process = self.processes.get(name)

@@ -192,7 +192,7 @@ def test_a_cluster_that_does_not_answer_is_told_at_once(
     reach: Callable[[], ThroughCluster], cluster: ApiServer
 ) -> None:
     cluster.port = 9
-    with pytest.raises(FairwayError, match="127.0.0.1:9") as refused:
+    with pytest.raises(FairwayError, match=r"127\.0\.0\.1:9") as refused:
         runs(reach())
     assert not isinstance(refused.value, Unreachable)
 

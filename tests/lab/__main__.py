@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from .building import build, obstacle
+from .building import UnobtainableError, build
 from .lab import MOST_NODES, current, down, is_well, up
 
 
@@ -28,25 +28,30 @@ def main() -> int:
 
 
 def _build(asked: argparse.Namespace) -> int:
-    problem = obstacle()
-    if problem and asked.if_possible:
-        sys.stdout.write(f"lab: not built, so the tests of tests/cluster will be skipped: {problem}\n")
-        return 0
-    build()
+    """Build everything, or print why that cannot be done here."""
+    try:
+        build()
+    except UnobtainableError as problem:
+        if not asked.if_possible:
+            raise
+        sys.stdout.write(f"lab: not built, so the tests of tests/cluster are skipped: {problem}\n")
     return 0
 
 
 def _up(asked: argparse.Namespace) -> int:
+    """Bring the lab up and print the lines that lead to it."""
     sys.stdout.write(up(asked.nodes).exports())
     return 0
 
 
 def _down(asked: argparse.Namespace) -> int:
+    """Remove the lab."""
     down()
     return 0
 
 
 def _status(asked: argparse.Namespace) -> int:
+    """Print the lines that lead to the lab if it is up."""
     lab = current()
     if lab is None or not is_well(lab):
         sys.stdout.write("lab: down, or not well: `make cluster-up` brings it up\n")

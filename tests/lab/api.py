@@ -21,6 +21,7 @@ class Api:
         text = kubeconfig.read_text("utf-8")
 
         def part(key: str) -> bytes:
+            """Return a certificate or key out of the text."""
             found = re.search(rf"{key}-data: (\S+)", text)
             assert found is not None, f"{kubeconfig} has no {key}-data"
             return base64.b64decode(found[1])

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import images
+from .cgroups import tracking
 from .places import cache
 from .programs import IMAGES, OWN, PERSONALITIES, PLUGINS, PROGRAMS, Program, whole_key
 
@@ -34,7 +35,17 @@ _PACKAGES = {
 _HEADER = Path("/usr/include/seccomp.h")
 _HEARTBEAT = 30.0
 
+_GO = (1, 26)
+"""Version of Go that Kubernetes asks for."""
+
+_GO_THAT_FETCHES = (1, 21)
+"""First version of Go that fetches a newer one by itself, unless it is told not to."""
+
 Report = Callable[[str], None]
+
+
+class UnobtainableError(RuntimeError):
+    """Something that the lab is made of cannot be had here: the machine lacks it, and the network does not bring it."""
 
 
 def report(line: str) -> None:
@@ -48,10 +59,29 @@ def obstacle() -> str:
     if platform.system() != "Linux" or platform.machine() not in images.ARCHITECTURES:
         return f"it runs on Linux on x86-64 or ARM, and this is {platform.system()} {platform.machine()}"
     if os.geteuid() != 0:
-        return "it needs root, for network namespaces and cgroups"
-    for program in ("go", "gcc", "strip", "nsenter", "unshare", "setsid"):
+        return "it needs root, for namespaces and control groups"
+    for program in ("nsenter", "unshare", "setsid"):
         if not shutil.which(program):
             return f"the program {program} is not installed"
+    if not tracking().is_dir():
+        return f"there are no control groups at {tracking()}"
+    if subprocess.run(["unshare", "--mount", "--net", "true"], capture_output=True, check=False).returncode:
+        return "the root of this container may not make namespaces"
+    return "" if is_built() else _obstacle_to_build()
+
+
+def _obstacle_to_build() -> str:
+    """Return what keeps this machine from building the lab; the empty string if nothing does."""
+    for program in ("go", "gcc"):
+        if not shutil.which(program):
+            return f"the program {program} is not installed"
+    told = subprocess.run(
+        ["go", "env", "GOVERSION", "GOTOOLCHAIN"], capture_output=True, text=True, check=False
+    )
+    version, _, toolchain = told.stdout.strip().partition("\n")
+    numbers = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if numbers < (_GO if toolchain == "local" else _GO_THAT_FETCHES):
+        return f"Kubernetes needs Go {_GO[0]}.{_GO[1]}, and this is {version or 'a broken one'}"
     absent = lacking()
     if absent and not shutil.which("apt-get"):
         return f"the system lacks {' '.join(absent)}, and there is no apt-get to install them"
@@ -84,7 +114,7 @@ def build(say: Report = report) -> Path:
         return programs()
     problem = obstacle()
     if problem:
-        raise RuntimeError(f"the lab cannot be built here: {problem}")
+        raise UnobtainableError(problem)
     for folder in ("programs", "images", "sets", "build-logs"):
         (cache() / folder).mkdir(parents=True, exist_ok=True)
     with _alone(say):
@@ -129,12 +159,10 @@ def _install(say: Report) -> None:
     say(f"installing {' '.join(absent)}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "-qq"], check=False, env=environment)
-    subprocess.run(
-        ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *absent],
-        check=True,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-    )
+    command = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *absent]
+    done = subprocess.run(command, check=False, env=environment, stdout=subprocess.DEVNULL)
+    if done.returncode:
+        raise UnobtainableError(f"apt-get could not install {' '.join(absent)}")
 
 
 def _product(say: Report, path: Path, make: Callable[[Path], None]) -> None:
@@ -185,6 +213,7 @@ def _heartbeat(say: Report, name: str, log: Path) -> Iterator[None]:
     begun = time.monotonic()
 
     def beat() -> None:
+        """Report until the build is done."""
         while not done.wait(_HEARTBEAT):
             lines = log.read_bytes().splitlines()
             packages = sum(1 for line in lines if not line.startswith((b"go: ", b"#")))
@@ -200,9 +229,11 @@ def _heartbeat(say: Report, name: str, log: Path) -> Iterator[None]:
 
 
 def _downloaded(program: Program, output: object) -> Path:
-    """Download a module and return its folder in Go's cache, where its own lock and replacements count."""
+    """Bring a module here and return its folder in Go's cache, where its own lock and replacements count."""
     target = f"{program.module}@v{program.version}"
-    subprocess.run(["go", "mod", "download", target], cwd="/", stdout=output, stderr=output, check=True)
+    command = ["go", "mod", "download", target]
+    if subprocess.run(command, cwd="/", stdout=output, stderr=output, check=False).returncode:
+        raise UnobtainableError(f"`{' '.join(command)}` failed; see {cache() / 'build-logs'}")
     return _module_folder(program)
 
 
@@ -215,7 +246,7 @@ def _module_folder(program: Program) -> Path:
 
 
 def _own_module(program: Program, output: object) -> Path:
-    """Lay out a module of our own that requires a program's module, and return its folder."""
+    """Write a module of our own that requires a program's module, and return its folder."""
     upstream = _downloaded(program, output)
     folder = cache() / "build" / program.key
     folder.mkdir(parents=True, exist_ok=True)
@@ -228,7 +259,9 @@ def _own_module(program: Program, output: object) -> Path:
         f"require {program.module} v{program.version}",
     ]
     if program.replaced:
-        names = re.findall(r"^\s+(\S+) => \./staging/", (upstream / "go.mod").read_text("utf-8"), re.MULTILINE)
+        names = re.findall(
+            r"^\s+(\S+) => \./staging/", (upstream / "go.mod").read_text("utf-8"), re.MULTILINE
+        )
         lines += [f"replace {name} => {name} {program.replaced}" for name in names]
     (folder / "go.mod").write_text("\n".join(lines) + "\n", "utf-8")
     return folder

@@ -7,7 +7,7 @@ from pathlib import Path
 from .api import Api
 from .building import programs
 from .places import KUBECONFIG, Addresses, data, logs
-from .processes import inside, run, start, wait
+from .processes import inside, run, start, stop, wait
 from .programs import KUBERNETES
 
 MANIFESTS = Path(__file__).parent / "manifests"
@@ -151,6 +151,12 @@ def start_api_server(addresses: Addresses) -> None:
     wait("ready API server", lambda: api.get("/readyz") == "ok", daemon="kube-apiserver")
 
 
+def restart_api_server(addresses: Addresses) -> None:
+    """Kill the API server and start it again."""
+    stop("kube-apiserver")
+    start_api_server(addresses)
+
+
 def start_controllers(addresses: Addresses) -> None:
     """Start the controllers and the scheduler."""
     pki, own = keys(), config("controller-manager")
@@ -178,7 +184,9 @@ def start_controllers(addresses: Addresses) -> None:
     words = [f"--{name}={value}" for name, value in flags.items()]
     start("kube-controller-manager", "cp", [programs() / "kube-controller-manager", *words])
     own = config("scheduler")
-    access = [f"--{flag}={own}" for flag in ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")]
+    access = [
+        f"--{flag}={own}" for flag in ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
+    ]
     more = ["--bind-address=127.0.0.1", "--leader-elect=false"]
     start("kube-scheduler", "cp", [programs() / "kube-scheduler", *access, *more])
 
@@ -202,7 +210,15 @@ def start_registry(addresses: Addresses) -> None:
 def apply(files: list[Path], addresses: Addresses) -> None:
     """Apply manifests, with the addresses of this lab in place of their names."""
     text = "\n---\n".join(file.read_text("utf-8") for file in files).replace("CLUSTER_DNS", addresses.dns)
-    command = [programs() / "kubectl", "--kubeconfig", config("operator"), "apply", "--server-side", "-f", "-"]
+    command = [
+        programs() / "kubectl",
+        "--kubeconfig",
+        config("operator"),
+        "apply",
+        "--server-side",
+        "-f",
+        "-",
+    ]
     run(command, input=text)
 
 

@@ -33,7 +33,7 @@ def everywhere(method: str, path: str) -> bool:
 
 @dataclass(frozen=True)
 class Rule:
-    """One way to fail: `answer` a status instead of asking, stay `silent`, or `lose` the answer to a call that was made."""
+    """A way to fail: `answer` a status instead of asking, stay `silent`, or `lose` the answer to a call that was made."""
 
     kind: str
     share: float
@@ -43,7 +43,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Call:
-    """One call that the proxy has seen, and how it was made to fail."""
+    """A call that the proxy has seen, and how it was made to fail."""
 
     method: str
     path: str
@@ -209,7 +209,7 @@ class FaultProxy:
 
 @dataclass
 class _Side:
-    """One of the two connections that a call passes."""
+    """Either of the two connections that a call passes."""
 
     state: h11.Connection
     reader: asyncio.StreamReader
@@ -263,7 +263,13 @@ async def _pipe(source: _Side, target: _Side) -> None:
 
 def _refusal(status: int) -> Iterator[Any]:
     """Return an answer with a status, as the API server words it."""
-    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status, "message": "a planted fault"}
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": status,
+        "message": "a planted fault",
+    }
     content = json.dumps(body).encode()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
     if status in (429, 503):

@@ -23,7 +23,14 @@ _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_TRIMMED = ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale", "var/log")
+_TRIMMED = (
+    "var/cache/apt",
+    "var/lib/apt/lists",
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "var/log",
+)
 _PIECE = 1 << 20
 
 
@@ -61,18 +68,10 @@ def _fill_python(image: Image, root: Path) -> None:
     """Install a small Debian with Python."""
     log = cache() / "build-logs" / "python-image.log"
     with log.open("wb") as output:
-        subprocess.run(
-            [
-                "debootstrap",
-                "--variant=minbase",
-                f"--include={','.join(image.packages)}",
-                SUITE,
-                str(root),
-            ],
-            check=True,
-            stdout=output,
-            stderr=output,
-        )
+        packages = f"--include={','.join(image.packages)}"
+        command = ["debootstrap", "--variant=minbase", packages, SUITE, str(root)]
+        if subprocess.run(command, stdout=output, stderr=output, check=False).returncode:
+            raise RuntimeError(f"debootstrap failed; see {log}")
     for trimmed in _TRIMMED:
         shutil.rmtree(root / trimmed, ignore_errors=True)
         (root / trimmed).mkdir(parents=True, exist_ok=True)
@@ -91,9 +90,12 @@ def write_archive(archive: Path, reference: str, root: Path, settings: dict[str,
         with tarfile.open(plain, "w", format=tarfile.PAX_FORMAT) as tar:
             for name in sorted(path.name for path in root.iterdir()):
                 tar.add(root / name, arcname=name, filter=_without_time)
-        with plain.open("rb") as source, layer.open("wb") as target:
-            with gzip.GzipFile("", "wb", 1, target, mtime=0) as squeezed:
-                shutil.copyfileobj(source, squeezed, _PIECE)
+        with (
+            plain.open("rb") as source,
+            layer.open("wb") as target,
+            gzip.GzipFile("", "wb", 1, target, mtime=0) as squeezed,
+        ):
+            shutil.copyfileobj(source, squeezed, _PIECE)
         config = json.dumps(
             {
                 "created": "1970-01-01T00:00:00Z",
@@ -105,7 +107,12 @@ def write_archive(archive: Path, reference: str, root: Path, settings: dict[str,
         ).encode()
         layers = [{"mediaType": _LAYER, "digest": _file_digest(layer), "size": layer.stat().st_size}]
         manifest = json.dumps(
-            {"schemaVersion": 2, "mediaType": _MANIFEST, "config": _described(_CONFIG, config), "layers": layers}
+            {
+                "schemaVersion": 2,
+                "mediaType": _MANIFEST,
+                "config": _described(_CONFIG, config),
+                "layers": layers,
+            }
         ).encode()
         named = {
             "org.opencontainers.image.ref.name": reference.rsplit(":", 1)[1],
@@ -124,11 +131,12 @@ def write_archive(archive: Path, reference: str, root: Path, settings: dict[str,
 
 
 def push(archive: Path, registry: str, repository: str, tag: str) -> str:
-    """Push an OCI archive of one image to a registry that speaks plain HTTP, and return the manifest's digest."""
+    """Send an OCI archive of one image to a registry that speaks plain HTTP, and return the manifest's digest."""
     base = f"http://{registry}/v2/{repository}"
     with tarfile.open(archive) as tar:
 
         def read(path: str) -> IO[bytes]:
+            """Return a file of the archive."""
             found = tar.extractfile(path)
             assert found is not None
             return found

@@ -30,7 +30,15 @@ class Kubectl:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command and return its status and output."""
         where = ["--namespace", self.namespace] if self.namespace else []
-        command = [self.program, "--kubeconfig", self.kubeconfig, "--cache-dir", str(self.cache), *where, *words]
+        command = [
+            self.program,
+            "--kubeconfig",
+            self.kubeconfig,
+            "--cache-dir",
+            str(self.cache),
+            *where,
+            *words,
+        ]
         direct = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         # A list of kubeconfigs is given by the variable alone.
         if os.pathsep in self.kubeconfig:
@@ -69,9 +77,7 @@ def make_user(kubectl: Kubectl, folder: Path, role: str, namespace: str, name: s
     there = kubectl.inside(namespace)
     there("create", "serviceaccount", name)
     if role:
-        there(
-            "create", "rolebinding", name, f"--clusterrole={role}", f"--serviceaccount={namespace}:{name}"
-        )
+        there("create", "rolebinding", name, f"--clusterrole={role}", f"--serviceaccount={namespace}:{name}")
     token = there("create", "token", name, "--duration=2h").strip()
     shown = kubectl.json("config", "view", "--raw", "--flatten", "--minify")
     server = shown["clusters"][0]["cluster"]

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +15,13 @@ from . import cgroups, control_plane, images, network, processes
 from .api import Api, condition
 from .building import Report, build, programs, report
 from .node import Node
-from .places import KUBECONFIG, RECORD, RUN, Addresses, cache, data, free_block, logs
-from .programs import IMAGES, whole_key
+from .places import KUBECONFIG, RECORD, RUN, Addresses, data, free_block, logs
+from .programs import whole_key
 
 MOST_NODES = 3
+_PATIENCE = 30.0
+_THREADS = 16
+"""More than ever wait for each other, so that none of them waits for a free one."""
 _LOCK = RUN.with_suffix(".lock")
 """Held while the lab is brought up or down. It stays on the machine, empty: a lock that is removed locks nobody out."""
 
@@ -32,7 +35,7 @@ class Lab:
     nodes: int
     data: str
     temporary: bool = False
-    """Whether the lab was brought up by tests, whose last one takes it down."""
+    """True if tests brought the lab up, the last of which takes it down."""
 
     @property
     def addresses(self) -> Addresses:
@@ -83,12 +86,19 @@ def down(say: Report = report) -> None:
 
 
 def is_well(lab: Lab) -> bool:
-    """Tell whether the API server answers and every daemon runs."""
+    """Tell whether every daemon runs and the API server answers, for which a busy machine gets time."""
     wanted = {"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "registry", "volumes"}
     for number in range(1, lab.nodes + 1):
         wanted |= {f"{name}-n{number}" for name in ("mounts", "containerd", "kubelet", "kube-proxy")}
-    running = {name for name, ids in cgroups.daemons().items() if ids}
-    return wanted <= running and Api(KUBECONFIG).get("/readyz") == "ok"
+    if not wanted <= {name for name, ids in cgroups.daemons().items() if ids}:
+        return False
+    api = Api(KUBECONFIG)
+    give_up = time.monotonic() + _PATIENCE
+    while api.get("/readyz") != "ok":
+        if time.monotonic() > give_up:
+            return False
+        time.sleep(0.5)
+    return True
 
 
 @contextlib.contextmanager
@@ -130,13 +140,11 @@ def _fresh(nodes: int, temporary: bool, say: Report) -> Lab:
     shutil.rmtree(logs(), ignore_errors=True)
     logs().mkdir(parents=True)
     addresses = free_block()
-    lab = Lab(
-        key=whole_key(), block=addresses.block, nodes=nodes, data=str(data()), temporary=temporary
-    )
+    lab = Lab(key=whole_key(), block=addresses.block, nodes=nodes, data=str(data()), temporary=temporary)
     network.make(addresses, nodes)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:
         # Containers and certificates depend on nothing of each other.
-        prepared = [pool.submit(_prepare, Node(number, addresses)) for number in range(1, nodes + 1)]
+        joining = [_Joining(pool, Node(number, addresses)) for number in range(1, nodes + 1)]
         control_plane.start_registry(addresses)
         control_plane.start_etcd()
         step = _steps(say)
@@ -148,7 +156,7 @@ def _fresh(nodes: int, temporary: bool, say: Report) -> Lab:
         waiting = [
             pool.submit(_add_on, addresses),
             pool.submit(images.push, programs() / "images/python.tar", addresses.registry, "python", "3.11"),
-            *(pool.submit(_join, Node(number, addresses), one) for number, one in enumerate(prepared, 1)),
+            *(pool.submit(one.join) for one in joining),
         ]
         for one in waiting:
             one.result()
@@ -163,6 +171,7 @@ def _steps(say: Report) -> Callable[[str], None]:
     last = time.monotonic()
 
     def step(what: str) -> None:
+        """Report a step that has ended."""
         nonlocal last
         now = time.monotonic()
         say(f"{what}: {now - last:.1f} s")
@@ -171,20 +180,32 @@ def _steps(say: Report) -> Callable[[str], None]:
     return step
 
 
-def _prepare(node: Node) -> None:
-    """Start a node's containerd and load what its first pods need."""
-    node.start_runtime()
-    first = ("pause", "coredns", "metrics-server") if node.number == 1 else ("pause",)
-    for image in first:
-        node.load(image)
+class _Joining:
+    """A node on its way into the cluster. Its containers begin before the API server is there."""
 
+    def __init__(self, pool: ThreadPoolExecutor, node: Node) -> None:
+        self._node = node
+        self._prepared = pool.submit(self._prepare)
+        self._loaded = pool.submit(self._load)
 
-def _join(node: Node, prepared: "Future[None]") -> None:
-    """Let a prepared node join the cluster."""
-    prepared.result()
-    node.start_kubelet()
-    node.load("python")
-    node.wait_until_ready(Api(control_plane.config("operator")))
+    def join(self) -> None:
+        """Start the kubelet, and wait until the node is ready and has every image."""
+        self._prepared.result()
+        self._node.start_kubelet()
+        self._node.wait_until_ready(Api(control_plane.config("operator")))
+        self._loaded.result()
+
+    def _prepare(self) -> None:
+        """Start containerd and load what the first pods need."""
+        self._node.start_runtime()
+        first = ("pause", "coredns", "metrics-server") if self._node.number == 1 else ("pause",)
+        for image in first:
+            self._node.load(image)
+
+    def _load(self) -> None:
+        """Load the image that only tests need."""
+        self._prepared.result()
+        self._node.load("python")
 
 
 def _add_on(addresses: Addresses) -> None:
@@ -222,15 +243,11 @@ def _grown(lab: Lab, nodes: int, temporary: bool, say: Report) -> Lab:
     new = range(lab.nodes + 1, nodes + 1)
     network.make(lab.addresses, max(nodes, lab.nodes))
     step = _steps(say)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(_THREADS) as pool:
         for number in new:
             control_plane.make_node_user(number)
-        prepared = [pool.submit(_prepare, Node(number, lab.addresses)) for number in new]
-        joined = [
-            pool.submit(_join, Node(number, lab.addresses), one)
-            for number, one in zip(new, prepared, strict=True)
-        ]
-        for one in joined:
+        joining = [_Joining(pool, Node(number, lab.addresses)) for number in new]
+        for one in [pool.submit(one.join) for one in joining]:
             one.result()
     if new:
         step(f"nodes {', '.join(f'n{number}' for number in new)}")

@@ -30,7 +30,9 @@ def make(addresses: Addresses, nodes: int) -> None:
     for place in places:
         for number in range(1, nodes + 1):
             if place != f"n{number}":
-                _ip("route", "replace", addresses.pods_of(number), "via", addresses.node(number), inside=place)
+                _ip(
+                    "route", "replace", addresses.pods_of(number), "via", addresses.node(number), inside=place
+                )
         if place in ("", "cp"):
             _ip("route", "replace", str(addresses.services), "via", addresses.node(1), inside=place)
 
@@ -53,7 +55,7 @@ def cut(place: str) -> None:
 
 
 def mend(place: str) -> None:
-    """Restore a link that was cut."""
+    """Join a link again that was cut."""
     _ip("link", "set", f"v-{NAME}-{place}", "up")
 
 

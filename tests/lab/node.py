@@ -32,7 +32,7 @@ exec sleep infinity
 
 
 class Node:
-    """One node of the lab."""
+    """A node of the lab."""
 
     def __init__(self, number: int, addresses: Addresses) -> None:
         self.number = number
@@ -43,11 +43,8 @@ class Node:
     def start_runtime(self) -> None:
         """Start containerd and wait until it answers."""
         self._lay_out()
-        launch(
-            f"mounts-{self.name}",
-            ["unshare", "--mount", "--propagation", "slave", "sh", "-c", _MOUNTS]
-            + ["mounts", str(self.folder / "var"), str(cache())],
-        )
+        command = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", _MOUNTS, "mounts"]
+        launch(f"mounts-{self.name}", [*command, str(self.folder / "var"), str(cache())])
         wait(f"mount namespace of {self.name}", self._has_mounts, daemon=f"mounts-{self.name}")
         self.start_containerd()
 
@@ -126,12 +123,14 @@ class Node:
 def containerd_config(folder: Path) -> str:
     """Return the configuration of containerd. Root, state and socket are at their usual places in the node."""
     pause = next(image.reference for image in IMAGES if image.name == "pause")
-    unused = ("nri.v1.nri", "tracing.processor.v1.otlp") + tuple(
-        f"snapshotter.v1.{name}" for name in ("btrfs", "zfs", "devmapper", "blockfile", "erofs")
-    )
+    snapshotters = ("btrfs", "zfs", "devmapper", "blockfile", "erofs")
+    unused = ("nri.v1.nri", "tracing.processor.v1.otlp", *(f"snapshotter.v1.{name}" for name in snapshotters))
     disabled = ", ".join(f'"io.containerd.{name}"' for name in unused)
     return f"""version = 3
 disabled_plugins = [{disabled}]
+[plugins."io.containerd.metadata.v1.bolt"]
+# The data of a node goes with the node, so nothing waits for the disk.
+no_sync = true
 [plugins."io.containerd.cri.v1.images"]
 snapshotter = "overlayfs"
 [plugins."io.containerd.cri.v1.images".pinned_images]

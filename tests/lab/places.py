@@ -21,7 +21,7 @@ BRIDGE = f"k8s{IDENTITY}"
 _SUFFIX = "" if IDENTITY == "fw" else f"-{IDENTITY}"
 
 RUN = Path(f"/run/fairway-lab{_SUFFIX}")
-"""What is known of the running lab: one record for the whole machine, whoever brought it up."""
+"""Folder of the running lab's record, the same for the whole machine, whoever brought it up."""
 
 RECORD = RUN / "lab.json"
 KUBECONFIG = RUN / "kubeconfig"

@@ -1,6 +1,7 @@
 """Daemons of the lab: started in a control group and namespaces, apart from the process that starts them."""
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -98,7 +99,17 @@ def stop(name: str) -> None:
     cgroups.remove(group)
 
 
-def wait(what: str, is_true: Callable[[], bool], *, seconds: float = 60.0, daemon: str = "") -> None:
+def pause(name: str) -> None:
+    """Let a daemon do nothing until it is resumed. Its connections stay open."""
+    os.kill(main_process(name), signal.SIGSTOP)
+
+
+def resume(name: str) -> None:
+    """Let a daemon that was paused go on."""
+    os.kill(main_process(name), signal.SIGCONT)
+
+
+def wait(what: str, is_true: Callable[[], bool], *, seconds: float = 120.0, daemon: str = "") -> None:
     """Wait until something is true. End early with the end of the log if the daemon it depends on has ended."""
     give_up = time.monotonic() + seconds
     while not is_true():
@@ -128,5 +139,7 @@ def run(command: Sequence[str | Path], **options: object) -> subprocess.Complete
     )
     if done.returncode:
         words = " ".join(os.path.basename(str(word)) for word in command[:4])
-        raise RuntimeError(f"`{words} …` failed ({done.returncode}): {(done.stderr or done.stdout).strip()[-2000:]}")
+        raise RuntimeError(
+            f"`{words} …` failed ({done.returncode}): {(done.stderr or done.stdout).strip()[-2000:]}"
+        )
     return done

@@ -25,7 +25,7 @@ _VERSION_FLAGS = " ".join(
 
 @dataclass(frozen=True, kw_only=True)
 class Program:
-    """One program to build. `own` names the folder of a main package of ours that requires the module."""
+    """A program to build. `own` names the folder of a main package of ours that requires the module."""
 
     name: str
     module: str
@@ -124,7 +124,7 @@ PLUGINS = ("bridge", "loopback", "host-local", "portmap")
 
 @dataclass(frozen=True, kw_only=True)
 class Image:
-    """One container image to make. `recipe` counts up when the way of making it changes."""
+    """A container image to make. `recipe` counts up when the way of making it changes."""
 
     name: str
     tag: str

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,20 @@ from projects import Project  # noqa: E402
 def project(tmp_path: Path) -> Project:
     """A fresh folder."""
     return Project(tmp_path)
+
+
+def _open_place() -> Iterator[Path]:
+    place = Path(tempfile.mkdtemp(dir="/tmp", prefix="fw-open-"))
+    place.chmod(0o1777)
+    yield place
+    shutil.rmtree(place)
+
+
+open_place = pytest.fixture(_open_place)
+"""A folder that everybody may write to, as /tmp is."""
+
+open_place_of_file = pytest.fixture(scope="module")(_open_place)
+"""The same for all tests of a file."""
 
 
 class Live:

@@ -2,14 +2,12 @@
 
 import json
 import os
-import shutil
 import stat
-import tempfile
 from pathlib import Path
 
 import pytest
 from projects import Project
-from stranger import UID, as_stranger, needs_one, readable
+from stranger import UID, as_stranger, given_away, needs_one, readable
 
 from fairway.spec.errors import StorageError
 from fairway.stores import FileArtifacts, FileLogs, Layout, copying, ownkey, trusting
@@ -55,15 +53,6 @@ def test_doctor_mends_modes(project: Project) -> None:
     assert "fixed: others are kept out" in project.fairway("doctor").stdout
     assert readable(root) == []
     assert "only you can read it" in project.fairway("doctor").stdout
-
-
-@pytest.fixture
-def open_place() -> Path:
-    """A folder that everybody may write to, as /tmp is."""
-    place = Path(tempfile.mkdtemp(dir="/tmp", prefix="fw-open-"))
-    place.chmod(0o1777)
-    yield place
-    shutil.rmtree(place)
 
 
 @needs_one
@@ -139,7 +128,7 @@ def test_a_planted_environment_is_not_complete(tmp_path: Path, what: str) -> Non
     folder.chmod(0o700)
     assert environments._complete(folder)  # pyright: ignore[reportPrivateUsage]
     if what == "owner":
-        os.chown(folder, UID, UID)
+        given_away(folder)
     elif what == "mode":
         folder.chmod(0o777)
     else:

@@ -1,4 +1,4 @@
-"""A link at any place of a store leads nowhere: nothing behind it is read, changed, made or removed."""
+"""A link, or a file or folder of another user, at any place of a store: nothing behind it is read, changed, made or removed."""
 
 import fcntl
 import hashlib
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from stranger import UID, given_away, needs_one
 
 from fairway import confined
 from fairway.cli.printing import print_logs
@@ -57,6 +58,7 @@ class Place:
         shutil.copytree(self.outside, self.outside / "r1")
         shutil.copytree(self.outside / "r1", self.outside / "churn" / "r1")
         self.before = self.seen()
+        self.planted: Path | None = None
 
     def seen(self) -> dict[str, tuple[int, int, int, bytes]]:
         """Everything outside the store: kinds and modes, times, sizes and content."""
@@ -74,18 +76,35 @@ class Place:
         self.artifacts.open(FOLDER, name="name")
         self.artifacts.open(FILE, name="name")
 
-    def link(self, name: str, target: Path | None = None) -> None:
-        """Put a link in a place of the store, whatever is there."""
-        path = self.root / name
+    def plant(self, name: str, kind: str, target: Path | None = None) -> None:
+        """Put a link, or a copy that belongs to another user, in a place of the store, whatever is there."""
+        path, target = self.root / name, target or self.outside
         if path.is_dir() and not path.is_symlink():
-            for below in path.rglob("*"):
+            for below in (path, *path.rglob("*")):
                 if below.is_dir():
                     below.chmod(0o700)
-            path.chmod(0o700)
             shutil.rmtree(path)
         path.unlink(missing_ok=True)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path.symlink_to(target or self.outside)
+        if kind == "a link":
+            path.symlink_to(target)
+            return
+        if target.is_dir():
+            shutil.copytree(target, path, ignore=shutil.ignore_patterns("name.named"))
+        elif target.exists():
+            shutil.copy2(target, path)
+        given_away(path)
+        self.planted = path
+
+    def unchanged(self) -> bool:
+        """Tell whether all outside is as before, and no file of this user has come into a folder of another one."""
+        theirs = [self.planted, *self.planted.rglob("*")] if self.planted is not None else []
+        kept = [path for path in theirs if path.exists() and self.planted.lstat().st_uid == UID]
+        assert [path for path in kept if path.lstat().st_uid != UID] == []
+        return self.seen() == self.before
+
+
+KINDS = ["a link", pytest.param("another user's", marks=needs_one)]
 
 
 @pytest.fixture
@@ -146,45 +165,52 @@ ARTIFACTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("name", "use"), ARTIFACTS, ids=[f"{use.__name__}-{name}" for name, use in ARTIFACTS]
 )
 def test_no_use_of_artifacts_reaches_behind_a_link(
-    place: Place, name: str, use: Callable[[Place], None]
+    place: Place, kind: str, name: str, use: Callable[[Place], None]
 ) -> None:
     (place.outside / DIGEST[:2]).mkdir()
     shutil.copy2(place.outside / DIGEST, place.outside / DIGEST[:2])
     place.before = place.seen()
     place.fill()
-    place.link(name, place.outside / DIGEST if name.endswith(f"/{DIGEST}") else None)
+    place.plant(name, kind, place.outside / DIGEST if name.endswith(f"/{DIGEST}") else None)
     with suppress(StorageError):
         use(place)
-    assert place.seen() == place.before
+    assert place.unchanged()
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("verified", [True, False])
 @pytest.mark.parametrize(
     "name",
     ["blobs/tree", f"blobs/tree/{TREE}", f"blobs/tree/{TREE}/sub", f"blobs/tree/{TREE}/sub/file"],
     ids=["trees", "tree", "folder in it", "file in it"],
 )
-def test_a_folder_is_never_given_from_behind_a_link(place: Place, name: str, verified: bool) -> None:
+def test_a_folder_is_never_given_from_behind_a_link(
+    place: Place, kind: str, name: str, verified: bool
+) -> None:
     place.fill()
     for inside in (f"blobs/tree/{TREE}", f"blobs/tree/{TREE}/sub"):
         (place.root / inside).chmod(0o700)
     (place.outside / TREE).mkdir()
     shutil.copytree(place.outside / "sub", place.outside / TREE / "sub")
     place.before = place.seen()
-    place.link(
-        name, {"sub": place.outside / "sub", "file": place.outside / "file"}.get(name.rpartition("/")[2])
+    place.plant(
+        name,
+        kind,
+        {"sub": place.outside / "sub", "file": place.outside / "file"}.get(name.rpartition("/")[2]),
     )
     with suppress(StorageError):
         given = FileArtifacts(place.root).open(FOLDER, verified=verified)
         assert isinstance(given, Path)
         # Without a check, nothing looks into the folder.
         if not verified or name.endswith(("tree", TREE)):
+            assert (given / "sub" / "file").stat().st_uid == os.geteuid()
             assert (given / "sub" / "file").resolve().is_relative_to(place.root)
-    assert place.seen() == place.before
+    assert place.unchanged()
 
 
 def test_a_folder_with_a_file_that_its_manifest_lacks_is_made_again(place: Place) -> None:
@@ -206,31 +232,32 @@ def test_content_under_a_name_is_the_content_and_no_planted_link(
     place.fill()
     named = f"blobs/tree/{artifact.digest}.named"
     if what == "link":
-        place.link(f"{named}/name", place.outside / "name")
+        place.plant(f"{named}/name", "a link", place.outside / "name")
     else:
-        place.link(named)
+        place.plant(named, "a link")
     with suppress(StorageError):
         given = place.artifacts.open(artifact, name="name")
         assert isinstance(given, Path)
         assert given.resolve().is_relative_to(place.root)
         assert given.name == "name"
-    assert place.seen() == place.before
+    assert place.unchanged()
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["runs", "runs/r1", "runs/r1/lock"])
-def test_no_lease_is_taken_or_asked_for_behind_a_link(place: Place, name: str) -> None:
+def test_no_lease_is_taken_or_asked_for_behind_a_link(place: Place, kind: str, name: str) -> None:
     (place.root / "runs" / "r1").mkdir(parents=True)
-    place.link(name, place.outside / "lock" if name.endswith("lock") else None)
+    place.plant(name, kind, place.outside / "lock" if name.endswith("lock") else None)
     (place.outside / "r1" / "lock").write_text(str(os.getpid()))
     place.before = place.seen()
     leases = FileLeases(place.root, Layout(place.root).run)
-    with pytest.raises(StorageError, match="a link"), leases.take("r1"):
+    with pytest.raises(StorageError, match=kind), leases.take("r1"):
         pass
     with open(place.outside / "r1" / "lock") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert leases.holder("r1") == ""
         assert not leases.ask_to_stop("r1")
-    assert place.seen() == place.before
+    assert place.unchanged()
 
 
 def lock(place: Place) -> None:
@@ -250,21 +277,22 @@ def start(place: Place) -> None:
     platforms.start(place.root)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "name", ["platform", "platform/token", "platform/platform.json", "platform/lock", "platform/log"]
 )
 @pytest.mark.parametrize("use", [lock, token, find, start])
 def test_no_file_of_the_platform_is_behind_a_link(
-    place: Place, name: str, use: Callable[[Place], None], monkeypatch: pytest.MonkeyPatch
+    place: Place, kind: str, name: str, use: Callable[[Place], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def started(*_: object, **__: object) -> None:
         raise FairwayError("a process would start")
 
     monkeypatch.setattr(platforms.subprocess, "Popen", started)
-    place.link(name, place.outside / "platform.json" if "/" in name else None)
+    place.plant(name, kind, place.outside / "platform.json" if "/" in name else None)
     with suppress(FairwayError):
         use(place)
-    assert place.seen() == place.before
+    assert place.unchanged()
 
 
 SPEC = {"revision": {"endpoint": "churn", "number": 1}, "store": "x", "metrics": "x", "control": "x"}
@@ -276,7 +304,7 @@ def worker(place: Place) -> Path:
 
 def read_spec(place: Place) -> None:
     assert workers.read_spec(worker(place)) is None
-    assert worker(place) not in listening.worker_files(place.root)
+    assert place.planted is not None or worker(place) not in listening.worker_files(place.root)
 
 
 def write_spec(place: Place) -> None:
@@ -310,19 +338,22 @@ def clear_revision(place: Place) -> None:
     listening.clear(place.root, "churn", 1)
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["endpoints", "endpoints/churn", "endpoints/churn/r1", "endpoints/churn/r1/w1.json",
                                   "endpoints/churn/r1/w1.log"])  # fmt: skip
 @pytest.mark.parametrize(
     "use", [read_spec, write_spec, read_words, read_traceback, print_output, forget, clear, clear_revision]
 )
-def test_no_file_of_a_worker_is_behind_a_link(place: Place, name: str, use: Callable[[Place], None]) -> None:
+def test_no_file_of_a_worker_is_behind_a_link(
+    place: Place, kind: str, name: str, use: Callable[[Place], None]
+) -> None:
     spec, log = json.dumps(SPEC), "Traceback (most recent call last):\nthesis\nerror: thesis\n"
     for path in place.outside.rglob("w1.*"):
         path.write_text(spec if path.suffix == ".json" else log)
     place.before = place.seen()
     assert msgspec.json.decode(spec)
-    place.link(name, place.outside / name.rpartition("/")[2] if "w1" in name else None)
+    place.plant(name, kind, place.outside / name.rpartition("/")[2] if "w1" in name else None)
     if use is read_spec or not name.endswith(".json"):
         with suppress(StorageError):
             use(place)
-    assert place.seen() == place.before
+    assert place.unchanged()

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairway.cli import outline
+from fairway.cli import outline, targeting
 from fairway.cli.running import Manner, choose_pipeline, exit_code, print_end, print_flags, read_flags, watch
 from fairway.cli.story import report, show, show_json
 from fairway.cli.whereabouts import from_here
@@ -18,11 +18,10 @@ from fairway.remote import RemotePlatform
 from fairway.spec.errors import EXIT_DONE, EXIT_INTERRUPTED, FairwayError, UsageError
 from fairway.spec.quantities import format_memory
 from fairway.spec.run import Phase, RunRequest, RunStatus
-from fairway.wiring import process
 
 if TYPE_CHECKING:
     from fairway.cli.progress import Progress
-    from fairway.spec.project import PipelineSpec
+    from fairway.spec.project import PipelineSpec, ProjectSpec
     from fairway.spec.update import Over
     from fairway.wiring.sending import Sent
 
@@ -43,14 +42,12 @@ def run(
     async def work() -> int:
         begun = time.monotonic()
         if helping:
-            await _send(platform, request, [])
-            project = await platform.describe(request)
+            project = await _describe(platform, request, await _send(platform, request, []))
             print_flags(choose_pipeline(project, request), project)
             return EXIT_DONE
         await prepare(platform, request, words)
         return await _submit(platform, request, manner, begun, detach=detach)
 
-    process.refuse_in_step("a run on a target")
     return asyncio.run(_closing(platform, work()))
 
 
@@ -71,12 +68,11 @@ def resume(platform: RemotePlatform, word: str, file: Path | None, manner: Manne
         found = str(file.absolute()) if file is not None else _project_here(status)
         if found:
             request.file = found
-            await _send(platform, request, [])
+            await _describe(platform, request, await _send(platform, request, []))
         elif status.spec.bundle:
             report(f"note: the project of run {name} is not here, so it goes on with the code that it has")
         return await _submit(platform, request, manner, begun, detach=detach)
 
-    process.refuse_in_step("a run on a target")
     return asyncio.run(_closing(platform, work()))
 
 
@@ -87,7 +83,7 @@ async def prepare(platform: RemotePlatform, request: RunRequest, words: list[str
     sent = await _send(platform, request, named)
     if request.config:
         request.config = sent.path_there(request.config)
-    pipeline = read_flags(await platform.describe(request), request, words)
+    pipeline = read_flags(await _describe(platform, request, sent), request, words)
     _translate(sent, request, pipeline)
 
 
@@ -100,6 +96,21 @@ async def _send(platform: RemotePlatform, request: RunRequest, named: list[str])
         what = f"{sent.files} file{'s' if sent.files != 1 else ''}, {format_memory(sent.size)}"
         report(f"uploaded {what} to {platform.place}")
     return sent
+
+
+async def _describe(platform: RemotePlatform, request: RunRequest, sent: "Sent") -> "ProjectSpec":
+    """Have the project imported on the target, with the environments that it has here. Raises FairwayError."""
+    from fairway.wiring.equipping import Equipment
+
+    found = targeting.chosen(sent.bundle.folder)
+    if found is None:
+        return await platform.describe(request)
+    equipment = Equipment(found, sent.bundle, report)
+    own = await equipment.own()
+    request.images = {"": own} if own else {}
+    project = await platform.describe(request)
+    request.images |= await equipment.of_tasks(project)
+    return project
 
 
 def _translate(sent: "Sent", request: RunRequest, pipeline: "PipelineSpec") -> None:

@@ -36,6 +36,7 @@ _IMAGE = (
     click.option("--image", default="", metavar="REFERENCE", help="Image by digest, instead of pushing one."),
     click.option("--registry", default="", help="Registry to push the image to, such as ghcr.io/acme."),
     click.option("--base", default="", help="Image with Python to build on, when an image is pushed."),
+    click.option("--python", default="", metavar="VERSION", help="Python of the base, if it does not say it."),
     click.option("--insecure", is_flag=True, help="Speak HTTP without TLS to the registry."),
 )
 _STORE = (
@@ -68,6 +69,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""
     registry: str = ""
     base: str = ""
+    python: str = ""
     insecure: bool = False
     store: str = ""
     size: str = ""
@@ -91,6 +93,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
             storage_class=self.storage_class,
             ephemeral=self.ephemeral,
             pull_secrets=self.pull_secrets,
+            registry=f"http://{self.registry}" if self.registry and self.insecure else self.registry,
             seconds=parse_duration(self.wait),
         )
 
@@ -251,7 +254,10 @@ def _image(flags: Flags) -> ImageSource:
 
         counter = Counter()
         order = assembling.Order(
-            registry=flags.registry, base=flags.base or assembling.DEFAULT_BASE, plain=flags.insecure
+            registry=flags.registry,
+            base=flags.base or assembling.DEFAULT_BASE,
+            python=flags.python,
+            plain=flags.insecure,
         )
         made = await assembling.push_fairway(order, make_workshop(counter.note, counter.count))
         counter.clear()

@@ -8,6 +8,7 @@ from pathlib import Path
 from fairway.cli import targeting
 from fairway.cli.asking import ask
 from fairway.cli.story import report
+from fairway.cli.writing import write_anew
 from fairway.engine.pictures import rendered
 from fairway.formats import look
 from fairway.ports.platform import Platform
@@ -55,7 +56,7 @@ def save_shown(platform: Platform, status: RunStatus, folder: str) -> tuple[int,
             left.append(f"{name}: {error.message}")
             continue
         safe = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
-        (place / f"{safe}.{suffix}").write_text(text, encoding="utf-8")
+        write_anew(place / f"{safe}.{suffix}", text)
         count += 1
     return count, left
 

@@ -8,6 +8,7 @@ from click.shell_completion import get_completion_class
 
 from fairway.cli import templates
 from fairway.cli.story import report, show_json, show_script
+from fairway.cli.writing import write_anew
 from fairway.spec.errors import EXIT_DONE, UsageError
 
 
@@ -37,7 +38,7 @@ def init_command(template: str, force: bool, as_json: bool) -> int:
         )
     if target.exists() and not force:
         raise UsageError(f"{name} exists already", hint="`fairway init --force` writes over it")
-    _write_anew(target, templates.read(template))
+    write_anew(target, templates.read(template))
     if as_json:
         show_json({"template": template, "file": name}, indented=False)
         return EXIT_DONE
@@ -46,19 +47,6 @@ def init_command(template: str, force: bool, as_json: bool) -> int:
         report(f"it needs: pip install {needs}")
     report(f"hint: `fairway run {name}`")
     return EXIT_DONE
-
-
-def _write_anew(target: Path, text: str) -> None:
-    """Write a file under a temporary name, then rename it. So no link is followed, and no half a file is left."""
-    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    try:
-        with open(fd, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @click.command("completion")

@@ -1,7 +1,6 @@
 """The hosts of an engine in pods of a cluster: one driver for small steps, and a pod of its own for each other attempt."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -48,6 +47,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         api: the address of the control plane's API for pods.
         plane: host and port of the control plane's links.
         name: the name of the run for people, as far as it is known.
+        image: the image with the project's own environment. It is empty for the image of the installation.
     """
 
     key: str
@@ -55,6 +55,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     api: str = ""
     plane: str = ""
     name: str = ""
+    image: str = ""
 
 
 class Still(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,9 +105,7 @@ class ClusterExecutor:
         if environment is None:
             own = Place(name="pod", pool=_PODS, alone=True, outlives=True)
             return (Place(name="driver", pool=_DRIVER), own)
-        parts = "\n".join([environment.python, *environment.requirements])
-        digest = hashlib.sha256(parts.encode()).hexdigest()
-        name = f"pod-{digest[:12]}"
+        name = f"pod-{environment.key}"
         return (Place(name=name, environment=environment, pool=_PODS, alone=True, outlives=True),)
 
     def capacity(self) -> dict[str, Resources]:
@@ -226,7 +225,7 @@ class ClusterExecutor:
             run=self._run,
             run_name=self._name,
             step=attempt.step if attempt is not None else "",
-            image=await self._images(place.environment) if place.environment is not None else "",
+            image=self._project.image if place.environment is None else await self._images(place.environment),
         )
 
     def _command(self, name: str) -> tuple[str, ...]:

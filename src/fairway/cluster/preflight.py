@@ -37,6 +37,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         storage_class: the class of the volume. Empty for the default.
         ephemeral: keep the store in the pod.
         pull_secrets: the names of the Secrets with which nodes pull the image.
+        registry: the registry for the images of environments. Empty for that of the image, or what is there.
         seconds: the most seconds to wait until the control plane is ready.
     """
 
@@ -45,6 +46,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     storage_class: str = ""
     ephemeral: bool = False
     pull_secrets: tuple[str, ...] = ()
+    registry: str = ""
     seconds: float = 300.0
 
 
@@ -139,6 +141,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         version=order.version,
         image=UNKNOWN_IMAGE,
         pull_secrets=order.pull_secrets,
+        registry=order.registry,
     )
     settings = Settings(
         install=install,

@@ -192,7 +192,7 @@ class ThroughCluster:
             return way
         raise FairwayError(
             f"the platform of {self.place} cannot be reached: {'; '.join(refused)}",
-            hint=f"it needs `get` and `create` on services/proxy, or `create` on pods/portforward, in namespace "
+            hint=f"it needs `get` and `create` on services/proxy or on pods/portforward in namespace "
             f"{self._access.namespace}: {self._look()}",
         )
 

@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -99,7 +99,7 @@ def _complete(folder: Path) -> bool:
         found = os.lstat(folder)
         if found.st_uid != os.geteuid() or found.st_mode & 0o022 or not confined.folder(str(folder)):
             return False
-        return confined.read(str(folder / "complete")).decode() == _digest(folder)
+        return confined.read(str(folder / "complete")).decode().strip() == _digest(folder)
     except (OSError, StorageError, UnicodeDecodeError):
         return False
 
@@ -117,10 +117,9 @@ def _digest(folder: Path) -> str:
 async def _build(environment: EnvironmentSpec, folder: Path) -> None:
     uv = _installed("uv") or _sibling("uv")
     await _run(_create(environment, folder, uv), environment)
-    requirements = folder / "requirements.txt"
-    requirements.write_text("\n".join(environment.requirements) + "\n", encoding="utf-8")
-    needs = folder / "needs.txt"
-    needs.write_text("\n".join(_pinned_needs(environment)) + "\n", encoding="utf-8")
+    requirements, needs = folder / "requirements.txt", folder / "needs.txt"
+    _write(requirements, environment.requirements)
+    _write(needs, _pinned_needs(environment))
     python = str(folder / "bin" / "python")
     install = (
         [uv, "pip", "install", "--quiet", "--python", python]
@@ -139,7 +138,12 @@ async def _build(environment: EnvironmentSpec, folder: Path) -> None:
     (package / "fairway").symlink_to(Path(__file__).resolve().parents[1])
     os.chmod(folder, 0o700)
     # Last: a build that is killed before this line is not complete, and the next one starts again.
-    (folder / "complete").write_text(_digest(folder))
+    _write(folder / "complete", [_digest(folder)])
+
+
+def _write(path: Path, lines: Sequence[str]) -> None:
+    """Write lines to a file of an environment that only this user can change."""
+    confined.write_below(str(path.parent), str(path), "\n".join(lines).encode() + b"\n")
 
 
 def _carry(environment: EnvironmentSpec, package: Path) -> None:
@@ -171,8 +175,9 @@ def _carry(environment: EnvironmentSpec, package: Path) -> None:
             if base64.urlsafe_b64encode(found).rstrip(b"=").decode() != file.hash.value:
                 raise FairwayError(f"{source} is not what was installed", hint="install Fairway again")
             target = package / file
-            target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            confined.make_folder(str(target.parent))
             shutil.copyfile(source, target)
+            target.chmod(confined.PRIVATE_FILE)
 
 
 def _create(environment: EnvironmentSpec, folder: Path, uv: str | None) -> list[str]:
@@ -198,6 +203,7 @@ async def _run(command: list[str], environment: EnvironmentSpec) -> None:
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        umask=0o077,  # what others may write to could be theirs, and is not used
         env={name: value for name, value in os.environ.items() if name != TOKEN},
     )
     try:

@@ -11,6 +11,7 @@ from fairway.local.projects import upwards
 from fairway.spec.errors import UsageError
 
 _FILE = "pyproject.toml"
+_WORDS = (b"target", b"exclude", b"requirements")
 
 
 class ProjectSettings:
@@ -20,14 +21,18 @@ class ProjectSettings:
         path: the file that they come from. It is empty without one.
         target: the target on which commands of this project work. It may be empty.
         exclude: the patterns of files that are not sent, as in `.gitignore`.
+        requirements: the requirements file with the packages of the project on a target. It may be empty.
     """
 
-    __slots__ = ("exclude", "path", "target")
+    __slots__ = ("exclude", "path", "requirements", "target")
 
-    def __init__(self, path: str = "", target: str = "", exclude: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, path: str = "", target: str = "", exclude: tuple[str, ...] = (), requirements: str = ""
+    ) -> None:
         self.path = path
         self.target = target
         self.exclude = exclude
+        self.requirements = requirements
 
 
 def read(folder: str) -> ProjectSettings:
@@ -37,7 +42,7 @@ def read(folder: str) -> ProjectSettings:
         UsageError: a setting does not have its form, or the file is not TOML.
     """
     path, data = _nearest(folder)
-    if b"fairway" not in data or (b"target" not in data and b"exclude" not in data):
+    if b"fairway" not in data or not any(word in data for word in _WORDS):
         return ProjectSettings(path)
     import tomllib
 
@@ -46,10 +51,15 @@ def read(folder: str) -> ProjectSettings:
     except ValueError as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
     table = tool.get("fairway", {})
-    target = table.get("target", "")
+    target, requirements = table.get("target", ""), table.get("requirements", "")
     if not isinstance(target, str):
         raise UsageError(f"target of [tool.fairway] in {path} is not a name", hint='`target = "team"`')
-    return ProjectSettings(path, target, _patterns(path, table.get("exclude", [])))
+    if not isinstance(requirements, str):
+        raise UsageError(
+            f"requirements of [tool.fairway] in {path} is not the path of a file",
+            hint='`requirements = "requirements.txt"`',
+        )
+    return ProjectSettings(path, target, _patterns(path, table.get("exclude", [])), requirements)
 
 
 def may_name_target(folder: str) -> bool:

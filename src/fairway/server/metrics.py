@@ -11,9 +11,17 @@ from bisect import bisect_left
 from collections import Counter as Tally
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, cast
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, generate_latest, multiprocess
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Metric,
+    generate_latest,
+    mmap_dict,
+    multiprocess,
+)
 from prometheus_client.values import ValueClass
 
 from fairway.server.answers import Answer
@@ -23,6 +31,15 @@ _ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0)
 _PAUSE = 0.25
 _ASKED = ("infer", "predict")
 _TEXT = b"text/plain; version=0.0.4; charset=utf-8"
+
+
+def _open_private(path: str, mode: str) -> IO[Any]:
+    """Open a shared file of the library, which anybody may read otherwise if the mask of this process allows it."""
+    return open(path, mode, opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600))
+
+
+# The library has no setting for it, and the mask belongs to the whole process, which runs the user's code.
+mmap_dict.open = _open_private  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Inferences(NamedTuple):

@@ -3,6 +3,7 @@
 They are facts about the user's code, read once by the process that imported it. Nothing here can call that code.
 """
 
+import hashlib
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,12 @@ class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
     requirements: tuple[str, ...] = ()
     python: str = ""
     hashed: bool = False
+
+    @property
+    def key(self) -> str:
+        """Text that no other environment has: the beginning of a digest."""
+        parts = "\n".join([self.python, *self.requirements])
+        return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,6 @@ digest, and the directory is made durable. Knows nothing about formats or the me
 
 import hashlib
 import os
-import stat
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -183,19 +182,19 @@ class FileArtifacts:
     def _touch(self, digest: str, size: int | None) -> int | None:
         """Make a blob of this size, or of any, count as new. Return its size, or None if there is none."""
         try:
-            bucket = self._bucket(digest)
+            fd = confined.open_below(self._root, self._path(digest))
         except (OSError, StorageError):
             return None
         try:
-            found = os.stat(digest, dir_fd=bucket, follow_symlinks=False)
-            if not stat.S_ISREG(found.st_mode) or (size is not None and found.st_size != size):
+            found = os.fstat(fd).st_size
+            if size is not None and found != size:
                 return None
-            os.utime(digest, dir_fd=bucket, follow_symlinks=False)
+            os.utime(fd)
         except OSError:
             return None
         finally:
-            os.close(bucket)
-        return found.st_size
+            os.close(fd)
+        return found
 
     def doubt(self, digest: str) -> None:
         """Check a blob again when it is opened next, although this process has checked it."""

@@ -16,9 +16,8 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.event import Event, RunStarted
 from fairway.spec.run import RunSpec, StepResult
-from fairway.stores import FileArtifacts, FileResults, Layout, connections
+from fairway.stores import FileArtifacts, FileResults, Layout, connections, hashing
 from fairway.stores import blobs as blob_files
-from fairway.stores import hashing
 from fairway.stores.metadata import SqliteMetadata
 
 KINDS = ("blob", "stream", "folder", "record", "event")

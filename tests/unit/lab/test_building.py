@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
 from lab import building, programs
 from lab.programs import IMAGES, PROGRAMS, Program
 
@@ -16,7 +17,8 @@ def test_keys_differ_between_products() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"version": "3.7.4"}, {"flags": "-X a=b"}, {"tags": "netgo"}, {"cgo": True}, {"package": "./x"}]
+    "change",
+    [{"version": "3.7.4"}, {"flags": "-X a=b"}, {"tags": "netgo"}, {"cgo": True}, {"package": "./x"}],
 )
 def test_a_key_follows_everything_that_decides_what_is_built(change: dict[str, object]) -> None:
     assert replace(ETCD, **change).key != ETCD.key  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ import ipaddress
 import subprocess
 
 import pytest
+
 from lab import places
 from lab.places import BLOCKS, Addresses
 

@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
 from lab import control_plane, images, node
 from lab.places import Addresses
 from lab.volumes import is_waiting, volume_for

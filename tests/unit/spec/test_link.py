@@ -63,7 +63,8 @@ class Side:
 
 
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["send", "deliver", "cut", "connect", "again"]), st.integers(0, 1)), max_size=120
+    st.tuples(st.sampled_from(["send", "deliver", "cut", "connect", "again"]), st.integers(0, 1)),
+    max_size=120,
 )
 
 

@@ -254,6 +254,8 @@ class Kubernetes:
     ) -> None:
         """Delete an object and what belongs to it. An absent one is done. The pods of a Job go before the Job does.
 
+        The object is there, marked by a `deletionTimestamp`, until all that belongs to it is gone.
+
         Args:
             grace: seconds that its processes get to end. None leaves that to the object.
             uid: delete only the object with this uid. One that has taken the name since is left alone.

@@ -27,9 +27,11 @@ _PING_SECONDS = 20.0
 _SILENCE_SECONDS = 45.0
 """Seconds without a byte after which a connection is given up. The answers to pings are bytes."""
 _MAX_PART = 32 * 1024
+_MAX_AHEAD = 1 << 20
+_BROKEN = (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, OSError)
 _DATA, _ERROR = 0, 1
 """Channels of the first port that is forwarded."""
-_BINARY, _CLOSE, _PING, _PONG = 0x2, 0x8, 0x9, 0xA
+_MORE, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x2, 0x8, 0x9, 0xA
 
 
 class Tunnel:
@@ -44,15 +46,20 @@ class Tunnel:
     def __init__(self, stream: Any, pod: str, opened: contextlib.AsyncExitStack) -> None:
         self._stream = stream
         self._pod = pod
+        self._opened = opened
         self._received = bytearray()
         self._buffer = bytearray()
+        self._channel = _DATA
         self._ports_told: set[int] = set()
         self._ended = False
         self._closed = False
-        self._failure = ""
+        self._failure: Unknown | None = None
+        self._news = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
         self._writing = asyncio.Lock()
-        self._opened = opened
-        self._pings = asyncio.create_task(self._keep_alive())
+        # The end of the pod is noticed also while nobody reads, and pings are answered.
+        self._tasks = [asyncio.create_task(self._read_ahead()), asyncio.create_task(self._keep_alive())]
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,7 +71,7 @@ class Tunnel:
 
     @property
     def ended(self) -> bool:
-        """True if nothing more can come or go."""
+        """True if nothing more can come or go, apart from bytes that wait to be read."""
         return self._ended
 
     async def read(self, most: int = _MAX_PART, seconds: float | None = None) -> bytes:
@@ -76,28 +83,28 @@ class Tunnel:
         """
         async with asyncio.timeout(seconds):
             while not self._buffer and not self._ended:
-                await self._receive()
-        if not self._buffer and self._failure:
-            raise Unknown(
-                f"the port of the pod {self._pod!r} could not be reached: {self._failure}",
-                hint="the process in the pod may not listen yet; try again",
-            )
+                self._news.clear()
+                await self._news.wait()
+        if not self._buffer and self._failure is not None:
+            raise self._failure
         part = bytes(self._buffer[:most])
         del self._buffer[:most]
+        self._room.set()
         return part
 
     async def write(self, content: bytes) -> None:
         """Send bytes to the pod. Raises Unknown if the connection is broken."""
         view = memoryview(content)
         for at in range(0, len(view), _MAX_PART):
-            await self._send(_BINARY, bytes((_DATA,)) + view[at : at + _MAX_PART])
+            await self._send(_BINARY, bytes((_DATA,)) + bytes(view[at : at + _MAX_PART]))
 
     async def close(self) -> None:
         """Close the connection, also a broken one."""
         if self._closed:
             return
         self._closed = True
-        self._pings.cancel()
+        for task in self._tasks:
+            task.cancel()
         with contextlib.suppress(Unknown, TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._send(_CLOSE, b"\x03\xe8")
@@ -111,28 +118,37 @@ class Tunnel:
                 await asyncio.sleep(_PING_SECONDS)
                 await self._send(_PING, b"")
 
-    async def _send(self, code: int, content: bytes | memoryview) -> None:
+    async def _read_ahead(self) -> None:
+        """Take in what comes until the connection ends. Wait while more bytes lie here than anybody reads."""
+        try:
+            while not self._ended:
+                await self._room.wait()
+                await self._receive()
+                if len(self._buffer) > _MAX_AHEAD:
+                    self._room.clear()
+                self._news.set()
+        except Unknown as error:
+            self._failure = self._failure or error
+        finally:
+            self._ended = True
+            self._news.set()
+
+    async def _send(self, code: int, content: bytes) -> None:
         async with self._writing:
             try:
-                await self._stream.write(frame(code, bytes(content)), timeout=_SILENCE_SECONDS)
-            except (httpcore2.NetworkError, httpcore2.TimeoutException, OSError) as error:
+                await self._stream.write(frame(code, content), timeout=_SILENCE_SECONDS)
+            except _BROKEN as error:
                 self._ended = True
-                raise Unknown(
-                    f"the connection to the pod {self._pod!r} broke: {error}", hint="try again"
-                ) from error
+                self._news.set()
+                raise self._broken(error) from error
 
     async def _receive(self) -> None:
         """Read once from the network, and take in all frames that are whole."""
         try:
             part = await self._stream.read(_MAX_PART, timeout=_SILENCE_SECONDS)
-        except (httpcore2.NetworkError, httpcore2.TimeoutException, OSError) as error:
-            self._ended = True
-            raise Unknown(
-                f"the connection to the pod {self._pod!r} broke: {error}", hint="try again"
-            ) from error
-        if not part:
-            self._ended = True
-            return
+        except _BROKEN as error:
+            raise self._broken(error) from error
+        self._ended = not part
         self._received += part
         while (found := _next_frame(self._received)) is not None:
             code, content = found
@@ -140,11 +156,15 @@ class Tunnel:
                 await self._send(_PONG, content)
             elif code == _CLOSE:
                 self._ended = True
-                self._failure = self._failure or content[2:].decode(errors="replace")
-            elif code in (0x0, _BINARY) and content:
-                self._take(content[0], content[1:])
+            elif code == _BINARY and content:
+                self._channel = content[0]
+                self._take(content[1:])
+            elif code == _MORE:
+                # The rest of a message that came in several frames. Only the first one names the channel.
+                self._take(content)
 
-    def _take(self, channel: int, content: bytes) -> None:
+    def _take(self, content: bytes) -> None:
+        channel = self._channel
         if channel not in self._ports_told:
             # The first two bytes of each channel are the number of the port.
             self._ports_told.add(channel)
@@ -152,8 +172,15 @@ class Tunnel:
         if channel == _DATA:
             self._buffer += content
         elif channel == _ERROR and content:
-            self._failure = content.decode(errors="replace").strip()
             self._ended = True
+            self._failure = Unknown(
+                f"the port of the pod {self._pod!r} could not be reached: {content.decode(errors='replace').strip()}",
+                hint="the process in the pod may not listen yet; try again",
+            )
+
+    def _broken(self, error: Exception) -> Unknown:
+        why = str(error) or type(error).__name__
+        return Unknown(f"the connection to the pod {self._pod!r} broke: {why}", hint="try again")
 
 
 def frame(code: int, content: bytes, mask: bytes | None = None) -> bytes:
@@ -214,6 +241,7 @@ def _opening(access: Access, pod: str, port: int) -> Call:
         path=kinds.POD.path(access.namespace, pod, "portforward"),
         query=(("ports", str(port)),),
         headers=(
+            ("Accept", "*/*"),
             ("Connection", "Upgrade"),
             ("Upgrade", "websocket"),
             ("Sec-WebSocket-Version", "13"),
@@ -255,7 +283,7 @@ class ForwardedTransport(httpx2.AsyncBaseTransport):
         )
         try:
             answer = await self._pool.handle_async_request(asked)
-        except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
+        except _BROKEN as error:
             raise Unknown(
                 f"no answer came through the forwarded port: {str(error) or type(error).__name__}",
                 hint="try again",
@@ -275,7 +303,7 @@ class _Body(httpx2.AsyncByteStream):
         try:
             async for part in self._answer.aiter_stream():
                 yield part
-        except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException) as error:
+        except _BROKEN as error:
             raise Unknown(
                 f"the answer through the forwarded port broke off: {error}", hint="try again"
             ) from error
@@ -318,5 +346,5 @@ class _Stream(httpcore2.AsyncNetworkStream):
         await self._tunnel.close()
 
     def get_extra_info(self, info: str) -> Any:
-        # The pool asks before it uses a connection again.
+        # The pool asks this before it uses a connection again, and opens another one if it is so.
         return self._tunnel.ended if info == "is_readable" else None

@@ -36,9 +36,11 @@ def _covers(entry: str, host: str, port: int) -> bool:
         return entry == "*"
     address = _address(host)
     try:
-        return address is not None and address in ipaddress.ip_network(entry, strict=False)
+        network = ipaddress.ip_network(entry, strict=False)
     except ValueError:
         pass
+    else:
+        return address is not None and address in network
     name, colon, number = entry.rpartition(":")
     if colon and number.isdigit():
         if int(number) != port:

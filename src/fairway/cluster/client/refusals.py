@@ -31,6 +31,8 @@ _MAX_SAID = 600
 _NO_RIGHT = re.compile(r'^.*? is forbidden: User "(?P<user>[^"]*)" cannot (?P<verb>\S+) resource ')
 _BAD_PATCH = "failed to create typed patch object"
 """Words of a server-side apply with an unknown field or a wrong type, which has the status 500."""
+_NO_PAGE = "404 page not found"
+"""The whole answer about an API group that the cluster does not know."""
 _PASSING = (429, 500, 502, 503, 504)
 _NO_NAMESPACE = re.compile(r'^namespaces "(?P<name>[^"]*)" not found$')
 _RIGHTS_OF_NAMESPACE = re.compile(
@@ -213,6 +215,8 @@ def _not_there(call: Call, access: Access, refusal: Refusal) -> KubernetesError:
 def _strange(call: Call, response: Response, access: Access) -> KubernetesError:
     """Return the error for an answer that no API server gave: a proxy, a sign-in page or a load balancer did."""
     words = response.body[:200].decode(errors="replace").strip().partition("\n")[0]
+    if response.status == 404 and words == _NO_PAGE:
+        return _not_there(call, access, Refusal(status=404, said=words))
     target = response.headers.get("location", "")
     what = (
         f"a redirect to {target.partition('?')[0]}" if target else f"{words!r}" if words else "an empty body"

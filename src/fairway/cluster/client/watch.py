@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 import httpx2
 import msgspec
 
-from fairway.cluster.client.errors import Unknown
+from fairway.cluster.client.errors import KubernetesError, Unknown
 from fairway.cluster.client.listing import Query, list_raw
 from fairway.cluster.client.refusals import Status
 from fairway.cluster.client.transport import Transport
@@ -116,8 +116,8 @@ async def watch(
         except FairwayError as error:
             if state.lists == 0 and not isinstance(error, Unknown):
                 raise
-            # The server no longer has the version, or refuses it: a list tells what is there in every case.
-            state.stale = state.stale or not isinstance(error, Unknown)
+            # The server no longer has the version, or refuses it. A server in trouble is spared a list.
+            state.stale = state.stale or (isinstance(error, KubernetesError) and 400 <= error.status < 429)
             trouble = error.message
         # A connection that lived is proof that all is well. One that ends at once is a failure, whatever it said.
         failures = 0 if time.monotonic() - began >= 2 * pace.pause else failures + 1

@@ -4,11 +4,11 @@ Blobs go through `uploading`. Every content that is read is compared with its di
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -187,7 +187,7 @@ class Registry:
         """Return the address of a manifest."""
         return f"{self.place.url}/v2/{name.repository.path}/manifests/{name.reference}"
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def request(
         self,
         method: str,
@@ -223,7 +223,7 @@ class Registry:
                     yield response
                     return
             finally:
-                await response.aclose()
+                await _close(response)
             await asyncio.sleep(wait)
 
     async def _send(
@@ -284,6 +284,16 @@ def _wait_before_retry(response: httpx2.Response, tried: int) -> float | None:
         # A registry that wants a longer pause, such as Docker Hub after its hourly limit, gets it from the user.
         return float(asked) if float(asked) <= _LONGEST_WAIT else None
     return _FIRST_WAIT * 2 ** (tried - 1)
+
+
+async def _close(response: httpx2.Response) -> None:
+    """Close a response. Read a short rest first, because only then does its connection serve the next request."""
+    rest = response.headers.get("content-length", "")
+    short = response.request.method == "HEAD" or (rest.isdigit() and int(rest) <= _REFUSAL_MOST)
+    if short and not response.is_closed and not response.is_stream_consumed:
+        with contextlib.suppress(httpx2.HTTPError):
+            await response.aread()
+    await response.aclose()
 
 
 async def _once(content: bytes) -> AsyncIterator[bytes]:

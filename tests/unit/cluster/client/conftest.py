@@ -30,13 +30,15 @@ def serve(authority: trustme.CA) -> Iterator[Callable[..., ScriptedServer]]:
             handler: Handler = lambda asked: Answer(),
             names: tuple[str, ...] = ("127.0.0.1",),
             plain: bool = False,
+            asks: bool = True,
+            authority: trustme.CA = authority,
         ) -> ScriptedServer:
             context = None
             if not plain:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 authority.issue_cert(*names).configure_cert(context)
                 authority.configure_trust(context)
-                context.verify_mode = ssl.CERT_OPTIONAL
+                context.verify_mode = ssl.CERT_OPTIONAL if asks else ssl.CERT_NONE
             return stack.enter_context(ScriptedServer(handler, context, authority).running())
 
         yield start

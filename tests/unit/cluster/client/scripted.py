@@ -142,7 +142,7 @@ class ScriptedServer:
         try:
             while await self._answer(reader, writer, name):
                 pass
-        except (OSError, asyncio.IncompleteReadError, ssl.SSLError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.close()

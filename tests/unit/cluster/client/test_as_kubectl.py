@@ -42,6 +42,7 @@ class Case:
     folder: Path
     server: ScriptedServer
     authority: trustme.CA
+    serve: Serve
     variables: dict[str, str] = field(default_factory=dict)
     context: str = ""
     namespace: str = ""
@@ -83,6 +84,23 @@ class Case:
             },
         )
         self.use(file)
+
+    def proxy(self) -> str:
+        """Start a proxy that leads every connection to the server, and return its URL."""
+
+        async def connect(asked: Asked) -> None:
+            assert (asked.method, asked.target) == ("CONNECT", "kube.example:6443")
+            reader, writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+            await asked.say("HTTP/1.1 200 OK\r\n\r\n")
+
+            async def pump(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+                while part := await source.read(65536):
+                    target.write(part)
+                target.close()
+
+            await asyncio.gather(pump(asked.reader, writer), pump(reader, asked.writer))
+
+        return str(self.serve(connect, plain=True).url)
 
     def plugin(self, version: str, status: str, path: str = "bin/plugin") -> None:
         self.write(path, PLUGIN % (version, status))
@@ -280,6 +298,18 @@ def a_password(case: Case) -> None:
     case.config({"username": "ann", "password": "pa:ss"})
 
 
+def a_proxy(case: Case) -> None:
+    case.config(
+        {"token": "t"},
+        cluster=case.cluster(server="https://kube.example:6443", **{"proxy-url": case.proxy()}),
+    )
+
+
+def a_proxy_of_the_environment(case: Case) -> None:
+    case.config({"token": "t"}, cluster=case.cluster(server="https://kube.example:6443"))
+    case.variables |= {"HTTPS_PROXY": case.proxy(), "NO_PROXY": "10.0.0.0/8,other.example"}
+
+
 def forms_of_yaml(case: Case) -> None:
     case.cluster()
     case.write(
@@ -309,7 +339,7 @@ MATRIX = [
     a_plugin_of_v1beta1_that_asks_for_the_cluster, a_plugin_with_arguments_and_variables, a_plugin_in_the_path,
     a_plugin_that_gives_a_certificate, another_name_of_the_server, a_server_that_is_not_checked,
     a_server_below_a_path, a_chosen_context, a_chosen_namespace, no_namespace, another_user, a_password,
-    forms_of_yaml,
+    forms_of_yaml, a_proxy, a_proxy_of_the_environment,
 ]  # fmt: skip
 
 
@@ -319,7 +349,7 @@ def case(tmp_path: Path, serve: Serve, authority: trustme.CA) -> Case:
                                          "status": {"token": "made"}}, 201),
                    names=("127.0.0.1", "kube.example"))  # fmt: skip
     (tmp_path / "elsewhere").mkdir()
-    return Case(tmp_path, server, authority)
+    return Case(tmp_path, server, authority, serve)
 
 
 def by_kubectl(case: Case) -> subprocess.CompletedProcess[str]:
@@ -543,9 +573,10 @@ REFUSED = [
 def test_both_refuse(case: Case, make: Callable[[Case], str], monkeypatch: pytest.MonkeyPatch) -> None:
     words = make(case)
     assert by_kubectl(case).returncode != 0
-    with open(os.devnull) as nothing, monkeypatch.context() as patch, pytest.raises(FairwayError) as caught:
-        patch.setattr("sys.stdin", nothing)
-        by_us(case)
+    with open(os.devnull) as nothing:
+        monkeypatch.setattr("sys.stdin", nothing)
+        with pytest.raises(FairwayError) as caught:
+            by_us(case)
     assert words in caught.value.message
     assert caught.value.hint
     assert not tokens_asked(case)
