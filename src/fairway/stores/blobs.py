@@ -196,6 +196,10 @@ class FileArtifacts:
             os.close(fd)
         return found
 
+    def doubt(self, digest: str) -> None:
+        """Check a blob again when it is opened next, although this process has checked it."""
+        self._checked.discard(digest)
+
     def files(self, digest: str) -> tuple[FileEntry, ...]:
         """Return the files that a manifest names.
 
