@@ -18,7 +18,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from lab import network
+from lab import network, policies
 from lab.building import UnobtainableError, is_built, obstacle, programs, report
 from lab.faults import FaultProxy
 from lab.kubectl import Kubectl, MakeUser, make_user
@@ -129,6 +129,14 @@ def fault_proxy(lab: Lab) -> Iterator[FaultProxy]:
         yield proxy
 
 
+@pytest.fixture
+def enforced(lab: Lab) -> Iterator[None]:
+    """NetworkPolicies hold on every node of the lab."""
+    policies.enforce(lab)
+    yield
+    policies.relax(lab)
+
+
 @pytest.fixture(scope="session")
 def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
     """Makes a namespace that enforces the Pod Security level `restricted`; all are removed at the end."""
@@ -145,7 +153,9 @@ def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
 
     yield make
     if made:
-        kubectl("delete", "namespace", *made, "--ignore-not-found", "--timeout=120s", seconds=150, check=False)
+        kubectl(
+            "delete", "namespace", *made, "--ignore-not-found", "--timeout=120s", seconds=150, check=False
+        )
 
 
 @pytest.fixture
