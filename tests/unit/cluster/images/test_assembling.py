@@ -156,7 +156,7 @@ def test_the_layers_run_fairway_after_everything_else(
     )
     own = root / "opt/fairway"
     assert told[0] == str(own / "own/fairway/__init__.py")
-    assert told[1].startswith(str(own / f"lib/python{PYTHON}/httpx2/__pycache__"))
+    assert told[1].startswith(str(own / f"lib/python{PYTHON}/site-packages/httpx2/__pycache__"))
     assert told[2] == packing.version()
     assert told[3] == [str(own / f"lib/python{PYTHON}/site-packages"), str(own / "own")]
     program = (
