@@ -139,7 +139,7 @@ def enforced(lab: Lab) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
+def make_namespace(cluster: Cluster, kubectl: Kubectl) -> Iterator[Callable[..., str]]:
     """Makes a namespace that enforces the Pod Security level `restricted`; all are removed at the end."""
     made: list[str] = []
 
@@ -153,10 +153,10 @@ def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
         return name
 
     yield make
+    # A lab that goes with its last user need not be waited for.
+    patience = "--wait=false" if cluster.lab and cluster.lab.temporary else "--timeout=120s"
     if made:
-        kubectl(
-            "delete", "namespace", *made, "--ignore-not-found", "--timeout=120s", seconds=150, check=False
-        )
+        kubectl("delete", "namespace", *made, "--ignore-not-found", patience, seconds=150, check=False)
 
 
 @pytest.fixture
