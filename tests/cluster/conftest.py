@@ -19,7 +19,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from lab import audit as audit_log
 from lab import network, policies
+from lab.audit import Asked
 from lab.building import UnobtainableError, is_built, obstacle, programs, report
 from lab.faults import FaultProxy
 from lab.kubectl import Kubectl, MakeUser, make_user
@@ -109,10 +111,11 @@ def registry(cluster: Cluster) -> str:
 
 @pytest.fixture
 def lab(cluster: Cluster) -> Lab:
-    """The lab itself, for tests that harm nodes or links."""
+    """The lab itself, for tests that harm nodes or links, or read its logs."""
     if cluster.lab is None:
-        pytest.skip("this test harms nodes or links, which it does to the lab only")
-    return cluster.lab
+        pytest.skip("this test harms nodes or links or reads the audit log, which needs the lab")
+    # A test before this one may have added nodes.
+    return current() or cluster.lab
 
 
 @pytest.fixture
@@ -128,6 +131,13 @@ def fault_proxy(lab: Lab) -> Iterator[FaultProxy]:
     """A proxy before the lab's API server, which fails as it is told."""
     with FaultProxy(lab.addresses) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def audit(lab: Lab) -> Callable[[], list[Asked]]:
+    """Gives the calls of the API server since the test began, the lab's own and those of discovery left out."""
+    begun = audit_log.path().stat().st_size
+    return lambda: list(audit_log.calls(begun))
 
 
 @pytest.fixture
