@@ -107,7 +107,11 @@ def test_a_name_that_leads_out_of_the_image_is_refused(tmp_path: Path, name: str
 
 @pytest.mark.parametrize(
     "entries",
-    [[Entry("a", b"1"), Entry("a", b"2")], [Entry("a", b"1"), Entry("a/b", b"2")], [Entry("a", b"1"), Entry("a")]],
+    [
+        [Entry("a", b"1"), Entry("a", b"2")],
+        [Entry("a", b"1"), Entry("a/b", b"2")],
+        [Entry("a", b"1"), Entry("a")],
+    ],
 )
 def test_two_things_with_one_name_are_refused(tmp_path: Path, entries: list[Entry]) -> None:
     with pytest.raises(FairwayError, match="a"):
