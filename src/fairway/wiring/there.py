@@ -110,7 +110,7 @@ async def _put(platform: "RemotePlatform", store: "FileArtifacts", artifact: Art
 
 
 async def _fetch(platform: "RemotePlatform", store: "FileArtifacts", artifact: Artifact) -> None:
-    """Fetch the content of an artifact, as far as it is not here. Raises CorruptArtifact."""
+    """Bring the content of an artifact here, as far as it is not here yet. Raises CorruptArtifact."""
     await _fetch_blob(platform, store, artifact.digest)
     for entry in store.files(artifact.digest) if artifact.files else ():
         await _fetch_blob(platform, store, entry.digest)
