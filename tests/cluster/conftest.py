@@ -19,7 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from lab import network
+from lab import network, policies
 from lab.building import UnobtainableError, is_built, obstacle, programs, report
 from lab.faults import FaultProxy
 from lab.kubectl import Kubectl, MakeUser, make_user
@@ -128,6 +128,14 @@ def fault_proxy(lab: Lab) -> Iterator[FaultProxy]:
     """A proxy before the lab's API server, which fails as it is told."""
     with FaultProxy(lab.addresses) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def enforced(lab: Lab) -> Iterator[None]:
+    """NetworkPolicies hold on every node of the lab."""
+    policies.enforce(lab)
+    yield
+    policies.relax(lab)
 
 
 @pytest.fixture(scope="session")

@@ -190,7 +190,7 @@ class Links:
         known = self._links.pop(name, None)
         if known is not None:
             known.close()
-        self._fenced[name] = why
+        self._fenced.setdefault(name, why)
         while len(self._fenced) > _MOST_FENCED:
             del self._fenced[next(iter(self._fenced))]
         self._settle(name)

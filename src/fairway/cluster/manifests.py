@@ -105,6 +105,22 @@ _GRACE = 30
 _ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The place that images of an installation are pushed to, and what they are built on.
+
+    Attributes:
+        registry: the registry. Empty where the image was made by somebody else.
+        base: the image with Python. Empty for the default.
+        python: the version of the base's Python, if the base does not say it.
+        insecure: True for HTTP without TLS.
+    """
+
+    registry: str = ""
+    base: str = ""
+    python: str = ""
+    insecure: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of an installation.
 
@@ -114,6 +130,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         storage_class: the class of the volume. Empty for the cluster's default.
         access: `ReadWriteOncePod` where the cluster serves it, `ReadWriteOnce` elsewhere.
         ephemeral: keep the store in the pod. It is lost with the pod.
+        source: where images come from, so that an upgrade and the check of the registry need not be told again.
     """
 
     install: Install
@@ -121,6 +138,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage_class: str = ""
     access: str = "ReadWriteOncePod"
     ephemeral: bool = False
+    source: Source = Source()
 
 
 def check(settings: Settings) -> None:

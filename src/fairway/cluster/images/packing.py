@@ -74,7 +74,7 @@ async def _packages(target: Target, workshop: Workshop) -> list[Layer]:
     with tempfile.TemporaryDirectory(prefix="fairway-image-") as scratch:
         folder = Path(scratch) / "packages"
         await lay_out(lock, target, folder, workshop)
-        entries = entries_below(folder, f"{ROOT}/lib/python{target.python}")
+        entries = entries_below(folder, f"{ROOT}/lib/python{target.python}/site-packages")
         entries += await compiled(entries, target.python, Path(scratch) / "bytecode", workshop)
         layer = write_layer(entries, f"packages of Fairway {version()}", workshop.layers, shared=SHARED)
     workshop.remember(key, [layer])
