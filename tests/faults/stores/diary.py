@@ -16,7 +16,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.event import Event, RunStarted
 from fairway.spec.run import RunSpec, StepResult
-from fairway.stores import FileArtifacts, FileResults, Layout, connections, hashing
+from fairway.stores import FileArtifacts, FileResults, Layout, connections, durable
 from fairway.stores import blobs as blob_files
 from fairway.stores.metadata import SqliteMetadata
 
@@ -134,7 +134,7 @@ def main() -> None:
     planted = sys.argv[5] if len(sys.argv) > 5 else ""
     if planted:
         PLANTED[planted]()
-    hashing._LARGE, hashing._PIECE = 50_000, 30_000
+    durable._LARGE, durable._PIECE = 50_000, 30_000
     for number in range(first, last + 1) if "folder" in kinds else ():
         folder_of(root.parent / "folders", number)
     say("begin")
