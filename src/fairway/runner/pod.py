@@ -178,7 +178,7 @@ class Pod:
         )
 
     def _aside(self, work: Callable[[], Path]) -> None:
-        """Carry out work in a thread, so that the link is answered meanwhile, and start the host with the file that it returns."""
+        """Carry out work in a thread, so that the link is answered meanwhile. Start the host with the file that it returns."""
 
         def carry() -> None:
             try:
