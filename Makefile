@@ -7,7 +7,9 @@ UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
 WORKERS ?= 2
 
-.PHONY: demo test lint types contracts check lock lock-peers bench faults sbom clean setup torch
+NODES ?= 1
+
+.PHONY: demo test test-cluster cluster cluster-up cluster-down lint types contracts check lock lock-peers bench faults sbom clean setup torch
 
 .venv/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3.11"; exit 1; }
@@ -38,8 +40,22 @@ torch: .venv/torch-ready
 demo: .venv/demo-ready
 	bash examples/demo.sh $(abspath $(BIN))/fairway
 
-test: setup
+test: setup cluster
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# A real Kubernetes on this machine, for root on Debian or Ubuntu with Go. Where it cannot be built, one line says why.
+cluster: .venv/made
+	@$(BIN)/python -m tests.lab build --if-possible
+
+cluster-up: .venv/made
+	@$(BIN)/python -m tests.lab up --nodes $(NODES)
+
+cluster-down: .venv/made
+	@$(BIN)/python -m tests.lab down
+
+# On the cluster that KUBECONFIG names, or on the lab.
+test-cluster: setup cluster
+	$(BIN)/python -m pytest tests/cluster
 
 lint: setup
 	$(BIN)/ruff check .

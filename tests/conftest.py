@@ -19,6 +19,8 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 import fairway
 from fairway.spec.host import THREAD_VARIABLES
@@ -58,10 +60,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Let the runs of these tests share the machine among themselves only, and each worker's with nobody's.
 
     The key of their stores is one, whatever home a test gives to the commands that it starts. No setting of whoever runs
-    the tests reaches them.
+    the tests reaches them, but for where the lab is, which is none of Fairway's.
     """
     for name in [name for name in os.environ if name.startswith("FAIRWAY_")]:
-        del os.environ[name]
+        if not name.startswith("FAIRWAY_LAB_"):
+            del os.environ[name]
     # Without it every process that a test starts compiles all that it imports, which takes half a minute for some libraries.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     sys.dont_write_bytecode = False
@@ -69,6 +72,22 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["XDG_STATE_HOME"] = os.path.join(config.stash[_RUNTIME], "state")
     # An endpoint that ends and comes back finds its port again: no other worker's tests take it meanwhile.
     os.environ["FAIRWAY_FIRST_PORT"] = str(_FIRST_PLATFORM_PORT + _worker() * _PORTS)
+
+
+class _Scheduling(LoadFileScheduling):
+    """Gives a file to one worker, as `--dist loadfile` does, and all tests of the cluster to one as well.
+
+    They share one lab, and some of them harm its nodes.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/cluster" if nodeid.startswith("tests/cluster/") else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
+    """Distribute files as above; other ways of distributing tests stay as they are."""
+    return _Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 # An example may take its time: on a busy machine, a deadline fails tests that are right.

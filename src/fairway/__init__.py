@@ -6,6 +6,8 @@ package costs next to nothing in a step that uses only some.
 
 import importlib
 
+from fairway.spec.version import VERSION
+
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from fairway.spec.evaluation import Evaluation
     from fairway.spec.model import ModelVersion
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _HOMES = {
     "endpoint": "author.endpoint",

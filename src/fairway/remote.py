@@ -1,11 +1,13 @@
 """The platform in another process or on another machine, reached over HTTP.
 
-Must not know how that platform carries out requests, or where its token comes from.
+Must not know how that platform carries out requests, or by which way its API is reached.
 """
 
 import asyncio
+import os
+import time
 from collections.abc import AsyncIterator
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx2
@@ -14,11 +16,12 @@ import msgspec
 from fairway.spec.artifact import Artifact
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
-from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
+from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, Unreachable, UsageError
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
+from fairway.spec.quantities import format_duration
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
-from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Over, Submitted, Update
+from fairway.spec.update import Cancelled, Foreseen, LogPage, Noted, Outputs, Over, Submitted, Update
 
 T = TypeVar("T")
 
@@ -26,8 +29,16 @@ _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 300.0
 _POLL_SECONDS = 20.0
 _RETRY_SECONDS = 0.5
+_LONGEST_RETRY_SECONDS = 5.0
 _PATIENCE_SECONDS = 60.0
-"""Seconds without any answer after which the following of a run ends."""
+"""Seconds without any answer after which the following of a run on this machine ends."""
+
+_UNSEEN_SECONDS = 5.0
+"""Seconds without any answer after which a person is told about it."""
+
+_BASE = "/api/v1"
+_JSON = "application/json"
+_BYTES = "application/octet-stream"
 
 _KINDS: dict[int, type[FairwayError]] = {
     400: UsageError,
@@ -38,8 +49,78 @@ _KINDS: dict[int, type[FairwayError]] = {
 }
 
 
-class Unreachable(FairwayError):
-    """An error: the platform did not answer, or broke off. The request may have been carried out, or not."""
+class Transport(Protocol):
+    """The way to the API of a platform."""
+
+    @property
+    def place(self) -> str:
+        """Place of the platform, for people."""
+        ...
+
+    @property
+    def patience(self) -> float:
+        """Seconds without any answer after which the following of a run ends."""
+        ...
+
+    @property
+    def repeats(self) -> float:
+        """Seconds in which a request is sent again after a broken connection."""
+        ...
+
+    @property
+    def outdated(self) -> str:
+        """The hint for a platform of another version."""
+        ...
+
+    async def ask(self, method: str, path: str, body: bytes = b"", kind: str = _JSON) -> tuple[int, bytes]:
+        """Send a request to a path of the API. Return status and content of the answer. Raises Unreachable."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...
+
+
+class Direct:
+    """The way to a platform that listens on a URL.
+
+    Args:
+        url: such as "http://127.0.0.1:7700".
+        token: the token that its API needs.
+    """
+
+    patience = _PATIENCE_SECONDS
+    repeats = 0.0
+    outdated = "stop it with `fairway down` and start it with `fairway up`"
+
+    def __init__(self, url: str, token: str) -> None:
+        self.place = url
+        self._token = token
+
+    async def ask(self, method: str, path: str, body: bytes = b"", kind: str = _JSON) -> tuple[int, bytes]:
+        """Send a request to a path of the API. Return status and content of the answer. Raises Unreachable."""
+        headers = {"authorization": f"Bearer {self._token}", "content-type": kind}
+        timeout = httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
+        try:
+            async with httpx2.AsyncClient(trust_env=False, timeout=timeout) as client:
+                answer = await client.request(method, f"{self.place}{path}", content=body, headers=headers)
+        except httpx2.ConnectError:
+            raise Unreachable(
+                f"no platform answers at {self.place}", hint="start it with `fairway up`"
+            ) from None
+        except httpx2.TimeoutException:
+            raise Unreachable(
+                f"the platform at {self.place} did not answer in time", hint="look at `.fairway/platform/log`"
+            ) from None
+        except httpx2.HTTPError as error:
+            raise Unreachable(
+                f"the platform at {self.place} broke off: {type(error).__name__}",
+                hint="start it with `fairway up`",
+            ) from None
+        return answer.status_code, answer.content
+
+    async def close(self) -> None:
+        """Do nothing, because no connection is kept between two questions."""
 
 
 class Said(msgspec.Struct):
@@ -51,49 +132,49 @@ class Said(msgspec.Struct):
 
 
 class RemotePlatform:
-    """The platform behind a URL.
+    """The platform at the other end of a transport."""
 
-    Args:
-        url: such as "http://127.0.0.1:7700".
-        token: the token that its API needs.
-    """
-
-    def __init__(self, url: str, token: str) -> None:
-        self.url = url
-        self._token = token
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
     @property
     def place(self) -> str:
-        """URL of the platform."""
-        return self.url
+        """Place of the platform, for people."""
+        return self._transport.place
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
         """Import the project that a run is asked of, and return what it declares. Raises FairwayError."""
-        return await self._ask("POST", "/describe", ProjectSpec, _encoded(request))
+        return await self._ask("POST", "/describe", ProjectSpec, _encoded(request), again=True)
 
     async def submit(self, request: RunRequest) -> str:
-        """Start or resume a run and return its name once it is on record. Raises FairwayError."""
-        return (await self._ask("POST", "/runs", Submitted, _encoded(request))).run
+        """Start or resume a run and return its name once it is on record. Raises FairwayError.
+
+        The request has a key, so that it begins one run even if it has to be sent twice.
+        """
+        if self._transport.repeats and not request.key:
+            request.key = os.urandom(16).hex()
+        return (await self._ask("POST", "/runs", Submitted, _encoded(request), again=True)).run
 
     async def follow(self, run: str, after: str = "") -> AsyncIterator[Update]:
         """Yield the updates of a run after a position until the run is over.
 
-        A broken connection is made again, and the run is followed from the last position.
+        A broken connection is made again, and the run is followed from the last position. A note tells that the platform
+        has not been seen for a while.
 
         Raises:
-            FairwayError: no answer came for a minute, or the run cannot be followed.
+            FairwayError: no answer came for too long, or the run cannot be followed.
         """
-        loop = asyncio.get_running_loop()
-        patient_until = loop.time() + _PATIENCE_SECONDS
+        sight = _Sight(self._transport.patience)
         while True:
             try:
                 found = await self.updates(run, after, _POLL_SECONDS)
-            except Unreachable:
-                if loop.time() > patient_until:
-                    raise
-                await asyncio.sleep(_RETRY_SECONDS)
+            except Unreachable as error:
+                for note in sight.lost(error):
+                    yield Update(Noted(note), after)
+                await asyncio.sleep(sight.pause)
                 continue
-            patient_until = loop.time() + _PATIENCE_SECONDS
+            for note in sight.found():
+                yield Update(Noted(note), after)
             for update in found:
                 yield update
                 after = update.position
@@ -103,15 +184,15 @@ class RemotePlatform:
     async def updates(self, run: str, after: str = "", wait: float = 0.0) -> list[Update]:
         """Return the updates after a position, or a part of them. Wait at most `wait` seconds. Raises FairwayError."""
         query = urlencode({"after": after, "wait": f"{wait:g}"})
-        return await self._ask("GET", f"/runs/{_part(run)}/follow?{query}", list[Update])
+        return await self._ask("GET", f"/runs/{_part(run)}/follow?{query}", list[Update], again=False)
 
     async def plan(self, request: RunRequest) -> list[Foreseen]:
         """Return the steps that a run would carry out, without running any of them. Raises FairwayError."""
-        return await self._ask("POST", "/plan", list[Foreseen], _encoded(request))
+        return await self._ask("POST", "/plan", list[Foreseen], _encoded(request), again=True)
 
     async def cancel(self, run: str) -> Cancelled:
         """Stop a run, or put on record that an interrupted one will not go on. Raises FairwayError."""
-        return await self._ask("POST", f"/runs/{_part(run)}/cancel", Cancelled)
+        return await self._ask("POST", f"/runs/{_part(run)}/cancel", Cancelled, again=True)
 
     async def find(self, prefix: str) -> str:
         """Return the one run whose name starts with `prefix`; the newest for an empty one. Raises FairwayError."""
@@ -137,7 +218,7 @@ class RemotePlatform:
 
     async def read(self, artifact: Artifact) -> bytes:
         """Return the content of an artifact that is one file. Raises FairwayError."""
-        return await self._ask("POST", "/content", bytes, msgspec.json.encode(artifact))
+        return await self._ask("POST", "/content", bytes, msgspec.json.encode(artifact), again=True)
 
     async def models(self) -> list[ModelSummary]:
         """Return every model, by name. Raises FairwayError."""
@@ -158,7 +239,7 @@ class RemotePlatform:
     async def alias(self, model: str, alias: str, version: int) -> ModelVersion:
         """Let an alias name a version; 0 removes it. Raises FairwayError."""
         body = msgspec.json.encode({"model": model, "alias": alias, "version": version})
-        return await self._ask("POST", "/aliases", ModelVersion, body)
+        return await self._ask("POST", "/aliases", ModelVersion, body, again=True)
 
     async def sources(self, reference: str) -> dict[str, str]:
         """Return the source files that travel with a version, by name. Raises FairwayError."""
@@ -179,7 +260,7 @@ class RemotePlatform:
 
     async def undeploy(self, endpoint: str) -> None:
         """Remove an endpoint. Raises FairwayError."""
-        await self._ask("DELETE", f"/endpoints/{_part(endpoint)}", dict[str, object])
+        await self._ask("DELETE", f"/endpoints/{_part(endpoint)}", dict[str, object], again=False)
 
     async def endpoints(self) -> list[EndpointStatus]:
         """Return every endpoint as wanted and as observed. Raises FairwayError."""
@@ -194,39 +275,84 @@ class RemotePlatform:
         body = msgspec.json.encode({"endpoints": endpoints})
         await self._ask("POST", "/shutdown", dict[str, object], body)
 
-    async def close(self) -> None:
-        """Do nothing, because nothing is kept between two questions."""
+    async def missing(self, digests: list[str]) -> list[str]:
+        """Return the digests whose content the platform's store lacks. Raises FairwayError."""
+        body = msgspec.json.encode({"digests": digests})
+        return await self._ask("POST", "/store/missing", list[str], body, again=True)
 
-    async def _ask(self, method: str, path: str, kind: type[T], body: bytes = b"") -> T:
-        headers = {"authorization": f"Bearer {self._token}", "content-type": "application/json"}
-        timeout = httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
+    async def put(self, digest: str, content: bytes) -> None:
+        """Put content with that digest into the platform's store. Raises FairwayError."""
+        await self._answer("PUT", f"/store/blobs/{digest}", content, _BYTES, again=True)
+
+    async def blob(self, digest: str) -> bytes:
+        """Return the content with that digest. Raises FairwayError."""
+        return await self._answer("GET", f"/store/blobs/{digest}", b"", _JSON, again=True)
+
+    async def close(self) -> None:
+        """Close the connections to the platform."""
+        await self._transport.close()
+
+    async def _ask(
+        self, method: str, path: str, kind: type[T], body: bytes = b"", *, again: bool | None = None
+    ) -> T:
+        """Return the answer to a question. Questions that change nothing are asked again after a broken connection."""
+        repeated = method == "GET" if again is None else again
+        content = await self._answer(method, path, body, _JSON, again=repeated)
         try:
-            async with httpx2.AsyncClient(trust_env=False, timeout=timeout) as client:
-                answer = await client.request(
-                    method, f"{self.url}/api/v1{path}", content=body, headers=headers
-                )
-        except httpx2.ConnectError:
-            raise Unreachable(
-                f"no platform answers at {self.url}", hint="start it with `fairway up`"
-            ) from None
-        except httpx2.TimeoutException:
-            raise Unreachable(
-                f"the platform at {self.url} did not answer in time", hint="look at `.fairway/platform/log`"
-            ) from None
-        except httpx2.HTTPError as error:
-            raise Unreachable(
-                f"the platform at {self.url} broke off: {type(error).__name__}",
-                hint="start it with `fairway up`",
-            ) from None
-        if answer.status_code >= 400:
-            raise _refusal(answer.status_code, answer.content)
-        try:
-            return msgspec.json.decode(answer.content, type=kind)
+            return msgspec.json.decode(content, type=kind)
         except UNREADABLE:
             raise FairwayError(
-                f"the platform at {self.url} answered what this version does not understand",
-                hint="stop it with `fairway down` and start it with `fairway up`",
+                f"the platform at {self.place} answered what this version does not understand",
+                hint=self._transport.outdated,
             ) from None
+
+    async def _answer(self, method: str, path: str, body: bytes, kind: str, *, again: bool) -> bytes:
+        """Return the content of an answer. Raises FairwayError if it is a refusal."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + (self._transport.repeats if again else 0.0)
+        while True:
+            try:
+                status, content = await self._transport.ask(method, f"{_BASE}{path}", body, kind)
+                break
+            except Unreachable:
+                if loop.time() >= until:
+                    raise
+            await asyncio.sleep(_RETRY_SECONDS)
+        if status >= 400:
+            raise _refusal(status, content)
+        return content
+
+
+class _Sight:
+    """The sight of a platform while a run is followed: when it was seen last, and what a person is told about that."""
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._seen = time.monotonic()
+        self._told = False
+        self.pause = _RETRY_SECONDS
+        """Seconds until the next try."""
+
+    def lost(self, error: Unreachable) -> list[str]:
+        """Take note that there was no answer. Return lines for the person. Raises the error after too long a time."""
+        gone = time.monotonic() - self._seen
+        if gone > self._patience:
+            raise error
+        self.pause = min(max(_RETRY_SECONDS, gone / 4), _LONGEST_RETRY_SECONDS)
+        if self._told or gone < _UNSEEN_SECONDS:
+            return []
+        self._told = True
+        since = time.strftime("%H:%M:%S", time.localtime(time.time() - gone))
+        return [
+            f"not seen since {since}: {error.message}; the run goes on, and is followed again once it answers"
+        ]
+
+    def found(self) -> list[str]:
+        """Take note of an answer. Return lines for the person."""
+        gone = time.monotonic() - self._seen
+        told, self._told, self._seen = self._told, False, time.monotonic()
+        self.pause = _RETRY_SECONDS
+        return [f"seen again after {format_duration(gone)}"] if told else []
 
 
 def _encoded(request: RunRequest) -> bytes:

@@ -1,24 +1,41 @@
 """What every artifact store promises, whatever it keeps its content in."""
 
 import hashlib
+import itertools
 import os
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.stores import FileArtifacts, Layout
+from fairway.stores.opening import open_store, relayed_place
 
-ADAPTERS: dict[str, Callable[[Path], FileArtifacts]] = {"files": FileArtifacts}
+ADAPTERS = ("files", "relayed")
 
 
-@pytest.fixture(params=sorted(ADAPTERS))
+@pytest.fixture(params=ADAPTERS)
 def make(request, tmp_path):
-    """Opens the same store again at each call, as another process would."""
+    """Opens the same store again at each call, as another process would. A relayed one is opened as in another pod."""
+    if request.param == "files":
+        return _files(tmp_path)
+    plane = request.getfixturevalue("shared_plane")
+    pods = itertools.count()
+    credential = plane.credential("r1")
+    return lambda: (
+        open_store(relayed_place(plane.url, str(tmp_path / f"pod-{next(pods)}"), credential)).artifacts
+    )
+
+
+@pytest.fixture
+def owner(tmp_path):
+    """Opens a store that owns its content, as `make` does. A relayed one removes content from its cache alone."""
+    return _files(tmp_path)
+
+
+def _files(tmp_path):
     Layout(tmp_path / "store").prepare()
-    return lambda: ADAPTERS[request.param](tmp_path / "store")
+    return lambda: FileArtifacts(tmp_path / "store")
 
 
 @pytest.fixture
@@ -144,12 +161,13 @@ def test_empty_folder(store, make, tmp_path):
     assert list(make().open(artifact(digest, 0, files=True)).iterdir()) == []
 
 
-def test_folder_opens_at_one_place(store, make, tmp_path):
+def test_folder_opens_at_one_place(owner, tmp_path):
+    store = owner()
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "x").write_bytes(b"x")
     found = artifact(*store.put_folder(tmp_path / "f"), files=True)
     first = store.open(found)
-    assert store.open(found) == make().open(found) == make().open(found, verified=True) == first
+    assert store.open(found) == owner().open(found) == owner().open(found, verified=True) == first
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder link"])
@@ -191,7 +209,8 @@ def test_wrong_size_is_damage(store):
         store.open(artifact(digest, 5), verified=True)
 
 
-def test_sweep_keeps_what_it_is_told_to(store, make, tmp_path):
+def test_sweep_keeps_what_it_is_told_to(owner, tmp_path):
+    store = owner()
     kept, gone = store.put_bytes(b"kept"), store.put_bytes(b"gone!")
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "inside").write_bytes(b"inside")
@@ -204,7 +223,7 @@ def test_sweep_keeps_what_it_is_told_to(store, make, tmp_path):
     assert (found.blobs, found.size) == (1, 5)
     assert store.exists(kept)
     assert not store.exists(gone)
-    assert listing(make().open(folder)) == {"inside": b"inside"}
+    assert listing(owner().open(folder)) == {"inside": b"inside"}
 
 
 def test_what_is_renewed_counts_as_new(store):
@@ -239,7 +258,8 @@ def test_sweep_leaves_what_is_new(store):
     assert store.exists(digest)
 
 
-def test_what_was_swept_can_be_stored_again(store):
+def test_what_was_swept_can_be_stored_again(owner):
+    store = owner()
     digest = store.put_bytes(b"again")
     store.sweep([], older_than=-10, dry=False)
     with pytest.raises(NotFound):
@@ -248,7 +268,8 @@ def test_what_was_swept_can_be_stored_again(store):
     assert content(store.open(artifact(digest, 5))) == b"again"
 
 
-def test_sweep_takes_whole_folders(store, tmp_path):
+def test_sweep_takes_whole_folders(owner, tmp_path):
+    store = owner()
     (tmp_path / "f").mkdir()
     (tmp_path / "f" / "inside").write_bytes(b"inside")
     folder = artifact(*store.put_folder(tmp_path / "f"), files=True)

@@ -7,21 +7,25 @@ a system are its own business: a descendant of a step shows that it lives by a f
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pods_here
 import pytest
 
+from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.local.executor import LocalExecutor
 from fairway.local.sharing import Share
 from fairway.ports import Executor, Host
 from fairway.runner.values import Values
 from fairway.spec.errors import FairwayError, HostLost
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
-from fairway.spec.places import Back, Gone, Place
+from fairway.spec.link import Orders
+from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec
-from fairway.spec.quantities import Resources
+from fairway.spec.quantities import Grant, Resources
 from fairway.spec.run import Reason
 from fairway.spec.wire import (
     Cause,
@@ -89,7 +93,13 @@ def hoards(count: int) -> int:
 '''
 
 
-def on_this_machine(folder: Path, project: Path) -> Executor:
+@asynccontextmanager
+async def nothing(folder: Path) -> AsyncGenerator[None]:
+    """Make nothing that executors share."""
+    yield
+
+
+def on_this_machine(folder: Path, project: Path, shared: None) -> Executor:
     return LocalExecutor(
         HostSetup(StorePlace(str(folder / "store")), ProjectCode(str(project))),
         folder / "cache",
@@ -99,19 +109,53 @@ def on_this_machine(folder: Path, project: Path) -> Executor:
     )
 
 
-def end_on_this_machine(host: Any) -> None:
+def end_on_this_machine(host: Any, shared: None) -> None:
     """Take a host down as the system does that runs out of memory."""
     os.kill(host._launched.pid, signal.SIGKILL)
 
 
+async def no_image(environment: EnvironmentSpec) -> str:
+    raise FairwayError("there is no image for an environment")
+
+
+def in_pods(folder: Path, project: Path, shared: pods_here.Namespace, *, same: bool = False) -> Executor:
+    orders = Orders(store=str(folder / "store"), file=str(project))
+    where = f"127.0.0.1:{shared.port}"
+    shared.runs += 0 if same else 1
+    return ClusterExecutor(
+        shared.jobs,
+        shared.links,
+        Project(key=f"run {shared.runs}", orders=orders, plane=where),
+        no_image,
+        lambda text: None,
+        lambda data: None,
+    )
+
+
+def end_pod(host: Any, shared: pods_here.Namespace) -> None:
+    """Kill the first process of a pod. Its host ends with it, as everything in a pod does."""
+    pods_here.kill(shared.kube.processes[host.name])
+
+
 class Adapter(NamedTuple):
-    """What the contract needs of an adapter: its executor for a project, and an end for one of its hosts."""
+    """What the contract needs of an adapter.
 
-    make: Callable[[Path, Path], Executor]
-    end_host: Callable[[Any], None]
+    Its executor for a project, an end for one of its hosts, what its executors share, whether that includes the room for
+    steps, and which of its places is meant.
+    """
+
+    make: Callable[..., Executor]
+    end_host: Callable[[Any, Any], None]
+    prepare: Callable[[Path], AbstractAsyncContextManager[Any]] = nothing
+    shares: bool = True
+    place: int = 0
 
 
-ADAPTERS = {"this machine": Adapter(on_this_machine, end_on_this_machine)}
+ADAPTERS = {
+    "this machine": Adapter(on_this_machine, end_on_this_machine),
+    "the driver's pod": Adapter(in_pods, end_pod, pods_here.namespace, shares=False),
+    "a pod of its own": Adapter(in_pods, end_pod, pods_here.namespace, shares=False, place=1),
+}
 
 
 class Ear:
@@ -160,13 +204,15 @@ class Ear:
 class Ground:
     """A project, its store, and an executor for it."""
 
-    def __init__(self, folder: Path, adapter: Adapter) -> None:
+    def __init__(self, folder: Path, adapter: Adapter, shared: Any) -> None:
         Layout(folder / "store").prepare()
         self.project = folder / "project.py"
         self.project.write_text(TEXT)
         self.heart = folder / "heart"
         self.adapter = adapter
-        self.another = lambda: adapter.make(folder, self.project)
+        self.another = lambda **how: adapter.make(folder, self.project, shared, **how)
+        self.restart = lambda: shared.restart()
+        self.end_host = lambda host: adapter.end_host(host, shared)
         self.executor = self.another()
         self.results = FileResults(folder / "store")
         self.values = Values(FileArtifacts(folder / "store"))
@@ -174,13 +220,17 @@ class Ground:
         self.hosts: list[Host] = []
 
     async def host(self) -> Host:
-        self.hosts.append(await self.executor.start(self.place, self.ear))
+        attempt = None
+        if self.place.alone:
+            grant = Grant(resources=Resources(memory=2**30))
+            attempt = Attempt(step="any", number=len(self.hosts) + 1, grant=grant)
+        self.hosts.append(await self.executor.start(self.place, self.ear, attempt))
         return self.hosts[-1]
 
     @property
     def place(self) -> Place:
-        """The best place for steps of the project's own environment."""
-        return self.executor.places(None)[0]
+        """The place for steps of the project's own environment that is meant."""
+        return self.executor.places(None)[self.adapter.place]
 
     async def sleeper(self, host: Host, **how: Any) -> None:
         """Start a step that sleeps, with a descendant of its own that lives on its own."""
@@ -208,19 +258,23 @@ def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
     """Runs work on a fresh ground and closes its hosts."""
 
     async def whole(work: Callable[[Ground], Coroutine[Any, Any, None]]) -> None:
-        ground = Ground(tmp_path, ADAPTERS[request.param])
-        try:
-            await work(ground)
-        finally:
-            for host in ground.hosts:
-                await host.close()
+        adapter = ADAPTERS[request.param]
+        async with adapter.prepare(tmp_path) as shared:
+            ground = Ground(tmp_path, adapter, shared)
+            try:
+                await work(ground)
+            finally:
+                for host in ground.hosts:
+                    await host.close()
 
     return lambda work: asyncio.run(whole(work))
 
 
 def test_it_knows_how_much_there_is(play: Play) -> None:
     async def work(ground: Ground) -> None:
-        there = ground.executor.capacity()[ground.place.pool]
+        there = ground.executor.capacity().get(ground.place.pool)
+        if there is None:
+            return  # What has no bound is made on demand.
         assert there.cpu >= 1
         assert there.memory > 2**26
         assert there.gpu >= 0
@@ -232,12 +286,20 @@ def test_what_is_taken_is_given_back_and_nobody_takes_more_than_there_is(play: P
     async def work(ground: Ground) -> None:
         executor, other = ground.executor, ground.another()
         place = ground.place
-        whole = executor.capacity()[place.pool]
+        whole = executor.capacity().get(place.pool)
+        if whole is None:
+            assert executor.take(place, Resources(cpu=1000.0), "first") is not None
+            return
         executor.enter("k7m2", lambda pool, bound: None)
         other.enter("p3x8", lambda pool, bound: None)
         grant = executor.take(place, whole, "first")
         assert grant is not None
         assert grant.resources == whole
+        if not ground.adapter.shares:
+            assert executor.take(place, Resources(cpu=0.5), "second") is None
+            executor.give_back(grant)
+            assert executor.take(place, whole, "third") is not None
+            return
         assert other.take(place, Resources(cpu=0.5), "second") is None
         other.wait_for(Resources(cpu=0.5), "second")
         assert "k7m2" in other.who_else()
@@ -351,6 +413,36 @@ def test_nothing_of_a_run_that_never_was_is_seen(play: Play) -> None:
     play(work)
 
 
+def test_an_attempt_that_outlives_its_engine_is_taken_over_and_its_end_is_told(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        if not ground.place.outlives:
+            return
+        attempt = Attempt(step="sleeps", number=1, grant=Grant(resources=Resources()))
+        first = await ground.executor.start(ground.place, ground.ear, attempt)
+        await ground.sleeper(first)
+        await ground.restart()
+        (still,) = await ground.another(same=True).observe("r", ground.ear)
+        ground.hosts.append(still.host)
+        assert (still.step, still.attempt, still.place.name) == ("sleeps", 1, ground.place.name)
+        still.host.send(Stop(step="sleeps", attempt=1))
+        assert (await ground.ear.exited("sleeps")).ended.cause is Cause.STOP
+        await ground.nobody_is_left()
+
+    play(work)
+
+
+def test_what_never_got_its_order_is_not_taken_over(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        if not ground.place.outlives:
+            return
+        attempt = Attempt(step="sleeps", number=1, grant=Grant(resources=Resources()))
+        await ground.executor.start(ground.place, ground.ear, attempt)
+        await ground.restart()
+        assert list(await ground.another(same=True).observe("r", ground.ear)) == []
+
+    play(work)
+
+
 def test_hosts_have_names_of_their_own_and_work_at_the_same_time(play: Play) -> None:
     async def work(ground: Ground) -> None:
         one, other = await ground.host(), await ground.host()
@@ -381,7 +473,7 @@ def test_a_host_that_dies_is_noticed_and_its_attempts_may_be_tried_again(play: P
     async def work(ground: Ground) -> None:
         host = await ground.host()
         await ground.sleeper(host)
-        ground.adapter.end_host(host)
+        ground.end_host(host)
         await ground.ear.until(lambda: any(gone.certain for _, gone in ground.ear.gone))
         gone, seen = ground.ear.gone[-1]
         assert (gone, seen.failure.reason) == (host, Reason.HOST)

@@ -18,7 +18,7 @@ from fairway.control.routes import application, public_paths
 from fairway.engine.endpoints import EndpointEngine
 from fairway.engine.platform import EnginePlatform
 from fairway.ports.platform import Platform
-from fairway.remote import RemotePlatform
+from fairway.remote import Direct, RemotePlatform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, request_url
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound, UsageError
@@ -105,7 +105,7 @@ async def over_http(ground: Ground) -> AsyncIterator[None]:
         server = uvicorn.Server(config)
         server.lifespan = config.lifespan_class(config)
         await server.startup(sockets=[listening])
-        ground.platform = RemotePlatform(f"http://127.0.0.1:{port}", TOKEN)
+        ground.platform = RemotePlatform(Direct(f"http://127.0.0.1:{port}", TOKEN))
         try:
             yield
         finally:

@@ -5,22 +5,46 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from planes import Plane
 
 from fairway.ports import ResultStore
 from fairway.spec.artifact import Artifact
 from fairway.spec.run import Failure, Reason, StepResult, Usage
 from fairway.stores import FileResults, Layout
+from fairway.stores.opening import open_store, relayed_place
 
-ADAPTERS: dict[str, Callable[[Path], ResultStore]] = {"files": FileResults}
+ADAPTERS = ("files", "relayed")
 
 Make = Callable[[], ResultStore]
 
 
-@pytest.fixture(params=sorted(ADAPTERS))
+class OfRuns:
+    """The records of a control plane, as pods of several runs see them: each has a credential of its own run."""
+
+    def __init__(self, plane: Plane, cache: Path) -> None:
+        self._plane = plane
+        self._cache = cache
+
+    def commit(self, result: StepResult) -> bool:
+        return self._of(result.run).commit(result)
+
+    def read(self, run: str, step: str, attempt: int) -> StepResult | None:
+        return self._of(run).read(run, step, attempt)
+
+    def _of(self, run: str) -> ResultStore:
+        return open_store(
+            relayed_place(self._plane.url, str(self._cache), self._plane.credential(run))
+        ).results
+
+
+@pytest.fixture(params=ADAPTERS)
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     """Opens the same store again at each call, as another process would."""
+    if request.param == "relayed":
+        plane = request.getfixturevalue("fresh_plane")
+        return lambda: OfRuns(plane, tmp_path / "cache")
     Layout(tmp_path / "store").prepare()
-    return lambda: ADAPTERS[request.param](tmp_path / "store")
+    return lambda: FileResults(tmp_path / "store")
 
 
 def record(note: str = "", run: str = "r1", step: str = "train-2", attempt: int = 1) -> StepResult:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from projects import Project, wait_for
 
-from fairway.remote import RemotePlatform
+from fairway.remote import Direct, RemotePlatform
 from fairway.spec.event import RunEnded
 from fairway.spec.run import Phase
 from fairway.spec.update import Over, Printed, Recorded, Update
@@ -296,7 +296,7 @@ def test_a_broken_connection_loses_nothing_and_repeats_nothing(project: Project)
     async def follow() -> tuple[list[Update], int]:
         found: list[Update] = []
         async with cutting(record["port"], 300) as proxy:
-            platform = RemotePlatform(f"http://127.0.0.1:{proxy.port}", token)
+            platform = RemotePlatform(Direct(f"http://127.0.0.1:{proxy.port}", token))
             async for update in platform.follow(run):
                 found.append(update)
                 if isinstance(update.news, Printed) and b"line 199" in update.news.data:

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from click.shell_completion import BashComplete, CompletionItem, add_completion_class, split_arg_string
 
-from fairway.cli import outline
+from fairway.cli import outline, targeting
 from fairway.cli.asking import ask
 from fairway.ports.platform import Platform
 from fairway.spec.errors import FairwayError
@@ -84,7 +84,9 @@ def _quiet(complete: Callable[[click.Context, str], Iterable[CompletionItem[str]
 
 
 def _platform() -> Platform | None:
-    """Return the platform of the store of this folder, if there is one."""
+    """Return the platform of the store of this folder, if there is one. A target is not asked, because that may take long."""
+    if targeting.is_away():
+        return None
     root = settings.store_root()
     return target.here(root) if (root / "store.json").exists() else None
 

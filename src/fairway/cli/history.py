@@ -5,11 +5,12 @@ import time
 
 import click
 
-from fairway.cli import looking, views
+from fairway.cli import looking, targeting, views
 from fairway.cli.arguments import Argument
 from fairway.cli.asking import ask
 from fairway.cli.printing import print_logs
 from fairway.cli.story import report, show, show_json
+from fairway.cli.targeting import targeted
 from fairway.cli.whereabouts import elsewhere
 from fairway.ports.platform import Platform
 from fairway.spec.errors import EXIT_DONE, NotFound
@@ -21,6 +22,7 @@ from fairway.wiring import machine, settings
 _POLL = 0.2
 
 
+@targeted
 @click.command("runs")
 @click.option(
     "--limit", type=click.IntRange(1, 10**6), default=20, show_default=True, help="How many, newest first."
@@ -44,6 +46,7 @@ def runs_command(limit: int, as_json: bool) -> int:
     return EXIT_DONE
 
 
+@targeted
 @click.command("show")
 @click.argument("run", required=False, cls=Argument, completes="run_or_step")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
@@ -88,6 +91,7 @@ def _show_source(platform: Platform, status: RunStatus, *, as_json: bool) -> int
     return EXIT_DONE
 
 
+@targeted
 @click.command("logs")
 @click.argument("run", required=False, cls=Argument, completes="logged")
 @click.option("--follow", "-f", is_flag=True, help="Go on printing until the run is over.")
@@ -104,7 +108,7 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
     """
     platform = looking.opened()
     name, _, step = (run or "").partition("/")
-    if run and run in {status.name for status in ask(platform.deployed())}:
+    if run and not targeting.is_away() and run in {status.name for status in ask(platform.deployed())}:
         print_logs(
             machine.endpoint_folder(settings.store_root(), run),
             lambda where, text: _print_words(run, where, text, as_json=as_json),
@@ -133,6 +137,7 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
         time.sleep(_POLL)
 
 
+@targeted
 @click.command("compare")
 @click.argument("run", cls=Argument, completes="run")
 @click.argument("other", cls=Argument, completes="run")

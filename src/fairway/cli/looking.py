@@ -5,6 +5,7 @@ Nothing here runs content of a store, even if the store is the user's own.
 
 from pathlib import Path
 
+from fairway.cli import targeting
 from fairway.cli.asking import ask
 from fairway.cli.story import report
 from fairway.cli.writing import write_anew
@@ -15,12 +16,15 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.run import RunStatus
-from fairway.wiring import settings, target
+from fairway.wiring import target
 
 
 def opened(root: Path | None = None) -> Platform:
-    """Return the platform of a store, for looking only. Print a line when the store is not the user's own."""
-    return target.looking(root or settings.store_root(), report)
+    """Return the platform of the target or of a store, for looking only.
+
+    Print a line when the store is not the user's own.
+    """
+    return targeting.looking() if root is None else target.looking(root, report)
 
 
 def evaluations_of(platform: Platform, status: RunStatus) -> dict[str, Evaluation | str]:

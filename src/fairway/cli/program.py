@@ -13,6 +13,8 @@ gc.set_threshold(10_000)  # what is imported stays: looking through it every 700
 from fairway.wiring import headstart  # noqa: E402 - nothing may be imported before
 
 _WITH_PROJECT = ("run", "plan")
+_ELSEWHERE = ("--detach", "--target")
+"""Flags of a run that is carried out by another process, so that the project is not imported here."""
 
 
 def open_streams() -> None:
@@ -34,7 +36,7 @@ def main() -> None:
         len(words) > 1
         and words[0] in _WITH_PROJECT
         and not words[1].startswith("-")
-        and "--detach" not in words
+        and not any(word.startswith(_ELSEWHERE) for word in words)
     ):
         headstart.head_start(words[1].partition(":")[0])
     from fairway.cli.main import main as command_line

@@ -12,7 +12,7 @@ import msgspec
 
 from fairway.spec.event import AttemptEnded, AttemptStarted, Event, RunResumed, StepCalled, StepEnded
 from fairway.spec.quantities import format_duration, format_memory
-from fairway.spec.run import Phase, Reason, StepSpec, Usage
+from fairway.spec.run import Phase, StepSpec, Usage
 from fairway.spec.text import one_line, plain
 from fairway.spec.update import Kept, News, Noted, Printed, Recalled, Recorded, Waits
 from fairway.spec.wire import DRIVER, REGISTER
@@ -207,7 +207,7 @@ class Progress:
             self._print(
                 f"  {self._cell(self._title(step))} attempt {body.number} failed: {failure.message}; trying again"
             )
-        elif failure is not None and failure.reason is Reason.HOST:
+        elif failure is not None and failure.reason.is_loss:
             self._print(f"  {self._cell(self._title(step))} {failure.message}; trying again")
 
     def _settled(self, step: str, body: StepEnded) -> None:

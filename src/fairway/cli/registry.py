@@ -2,17 +2,18 @@
 
 import click
 
-from fairway.cli import looking, views
+from fairway.cli import looking, targeting, views
 from fairway.cli.arguments import Argument
 from fairway.cli.asking import ask
 from fairway.cli.story import report, show, show_json
+from fairway.cli.targeting import targeted
 from fairway.cli.whereabouts import elsewhere
 from fairway.spec.errors import EXIT_DONE
 from fairway.spec.model import ModelVersion
 from fairway.spec.quantities import format_memory
-from fairway.wiring import settings, target
 
 
+@targeted
 @click.group("models", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.pass_context
@@ -48,6 +49,7 @@ def models_command(ctx: click.Context, as_json: bool) -> int:
     return EXIT_DONE
 
 
+@targeted
 @models_command.command("show")
 @click.argument("model", cls=Argument, completes="model")
 @click.option("--source", is_flag=True, help="Print the project's source files that travel with the version.")
@@ -98,6 +100,7 @@ def show_command(model: str, source: bool, as_json: bool) -> int:
     return EXIT_DONE
 
 
+@targeted
 @models_command.command("alias")
 @click.argument("model", cls=Argument, completes="model")
 @click.argument("alias", cls=Argument, completes="alias")
@@ -110,7 +113,7 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     Example:
       fairway models alias churn champion 4
     """
-    platform = target.here(settings.store_root())
+    platform = targeting.acting()
     served = ask(platform.alias(model, alias, version)).can_be_served or not version
     ask(platform.close())
     if as_json:
@@ -124,6 +127,7 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     return EXIT_DONE
 
 
+@targeted
 @models_command.command("compare")
 @click.argument("model", cls=Argument, completes="model")
 @click.argument("other", cls=Argument, completes="model")

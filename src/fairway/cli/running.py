@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from fairway.cli import flags
+from fairway.cli import flags, targeting
 from fairway.cli.arguments import Argument, PipelineCommand
 from fairway.cli.asking import ask
 from fairway.cli.story import report, report_block, show, show_block, show_json
+from fairway.cli.targeting import targeted
 from fairway.cli.whereabouts import from_here
 from fairway.ports.platform import Platform
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_REFUSED, UsageError
@@ -51,6 +52,7 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.as_json else Progress(sys.stderr, explain=self.explain, quiet=self.quiet)
 
 
+@targeted
 @click.command("run", cls=PipelineCommand, context_settings=_WORDS, add_help_option=False)
 @click.argument("file", required=False, cls=Argument, completes="project_file")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, cls=Argument, completes="flag_value")
@@ -92,15 +94,21 @@ def run_command(
         )
     begun = time.monotonic()
     request = _asked(file, config)
+    manner = Manner(explain=explain, quiet=quiet, as_json=as_json)
+    there = targeting.away(os.path.dirname(request.file))
+    if there is not None:
+        from fairway.cli import away
+
+        return away.run(there, request, list(words), manner, helping=helping, detach=detach)
     root = settings.store_root(request.file, request.module)
     if helping:
         return asyncio.run(_help(target.here(root), request))
     if detach:
         return _detach(root, request, list(words), as_json=as_json)
-    manner = Manner(explain=explain, quiet=quiet, as_json=as_json)
     return asyncio.run(_carry_out(target.here(root), root, request, manner, begun, list(words)))
 
 
+@targeted
 @click.command("resume")
 @click.argument("run", required=False, cls=Argument, completes="run")
 @click.option(
@@ -120,6 +128,12 @@ def resume_command(
       fairway resume k7m2
     """
     begun = time.monotonic()
+    manner = Manner(explain=explain, quiet=quiet, as_json=as_json)
+    there = targeting.away()
+    if there is not None:
+        from fairway.cli import away
+
+        return away.resume(there, run or "", file, manner, detach=detach)
     root = settings.store_root()
     platform = target.owned(root)
     status = ask(platform.run(ask(platform.find(run or ""))))
@@ -139,7 +153,6 @@ def resume_command(
     if detach:
         return _detach(root, request, [], as_json=as_json)
     target.start_ahead(root, status.spec, request.file)
-    manner = Manner(explain=explain, quiet=quiet, as_json=as_json)
     return asyncio.run(_carry_out(platform, root, request, manner, begun, []))
 
 
@@ -150,6 +163,7 @@ def _asked(word: str, config: str) -> RunRequest:
     return RunRequest(file=file, module=module, pipeline=pipeline, config=config)
 
 
+@targeted
 @click.command("follow")
 @click.argument("run", required=False, cls=Argument, completes="run")
 @_EXPLAIN
@@ -164,8 +178,9 @@ def follow_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
     Example:
       fairway follow k7m2
     """
-    root = settings.store_root()
-    platform = target.here(root)
+    away = targeting.away()
+    root = None if away is not None else settings.store_root()
+    platform = away or target.here(settings.store_root())
     manner = Manner(explain=explain, quiet=quiet, as_json=as_json)
     name = ask(platform.find(run or ""))
     try:
@@ -176,14 +191,14 @@ def follow_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
         return EXIT_INTERRUPTED
 
 
-async def _follow(platform: Platform, root: Path, name: str, manner: Manner) -> int:
+async def _follow(platform: Platform, root: Path | None, name: str, manner: Manner) -> int:
     """Follow a run from its beginning, and print how it ended."""
     try:
         status = await platform.run(name)
         progress = manner.progress()
         if progress is not None:
             progress.headline(f"{status.spec.pipeline}  run {name}")
-        over = await _watch(platform, name, progress)
+        over = await watch(platform, name, progress)
         status = await platform.run(name)
         if over.ended is None:
             raise UsageError(
@@ -193,12 +208,13 @@ async def _follow(platform: Platform, root: Path, name: str, manner: Manner) -> 
         if manner.as_json:
             show_json(status)
         else:
-            await _print_end(platform, root, name, over, status.ended - status.started)
-        return _exit_code(over.ended)
+            await print_end(platform, root, name, over, status.ended - status.started)
+        return exit_code(over.ended)
     finally:
         await platform.close()
 
 
+@targeted
 @click.command("cancel")
 @click.argument("run", cls=Argument, completes="run")
 @click.option("--json", "as_json", is_flag=True, help="Print the outcome as JSON.")
@@ -209,7 +225,7 @@ def cancel_command(run: str, as_json: bool) -> int:
     Example:
       fairway cancel k7m2
     """
-    platform = target.here(settings.store_root())
+    platform = targeting.acting()
     cancelled = ask(platform.cancel(ask(platform.find(run))))
     ask(platform.close())
     if as_json:
@@ -221,6 +237,7 @@ def cancel_command(run: str, as_json: bool) -> int:
     return EXIT_DONE
 
 
+@targeted
 @click.command("plan", cls=PipelineCommand, context_settings=_WORDS)
 @click.argument("file", cls=Argument, completes="project_file")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, cls=Argument, completes="flag_value")
@@ -234,11 +251,17 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
       fairway plan churn.py --depths 2 4
     """
     request = _asked(file, config)
-    platform = target.here(settings.store_root(request.file, request.module))
+    there = targeting.away(os.path.dirname(request.file))
+    platform = there or target.here(settings.store_root(request.file, request.module))
 
     async def plan() -> int:
         try:
-            read_flags(await platform.describe(request), request, list(words))
+            if there is not None:
+                from fairway.cli import away
+
+                await away.prepare(there, request, list(words))
+            else:
+                read_flags(await platform.describe(request), request, list(words))
             steps = await platform.plan(request)
         finally:
             await platform.close()
@@ -254,7 +277,7 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
 
 def read_flags(project: "ProjectSpec", request: RunRequest, words: list[str]) -> "PipelineSpec":
     """Choose the pipeline, and read the words behind the file as its flags. Raises UsageError."""
-    pipeline = _chosen(project, request)
+    pipeline = choose_pipeline(project, request)
     request.pipeline = pipeline.name
     request.texts = flags.read(pipeline, words)
     if request.config and flags.has_config(pipeline):
@@ -263,17 +286,17 @@ def read_flags(project: "ProjectSpec", request: RunRequest, words: list[str]) ->
     return pipeline
 
 
-def _chosen(project: "ProjectSpec", request: RunRequest) -> "PipelineSpec":
-    from fairway.engine.names import choose_pipeline
+def choose_pipeline(project: "ProjectSpec", request: RunRequest) -> "PipelineSpec":
+    from fairway.engine import names
 
-    name = choose_pipeline(project, request.pipeline)
+    name = names.choose_pipeline(project, request.pipeline)
     return next(item for item in project.pipelines if item.name == name)
 
 
 async def _help(platform: Platform, request: RunRequest) -> int:
     try:
         project = await platform.describe(request)
-        _print_flags(_chosen(project, request), project)
+        print_flags(choose_pipeline(project, request), project)
     finally:
         await platform.close()
     return EXIT_DONE
@@ -317,18 +340,18 @@ async def _carry_out(
         progress = manner.progress()
         if progress is not None:
             progress.headline(f"{request.pipeline}  run {name}  on this machine")
-        over = await _watch(platform, name, progress)
+        over = await watch(platform, name, progress)
         assert over.ended is not None
         if manner.as_json:
             show_json(await platform.run(name))
         else:
-            await _print_end(platform, root, name, over, time.monotonic() - begun)
+            await print_end(platform, root, name, over, time.monotonic() - begun)
     finally:
         await platform.close()
-    return _exit_code(over.ended)
+    return exit_code(over.ended)
 
 
-async def _watch(platform: Platform, name: str, progress: "Progress | None") -> "Over":
+async def watch(platform: Platform, name: str, progress: "Progress | None") -> "Over":
     """Print the progress of a run to its end."""
     from fairway.spec.update import Over
 
@@ -342,7 +365,7 @@ async def _watch(platform: Platform, name: str, progress: "Progress | None") -> 
     raise AssertionError("a run is followed to its end")
 
 
-async def _print_end(platform: Platform, root: Path, name: str, over: "Over", seconds: float) -> None:
+async def print_end(platform: Platform, root: Path | None, name: str, over: "Over", seconds: float) -> None:
     from fairway.spec.quantities import format_duration
     from fairway.spec.run import Phase
 
@@ -367,7 +390,7 @@ async def _print_end(platform: Platform, root: Path, name: str, over: "Over", se
     report(f"Failed after {spent}. Its record: {from_here(f'fairway show {name}', root)}")
 
 
-async def _next(platform: Platform, root: Path, models: tuple[str, ...]) -> str:
+async def _next(platform: Platform, root: Path | None, models: tuple[str, ...]) -> str:
     """Return how to serve the last model of a run that can be served, or why none can."""
     for model in reversed(models):
         if (await platform.resolve(model)).can_be_served:
@@ -377,7 +400,7 @@ async def _next(platform: Platform, root: Path, models: tuple[str, ...]) -> str:
     return f" {models[-1]} has no sample, so it cannot be served yet: give `fw.register` rows of its input as `sample=`"
 
 
-def _exit_code(ended: "RunEnded") -> int:
+def exit_code(ended: "RunEnded") -> int:
     from fairway.spec.run import Phase, Reason
 
     if ended.phase is Phase.SUCCEEDED:
@@ -387,7 +410,7 @@ def _exit_code(ended: "RunEnded") -> int:
     return EXIT_REFUSED if ended.failure is not None and ended.failure.reason is Reason.GATE else EXIT_FAILED
 
 
-def _print_flags(pipeline: "PipelineSpec", project: "ProjectSpec") -> None:
+def print_flags(pipeline: "PipelineSpec", project: "ProjectSpec") -> None:
     formatter = click.HelpFormatter()
     formatter.write_usage("fairway run", f"{Path(project.path).name}:{pipeline.name} [FLAGS]")
     if pipeline.doc:
@@ -400,6 +423,7 @@ def _print_flags(pipeline: "PipelineSpec", project: "ProjectSpec") -> None:
     with formatter.section("Of every run"):
         shared = [
             ("--explain", "why each step ran"), ("--quiet", ""), ("--detach", "hand it to the platform process"), ("--json", ""),
+            ("--target NAME", "where it runs"),
         ]  # fmt: skip
         if not flags.has_config(pipeline):
             shared.insert(0, ("--config FILE", "parameters from JSON or TOML"))

@@ -3,15 +3,24 @@
 import os
 from pathlib import Path
 
+from fairway.cli import targeting
 from fairway.wiring import settings
 
 _MOST = 500
 _SHOWN = 3
 
 
-def from_here(command: str, root: Path) -> str:
-    """Return a command as it must be typed here. Add a change of folder if this one has another store than `root`."""
-    if root == settings.store_root():
+def from_here(command: str, root: Path | None) -> str:
+    """Return a command as it must be typed here.
+
+    It has the target that was typed for this command. If this folder has another store, it begins with a change of folder.
+
+    Args:
+        root: the folder of the store; None on a target.
+    """
+    if targeting.typed():
+        command = f"{command} --target {targeting.typed()}"
+    if root is None or root == settings.store_root():
         return command
     import shlex
 
@@ -21,8 +30,8 @@ def from_here(command: str, root: Path) -> str:
 
 
 def elsewhere() -> str:
-    """Return a hint if this folder has no store and folders below have one. Else return ""."""
-    if (settings.store_root() / "store.json").exists():
+    """Return a hint if this folder has no store and folders below have one. Else, and on a target, return ""."""
+    if targeting.is_away() or (settings.store_root() / "store.json").exists():
         return ""
     import shlex
 

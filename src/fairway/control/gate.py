@@ -13,6 +13,7 @@ import msgspec
 
 from fairway.control.bodies import Bodies, Body
 from fairway.control.refused import Refused
+from fairway.spec import versions
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -93,7 +94,11 @@ class Gate:
 async def refuse(send: Send, refused: Refused) -> None:
     """Answer a request that goes no further."""
     body = msgspec.json.encode({"error": refused.error, "hint": refused.hint})
-    headers = [*_SAFE, (b"content-length", str(len(body)).encode())]
+    headers = [
+        *_SAFE,
+        (versions.HEADER.encode(), versions.this().encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
     if refused.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
     if refused.status in (400, 413, 503):

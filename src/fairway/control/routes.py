@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from fairway.control.gate import Refused
 from fairway.server import errorlog
+from fairway.spec import versions
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
 
 Policy = Literal["public", "token"]
@@ -40,7 +41,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """A route of the platform's API.
 
     Attributes:
-        handler: returns the value that is answered as JSON. The first line of its docstring describes the route.
+        handler: returns the value that is answered as JSON, or a whole response. The first line of its docstring describes
+            the route.
         takes: type of the request's body; None without a body.
         gives: type of the answer.
     """
@@ -83,7 +85,11 @@ def public_paths(entries: list[Entry]) -> frozenset[str]:
 
 def as_json(value: object, status: int = 200) -> Response:
     """Build an answer with a value as JSON."""
-    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    headers = {
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+        versions.HEADER: versions.this(),
+    }
     return Response(msgspec.json.encode(value), status, headers, "application/json")
 
 
@@ -151,7 +157,8 @@ def _content(schema: object) -> dict[str, object]:
 def _answering(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
         try:
-            return as_json(await handler(request))
+            answer = await handler(request)
+            return answer if isinstance(answer, Response) else as_json(answer)
         except FairwayError as error:
             status = next((number for kind, number in _STATUS if isinstance(error, kind)), 409)
             said = {"error": error.message, "hint": error.hint}

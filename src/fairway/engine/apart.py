@@ -8,16 +8,12 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from fairway.engine.following import RecordFollower
+from fairway.engine.requests import refuse_code, refuse_without_file
 from fairway.engine.runs import RunsHere
-from fairway.formats import CODE_FORMATS, look
-from fairway.spec.artifact import Artifact
-from fairway.spec.errors import NotAllowed, SerializationError, UsageError
+from fairway.spec.errors import NotAllowed
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest
 from fairway.spec.update import Foreseen, Update
-
-_LOOKED_INTO = ("json", "bundle")
-"""Formats whose content names classes, or holds values of other formats."""
 
 
 class ApartParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,34 +69,11 @@ class RunsApart:
 
     def _check(self, request: RunRequest) -> None:
         """Refuse to import or to read as code anything from outside this project. Raises NotAllowed, UsageError."""
-        if request.pickled or not (request.file or request.resume):
-            raise UsageError(
-                "a pipeline that is in no file cannot be submitted to a platform",
-                hint="write it into a .py file, or run it here: leave out `wait=False`",
-            )
+        refuse_without_file(request)
         for path in filter(None, (request.file, request.folder)):
             if not self._parts.is_inside(path):
                 raise NotAllowed(
                     f"{path} lies outside the project of this platform",
                     hint="go to the project's folder first, or run it here: leave out `--detach`",
                 )
-        for name, artifact in (request.parameters or {}).items():
-            if _can_run_code(artifact):
-                raise NotAllowed(
-                    f"the value of {name} may run code when it is read ({artifact.kind or artifact.format}), "
-                    "and no platform takes such a value",
-                    hint="give it plain data, or run it here: leave out `wait=False`",
-                )
-
-
-def _can_run_code(artifact: Artifact) -> bool:
-    """Tell whether a value could run code when it is read. The content of an inline value is inspected."""
-    if artifact.format in CODE_FORMATS or artifact.code:
-        return True
-    if artifact.inline is None or artifact.format not in _LOOKED_INTO:
-        return False
-    try:
-        look(artifact.format, artifact.inline, artifact.kind)
-    except SerializationError:
-        return True
-    return False
+        refuse_code(request)

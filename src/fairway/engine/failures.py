@@ -7,6 +7,7 @@ the exceptions of the user's code, and `plan.failures` words the failures that o
 import msgspec
 
 from fairway.spec.errors import FairwayError, HostLost
+from fairway.spec.places import CannotPlace
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Failure, Reason, StepResult, StepSpec, Usage
 from fairway.spec.wire import Cause, Ended
@@ -60,7 +61,7 @@ def out_of_memory(peak: int, limit: int) -> Failure:
     """Report that the processes of an attempt together used more bytes than they may."""
     return Failure(
         reason=Reason.OOM,
-        message=f"{Reason.OOM.text}: it used {_mebibytes(peak)} MiB and its limit is {_mebibytes(limit)} MiB",
+        message=f"{Reason.OOM.text}: it used {_mebibytes(peak)} MiB and {_limited(limit)}",
         hint=f'give it more: `@fw.task(memory="{_mebibytes(peak * 3 // 2)}Mi")`',
     )
 
@@ -78,6 +79,8 @@ def in_words(result: StepResult, spec: StepSpec) -> StepResult:
 
 def no_host(error: FairwayError) -> Failure:
     """Explain why no host could be started."""
+    if isinstance(error, CannotPlace):
+        return error.failure
     reason = Reason.HOST if isinstance(error, HostLost) else Reason.ENVIRONMENT
     message, _, details = error.message.partition("\n")
     return Failure(reason=reason, message=message.rstrip(":"), hint=error.hint, details=details)
@@ -91,6 +94,10 @@ def too_many_lost(count: int) -> Failure:
 def cancelled() -> Failure:
     """Report that an attempt was cancelled before it began."""
     return Failure(reason=Reason.CANCELLED, message=Reason.CANCELLED.text)
+
+
+def _limited(limit: int) -> str:
+    return f"its limit is {_mebibytes(limit)} MiB" if limit else "its place has no more"
 
 
 def _mebibytes(count: int) -> int:

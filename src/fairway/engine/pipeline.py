@@ -11,7 +11,7 @@ from fairway.ports import Host
 from fairway.spec.artifact import Node
 from fairway.spec.event import AttemptStarted
 from fairway.spec.places import Place
-from fairway.spec.run import Failure, Reason, RunSpec
+from fairway.spec.run import Failure, RunSpec
 from fairway.spec.wire import DRIVER, Answer, Exited, Returned, Start
 
 
@@ -86,7 +86,7 @@ class Pipeline:
             driver.returned(None)
         elif self._hosts.lost_too_many:
             driver.returned(failures.too_many_lost(MOST_LOSSES))
-        elif failure.reason is Reason.HOST or driver.killed():
+        elif failure.reason.is_loss or driver.killed():
             self.begin()
         else:
             driver.returned(failure)

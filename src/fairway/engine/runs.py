@@ -14,6 +14,7 @@ from fairway.engine import bundles
 from fairway.engine.feed import Feed
 from fairway.engine.following import RecordFollower
 from fairway.engine.names import choose_pipeline, new_name
+from fairway.engine.notes import Notes
 from fairway.engine.run import RunEngine, Stores
 from fairway.ports import ArtifactStore, Clock, Executor, Home, Leases
 from fairway.spec.errors import UsageError
@@ -50,6 +51,8 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
         project_of: returns file and module of the project of a recorded run. Raises UsageError.
         foresee: returns the steps that a run would carry out, without running any of them.
         interrupts: calls the given function on signals to this process, while its block lasts.
+        feed: makes the receiver of a run's updates.
+        name: the name of the one run that is begun, if it was chosen before.
     """
 
     stores: Stores
@@ -61,6 +64,8 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     project_of: Callable[[RunSpec], tuple[str, str]]
     interrupts: Callable[[Cancel], AbstractContextManager[None]]
     foresee: Callable[[RunSpec, Opened], Awaitable[list[Foreseen]]]
+    feed: Callable[[], Feed | Notes] = Feed
+    name: str = ""
 
 
 class _Described(msgspec.Struct, frozen=True):
@@ -68,7 +73,7 @@ class _Described(msgspec.Struct, frozen=True):
 
     request: RunRequest
     opened: Opened
-    feed: Feed
+    feed: Feed | Notes
 
 
 class RunsHere:
@@ -78,7 +83,7 @@ class RunsHere:
         self._parts = parts
         self._metadata = parts.stores.metadata
         self._described: _Described | None = None
-        self._feeds: dict[str, Feed] = {}
+        self._feeds: dict[str, Feed | Notes] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
@@ -101,7 +106,7 @@ class RunsHere:
     async def updates(self, run: str, after: str, wait: float) -> list[Update]:
         """Return the updates after a position. For a run of another process, they come from its record. Raises FairwayError."""
         feed = self._feeds.get(run)
-        if feed is None or (not after and not feed.is_whole) or after[:1].isdigit():
+        if not isinstance(feed, Feed) or (not after and not feed.is_whole) or after[:1].isdigit():
             return await self._parts.follower.updates(run, after, wait)
         return await feed.take(after, wait)
 
@@ -126,10 +131,10 @@ class RunsHere:
         if request.resume and not request.file:
             self._complete(request)
         before = self._described
-        if before is not None and _same_project(before.request, request):
+        if before is not None and same_project(before.request, request):
             return before
         await self.close()
-        feed = Feed()
+        feed = self._parts.feed()
         opened = await self._parts.open(request, feed.note)
         self._described = _Described(request, opened, feed)
         return self._described
@@ -138,7 +143,7 @@ class RunsHere:
         """Fill in the recorded facts of a run that is to be resumed. Raises NotFound, UsageError."""
         spec = self._metadata.run(request.resume).spec
         request.file, request.module = self._parts.project_of(spec)
-        request.pipeline = spec.pipeline
+        request.pipeline, request.bundle, request.images = spec.pipeline, spec.bundle, spec.images
 
     async def _begin(self, request: RunRequest, described: _Described, stack: ExitStack) -> str:
         feed, stores = described.feed, self._parts.stores
@@ -221,14 +226,18 @@ class RunsHere:
                 raise UsageError(bound.failure.message, hint=bound.failure.hint)
             parameters, shown = bound.parameters, bound.shown
         return RunSpec(
-            name=new_name(set(self._metadata.run_names())),
+            name=self._parts.name or new_name(set(self._metadata.run_names())),
             pipeline=pipeline,
-            project=project.path,
+            # The host's path of a bundle's file means nothing elsewhere. The path in the bundle is what a resume needs.
+            project=request.file if request.bundle else project.path,
             module=project.name,
             code=project.source,
             environment=project.environment,
             parameters=parameters,
             shown=shown,
+            bundle=request.bundle,
+            images=request.images,
+            key=request.key,
         )
 
     def _with_code(self, opened: Opened) -> Opened:
@@ -251,5 +260,10 @@ class RunsHere:
         return status
 
 
-def _same_project(one: RunRequest, other: RunRequest) -> bool:
-    return (one.file, one.module, one.pickled) == (other.file, other.module, other.pickled)
+def same_project(one: RunRequest, other: RunRequest) -> bool:
+    """Tell whether two requests are for runs of the same project, so that one import serves both."""
+
+    def told(request: RunRequest) -> tuple[str, ...]:
+        return request.bundle, request.file, request.module, request.pickled, request.images.get("", "")
+
+    return told(one) == told(other)

@@ -1,7 +1,6 @@
 """The hosts of an engine on this machine: one for the project's own environment, and one for each other environment."""
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -11,8 +10,9 @@ from fairway.local import environments, machine
 from fairway.local.launching import Launched, launch
 from fairway.local.reaping import end
 from fairway.local.sharing import Share
-from fairway.spec.errors import FairwayError, HostLost, UsageError
+from fairway.spec.errors import HostLost
 from fairway.spec.host import HostSetup
+from fairway.spec.imports import import_error
 from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Grant, Resources
@@ -214,9 +214,7 @@ class LocalExecutor:
         """Return one place for each environment. All of them are this machine."""
         if environment is None:
             return (Place(name="project", pool=_MACHINE),)
-        parts = "\n".join([environment.python, *environment.requirements])
-        digest = hashlib.sha256(parts.encode()).hexdigest()
-        return (Place(name=f"environment-{digest[:12]}", environment=environment, pool=_MACHINE),)
+        return (Place(name=f"environment-{environment.key}", environment=environment, pool=_MACHINE),)
 
     def capacity(self) -> dict[str, Resources]:
         """Return the processors that this process may use, the physical memory, and the GPUs."""
@@ -274,15 +272,3 @@ class LocalExecutor:
         if host.is_gone:
             raise host.lost()
         return host, described.project
-
-
-def import_error(failure: Failure | None) -> FairwayError:
-    """Return the error for a project that cannot be imported, with the user's traceback above the message.
-
-    Without a failure, the project declares something impossible.
-    """
-    if failure is None:
-        return FairwayError("the project could not be imported")
-    if not failure.details:
-        return UsageError(failure.message, hint=failure.hint)
-    return FairwayError(failure.message, hint=failure.hint, details=failure.details)

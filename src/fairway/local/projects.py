@@ -108,6 +108,36 @@ def copied_folder(place: Place) -> str:
     return outer if outer in place.roots else place.roots[0]
 
 
+def project_folder(place: Place) -> str:
+    """Return the folder of the whole project: the nearest one with a `pyproject.toml` around all roots, or that of the roots."""
+    outer = os.path.commonpath(place.roots)
+    home = os.environ.get("HOME", "")
+    for folder in upwards(outer):
+        if os.path.exists(os.path.join(folder, _PROJECT)) and (folder != home or folder == outer):
+            return folder
+    return os.path.dirname(outer) if os.path.basename(outer) == _SOURCES else outer
+
+
+def imported_files(file: str, roots: list[str]) -> list[str]:
+    """Return the files that a file imports from some folders, as far as its text tells."""
+    found: dict[str, None] = {}
+    for level, module, taken in _imports(file):
+        above = os.path.dirname(file)
+        for _ in range(level - 1):
+            above = os.path.dirname(above)
+        parts = [part for part in module.split(".") if part]
+        for root in [above] if level else roots:
+            places = [
+                os.path.join(root, *parts[:count]) for count in range(0 if level else 1, len(parts) + 1)
+            ]
+            places += [os.path.join(places[-1], name) for name in taken] if places else []
+            for stem in places:
+                for path in (f"{stem}.py", os.path.join(stem, "__init__.py")):
+                    if os.path.isfile(path):
+                        found[path] = None
+    return list(found)
+
+
 def module_name(file: str, top: str) -> str:
     """Return the dotted name of a file that is imported from the folder `top`."""
     stem = file.removeprefix(f"{top}/").removesuffix(".py")
@@ -129,7 +159,7 @@ def store_from(folder: str) -> str:
 def _store_upwards(start: str) -> str:
     """Return the nearest store from a folder upwards, or the place for one beside the nearest `pyproject.toml`."""
     home = os.environ.get("HOME", "")
-    for folder in _upwards(start):
+    for folder in upwards(start):
         place = os.path.join(folder, STORE)
         if os.path.exists(os.path.join(place, "store.json")):
             return place
@@ -142,7 +172,7 @@ def _in_top(top: str) -> str:
     return os.path.join(os.path.dirname(top) if os.path.basename(top) == _SOURCES else top, STORE)
 
 
-def _upwards(folder: str) -> list[str]:
+def upwards(folder: str) -> list[str]:
     """Return a folder and those above it, up to the root of a repository or the home folder."""
     found: list[str] = []
     home = os.environ.get("HOME", "")
@@ -152,6 +182,24 @@ def _upwards(folder: str) -> list[str]:
             break
         folder = os.path.dirname(folder)
     return found
+
+
+def settings_file(folder: str) -> tuple[str, bytes]:
+    """Return path and content of the nearest `pyproject.toml` from a folder upwards; empty without one."""
+    for place in upwards(folder):
+        path = os.path.join(place, _PROJECT)
+        try:
+            with open(path, "rb") as stream:
+                return path, stream.read()
+        except OSError:
+            continue
+    return "", b""
+
+
+def may_name_target(folder: str) -> bool:
+    """Return true if the project of a folder may have a target of its own. TOML is not read for that."""
+    _, data = settings_file(folder)
+    return b"target" in data and b"fairway" in data
 
 
 def _above_package(folder: str) -> str:
@@ -184,7 +232,7 @@ def _top_by_text(file: str, imports: list[_Import], *, beside: bool) -> str:
     folder = os.path.dirname(file)
     tops: list[str] = []
     outer = folder
-    for above in _upwards(folder):
+    for above in upwards(folder):
         name = os.path.basename(above)
         if name.isidentifier() and any(
             not level and _names(above, name, module, taken) for level, module, taken in imports
@@ -210,7 +258,7 @@ def _names(folder: str, own: str, module: str, taken: tuple[str, ...]) -> bool:
 
 def _further(folder: str, imports: list[_Import], end: str) -> list[str]:
     """Return the folders of the project above the file that contain modules which it imports."""
-    above = _upwards(folder)
+    above = upwards(folder)
     ends = [
         place
         for place in above
@@ -274,7 +322,7 @@ def _imports(file: str) -> list[_Import]:
 
 def _module_here(parts: list[str]) -> str:
     """Return the file of a module of this project, or of an editable installation."""
-    places = [root for place in _upwards(os.getcwd()) for root in (place, os.path.join(place, _SOURCES))]
+    places = [root for place in upwards(os.getcwd()) for root in (place, os.path.join(place, _SOURCES))]
     places += [
         place for place in sys.path if os.path.basename(place) not in _INSTALLED and os.path.isabs(place)
     ]
@@ -326,7 +374,7 @@ def _instead(word: str, path: str) -> str:
     if "/" not in word and not word.endswith(".py") and "." in word:
         return f"nor is there a module {word} in {os.getcwd()}: go to the project's folder, or name the file"
     here, name = os.getcwd(), os.path.basename(path)
-    for folder in _upwards(here)[1:]:
+    for folder in upwards(here)[1:]:
         if os.path.isfile(os.path.join(folder, word)):
             return f"it lies in {folder}: `{os.path.join(folder, word)}`"
         if os.path.isfile(os.path.join(folder, name)):

@@ -110,6 +110,8 @@ class RunState:
             return
         resources = self._resources.setdefault(spec.resources, spec.resources)
         places = self._placement.places(spec.environment)
+        # A target without reserved places gives every step the same ones.
+        places = tuple(place for place in places if place.reserved is spec.isolated) or places
         step = self.steps[spec.name] = StepState(spec, resources, places)
         self._open += 1
         # Before the check of resources: a step that is done, or runs already, needs none of them.
@@ -331,7 +333,7 @@ class RunState:
                 self._prepare(step)
 
     def _again(self, step: StepState, reason: Reason) -> bool:
-        if reason is Reason.HOST:
+        if reason.is_loss:
             step.losses += 1
             return step.losses <= _MAX_HOST_LOSSES
         if reason not in _COUNTED:
@@ -356,6 +358,6 @@ def decide(state: RunState, now: float) -> list[Action]:
 
 
 def _backoff(step: StepState, reason: Reason) -> float:
-    if reason is Reason.HOST:
+    if reason.is_loss:
         return _HOST_BACKOFF * step.losses
     return min(_MAX_BACKOFF, _FIRST_BACKOFF * 2.0 ** (step.faults - 1))

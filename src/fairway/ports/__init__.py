@@ -281,10 +281,25 @@ class Home(Host, Protocol):
 class StillRunning(Protocol):
     """An attempt that an earlier engine began and that was seen to run still."""
 
-    step: str
-    attempt: int
-    place: Place
-    host: Host
+    @property
+    def step(self) -> str:
+        """Name of the step."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Number of the attempt."""
+        ...
+
+    @property
+    def place(self) -> Place:
+        """Place where it runs."""
+        ...
+
+    @property
+    def host(self) -> Host:
+        """Host that runs it."""
+        ...
 
 
 class Executor(Protocol):

@@ -39,7 +39,7 @@ def _open_private(path: str, mode: str) -> IO[Any]:
 
 
 # The library has no setting for it, and the mask belongs to the whole process, which runs the user's code.
-vars(mmap_dict)["open"] = _open_private
+mmap_dict.open = _open_private  # pyright: ignore[reportAttributeAccessIssue]
 
 
 class Inferences(NamedTuple):

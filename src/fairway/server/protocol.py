@@ -5,8 +5,9 @@ of connections, and the number of requests that one connection sends ahead.
 
 Most requests arrive in one piece. Such a request costs no timer and no look at its single headers.
 
-The extensions of the scope have three functions for the application. `WHOLE` sends an answer in one write, where ASGI needs two.
+The extensions of the scope have four functions for the application. `WHOLE` sends an answer in one write, where ASGI needs two.
 `PIECES` sends an answer in parts. `LEFT` reports that the client left, so the application needs no task that watches for this.
+`MORE_TIME` lets the rest of a large body take longer.
 """
 
 import asyncio
@@ -54,6 +55,12 @@ LEFT = "fairway.left"
 """Key of `(call, *arguments) -> None` in the extensions of the scope.
 
 It calls `call` with the arguments if the client leaves before its answer is complete."""
+
+
+MORE_TIME = "fairway.time"
+"""Key of `() -> None` in the extensions of the scope.
+
+It gives the rest of the body the time of a whole body from now on. A handler of large bodies calls it after each piece."""
 
 
 class _Trailers(list[tuple[bytes, bytes]]):
@@ -131,6 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
             WHOLE: partial(_send, ref(cycle)),
             LEFT: self._when_left,
             PIECES: partial(_pieces, ref(cycle)),
+            MORE_TIME: self._give_time,
         }
 
     def on_body(self, body: bytes) -> None:
@@ -150,6 +158,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._awaited = 0.0
         self._size = self._piece
         super().on_message_complete()
+
+    def _give_time(self) -> None:
+        if self._awaited and self._timer is not None:
+            self._stop()
+            self._timer = self.loop.call_later(self._awaited, self._late)
 
     def _when_left(self, call: Callable[..., object], *arguments: object) -> None:
         self._left = partial(call, *arguments)

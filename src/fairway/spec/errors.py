@@ -72,6 +72,10 @@ class HostLost(FairwayError):
     """The error for a host that ended before it was of use. Another host may do better."""
 
 
+class Unreachable(FairwayError):
+    """The error for a platform that did not answer, or broke off. The request may have been carried out, or not."""
+
+
 class StorageError(FairwayError):
     """The error for a store that cannot be read or written: full disk, no permission, damaged or foreign content."""
 

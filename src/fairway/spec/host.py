@@ -15,7 +15,8 @@ class StorePlace:
     """The place of a store, which every process that works with the store is given.
 
     Attributes:
-        address: the absolute path of a folder of this machine.
+        address: the absolute path of a folder of this machine. In a pod, `relay:URL|CACHE|CREDENTIAL`: the address of the
+            control plane, the folder for a cache of its store, and the file with the credential of the run.
     """
 
     __slots__ = ("address",)

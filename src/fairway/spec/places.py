@@ -6,6 +6,7 @@ processes, pods or connections.
 
 import msgspec
 
+from fairway.spec.errors import FairwayError
 from fairway.spec.project import EnvironmentSpec
 from fairway.spec.quantities import Grant
 from fairway.spec.run import Failure
@@ -20,6 +21,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         pool: the name of the pool. Places of the same pool share its resources.
         alone: True when each attempt gets a host of its own there, such as a pod. Otherwise one host runs all of them.
         outlives: True when hosts there, with their attempts, go on without the engine.
+        reserved: True when only steps run there that ask to be isolated.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     pool: str = ""
     alone: bool = False
     outlives: bool = False
+    reserved: bool = False
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +46,7 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         certain: True when the host is known to run nothing any more. Otherwise its attempts may still run. They are
             kept, and nothing new begins there, until the host is `Back` or certainly gone.
-        failure: the failure of attempts that left no record. `Reason.HOST` costs no retry, and other reasons do.
+        failure: the failure of attempts that left no record. A reason that `is_loss` costs no retry.
     """
 
     failure: Failure
@@ -52,3 +55,14 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
 
 class Back(msgspec.Struct, frozen=True):
     """The observation that a host can be reached again. The messages that it sent meanwhile follow."""
+
+
+class CannotPlace(FairwayError):
+    """The error for a host that a place cannot have, now and later. `failure` says why, for the attempt that needs it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message, hint=failure.hint, details=failure.details)
+        self.failure = failure
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (CannotPlace, (self.failure,))

@@ -27,7 +27,8 @@ class Phase(StrEnum):
 class Reason(StrEnum):
     """The reason for the end of an attempt or step. Only `USER`, `TIMEOUT`, `OOM` and `CRASH` spend retries.
 
-    The values are words that programs may rely on. `text` is for people.
+    The values are words that programs may rely on. `text` is for people. A reason that `is_loss` says nothing about the
+    step: the attempt is repeated, and that spends no retry.
     """
 
     NONE = ""
@@ -43,6 +44,18 @@ class Reason(StrEnum):
     ENVIRONMENT = "environment"
     GATE = "gate"
     HOST = "host"
+    EVICTED = "evicted"
+    PREEMPTED = "preempted"
+    NODE = "node"
+    IMAGE = "image"
+    UNSCHEDULABLE = "unschedulable"
+    QUOTA = "quota"
+    ADMISSION = "admission"
+
+    @property
+    def is_loss(self) -> bool:
+        """True when the place of the attempt was lost, so that another attempt may do better."""
+        return self in LOSSES
 
     @property
     def text(self) -> str:
@@ -70,8 +83,18 @@ REASON_TEXTS = {
     Reason.ENVIRONMENT: "its environment could not be built",
     Reason.GATE: "a gate refused",
     Reason.HOST: "its host was lost",
+    Reason.EVICTED: "its pod was evicted",
+    Reason.PREEMPTED: "its pod had to make room for another one",
+    Reason.NODE: "its node was lost",
+    Reason.IMAGE: "its image could not be pulled",
+    Reason.UNSCHEDULABLE: "no node has room for its pod",
+    Reason.QUOTA: "the quota of the namespace leaves no room for its pod",
+    Reason.ADMISSION: "the cluster refused its pod",
 }
 """The text of each reason for people. Stores of earlier versions hold these texts: never change one."""
+
+LOSSES = frozenset({Reason.HOST, Reason.EVICTED, Reason.PREEMPTED, Reason.NODE})
+"""The reasons that say something about the place of an attempt and nothing about the attempt."""
 
 
 class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +108,11 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         source: the digest of the project's source, in runs that an earlier version began. Later runs have `code`.
         parameters: the values by name, each an artifact.
         shown: the parameters for people, as typed.
+        images: the images of the project's environments by their keys, on a target that runs images. The empty key is that of
+            the project's own environment.
+        bundle: the digest of the bundle in which the project came to this target. It is empty for a project that lies on
+            the target's own disk.
+        key: the key of the request that asked for the run. A request that is sent again has the same key.
     """
 
     name: str
@@ -96,6 +124,9 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     environment: str = ""
     parameters: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
     shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    images: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    bundle: str = ""
+    key: str = ""
 
 
 ONE_CORE = Resources()
@@ -112,6 +143,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         code: the digests of all code that the result of a cached step depends on. They are named by part:
             "function train", "constant RATE".
         environment: the environment of the step. None is the project's own.
+        isolated: True when each attempt gets a host of its own wherever the target can give it one.
     """
 
     name: str
@@ -125,6 +157,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cache: bool = False
     code: dict[str, str] = {}
     environment: EnvironmentSpec | None = None
+    isolated: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -250,6 +283,12 @@ class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         config: a JSON or TOML file with parameters. `texts` win over it.
         resume: the name of a run to resume.
         folder: the folder that relative paths start from, when another process carries the run out.
+        images: the images of the project's environments by their keys, on a target that runs images. The empty key is that of
+            the project's own environment.
+        bundle: the digest of the bundle that holds the project. `file` is then a path in the bundle. It is empty for a
+            project that lies on the platform's own disk.
+        key: a text that the sender draws for each run. The same request may be sent again after a broken connection, and
+            the platform answers it with the run that it has begun.
     """
 
     file: str = ""
@@ -262,3 +301,6 @@ class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     config: str = ""
     resume: str = ""
     folder: str = ""
+    images: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    bundle: str = ""
+    key: str = ""

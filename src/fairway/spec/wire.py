@@ -1,7 +1,7 @@
 """The framed protocol between an engine and its hosts.
 
 A frame is a four-byte big-endian length and a MessagePack message of one of the types below. The same frames pass over
-a Unix socket on this machine and over a WebSocket from a pod. A host forwards the messages of its children, and adds
+a Unix socket on this machine and over the link of a pod (`spec.link`). A host forwards the messages of its children, and adds
 the step and attempt that each came from.
 """
 
@@ -311,12 +311,13 @@ class FrameTooLarge(ValueError):
 
 
 class Splitter:
-    """A splitter of a stream of bytes into the contents of its frames."""
+    """A splitter of a stream of bytes into the contents of its frames. A frame has at most `most` bytes."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("_buffer", "most")
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_FRAME) -> None:
         self._buffer = bytearray()
+        self.most = most
 
     def feed(self, data: bytes) -> list[bytes]:
         """Add received bytes. Return the contents of the frames that are complete now."""
@@ -326,7 +327,7 @@ class Splitter:
         start = 0
         while len(buffer) - start >= 4:
             length = int.from_bytes(buffer[start : start + 4], "big")
-            if length > MAX_FRAME:
+            if length > self.most:
                 raise FrameTooLarge(f"a frame of {length} bytes")
             end = start + 4 + length
             if len(buffer) < end:

@@ -15,15 +15,17 @@ from fairway import confined
 from fairway.spec.artifact import Artifact, FileEntry, sources_of
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.stores import folders
-from fairway.stores.durable import make_folders, sync, temporary_name, write_all
+from fairway.stores.durable import CHUNK, HashingFile, make_folders, sync, temporary_name, write_all
 from fairway.stores.faults import Explaining
 from fairway.stores.layout import Layout
 from fairway.stores.sweeping import Swept, buckets, sweep
-from fairway.stores.unfinished import HashingFile, Unfinished
+from fairway.stores.unfinished import Unfinished
 
-_CHUNK = 1 << 20
 _DIGITS = frozenset("0123456789abcdef")
 _MAX_CHECKED = 200_000
+
+Handover = Callable[[str, str], None]
+"""Function that hands new content on to another store. It gets the digest, and the path of the content."""
 
 
 class FileArtifacts:
@@ -32,11 +34,14 @@ class FileArtifacts:
     Args:
         root: directory of the store.
         looking: true to change nothing in the store, because it may belong to somebody else.
+        hand_on: for a cache of another store: called with new content before the content becomes visible here. The other
+            store makes it durable, so this one does not. If the call raises an error, nothing is stored.
     """
 
-    def __init__(self, root: Path, *, looking: bool = False) -> None:
+    def __init__(self, root: Path, *, looking: bool = False, hand_on: Handover | None = None) -> None:
         self.root = root
         self._looking = looking
+        self._hand_on = hand_on
         self._layout = Layout(root)
         self._root = str(self._layout.root)
         self._blobs = str(self._layout.blobs)
@@ -70,7 +75,7 @@ class FileArtifacts:
             with Explaining("storing an artifact", self._blobs):
                 yield file
                 # The disk works while the thread still hashes. Without this the sync would begin after the hash.
-                if file.is_hashing:
+                if file.is_hashing and self._hand_on is None:
                     sync(made.fd, made.name)
                 digest = file.finish()
                 if not self._have(digest, file.size):
@@ -91,7 +96,7 @@ class FileArtifacts:
             source = folders.open_regular(path, follow=follow)
         try:
             with self.writer() as file:
-                while chunk := os.read(source, _CHUNK):
+                while chunk := os.read(source, CHUNK):
                     file.write(chunk)
         finally:
             os.close(source)
@@ -143,7 +148,7 @@ class FileArtifacts:
 
     def exists(self, digest: str) -> bool:
         """Return true if the store has a blob. A link is none."""
-        if not _is_digest(digest):
+        if not is_digest(digest):
             return False
         try:
             path = self._path(digest)
@@ -167,19 +172,32 @@ class FileArtifacts:
 
     def renew(self, digest: str, size: int) -> bool:
         """Make a blob count as new, so that no sweep removes it. Return false if there is none of this size. It is not read."""
+        return self._touch(digest, size) is not None
+
+    def touch(self, digest: str) -> int | None:
+        """Return the size of a blob, which counts as new from now on; None if there is none. It is not read."""
+        return self._touch(digest, None)
+
+    def _touch(self, digest: str, size: int | None) -> int | None:
+        """Make a blob of this size, or of any, count as new. Return its size, or None if there is none."""
         try:
             fd = confined.open_below(self._root, self._path(digest))
         except (OSError, StorageError):
-            return False
+            return None
         try:
-            if os.fstat(fd).st_size != size:
-                return False
+            found = os.fstat(fd).st_size
+            if size is not None and found != size:
+                return None
             os.utime(fd)
         except OSError:
-            return False
+            return None
         finally:
             os.close(fd)
-        return True
+        return found
+
+    def doubt(self, digest: str) -> None:
+        """Check a blob again when it is opened next, although this process has checked it."""
+        self._checked.discard(digest)
 
     def files(self, digest: str) -> tuple[FileEntry, ...]:
         """Return the files that a manifest names.
@@ -217,7 +235,7 @@ class FileArtifacts:
         with Explaining("checking artifacts", self._blobs):
             for prefix in sorted(buckets(self._root)):
                 with confined.entered(self._root, f"{self._blobs}/{prefix}/x") as bucket:
-                    names = sorted(filter(_is_digest, os.listdir(bucket)))
+                    names = sorted(filter(is_digest, os.listdir(bucket)))
                 for digest in names:
                     with suppress(FileNotFoundError):
                         yield digest, folders.hash_below(self._root, self._path(digest)) != digest
@@ -253,7 +271,8 @@ class FileArtifacts:
                 if folders.hash_of(fd) != digest:
                     return False
                 # Another process may have renamed it a moment ago, and its name need not be durable yet.
-                sync(bucket, self._path(digest))
+                if self._hand_on is None:
+                    sync(bucket, self._path(digest))
                 self._remember(digest)
         return True
 
@@ -269,11 +288,15 @@ class FileArtifacts:
 
         A damaged blob at that path is replaced.
         """
-        sync(made.fd, made.name)
+        if self._hand_on is None:
+            sync(made.fd, made.name)
+        else:
+            self._hand_on(digest, f"{self._blobs}/tmp/{made.name}")
         bucket = self._bucket(digest, made=sync)
         try:
             os.rename(made.name, digest, src_dir_fd=made.folder, dst_dir_fd=bucket)
-            sync(bucket, self._path(digest))
+            if self._hand_on is None:
+                sync(bucket, self._path(digest))
         finally:
             os.close(bucket)
         self._remember(digest)
@@ -281,7 +304,7 @@ class FileArtifacts:
     def _open_blob(self, digest: str, size: int | None, *, verified: bool) -> str:
         path = self._path(digest)
         try:
-            if not _is_digest(digest):
+            if not is_digest(digest):
                 raise FileNotFoundError
             fd = confined.open_below(self._root, path)
         except FileNotFoundError:
@@ -363,5 +386,5 @@ def corrupt(digest: str, why: str) -> CorruptArtifact:
     )
 
 
-def _is_digest(text: str) -> bool:
+def is_digest(text: str) -> bool:
     return len(text) == 64 and _DIGITS.issuperset(text)

@@ -1,7 +1,7 @@
 """The opening of the store at a place. Hosts, steps and model servers open a store only with this module.
 
-Today, a place is a folder of this machine. This module does not open the metadata, because a process that runs or serves the
-user's code must not use them.
+A place is a folder of this machine, or the store of a control plane with a cache on this machine. This module does not open the
+metadata, because a process that runs or serves the user's code must not use them.
 """
 
 from pathlib import Path
@@ -10,7 +10,11 @@ from fairway.spec.errors import StorageError
 from fairway.spec.host import StorePlace
 from fairway.stores.blobs import FileArtifacts
 from fairway.stores.layout import Layout
+from fairway.stores.relayed import RelayedArtifacts, RelayedResults
 from fairway.stores.results import FileResults
+from fairway.stores.upstream import Upstream
+
+_RELAY = "relay:"
 
 
 class OpenStore:
@@ -18,7 +22,12 @@ class OpenStore:
 
     __slots__ = ("artifacts", "place", "results")
 
-    def __init__(self, place: StorePlace, artifacts: FileArtifacts, results: FileResults) -> None:
+    def __init__(
+        self,
+        place: StorePlace,
+        artifacts: FileArtifacts | RelayedArtifacts,
+        results: FileResults | RelayedResults,
+    ) -> None:
         self.place = place
         self.artifacts = artifacts
         self.results = results
@@ -32,8 +41,10 @@ def open_store(place: StorePlace) -> OpenStore:
     """Return the store at a place. Nothing in it is read or made yet.
 
     Raises:
-        StorageError: the place is not a folder of this machine.
+        StorageError: the place is neither a folder of this machine nor the store of a control plane.
     """
+    if place.address.startswith(_RELAY):
+        return _open_relayed(place)
     if not place.address.startswith("/"):
         raise StorageError(
             f"{place.address!r} is no place of a store that this version can open",
@@ -41,3 +52,27 @@ def open_store(place: StorePlace) -> OpenStore:
         )
     root = Layout(Path(place.address)).root
     return OpenStore(place, FileArtifacts(root), FileResults(root))
+
+
+def relayed_place(url: str, cache: str, credential: str) -> StorePlace:
+    """Return the place of the store of a control plane.
+
+    Args:
+        url: such as "http://fairway.team.svc:7700".
+        cache: the absolute path of the folder for content that was used.
+        credential: the absolute path of the file with the credential of the run.
+    """
+    return StorePlace(f"{_RELAY}{url}|{cache}|{credential}")
+
+
+def _open_relayed(place: StorePlace) -> OpenStore:
+    parts = place.address.removeprefix(_RELAY).split("|")
+    if len(parts) != 3 or not all(path.startswith("/") for path in parts[1:]):
+        raise StorageError(
+            f"{place.address[:200]!r} is no place of a store that this version can open",
+            hint="a relayed store is named `relay:URL|CACHE|CREDENTIAL`, with absolute paths",
+        )
+    url, cache, credential = parts
+    upstream = Upstream(url, credential)
+    root = Layout(Path(cache)).root
+    return OpenStore(place, RelayedArtifacts(root, upstream), RelayedResults(upstream))

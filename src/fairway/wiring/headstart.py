@@ -6,7 +6,7 @@ The host imports the project meanwhile, so whatever this file imports delays bot
 import os
 
 from fairway.local.launching import Launched, launch
-from fairway.local.projects import absolute, find, store_from, store_of
+from fairway.local.projects import absolute, find, may_name_target, store_from, store_of
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 
@@ -27,9 +27,14 @@ def store_place(file: str = "", module: str = "") -> str:
 
 
 def head_start(word: str) -> None:
-    """Start the host of a project that is about to be asked for. `launch_host` then returns it."""
+    """Start the host of a project that is about to be asked for. `launch_host` then returns it.
+
+    A project that may run elsewhere is not imported here.
+    """
     try:
         file, module = find(word)
+        if os.environ.get("FAIRWAY_TARGET", "local") != "local" or may_name_target(os.path.dirname(file)):
+            return
         store = StorePlace(store_place(file, module))
         _ahead[file] = launch_host(HostSetup(store, ProjectCode(file, module)))
     except (OSError, FairwayError):

@@ -10,9 +10,10 @@ from fairway.wiring import settings
 
 if TYPE_CHECKING:
     from fairway.engine.endpoints import EndpointEngine
-    from fairway.engine.records import Records
+    from fairway.engine.records import Records, Waiting
     from fairway.local.deployer import LocalDeployer
     from fairway.local.leases import FileLeases
+    from fairway.ports import Leases
     from fairway.spec.artifact import Artifact, Node
     from fairway.spec.host import HostSetup
     from fairway.stores import FileArtifacts, FileLogs, FileResults
@@ -146,8 +147,13 @@ def endpoint_folder(root: Path, name: str) -> Path:
     return folder(root, name)
 
 
-def records(stores: LocalStores, most: int = 2**62) -> "Records":
-    """Make the records of a store. They return at most `most` bytes at once."""
+def records(
+    stores: LocalStores, most: int = 2**62, leases: "Leases | None" = None, waiting: "Waiting | None" = None
+) -> "Records":
+    """Make the records of a store. They return at most `most` bytes at once.
+
+    `leases` and `waiting` tell who works on a run and which step waits for room, if not the processes of this machine.
+    """
     from fairway.engine.records import RecordParts, Records
 
     return Records(
@@ -156,9 +162,9 @@ def records(stores: LocalStores, most: int = 2**62) -> "Records":
             metadata=stores.metadata,
             artifacts=stores.artifacts,
             logs=stores.logs,
-            leases=stores.leases,
+            leases=leases or stores.leases,
             clock=SystemClock(),
-            waiting=stores.waiting,
+            waiting=waiting or stores.waiting,
             most=most,
         )
     )

@@ -11,31 +11,31 @@ from fairway.wiring.machine import LocalStores, SystemClock
 
 if TYPE_CHECKING:
     from fairway.engine.apart import RunsApart
-    from fairway.engine.following import RecordFollower
+    from fairway.engine.following import RecordFollower, Waiting
     from fairway.engine.run import Stores
     from fairway.engine.runs import Note, Opened, RunsHere
+    from fairway.ports import Leases
     from fairway.spec.run import RunRequest, RunSpec
     from fairway.spec.update import Foreseen
 
 
 def here(stores: LocalStores) -> "RunsHere":
     """Make the part that carries out runs in this process."""
-    from fairway.engine.run import Stores
     from fairway.engine.runs import RunParts, RunsHere
     from fairway.local.interrupts import Interrupts
 
-    parts = Stores(stores.metadata, stores.results, stores.logs, stores.read, stores.artifacts.holds)
+    parts = engine_stores(stores)
     return RunsHere(
         RunParts(
             stores=parts,
             artifacts=stores.artifacts,
             leases=stores.leases,
             clock=SystemClock(),
-            follower=_follower(stores),
+            follower=follower(stores, stores.leases, stores.waiting),
             open=partial(open_project, stores),
             project_of=partial(project_of, stores.root),
             interrupts=Interrupts,
-            foresee=partial(_foresee, parts),
+            foresee=partial(foresee, parts),
         )
     )
 
@@ -47,7 +47,7 @@ def apart(stores: LocalStores) -> "RunsApart":
 
     return RunsApart(
         ApartParts(
-            follower=_follower(stores),
+            follower=follower(stores, stores.leases, stores.waiting),
             describing=partial(here, stores),
             start=partial(engines.start, stores.root),
             is_inside=partial(is_inside, stores.root),
@@ -55,10 +55,18 @@ def apart(stores: LocalStores) -> "RunsApart":
     )
 
 
-def _follower(stores: LocalStores) -> "RecordFollower":
+def engine_stores(stores: LocalStores) -> "Stores":
+    """Return the stores for one engine."""
+    from fairway.engine.run import Stores
+
+    return Stores(stores.metadata, stores.results, stores.logs, stores.read, stores.artifacts.holds)
+
+
+def follower(stores: LocalStores, leases: "Leases", waiting: "Waiting") -> "RecordFollower":
+    """Make the follower of runs by their record."""
     from fairway.engine.following import RecordFollower
 
-    return RecordFollower(stores.metadata, stores.logs, stores.leases, stores.waiting)
+    return RecordFollower(stores.metadata, stores.logs, leases, waiting)
 
 
 async def open_project(stores: LocalStores, request: "RunRequest", note: "Note") -> "Opened":
@@ -78,7 +86,7 @@ async def open_project(stores: LocalStores, request: "RunRequest", note: "Note")
     return Opened(executor, home, project)
 
 
-async def _foresee(parts: "Stores", spec: "RunSpec", opened: "Opened") -> "list[Foreseen]":
+async def foresee(parts: "Stores", spec: "RunSpec", opened: "Opened") -> "list[Foreseen]":
     """Return the steps that a run would carry out.
 
     The dry run is loaded only here, because most commands do not ask for it.

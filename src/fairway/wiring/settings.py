@@ -3,6 +3,7 @@
 FAIRWAY_HOME        directory of the store, instead of the project's own
 FAIRWAY_TOKEN       token for the platform, instead of the one in the store
 FAIRWAY_FIRST_PORT  port of the platform, instead of 7700; endpoints take free ones above it
+FAIRWAY_TARGET      name of the target on which commands work, instead of the project's own
 """
 
 import os
@@ -55,3 +56,8 @@ def first_port() -> int:
 def token() -> str:
     """Return the platform's token that the user set; empty when there is none."""
     return os.environ.get("FAIRWAY_TOKEN", "")
+
+
+def target() -> str:
+    """Return the name of the target that the user set; empty when there is none."""
+    return os.environ.get("FAIRWAY_TARGET", "")

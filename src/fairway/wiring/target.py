@@ -118,7 +118,7 @@ def attended(
 def apart(root: Path, tell: Tell = _nothing) -> "RemotePlatform":
     """Return the platform process of a store, and start it in the background if it does not run. Raises FairwayError."""
     from fairway.local import platforms
-    from fairway.remote import RemotePlatform
+    from fairway.remote import Direct, RemotePlatform
 
     record = platforms.running(root)
     if record is None:
@@ -126,7 +126,7 @@ def apart(root: Path, tell: Tell = _nothing) -> "RemotePlatform":
         LocalStores(root).prepare()
         record = platforms.start(root)
         tell(f"platform started at {record.url}; `fairway down` stops it")
-    return RemotePlatform(record.url, token_of(root))
+    return RemotePlatform(Direct(record.url, token_of(root)))
 
 
 def is_up(root: Path) -> bool:

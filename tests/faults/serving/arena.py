@@ -18,7 +18,7 @@ import msgspec
 
 from fairway.local import listening, platforms
 from fairway.local.workers import control_name
-from fairway.remote import RemotePlatform
+from fairway.remote import Direct, RemotePlatform
 from fairway.server.output import NAME
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 
@@ -109,7 +109,7 @@ class Arena:
         """The platform that runs."""
         record = platforms.running(self.root)
         assert record is not None, "no platform runs"
-        return RemotePlatform(record.url, (self.root / "platform" / "token").read_text())
+        return RemotePlatform(Direct(record.url, (self.root / "platform" / "token").read_text()))
 
     def deploy(self, model: str = "churn:1", name: str = "churn", **more: Any) -> Deployed:
         """Deploy over the API, without the time that the command line takes to start."""

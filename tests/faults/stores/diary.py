@@ -17,7 +17,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.event import Event, RunStarted
 from fairway.spec.run import RunSpec, StepResult
-from fairway.stores import FileArtifacts, FileResults, Layout, blobs, connections, unfinished
+from fairway.stores import FileArtifacts, FileResults, Layout, blobs, connections, durable, unfinished
 from fairway.stores.metadata import SqliteMetadata
 
 KINDS = ("blob", "stream", "folder", "record", "event")
@@ -145,7 +145,7 @@ def main() -> None:
     planted = sys.argv[5] if len(sys.argv) > 5 else ""
     if planted:
         PLANTED[planted]()
-    unfinished._LARGE, unfinished._PIECE = 50_000, 30_000
+    durable._LARGE, durable._PIECE = 50_000, 30_000
     for number in range(first, last + 1) if "folder" in kinds else ():
         folder_of(root.parent / "folders", number)
     say("begin")

@@ -10,9 +10,10 @@ from rig import HERE, RUN, PlayedHost, Rig
 
 from fairway.spec.errors import FairwayError, HostLost
 from fairway.spec.event import AttemptEnded, AttemptStarted, RunEnded, RunResumed, StepEnded
-from fairway.spec.places import Back, Place
+from fairway.spec.places import Back, CannotPlace, Place
 from fairway.spec.quantities import Resources
 from fairway.spec.run import (
+    LOSSES,
     AttemptStatus,
     Failure,
     Phase,
@@ -128,7 +129,9 @@ def test_a_step_that_loses_every_host_fails() -> None:
     play(work())
 
 
-@pytest.mark.parametrize(("reason", "attempts"), [(Reason.OOM, 1), (Reason.HOST, 2)])
+@pytest.mark.parametrize(
+    ("reason", "attempts"), [(Reason.OOM, 1), (Reason.QUOTA, 1), *((one, 2) for one in sorted(LOSSES))]
+)
 def test_the_reason_of_a_loss_says_whether_a_retry_is_spent(reason: Reason, attempts: int) -> None:
     async def work() -> None:
         rig = Rig((HERE, POD), {"here": Resources(cpu=0.5)})
@@ -138,6 +141,20 @@ def test_the_reason_of_a_loss_says_whether_a_retry_is_spent(reason: Reason, atte
         rig.lose(rig.executor.hosts[-1], reason)
         await rig.pass_time(60)
         assert len(rig.executor.hosts) == attempts
+
+    play(work())
+
+
+def test_a_place_that_can_have_no_host_says_why() -> None:
+    async def work() -> None:
+        rig = Rig((HERE, POD), {"here": Resources(cpu=0.5)})
+        failure = Failure(reason=Reason.QUOTA, message="the quota is 500m", hint="ask for less")
+        rig.executor.starting.append(CannotPlace(failure))
+        await rig.begin()
+        rig.call("step")
+        await rig.settle()
+        (ended,) = rig.stores.bodies(StepEnded)
+        assert ended.failure == failure
 
     play(work())
 

@@ -1,0 +1,333 @@
+"""Commands that install Fairway in a namespace of a cluster, change it and remove it."""
+
+import asyncio
+import hashlib
+import importlib.metadata
+import re
+import shlex
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from fairway.cli import targeting
+from fairway.cli.story import report, show, show_block, show_json
+from fairway.cluster import installing, manifests, removing, yaml
+from fairway.cluster.client.api import Kubernetes
+from fairway.cluster.installing import Outcome
+from fairway.cluster.manifests import Settings, Source
+from fairway.cluster.preflight import UNKNOWN_IMAGE, Order
+from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UsageError
+from fairway.spec.install import Install
+from fairway.spec.quantities import format_duration, parse_duration, parse_memory
+from fairway.wiring import clusters
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+_DISTRIBUTION = "fairway-ml"
+_BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
+_PLACE = (
+    click.option("--context", default="", help="Context of the kubeconfig; the current one by default."),
+    click.option("--namespace", "-n", default="", help="Namespace; the context's by default."),
+)
+_IMAGE = (
+    click.option("--image", default="", metavar="REFERENCE", help="Image by digest, instead of a new one."),
+    click.option("--registry", default="", help="Registry to push images to, such as ghcr.io/acme."),
+    click.option("--base", default="", help="Image with Python to build on, when an image is pushed."),
+    click.option(
+        "--python", default="", metavar="VERSION", help="Python of the base, if it does not say it."
+    ),
+    click.option("--insecure", is_flag=True, help="Speak HTTP without TLS to the registry."),
+)
+_STORE = (
+    click.option("--store", default="", metavar="URL", help="Place of the store; a volume by default."),
+    click.option("--size", default="", help="Size of the store's volume, 10Gi by default."),
+    click.option("--storage-class", default="", metavar="NAME", help="Class of the volume."),
+    click.option("--ephemeral", is_flag=True, help="Keep the store in the pod; it is lost with it."),
+)
+_PULL = (
+    click.option(
+        "--pull-secret",
+        "pull_secrets",
+        multiple=True,
+        metavar="NAME",
+        help="Secret with which nodes pull the image; repeat it for several.",
+    ),
+)
+_WAIT = (
+    click.option("--wait", default="5m", show_default=True, metavar="TIME", help="Longest wait until ready."),
+    click.option("--dry-run", is_flag=True, help="Ask the cluster about everything and change nothing."),
+    click.option("--json", "as_json", is_flag=True, help="Print as JSON."),
+)
+
+
+class Flags(msgspec.Struct, frozen=True, kw_only=True):
+    """The flags of the commands here. Each command has some of them."""
+
+    context: str = ""
+    namespace: str = ""
+    image: str = ""
+    registry: str = ""
+    base: str = ""
+    python: str = ""
+    insecure: bool = False
+    store: str = ""
+    size: str = ""
+    storage_class: str = ""
+    ephemeral: bool = False
+    pull_secrets: tuple[str, ...] = ()
+    wait: str = "5m"
+    dry_run: bool = False
+    as_json: bool = False
+
+    def order(self) -> Order:
+        """Return the installation that the flags describe. Raises UsageError."""
+        if self.store:
+            raise UsageError(
+                f"a store at {self.store!r} is not supported yet",
+                hint="leave `--store` out: the store is then on a volume of the cluster",
+            )
+        if self.image and not _BY_DIGEST.fullmatch(self.image):
+            raise UsageError(
+                f"the image {self.image!r} is not named by its digest, so that nodes could run different ones",
+                hint="write it as `REGISTRY/fairway@sha256:…`; `fairway image push REGISTRY` prints it",
+            )
+        return Order(
+            version=_version(),
+            image=self.image,
+            source=Source(registry=self.registry, base=self.base, python=self.python, insecure=self.insecure),
+            size=_size(self.size),
+            storage_class=self.storage_class,
+            ephemeral=self.ephemeral,
+            pull_secrets=self.pull_secrets,
+            seconds=parse_duration(self.wait),
+        )
+
+
+def _options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
+    """Return a decorator that gives a command groups of options, in their order."""
+
+    def decorate(command: F) -> F:
+        for option in reversed([option for group in groups for option in group]):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+@targeting.targeted
+@click.command("install")
+@_options(_PLACE, _IMAGE, _STORE, _PULL, _WAIT)
+def install_command(**given: Any) -> int:
+    """Install Fairway in a namespace of a cluster, with your kubeconfig and no right beyond the namespace.
+
+    The image is pushed to --registry first, without Docker, or named with --image. Everything is asked before anything
+    is written, and an installation that does not become ready is taken back.
+
+    \b
+    Example:
+      fairway install --namespace ml-team --registry ghcr.io/acme
+    """
+    flags = Flags(**given)
+    order = flags.order()
+    kube = _cluster(flags.context, flags.namespace)
+    outcome = _carried_out(
+        kube,
+        lambda: installing.install(kube, order, _push, _note, dry_run=flags.dry_run),
+        "run `fairway install` again to complete it, or `fairway uninstall`",
+    )
+    return _print_outcome(outcome, flags, kube, "installed")
+
+
+@targeting.targeted
+@click.command("upgrade")
+@_options(_PLACE, _IMAGE, (_STORE[1],), _PULL, _WAIT)
+def upgrade_command(**given: Any) -> int:
+    """Bring Fairway in a namespace to the version of this command. Its data stays.
+
+    If the new control plane does not become ready, the one before is put back.
+
+    \b
+    Example:
+      fairway upgrade --namespace ml-team --registry ghcr.io/acme
+    """
+    flags = Flags(**given)
+    order = flags.order()
+    kube = _cluster(flags.context, flags.namespace)
+    outcome = _carried_out(
+        kube,
+        lambda: installing.upgrade(kube, order, _push, _note, dry_run=flags.dry_run),
+        "run `fairway upgrade` again to complete it",
+    )
+    return _print_outcome(outcome, flags, kube, "upgraded")
+
+
+@targeting.targeted
+@click.command("uninstall")
+@_options(_PLACE)
+@click.option("--keep-data", is_flag=True, help="Leave the volume with runs, models and artifacts.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask, and stop runs that are at work.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def uninstall_command(context: str, namespace: str, keep_data: bool, yes: bool, as_json: bool) -> int:
+    """Remove Fairway from a namespace, also when its control plane is dead.
+
+    Nothing stays but, with --keep-data, the volume of the store. A later install takes that over.
+
+    \b
+    Example:
+      fairway uninstall --namespace ml-team --keep-data
+    """
+    kube = _cluster(context, namespace)
+    if not yes and not keep_data:
+        _confirm(kube)
+    left = _carried_out(
+        kube,
+        lambda: installing.uninstall(kube, _note, keep_data=keep_data, stop_runs=yes),
+        "run `fairway uninstall` again to remove the rest",
+    )
+    if as_json:
+        show_json({"namespace": kube.access.namespace, "left": left, "data": keep_data})
+    elif left:
+        _report_left(kube, left)
+    else:
+        kept = f"; the volume {manifests.STORE_CLAIM} stays" if keep_data else ""
+        report(f"Fairway is removed from namespace {kube.access.namespace}{kept}")
+    return EXIT_FAILED if left else EXIT_DONE
+
+
+@click.command("render")
+@click.option("--namespace", "-n", default="fairway", show_default=True, help="Namespace of the objects.")
+@_options((_IMAGE[0],), _STORE, _PULL)
+def render_command(**given: Any) -> int:
+    """Print the objects of an installation as YAML, for review or for `kubectl apply -f -`. Asks no cluster.
+
+    \b
+    Example:
+      fairway render --namespace ml-team --image ghcr.io/acme/fairway@sha256:… > fairway.yaml
+    """
+    flags = Flags(**given)
+    order = flags.order()
+    if not flags.image:
+        raise UsageError(
+            "there is no image to render: name one by digest",
+            hint="`fairway image push REGISTRY` pushes one and prints its name for `--image`",
+        )
+    install = Install(
+        # Always the same for a namespace, so that a second `kubectl apply` changes nothing.
+        uid=hashlib.sha256(f"fairway/{flags.namespace}".encode()).hexdigest()[:32],
+        namespace=flags.namespace,
+        version=order.version,
+        image=flags.image,
+        pull_secrets=order.pull_secrets,
+    )
+    settings = Settings(install=install, storage_class=order.storage_class, ephemeral=order.ephemeral)
+    if order.size:
+        settings = msgspec.structs.replace(settings, size=order.size)
+    show_block(yaml.write(manifests.render(settings)).rstrip("\n"))
+    return EXIT_DONE
+
+
+def _carried_out(kube: Kubernetes, verb: Callable[[], Coroutine[Any, Any, T]], again: str) -> T:
+    """Return the outcome of a verb. Ctrl-C ends it with the command that goes on."""
+
+    async def carry_out() -> T:
+        async with kube:
+            return await verb()
+
+    try:
+        return asyncio.run(carry_out())
+    except KeyboardInterrupt:
+        raise Interrupted("stopped before the end", hint=again) from None
+
+
+async def _push(source: Source) -> str:
+    """Push the image of this version, and return its name by digest. Raises FairwayError."""
+    from fairway.cli.images import Counter
+    from fairway.cluster.images import assembling
+    from fairway.wiring.images import make_workshop
+
+    counter = Counter()
+    order = assembling.Order(
+        registry=source.registry,
+        base=source.base or assembling.DEFAULT_BASE,
+        python=source.python,
+        plain=source.insecure,
+    )
+    made = await assembling.push_fairway(order, make_workshop(counter.note, counter.count))
+    counter.clear()
+    return made.image
+
+
+def _cluster(context: str, namespace: str) -> Kubernetes:
+    """Return the cluster that the options name, or that of the target. Raises FairwayError."""
+    target = None if context else targeting.chosen()
+    if target is None:
+        return clusters.open_cluster(context, namespace)
+    return clusters.open_cluster(target.context, namespace or target.namespace, target.kubeconfig)
+
+
+def _print_outcome(outcome: Outcome, flags: Flags, kube: Kubernetes, verb: str) -> int:
+    install = outcome.settings.install
+    if flags.as_json:
+        show_json(
+            {
+                "namespace": install.namespace,
+                "version": install.version,
+                "image": "" if install.image == UNKNOWN_IMAGE else install.image,
+                "uid": install.uid,
+                "changed": outcome.changed,
+                "seconds": round(outcome.seconds, 1),
+            }
+        )
+        return EXIT_DONE
+    if flags.dry_run:
+        objects = manifests.render(outcome.settings)
+        show(*(f"{one.kind} {one.metadata.name}" for one in objects))
+        report(f"the cluster accepts all {len(objects)} objects; nothing was changed")
+        return EXIT_DONE
+    if outcome.changed:
+        took = format_duration(outcome.seconds)
+        report(f"Fairway {install.version} is {verb} in namespace {install.namespace} and ready ({took})")
+    else:
+        report(f"Fairway {install.version} is in namespace {install.namespace} already, and ready")
+    context = f" --context {shlex.quote(kube.access.context)}" if kube.access.context else ""
+    report(f"hint: `fairway target add team{context} --namespace {install.namespace}`, then `--target team`")
+    return EXIT_DONE
+
+
+def _report_left(kube: Kubernetes, left: list[removing.Left]) -> None:
+    for one in left:
+        report(f"  {one.kind} {one.name}{', which is being deleted' if one.leaving else ''}")
+    report(
+        f"error: {len(left)} of Fairway's objects are still in namespace {kube.access.namespace}",
+        f"hint: `{kube.access.kubectl} -n {kube.access.namespace} describe {left[0].kind} {left[0].name}` shows what holds it",
+    )
+
+
+def _confirm(kube: Kubernetes) -> None:
+    """Ask before data is deleted. Raises UsageError where nobody can be asked."""
+    what = f"remove Fairway from namespace {kube.access.namespace!r} at {kube.access.server}, with all runs and models"
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"this would {what}",
+            hint="`--yes` does it without a question; `--keep-data` leaves runs and models",
+        )
+    click.confirm(f"This will {what}. Go on?", abort=True, err=True)
+
+
+def _note(line: str) -> None:
+    report(f"  {line}")
+
+
+def _version() -> str:
+    return importlib.metadata.version(_DISTRIBUTION)
+
+
+def _size(text: str) -> int:
+    size = parse_memory(text) if text else 0
+    if text and not size:
+        raise UsageError(f"a store of size {text!r} holds nothing", hint="leave `--size` out for 10Gi")
+    return size

@@ -1,0 +1,199 @@
+"""The questions before anything is written: can this user install in this namespace, and will the cluster accept it all."""
+
+import secrets
+from collections.abc import Callable
+
+import msgspec
+
+from fairway.cluster import applying, manifests, removing, rights
+from fairway.cluster.client import kinds
+from fairway.cluster.client.api import Kubernetes
+from fairway.cluster.client.errors import Forbidden, Invalid, NotThere
+from fairway.cluster.installed import numbers
+from fairway.cluster.manifests import Settings, Source
+from fairway.cluster.pods import INSTALL_LABEL
+from fairway.cluster.readiness import Named
+from fairway.spec.errors import FairwayError, NotAllowed, NotFound
+from fairway.spec.install import Install
+from fairway.spec.quantities import parse_memory
+
+OLDEST = (1, 28)
+UNKNOWN_IMAGE = f"fairway.invalid/fairway@sha256:{'0' * 64}"
+"""Stands for the image until it is pushed. No rule of a namespace looks at a digest."""
+
+_RWOP_SINCE = (1, 29)
+
+
+class InstallError(FairwayError):
+    """The error for an installation that cannot be made, changed or removed."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """An installation as a person wants it.
+
+    Attributes:
+        version: the version of the command.
+        image: the image by digest. Empty where one is pushed to the source's registry.
+        source: the registry and the base of images.
+        size: the bytes of the store's volume. 0 is the default, or what is there.
+        storage_class: the class of the volume. Empty for the default.
+        ephemeral: keep the store in the pod.
+        pull_secrets: the names of the Secrets with which nodes pull the image.
+        seconds: the most seconds to wait until the control plane is ready.
+    """
+
+    version: str
+    image: str = ""
+    source: Source = Source()
+    size: int = 0
+    storage_class: str = ""
+    ephemeral: bool = False
+    pull_secrets: tuple[str, ...] = ()
+    seconds: float = 300.0
+
+
+class _Amounts(msgspec.Struct, frozen=True):
+    requests: dict[str, str] = {}
+
+
+class _ClaimSpec(msgspec.Struct, frozen=True, rename="camel"):
+    access_modes: tuple[str, ...] = ()
+    resources: _Amounts = _Amounts()
+    storage_class_name: str = ""
+
+
+class _Claim(msgspec.Struct, frozen=True):
+    metadata: Named = Named()
+    spec: _ClaimSpec = _ClaimSpec()
+
+
+async def check_place(kube: Kubernetes) -> None:
+    """Refuse a cluster that is too old, a namespace that is not there or ends, and a user who lacks rights."""
+    version = await kube.version()
+    if numbers(version) < OLDEST:
+        raise InstallError(f"the cluster runs Kubernetes {version}, and Fairway needs 1.28 or newer")
+    namespace = kube.access.namespace
+    try:
+        found = await kube.get(kinds.NAMESPACE, namespace, type=removing.Member)
+    except NotThere:
+        raise NotFound(
+            f"there is no namespace {namespace!r} in the cluster at {kube.access.server}",
+            hint=f"`{kube.access.kubectl} create namespace {namespace}`, or name another one with `--namespace`",
+        ) from None
+    except Forbidden:
+        found = removing.Member()  # a user of one namespace need not see the namespace itself
+    if found.metadata.deletion_timestamp:
+        raise InstallError(
+            f"the namespace {namespace!r} is being deleted",
+            hint=f"wait until it is gone: `{kube.access.kubectl} get namespace {namespace}`",
+        )
+    lacking = await rights.missing(kube, rights.NEEDED)
+    if lacking:
+        who = (await kube.review_self()).username
+        raise NotAllowed(
+            f"{who} may not do in namespace {namespace!r} what this needs: {rights.in_words(lacking)}",
+            hint="an administrator grants it: "
+            f"`kubectl create rolebinding fairway-admin --clusterrole=admin --user={who} -n {namespace}`",
+        )
+
+
+async def check_names(kube: Kubernetes) -> None:
+    """Refuse a namespace in which something else has a name that Fairway needs. It would be changed silently."""
+    example = Settings(install=Install(uid="0" * 32, namespace="x", version="0", image=UNKNOWN_IMAGE))
+    for one in manifests.render(example):
+        try:
+            found = await kube.get(applying.kind_of(one), one.metadata.name, type=removing.Member)
+        except NotThere:
+            continue
+        if INSTALL_LABEL not in found.metadata.labels:
+            raise InstallError(
+                f"there is a {one.kind} {one.metadata.name!r} in namespace {kube.access.namespace!r} that is not Fairway's",
+                hint=f"install in a namespace of its own: `{kube.access.kubectl} create namespace fairway` "
+                "and `fairway install --namespace fairway`",
+            )
+
+
+def check_version(found: str, own: str, kube: Kubernetes) -> None:
+    """Refuse to install beside an installation of another version."""
+    if found == own:
+        return
+    newer = numbers(found) > numbers(own)
+    raise InstallError(
+        f"Fairway {found} is installed in namespace {kube.access.namespace!r} already, and this command is {own}",
+        hint=f"`pip install fairway-ml=={found}`"
+        if newer
+        else f"`fairway upgrade --namespace {kube.access.namespace}`",
+    )
+
+
+def check_upgrade(found: str, own: str) -> None:
+    """Refuse to go back to an older version, which may not read the store of the newer one."""
+    if numbers(found) > numbers(own):
+        raise InstallError(
+            f"Fairway {found} is installed, which is newer than this command, {own}",
+            hint=f"`pip install --upgrade fairway-ml=={found}`; an older version may not read the newer one's store",
+        )
+
+
+async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
+    """Return the settings of a new installation, and True if it takes over the data of an earlier one."""
+    install = Install(
+        uid=secrets.token_hex(16),
+        namespace=kube.access.namespace,
+        version=order.version,
+        image=UNKNOWN_IMAGE,
+        pull_secrets=order.pull_secrets,
+        registry=order.source.typed,
+    )
+    settings = Settings(
+        install=install,
+        size=order.size or Settings(install=install).size,
+        storage_class=order.storage_class,
+        access="ReadWriteOncePod" if numbers(await kube.version()) >= _RWOP_SINCE else "ReadWriteOnce",
+        ephemeral=order.ephemeral,
+        source=order.source,
+    )
+    if order.ephemeral:
+        return settings, False
+    try:
+        claim = await kube.get(kinds.VOLUME_CLAIM, manifests.STORE_CLAIM, type=_Claim)
+    except NotThere:
+        return settings, False
+    return _taken_over(settings, claim, order), True
+
+
+def _taken_over(settings: Settings, claim: _Claim, order: Order) -> Settings:
+    """Return settings with the identity and the form of a volume that an earlier installation left."""
+    uid = claim.metadata.annotations.get(manifests.INSTALL_UID, "")
+    size = parse_memory(claim.spec.resources.requests.get("storage", "0"))
+    modes = claim.spec.access_modes
+    return msgspec.structs.replace(
+        settings,
+        install=msgspec.structs.replace(settings.install, uid=uid or settings.install.uid),
+        size=max(size, order.size),
+        storage_class=claim.spec.storage_class_name,
+        access=modes[0] if modes else settings.access,
+    )
+
+
+async def ask(
+    kube: Kubernetes, settings: Settings, note: Callable[[str], None], *, force: bool = False
+) -> None:
+    """Ask the cluster about every object and about one pod of each sort. Raises KubernetesError."""
+    objects = manifests.render(settings)
+    note(f"asks the cluster about {len(objects)} objects")
+    await applying.try_all(kube, objects, force=force)
+    try:
+        await applying.try_driver(kube, settings)
+    except (Forbidden, Invalid) as error:
+        note(f"note: a run's first pod would be refused now: {error.message}")
+
+
+def with_image(settings: Settings, image: str) -> Settings:
+    """Return settings with an image."""
+    return msgspec.structs.replace(settings, install=msgspec.structs.replace(settings.install, image=image))
+
+
+def with_owner(settings: Settings, owner: str) -> Settings:
+    """Return settings with the uid of the ConfigMap that owns the objects."""
+    return msgspec.structs.replace(settings, install=msgspec.structs.replace(settings.install, owner=owner))

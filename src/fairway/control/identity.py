@@ -1,0 +1,203 @@
+"""The identity of a caller of a control plane, and the table of what each one may do.
+
+A person shows a Kubernetes token of one of three accounts without any right. The API server says whose token it is, and the
+name of the account is the role. A pod shows the credential of its run. Must not know how the API server is asked.
+"""
+
+import hashlib
+import hmac
+import secrets
+import time
+from asyncio import Future, ensure_future
+from collections.abc import Awaitable, Callable
+from enum import IntEnum
+
+import msgspec
+
+from fairway.control.refused import Refused
+from fairway.spec.errors import FairwayError
+
+PERSON = "X-Fairway-Token"
+"""Header with a person's token. `Authorization` would not do: the proxy of the API server removes it."""
+
+RUN = "X-Fairway-Run"
+"""Header with the credential of a run."""
+
+_SECONDS = 60.0
+_REFUSED_SECONDS = 5.0
+_MOST_KNOWN = 1000
+_ACCOUNT = "system:serviceaccount:"
+
+Review = Callable[[str], Awaitable[str]]
+"""Function that returns the name of the account that a token belongs to; empty for a token that is not valid."""
+
+
+class Role(IntEnum):
+    """The role of a person. A higher one may do everything that a lower one may."""
+
+    VIEWER = 1
+    RUNNER = 2
+    DEPLOYER = 3
+    NOBODY = 4
+    """A role that no person has, for routes that are open to pods alone."""
+
+
+class Caller(msgspec.Struct, frozen=True, kw_only=True):
+    """The sender of a request: a person with a role, or a pod of a run."""
+
+    name: str
+    role: Role | None = None
+    run: str = ""
+
+
+_VIEWER, _RUNNER, _DEPLOYER, _NOBODY = Role.VIEWER, Role.RUNNER, Role.DEPLOYER, Role.NOBODY
+
+NEEDED: dict[tuple[str, str], Role | None] = {
+    ("GET", "/healthz"): None,
+    ("GET", "/readyz"): None,
+    ("GET", "/api/v1/openapi.json"): _VIEWER,
+    ("GET", "/api/v1/runs"): _VIEWER,
+    ("POST", "/api/v1/runs"): _RUNNER,
+    ("POST", "/api/v1/describe"): _RUNNER,
+    ("POST", "/api/v1/plan"): _RUNNER,
+    ("GET", "/api/v1/find"): _VIEWER,
+    ("GET", "/api/v1/runs/{name}"): _VIEWER,
+    ("GET", "/api/v1/runs/{name}/follow"): _VIEWER,
+    ("POST", "/api/v1/runs/{name}/cancel"): _RUNNER,
+    ("GET", "/api/v1/runs/{name}/outputs"): _VIEWER,
+    ("GET", "/api/v1/runs/{name}/output"): _VIEWER,
+    ("GET", "/api/v1/runs/{name}/logs"): _VIEWER,
+    ("GET", "/api/v1/runs/{name}/code"): _VIEWER,
+    ("POST", "/api/v1/content"): _VIEWER,
+    ("GET", "/api/v1/models"): _VIEWER,
+    ("GET", "/api/v1/models/{name}"): _VIEWER,
+    ("GET", "/api/v1/version"): _VIEWER,
+    ("GET", "/api/v1/sources"): _VIEWER,
+    ("GET", "/api/v1/aliases"): _VIEWER,
+    ("POST", "/api/v1/aliases"): _DEPLOYER,
+    ("GET", "/api/v1/endpoints"): _VIEWER,
+    ("GET", "/api/v1/deployed"): _VIEWER,
+    ("POST", "/api/v1/deploy"): _DEPLOYER,
+    ("POST", "/api/v1/endpoints/{name}/rollback"): _DEPLOYER,
+    ("DELETE", "/api/v1/endpoints/{name}"): _DEPLOYER,
+    ("POST", "/api/v1/shutdown"): _DEPLOYER,
+    ("GET", "/api/v1/store/blobs/{digest}"): _RUNNER,
+    ("PUT", "/api/v1/store/blobs/{digest}"): _RUNNER,
+    ("POST", "/api/v1/store/missing"): _RUNNER,
+    ("GET", "/api/v1/store/results/{run}/{step}/{attempt}"): _NOBODY,
+    ("PUT", "/api/v1/store/results/{run}/{step}/{attempt}"): _NOBODY,
+}
+"""The role that each route needs; None for the two that are open. A route that is not in the table is not answered."""
+
+PODS = frozenset(key for key in NEEDED if key[1].startswith("/api/v1/store/"))
+"""The routes that a pod may use with the credential of its run."""
+
+
+class People:
+    """The people of an installation.
+
+    Args:
+        review: asks the API server whose token it is.
+        namespace: the namespace of the accounts that have a role.
+        clock: returns seconds that never go back.
+    """
+
+    def __init__(self, review: Review, namespace: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._review = review
+        self._clock = clock
+        self._roles = {
+            f"{_ACCOUNT}{namespace}:fairway-{role.name.lower()}": role for role in Role if role < _NOBODY
+        }
+        self._known: dict[bytes, tuple[float, str]] = {}
+        self._asked: dict[bytes, Future[str]] = {}
+
+    async def caller(self, token: str) -> Caller:
+        """Return whose token it is.
+
+        Raises:
+            Refused: it is not valid, or of an account without a role, or the API server cannot be asked.
+        """
+        name = await self._account(token)
+        if not name:
+            raise Refused(
+                401,
+                "the token is not valid or has expired",
+                "send a new one: `kubectl create token fairway-viewer`",
+            )
+        role = self._roles.get(name)
+        if role is None:
+            accounts = ", ".join(account.rpartition(":")[2] for account in self._roles)
+            raise Refused(
+                403, f"{name[:200]} has no role here", f"use a token of one of the accounts {accounts}"
+            )
+        return Caller(name=name, role=role)
+
+    async def _account(self, token: str) -> str:
+        # Only a hash is kept. A token in memory could be read from a dump of the process.
+        key = hashlib.sha256(token.encode()).digest()
+        until, name = self._known.get(key, (0.0, ""))
+        if until > self._clock():
+            return name
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = self._asked[key] = ensure_future(self._reviewed(key, token))
+            asked.add_done_callback(lambda _: self._asked.pop(key, None))
+        try:
+            return await asked
+        except FairwayError as error:
+            raise Refused(
+                503, f"the token cannot be checked now: {error.message}", "ask again in a few seconds"
+            ) from None
+
+    async def _reviewed(self, key: bytes, token: str) -> str:
+        name = await self._review(token)
+        if len(self._known) >= _MOST_KNOWN:
+            self._known.clear()
+        self._known[key] = (self._clock() + (_SECONDS if name else _REFUSED_SECONDS), name)
+        return name
+
+
+class Credentials:
+    """The credentials of runs. Each is random, is kept in memory alone, and ends with its run or with this process."""
+
+    def __init__(self) -> None:
+        self._of_run: dict[str, str] = {}
+        self._runs: dict[bytes, str] = {}
+
+    def credential_for(self, run: str) -> str:
+        """Return the credential of a run, and make it if there is none."""
+        found = self._of_run.get(run)
+        if found is None:
+            found = self._of_run[run] = secrets.token_hex(32)
+            self._runs[_hashed(found)] = run
+        return found
+
+    def revoke(self, run: str) -> None:
+        """End the credential of a run, because the run is over."""
+        found = self._of_run.pop(run, None)
+        if found is not None:
+            del self._runs[_hashed(found)]
+
+    def caller(self, credential: str) -> Caller:
+        """Return the run that a credential belongs to. Raises Refused."""
+        # The hash is looked up, so the time that this takes tells nothing about the credential. It is compared as well.
+        run = self._runs.get(_hashed(credential), "")
+        if not hmac.compare_digest(self._of_run.get(run, " ").encode(), credential.encode()):
+            raise Refused(
+                401,
+                "the credential is not of a run that is at work",
+                "a pod gets a new one when it says hello",
+            )
+        return Caller(name=f"run {run}", run=run)
+
+
+def allows(caller: Caller, route: tuple[str, str]) -> bool:
+    """Tell whether a caller may use a route, named by method and path as declared."""
+    if caller.run:
+        return route in PODS
+    needed = NEEDED[route]
+    return needed is None or (caller.role is not None and caller.role >= needed)
+
+
+def _hashed(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,91 @@
+"""The installation of Fairway in a namespace: the content of `install.json`, which every process of it reads."""
+
+import msgspec
+
+from fairway.spec import quantities
+from fairway.spec.decoding import UNREADABLE
+from fairway.spec.errors import UsageError
+from fairway.spec.quantities import Resources
+
+SERVICE = "fairway"
+"""Name of the Service, the Deployment and the service account of the control plane."""
+
+HTTP_PORT = 7700
+LINK_PORT = 7701
+
+CONFIG_MAP = "fairway-install"
+FILE = "install.json"
+"""Name of the file in the ConfigMap, which the control plane mounts at `/etc/fairway`."""
+
+STEP_ACCOUNT = "fairway-step"
+"""Service account of the pods that run the project's code. It has no rights."""
+
+ROLE_ACCOUNTS = ("fairway-viewer", "fairway-runner", "fairway-deployer")
+"""Service accounts without rights in the cluster. A person who can make a token for one has that role."""
+
+
+class DriverSize(msgspec.Struct, frozen=True, kw_only=True):
+    """The size of the pod that runs the driver and the small steps of a run.
+
+    Attributes:
+        cpu: the number of cores.
+        memory: the amount, as Kubernetes writes it.
+    """
+
+    cpu: float = 1.0
+    memory: str = "1Gi"
+
+    @property
+    def resources(self) -> Resources:
+        """The size as resources."""
+        return Resources(cpu=self.cpu, memory=quantities.parse_memory(self.memory))
+
+
+class Install(msgspec.Struct, frozen=True, kw_only=True):
+    """An installation.
+
+    Attributes:
+        uid: the identity, 32 hexadecimal digits. It outlives an upgrade.
+        namespace: the namespace.
+        version: the version of Fairway that wrote the manifests.
+        image: the image of the control plane and of hosts without an environment of their own, by digest.
+        driver: the size of a driver's pod.
+        pull_secrets: the names of the Secrets with which the image is pulled.
+        registry: the registry for the images of environments, as it was typed. Empty for the one of `image`.
+        owner: the uid that Kubernetes gave to the ConfigMap, for owner references. Empty where it is not known.
+        user: the number of the user of all pods. 0 leaves the choice to the cluster.
+    """
+
+    uid: str
+    namespace: str
+    version: str
+    image: str
+    driver: DriverSize = DriverSize()
+    pull_secrets: tuple[str, ...] = ()
+    registry: str = ""
+    owner: str = ""
+    user: int = 65532
+
+    @property
+    def short(self) -> str:
+        """The first eight digits of the uid, which is the value of the label `fairway.dev/install`."""
+        return self.uid[:8]
+
+    def encode(self) -> str:
+        """Return the text of `install.json`."""
+        return msgspec.json.encode(self).decode()
+
+
+def decode(text: str | bytes) -> Install:
+    """Return the installation that `install.json` describes. Fields of later versions are ignored.
+
+    Raises:
+        UsageError: the text is something else.
+    """
+    try:
+        return msgspec.json.decode(text, type=Install)
+    except UNREADABLE as error:
+        raise UsageError(
+            f"{FILE} of the ConfigMap {CONFIG_MAP} does not describe an installation: {error}",
+            hint="`fairway upgrade` writes it again",
+        ) from None

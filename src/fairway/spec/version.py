@@ -1,0 +1,3 @@
+"""The version of this Fairway, for every floor."""
+
+VERSION = "0.1.0"

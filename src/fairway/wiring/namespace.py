@@ -1,0 +1,159 @@
+"""The cluster around a control plane: the namespace that it runs in, whose pods are the hosts of runs."""
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from fairway.cluster.client.api import Kubernetes
+from fairway.cluster.client.config import in_cluster
+from fairway.cluster.client.errors import Unauthorized
+from fairway.cluster.client.kinds import CONFIG_MAP
+from fairway.cluster.executor import ClusterExecutor, Project
+from fairway.cluster.jobs import Jobs
+from fairway.cluster.links import Links, PodIdentity
+from fairway.engine.runs import Opened
+from fairway.spec import install as installs
+from fairway.spec.errors import FairwayError
+from fairway.spec.install import Install
+from fairway.spec.link import Orders
+from fairway.spec.project import EnvironmentSpec
+
+if TYPE_CHECKING:
+    from fairway.cluster.client.access import Access
+    from fairway.engine.runs import Note
+    from fairway.spec.run import RunRequest
+
+_AGAIN_SECONDS = 2.0
+_LONGEST_LINE = 500
+
+
+class Namespace:
+    """The namespace of an installation, seen from its control plane.
+
+    Args:
+        install: the installation.
+        links: host and port on which the links of pods are taken.
+        credential_for: returns the credential that the pods of a run show at the store routes.
+        say: takes lines for the log.
+        access: where the API server is; empty for that of the pod's own cluster.
+    """
+
+    def __init__(
+        self,
+        install: Install,
+        links: tuple[str, int],
+        credential_for: Callable[[str], str],
+        say: Callable[[str], None],
+        access: "Access | None" = None,
+    ) -> None:
+        self._install = install
+        self._links_at = links
+        self._credential_for = credential_for
+        self._say = say
+        self._kube = Kubernetes(access or _own_access())
+        self._links = Links(self._identify)
+        self._jobs = Jobs(self._kube, install)
+        self._watching: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Find the owner of the pods, and take connections of pods from now on. Raises FairwayError."""
+        found = await self._kube.get(CONFIG_MAP, installs.CONFIG_MAP)
+        self._install = msgspec.structs.replace(self._install, owner=found["metadata"]["uid"])
+        self._jobs = Jobs(self._kube, self._install)
+        self._watching = asyncio.get_running_loop().create_task(self._watch())
+        host, port = self._links_at
+        await self._links.listen(host or "0.0.0.0", port)
+
+    async def review(self, token: str) -> str:
+        """Return the account that a token belongs to; empty for a token that is not valid. Raises FairwayError."""
+        try:
+            return (await self._kube.review_self(token)).username
+        except Unauthorized:
+            return ""
+
+    async def open(self, run: str, request: "RunRequest", note: "Note") -> Opened:
+        """Start the driver of a run and import the project of a request there. Raises FairwayError."""
+        where = f"{installs.SERVICE}.{self._install.namespace}.svc"
+        project = Project(
+            key=run,
+            orders=Orders(
+                store="",
+                file=request.file,
+                credential=self._credential_for(run),
+                bundle=request.bundle,
+                module=request.module,
+            ),
+            api=f"http://{where}:{installs.HTTP_PORT}",
+            plane=f"{where}:{installs.LINK_PORT}",
+            name=run,
+            image=request.images.get("", ""),
+        )
+        executor = ClusterExecutor(
+            self._jobs,
+            self._links,
+            project,
+            partial(_image_of, request.images),
+            note,
+            lambda data: _note_lines(note, data),
+        )
+        home, described = await executor.open()
+        return Opened(executor, home, described)
+
+    def over(self, run: str) -> None:
+        """Do nothing: the hosts of a run are closed by its engine."""
+
+    async def close(self) -> None:
+        """Take no more connections. Pods are left as they are."""
+        if self._watching is not None:
+            self._watching.cancel()
+        await self._links.close()
+        await self._kube.close()
+
+    async def _identify(self, token: str) -> PodIdentity | None:
+        try:
+            found = await self._kube.review_self(token)
+        except Unauthorized:
+            return None
+        if found.account != (self._install.namespace, installs.STEP_ACCOUNT) or not found.pod_name:
+            return None
+        return PodIdentity(found.pod_name, found.pod_uid)
+
+    async def _watch(self) -> None:
+        """Watch the pods of all runs. The first list may be refused for a while, such as before a Role is known everywhere."""
+        while True:
+            try:
+                await self._jobs.watch()
+            except FairwayError as error:
+                self._say(f"pods cannot be watched: {error.message}")
+            await asyncio.sleep(_AGAIN_SECONDS)
+
+
+def _own_access() -> "Access":
+    """Return the access of the pod that this process runs in. Raises FairwayError elsewhere."""
+    variable = os.environ.get
+    return in_cluster(
+        host=variable("KUBERNETES_SERVICE_HOST", ""), port=variable("KUBERNETES_SERVICE_PORT", "443")
+    )
+
+
+async def _image_of(images: Mapping[str, str], environment: EnvironmentSpec) -> str:
+    """Return the image of an environment of a task. The command that sent the project has pushed it. Raises FairwayError."""
+    found = images.get(environment.key)
+    if found is None:
+        what = ", ".join(environment.requirements[:3]) or f"Python {environment.python}"
+        raise FairwayError(
+            f"the environment with {what} is not on this target",
+            hint="start the run again from the project's folder, so that the environment is sent",
+        )
+    return found
+
+
+def _note_lines(note: "Note", data: bytes) -> None:
+    """Pass on what a project printed at its import, as notes of the run."""
+    for line in data.decode(errors="replace").splitlines():
+        if line.strip():
+            note(line[:_LONGEST_LINE])

@@ -1,0 +1,212 @@
+"""The parts of a control plane: one process in a pod that carries out the runs of an installation.
+
+Its stores are those of a machine, on the volume of the pod. Its hosts are pods, which the `Cluster` makes.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+from fairway.spec.errors import FairwayError, StorageError
+from fairway.wiring import machine, runs
+from fairway.wiring.machine import LocalStores, SystemClock
+
+if TYPE_CHECKING:
+    from fairway.engine.leases import RunLeases
+    from fairway.engine.platform import EnginePlatform
+    from fairway.engine.runs import Note, Opened
+    from fairway.engine.together import RunsElsewhere, RunsTogether
+    from fairway.ports import ResultStore
+    from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+    from fairway.spec.run import RunRequest
+    from fairway.stores import FileArtifacts
+
+_MOST_SENT = 32 * 2**20
+_NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse", "gluster", "lustre", "ncpfs", "virtiofs")
+"""Beginnings of the names of file systems on which a lock or an fsync may not mean what SQLite needs."""
+
+
+class Cluster(Protocol):
+    """The cluster around a control plane. All of its methods belong to the loop of the engines."""
+
+    async def start(self) -> None:
+        """Take connections of pods from now on."""
+        ...
+
+    async def review(self, token: str) -> str:
+        """Return the account that a token belongs to; empty for a token that is not valid. Raises FairwayError."""
+        ...
+
+    async def open(self, run: str, request: "RunRequest", note: "Note") -> "Opened":
+        """Start the host of a run and import the project of a request there. Raises FairwayError."""
+        ...
+
+    def over(self, run: str) -> None:
+        """Forget a run that is not worked on any more."""
+        ...
+
+    async def close(self) -> None:
+        """Take no more connections. Pods are left as they are."""
+        ...
+
+
+class NoEndpoints:
+    """The endpoints of a control plane, which cannot serve any yet."""
+
+    async def deploy(self, request: "DeployRequest") -> "Deployed":
+        """Refuse. Raises FairwayError."""
+        _refuse()
+
+    async def rollback(self, endpoint: str, revision: int = 0) -> "Deployed":
+        """Refuse. Raises FairwayError."""
+        _refuse()
+
+    async def undeploy(self, endpoint: str) -> None:
+        """Refuse. Raises FairwayError."""
+        _refuse()
+
+    async def endpoints(self) -> "list[EndpointStatus]":
+        """Refuse. Raises FairwayError."""
+        _refuse()
+
+
+def prepare_volume(root: Path) -> Path:
+    """Prepare the volume of a control plane, and return the folder of the store on it.
+
+    The key of the store's owner lies beside the store, because a pod has no home that outlives it.
+
+    Raises:
+        StorageError: the volume is on a network file system, belongs to another user, or cannot be written.
+    """
+    from fairway.stores.layout import filesystem
+
+    kind = filesystem(root)
+    if kind.startswith(_NETWORK):
+        raise StorageError(
+            f"the volume at {root} is on a network file system ({kind}), where writes can be lost",
+            hint="give the installation a storage class with block volumes: `fairway install --storage-class NAME`",
+        )
+    store, state = root / "store", root / "state"
+    for folder in (store, state, state / "fairway"):
+        _own(folder)
+    _close(state / "fairway" / "key", 0o600)
+    os.environ["XDG_STATE_HOME"] = str(state)
+    return store
+
+
+def _own(folder: Path) -> None:
+    """Make a folder for this user alone. A volume is mounted with rights for a group, which a store refuses."""
+    try:
+        folder.mkdir(0o700, exist_ok=True)
+        _close(folder, 0o700)
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be made on the volume: {error.strerror}",
+            hint="let the pod's user write to it: set `fsGroup` in its security context",
+        ) from error
+
+
+def _close(path: Path, mode: int) -> None:
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return
+    if found.st_uid != os.geteuid():
+        raise StorageError(
+            f"{path} belongs to user id {found.st_uid}, and this process runs as {os.geteuid()}",
+            hint="run the control plane as the user that made its volume: `runAsUser` in its security context",
+        )
+    if found.st_mode & 0o077:
+        path.chmod(mode)
+
+
+def leases() -> "RunLeases":
+    """Return the leases of the one process that works on the runs of the store."""
+    from fairway.engine.leases import RunLeases
+
+    return RunLeases()
+
+
+class Reports(Protocol):
+    """The receiver of what a person who looks after the control plane should know, and of what its process should do."""
+
+    def log(self, text: str) -> None:
+        """Write a line to the log."""
+        ...
+
+    def revoke(self, run: str) -> None:
+        """Let the pods of a run ask nothing any more."""
+        ...
+
+    def broke(self, error: BaseException) -> bool:
+        """Take the error that ended the work of an engine. Return true if this process ends because of it."""
+        ...
+
+
+def together(stores: LocalStores, held: "RunLeases", cluster: Cluster, reports: Reports) -> "RunsTogether":
+    """Make the part that carries out the runs of everybody in this process.
+
+    Args:
+        held: the leases of the runs.
+        cluster: makes the hosts.
+        reports: receives what happens.
+    """
+    from fairway.engine.together import RunsTogether, TogetherParts
+
+    def over(run: str) -> None:
+        reports.revoke(run)
+        cluster.over(run)
+
+    return RunsTogether(
+        TogetherParts(
+            stores=lambda: runs.engine_stores(stores),
+            artifacts=stores.artifacts,
+            leases=held,
+            clock=SystemClock(),
+            follower=runs.follower(stores, held, _nobody_waits),
+            open=cluster.open,
+            foresee=partial(runs.foresee, runs.engine_stores(stores)),
+            over=over,
+            say=reports.log,
+            broke=reports.broke,
+        )
+    )
+
+
+def platform(stores: LocalStores, held: "RunLeases", carried: "RunsElsewhere") -> "EnginePlatform":
+    """Return the platform that the API of a control plane asks."""
+    from fairway.engine.platform import EnginePlatform
+
+    return EnginePlatform(
+        machine.records(stores, _MOST_SENT, held, _nobody_waits),
+        lambda: carried,
+        NoEndpoints,
+        _stop,
+        asyncio.to_thread,
+    )
+
+
+def store_parts(stores: LocalStores) -> "tuple[FileArtifacts, Callable[[], ResultStore]]":
+    """Return the store of content for the store routes, and a function that makes a store of records for one thread."""
+    return stores.artifacts, lambda: stores.results
+
+
+def _nobody_waits(run: str) -> tuple[str, str]:
+    """Tell that no step waits for room, because the cluster places pods."""
+    return "", ""
+
+
+async def _stop(endpoints: bool) -> None:
+    raise FairwayError(
+        "a control plane is stopped by its cluster", hint="`fairway uninstall` removes the installation"
+    )
+
+
+def _refuse() -> NoReturn:
+    raise FairwayError(
+        "endpoints on Kubernetes are not there yet",
+        hint="serve the model on this machine: leave out `--target`",
+    )

@@ -1,0 +1,174 @@
+"""Whole runs of the laptop's engine whose hosts are first processes of pods, each over a real link."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pods_here
+
+from fairway.cluster.executor import ClusterExecutor, Project
+from fairway.engine.listening import Listener
+from fairway.engine.run import RunEngine, Stores
+from fairway.spec.errors import FairwayError
+from fairway.spec.event import RunEnded
+from fairway.spec.link import Orders
+from fairway.spec.project import EnvironmentSpec
+from fairway.spec.run import Phase, RunSpec, RunStatus
+from fairway.wiring.machine import LocalStores, SystemClock
+
+TEXT = """
+import os, time
+import fairway as fw
+
+@fw.task
+def small(n: int) -> int:
+    print("small", n)
+    return n + 1
+
+@fw.task(memory="3Gi")
+def big(n: int) -> int:
+    print("big", n, flush=True)
+    fw.log(n=n)
+    return 10 * n
+
+@fw.task(memory="3Gi", retries=1)
+def fragile(mark: str) -> int:
+    if not os.path.exists(mark):
+        open(mark, "w").close()
+        raise ValueError("not yet")
+    return 1
+
+@fw.task(memory="3Gi")
+def long(mark: str) -> int:
+    with open(mark, "a") as file:
+        file.write("began\\n")
+    while not os.path.exists(mark + ".go"):
+        time.sleep(0.02)
+    return 7
+
+@fw.pipeline
+def main(mark: str = "") -> int:
+    first = small(1)
+    return small(big(first))
+
+@fw.pipeline
+def again(mark: str = "") -> int:
+    return fragile(mark)
+
+@fw.pipeline
+def slow(mark: str = "") -> int:
+    return small(long(mark))
+"""
+
+
+async def no_image(environment: EnvironmentSpec) -> str:
+    raise FairwayError("there is no image for an environment")
+
+
+class Target:
+    """A control plane with a store, in a namespace of the stand-in."""
+
+    def __init__(self, folder: Path, namespace: pods_here.Namespace) -> None:
+        self.namespace = namespace
+        self.folder = folder
+        self.stores = LocalStores(folder / "store").prepare()
+        self.project = folder / "project.py"
+        self.project.write_text(TEXT)
+        self.mark = folder / "mark"
+        self.notes: list[str] = []
+
+    def executor(self) -> ClusterExecutor:
+        orders = Orders(store=str(self.stores.root), file=str(self.project))
+        where = f"127.0.0.1:{self.namespace.port}"
+        project = Project(key="k7m2", orders=orders, plane=where)
+        return ClusterExecutor(
+            self.namespace.jobs, self.namespace.links, project, no_image, self.notes.append, lambda data: None
+        )
+
+    async def run(self, pipeline: str, earlier: RunStatus | None = None) -> RunEnded:
+        """Carry out a run to its end."""
+        stores = self.stores
+        parts = Stores(stores.metadata, stores.results, stores.logs, stores.read, stores.artifacts.holds)
+        executor = self.executor()
+        home, project = await executor.open()
+        engine = RunEngine(parts, executor, SystemClock(), Listener())
+        home.listen(engine.receive)
+        from fairway.runner.values import Values
+
+        values = {"mark": Values(stores.artifacts).save(str(self.mark))}
+        spec = RunSpec(name="k7m2", pipeline=pipeline, project=str(self.project), parameters=values)
+        try:
+            return await engine.run(spec if earlier is None else earlier.spec, project, home, earlier)
+        finally:
+            await home.close()
+
+    def printed(self, step: str) -> str:
+        lines, _ = self.stores.logs.read("k7m2", step, 1)
+        return "\n".join(line for _, line in lines)
+
+
+def play(folder: Path, work: Callable[[Target], Awaitable[Any]]) -> None:
+    async def whole() -> None:
+        async with pods_here.namespace(folder) as namespace:
+            target = Target(folder, namespace)
+            try:
+                await work(target)
+            finally:
+                target.stores.close()
+
+    asyncio.run(asyncio.wait_for(whole(), 120))
+
+
+def test_small_steps_run_on_the_driver_and_a_big_one_in_a_pod_of_its_own(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        ended = await target.run("main")
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert ended.result is not None
+        assert target.stores.load(ended.result) == 21
+        status = target.stores.metadata.run("k7m2")
+        assert [step.spec.name for step in status.steps] == ["small", "big", "small-2"]
+        assert [point.value for point in status.steps[1].metrics] == [2.0]
+        assert (target.printed("small"), target.printed("big")) == ("small 1", "big 2")
+        made = sorted(name.split("-", 2)[2][0] for name in target.namespace.kube.processes)
+        assert made == ["d", "s"]
+        async with asyncio.timeout(20):
+            while target.namespace.kube.jobs:
+                await asyncio.sleep(0.05)
+
+    play(tmp_path, work)
+
+
+def test_a_step_that_fails_by_itself_spends_its_retry_in_another_pod(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        ended = await target.run("again")
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        (step,) = target.stores.metadata.run("k7m2").steps
+        assert [attempt.phase for attempt in step.attempts] == [Phase.FAILED, Phase.SUCCEEDED]
+        assert len(target.namespace.kube.processes) == 3
+
+    play(tmp_path, work)
+
+
+def test_a_step_goes_on_while_its_control_plane_is_replaced(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        first = asyncio.get_running_loop().create_task(target.run("slow"))
+        async with asyncio.timeout(30):
+            while not target.mark.exists():
+                await asyncio.sleep(0.02)
+        await target.namespace.restart()
+        first.cancel()
+        target.stores.close()
+        target.stores = LocalStores(target.folder / "store").prepare()
+        second = asyncio.get_running_loop().create_task(
+            target.run("slow", target.stores.metadata.run("k7m2"))
+        )
+        await asyncio.sleep(1.0)
+        (tmp_path / "mark.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\n"
+        steps = {step.spec.name: step for step in target.stores.metadata.run("k7m2").steps}
+        assert len(steps["long"].attempts) == 1
+
+    play(tmp_path, work)
