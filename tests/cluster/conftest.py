@@ -19,6 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from cluster import standing_in
 from lab import network
 from lab.building import UnobtainableError, is_built, obstacle, programs, report
 from lab.faults import FaultProxy
@@ -167,3 +168,15 @@ def user(kubectl: Kubectl, namespace: str, tmp_path: Path) -> MakeUser:
         return make_user(kubectl, tmp_path, role, where, name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ready(registry: str) -> str:
+    """An image with a control plane that answers."""
+    return standing_in.push(registry, "standing-in", standing_in.READY)
+
+
+@pytest.fixture(scope="session")
+def broken(registry: str) -> str:
+    """An image with a control plane that ends."""
+    return standing_in.push(registry, "standing-in", standing_in.BROKEN)
