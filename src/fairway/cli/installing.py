@@ -244,7 +244,7 @@ def _carried_out(kube: Kubernetes, verb: Callable[[], Coroutine[Any, Any, T]], a
 
 
 async def _push(source: Source) -> str:
-    """Push the image of this version, and return its name by digest. Raises FairwayError."""
+    """Send the image of this version to its registry, and return its name by digest. Raises FairwayError."""
     from fairway.cli.images import Counter
     from fairway.cluster.images import assembling
     from fairway.wiring.images import make_workshop
