@@ -42,7 +42,7 @@ PLACES = {
     ".fairway/runs/RUN/": "records and output of a run's attempts",
     ".fairway/endpoints/": "sockets and logs of the model servers",
     ".fairway/platform/": "the platform process: its token (mode 0600), its address, its log",
-    "~/.cache/fairway/": "virtual environments of tasks with `environment=`; below `XDG_CACHE_HOME` where that is set",
+    "~/.cache/fairway/": "virtual environments of tasks with `environment=`, and parts of images; below `XDG_CACHE_HOME` if set",
 }
 
 

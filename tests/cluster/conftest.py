@@ -20,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cluster import standing_in
-from lab import network
+from lab import audit as audit_log
+from lab import network, policies
+from lab.audit import Asked
 from lab.building import UnobtainableError, is_built, obstacle, programs, report
 from lab.faults import FaultProxy
 from lab.kubectl import Kubectl, MakeUser, make_user
@@ -110,10 +112,11 @@ def registry(cluster: Cluster) -> str:
 
 @pytest.fixture
 def lab(cluster: Cluster) -> Lab:
-    """The lab itself, for tests that harm nodes or links."""
+    """The lab itself, for tests that harm nodes or links, or read its logs."""
     if cluster.lab is None:
-        pytest.skip("this test harms nodes or links, which it does to the lab only")
-    return cluster.lab
+        pytest.skip("this test harms nodes or links or reads the audit log, which needs the lab")
+    # A test before this one may have added nodes.
+    return current() or cluster.lab
 
 
 @pytest.fixture
@@ -131,8 +134,23 @@ def fault_proxy(lab: Lab) -> Iterator[FaultProxy]:
         yield proxy
 
 
+@pytest.fixture
+def audit(lab: Lab) -> Callable[[], list[Asked]]:
+    """Gives the calls of the API server since the test began, the lab's own and those of discovery left out."""
+    begun = audit_log.path().stat().st_size
+    return lambda: list(audit_log.calls(begun))
+
+
+@pytest.fixture
+def enforced(lab: Lab) -> Iterator[None]:
+    """NetworkPolicies hold on every node of the lab."""
+    policies.enforce(lab)
+    yield
+    policies.relax(lab)
+
+
 @pytest.fixture(scope="session")
-def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
+def make_namespace(cluster: Cluster, kubectl: Kubectl) -> Iterator[Callable[..., str]]:
     """Makes a namespace that enforces the Pod Security level `restricted`; all are removed at the end."""
     made: list[str] = []
 
@@ -146,10 +164,10 @@ def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
         return name
 
     yield make
+    # A lab that goes with its last user need not be waited for.
+    patience = "--wait=false" if cluster.lab and cluster.lab.temporary else "--timeout=120s"
     if made:
-        kubectl(
-            "delete", "namespace", *made, "--ignore-not-found", "--timeout=120s", seconds=150, check=False
-        )
+        kubectl("delete", "namespace", *made, "--ignore-not-found", patience, seconds=150, check=False)
 
 
 @pytest.fixture

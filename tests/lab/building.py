@@ -258,6 +258,7 @@ def _own_module(program: Program, output: object) -> Path:
         "godebug default=go1.26",
         f"require {program.module} v{program.version}",
     ]
+    lines += [f"require {module}" for module in program.beside]
     if program.replaced:
         names = re.findall(
             r"^\s+(\S+) => \./staging/", (upstream / "go.mod").read_text("utf-8"), re.MULTILINE

@@ -99,7 +99,7 @@ async def _send(platform: RemotePlatform, request: RunRequest, named: list[str])
 
 
 async def _describe(platform: RemotePlatform, request: RunRequest, sent: "Sent") -> "ProjectSpec":
-    """Have the project imported on the target, with the environments that it has here. Raises FairwayError."""
+    """Describe the project on the target, with the environments that it has here. Raises FairwayError."""
     from fairway.wiring.equipping import Equipment
 
     found = targeting.chosen(sent.bundle.folder)
@@ -218,7 +218,7 @@ class _Followed:
             self._left.set()
             return
         self._is_asked = True
-        self._tell("Ctrl-C: type c and Enter to cancel the run, or Enter or Ctrl-C again to leave it running")
+        self._note("Ctrl-C: type c and Enter to cancel the run, or Enter or Ctrl-C again to leave it running")
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._answered)
 
     def _answered(self) -> None:
@@ -235,15 +235,15 @@ class _Followed:
         try:
             await self._platform.cancel(self._name)
         except FairwayError as error:
-            self._tell(f"run {self._name} could not be cancelled: {error.message}")
+            self._note(f"run {self._name} could not be cancelled: {error.message}")
             return
-        self._tell(f"run {self._name} is being cancelled: its steps have ten seconds to end by themselves")
+        self._note(f"run {self._name} is being cancelled: its steps have ten seconds to end by themselves")
 
     def _stop_reading(self) -> None:
         with suppress(ValueError, OSError):
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
 
-    def _tell(self, text: str) -> None:
+    def _note(self, text: str) -> None:
         if self._progress is not None:
             self._progress.note(text)
         else:

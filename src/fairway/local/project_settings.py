@@ -1,16 +1,13 @@
 """The settings of a project in `[tool.fairway]` of its `pyproject.toml` that concern where it runs and what is sent there.
 
-Must not know any target. Every command may use this module before it loads anything else, so this file imports almost
-nothing, and reads TOML only if the text has the words.
+Must not know any target. TOML is read only if the text has the words, because most projects have none of them.
 """
 
-import os
 from typing import cast
 
-from fairway.local.projects import upwards
+from fairway.local.projects import settings_file
 from fairway.spec.errors import UsageError
 
-_FILE = "pyproject.toml"
 _WORDS = (b"target", b"exclude", b"requirements")
 
 
@@ -41,7 +38,7 @@ def read(folder: str) -> ProjectSettings:
     Raises:
         UsageError: a setting does not have its form, or the file is not TOML.
     """
-    path, data = _nearest(folder)
+    path, data = settings_file(folder)
     if b"fairway" not in data or not any(word in data for word in _WORDS):
         return ProjectSettings(path)
     import tomllib
@@ -60,24 +57,6 @@ def read(folder: str) -> ProjectSettings:
             hint='`requirements = "requirements.txt"`',
         )
     return ProjectSettings(path, target, _patterns(path, table.get("exclude", [])), requirements)
-
-
-def may_name_target(folder: str) -> bool:
-    """Tell whether the project of a folder may have a target of its own, without reading TOML."""
-    _, data = _nearest(folder)
-    return b"target" in data and b"fairway" in data
-
-
-def _nearest(folder: str) -> tuple[str, bytes]:
-    """Return path and content of the nearest `pyproject.toml`; empty without one."""
-    for place in upwards(folder):
-        path = os.path.join(place, _FILE)
-        try:
-            with open(path, "rb") as stream:
-                return path, stream.read()
-        except OSError:
-            continue
-    return "", b""
 
 
 def _patterns(path: str, found: object) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
         timeout: the seconds that an attempt may take; 0 means no limit.
         cache: True when the result of an equal earlier step may be used.
         environment: the environment. None is the project's own.
+        isolated: True when each attempt gets a host of its own wherever the target can give it one.
     """
 
     name: str
@@ -77,6 +78,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 0.0
     cache: bool = False
     environment: EnvironmentSpec | None = None
+    isolated: bool = False
 
 
 class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -143,6 +143,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         code: the digests of all code that the result of a cached step depends on. They are named by part:
             "function train", "constant RATE".
         environment: the environment of the step. None is the project's own.
+        isolated: True when each attempt gets a host of its own wherever the target can give it one.
     """
 
     name: str
@@ -156,6 +157,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cache: bool = False
     code: dict[str, str] = {}
     environment: EnvironmentSpec | None = None
+    isolated: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):

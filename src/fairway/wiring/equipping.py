@@ -7,8 +7,7 @@ The project's own environment is what the project imports, in the versions of th
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterable
-from importlib import metadata
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -32,8 +31,16 @@ from fairway.wiring.images import make_workshop
 from fairway.wiring.targets import Target, access_to
 
 PLATFORM = "linux/amd64"
-_EXTRA = re.compile(r"""([A-Za-z0-9][\w.-]*).*;.*extra\s*==\s*["']([^"']+)["']""")
-_DISTRIBUTION = "fairway-ml"
+_COMPANIONS = {
+    "sklearn": ("onnx", "onnxruntime", "skl2onnx", "skops"),
+    "lightgbm": ("onnx", "onnxruntime", "onnxmltools", "skl2onnx"),
+    "xgboost": ("onnx", "onnxruntime", "onnxmltools", "skl2onnx"),
+    "torch": ("onnx", "onnxruntime", "safetensors"),
+    "pandas": ("pyarrow",),
+    "polars": ("pyarrow",),
+}
+"""The modules with which Fairway stores and compiles the values and models of a framework."""
+
 _REFERENCE = re.compile("(?P<registry>[^@]+)/[^/@]+@sha256:[0-9a-f]{64}")
 
 Note = Callable[[str], None]
@@ -65,7 +72,7 @@ class Equipment:
         if file:
             lock = await self._lock_of(Path(self._bundle.folder, file))
         else:
-            wanted = installed_requirements(_with_extras(_imported(self._bundle)))
+            wanted = installed_requirements(_with_companions(_imported(self._bundle)))
             if not wanted:
                 return ""
             lock = await locked(wanted, await self._prepared(), self._workshop)
@@ -163,20 +170,7 @@ def _imported(bundle: Bundle) -> set[str]:
     return found
 
 
-def _with_extras(modules: Iterable[str]) -> set[str]:
-    """Add the packages that Fairway uses together with those of a project: all of an extra of which the project has one."""
-    found = set(modules)
-    tops = {name.partition(".")[0] for name in found}
-    brought = metadata.packages_distributions()
-    packages = {_normal(package) for top in tops for package in brought.get(top, ())}
-    extras: dict[str, set[str]] = {}
-    for line in metadata.requires(_DISTRIBUTION) or ():
-        named = _EXTRA.match(line)
-        if named:
-            extras.setdefault(named[2], set()).add(_normal(named[1]))
-    wanted = {package for members in extras.values() if members & packages for package in members}
-    return found | {top for top, owners in brought.items() if wanted & set(map(_normal, owners))}
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+def _with_companions(modules: set[str]) -> set[str]:
+    """Add the modules that Fairway uses together with the frameworks of a project, so that a model is packaged as here."""
+    tops = {name.partition(".")[0] for name in modules}
+    return modules.union(*(_COMPANIONS.get(top, ()) for top in tops))

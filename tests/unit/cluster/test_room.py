@@ -1,88 +1,105 @@
-"""The room that quotas and limit ranges leave."""
+"""Where an executor of a cluster has room: on the driver, and in pods when the driver is of no use."""
 
+from typing import Any, cast
+
+import pods_here
 import pytest
 
-from fairway.cluster import room
-from fairway.cluster.podspec import Amounts
-from fairway.cluster.room import LimitItem, LimitSpec, LimitView, QuotaName, QuotaStatus, QuotaView
+from fairway.cluster import executor as module
+from fairway.cluster.executor import ClusterExecutor, Project
+from fairway.cluster.jobs import Jobs
+from fairway.cluster.links import Links
+from fairway.spec.errors import FairwayError
+from fairway.spec.link import Orders
+from fairway.spec.project import EnvironmentSpec
+from fairway.spec.quantities import Resources
 
-POD = Amounts(requests={"cpu": "1", "memory": "1Gi"}, limits={"cpu": "1", "memory": "1Gi"})
-
-
-def quota(hard: dict[str, str], used: dict[str, str]) -> QuotaView:
-    """Return a quota."""
-    return QuotaView(metadata=QuotaName("q"), status=QuotaStatus(hard=hard, used=used))
-
-
-def limits(**given: object) -> LimitView:
-    """Return a limit range for containers."""
-    return LimitView(metadata=QuotaName("l"), spec=LimitSpec(limits=(LimitItem(type="Container", **given),)))
+SMALL = Resources(cpu=1.0)
 
 
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("1", 1.0),
-        ("500m", 0.5),
-        ("1.5", 1.5),
-        ("128974848", 128974848.0),
-        ("129e6", 129e6),
-        ("129M", 129e6),
-        ("123Mi", 123 * 2**20),
-        ("1Ki", 1024.0),
-        ("1k", 1000.0),
-        ("2E", 2e18),
-        ("1Ei", 2.0**60),
-        ("100n", 1e-7),
-        (".5", 0.5),
-        ("", 0.0),
-        ("many", 0.0),
-    ],
-)
-def test_quantities_are_read_as_kubernetes_writes_them(text: str, value: float) -> None:
-    assert room.amount(text) == pytest.approx(value)
+async def no_image(environment: EnvironmentSpec) -> str:
+    raise FairwayError("no image")
 
 
-def test_a_quota_with_room_says_nothing() -> None:
-    hard = {"requests.cpu": "2", "limits.memory": "4Gi", "pods": "10", "requests.nvidia.com/gpu": "0"}
-    used = {"requests.cpu": "1", "limits.memory": "3Gi", "pods": "9"}
-    assert room.beyond_quota(quota(hard, used), room.asked([POD])) == []
+class Time:
+    """A clock that the test sets."""
+
+    now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
 
 
-@pytest.mark.parametrize(
-    ("name", "hard", "used"),
-    [
-        ("requests.cpu", "2", "1500m"),
-        ("cpu", "500m", "0"),
-        ("limits.memory", "1Gi", "1Mi"),
-        ("pods", "3", "3"),
-        ("count/pods", "0", "0"),
-    ],
-)
-def test_a_quota_without_room_is_named_with_its_numbers(name: str, hard: str, used: str) -> None:
-    (words,) = room.beyond_quota(quota({name: hard}, {name: used}), room.asked([POD]))
-    assert words.startswith(f"{name}: {used} of {hard} are used")
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
+    clock = Time()
+    monkeypatch.setattr(module, "time", clock)
+    return clock
 
 
-def test_several_pods_need_room_together() -> None:
-    hard = {"requests.cpu": "1500m"}
-    assert room.beyond_quota(quota(hard, {}), room.asked([POD])) == []
-    assert room.beyond_quota(quota(hard, {}), room.asked([POD, POD]))
+@pytest.fixture
+def executor(clock: Time) -> ClusterExecutor:
+    jobs = Jobs(cast("Any", None), pods_here.INSTALL)
+    project = Project(key="k7m2", orders=Orders(store="/s", file="p.py"))
+    return ClusterExecutor(jobs, cast("Links", None), project, no_image, lambda text: None, lambda data: None)
 
 
-def test_a_limit_range_that_is_wide_enough_says_nothing() -> None:
-    assert room.beyond_limits(limits(max={"cpu": "2", "memory": "1Gi"}, min={"cpu": "10m"}), [POD]) == []
+def test_small_steps_wait_for_a_driver_where_steps_end_quickly(
+    executor: ClusterExecutor, clock: Time
+) -> None:
+    driver, pod, own = executor.places(None)
+    grants = [executor.take(driver, SMALL, name) for name in "ab"]
+    assert all(grants)
+    assert executor.take(driver, SMALL, "c") is None
+    assert executor.take(pod, SMALL, "c") is None
+    assert executor.take(own, SMALL, "d") is not None
+    first, _ = grants
+    assert first is not None
+    executor.give_back(first)
+    assert executor.take(driver, SMALL, "c") is not None
 
 
-def test_a_limit_range_that_refuses_is_named_with_both_numbers() -> None:
-    assert room.beyond_limits(limits(max={"memory": "512Mi"}), [POD]) == [
-        "at most 512Mi of memory for a container, 1Gi needed"
-    ]
-    assert room.beyond_limits(limits(min={"cpu": "2"}), [POD]) == [
-        "at least 2 of cpu for a container, 1 asked"
-    ]
+def test_steps_get_pods_once_the_driver_is_busy_with_long_ones(
+    executor: ClusterExecutor, clock: Time
+) -> None:
+    driver, pod, _ = executor.places(None)
+    for name in "ab":
+        executor.take(driver, SMALL, name)
+    assert executor.take(pod, SMALL, "c") is None
+    clock.now += 2.5
+    assert all(executor.take(pod, SMALL, name) for name in "cdef")
 
 
-def test_limits_of_claims_are_not_those_of_pods() -> None:
-    item = LimitItem(type="PersistentVolumeClaim", max={"storage": "1Gi"})
-    assert room.beyond_limits(LimitView(spec=LimitSpec(limits=(item,))), [POD]) == []
+def test_nobody_waits_for_long_although_steps_end_on_the_driver(
+    executor: ClusterExecutor, clock: Time
+) -> None:
+    driver, pod, _ = executor.places(None)
+    for _ in range(7):
+        grant = executor.take(driver, SMALL, "a")
+        assert grant is not None
+        assert executor.take(pod, SMALL, "c") is None
+        clock.now += 1.5
+        executor.give_back(grant)
+    assert executor.take(pod, SMALL, "c") is not None
+
+
+def test_what_the_driver_never_has_room_for_gets_a_pod_at_once(executor: ClusterExecutor) -> None:
+    pod = executor.places(None)[1]
+    for wanted in (Resources(cpu=8.0), Resources(memory=2**40), Resources(gpu=1)):
+        assert executor.take(pod, wanted, "big") is not None
+
+
+def test_a_wide_run_has_a_bound_of_pods(executor: ClusterExecutor) -> None:
+    pod = executor.places(None)[1]
+    grants = [executor.take(pod, Resources(cpu=8.0), f"s{number}") for number in range(70)]
+    assert sum(grant is not None for grant in grants) == 64
+    first = grants[0]
+    assert first is not None
+    executor.give_back(first)
+    assert executor.take(pod, Resources(cpu=8.0), "later") is not None
+
+
+def test_another_environment_is_only_in_pods(executor: ClusterExecutor) -> None:
+    (place,) = executor.places(EnvironmentSpec(requirements=("six==1.17.0",)))
+    assert executor.take(place, SMALL, "a") is not None
+    assert (place.alone, place.outlives, place.pool) == (True, True, "pods")

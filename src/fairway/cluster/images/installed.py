@@ -31,7 +31,7 @@ def installed_requirements(modules: Iterable[str]) -> list[str]:
     """
     closure = _Closure()
     for distribution in sorted(_distributions(modules)):
-        closure.add(distribution, frozenset(), "")
+        closure.add(distribution, frozenset(), frozenset())
     return closure.lines()
 
 
@@ -58,19 +58,21 @@ def _has_module(distribution: str, module: str) -> bool:
 
 
 class _Closure:
-    """The packages found so far, with the marker under which each is needed; an empty one means always."""
+    """The packages found so far, with the conditions under which each is needed; an empty set means always."""
 
     def __init__(self) -> None:
-        self._markers: dict[str, set[str]] = {}
         self._versions: dict[str, str] = {}
-        self._seen: set[tuple[str, frozenset[str], str]] = set()
+        self._conditions: dict[str, set[frozenset[str]]] = {}
+        self._seen: dict[tuple[str, frozenset[str]], list[frozenset[str]]] = {}
 
-    def add(self, name: str, extras: frozenset[str], marker: str) -> None:
+    def add(self, name: str, extras: frozenset[str], conditions: frozenset[str]) -> None:
         """Add a package and what it needs, if it is installed here. Raises FairwayError."""
         name = _normal(name)
-        if name == DISTRIBUTION or (name, extras, marker) in self._seen:
+        seen = self._seen.setdefault((name, extras), [])
+        # What is needed under fewer conditions is needed under more. This also ends circles of packages.
+        if name == DISTRIBUTION or any(before <= conditions for before in seen):
             return
-        self._seen.add((name, extras, marker))
+        seen.append(conditions)
         try:
             distribution = metadata.distribution(name)
         except metadata.PackageNotFoundError:
@@ -78,7 +80,7 @@ class _Closure:
             return
         _refuse_local(name, distribution)
         self._versions[name] = distribution.version
-        self._markers.setdefault(name, set()).add(marker)
+        self._conditions.setdefault(name, set()).add(conditions)
         for line in distribution.requires or ():
             found = _REQUIREMENT.fullmatch(line)
             if not found:
@@ -86,17 +88,16 @@ class _Closure:
             applies, own = _without_extras(found[3] or "", extras)
             if applies:
                 wanted = frozenset(_normal(one) for one in (found[2] or "").split(",") if one.strip())
-                self.add(found[1], wanted, _both(marker, own))
+                self.add(found[1], wanted, conditions | frozenset({own} if own else ()))
 
     def lines(self) -> list[str]:
         """Return the requirements, sorted."""
         lines: list[str] = []
         for name in sorted(self._versions):
-            markers = self._markers[name]
-            bare = f"{name}=={self._versions[name]}"
-            lines.append(
-                bare if "" in markers else f"{bare} ; {' or '.join(sorted(map(_bracketed, markers)))}"
-            )
+            pinned = f"{name}=={self._versions[name]}"
+            sets = self._conditions[name]
+            least = sorted(_all_of(one) for one in sets if not any(other < one for other in sets))
+            lines.append(f"{pinned} ; {_any_of(least)}" if "" not in least else pinned)
         return lines
 
 
@@ -114,10 +115,13 @@ def _without_extras(marker: str, extras: frozenset[str]) -> tuple[bool, str]:
     return True, rest.strip() if len(named) == 1 and rest.count("(") == rest.count(")") else ""
 
 
-def _both(one: str, other: str) -> str:
-    if not one or not other or one == other:
-        return one or other
-    return f"{_bracketed(one)} and {_bracketed(other)}"
+def _all_of(conditions: frozenset[str]) -> str:
+    parts = sorted(conditions)
+    return parts[0] if len(parts) == 1 else " and ".join(map(_bracketed, parts))
+
+
+def _any_of(markers: list[str]) -> str:
+    return markers[0] if len(markers) == 1 else " or ".join(map(_bracketed, markers))
 
 
 def _bracketed(marker: str) -> str:
