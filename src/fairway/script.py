@@ -1,9 +1,9 @@
 """The functions `fw.run` and `fw.deploy`, with which a script, a test or a notebook runs a pipeline or serves a model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 
 from fairway.local import descent
 from fairway.local.interrupts import blocking
@@ -18,30 +18,27 @@ if TYPE_CHECKING:
     from fairway.spec.endpoint import Deployed
     from fairway.spec.run import Phase, RunRequest, RunStatus
     from fairway.spec.update import Over
+    from fairway.wiring.there import There
 
 T = TypeVar("T")
 
 
 class RunHandle:
-    """A run that goes on in a process of its own, from `fw.run(pipeline, wait=False)`.
+    """A run that goes on by itself, from `fw.run(pipeline, wait=False)`.
 
     Args:
         name: the run's name, as in `fairway follow NAME`.
-        root: directory of the store.
+        where: the folder of the store, or the target.
     """
 
-    def __init__(self, name: str, root: Path) -> None:
+    def __init__(self, name: str, where: "Path | There") -> None:
         self.name = name
-        self._root = root
+        self._where = where
 
     @property
     def status(self) -> "RunStatus":
         """Recorded status of the run by now."""
-        platform = target.here(self._root)
-        try:
-            return blocking(platform.run(self.name))
-        finally:
-            blocking(platform.close())
+        return _ask(self._where, lambda platform: platform.run(self.name))
 
     @property
     def phase(self) -> "Phase":
@@ -54,14 +51,15 @@ class RunHandle:
         Raises:
             Interrupted: the run was cancelled, or nobody works on it any more.
         """
-        return _shown_to_scripts(partial(_finished, self._root, self.name))
+        return _shown_to_scripts(partial(_finished, self._where, self.name))
 
     def cancel(self) -> None:
         """Stop the run. Its steps get ten seconds to end by themselves. Raises UsageError when it is over."""
-        _shown_to_scripts(partial(_asked, self._root, self.name))
+        _shown_to_scripts(lambda: _ask(self._where, lambda platform: platform.cancel(self.name)))
 
     def __repr__(self) -> str:
-        return f"run {self.name}: `fairway follow {self.name}` shows it"
+        there = "" if isinstance(self._where, Path) else f" --target {self._where.name}"
+        return f"run {self.name}: `fairway follow {self.name}{there}` shows it"
 
 
 @overload
@@ -70,6 +68,7 @@ def run(
     /,
     *,
     wait: Literal[False],
+    target: str = "",
     **parameters: object,
 ) -> RunHandle: ...
 
@@ -80,12 +79,18 @@ def run(
     /,
     *,
     wait: Literal[True] = True,
+    target: str = "",
     **parameters: object,
 ) -> "Run": ...
 
 
 def run(
-    pipeline: "Pipeline[..., object] | Callable[..., object]", /, *, wait: bool = True, **parameters: object
+    pipeline: "Pipeline[..., object] | Callable[..., object]",
+    /,
+    *,
+    wait: bool = True,
+    target: str = "",
+    **parameters: object,
 ) -> "Run | RunHandle":
     """Run a pipeline from a script or notebook and wait for its end.
 
@@ -93,6 +98,8 @@ def run(
         pipeline: a function decorated with `@fairway.pipeline`.
         wait: False submits the run to the platform process, which is started if it does not run, and returns at once: the
             run goes on when this program ends. If the pipeline has a parameter `wait`, this sets that instead.
+        target: the target to run on, as `fairway targets` lists them. The default is this machine. If the pipeline has a
+            parameter `target`, this sets that instead.
         parameters: the pipeline's arguments by name. Missing ones take their defaults.
 
     Returns:
@@ -113,6 +120,8 @@ def run(
     names = {parameter.name for parameter in known}
     if "wait" in names and wait is not True:
         parameters, wait = {**parameters, "wait": wait}, True
+    if "target" in names and target:
+        parameters, target = {**parameters, "target": target}, ""
     for name in parameters:
         if name not in names:
             raise UsageError(f"{pipeline.__name__} has no parameter {name!r}")
@@ -120,8 +129,10 @@ def run(
         if parameter.required and parameter.name not in parameters:
             raise UsageError(f"{pipeline.__name__} needs {parameter.name} ({parameter.annotation})")
     parameters = described.check(pipeline.function, parameters)
-    work = partial(_run if wait else _submitted, cast("Pipeline[..., object]", pipeline), parameters)
-    return _shown_to_scripts(work)
+    declared = cast("Pipeline[..., object]", pipeline)
+    if target not in ("", "local"):
+        return _shown_to_scripts(partial(_run_there, declared, parameters, target, wait=wait))
+    return _shown_to_scripts(partial(_run if wait else _submitted, declared, parameters))
 
 
 def _run(pipeline: "Pipeline[..., object]", parameters: dict[str, object]) -> "Run":
@@ -141,6 +152,33 @@ def _run(pipeline: "Pipeline[..., object]", parameters: dict[str, object]) -> "R
         if pickled:
             Path(pickled).unlink(missing_ok=True)
         stores.close()
+
+
+def _run_there(
+    pipeline: "Pipeline[..., object]", parameters: dict[str, object], name: str, *, wait: bool
+) -> "Run | RunHandle":
+    """Run a pipeline on a target."""
+    from fairway.author.origins import origin
+    from fairway.spec.run import RunRequest
+    from fairway.wiring import targets
+    from fairway.wiring.there import There
+
+    found = targets.chosen(name)
+    assert found is not None
+    file, module = origin(pipeline.function)
+    if not file:
+        raise UsageError(
+            f"{pipeline.__name__} is in no file, so it cannot be sent to {name}",
+            hint="write it into a .py file and import it from there, or leave out `target=`",
+        )
+    there = There(found)
+    request = RunRequest(file=file, module=module, pipeline=pipeline.__name__, shown=_shown(parameters))
+    handle = RunHandle(there.submit(request, parameters), there)
+    return _finished(there, handle.name) if wait else handle
+
+
+def _shown(parameters: dict[str, object]) -> dict[str, str]:
+    return {name: str(value)[:200] for name, value in parameters.items()}
 
 
 def _submitted(pipeline: "Pipeline[..., object]", parameters: dict[str, object]) -> RunHandle:
@@ -177,7 +215,7 @@ def _request(
         module=module,
         pipeline=pipeline.__name__,
         parameters={name: values.save(value) for name, value in parameters.items()},
-        shown={name: str(value)[:200] for name, value in parameters.items()},
+        shown=_shown(parameters),
     )
 
 
@@ -199,46 +237,49 @@ async def _end_of(platform: "Platform", name: str) -> "Over":
     raise AssertionError("a run is followed to its end")
 
 
-def _finished(root: Path, name: str) -> "Run":
-    """Wait for the end of a run that another process carries out."""
+def _ask(where: "Path | There", question: "Callable[[Platform], Coroutine[Any, Any, T]]") -> T:
+    """Ask the platform of a store or target."""
 
-    async def wait() -> "Over":
-        platform = target.here(root)
+    async def asked() -> T:
+        platform = target.here(where) if isinstance(where, Path) else where.platform()
         try:
-            return await _end_of(platform, name)
+            return await question(platform)
         finally:
             await platform.close()
 
-    over, stores = blocking(wait()), machine.LocalStores(root)
+    return blocking(asked())
+
+
+def _finished(where: "Path | There", name: str) -> "Run":
+    """Wait for the end of a run that another process carries out."""
+    over = _ask(where, lambda platform: _end_of(platform, name))
+    if not isinstance(where, Path):
+        from fairway.engine.report import Run
+
+        _refuse_unfinished(name, over)
+        return Run(_ask(where, lambda platform: platform.run(name)), where.load)
+    stores = machine.LocalStores(where)
     try:
         return _ended(name, over, stores)
     finally:
         stores.close()
 
 
-def _asked(root: Path, name: str) -> None:
-    """Cancel a run."""
-
-    async def cancel() -> None:
-        platform = target.here(root)
-        try:
-            await platform.cancel(name)
-        finally:
-            await platform.close()
-
-    blocking(cancel())
-
-
 def _ended(name: str, over: "Over", stores: machine.LocalStores) -> "Run":
     """Return a run that is over. Raises Interrupted if it was cancelled, or stopped without an end."""
     from fairway.engine.report import Run
 
+    _refuse_unfinished(name, over)
+    return Run(stores.metadata.run(name), stores.load, stores.look)
+
+
+def _refuse_unfinished(name: str, over: "Over") -> None:
+    """Refuse a run that was cancelled, or that stopped without an end. Raises Interrupted."""
     hint = f"`fairway resume {name}` goes on with it"
     if over.ended is None:
         raise Interrupted(f"run {name} was interrupted: nobody works on it", hint=hint)
     if over.ended.failure is not None and over.ended.failure.message == "cancelled":
         raise Interrupted(f"run {name} was cancelled", hint=hint)
-    return Run(stores.metadata.run(name), stores.load, stores.look)
 
 
 def _shown_to_scripts(work: Callable[[], T]) -> T:

@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,7 @@ def cluster(tmp_path: Path) -> Iterator[ApiServer]:
         backend = Project(folder)
         backend.environment["FAIRWAY_HOME"] = str(folder / "store")
         server.plane.url = json.loads(backend.fairway("up", "--json").stdout)["url"]
+        server.plane.store = folder / "store"
         server.plane.bearer = (folder / "store" / "platform" / "token").read_text()
         try:
             yield server
@@ -240,3 +242,50 @@ def test_a_failed_run_is_resumed_with_the_code_that_is_here_now(project: Project
     assert "FileNotFoundError" in told
     assert "fairway resume" in told
     assert "--target team" in told
+
+
+def test_a_script_runs_a_pipeline_on_a_target_and_gets_its_values(
+    project: Project, cluster: ApiServer
+) -> None:
+    project.write(
+        """
+import numpy as np
+from rates import RATE
+
+@fw.task
+def fill(size: int) -> np.ndarray:
+    return np.full(size, RATE)
+
+@fw.pipeline
+def main(size: int = 10):
+    return {"filled": fill(size)}
+
+if __name__ == "__main__":
+    done = fw.run(main, size=5000, target="team")
+    print(done.phase, done.result["filled"].sum())
+    handle = fw.run(main, target="team", wait=False)
+    print(repr(handle))
+    print(handle.wait().output("fill").shape)
+"""
+    )
+    command = [project.command()[0], "project.py"]
+    done = subprocess.run(
+        command, cwd=project.folder, env=project.environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr
+    first, second, third = done.stdout.splitlines()
+    assert first == "Succeeded 10000"
+    assert re.fullmatch(r"run \w+: `fairway follow \w+ --target team` shows it", second)
+    assert third == "(10,)"
+    assert not (project.folder / ".fairway").exists()
+
+
+def test_a_pipeline_in_no_file_cannot_go_to_a_target(project: Project) -> None:
+    text = (
+        "import fairway as fw\n@fw.pipeline\ndef main() -> int:\n    return 1\nfw.run(main, target='team')\n"
+    )
+    command = [project.command()[0], "-c", text]
+    done = subprocess.run(
+        command, cwd=project.folder, env=project.environment, capture_output=True, text=True, timeout=240
+    )
+    assert "main is in no file, so it cannot be sent to team" in done.stderr

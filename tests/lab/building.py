@@ -110,11 +110,11 @@ def build(say: Report = report) -> Path:
 
     A build that is broken off goes on where it stopped: finished products are kept, and Go keeps compiled packages.
     """
-    if is_built():
-        return programs()
     problem = obstacle()
     if problem:
         raise UnobtainableError(problem)
+    if is_built():
+        return programs()
     for folder in ("programs", "images", "sets", "build-logs"):
         (cache() / folder).mkdir(parents=True, exist_ok=True)
     with _alone(say):
@@ -258,6 +258,7 @@ def _own_module(program: Program, output: object) -> Path:
         "godebug default=go1.26",
         f"require {program.module} v{program.version}",
     ]
+    lines += [f"require {module}" for module in program.beside]
     if program.replaced:
         names = re.findall(
             r"^\s+(\S+) => \./staging/", (upstream / "go.mod").read_text("utf-8"), re.MULTILINE

@@ -68,7 +68,10 @@ def up(nodes: int = 1, *, temporary: bool = False, say: Report = report) -> Lab:
     with _locked():
         begun = time.monotonic()
         there = current()
-        if there and there.key == whole_key() and is_well(there):
+        if there and is_well(there):
+            if there.key != whole_key():
+                # Somebody may use it, and what is true of one Kubernetes is mostly true of the next.
+                say("the lab that is up was built from other versions; `make cluster-down` first for these")
             lab = _grown(there, nodes, temporary, say)
         else:
             _remove()
@@ -116,6 +119,7 @@ def _remove() -> None:
     RECORD.unlink(missing_ok=True)
     cgroups.kill_all()
     network.remove()
+    cgroups.remove_all()
     for folder in {data(), Path(there.data) if there else data()}:
         _remove_folder(folder)
     shutil.rmtree(RUN, ignore_errors=True)

@@ -7,6 +7,11 @@ from .places import BRIDGE, NAME, RUN, Addresses
 from .processes import namespace, run
 
 _NAMESPACES = Path("/run/netns")
+_SETTINGS = """
+echo 1 > /proc/sys/net/ipv4/ip_forward
+bridged=/proc/sys/net/bridge/bridge-nf-call-iptables
+if [ -e $bridged ]; then echo 1 > $bridged; fi
+"""
 _MADE = RUN / "made-netns-folder"
 """Mark of a machine that had no folder of network namespaces before the lab."""
 
@@ -19,6 +24,8 @@ def make(addresses: Addresses, nodes: int) -> None:
     """
     if not _NAMESPACES.exists():
         _MADE.touch()
+    # Without it, pods of one node miss the answers of Services that another pod of the same node gives.
+    subprocess.run(["modprobe", "-q", "br_netfilter"], capture_output=True, check=False)
     if not _exists(BRIDGE):
         _ip("link", "add", BRIDGE, "type", "bridge")
         _ip("addr", "add", f"{addresses.machine}/24", "dev", BRIDGE)
@@ -72,7 +79,7 @@ def _add(addresses: Addresses, place: str, address: str) -> None:
     _ip("link", "set", "eth0", "up", inside=place)
     # Programs look at the default route for an address of their own. Nothing forwards what takes it.
     _ip("route", "add", "default", "via", addresses.machine, inside=place)
-    run(["nsenter", f"--net={namespace(place)}", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
+    run(["nsenter", f"--net={namespace(place)}", "sh", "-c", _SETTINGS])
 
 
 def _forget_folder() -> None:

@@ -9,6 +9,8 @@ OWN = Path(__file__).parent / "go"
 """Main packages of our own, for modules that cannot be built where they were downloaded to."""
 
 KUBERNETES = "1.37.2"
+_LIBRARIES = f"v0.{KUBERNETES.split('.', 1)[1]}"
+"""Version of the modules that Kubernetes is made of."""
 
 _VERSION_FLAGS = " ".join(
     f"-X {package}.{name}={value}"
@@ -21,6 +23,11 @@ _VERSION_FLAGS = " ".join(
         ("buildDate", "1970-01-01T00:00:00Z"),
     )
 )
+
+
+def _told(product: "Program | Image") -> str:
+    """Return all that is said of a product. Empty parts are left out, so that a new kind of part leaves the other keys alone."""
+    return json.dumps({name: value for name, value in asdict(product).items() if value})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,12 +44,14 @@ class Program:
     cgo: bool = False
     replaced: str = ""
     """Version that replaces the module's own sub-modules, which its `replace` block gives as folders."""
+    beside: tuple[str, ...] = ()
+    """Further modules and their versions. With those of Kubernetes, packages that were compiled once are used again."""
 
     @property
     def key(self) -> str:
         """Name and version, and a digest of all that decides what is built."""
         sources = sorted((OWN / self.own).glob("*.go")) if self.own else []
-        told = json.dumps(asdict(self)) + "".join(source.read_text("utf-8") for source in sources)
+        told = _told(self) + "".join(source.read_text("utf-8") for source in sources)
         return f"{self.name}-{self.version}-{hashlib.sha256(told.encode()).hexdigest()[:10]}"
 
 
@@ -58,9 +67,18 @@ PROGRAMS = (
         version=KUBERNETES,
         own="kubernetes",
         flags=_VERSION_FLAGS,
-        replaced=f"v0.{KUBERNETES.split('.', 1)[1]}",
+        replaced=_LIBRARIES,
     ),
     Program(name="etcd", module="go.etcd.io/etcd/server/v3", version="3.7.3", own="etcd"),
+    Program(
+        name="policies",
+        module="sigs.k8s.io/kube-network-policies",
+        version="0.8.0",
+        own="policies",
+        beside=tuple(
+            f"k8s.io/{name} {_LIBRARIES}" for name in ("client-go", "component-base", "component-helpers")
+        ),
+    ),
     Program(
         name="containerd",
         module=_CONTAINERD,
@@ -136,7 +154,7 @@ class Image:
     def key(self) -> str:
         """Name and tag, and a digest of all that decides what is inside."""
         inside = next((program.key for program in PROGRAMS if program.name == self.program), "")
-        told = json.dumps(asdict(self)) + inside
+        told = _told(self) + inside
         return f"{self.name}-{self.tag}-{hashlib.sha256(told.encode()).hexdigest()[:10]}"
 
     @property

@@ -4,8 +4,10 @@ A host finds its store as a pod does: it has a cache of its own, and asks the co
 """
 
 import asyncio
+import errno
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx2
@@ -77,5 +79,13 @@ class Processes:
             await asyncio.sleep(0.02)
 
 
+def fail_once_wanted(fd: int, before: Callable[[int], None] = os.fsync) -> None:
+    """Make a file durable, until a test lets the disk fail."""
+    if (PODS / "disk fails").exists():
+        raise OSError(errno.EIO, "Input/output error")
+    before(fd)
+
+
 if __name__ == "__main__":
+    os.fsync = fail_once_wanted
     sys.exit(cluster.main(sys.argv[1:], Processes))

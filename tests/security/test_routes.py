@@ -13,8 +13,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from fairway.control import routes as control_routes
+from fairway.control.admission import ClusterGate, guarded
 from fairway.control.api import Api
 from fairway.control.gate import Gate as PlatformGate
+from fairway.control.identity import Credentials, People
+from fairway.control.store_routes import StoreRoutes
 from fairway.server.answers import as_json
 from fairway.server.app import Application
 from fairway.server.gate import Gate
@@ -41,6 +44,8 @@ CREDENTIALS: dict[str, list[tuple[bytes, bytes]]] = {
     "upper case": [(b"authorization", f"Bearer {TOKEN.upper()}".encode())],
     "its digest": [(b"authorization", b"Bearer " + hashlib.sha256(TOKEN.encode()).hexdigest().encode())],
     "two": [(b"authorization", b"Bearer wrong"), (b"authorization", f"Bearer {TOKEN}".encode())],
+    "a pod's": [(b"x-fairway-run", b"made up")],
+    "a person's": [(b"x-fairway-token", b"made up")],
     "in a cookie": [(b"cookie", f"token={TOKEN}".encode())],
     "in another header": [(b"x-authorization", f"Bearer {TOKEN}".encode()), (b"x-original-url", b"/healthz"),
                           (b"x-rewrite-url", b"/healthz"), (b"x-http-method-override", b"GET")],
@@ -84,6 +89,23 @@ def server() -> tuple[Any, set[str]]:
     gate = Gate([HOST], hashlib.sha256(TOKEN.encode()).hexdigest())
     app = Application(Served(), gate, Nothing(), ServerLimits())  # type: ignore[arg-type]
     return app, set(app._routes)
+
+
+def control_plane() -> tuple[Any, set[str]]:
+    """The application of a control plane in a cluster, whose handlers a request never reaches here."""
+
+    async def review(token: str) -> str:
+        return ""
+
+    made = guarded([*Api(None).entries(), *StoreRoutes(None, None).entries()])  # type: ignore[arg-type]
+    gate = ClusterGate(
+        control_routes.application(made), People(review, "team"), Credentials(), control_routes.public_paths(made)  # type: ignore[arg-type]
+    )  # fmt: skip
+    names = {"{name}": "some", "{digest}": "0" * 64, "{run}": "r1", "{step}": "s", "{attempt}": "1"}
+    paths = {entry.path for entry in made}
+    for name, value in names.items():
+        paths = {path.replace(name, value) for path in paths}
+    return gate, paths
 
 
 def disguises(path: str) -> Iterable[str]:
@@ -190,19 +212,23 @@ def reached(app: Any, paths: set[str], public: set[str]) -> tuple[int, list[str]
     return asyncio.run(all_of_them())
 
 
-@pytest.mark.parametrize("made", ["platform", "server"])
+@pytest.mark.parametrize("made", ["platform", "server", "control plane"])
 def test_every_route_is_denied_without_the_right_token_under_every_disguise(
     made: str, measured, full: bool
 ) -> None:
-    app, paths = {"platform": platform, "server": server}[made]()
-    public = PLATFORM_PUBLIC if made == "platform" else SERVER_PUBLIC
+    app, paths = {"platform": platform, "server": server, "control plane": control_plane}[made]()
+    public = SERVER_PUBLIC if made == "server" else PLATFORM_PUBLIC
     assert public <= paths
     public = public | ({f"{path}/" for path in public} if made == "server" else set[str]())
     chosen = paths if full else set(sorted(paths)[::3]) | {"/", "/api/v1/shutdown", "/metrics"} & paths
     count, through = reached(app, chosen, public)
     assert through == []
     assert count > 5_000
-    identity, where = ("T28", "platform") if made == "platform" else ("T28-server", "model server")
+    identity, where = {
+        "platform": ("T28", "platform"),
+        "server": ("T28-server", "model server"),
+        "control plane": ("T28-cluster", "control plane"),
+    }[made]
     measured(identity, f"Requests of every route × method × credential × disguise, on the {where}",
              goal="all denied but the exact public paths", requests=count, let_in=len(through), routes=len(chosen))  # fmt: skip
 

@@ -359,4 +359,4 @@ def _strip_docstrings(tree: ast.Module) -> None:
             and isinstance(first.value, ast.Constant)
             and isinstance(first.value.value, str)
         ):
-            node.body = node.body[1:] or [ast.Pass()]
+            node.body = node.body[1:] or [ast.copy_location(ast.Pass(), first)]

@@ -99,6 +99,7 @@ class Task(Generic[P, R]):
         timeout: str | float | None = None,
         cache: bool | None = None,
         environment: Environment | None = None,
+        isolated: bool | None = None,
         name: str | None = None,
     ) -> "Task[P, R]":
         """Return the same task with other settings. A setting that is not given stays as it is.
@@ -106,7 +107,7 @@ class Task(Generic[P, R]):
         Args:
             name: a name for the steps of this copy. The other arguments are those of `@task`.
         """
-        asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment)
+        asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment, isolated)
         title = self.title if name is None else naming.check("task", name)
         return Task(self.function, _configured(self.spec, asked), title)
 
@@ -162,6 +163,7 @@ class Task(Generic[P, R]):
             cache=self.spec.cache,
             code=self._code or {},
             environment=self.spec.environment,
+            isolated=self.spec.isolated,
         )
         return as_refs(session, session.call(step, arguments), self.outputs)
 
@@ -243,6 +245,7 @@ class _Settings(msgspec.Struct, frozen=True):
     timeout: str | float | None = None
     cache: bool | None = None
     environment: object = None
+    isolated: bool | None = None
 
 
 def _configured(spec: TaskSpec, asked: _Settings) -> TaskSpec:
@@ -258,8 +261,9 @@ def _configured(spec: TaskSpec, asked: _Settings) -> TaskSpec:
         timeout = spec.timeout if asked.timeout is None else parse_duration(asked.timeout)
     except UsageError as error:
         raise UsageError(f"task {spec.name}: {error.message}", hint=error.hint) from None
-    if asked.cache is not None and not isinstance(cast("object", asked.cache), bool):
-        raise UsageError(f"task {spec.name}: cache={asked.cache!r} is neither True nor False")
+    for name, flag in (("cache", asked.cache), ("isolated", asked.isolated)):
+        if flag is not None and not isinstance(cast("object", flag), bool):
+            raise UsageError(f"task {spec.name}: {name}={flag!r} is neither True nor False")
     environment = spec.environment
     if asked.environment is not None:
         if not isinstance(asked.environment, Environment):
@@ -275,6 +279,7 @@ def _configured(spec: TaskSpec, asked: _Settings) -> TaskSpec:
         timeout=timeout,
         cache=spec.cache if asked.cache is None else asked.cache,
         environment=environment,
+        isolated=spec.isolated if asked.isolated is None else asked.isolated,
     )
 
 
@@ -299,6 +304,7 @@ def task(
     timeout: str | float | None = None,
     cache: bool | None = None,
     environment: Environment | None = None,
+    isolated: bool | None = None,
     name: str | None = None,
 ) -> Callable[[Callable[P, R]], Task[P, R]]: ...
 
@@ -314,6 +320,7 @@ def task(
     timeout: str | float | None = None,
     cache: bool | None = None,
     environment: Environment | None = None,
+    isolated: bool | None = None,
     name: str | None = None,
 ) -> "Task[P, R] | Callable[[Callable[P, R]], Task[P, R]]":
     """Declare a task: a function whose calls inside a pipeline become isolated, recorded steps.
@@ -329,12 +336,14 @@ def task(
             started is ended.
         cache: True uses the result of an earlier step with the same code, inputs and environment.
         environment: a `fairway.Environment` that replaces the project's own.
+        isolated: True gives each attempt a pod of its own on a cluster, even if the driver has room for it. On one
+            machine, attempts share the host as ever.
         name: the task's name. The default is the function's name.
 
     Raises:
         UsageError: a setting does not have the form it must have.
     """
-    asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment)
+    asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment, isolated)
 
     def decorate(inner: Callable[P, R]) -> Task[P, R]:
         chosen = naming.declare("task", inner, name)

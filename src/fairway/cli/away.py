@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fairway.cli import outline
+from fairway.cli import outline, targeting
 from fairway.cli.running import Manner, choose_pipeline, exit_code, print_end, print_flags, read_flags, watch
 from fairway.cli.story import report, show, show_json
 from fairway.cli.whereabouts import from_here
@@ -21,7 +21,7 @@ from fairway.spec.run import Phase, RunRequest, RunStatus
 
 if TYPE_CHECKING:
     from fairway.cli.progress import Progress
-    from fairway.spec.project import PipelineSpec
+    from fairway.spec.project import PipelineSpec, ProjectSpec
     from fairway.spec.update import Over
     from fairway.wiring.sending import Sent
 
@@ -42,8 +42,7 @@ def run(
     async def work() -> int:
         begun = time.monotonic()
         if helping:
-            await _send(platform, request, [])
-            project = await platform.describe(request)
+            project = await _describe(platform, request, await _send(platform, request, []))
             print_flags(choose_pipeline(project, request), project)
             return EXIT_DONE
         await prepare(platform, request, words)
@@ -69,7 +68,7 @@ def resume(platform: RemotePlatform, word: str, file: Path | None, manner: Manne
         found = str(file.absolute()) if file is not None else _project_here(status)
         if found:
             request.file = found
-            await _send(platform, request, [])
+            await _describe(platform, request, await _send(platform, request, []))
         elif status.spec.bundle:
             report(f"note: the project of run {name} is not here, so it goes on with the code that it has")
         return await _submit(platform, request, manner, begun, detach=detach)
@@ -84,7 +83,7 @@ async def prepare(platform: RemotePlatform, request: RunRequest, words: list[str
     sent = await _send(platform, request, named)
     if request.config:
         request.config = sent.path_there(request.config)
-    pipeline = read_flags(await platform.describe(request), request, words)
+    pipeline = read_flags(await _describe(platform, request, sent), request, words)
     _translate(sent, request, pipeline)
 
 
@@ -97,6 +96,21 @@ async def _send(platform: RemotePlatform, request: RunRequest, named: list[str])
         what = f"{sent.files} file{'s' if sent.files != 1 else ''}, {format_memory(sent.size)}"
         report(f"uploaded {what} to {platform.place}")
     return sent
+
+
+async def _describe(platform: RemotePlatform, request: RunRequest, sent: "Sent") -> "ProjectSpec":
+    """Describe the project on the target, with the environments that it has here. Raises FairwayError."""
+    from fairway.wiring.equipping import Equipment
+
+    found = targeting.chosen(sent.bundle.folder)
+    if found is None:
+        return await platform.describe(request)
+    equipment = Equipment(found, sent.bundle, report)
+    own = await equipment.own()
+    request.images = {"": own} if own else {}
+    project = await platform.describe(request)
+    request.images |= await equipment.of_tasks(project)
+    return project
 
 
 def _translate(sent: "Sent", request: RunRequest, pipeline: "PipelineSpec") -> None:
@@ -204,7 +218,7 @@ class _Followed:
             self._left.set()
             return
         self._is_asked = True
-        self._tell("Ctrl-C: type c and Enter to cancel the run, or Enter or Ctrl-C again to leave it running")
+        self._note("Ctrl-C: type c and Enter to cancel the run, or Enter or Ctrl-C again to leave it running")
         asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self._answered)
 
     def _answered(self) -> None:
@@ -221,15 +235,15 @@ class _Followed:
         try:
             await self._platform.cancel(self._name)
         except FairwayError as error:
-            self._tell(f"run {self._name} could not be cancelled: {error.message}")
+            self._note(f"run {self._name} could not be cancelled: {error.message}")
             return
-        self._tell(f"run {self._name} is being cancelled: its steps have ten seconds to end by themselves")
+        self._note(f"run {self._name} is being cancelled: its steps have ten seconds to end by themselves")
 
     def _stop_reading(self) -> None:
         with suppress(ValueError, OSError):
             asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
 
-    def _tell(self, text: str) -> None:
+    def _note(self, text: str) -> None:
         if self._progress is not None:
             self._progress.note(text)
         else:

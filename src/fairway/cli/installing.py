@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
+from fairway.cli import targeting
 from fairway.cli.story import report, show, show_block, show_json
 from fairway.cluster import installing, manifests, removing, yaml
 from fairway.cluster.client.api import Kubernetes
-from fairway.cluster.installing import ImageSource, Outcome
-from fairway.cluster.manifests import Settings
+from fairway.cluster.installing import Outcome
+from fairway.cluster.manifests import Settings, Source
 from fairway.cluster.preflight import UNKNOWN_IMAGE, Order
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UsageError
 from fairway.spec.install import Install
@@ -33,9 +34,12 @@ _PLACE = (
     click.option("--namespace", "-n", default="", help="Namespace; the context's by default."),
 )
 _IMAGE = (
-    click.option("--image", default="", metavar="REFERENCE", help="Image by digest, instead of pushing one."),
-    click.option("--registry", default="", help="Registry to push the image to, such as ghcr.io/acme."),
+    click.option("--image", default="", metavar="REFERENCE", help="Image by digest, instead of a new one."),
+    click.option("--registry", default="", help="Registry to push images to, such as ghcr.io/acme."),
     click.option("--base", default="", help="Image with Python to build on, when an image is pushed."),
+    click.option(
+        "--python", default="", metavar="VERSION", help="Python of the base, if it does not say it."
+    ),
     click.option("--insecure", is_flag=True, help="Speak HTTP without TLS to the registry."),
 )
 _STORE = (
@@ -68,6 +72,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     image: str = ""
     registry: str = ""
     base: str = ""
+    python: str = ""
     insecure: bool = False
     store: str = ""
     size: str = ""
@@ -85,8 +90,15 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
                 f"a store at {self.store!r} is not supported yet",
                 hint="leave `--store` out: the store is then on a volume of the cluster",
             )
+        if self.image and not _BY_DIGEST.fullmatch(self.image):
+            raise UsageError(
+                f"the image {self.image!r} is not named by its digest, so that nodes could run different ones",
+                hint="write it as `REGISTRY/fairway@sha256:…`; `fairway image push REGISTRY` prints it",
+            )
         return Order(
             version=_version(),
+            image=self.image,
+            source=Source(registry=self.registry, base=self.base, python=self.python, insecure=self.insecure),
             size=_size(self.size),
             storage_class=self.storage_class,
             ephemeral=self.ephemeral,
@@ -106,6 +118,7 @@ def _options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
     return decorate
 
 
+@targeting.targeted
 @click.command("install")
 @_options(_PLACE, _IMAGE, _STORE, _PULL, _WAIT)
 def install_command(**given: Any) -> int:
@@ -119,21 +132,17 @@ def install_command(**given: Any) -> int:
       fairway install --namespace ml-team --registry ghcr.io/acme
     """
     flags = Flags(**given)
-    order, image = flags.order(), _image(flags)
-    kube = clusters.open_cluster(flags.context, flags.namespace)
-    if not (flags.image or flags.registry or flags.dry_run):
-        raise UsageError(
-            "there is no image to install: name a registry that you can push to and the nodes can pull from",
-            hint="`fairway install --registry ghcr.io/acme`, or `--image` with an image by digest",
-        )
+    order = flags.order()
+    kube = _cluster(flags.context, flags.namespace)
     outcome = _carried_out(
         kube,
-        lambda: installing.install(kube, order, image, _note, dry_run=flags.dry_run),
+        lambda: installing.install(kube, order, _push, _note, dry_run=flags.dry_run),
         "run `fairway install` again to complete it, or `fairway uninstall`",
     )
     return _print_outcome(outcome, flags, kube, "installed")
 
 
+@targeting.targeted
 @click.command("upgrade")
 @_options(_PLACE, _IMAGE, (_STORE[1],), _PULL, _WAIT)
 def upgrade_command(**given: Any) -> int:
@@ -146,21 +155,17 @@ def upgrade_command(**given: Any) -> int:
       fairway upgrade --namespace ml-team --registry ghcr.io/acme
     """
     flags = Flags(**given)
-    order, image = flags.order(), _image(flags)
-    kube = clusters.open_cluster(flags.context, flags.namespace)
-    if not (flags.image or flags.registry or flags.dry_run):
-        raise UsageError(
-            "there is no image of this version: name a registry to push it to",
-            hint="`fairway upgrade --registry ghcr.io/acme`, or `--image` with an image by digest",
-        )
+    order = flags.order()
+    kube = _cluster(flags.context, flags.namespace)
     outcome = _carried_out(
         kube,
-        lambda: installing.upgrade(kube, order, image, _note, dry_run=flags.dry_run),
+        lambda: installing.upgrade(kube, order, _push, _note, dry_run=flags.dry_run),
         "run `fairway upgrade` again to complete it",
     )
     return _print_outcome(outcome, flags, kube, "upgraded")
 
 
+@targeting.targeted
 @click.command("uninstall")
 @_options(_PLACE)
 @click.option("--keep-data", is_flag=True, help="Leave the volume with runs, models and artifacts.")
@@ -175,7 +180,7 @@ def uninstall_command(context: str, namespace: str, keep_data: bool, yes: bool, 
     Example:
       fairway uninstall --namespace ml-team --keep-data
     """
-    kube = clusters.open_cluster(context, namespace)
+    kube = _cluster(context, namespace)
     if not yes and not keep_data:
         _confirm(kube)
     left = _carried_out(
@@ -238,33 +243,30 @@ def _carried_out(kube: Kubernetes, verb: Callable[[], Coroutine[Any, Any, T]], a
         raise Interrupted("stopped before the end", hint=again) from None
 
 
-def _image(flags: Flags) -> ImageSource:
-    """Return the source of the image: the one that is named, or one that is pushed."""
+async def _push(source: Source) -> str:
+    """Send the image of this version to its registry, and return its name by digest. Raises FairwayError."""
+    from fairway.cli.images import Counter
+    from fairway.cluster.images import assembling
+    from fairway.wiring.images import make_workshop
 
-    async def named() -> str:
-        return flags.image
+    counter = Counter()
+    order = assembling.Order(
+        registry=source.registry,
+        base=source.base or assembling.DEFAULT_BASE,
+        python=source.python,
+        plain=source.insecure,
+    )
+    made = await assembling.push_fairway(order, make_workshop(counter.note, counter.count))
+    counter.clear()
+    return made.image
 
-    async def pushed() -> str:
-        from fairway.cli.images import Counter
-        from fairway.cluster.images import assembling
-        from fairway.wiring.images import make_workshop
 
-        counter = Counter()
-        order = assembling.Order(
-            registry=flags.registry, base=flags.base or assembling.DEFAULT_BASE, plain=flags.insecure
-        )
-        made = await assembling.push_fairway(order, make_workshop(counter.note, counter.count))
-        counter.clear()
-        return made.image
-
-    if flags.image and flags.registry:
-        raise UsageError("`--image` names an image and `--registry` makes one", hint="leave one of them out")
-    if flags.image and not _BY_DIGEST.fullmatch(flags.image):
-        raise UsageError(
-            f"the image {flags.image!r} is not named by its digest, so that nodes could run different ones",
-            hint="write it as `REGISTRY/fairway@sha256:…`; `fairway image push REGISTRY` prints it",
-        )
-    return pushed if flags.registry else named
+def _cluster(context: str, namespace: str) -> Kubernetes:
+    """Return the cluster that the options name, or that of the target. Raises FairwayError."""
+    target = None if context else targeting.chosen()
+    if target is None:
+        return clusters.open_cluster(context, namespace)
+    return clusters.open_cluster(target.context, namespace or target.namespace, target.kubeconfig)
 
 
 def _print_outcome(outcome: Outcome, flags: Flags, kube: Kubernetes, verb: str) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 import click
 import msgspec
 
-from fairway.cli import views
+from fairway.cli import targeting, views
 from fairway.cli.arguments import Argument
 from fairway.cli.story import report, show, show_json
+from fairway.cli.targeting import targeted
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
 from fairway.wiring import deployments, process, settings, target
@@ -16,6 +17,7 @@ from fairway.wiring import deployments, process, settings, target
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
 
+@targeted
 @click.command("deploy")
 @click.argument("what", default="", cls=Argument, completes="deployable")
 @click.option("--name", default="", help="Name of the endpoint, instead of the model's.")
@@ -38,8 +40,14 @@ def deploy_command(
       fairway deploy churn@champion --workers 4
     """
     file, module, only = _project_of(what)
+    there = targeting.away()
+    if there is not None and file:
+        raise UsageError(
+            f"endpoints in a file cannot be served on {there.place} yet",
+            hint=f"`fairway deploy {what} --target local` serves them on this machine",
+        )
     root = settings.store_root(file, module)
-    platform = target.here(root, _silent if as_json else report)
+    platform = there or target.here(root, _silent if as_json else report)
     if file:
         requests = asyncio.run(deployments.function_requests(root, file, module, only))
     else:
@@ -81,6 +89,7 @@ def _project_of(what: str) -> tuple[str, str, str]:
     return "", "", ""
 
 
+@targeted
 @click.command("rollback")
 @click.argument("endpoint", cls=Argument, completes="endpoint")
 @click.argument("revision", type=click.IntRange(1, 2**31 - 1), default=None, required=False)
@@ -92,7 +101,7 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     Example:
       fairway rollback churn
     """
-    platform = target.here(settings.store_root(), _silent if as_json else report)
+    platform = targeting.acting(_silent if as_json else report)
     answer = asyncio.run(platform.rollback(endpoint, revision or 0))
     if as_json:
         show_json(answer)
@@ -101,6 +110,7 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     return EXIT_DONE
 
 
+@targeted
 @click.command("undeploy")
 @click.argument("endpoint", cls=Argument, completes="endpoint")
 @_JSON
@@ -111,7 +121,7 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     Example:
       fairway undeploy churn
     """
-    platform = target.here(settings.store_root(), _silent if as_json else report)
+    platform = targeting.acting(_silent if as_json else report)
     asyncio.run(platform.undeploy(endpoint))
     if as_json:
         show_json({"undeployed": endpoint})
@@ -120,6 +130,7 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     return EXIT_DONE
 
 
+@targeted
 @click.command("endpoints")
 @_JSON
 def endpoints_command(as_json: bool) -> int:
@@ -129,9 +140,10 @@ def endpoints_command(as_json: bool) -> int:
     Example:
       fairway endpoints
     """
+    there = targeting.away()
     root = settings.store_root()
-    runs = target.is_up(root)
-    found = asyncio.run((target.here(root) if runs else target.looking(root, report)).endpoints())
+    runs = there is not None or target.is_up(root)
+    found = asyncio.run((there or (target.here(root) if runs else target.looking(root, report))).endpoints())
     if as_json:
         show_json(found)
         return EXIT_DONE

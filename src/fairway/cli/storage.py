@@ -6,10 +6,11 @@ import sqlite3
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 
-from fairway.cli import trusting
+from fairway.cli import targeting, trusting
 from fairway.cli.story import report, show, show_json
 from fairway.cli.trusting import Check
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, UsageError
@@ -109,17 +110,30 @@ def _print_outcome(as_json: bool, data: dict[str, str], story: str) -> None:
         report(story)
 
 
+@targeting.targeted
 @click.command("doctor")
 @click.option("--rebuild", is_flag=True, help="Rebuild the state tables from the event log.")
 @click.option("--content", is_flag=True, help="Read every artifact and compare it with its digest.")
+@click.option("--context", default="", help="Check the cluster of this context of the kubeconfig.")
+@click.option("--namespace", "-n", default="", help="Check the cluster for this namespace.")
+@click.option("--registry", default="", help="Try a push to this registry, and a pull from a node.")
+@click.option("--insecure", is_flag=True, help="Speak HTTP without TLS to the registry.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def doctor_command(rebuild: bool, content: bool, as_json: bool) -> int:
-    """Check this machine and the store, and say what to do about what is wrong.
+def doctor_command(rebuild: bool, content: bool, as_json: bool, **cluster: Any) -> int:
+    """Check this machine and the store, or a cluster, and say what to do about what is wrong.
+
+    With --target, --context or --namespace it checks that cluster, before and after Fairway is installed there.
 
     \b
     Example:
       fairway doctor
+      fairway doctor --target team
     """
+    place = _cluster(cluster)
+    if place is not None:
+        from fairway.cli import checking
+
+        return checking.check_cluster(checking.Place(**place), as_json=as_json)
     root = settings.store_root()
     checks = [
         Check("python", platform.python_version()),
@@ -139,6 +153,21 @@ def doctor_command(rebuild: bool, content: bool, as_json: bool) -> int:
             if not check.ok:
                 report(f"hint: {check.hint}")
     return EXIT_DONE if all(check.ok for check in checks) else EXIT_FAILED
+
+
+def _cluster(given: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the cluster to check, by the options or by the target. None for this machine."""
+    if given["context"] or given["namespace"]:
+        return given
+    chosen = targeting.chosen()
+    if chosen is None:
+        return given if given["registry"] else None
+    return {
+        **given,
+        "context": chosen.context,
+        "namespace": chosen.namespace,
+        "kubeconfig": chosen.kubeconfig,
+    }
 
 
 def _ownership(root: Path) -> list[Check]:

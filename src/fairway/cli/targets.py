@@ -41,9 +41,11 @@ def add_command(name: str, context: str, namespace: str, kubeconfig: str, as_jso
     if as_json:
         show_json(target)
         return EXIT_DONE
+    context = f" --context {target.context}" if target.context else ""
+    place = f"{context} --namespace {target.namespace}"
     report(
         f"{name} is namespace {target.namespace} of context {target.context or '(in a pod)'}",
-        f"hint: `fairway run FILE --target {name}` runs there; `fairway install --target {name}` installs Fairway there",
+        f"hint: `fairway run FILE --target {name}` runs there; `fairway install{place}` installs Fairway there",
     )
     return EXIT_DONE
 

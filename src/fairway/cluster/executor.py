@@ -1,7 +1,6 @@
 """The hosts of an engine in pods of a cluster: one driver for small steps, and a pod of its own for each other attempt."""
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -21,6 +20,13 @@ from fairway.spec.run import Failure, Reason
 
 _DRIVER = "driver"
 _PODS = "pods"
+_OWN = "own pods"
+_MOST_PODS = 64
+"""The most pods of one run at a time. The cluster has bounds of its own, and this keeps a wide run from flooding it."""
+_TURN_SECONDS = 2.0
+"""Seconds without the end of a step on the driver, after which a step that it has no room for gets a pod."""
+_PATIENCE_SECONDS = 10.0
+"""Seconds that a step waits for a driver on which steps end all the time, before it gets a pod all the same."""
 _LOOK_SECONDS = 5.0
 _WITHOUT_POD_SECONDS = 3.0
 """Seconds after which a Job without a pod is asked about. The pod of a Job is usually made within one."""
@@ -48,6 +54,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
         api: the address of the control plane's API for pods.
         plane: host and port of the control plane's links.
         name: the name of the run for people, as far as it is known.
+        image: the image with the project's own environment. It is empty for the image of the installation.
     """
 
     key: str
@@ -55,6 +62,7 @@ class Project(msgspec.Struct, frozen=True, kw_only=True):
     api: str = ""
     plane: str = ""
     name: str = ""
+    image: str = ""
 
 
 class Still(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,17 +104,22 @@ class ClusterExecutor:
         self._run = names.of_run(project.key, jobs.install)
         self._drivers = 0
         self._taken: dict[int, Grant] = {}
+        self._pods: dict[int, Grant] = {}
+        self._asked: dict[str, float] = {}
+        self._turned = time.monotonic()
         self._name = project.name
         self._tasks: set[asyncio.Task[None]] = set()
 
     def places(self, environment: EnvironmentSpec | None) -> tuple[Place, ...]:
-        """Return the driver and a pod of one's own. Another environment than the project's own is only in a pod."""
+        """Return the driver, and pods of attempts' own. Another environment than the project's own is only in such pods."""
         if environment is None:
-            own = Place(name="pod", pool=_PODS, alone=True, outlives=True)
-            return (Place(name="driver", pool=_DRIVER), own)
-        parts = "\n".join([environment.python, *environment.requirements])
-        digest = hashlib.sha256(parts.encode()).hexdigest()
-        name = f"pod-{digest[:12]}"
+            own = Place(name="own", pool=_OWN, alone=True, outlives=True, reserved=True)
+            return (
+                Place(name="driver", pool=_DRIVER),
+                Place(name="pod", pool=_PODS, alone=True, outlives=True),
+                own,
+            )
+        name = f"pod-{environment.key}"
         return (Place(name=name, environment=environment, pool=_PODS, alone=True, outlives=True),)
 
     def capacity(self) -> dict[str, Resources]:
@@ -120,23 +133,46 @@ class ClusterExecutor:
 
     def leave(self) -> None:
         """Give everything back, because the run is over."""
-        self._taken.clear()
+        for kept in (self._taken, self._pods, self._asked):
+            kept.clear()
 
     def take(self, place: Place, wanted: Resources, step: str) -> Grant | None:
-        """Take resources of the driver, or what a pod will get. Return None if the driver has too little left."""
+        """Take resources of the driver, or what a pod will get. Return None if there is no room now.
+
+        A step that the driver would have room for waits while other steps there end quickly: a pod takes longer to start.
+        """
         grant = Grant(resources=wanted)
         if place.pool != _DRIVER:
+            # A step that is isolated or has another environment gains nothing from the driver.
+            could_wait = place.pool == _PODS and place.environment is None
+            if len(self._pods) >= _MOST_PODS or (could_wait and self._is_worth_waiting(wanted, step)):
+                return None
+            self._pods[id(grant)] = grant
             return grant
         size, taken = self.capacity()[_DRIVER], [one.resources for one in self._taken.values()]
         cpu, memory = sum(one.cpu for one in taken), sum(one.memory for one in taken)
         if not wanted.fits(Resources(cpu=size.cpu - cpu, memory=size.memory - memory)):
             return None
+        self._asked.pop(step, None)
         self._taken[id(grant)] = grant
         return grant
 
     def give_back(self, grant: Grant) -> None:
         """Give back a grant, because its attempt is over."""
-        self._taken.pop(id(grant), None)
+        if self._taken.pop(id(grant), None) is not None:
+            self._turned = time.monotonic()
+        self._pods.pop(id(grant), None)
+
+    def _is_worth_waiting(self, wanted: Resources, step: str) -> bool:
+        """Tell whether a step should wait for the driver. If not, forget when it asked first."""
+        if not wanted.fits(self.capacity()[_DRIVER]):
+            return False
+        now = time.monotonic()
+        asked = self._asked.setdefault(step, now)
+        if now - self._turned < _TURN_SECONDS and now - asked < _PATIENCE_SECONDS:
+            return True
+        del self._asked[step]
+        return False
 
     def wait_for(self, wanted: Resources, step: str) -> None:
         """Do nothing: no other run uses this driver."""
@@ -201,8 +237,8 @@ class ClusterExecutor:
             project = await self._described(host, wanted)
         except BaseException as error:
             # After a cancel as well: the pod may still wait for a node.
-            failure = Failure(reason=Reason.HOST, message=f"{Reason.HOST.text}: {error}")
-            host.lose(failure)
+            why = str(error) or "nobody waits for it any more"
+            host.lose(Failure(reason=Reason.HOST, message=f"{Reason.HOST.text}: {why}"))
             raise
         return host, project
 
@@ -226,7 +262,7 @@ class ClusterExecutor:
             run=self._run,
             run_name=self._name,
             step=attempt.step if attempt is not None else "",
-            image=await self._images(place.environment) if place.environment is not None else "",
+            image=self._project.image if place.environment is None else await self._images(place.environment),
         )
 
     def _command(self, name: str) -> tuple[str, ...]:
@@ -320,8 +356,11 @@ class ClusterExecutor:
             return
         events = await self._jobs.events("Pod", pod.metadata.name)
         lost = evidence.verdict(msgspec.structs.replace(seen, events=events))
-        if lost is not None:
-            host.lose(lost.failure)
+        if lost is None:
+            return
+        if lost.fenced:
+            self._links.forget(host.name, lost.failure.message)
+        host.lose(lost.failure)
 
     async def _explain(self, name: str, alone: bool, report: HostEnded) -> Failure:
         """Return the failure that the end of a host means. If its pod was told to end, the cluster soon says why."""

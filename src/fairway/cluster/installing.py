@@ -14,14 +14,14 @@ from fairway.cluster import applying, installed, manifests, preflight, readying,
 from fairway.cluster.client import kinds
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import AlreadyThere
-from fairway.cluster.manifests import Settings
+from fairway.cluster.manifests import Settings, Source
 from fairway.cluster.pods import INSTALL_LABEL, MANAGED_BY
 from fairway.cluster.preflight import InstallError, Order, with_image, with_owner
-from fairway.spec.errors import FairwayError, NotFound
+from fairway.spec.errors import FairwayError, NotFound, UsageError
 
 Note = Callable[[str], None]
-ImageSource = Callable[[], Awaitable[str]]
-"""A function that returns the image by digest. It may push it first, so it is called after everything was asked."""
+Push = Callable[[Source], Awaitable[str]]
+"""A function that pushes the image of this version and returns its name by digest."""
 
 _PRUNED = (
     kinds.SERVICE,
@@ -49,7 +49,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def install(
-    kube: Kubernetes, order: Order, image: ImageSource, note: Note, *, dry_run: bool = False
+    kube: Kubernetes, order: Order, push: Push, note: Note, *, dry_run: bool = False
 ) -> Outcome:
     """Install Fairway in the namespace, and wait until it is ready.
 
@@ -64,12 +64,14 @@ async def install(
     existing = await installed.find(kube)
     if existing is not None:
         return await _completed(kube, existing, order, note, dry_run=dry_run)
+    if not (order.image or order.source.registry or dry_run):
+        raise _no_image("install")
     await preflight.check_names(kube)
     settings, has_data = await preflight.plan(kube, order)
     await preflight.ask(kube, settings, note)
     if dry_run:
         return Outcome(settings=settings, changed=False)
-    settings = with_image(settings, await image())
+    settings = with_image(settings, order.image or await push(settings.source))
     try:
         settings = await _create(kube, settings, note)
         await readying.wait(kube, order.seconds, note)
@@ -85,7 +87,7 @@ async def install(
 
 
 async def upgrade(
-    kube: Kubernetes, order: Order, image: ImageSource, note: Note, *, dry_run: bool = False
+    kube: Kubernetes, order: Order, push: Push, note: Note, *, dry_run: bool = False
 ) -> Outcome:
     """Bring the installation to the version of this command. Its identity, its volume and its data stay.
 
@@ -103,11 +105,14 @@ async def upgrade(
         )
     before = existing.settings
     preflight.check_upgrade(before.install.version, order.version)
+    newer = before.install.version != order.version
+    if newer and not (order.image or order.source.registry or before.source.registry or dry_run):
+        raise _no_image("upgrade")
     wanted = with_owner(_changed(before, order), existing.owner)
     await preflight.ask(kube, wanted, note, force=True)
     if dry_run:
         return Outcome(settings=wanted, changed=False)
-    wanted = with_image(wanted, await image())
+    wanted = with_image(wanted, await _next_image(before, wanted, order, push))
     if wanted == before and await readying.is_ready(kube):
         return Outcome(settings=before, changed=False)
     try:
@@ -141,6 +146,22 @@ async def uninstall(
             hint="wait for them, or stop them: `fairway uninstall --yes`",
         )
     return await removing.remove(kube, keep_data=keep_data, note=note)
+
+
+def _no_image(verb: str) -> FairwayError:
+    return UsageError(
+        "there is no image of this version: name a registry that you can push to and the nodes can pull from",
+        hint=f"`fairway {verb} --registry ghcr.io/acme`, or `--image` with an image by digest",
+    )
+
+
+async def _next_image(before: Settings, wanted: Settings, order: Order, push: Push) -> str:
+    """Return the image to upgrade to. Where nothing is said and nothing is newer, it is the one that is there."""
+    if order.image:
+        return order.image
+    if wanted.source.registry:
+        return await push(wanted.source)
+    return before.install.image
 
 
 async def _completed(
@@ -177,12 +198,14 @@ def _changed(before: Settings, order: Order) -> Settings:
         before.install,
         version=order.version,
         pull_secrets=order.pull_secrets or before.install.pull_secrets,
+        registry=order.source.typed or before.install.registry,
     )
     if order.size and order.size < before.size:
         raise InstallError(
             "the store's volume cannot become smaller", hint="leave `--size` out, or name a larger one"
         )
-    return msgspec.structs.replace(before, install=install, size=max(before.size, order.size))
+    source = order.source if order.source.registry else before.source
+    return msgspec.structs.replace(before, install=install, size=max(before.size, order.size), source=source)
 
 
 async def _taken_back(kube: Kubernetes, error: FairwayError, note: Note, *, keep_data: bool) -> FairwayError:

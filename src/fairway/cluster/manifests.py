@@ -105,6 +105,28 @@ _GRACE = 30
 _ACCOUNT_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
 
 
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """The place that images of an installation are pushed to, and what they are built on.
+
+    Attributes:
+        registry: the registry. Empty where the image was made by somebody else.
+        base: the image with Python. Empty for the default.
+        python: the version of the base's Python, if the base does not say it.
+        insecure: True for HTTP without TLS.
+    """
+
+    registry: str = ""
+    base: str = ""
+    python: str = ""
+    insecure: bool = False
+
+    @property
+    def typed(self) -> str:
+        """The registry with the scheme that says if it speaks HTTP without TLS."""
+        plain = self.registry and self.insecure and "://" not in self.registry
+        return f"http://{self.registry}" if plain else self.registry
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of an installation.
 
@@ -114,6 +136,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         storage_class: the class of the volume. Empty for the cluster's default.
         access: `ReadWriteOncePod` where the cluster serves it, `ReadWriteOnce` elsewhere.
         ephemeral: keep the store in the pod. It is lost with the pod.
+        source: where images come from, so that an upgrade and the check of the registry need not be told again.
     """
 
     install: Install
@@ -121,6 +144,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage_class: str = ""
     access: str = "ReadWriteOncePod"
     ephemeral: bool = False
+    source: Source = Source()
 
 
 def check(settings: Settings) -> None:

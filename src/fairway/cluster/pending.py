@@ -33,7 +33,8 @@ _AMOUNT = re.compile(r"([\w./-]+)=([\d.]+)([A-Za-z]*)")
 _UNITS = {"": 1.0, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12} | {
     f"{unit}i": 2.0 ** (10 * power) for power, unit in enumerate("KMGT", start=1)
 }
-_INSUFFICIENT = re.compile(r"(\d+) Insufficient ([\w./-]+)")
+_INSUFFICIENT = re.compile(r"(\d+) Insufficient ([\w./-]*\w)")
+_CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
 _TAINT = re.compile(r"(\d+) node\(s\) had untolerated taint(?:\(s\))? ?\{?([^},]*)")
 _UNHELPED = re.compile(r"preemption: 0/(\d+) nodes are available: (\d+) Preemption is not helpful")
 _HOPELESS_SECONDS = 60.0
@@ -83,13 +84,16 @@ def of_pod(pod: Pod, waited: float, events: tuple[Event, ...] = ()) -> Pending:
             return found
     mounts = [event.message for event in events if event.reason in ("FailedMount", "FailedAttachVolume")]
     if mounts:
-        return Pending(text=f"a volume cannot be mounted: {_short(mounts[-1])}")
+        return _configured(f"a volume cannot be mounted: {_short(mounts[-1])}", waited)
     return Pending(text="its pod starts")
 
 
 def _unscheduled(message: str, waited: float, events: tuple[Event, ...]) -> Pending:
     """Tell a pod that waits for others to end from one that would not fit if all of them did."""
     text = unschedulable(message)
+    claim = _CLAIM.search(message)
+    if claim is not None:
+        return _configured(f"there is no volume claim {claim[1]}", waited)
     unhelped = _UNHELPED.search(message)
     hopeless = unhelped is not None and unhelped[1] == unhelped[2]
     grows = any(event.reason == "TriggeredScaleUp" for event in events)
@@ -176,11 +180,18 @@ def _of_container(container: ContainerStatus, waited: float) -> Pending | None:
     if waiting.reason in _PULL_WAITS:
         return _pull(container.image, waiting.reason, waiting.message, waited)
     if waiting.reason in _CONFIG_WAITS:
-        text = f"its container cannot be made: {_short(waiting.message or waiting.reason)}"
-        if waited > _CONFIG_SECONDS:
-            return Pending(text=text, failure=Failure(reason=Reason.ENVIRONMENT, message=text, hint=_DOCTOR))
-        return Pending(text=text)
+        return _configured(
+            f"its container cannot be made: {_short(waiting.message or waiting.reason)}", waited
+        )
     return None
+
+
+def _configured(text: str, waited: float) -> Pending:
+    """Return a fault of what a pod refers to. Somebody may be making that just now, so it is final only after a while."""
+    if waited <= _CONFIG_SECONDS:
+        return Pending(text=text)
+    hint = "make what it names, or leave it out: `kubectl get secrets,configmaps,pvc`"
+    return Pending(text=text, failure=Failure(reason=Reason.ENVIRONMENT, message=text, hint=hint))
 
 
 def _pull(image: str, reason: str, message: str, waited: float) -> Pending:

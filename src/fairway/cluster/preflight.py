@@ -10,7 +10,7 @@ from fairway.cluster.client import kinds
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import Forbidden, Invalid, NotThere
 from fairway.cluster.installed import numbers
-from fairway.cluster.manifests import Settings
+from fairway.cluster.manifests import Settings, Source
 from fairway.cluster.pods import INSTALL_LABEL
 from fairway.cluster.readiness import Named
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound
@@ -33,6 +33,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         version: the version of the command.
+        image: the image by digest. Empty where one is pushed to the source's registry.
+        source: the registry and the base of images.
         size: the bytes of the store's volume. 0 is the default, or what is there.
         storage_class: the class of the volume. Empty for the default.
         ephemeral: keep the store in the pod.
@@ -41,6 +43,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     version: str
+    image: str = ""
+    source: Source = Source()
     size: int = 0
     storage_class: str = ""
     ephemeral: bool = False
@@ -139,6 +143,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         version=order.version,
         image=UNKNOWN_IMAGE,
         pull_secrets=order.pull_secrets,
+        registry=order.source.typed,
     )
     settings = Settings(
         install=install,
@@ -146,6 +151,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         storage_class=order.storage_class,
         access="ReadWriteOncePod" if numbers(await kube.version()) >= _RWOP_SINCE else "ReadWriteOnce",
         ephemeral=order.ephemeral,
+        source=order.source,
     )
     if order.ephemeral:
         return settings, False

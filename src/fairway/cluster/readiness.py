@@ -173,14 +173,16 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the wait.
 
     Attributes:
-        words: what is going on, as a clause: "its image is pulled".
+        words: what is going on, as a clause: "a node pulls its image".
+        cause: one word for it. The words of one cause may change from moment to moment.
         ready: True if the control plane is ready.
-        patience: the seconds after which waiting does not help, if nothing else is found meanwhile.
+        patience: the seconds after which waiting does not help, if no other cause is found meanwhile.
         hint: the next thing to try.
         crashed: the name of the pod whose last output says more. Empty if there is none.
     """
 
     words: str
+    cause: str
     ready: bool = False
     patience: float = _LONG
     hint: str = ""
@@ -190,7 +192,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 def judge(sight: Sight) -> Finding:
     """Return the state of the wait."""
     if _is_ready(sight.deployment):
-        return Finding(words="it is ready", ready=True)
+        return Finding(words="it is ready", cause="ready", ready=True)
     live = [pod for pod in sight.pods if _is_current(pod, sight.deployment)]
     for pod in live:
         found = _of_container(pod)
@@ -202,12 +204,23 @@ def judge(sight: Sight) -> Finding:
     for pod in live:
         return _of_pod(pod, sight.events)
     if sight.pods:
-        return Finding(words="the pod before it stops")
+        return Finding(words="the pod before it stops", cause="before")
     return _without_pod(sight)
 
 
+def judge_pull(pod: PodView) -> Finding:
+    """Return whether a node has pulled the image of a pod, whatever became of its container."""
+    for container in pod.status.container_statuses:
+        waiting = container.state.waiting
+        if waiting is not None and waiting.reason in _IMAGE_REASONS:
+            return _of_image(waiting)
+        if waiting is None or waiting.reason in _CONFIG_REASONS:
+            return Finding(words="its image is pulled", cause="pulled", ready=True)
+    return _of_pod(pod, ())
+
+
 def _is_current(pod: PodView, deployment: DeploymentView) -> bool:
-    """Tell if a pod is of the present configuration. One of an earlier configuration says nothing about this one."""
+    """Tell whether a pod is of the present configuration. One of an earlier configuration says nothing about this one."""
     wanted = deployment.spec.template.metadata.annotations.get(CONFIG_HASH, "")
     same = pod.metadata.annotations.get(CONFIG_HASH, "") == wanted
     return same and not pod.metadata.deletion_timestamp
@@ -232,6 +245,7 @@ def _of_container(pod: PodView) -> Finding | None:
         if waiting.reason in _CONFIG_REASONS:
             return Finding(
                 words=f"its container cannot be made: {waiting.message or waiting.reason}",
+                cause="container",
                 patience=_SHORT,
                 hint=f"`kubectl describe pod {pod.metadata.name}` shows the pod",
             )
@@ -240,6 +254,7 @@ def _of_container(pod: PodView) -> Finding | None:
 
 def _of_image(waiting: WaitingState) -> Finding:
     said = waiting.message or waiting.reason
+    patience = _SHORT
     low = said.lower()
     if "not found" in low or "manifest unknown" in low:
         hint = "push it again: `fairway image push REGISTRY`; the name of the registry must be the one that nodes use"
@@ -248,8 +263,9 @@ def _of_image(waiting: WaitingState) -> Finding:
     elif "http response to https" in low or "x509" in low or "certificate" in low:
         hint = "the nodes must trust the registry: see the settings of containerd, `hosts.toml`"
     else:
+        patience = 3 * _SHORT  # a registry or a network may come back
         hint = "`fairway doctor` tries a pull from a node; a registry on this machine is not reached from the nodes"
-    return Finding(words=f"its image cannot be pulled: {said}", patience=2 * _SHORT, hint=hint)
+    return Finding(words=f"its image cannot be pulled: {said}", cause="image", patience=patience, hint=hint)
 
 
 def _of_crash(pod: PodView, restarts: int, ended: EndedState) -> Finding:
@@ -263,7 +279,7 @@ def _of_crash(pod: PodView, restarts: int, ended: EndedState) -> Finding:
         hint = f"`kubectl logs {pod.metadata.name} --previous` has all of its output"
     # One restart may heal: a volume or the network came late.
     patience = 0.0 if restarts >= 2 else _LONG
-    return Finding(words=words, patience=patience, hint=hint, crashed=pod.metadata.name)
+    return Finding(words=words, cause="crash", patience=patience, hint=hint, crashed=pod.metadata.name)
 
 
 def _of_claim(sight: Sight) -> Finding | None:
@@ -274,6 +290,7 @@ def _of_claim(sight: Sight) -> Finding | None:
     if claim.status.phase == "Lost":
         return Finding(
             words="the volume of its store is lost",
+            cause="volume",
             patience=0.0,
             hint=f"`kubectl describe pvc {claim.metadata.name}` shows what was there",
         )
@@ -289,7 +306,10 @@ def _of_claim(sight: Sight) -> Finding | None:
                 "`--ephemeral` keeps the store in the pod, where it is lost with it"
             )
             return Finding(
-                words=f"there is no volume for its store: {event.message}", patience=_SHORT, hint=hint
+                words=f"there is no volume for its store: {event.message}",
+                cause="volume",
+                patience=_SHORT,
+                hint=hint,
             )
     return None
 
@@ -299,6 +319,7 @@ def _of_pod(pod: PodView, events: tuple[EventView, ...]) -> Finding:
     if pod.status.phase == "Failed":
         return Finding(
             words=f"its pod failed: {pod.status.message or pod.status.reason}",
+            cause="pod",
             patience=2 * _SHORT,
             hint=f"`kubectl describe pod {pod.metadata.name}` shows why",
         )
@@ -306,6 +327,7 @@ def _of_pod(pod: PodView, events: tuple[EventView, ...]) -> Finding:
         if condition.type == "PodScheduled" and condition.status == "False":
             return Finding(
                 words=f"no node takes its pod: {condition.message}",
+                cause="placement",
                 hint="it asks for 0.1 CPU, 128 MiB of memory and 256 MiB of disk; `kubectl describe nodes` shows the room",
                 patience=120.0,
             )
@@ -313,6 +335,7 @@ def _of_pod(pod: PodView, events: tuple[EventView, ...]) -> Finding:
     if last.reason in ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"):
         return Finding(
             words=f"its pod cannot start: {last.message}",
+            cause="start",
             patience=120.0,
             hint=f"`kubectl describe pod {pod.metadata.name}` shows more",
         )
@@ -322,13 +345,14 @@ def _of_pod(pod: PodView, events: tuple[EventView, ...]) -> Finding:
     if running:
         return Finding(
             words="it starts",
+            cause="begin",
             crashed=pod.metadata.name,
             patience=120.0,
             hint="`kubectl logs deployment/fairway`",
         )
     if last.reason == "Pulling":
-        return Finding(words="a node pulls its image")
-    return Finding(words="a node starts its pod")
+        return Finding(words="a node pulls its image", cause="pull")
+    return Finding(words="a node starts its pod", cause="node")
 
 
 def _without_pod(sight: Sight) -> Finding:
@@ -337,11 +361,15 @@ def _without_pod(sight: Sight) -> Finding:
         if condition.type == "ReplicaFailure" and condition.status == "True":
             return Finding(
                 words=f"the cluster refuses its pod: {condition.message}",
+                cause="refused",
                 patience=_SHORT,
                 hint="`kubectl describe quota,limitrange` and the labels of the namespace show its rules",
             )
     return Finding(
-        words="Kubernetes makes its pod", patience=60.0, hint="`kubectl describe deployment fairway`"
+        words="Kubernetes makes its pod",
+        cause="make",
+        patience=60.0,
+        hint="`kubectl describe deployment fairway`",
     )
 
 

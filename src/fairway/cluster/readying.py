@@ -26,14 +26,14 @@ class NotReady(FairwayError):
 
 
 class _Waited(msgspec.Struct):
-    """The finding that lasts, and the moment since which it does."""
+    """The cause that lasts, and the moment since which it does."""
 
-    words: str = ""
+    cause: str = ""
     since: float = 0.0
 
 
 async def is_ready(kube: Kubernetes) -> bool:
-    """Tell if the control plane is ready now."""
+    """Tell whether the control plane is ready now."""
     try:
         return judge(Sight(deployment=await _deployment(kube))).ready
     except NotThere:
@@ -52,12 +52,12 @@ async def wait(kube: Kubernetes, seconds: float, note: Callable[[str], None]) ->
         try:
             found = judge(await look(kube))
         except Unknown as error:
-            found = Finding(words=error.message, hint=error.hint)
+            found = Finding(words=error.message, cause="unknown", hint=error.hint)
         if found.ready:
             return
         now = time.monotonic()
-        if found.words != waited.words:
-            waited = _Waited(found.words, now)
+        if found.cause != waited.cause:
+            waited = _Waited(found.cause, now)
             note(f"waits for the control plane: {one_line(found.words)}")
         late = now >= end
         if late or now - waited.since >= found.patience:

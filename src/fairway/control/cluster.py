@@ -33,10 +33,11 @@ from fairway.local.exiting import leave
 from fairway.local.platforms import PlatformLock
 from fairway.server.listening import started
 from fairway.spec import install as installs
-from fairway.spec.errors import EXIT_DONE, FairwayError, StorageError, UsageError
+from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError, StorageError, UsageError
 from fairway.spec.install import Install
 from fairway.spec.quantities import whole_number
 from fairway.spec.text import one_line
+from fairway.stores.faults import DiskFailed
 from fairway.wiring import plane
 from fairway.wiring.machine import LocalStores
 from fairway.wiring.namespace import Namespace
@@ -96,32 +97,58 @@ class ControlPlane:
         self._namespace = install.namespace
         self._pods = Credentials()
         self._leases = plane.leases()
+        self._stopping = asyncio.Event()
+        self._status = EXIT_DONE
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._cluster = make(
             Surroundings(
-                install=install, links=links, stores=stores, credential_for=self._pods.credential_for, say=say
+                install=install, links=links, stores=stores, credential_for=self._pods.credential_for, say=log
             )
         )
 
-    async def run(self, listening: socket.socket) -> None:
-        """Carry out runs and answer requests until this process is asked to end. The store is durable then."""
-        stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
+    async def run(self, listening: socket.socket) -> int:
+        """Carry out runs and answer requests until this process is asked to end. Return its exit status.
+
+        All that was acknowledged is durable then.
+        """
+        self._loop = loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
-        runs = plane.together(self._stores, self._leases, self._cluster, self._pods.revoke, say)
+            loop.add_signal_handler(number, self._stopping.set)
+        runs = plane.together(self._stores, self._leases, self._cluster, self)
         elsewhere = RunsElsewhere(runs, loop)
         await self._cluster.start()
         taken_up = runs.resume_all()
         # Requests are the last to be let in, because an answer means that everything is up.
         answering = Answering(self._gate(elsewhere), listening)
         await asyncio.wrap_future(answering.started)
-        say(f"ready, with {taken_up} runs to take up")
-        await stopping.wait()
+        log(f"ready, with {taken_up} runs to take up")
+        await self._stopping.wait()
         await runs.close()
         await asyncio.to_thread(answering.stop)
         await self._cluster.close()
         # Nothing runs between this and the end of the process, so nothing is done that is not in the store.
         self._stores.close()
+        return self._status
+
+    def log(self, text: str) -> None:
+        """Write a line to the log."""
+        log(text)
+
+    def revoke(self, run: str) -> None:
+        """Let the pods of a run ask nothing any more."""
+        self._pods.revoke(run)
+
+    def broke(self, error: BaseException) -> bool:
+        """End this process if its disk failed, and tell whether it did. It may be called on any thread.
+
+        Such a process cannot trust what it knows about its files. Kubernetes starts the next one, which reads what is there.
+        """
+        if not isinstance(error, DiskFailed) or self._loop is None:
+            return False
+        self._status = EXIT_FAILED
+        log(f"giving up: {error.message}")
+        self._loop.call_soon_threadsafe(self._stopping.set)
+        return True
 
     def _gate(self, runs: RunsElsewhere) -> "Callable[[], tuple[Api, ClusterGate]]":
         async def review(token: str) -> str:
@@ -129,7 +156,8 @@ class ControlPlane:
 
         def made() -> tuple[Api, ClusterGate]:
             api = Api(plane.platform(self._stores, self._leases, runs))
-            entries = guarded([*api.entries(), *StoreRoutes(*plane.store_parts(self._stores)).entries()])
+            store = StoreRoutes(*plane.store_parts(self._stores), self.broke)
+            entries = guarded([*api.entries(), *store.entries()])
             people = People(review, self._namespace)
             gate = ClusterGate(application(entries), people, self._pods, public_paths(entries))  # type: ignore[arg-type]
             return api, gate
@@ -179,7 +207,7 @@ class Answering:
         await server.shutdown(sockets=[self._listening])
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Write a line to the log of the pod."""
     print(json.dumps({"level": "info", "text": text}), file=sys.stderr, flush=True)
 
@@ -220,9 +248,9 @@ def serve(file: Path, volume: Path, listen: Address, links: Address, make: Make)
 
 
 async def _run(process: ControlPlane, listening: socket.socket) -> None:
-    await process.run(listening)
+    status = await process.run(listening)
     # Engines are at work still. To end their tasks would end the pods of their runs, which shall go on.
-    leave(EXIT_DONE)
+    leave(status)
 
 
 def _lock(root: Path, held: ExitStack) -> None:

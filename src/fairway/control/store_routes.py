@@ -26,7 +26,7 @@ from fairway.ports import ResultStore
 from fairway.server.protocol import MORE_TIME
 from fairway.spec.artifact import Artifact
 from fairway.spec.decoding import UNREADABLE
-from fairway.spec.errors import NotFound, UsageError
+from fairway.spec.errors import NotFound, StorageError, UsageError
 from fairway.spec.quantities import whole_number
 from fairway.spec.run import StepResult
 
@@ -72,6 +72,10 @@ class Blobs(Protocol):
         """Return the path of a blob. Raises CorruptArtifact, NotFound."""
         ...
 
+    def doubt(self, digest: str) -> None:
+        """Check a blob again when it is opened next."""
+        ...
+
     def put_bytes(self, data: bytes) -> str:
         """Store data and return its digest once it is durable."""
         ...
@@ -93,11 +97,18 @@ class StoreRoutes:
     Args:
         artifacts: the store of content.
         results: makes a store of records for one thread.
+        broke: called with an error of a store. It tells whether this process ends because of it.
     """
 
-    def __init__(self, artifacts: Blobs, results: Callable[[], ResultStore]) -> None:
+    def __init__(
+        self,
+        artifacts: Blobs,
+        results: Callable[[], ResultStore],
+        broke: Callable[[StorageError], bool] = lambda error: False,
+    ) -> None:
         self._artifacts = artifacts
         self._make_results = results
+        self._broke = broke
         self._own = threading.local()
         self._threads = ThreadPoolExecutor(_THREADS, "store")
 
@@ -127,6 +138,8 @@ class StoreRoutes:
         if request.method == "HEAD":
             return Response(None, 200, headers, "application/octet-stream")
         verified = request.query_params.get("check") != "1"
+        if not verified:
+            self._artifacts.doubt(digest)
         found = Artifact(format="", digest=digest, size=size)
         path = cast("Path", await self._aside(self._artifacts.open, found, verified=verified))
         if size <= _PIECE:
@@ -204,7 +217,14 @@ class StoreRoutes:
     async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that waits for the disk in a thread of the store."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, partial(function, *args, **kwargs))
+        try:
+            return await loop.run_in_executor(self._threads, partial(function, *args, **kwargs))
+        except StorageError as error:
+            if self._broke(error):
+                raise Refused(
+                    503, error.message, "ask again in a few seconds: another control plane starts"
+                ) from error
+            raise
 
     async def _pieces(self, path: Path) -> AsyncIterator[bytes]:
         file = await self._aside(path.open, "rb", buffering=0)

@@ -143,7 +143,7 @@ class RunsHere:
         """Fill in the recorded facts of a run that is to be resumed. Raises NotFound, UsageError."""
         spec = self._metadata.run(request.resume).spec
         request.file, request.module = self._parts.project_of(spec)
-        request.pipeline, request.bundle = spec.pipeline, spec.bundle
+        request.pipeline, request.bundle, request.images = spec.pipeline, spec.bundle, spec.images
 
     async def _begin(self, request: RunRequest, described: _Described, stack: ExitStack) -> str:
         feed, stores = described.feed, self._parts.stores
@@ -236,6 +236,7 @@ class RunsHere:
             parameters=parameters,
             shown=shown,
             bundle=request.bundle,
+            images=request.images,
             key=request.key,
         )
 
@@ -261,6 +262,8 @@ class RunsHere:
 
 def same_project(one: RunRequest, other: RunRequest) -> bool:
     """Tell whether two requests are for runs of the same project, so that one import serves both."""
-    return (one.bundle, one.file, one.module, one.pickled) == (
-        other.bundle, other.file, other.module, other.pickled,
-    )  # fmt: skip
+
+    def told(request: RunRequest) -> tuple[str, ...]:
+        return request.bundle, request.file, request.module, request.pickled, request.images.get("", "")
+
+    return told(one) == told(other)

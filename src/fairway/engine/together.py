@@ -50,6 +50,7 @@ class TogetherParts(msgspec.Struct, frozen=True, kw_only=True):
         foresee: returns the steps that a run would carry out, without running any of them.
         over: called with the name of a run that is not worked on any more.
         say: takes a line about a run whose engine could not go on.
+        broke: called with the error that ended the work of an engine.
     """
 
     stores: Callable[[], Stores]
@@ -61,10 +62,11 @@ class TogetherParts(msgspec.Struct, frozen=True, kw_only=True):
     foresee: Callable[[RunSpec, Opened], Awaitable[list[Foreseen]]]
     over: Callable[[str], None]
     say: Callable[[str], None]
+    broke: Callable[[BaseException], object]
 
 
 class _Part:
-    """One submission: its own runs, and the notes about them."""
+    """A submission, with runs of its own and the notes about them."""
 
     def __init__(self, runs: RunsHere, desk: Desk, request: RunRequest) -> None:
         self.runs = runs
@@ -260,6 +262,7 @@ class RunsTogether:
         self._parts.over(run)
         if error is not None and not self._closing:
             self._parts.say(f"run {run} could not go on: {error}")
+            self._parts.broke(error)
             self._take_up(run, _FIRST_PAUSE)
 
     def _take_up(self, run: str, pause: float) -> None:

@@ -1,7 +1,6 @@
 """The hosts of an engine on this machine: one for the project's own environment, and one for each other environment."""
 
 import asyncio
-import hashlib
 import os
 from collections.abc import Callable
 from functools import partial
@@ -215,9 +214,7 @@ class LocalExecutor:
         """Return one place for each environment. All of them are this machine."""
         if environment is None:
             return (Place(name="project", pool=_MACHINE),)
-        parts = "\n".join([environment.python, *environment.requirements])
-        digest = hashlib.sha256(parts.encode()).hexdigest()
-        return (Place(name=f"environment-{digest[:12]}", environment=environment, pool=_MACHINE),)
+        return (Place(name=f"environment-{environment.key}", environment=environment, pool=_MACHINE),)
 
     def capacity(self) -> dict[str, Resources]:
         """Return the processors that this process may use, the physical memory, and the GPUs."""

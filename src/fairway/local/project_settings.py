@@ -1,16 +1,14 @@
 """The settings of a project in `[tool.fairway]` of its `pyproject.toml` that concern where it runs and what is sent there.
 
-Must not know any target. Every command may use this module before it loads anything else, so this file imports almost
-nothing, and reads TOML only if the text has the words.
+Must not know any target. TOML is read only if the text has the words, because most projects have none of them.
 """
 
-import os
 from typing import cast
 
-from fairway.local.projects import upwards
+from fairway.local.projects import settings_file
 from fairway.spec.errors import UsageError
 
-_FILE = "pyproject.toml"
+_WORDS = (b"target", b"exclude", b"requirements")
 
 
 class ProjectSettings:
@@ -20,14 +18,18 @@ class ProjectSettings:
         path: the file that they come from. It is empty without one.
         target: the target on which commands of this project work. It may be empty.
         exclude: the patterns of files that are not sent, as in `.gitignore`.
+        requirements: the requirements file with the packages of the project on a target. It may be empty.
     """
 
-    __slots__ = ("exclude", "path", "target")
+    __slots__ = ("exclude", "path", "requirements", "target")
 
-    def __init__(self, path: str = "", target: str = "", exclude: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, path: str = "", target: str = "", exclude: tuple[str, ...] = (), requirements: str = ""
+    ) -> None:
         self.path = path
         self.target = target
         self.exclude = exclude
+        self.requirements = requirements
 
 
 def read(folder: str) -> ProjectSettings:
@@ -36,8 +38,8 @@ def read(folder: str) -> ProjectSettings:
     Raises:
         UsageError: a setting does not have its form, or the file is not TOML.
     """
-    path, data = _nearest(folder)
-    if b"fairway" not in data or (b"target" not in data and b"exclude" not in data):
+    path, data = settings_file(folder)
+    if b"fairway" not in data or not any(word in data for word in _WORDS):
         return ProjectSettings(path)
     import tomllib
 
@@ -46,28 +48,15 @@ def read(folder: str) -> ProjectSettings:
     except ValueError as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
     table = tool.get("fairway", {})
-    target = table.get("target", "")
+    target, requirements = table.get("target", ""), table.get("requirements", "")
     if not isinstance(target, str):
         raise UsageError(f"target of [tool.fairway] in {path} is not a name", hint='`target = "team"`')
-    return ProjectSettings(path, target, _patterns(path, table.get("exclude", [])))
-
-
-def may_name_target(folder: str) -> bool:
-    """Tell whether the project of a folder may have a target of its own, without reading TOML."""
-    _, data = _nearest(folder)
-    return b"target" in data and b"fairway" in data
-
-
-def _nearest(folder: str) -> tuple[str, bytes]:
-    """Return path and content of the nearest `pyproject.toml`; empty without one."""
-    for place in upwards(folder):
-        path = os.path.join(place, _FILE)
-        try:
-            with open(path, "rb") as stream:
-                return path, stream.read()
-        except OSError:
-            continue
-    return "", b""
+    if not isinstance(requirements, str):
+        raise UsageError(
+            f"requirements of [tool.fairway] in {path} is not the path of a file",
+            hint='`requirements = "requirements.txt"`',
+        )
+    return ProjectSettings(path, target, _patterns(path, table.get("exclude", [])), requirements)
 
 
 def _patterns(path: str, found: object) -> tuple[str, ...]:

@@ -184,6 +184,24 @@ def upwards(folder: str) -> list[str]:
     return found
 
 
+def settings_file(folder: str) -> tuple[str, bytes]:
+    """Return path and content of the nearest `pyproject.toml` from a folder upwards; empty without one."""
+    for place in upwards(folder):
+        path = os.path.join(place, _PROJECT)
+        try:
+            with open(path, "rb") as stream:
+                return path, stream.read()
+        except OSError:
+            continue
+    return "", b""
+
+
+def may_name_target(folder: str) -> bool:
+    """Return true if the project of a folder may have a target of its own. TOML is not read for that."""
+    _, data = settings_file(folder)
+    return b"target" in data and b"fairway" in data
+
+
 def _above_package(folder: str) -> str:
     """Return the folder that contains the topmost package of a folder. The root of a project is not a package."""
     while (

@@ -110,6 +110,8 @@ class RunState:
             return
         resources = self._resources.setdefault(spec.resources, spec.resources)
         places = self._placement.places(spec.environment)
+        # A target without reserved places gives every step the same ones.
+        places = tuple(place for place in places if place.reserved is spec.isolated) or places
         step = self.steps[spec.name] = StepState(spec, resources, places)
         self._open += 1
         # Before the check of resources: a step that is done, or runs already, needs none of them.

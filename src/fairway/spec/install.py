@@ -51,6 +51,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         image: the image of the control plane and of hosts without an environment of their own, by digest.
         driver: the size of a driver's pod.
         pull_secrets: the names of the Secrets with which the image is pulled.
+        registry: the registry for the images of environments, as it was typed. Empty for the one of `image`.
         owner: the uid that Kubernetes gave to the ConfigMap, for owner references. Empty where it is not known.
         user: the number of the user of all pods. 0 leaves the choice to the cluster.
     """
@@ -61,6 +62,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     image: str
     driver: DriverSize = DriverSize()
     pull_secrets: tuple[str, ...] = ()
+    registry: str = ""
     owner: str = ""
     user: int = 65532
 

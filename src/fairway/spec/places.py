@@ -21,6 +21,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
         pool: the name of the pool. Places of the same pool share its resources.
         alone: True when each attempt gets a host of its own there, such as a pod. Otherwise one host runs all of them.
         outlives: True when hosts there, with their attempts, go on without the engine.
+        reserved: True when only steps run there that ask to be isolated.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     pool: str = ""
     alone: bool = False
     outlives: bool = False
+    reserved: bool = False
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):

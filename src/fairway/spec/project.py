@@ -3,6 +3,7 @@
 They are facts about the user's code, read once by the process that imported it. Nothing here can call that code.
 """
 
+import hashlib
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,12 @@ class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
     requirements: tuple[str, ...] = ()
     python: str = ""
     hashed: bool = False
+
+    @property
+    def key(self) -> str:
+        """Text that no other environment has: the beginning of a digest."""
+        parts = "\n".join([self.python, *self.requirements])
+        return hashlib.sha256(parts.encode()).hexdigest()[:12]
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +68,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
         timeout: the seconds that an attempt may take; 0 means no limit.
         cache: True when the result of an equal earlier step may be used.
         environment: the environment. None is the project's own.
+        isolated: True when each attempt gets a host of its own wherever the target can give it one.
     """
 
     name: str
@@ -70,6 +78,7 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = 0.0
     cache: bool = False
     environment: EnvironmentSpec | None = None
+    isolated: bool = False
 
 
 class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -108,6 +108,8 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         source: the digest of the project's source, in runs that an earlier version began. Later runs have `code`.
         parameters: the values by name, each an artifact.
         shown: the parameters for people, as typed.
+        images: the images of the project's environments by their keys, on a target that runs images. The empty key is that of
+            the project's own environment.
         bundle: the digest of the bundle in which the project came to this target. It is empty for a project that lies on
             the target's own disk.
         key: the key of the request that asked for the run. A request that is sent again has the same key.
@@ -122,6 +124,7 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     environment: str = ""
     parameters: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
     shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    images: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     bundle: str = ""
     key: str = ""
 
@@ -140,6 +143,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         code: the digests of all code that the result of a cached step depends on. They are named by part:
             "function train", "constant RATE".
         environment: the environment of the step. None is the project's own.
+        isolated: True when each attempt gets a host of its own wherever the target can give it one.
     """
 
     name: str
@@ -153,6 +157,7 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cache: bool = False
     code: dict[str, str] = {}
     environment: EnvironmentSpec | None = None
+    isolated: bool = False
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -278,6 +283,8 @@ class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         config: a JSON or TOML file with parameters. `texts` win over it.
         resume: the name of a run to resume.
         folder: the folder that relative paths start from, when another process carries the run out.
+        images: the images of the project's environments by their keys, on a target that runs images. The empty key is that of
+            the project's own environment.
         bundle: the digest of the bundle that holds the project. `file` is then a path in the bundle. It is empty for a
             project that lies on the platform's own disk.
         key: a text that the sender draws for each run. The same request may be sent again after a broken connection, and
@@ -294,5 +301,6 @@ class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     config: str = ""
     resume: str = ""
     folder: str = ""
+    images: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     bundle: str = ""
     key: str = ""

@@ -6,8 +6,7 @@ The host imports the project meanwhile, so whatever this file imports delays bot
 import os
 
 from fairway.local.launching import Launched, launch
-from fairway.local.project_settings import may_name_target
-from fairway.local.projects import absolute, find, store_from, store_of
+from fairway.local.projects import absolute, find, may_name_target, store_from, store_of
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 

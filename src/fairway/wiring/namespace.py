@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -89,9 +90,15 @@ class Namespace:
             api=f"http://{where}:{installs.HTTP_PORT}",
             plane=f"{where}:{installs.LINK_PORT}",
             name=run,
+            image=request.images.get("", ""),
         )
         executor = ClusterExecutor(
-            self._jobs, self._links, project, _image_of, note, lambda data: _note_lines(note, data)
+            self._jobs,
+            self._links,
+            project,
+            partial(_image_of, request.images),
+            note,
+            lambda data: _note_lines(note, data),
         )
         home, described = await executor.open()
         return Opened(executor, home, described)
@@ -133,12 +140,16 @@ def _own_access() -> "Access":
     )
 
 
-async def _image_of(environment: EnvironmentSpec) -> str:
-    raise FairwayError(
-        f"the environment with {', '.join(environment.requirements) or 'Python ' + environment.python} "
-        "is not on this target",
-        hint="leave `environment=` out for now: environments of steps on a cluster are not there yet",
-    )
+async def _image_of(images: Mapping[str, str], environment: EnvironmentSpec) -> str:
+    """Return the image of an environment of a task. The command that sent the project has pushed it. Raises FairwayError."""
+    found = images.get(environment.key)
+    if found is None:
+        what = ", ".join(environment.requirements[:3]) or f"Python {environment.python}"
+        raise FairwayError(
+            f"the environment with {what} is not on this target",
+            hint="start the run again from the project's folder, so that the environment is sent",
+        )
+    return found
 
 
 def _note_lines(note: "Note", data: bytes) -> None:

@@ -130,25 +130,34 @@ def leases() -> "RunLeases":
     return RunLeases()
 
 
-def together(
-    stores: LocalStores,
-    held: "RunLeases",
-    cluster: Cluster,
-    revoke: Callable[[str], None],
-    say: Callable[[str], None],
-) -> "RunsTogether":
+class Reports(Protocol):
+    """The receiver of what a person who looks after the control plane should know, and of what its process should do."""
+
+    def log(self, text: str) -> None:
+        """Write a line to the log."""
+        ...
+
+    def revoke(self, run: str) -> None:
+        """Let the pods of a run ask nothing any more."""
+        ...
+
+    def broke(self, error: BaseException) -> bool:
+        """Take the error that ended the work of an engine. Return true if this process ends because of it."""
+        ...
+
+
+def together(stores: LocalStores, held: "RunLeases", cluster: Cluster, reports: Reports) -> "RunsTogether":
     """Make the part that carries out the runs of everybody in this process.
 
     Args:
         held: the leases of the runs.
         cluster: makes the hosts.
-        revoke: called with a run whose pods may not ask any more.
-        say: takes lines for the log.
+        reports: receives what happens.
     """
     from fairway.engine.together import RunsTogether, TogetherParts
 
     def over(run: str) -> None:
-        revoke(run)
+        reports.revoke(run)
         cluster.over(run)
 
     return RunsTogether(
@@ -161,7 +170,8 @@ def together(
             open=cluster.open,
             foresee=partial(runs.foresee, runs.engine_stores(stores)),
             over=over,
-            say=say,
+            say=reports.log,
+            broke=reports.broke,
         )
     )
 

@@ -122,7 +122,7 @@ def default(folder: str = "") -> tuple[str, str]:
 
 def resolved(target: Target) -> Target:
     """Return a target with the context and namespace that its kubeconfig gives. Raises FairwayError without such a context."""
-    access = _access(target)
+    access = access_to(target)
     return msgspec.structs.replace(target, context=access.context, namespace=access.namespace)
 
 
@@ -135,10 +135,10 @@ def platform(target: Target, tell: "Callable[..., None]") -> "RemotePlatform":
     from fairway.cluster.reaching import ThroughCluster
     from fairway.remote import RemotePlatform
 
-    return RemotePlatform(ThroughCluster(target.name, _access(target), cache_folder() / "targets", tell))
+    return RemotePlatform(ThroughCluster(target.name, access_to(target), cache_folder() / "targets", tell))
 
 
-def _access(target: Target) -> "Access":
+def access_to(target: Target) -> "Access":
     """Return what is needed to connect to the cluster of a target. Raises FairwayError."""
     from fairway.cluster.client.config import load
 

@@ -104,6 +104,7 @@ def test_a_task_without_settings_asks_for_one_core_and_nothing_else() -> None:
         ({"gpu": True}, "task train: gpu=True is not a whole number of at least 0"),
         ({"retries": -1}, "task train: retries=-1 is not a whole number of at least 0"),
         ({"cache": 1}, "task train: cache=1 is neither True nor False"),
+        ({"isolated": "yes"}, "task train: isolated='yes' is neither True nor False"),
         ({"environment": "numpy"}, "task train: environment='numpy' is not a `fairway.Environment`"),
     ],
 )

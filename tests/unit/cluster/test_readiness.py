@@ -102,7 +102,9 @@ def test_an_image_that_cannot_be_pulled_is_given_up_with_what_mends_it(message: 
 
 
 def test_back_off_and_error_of_a_pull_are_one_finding() -> None:
-    assert of(waiting("ImagePullBackOff", "x")) == of(waiting("ErrImagePull", "x"))
+    first = of(waiting("ErrImagePull", "rpc error: code = NotFound"))
+    second = of(waiting("ImagePullBackOff", "Back-off pulling image"))
+    assert first.cause == second.cause
 
 
 def test_one_crash_may_heal_and_the_second_restart_does_not() -> None:

@@ -38,6 +38,7 @@ class World:
         self.homes: list[Home] = []
         self.over: list[str] = []
         self.said: list[str] = []
+        self.broke: list[BaseException] = []
         self.held = {BUNDLE}
         self.leases = RunLeases()
         self.events_of: dict[str, list[Any]] = {}
@@ -82,6 +83,7 @@ class World:
                 foresee=None,  # type: ignore[arg-type]
                 over=self.over.append,
                 say=self.said.append,
+                broke=self.broke.append,
             )
         )
 

@@ -10,6 +10,7 @@ from fairway.spec.run import Failure, Phase, Reason, StepResult, StepSpec
 
 SHARED = Place(name="shared", pool="machine")
 POD = Place(name="pod", pool="pods", alone=True, outlives=True)
+OWN = Place(name="own", pool="pods", alone=True, outlives=True, reserved=True)
 OTHER = EnvironmentSpec(requirements=("numpy==1",))
 OTHER_SHARED = Place(name="other", environment=OTHER, pool="machine")
 
@@ -50,6 +51,20 @@ def test_a_step_that_fits_into_no_first_place_takes_one_without_a_bound() -> Non
     state = a_state(SHARED, POD)
     call(state, "huge", cpu=1000)
     assert begun(state) == [("huge", "pod")]
+
+
+def test_an_isolated_step_takes_a_reserved_place_and_no_other_step_does() -> None:
+    state = a_state(SHARED, OWN, cpu=1)
+    call(state, "a")
+    call(state, "b")
+    state.called(StepSpec(name="c", task="c", inputs={}, isolated=True))
+    assert begun(state) == [("a", "shared"), ("c", "own")]
+
+
+def test_a_target_without_reserved_places_runs_isolated_steps_where_it_runs_the_others() -> None:
+    state = a_state(SHARED, cpu=1)
+    state.called(StepSpec(name="a", task="a", inputs={}, isolated=True))
+    assert begun(state) == [("a", "shared")]
 
 
 def test_a_step_that_fits_nowhere_fails_with_what_there_is() -> None:

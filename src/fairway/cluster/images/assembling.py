@@ -184,7 +184,7 @@ def _variables(base: Base) -> dict[str, str]:
     """Return the environment of the image. What the base sets stays, and what is set twice is not added again."""
     own = variables_of(base.config)
     usual = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    packages = f"/{ROOT}/env/python{base.target.python}/bin"
+    packages = f"/{ROOT}/env/python{base.target.python}/site-packages/bin"
     path = [packages, *(own.get("PATH") or usual).split(":"), f"/{PROGRAMS}"]
     modules = [f"/{START}", *(own.get("PYTHONPATH") or "").split(":")]
     caches = {name: f"{_HOME}/.cache/{folder}" for name, folder in _CACHES.items()}

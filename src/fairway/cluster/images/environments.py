@@ -208,7 +208,7 @@ def _layer(described: Descriptor) -> Layer | None:
 
 def _cut(folder: Path, target: Target, large: int) -> list[tuple[str, list[Entry]]]:
     """Return the parts of an environment, each with its content in words: each large package, and all the others."""
-    at = PurePosixPath(f"{ROOT}/env/python{target.python}")
+    at = PurePosixPath(f"{ROOT}/env/python{target.python}/site-packages")
     left = {str(PurePosixPath(entry.name).relative_to(at)): entry for entry in entries_below(folder, str(at))}
     records = {record.parent.name: files_of(record) for record in sorted(folder.glob("*.dist-info/RECORD"))}
     owners = Counter(name for names in records.values() for name in set(names))

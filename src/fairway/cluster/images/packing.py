@@ -74,7 +74,7 @@ async def _packages(target: Target, workshop: Workshop) -> list[Layer]:
     with workshop.scratch() as scratch:
         folder = scratch / "packages"
         await lay_out(lock, target, folder, workshop)
-        entries = entries_below(folder, f"{ROOT}/lib/python{target.python}")
+        entries = entries_below(folder, f"{ROOT}/lib/python{target.python}/site-packages")
         entries += await compiled(entries, target.python, scratch / "bytecode", workshop)
         comment = "packages that Fairway needs"
         layer = await asyncio.to_thread(write_layer, entries, comment, workshop.layers, shared=SHARED)

@@ -15,9 +15,12 @@ _PYTHON = f"python{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def _join() -> None:
-    """Put the folders of the image on the path of imports."""
+    """Put the folders of the image on the path of imports.
+
+    Their name tells every tool, and Fairway itself, that these are installed packages and not the project's own code.
+    """
     sys.path[:] = [path for path in sys.path if os.path.abspath(path) != _HERE]
-    packages = os.path.join(_ROOT, "env", _PYTHON)
+    packages = os.path.join(_ROOT, "env", _PYTHON, "site-packages")
     if os.path.isdir(packages):
         old = list(sys.path)
         # A call, and not a mere entry, because packages may bring `.pth` files.
@@ -25,7 +28,7 @@ def _join() -> None:
         new = [path for path in sys.path if path not in old]
         sys.path[:] = old
         sys.path[_first_packages() : _first_packages()] = new
-    for folder in (os.path.join(_ROOT, "lib", _PYTHON), os.path.join(_ROOT, "own")):
+    for folder in (os.path.join(_ROOT, "lib", _PYTHON, "site-packages"), os.path.join(_ROOT, "own")):
         if os.path.isdir(folder):
             sys.path.append(folder)
 

@@ -16,7 +16,7 @@ import msgspec
 
 from fairway.cluster.images.layers import Layer
 
-MAKE = 1
+MAKE = 2
 """The version of the way in which layers are made. A change of it makes all layers anew."""
 
 _MOST = 20 * 2**30

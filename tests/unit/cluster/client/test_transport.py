@@ -81,7 +81,7 @@ def test_a_lasting_trouble_is_an_error_with_the_words_of_the_server(
     server = serve(in_turn(etcd))
     with pytest.raises(KubernetesError, match="etcdserver: request timed out"):
         ask(access_to(server), lambda kube: kube.get(POD, "a"))
-    assert len(server.asked) == 6
+    assert len(server.asked) == 8
 
 
 def test_a_create_whose_answer_was_lost_ends_as_already_there(serve: Serve, access_to: AccessTo) -> None:

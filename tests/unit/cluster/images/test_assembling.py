@@ -156,9 +156,9 @@ def test_the_layers_run_fairway_after_everything_else(
     )
     own = root / "opt/fairway"
     assert told[0] == str(own / "own/fairway/__init__.py")
-    assert told[1].startswith(str(own / f"lib/python{PYTHON}/httpx2/__pycache__"))
+    assert told[1].startswith(str(own / f"lib/python{PYTHON}/site-packages/httpx2/__pycache__"))
     assert told[2] == packing.version()
-    assert told[3] == [str(own / f"lib/python{PYTHON}"), str(own / "own")]
+    assert told[3] == [str(own / f"lib/python{PYTHON}/site-packages"), str(own / "own")]
     program = (
         "import runpy, sys\n"
         "sys.argv = ['fairway', '--version']\n"
@@ -172,7 +172,7 @@ def test_the_projects_packages_come_before_those_of_fairway(
 ) -> None:
     pushed = push(f"{registry.host}/first", base(registry, "first/python", tmp_path), tools)
     root = unpack(tools, pushed, tmp_path / "root")
-    packages = root / f"opt/fairway/env/python{PYTHON}"
+    packages = root / f"opt/fairway/env/python{PYTHON}/site-packages"
     packages.mkdir(parents=True)
     (packages / "msgspec.py").write_text("mine = True\n")
     (packages / "sitecustomize.py").write_text("import sys; sys.marked = True\n")

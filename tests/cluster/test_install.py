@@ -1,0 +1,284 @@
+"""Installing, upgrading and removing, by a user who may do everything in one namespace and nothing else."""
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cluster.person import Person
+from lab.kubectl import Kubectl, MakeUser
+
+KINDS = "deploy,rs,job,pod,svc,cm,pvc,sa,role,rolebinding,networkpolicy"
+WAIT = "90s"
+
+
+@pytest.fixture
+def person(user: MakeUser, namespace: str, tmp_path: Path) -> Person:
+    """A user who is `admin` in the namespace."""
+    return Person(user("admin"), namespace, tmp_path)
+
+
+@pytest.fixture
+def there(kubectl: Kubectl, namespace: str) -> Kubectl:
+    """`kubectl` of an administrator in the namespace."""
+    return kubectl.inside(namespace)
+
+
+def left(there: Kubectl) -> set[str]:
+    """Return the objects of Fairway in the namespace."""
+    named = there("get", KINDS, "-l", "fairway.dev/install", "-o", "name")
+    return set(named.split())
+
+
+def starts(there: Kubectl) -> str:
+    """Return how often the store has seen a control plane."""
+    return there("logs", "deployment/fairway").strip()
+
+
+def test_everything_is_accepted_by_the_cluster_under_restricted(
+    person: Person, there: Kubectl, ready: str
+) -> None:
+    rendered = person.run("render", "--namespace", person.namespace, "--image", ready).stdout
+    judged = there("apply", "--dry-run=server", "--validate=strict", "-f", "-", text=rendered)
+    assert judged.count("(server dry run)") == 12
+    assert "Warning" not in judged
+
+
+def test_an_admin_of_one_namespace_installs_upgrades_and_removes(
+    person: Person, there: Kubectl, ready: str, broken: str
+) -> None:
+    assert "and ready" in person.does("install", "--image", ready)
+    assert starts(there) == "starts 1"
+    first = json.loads(there.json("get", "cm", "fairway-install")["data"]["install.json"])
+    assert first["owner"] == there.json("get", "cm", "fairway-install")["metadata"]["uid"]
+
+    assert "already, and ready" in person.does("install", "--image", ready)
+    assert starts(there) == "starts 1"
+
+    told = person.fails("upgrade", "--image", broken, "--wait", WAIT)
+    assert "the store was written by a later version" in told
+    assert "exit code 3" in told
+    assert "is back and ready" in told
+    assert starts(there) == "starts 2"
+
+    assert "the volume fairway-store stays" in person.does("uninstall", "--keep-data")
+    assert left(there) == {"persistentvolumeclaim/fairway-store"}
+
+    person.does("install", "--image", ready)
+    assert starts(there) == "starts 3"
+    second = json.loads(there.json("get", "cm", "fairway-install")["data"]["install.json"])
+    assert second["uid"] == first["uid"]
+
+    person.does("uninstall", "--yes")
+    assert left(there) == set()
+    assert "is not installed" in person.fails("uninstall", "--yes")
+
+
+def test_a_dry_run_changes_nothing(person: Person, there: Kubectl, ready: str) -> None:
+    assert "nothing was changed" in person.does("install", "--image", ready, "--dry-run")
+    assert left(there) == set()
+
+
+def test_data_is_not_removed_without_a_word_of_consent(person: Person, there: Kubectl, ready: str) -> None:
+    person.does("install", "--image", ready)
+    told = person.fails("uninstall")
+    assert "with all runs and models" in told
+    assert "--keep-data" in told
+    assert "deployment.apps/fairway" in left(there)
+
+
+def test_an_edit_user_may_not_install_and_is_told_what_is_missing(
+    user: MakeUser, namespace: str, tmp_path: Path, there: Kubectl, ready: str
+) -> None:
+    editor = Person(user("edit"), namespace, tmp_path)
+    told = editor.fails("install", "--image", ready)
+    assert "roles.rbac.authorization.k8s.io" in told
+    assert "rolebindings.rbac.authorization.k8s.io" in told
+    assert "--clusterrole=admin" in told
+    assert f"system:serviceaccount:{namespace}:user-edit" in told
+    assert left(there) == set()
+
+
+def test_a_namespace_that_is_not_there_is_named_with_the_command_that_makes_it(
+    person: Person, ready: str
+) -> None:
+    name = f"absent-{secrets.token_hex(4)}"
+    told = person.fails("install", "--image", ready, "--namespace", name)
+    assert name in told
+
+
+def test_an_administrator_is_told_of_an_absent_namespace(
+    kubectl: Kubectl, tmp_path: Path, ready: str
+) -> None:
+    administrator = Person(Path(kubectl.kubeconfig), "absent", tmp_path)
+    told = administrator.fails("install", "--image", ready, "--namespace", "absent-fairway")
+    assert "there is no namespace 'absent-fairway'" in told
+    assert "create namespace absent-fairway" in told
+
+
+def test_an_image_that_nodes_cannot_pull_is_said_and_nothing_stays(
+    person: Person, there: Kubectl, registry: str
+) -> None:
+    told = person.fails("install", "--image", f"{registry}/nothing@sha256:{'0' * 64}", "--wait", WAIT)
+    assert "cannot be pulled" in told
+    assert "not found" in told
+    assert left(there) == set()
+
+
+def test_a_control_plane_that_ends_is_shown_with_its_last_words_and_nothing_stays(
+    person: Person, there: Kubectl, broken: str
+) -> None:
+    told = person.fails("install", "--image", broken, "--wait", WAIT)
+    assert "the store was written by a later version" in told
+    assert "exit code 3" in told
+    assert left(there) == set()
+
+
+@pytest.mark.parametrize(
+    ("objects", "said"),
+    [
+        (
+            [{"kind": "ResourceQuota", "spec": {"hard": {"pods": "0"}}}],
+            "exceeded quota",
+        ),
+        (
+            [
+                {
+                    "kind": "LimitRange",
+                    "spec": {"limits": [{"type": "Container", "max": {"cpu": "500m", "memory": "256Mi"}}]},
+                }
+            ],
+            "maximum memory usage per Container is 256Mi",
+        ),
+    ],
+    ids=["quota", "limits"],
+)
+def test_rules_of_the_namespace_that_refuse_the_pod_refuse_before_anything_is_made(
+    objects: list[dict], said: str, person: Person, there: Kubectl, ready: str
+) -> None:
+    there.apply(*({"apiVersion": "v1", "metadata": {"name": "tight"}, **one} for one in objects))
+    if objects[0]["kind"] == "ResourceQuota":
+        # Until the controller has counted, the quota is not enforced as it stands.
+        there("wait", "resourcequota/tight", "--for=jsonpath={.status.hard.pods}=0", "--timeout=60s")
+    told = person.fails("install", "--image", ready)
+    assert said in told
+    assert left(there) == set()
+
+
+def test_a_driver_that_the_namespace_would_refuse_is_noted(
+    person: Person, there: Kubectl, ready: str
+) -> None:
+    limit = {"limits": [{"type": "Container", "max": {"memory": "600Mi"}}]}
+    there.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "tight"}, "spec": limit})
+    told = person.does("install", "--image", ready, "--dry-run")
+    assert "a run's first pod would be refused now" in told
+    assert "600Mi" in told
+
+
+def test_a_volume_that_nobody_makes_is_said_and_nothing_stays(
+    person: Person, there: Kubectl, ready: str
+) -> None:
+    told = person.fails("install", "--image", ready, "--storage-class", "absent", "--wait", WAIT)
+    assert "no volume for its store" in told
+    assert '"absent" not found' in told
+    assert left(there) == set()
+
+
+def test_an_ephemeral_store_needs_no_volume(person: Person, there: Kubectl, ready: str) -> None:
+    person.does("install", "--image", ready, "--ephemeral")
+    assert "persistentvolumeclaim/fairway-store" not in left(there)
+    person.does("uninstall", "--yes")
+
+
+def test_a_service_of_somebody_else_is_not_taken_over(person: Person, there: Kubectl, ready: str) -> None:
+    there("create", "service", "clusterip", "fairway", "--tcp=80:80")
+    told = person.fails("install", "--image", ready)
+    assert "a Service 'fairway'" in told
+    assert "that is not Fairway's" in told
+    assert left(there) == set()
+    assert there.json("get", "service", "fairway")["spec"]["ports"][0]["port"] == 80
+
+
+def test_of_two_installs_at_the_same_moment_one_wins_and_the_other_says_so(
+    person: Person, there: Kubectl, ready: str
+) -> None:
+    command = [sys.executable, "-m", "fairway", "install", "--image", ready]
+    environment = {**os.environ, "KUBECONFIG": str(person.kubeconfig), "HOME": str(person.home)}
+    both = [
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=person.home)
+        for _ in range(2)
+    ]
+    told = [process.communicate(timeout=240)[1] for process in both]
+    codes = sorted(process.returncode for process in both)
+    assert codes in ([0, 1], [0, 0]), told
+    if codes == [0, 1]:
+        assert any("somebody else installs Fairway" in one for one in told), told
+    assert starts(there) == "starts 1"
+
+
+def test_an_installation_that_lost_objects_is_completed(person: Person, there: Kubectl, ready: str) -> None:
+    person.does("install", "--image", ready)
+    there("delete", "deployment/fairway", "service/fairway", "role/fairway")
+    told = person.does("install", "--image", ready)
+    assert "completes the installation" in told
+    assert {"deployment.apps/fairway", "service/fairway", "role.rbac.authorization.k8s.io/fairway"} <= left(
+        there
+    )
+
+
+def test_the_deletion_of_the_config_map_takes_everything_but_the_data(
+    person: Person, there: Kubectl, ready: str
+) -> None:
+    person.does("install", "--image", ready)
+    there("delete", "configmap", "fairway-install", "--cascade=foreground")
+    for kind in ("deployment", "service", "role", "rolebinding", "networkpolicy"):
+        there("wait", "--for=delete", f"{kind}/fairway", "--timeout=90s")
+    there("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=fairway", "--timeout=90s")
+    assert left(there) == {"persistentvolumeclaim/fairway-store"}
+
+
+def test_an_uninstall_waits_for_runs_unless_it_is_told_to_stop_them(
+    person: Person, there: Kubectl, ready: str, working_job: Callable[[], None]
+) -> None:
+    person.does("install", "--image", ready)
+    working_job()
+    told = person.fails("uninstall", "--keep-data")
+    assert "1 pod of runs" in told
+    person.does("uninstall", "--yes")
+    assert left(there) == set()
+
+
+@pytest.fixture
+def working_job(there: Kubectl, ready: str) -> Callable[[], None]:
+    """Makes the Job of a run whose pod works for ever."""
+
+    def make() -> None:
+        program = (
+            "import json, sys\n"
+            "import msgspec\n"
+            "from fairway.cluster import manifests, pods\n"
+            "from fairway.spec.quantities import Resources\n"
+            "data = json.load(sys.stdin)['data']\n"
+            "install = manifests.read_settings(data).install\n"
+            "wanted = pods.HostPod(name='fw-01234567-d-a1', run='01234567', resources=Resources(cpu=0.1, memory=2**26),\n"
+            "    command=('python3', '-c', 'import os, signal; signal.signal(15, lambda *_: os._exit(143)); signal.pause()'))\n"
+            "sys.stdout.buffer.write(msgspec.json.encode(pods.job(wanted, install)))\n"
+        )
+        config = there("get", "cm", "fairway-install", "-o", "json")
+        made = subprocess.run(
+            [sys.executable, "-c", program],
+            input=config,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        there("create", "--validate=strict", "-f", "-", text=made)
+        there("wait", "job/fw-01234567-d-a1", "--for=jsonpath={.status.ready}=1", "--timeout=90s")
+
+    return make

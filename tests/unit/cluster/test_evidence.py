@@ -1,0 +1,195 @@
+"""How a host ended, judged from its own report and from what a real cluster showed of such pods."""
+
+import calendar
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from fairway.cluster import evidence
+from fairway.cluster.evidence import Sighting
+from fairway.cluster.observed import Condition, Event, Metadata, Pod, PodStatus
+from fairway.spec.link import HostEnded
+from fairway.spec.run import Reason
+
+SEEN: dict[str, Any] = msgspec.json.decode((Path(__file__).parent / "seen.json").read_bytes())
+NOW = 1_800_000_000.0
+
+
+def pod(name: str) -> Pod:
+    return msgspec.convert(SEEN["pods"][name], Pod)
+
+
+def stamp(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def lost_node(**metadata: Any) -> Pod:
+    conditions = (Condition(type="Ready", status="False"), Condition(type="ContainersReady", status="True"))
+    return Pod(
+        metadata=Metadata(name="p", **metadata), status=PodStatus(phase="Running", conditions=conditions)
+    )
+
+
+def disrupted(reason: str, message: str = "") -> Pod:
+    target = Condition(type="DisruptionTarget", status="True", reason=reason, message=message)
+    return Pod(status=PodStatus(phase="Failed", conditions=(target,)))
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "text"),
+    [
+        ("oom-main", Reason.OOM, "out of memory"),
+        ("oom-child", Reason.OOM, "out of memory"),
+        (
+            "disk",
+            Reason.EVICTED,
+            'wrote more to disk than it may: Usage of EmptyDir volume "w" exceeds the limit "10Mi"',
+        ),
+        ("deadline", Reason.TIMEOUT, "timed out: its pod ran for as long as it may"),
+        ("exit-3", Reason.HOST, "its pod ended with status 3: the last line"),
+        ("exit-0", Reason.HOST, "its pod ended without a report"),
+        ("start-error", Reason.ENVIRONMENT, "its container did not start"),
+        ("evicted-api-ending", Reason.EVICTED, "its node is being emptied"),
+        ("deleted-ending", Reason.HOST, "its pod was deleted"),
+        ("no-room-on-node", Reason.HOST, "its node did not take the pod (OutOfcpu)"),
+        ("no-such-selector-on-node", Reason.HOST, "its node did not take the pod (NodeAffinity)"),
+    ],
+)
+def test_a_pod_that_has_ended_says_why(name: str, reason: Reason, text: str) -> None:
+    lost = evidence.verdict(Sighting(pod=pod(name), silent=1.0, now=NOW, alone=True))
+    assert lost is not None
+    assert lost.failure.reason is reason
+    assert text in lost.failure.message
+    assert not lost.fenced
+
+
+@pytest.mark.parametrize(
+    ("found", "reason", "text"),
+    [
+        (
+            disrupted("PreemptionByScheduler", "preempting to accommodate a higher priority pod"),
+            Reason.PREEMPTED,
+            "priority",
+        ),
+        (disrupted("DeletionByPodGC"), Reason.NODE, "does not exist any more"),
+        (disrupted("DeletionByTaintManager"), Reason.EVICTED, "got a taint"),
+        (
+            disrupted("TerminationByKubelet", "The node was low on resource: memory"),
+            Reason.EVICTED,
+            "low on resource: memory",
+        ),
+        (
+            Pod(status=PodStatus(phase="Failed", reason="NodeShutdown", message="in progress")),
+            Reason.NODE,
+            "shut down",
+        ),
+        (
+            Pod(status=PodStatus(phase="Failed", reason="UnexpectedAdmissionError")),
+            Reason.HOST,
+            "did not take the pod",
+        ),
+    ],
+)
+def test_a_disruption_costs_no_retry_and_is_named(found: Pod, reason: Reason, text: str) -> None:
+    failure = evidence.of_pod(found)
+    assert failure.reason is reason
+    assert failure.reason.is_loss
+    assert text in failure.message
+
+
+def test_a_pod_that_succeeded_is_no_evidence_of_success() -> None:
+    lost = evidence.verdict(Sighting(pod=pod("exit-0"), silent=1.0, now=NOW))
+    assert lost is not None
+    assert lost.failure.reason is Reason.HOST
+
+
+@pytest.mark.parametrize("name", sorted(SEEN["pods"]))
+def test_nothing_said_about_a_pod_counts_while_its_host_is_heard(name: str) -> None:
+    assert evidence.verdict(Sighting(pod=pod(name), silent=0.0, now=NOW, absent=True)) is None
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Sighting(),
+        Sighting(pod=pod("running"), silent=100_000.0, now=NOW),
+        Sighting(pod=lost_node(), silent=299.0, now=NOW),
+        Sighting(pod=lost_node(deletion_timestamp=stamp(NOW - 59)), silent=200.0, now=NOW),
+        Sighting(pod=pod("image-missing"), silent=100_000.0, now=NOW),
+    ],
+)
+def test_without_positive_evidence_there_is_no_verdict(seen: Sighting) -> None:
+    assert evidence.verdict(seen) is None
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        Sighting(pod=lost_node(), silent=301.0, now=NOW),
+        Sighting(pod=lost_node(deletion_timestamp=stamp(NOW - 61)), silent=100.0, now=NOW),
+    ],
+)
+def test_a_lost_node_is_given_up_in_the_end_and_its_pod_fenced(seen: Sighting) -> None:
+    lost = evidence.verdict(seen)
+    assert lost is not None
+    assert (lost.failure.reason, lost.fenced) == (Reason.NODE, True)
+
+
+def test_an_event_tells_of_a_lost_node_as_well() -> None:
+    events = (Event(reason="NodeNotReady", message="Node is not ready"),)
+    assert evidence.on_lost_node(pod("running"), events)
+    assert not evidence.on_lost_node(pod("running"))
+
+
+def test_a_pod_that_is_gone_is_lost_and_fenced() -> None:
+    lost = evidence.verdict(Sighting(pod=pod("running"), absent=True, silent=1.0, now=NOW))
+    assert lost is not None
+    assert (lost.failure.message, lost.fenced) == ("its host was lost: its pod was deleted", True)
+
+
+def test_a_deletion_has_a_time() -> None:
+    assert Metadata(deletion_timestamp="2026-11-29T07:27:51Z").deleted_at == calendar.timegm(
+        (2026, 11, 29, 7, 27, 51)
+    )
+    assert Metadata().deleted_at == 0.0
+
+
+KILLED = HostEnded(
+    signal="SIGKILL", text="it was ended by SIGKILL", out_of_memory=True, peak=2**30, limit=2**30
+)
+
+
+def test_a_report_of_a_host_that_ran_out_of_memory_has_the_peak() -> None:
+    alone = evidence.of_report(KILLED, alone=True)
+    assert (alone.reason, alone.message) == (Reason.OOM, "out of memory: 1.0 GiB were in use of 1.0 GiB")
+    # Nobody knows which of the attempts on a shared host took too much.
+    shared = evidence.of_report(KILLED)
+    assert (shared.reason, "out of memory" in shared.message) == (Reason.HOST, True)
+
+
+@pytest.mark.parametrize(
+    ("report", "found", "reason", "text"),
+    [
+        (HostEnded(text="it ended with status 3", code=3), None, Reason.HOST, "it ended with status 3"),
+        (HostEnded(drained=True), None, Reason.HOST, "its pod was told to end"),
+        (HostEnded(drained=True), "deleted-ending", Reason.HOST, "its pod was deleted"),
+        (HostEnded(drained=True), "evicted-api-ending", Reason.EVICTED, "is being emptied"),
+        (HostEnded(drained=True), "disk", Reason.EVICTED, "more to disk"),
+        (HostEnded(drained=True), "deadline", Reason.TIMEOUT, "ran for as long"),
+        (HostEnded(text="it was ended by SIGSEGV", signal="SIGSEGV"), "running", Reason.HOST, "SIGSEGV"),
+    ],
+)
+def test_a_report_is_completed_by_what_the_cluster_says(
+    report: HostEnded, found: str | None, reason: Reason, text: str
+) -> None:
+    failure = evidence.of_report(report, pod(found) if found else None, alone=True)
+    assert failure.reason is reason
+    assert text in failure.message
+
+
+def test_the_cluster_has_said_why_once_there_is_a_reason() -> None:
+    assert not evidence.says_why(pod("running"))
+    assert all(evidence.says_why(pod(name)) for name in ("evicted-api-ending", "deleted-ending", "disk"))
