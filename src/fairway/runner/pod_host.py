@@ -230,6 +230,9 @@ class PodHost:
         if isinstance(message, Started):
             self._groups[message.step, message.attempt] = message.pid
         elif isinstance(message, Described):
+            # What the import printed stays in front of its end.
+            while self._read_output():
+                pass
             self._kept["", 0] = content
         elif isinstance(message, Exited):
             self._groups.pop((message.step, message.attempt), None)
