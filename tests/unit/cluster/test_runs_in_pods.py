@@ -56,6 +56,20 @@ def main(mark: str = "") -> int:
 def again(mark: str = "") -> int:
     return fragile(mark)
 
+@fw.task
+def calm(mark: str) -> int:
+    with open(mark, "a") as file:
+        file.write("began\\n")
+    while not os.path.exists(mark + ".go"):
+        time.sleep(0.02)
+    return 7
+
+@fw.pipeline
+def gentle(mark: str = "") -> int:
+    with open(mark + ".pipeline", "a") as file:
+        file.write("began\\n")
+    return calm(mark)
+
 @fw.pipeline
 def slow(mark: str = "") -> int:
     return small(long(mark))
@@ -102,6 +116,10 @@ class Target:
             return await engine.run(spec if earlier is None else earlier.spec, project, home, earlier)
         finally:
             await home.close()
+
+    def pipelines(self) -> int:
+        """Count how often the pipeline was begun."""
+        return (self.folder / "mark.pipeline").read_text().count("began")
 
     def printed(self, step: str) -> str:
         lines, _ = self.stores.logs.read("k7m2", step, 1)
@@ -170,5 +188,37 @@ def test_a_step_goes_on_while_its_control_plane_is_replaced(tmp_path: Path) -> N
         assert target.mark.read_text() == "began\n"
         steps = {step.spec.name: step for step in target.stores.metadata.run("k7m2").steps}
         assert len(steps["long"].attempts) == 1
+
+    play(tmp_path, work)
+
+
+def test_a_small_step_goes_on_while_its_control_plane_is_replaced_and_its_pipeline_begins_again(
+    tmp_path: Path,
+) -> None:
+    async def work(target: Target) -> None:
+        # The first engine stays: a process that died would not end its hosts, as a task does that is cancelled.
+        first = asyncio.get_running_loop().create_task(target.run("gentle"))
+        async with asyncio.timeout(30):
+            while not target.mark.exists():
+                await asyncio.sleep(0.02)
+        await target.namespace.restart()
+        target.stores.close()
+        target.stores = LocalStores(target.folder / "store").prepare()
+        second = asyncio.get_running_loop().create_task(
+            target.run("gentle", target.stores.metadata.run("k7m2"))
+        )
+        async with asyncio.timeout(30):
+            while len(target.namespace.kube.processes) < 2 or target.pipelines() < 2:
+                await asyncio.sleep(0.05)
+        (tmp_path / "mark.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\n"
+        (step,) = target.stores.metadata.run("k7m2").steps
+        assert len(step.attempts) == 1
+        async with asyncio.timeout(30):
+            while target.namespace.kube.jobs:
+                await asyncio.sleep(0.05)
+        first.cancel()
 
     play(tmp_path, work)
