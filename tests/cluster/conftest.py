@@ -19,7 +19,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from cluster import standing_in
+from lab import audit as audit_log
 from lab import network, policies
+from lab.audit import Asked
 from lab.building import UnobtainableError, is_built, obstacle, programs, report
 from lab.faults import FaultProxy
 from lab.kubectl import Kubectl, MakeUser, make_user
@@ -109,10 +112,11 @@ def registry(cluster: Cluster) -> str:
 
 @pytest.fixture
 def lab(cluster: Cluster) -> Lab:
-    """The lab itself, for tests that harm nodes or links."""
+    """The lab itself, for tests that harm nodes or links, or read its logs."""
     if cluster.lab is None:
-        pytest.skip("this test harms nodes or links, which it does to the lab only")
-    return cluster.lab
+        pytest.skip("this test harms nodes or links or reads the audit log, which needs the lab")
+    # A test before this one may have added nodes.
+    return current() or cluster.lab
 
 
 @pytest.fixture
@@ -131,6 +135,13 @@ def fault_proxy(lab: Lab) -> Iterator[FaultProxy]:
 
 
 @pytest.fixture
+def audit(lab: Lab) -> Callable[[], list[Asked]]:
+    """Gives the calls of the API server since the test began, the lab's own and those of discovery left out."""
+    begun = audit_log.path().stat().st_size
+    return lambda: list(audit_log.calls(begun))
+
+
+@pytest.fixture
 def enforced(lab: Lab) -> Iterator[None]:
     """NetworkPolicies hold on every node of the lab."""
     policies.enforce(lab)
@@ -139,7 +150,7 @@ def enforced(lab: Lab) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
+def make_namespace(cluster: Cluster, kubectl: Kubectl) -> Iterator[Callable[..., str]]:
     """Makes a namespace that enforces the Pod Security level `restricted`; all are removed at the end."""
     made: list[str] = []
 
@@ -153,10 +164,10 @@ def make_namespace(kubectl: Kubectl) -> Iterator[Callable[..., str]]:
         return name
 
     yield make
+    # A lab that goes with its last user need not be waited for.
+    patience = "--wait=false" if cluster.lab and cluster.lab.temporary else "--timeout=120s"
     if made:
-        kubectl(
-            "delete", "namespace", *made, "--ignore-not-found", "--timeout=120s", seconds=150, check=False
-        )
+        kubectl("delete", "namespace", *made, "--ignore-not-found", patience, seconds=150, check=False)
 
 
 @pytest.fixture
@@ -175,3 +186,15 @@ def user(kubectl: Kubectl, namespace: str, tmp_path: Path) -> MakeUser:
         return make_user(kubectl, tmp_path, role, where, name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ready(registry: str) -> str:
+    """An image with a control plane that answers."""
+    return standing_in.push(registry, "standing-in", standing_in.READY)
+
+
+@pytest.fixture(scope="session")
+def broken(registry: str) -> str:
+    """An image with a control plane that ends."""
+    return standing_in.push(registry, "standing-in", standing_in.BROKEN)

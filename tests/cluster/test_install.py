@@ -6,65 +6,15 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from cluster import standing_in
+from cluster.person import Person
 from lab.kubectl import Kubectl, MakeUser
 
 KINDS = "deploy,rs,job,pod,svc,cm,pvc,sa,role,rolebinding,networkpolicy"
 WAIT = "90s"
-
-
-@dataclass(frozen=True)
-class Person:
-    """A user with the command line and one namespace."""
-
-    kubeconfig: Path
-    namespace: str
-    home: Path
-
-    def run(self, *words: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
-        """Run the command line in a fresh process."""
-        direct = {name: text for name, text in os.environ.items() if not name.lower().endswith("_proxy")}
-        return subprocess.run(
-            [sys.executable, "-m", "fairway", *words],
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            cwd=self.home,
-            env=direct | {"KUBECONFIG": str(self.kubeconfig), "HOME": str(self.home)},
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-
-    def does(self, *words: str) -> str:
-        """Run a command that has to succeed, and return what it told."""
-        done = self.run(*words)
-        assert done.returncode == 0, done.stderr
-        return done.stderr
-
-    def fails(self, *words: str) -> str:
-        """Run a command that has to fail with a sentence, and return what it told."""
-        done = self.run(*words)
-        assert done.returncode not in (0, -9), done.stderr
-        assert "error: " in done.stderr
-        assert "Traceback" not in done.stderr
-        return done.stderr
-
-
-@pytest.fixture(scope="session")
-def ready(registry: str) -> str:
-    """An image with a control plane that answers."""
-    return standing_in.push(registry, "standing-in", standing_in.READY)
-
-
-@pytest.fixture(scope="session")
-def broken(registry: str) -> str:
-    """An image with a control plane that ends."""
-    return standing_in.push(registry, "standing-in", standing_in.BROKEN)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lab.audit import Asked
 from lab.kubectl import Kubectl, MakeUser
 
 _UID = 1_000_710_000
@@ -104,6 +105,23 @@ def test_a_privileged_pod_is_refused(there: Kubectl, registry: str) -> None:
     refused = there.run("apply", "-f", "-", text=json.dumps(wanted))
     assert refused.returncode != 0
     assert "PodSecurity" in refused.stderr
+
+
+def test_the_audit_log_has_what_a_user_asked_for_and_was_refused(
+    kubectl: Kubectl, namespace: str, user: MakeUser, audit: Callable[[], list[Asked]]
+) -> None:
+    editor = kubectl.using(user("edit")).inside(namespace)
+    editor("get", "pods")
+    assert editor.run("get", "roles").returncode != 0
+    name = f"system:serviceaccount:{namespace}:user-edit"
+
+    def seen() -> set[tuple[str, str, bool]]:
+        return {(call.verb, call.resource, call.allowed) for call in audit() if call.user == name}
+
+    give_up = time.monotonic() + 20
+    while not {("list", "pods", True), ("list", "roles", False)} <= seen():
+        assert time.monotonic() < give_up, seen()
+        time.sleep(0.2)
 
 
 def test_a_user_has_rights_in_one_namespace_only(

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,21 @@ from fairway.spec import errors as spec_errors
 
 ROOT = Path(fairway.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if "templates" not in path.parts)
-TREES = {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 FACES = {"task", "options", "register", "evaluate", "endpoint", "run_command", "deploy_command"}
 """What users call with keywords, and commands, whose parameters are flags."""
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """Every file of the package with its syntax tree."""
+    return {path: ast.parse(path.read_text("utf-8")) for path in FILES}
 
 
 def functions() -> list[tuple[Path, ast.FunctionDef | ast.AsyncFunctionDef]]:
     """Every function of the package with its file."""
     return [
         (path, node)
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         for node in ast.walk(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
     ]
@@ -98,7 +104,7 @@ def imported_by_name(tree: ast.AST) -> list[int]:
 
 
 def test_own_modules_are_imported_by_statements_beyond_the_faces() -> None:
-    found = {path.relative_to(ROOT).as_posix(): imported_by_name(tree) for path, tree in TREES.items()}
+    found = {path.relative_to(ROOT).as_posix(): imported_by_name(tree) for path, tree in trees().items()}
     assert {name for name, lines in found.items() if lines} == LAZY
 
 
@@ -131,7 +137,9 @@ def test_only_commands_about_the_store_on_this_disk_open_it() -> None:
 
 
 def test_every_module_says_why_it_exists() -> None:
-    assert [str(path.relative_to(ROOT)) for path, tree in TREES.items() if not ast.get_docstring(tree)] == []
+    assert [
+        str(path.relative_to(ROOT)) for path, tree in trees().items() if not ast.get_docstring(tree)
+    ] == []
 
 
 def test_names_say_what_is_in_a_file() -> None:
@@ -171,7 +179,7 @@ def test_classes_inherit_once() -> None:
     """Errors may go deeper; a base from elsewhere counts as one step."""
     own = {
         node.name: [base.id for base in node.bases if isinstance(base, ast.Name)]
-        for tree in TREES.values()
+        for tree in trees().values()
         for node in ast.walk(tree)
         if isinstance(node, ast.ClassDef) and not node.name.endswith("Error")
     }

@@ -5,6 +5,7 @@ stands alone.
 """
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,10 @@ def is_command(node: ast.AST) -> bool:
     )
 
 
-ALL = [found for path in files() for found in docstrings(path) if not is_command(found[1])]
+@cache
+def everything() -> list[Found]:
+    """Return the docstrings of all files that the rules hold for."""
+    return [found for path in files() for found in docstrings(path) if not is_command(found[1])]
 
 
 def is_property(node: ast.AST) -> bool:
@@ -101,11 +105,11 @@ def first_word(text: str) -> str:
 
 
 def test_there_is_something_to_check() -> None:
-    assert len(ALL) > 2_000
+    assert len(everything()) > 2_000
 
 
 def test_docstrings_lean_on_nothing_before_them() -> None:
-    assert [f"{place}: {first_line(text)}" for place, _, text in ALL if leans(text)] == []
+    assert [f"{place}: {first_line(text)}" for place, _, text in everything() if leans(text)] == []
 
 
 def leans(text: str) -> bool:
@@ -115,14 +119,16 @@ def leans(text: str) -> bool:
 
 def test_docstrings_open_with_one_whole_sentence() -> None:
     assert [
-        f"{place}: {first_line(text)}" for place, _, text in ALL if not first_line(text).endswith((".", ":"))
+        f"{place}: {first_line(text)}"
+        for place, _, text in everything()
+        if not first_line(text).endswith((".", ":"))
     ] == []
 
 
 def test_functions_are_described_in_the_imperative() -> None:
     assert [
         f"{place}: {first_line(text)}"
-        for place, node, text in ALL
+        for place, node, text in everything()
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and not is_property(node)
         and first_word(text) not in VERBS
@@ -132,7 +138,7 @@ def test_functions_are_described_in_the_imperative() -> None:
 def test_a_question_is_described_as_one() -> None:
     assert [
         f"{place}: {first_line(text)}"
-        for place, node, text in ALL
+        for place, node, text in everything()
         if isinstance(node, ast.FunctionDef)
         and node.name.strip("_").startswith(("is_", "has_", "are_"))
         and isinstance(node.returns, ast.Name)
@@ -147,7 +153,7 @@ def test_types_are_described_by_a_noun() -> None:
     nouns = {"Counts", "Names", "Rows", "Values"}
     assert [
         f"{place}: {first_line(text)}"
-        for place, node, text in ALL
+        for place, node, text in everything()
         if isinstance(node, ast.ClassDef) and first_word(text) in actions - nouns
     ] == []
 

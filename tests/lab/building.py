@@ -110,11 +110,11 @@ def build(say: Report = report) -> Path:
 
     A build that is broken off goes on where it stopped: finished products are kept, and Go keeps compiled packages.
     """
-    if is_built():
-        return programs()
     problem = obstacle()
     if problem:
         raise UnobtainableError(problem)
+    if is_built():
+        return programs()
     for folder in ("programs", "images", "sets", "build-logs"):
         (cache() / folder).mkdir(parents=True, exist_ok=True)
     with _alone(say):

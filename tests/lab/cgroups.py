@@ -15,6 +15,8 @@ from .places import NAME
 
 _MOUNT = Path("/sys/fs/cgroup")
 _PATIENCE = 30.0
+_NEEDED = {"cpu", "memory", "pids"}
+"""Controllers without which a kubelet does not begin."""
 
 
 def is_unified() -> bool:
@@ -68,6 +70,10 @@ def _enable_controllers() -> None:
         for controller in (group / "cgroup.controllers").read_text().split():
             with contextlib.suppress(OSError):
                 (group / "cgroup.subtree_control").write_text(f"+{controller}")
+    given = (_MOUNT / NAME / "cgroup.controllers").read_text().split()
+    if missing := _NEEDED - set(given):
+        # In a container whose own group has processes, the kernel does not let it divide what it has.
+        raise RuntimeError(f"control groups cannot be divided here: {', '.join(sorted(missing))} missing")
 
 
 def members(group: Path) -> list[int]:
@@ -98,8 +104,12 @@ def kill(group: Path) -> None:
 
 
 def kill_all() -> None:
-    """Kill every process of the lab, and remove its groups."""
+    """Kill every process of the lab."""
     kill(tracking() / NAME)
+
+
+def remove_all() -> None:
+    """Remove all groups of the lab."""
     for hierarchy in hierarchies():
         remove(hierarchy / NAME)
 

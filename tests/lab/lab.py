@@ -119,6 +119,7 @@ def _remove() -> None:
     RECORD.unlink(missing_ok=True)
     cgroups.kill_all()
     network.remove()
+    cgroups.remove_all()
     for folder in {data(), Path(there.data) if there else data()}:
         _remove_folder(folder)
     shutil.rmtree(RUN, ignore_errors=True)

@@ -43,8 +43,8 @@ def _nodes(lab: Lab) -> list[str]:
 
 def _has_queue(node: str) -> bool:
     """Tell whether a process of the node reads the queue."""
-    process = processes.main_process(f"policies-{node}")
     try:
+        process = processes.main_process(f"policies-{node}")
         lines = Path(f"/proc/{process}/net/netfilter/nfnetlink_queue").read_text().splitlines()
     except OSError:
         return False

@@ -11,7 +11,7 @@ from . import cgroups
 from .building import programs
 from .places import NAME, data, logs
 
-_ENTER = 'echo $$ > "$0/cgroup.procs" && exec setsid --fork "$@"'
+_ENTER = 'echo $$ > "$0/cgroup.procs" && exec "$@"'
 """Enter the control group in `$0` before the program begins, so that no process of it is ever outside."""
 
 
@@ -47,7 +47,7 @@ def launch(name: str, command: Sequence[str]) -> None:
     group = cgroups.make_daemon(name)
     with (logs() / f"{name}.log").open("ab") as output:
         subprocess.run(
-            ["sh", "-c", _ENTER, str(group), *command],
+            ["sh", "-c", _ENTER, str(group), "setsid", "--fork", *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -128,9 +128,13 @@ def tail(daemon: str) -> str:
 
 
 def run(command: Sequence[str | Path], **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a command of the lab to its end, and raise with its output if it fails."""
+    """Run a command of the lab to its end, and raise with its output if it fails.
+
+    It has a control group as well, so that nothing works on a lab whose bringing up was killed.
+    """
+    group = cgroups.make_daemon("commands")
     done = subprocess.run(
-        [str(word) for word in command],
+        ["sh", "-c", _ENTER, str(group), *map(str, command)],
         capture_output=True,
         text=True,
         check=False,

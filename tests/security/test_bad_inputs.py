@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 ROW = b"[0.5,-1.0,2.0]"
@@ -186,6 +185,8 @@ def test_mutated_bodies_crash_nothing(live: Any, watch: Watch, full: bool, measu
 
 @pytest.mark.parametrize("which", ["model", "private", "platform"])
 def test_schemathesis_finds_no_server_error(live: Any, which: str, full: bool) -> None:
+    import schemathesis  # here and not at the top: every worker of the test runner imports every file
+
     port, token = {
         "model": (live.model, ""), "private": (live.private, live.key), "platform": (live.port, live.token),
     }[which]  # fmt: skip

@@ -34,8 +34,8 @@ _PLACE = (
     click.option("--namespace", "-n", default="", help="Namespace; the context's by default."),
 )
 _IMAGE = (
-    click.option("--image", default="", metavar="REFERENCE", help="Image by digest, instead of pushing one."),
-    click.option("--registry", default="", help="Registry to push the image to, such as ghcr.io/acme."),
+    click.option("--image", default="", metavar="REFERENCE", help="Image by digest, instead of a new one."),
+    click.option("--registry", default="", help="Registry to push images to, such as ghcr.io/acme."),
     click.option("--base", default="", help="Image with Python to build on, when an image is pushed."),
     click.option(
         "--python", default="", metavar="VERSION", help="Python of the base, if it does not say it."
@@ -89,10 +89,6 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
             raise UsageError(
                 f"a store at {self.store!r} is not supported yet",
                 hint="leave `--store` out: the store is then on a volume of the cluster",
-            )
-        if self.image and self.registry:
-            raise UsageError(
-                "`--image` names an image and `--registry` makes one", hint="leave one of them out"
             )
         if self.image and not _BY_DIGEST.fullmatch(self.image):
             raise UsageError(
@@ -248,7 +244,7 @@ def _carried_out(kube: Kubernetes, verb: Callable[[], Coroutine[Any, Any, T]], a
 
 
 async def _push(source: Source) -> str:
-    """Push the image of this version, and return its name by digest. Raises FairwayError."""
+    """Send the image of this version to its registry, and return its name by digest. Raises FairwayError."""
     from fairway.cli.images import Counter
     from fairway.cluster.images import assembling
     from fairway.wiring.images import make_workshop

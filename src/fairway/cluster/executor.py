@@ -143,9 +143,9 @@ class ClusterExecutor:
         """
         grant = Grant(resources=wanted)
         if place.pool != _DRIVER:
-            if len(self._pods) >= _MOST_PODS or (
-                place.pool == _PODS and self._is_worth_waiting(wanted, step)
-            ):
+            # A step that is isolated or has another environment gains nothing from the driver.
+            could_wait = place.pool == _PODS and place.environment is None
+            if len(self._pods) >= _MOST_PODS or (could_wait and self._is_worth_waiting(wanted, step)):
                 return None
             self._pods[id(grant)] = grant
             return grant

@@ -198,7 +198,7 @@ def _changed(before: Settings, order: Order) -> Settings:
         before.install,
         version=order.version,
         pull_secrets=order.pull_secrets or before.install.pull_secrets,
-        registry=order.registry or before.install.registry,
+        registry=order.source.typed or before.install.registry,
     )
     if order.size and order.size < before.size:
         raise InstallError(

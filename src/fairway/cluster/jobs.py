@@ -36,7 +36,7 @@ class Seen(Protocol):
 
     @property
     def trouble(self) -> str:
-        """Why nothing is heard at present. Empty if all is well."""
+        """The reason why nothing is heard at present. It is empty if all is well."""
         ...
 
 

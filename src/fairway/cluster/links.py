@@ -95,7 +95,7 @@ class HostLink:
         return self._uid in ("", uid)
 
     def attach(self, connection: "_Connection", hello: Hello, uid: str) -> None:
-        """Go on over a new connection. Raises BrokenLink if the two sides cannot go on."""
+        """Resume over a new connection. Raises BrokenLink if the two sides cannot go on."""
         received = hello.received if hello.session == self._id else 0
         # A pod that does not know the session has lost nothing only if nothing of it was accepted here.
         if hello.session != self._id and self._session.received:
@@ -117,7 +117,7 @@ class HostLink:
         self.connected(True)
 
     def accept(self, data: Data) -> None:
-        """Hand on a message, if it is new. Raises BrokenLink."""
+        """Pass a message on, if it is new. Raises BrokenLink."""
         message = self._session.accept(data)
         if message is not None:
             self.hear(message)
@@ -226,7 +226,7 @@ class Links:
             connection.close()
 
     async def _admit(self, connection: "_Connection", hello: Hello) -> Refused | None:
-        """Attach a pod to its session. Return the refusal otherwise."""
+        """Join a pod with its session. Return the refusal otherwise."""
         if hello.link != link.LINK:
             return Refused(
                 message=f"the pod speaks version {hello.link} of the link, the control plane {link.LINK}",

@@ -120,6 +120,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""
     insecure: bool = False
 
+    @property
+    def typed(self) -> str:
+        """The registry with the scheme that says if it speaks HTTP without TLS."""
+        plain = self.registry and self.insecure and "://" not in self.registry
+        return f"http://{self.registry}" if plain else self.registry
+
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of an installation.

@@ -39,7 +39,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         storage_class: the class of the volume. Empty for the default.
         ephemeral: keep the store in the pod.
         pull_secrets: the names of the Secrets with which nodes pull the image.
-        registry: the registry for the images of environments. Empty for that of the image, or what is there.
         seconds: the most seconds to wait until the control plane is ready.
     """
 
@@ -50,7 +49,6 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     storage_class: str = ""
     ephemeral: bool = False
     pull_secrets: tuple[str, ...] = ()
-    registry: str = ""
     seconds: float = 300.0
 
 
@@ -145,7 +143,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         version=order.version,
         image=UNKNOWN_IMAGE,
         pull_secrets=order.pull_secrets,
-        registry=order.registry,
+        registry=order.source.typed,
     )
     settings = Settings(
         install=install,

@@ -102,7 +102,7 @@ class ControlPlane:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._cluster = make(
             Surroundings(
-                install=install, links=links, stores=stores, credential_for=self._pods.credential_for, say=say
+                install=install, links=links, stores=stores, credential_for=self._pods.credential_for, say=log
             )
         )
 
@@ -121,7 +121,7 @@ class ControlPlane:
         # Requests are the last to be let in, because an answer means that everything is up.
         answering = Answering(self._gate(elsewhere), listening)
         await asyncio.wrap_future(answering.started)
-        say(f"ready, with {taken_up} runs to take up")
+        log(f"ready, with {taken_up} runs to take up")
         await self._stopping.wait()
         await runs.close()
         await asyncio.to_thread(answering.stop)
@@ -130,9 +130,9 @@ class ControlPlane:
         self._stores.close()
         return self._status
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Write a line to the log."""
-        say(text)
+        log(text)
 
     def revoke(self, run: str) -> None:
         """Let the pods of a run ask nothing any more."""
@@ -146,7 +146,7 @@ class ControlPlane:
         if not isinstance(error, DiskFailed) or self._loop is None:
             return False
         self._status = EXIT_FAILED
-        say(f"giving up: {error.message}")
+        log(f"giving up: {error.message}")
         self._loop.call_soon_threadsafe(self._stopping.set)
         return True
 
@@ -207,7 +207,7 @@ class Answering:
         await server.shutdown(sockets=[self._listening])
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Write a line to the log of the pod."""
     print(json.dumps({"level": "info", "text": text}), file=sys.stderr, flush=True)
 

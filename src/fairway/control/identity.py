@@ -39,7 +39,7 @@ class Role(IntEnum):
     RUNNER = 2
     DEPLOYER = 3
     NOBODY = 4
-    """What no person has, for routes that are open to pods alone."""
+    """A role that no person has, for routes that are open to pods alone."""
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

@@ -78,7 +78,7 @@ class Desk:
         """Pass cancellations to an engine for a block."""
         self.expect()
         self._cancel = cancel
-        self._pass_on()
+        self._forward()
         try:
             yield
         finally:
@@ -106,9 +106,9 @@ class Desk:
         """Cancel the run. To be called from any thread. The second time, running attempts are ended at once."""
         self._asked += 1
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._pass_on)
+            self._loop.call_soon_threadsafe(self._forward)
 
-    def _pass_on(self) -> None:
+    def _forward(self) -> None:
         if self._cancel is None or not self._asked:
             return
         if self._asked == 1:

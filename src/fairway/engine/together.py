@@ -66,7 +66,7 @@ class TogetherParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Part:
-    """One submission: its own runs, and the notes about them."""
+    """A submission, with runs of its own and the notes about them."""
 
     def __init__(self, runs: RunsHere, desk: Desk, request: RunRequest) -> None:
         self.runs = runs

@@ -27,7 +27,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import StepFailed, StorageError
 from fairway.spec.host import THREAD_VARIABLES, StorePlace
 from fairway.spec.run import Failure, Reason, StepResult
-from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Revealed, Start
+from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Start
 
 
 class Project(Protocol):
@@ -64,7 +64,7 @@ def run(start: Start, channel: Channel, place: Workplace) -> int:
     """Run one attempt and return the exit status of its process."""
     _reseed(start)
     # Before any code of the project runs: the host takes a secret out of the output only if it knows the secret.
-    redaction.report_new(lambda name, value: channel.send(Revealed(name=name, value=value)))
+    redaction.report_new(channel.reveal)
     values = Values(place.artifacts, start.verified, foreign=place.foreign)
     if start.step == DRIVER:
         return _drive(start, channel, place.project, values)

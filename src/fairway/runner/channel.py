@@ -13,11 +13,13 @@ from fairway.spec.wire import (
     Await,
     Call,
     FromChild,
+    Revealed,
     Splitter,
     Start,
     ToHost,
     decode_to_host,
     frame,
+    frame_for_host,
 )
 
 
@@ -49,6 +51,11 @@ class Channel:
             )
         with self._lock:
             self._socket.sendall(data)
+
+    def reveal(self, name: str, value: str) -> None:
+        """Tell the host, and nobody else, the value of a secret that the code of this process has from here on."""
+        with self._lock:
+            self._socket.sendall(frame_for_host(Revealed(name=name, value=value)))
 
     def wait_for(self, step: str) -> Answer:
         """Wait until a step has ended and return its outcome."""

@@ -49,7 +49,7 @@ _LOOK_SECONDS = 0.5
 _REPORT_SECONDS = 60.0
 """Seconds that the pod waits for a control plane that takes the report of the host's end."""
 _LAST_SECONDS = 5.0
-"""The same, after a SIGTERM: more time is not left before the pod is killed."""
+"""Seconds that the pod waits for it after a SIGTERM. More are not left before the pod is killed."""
 _MOST_LAST_WORDS = 4000
 _MOST_TOLD = 64
 _NEVER = "it was not started"
@@ -178,7 +178,7 @@ class Pod:
         )
 
     def _aside(self, work: Callable[[], Path]) -> None:
-        """Fetch the code in a thread, so that the link is answered meanwhile."""
+        """Carry out work in a thread, so that the link is answered meanwhile. Start the host with the file that it returns."""
 
         def carry() -> None:
             try:

@@ -14,7 +14,7 @@ import socket
 from collections.abc import Callable
 
 from fairway.author import redaction
-from fairway.spec.wire import Revealed, Splitter, frame, revealed
+from fairway.spec.wire import Revealed, Splitter, frame_for_host, revealed
 
 NAME = "fairway-output"
 """Name of the process in a list of processes. Linux shows 15 letters at most."""
@@ -41,7 +41,7 @@ def redirect() -> Callable[[str, str], None]:
 
     def register(name: str, value: str) -> None:
         with contextlib.suppress(OSError):
-            near.sendall(frame(Revealed(name=name, value=value)))
+            near.sendall(frame_for_host(Revealed(name=name, value=value)))
 
     return register
 

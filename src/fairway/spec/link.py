@@ -214,7 +214,7 @@ def decode(content: bytes) -> Hello | Welcome | Refused | Data | Ack | Ping | Po
 
 
 class Session:
-    """One side of a session. It numbers messages, keeps them until they are acknowledged, and drops duplicates.
+    """A side of a session. It numbers messages, keeps them until they are acknowledged, and drops duplicates.
 
     Attributes:
         received: the number of the last message that was accepted from the other side.

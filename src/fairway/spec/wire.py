@@ -228,14 +228,17 @@ class Committed(msgspec.Struct, frozen=True, kw_only=True, tag="committed"):
     result: StepResult
 
 
-class Revealed(msgspec.Struct, frozen=True, kw_only=True, tag="revealed"):
-    """A message from child to host: the child's code has the value of a secret from here on. It is never forwarded."""
+class Revealed(msgspec.Struct, frozen=True, kw_only=True):
+    """A message from child to host alone: the child's code has the value of a secret from here on.
+
+    It travels in a frame of its own kind, which no decoder of an engine reads.
+    """
 
     name: str
     value: str
 
 
-FromChild = Call | Await | Ask | Metrics | Showed | Returned | Committed | Revealed
+FromChild = Call | Await | Ask | Metrics | Showed | Returned | Committed
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
@@ -258,16 +261,24 @@ decode_to_host = _to_host.decode
 decode_from_host = _from_host.decode
 decode_from_child = _from_child.decode
 
-_REVEALED = b"\xa4type\xa8revealed"
+_FOR_HOST = b"\xc1"
+"""The first byte of a frame for the host alone. No MessagePack message begins with it."""
+
+_revealed = msgspec.msgpack.Decoder(Revealed)
+
+
+def frame_for_host(message: Revealed) -> bytes:
+    """Encode a child's message for its host alone as a frame."""
+    data = frame(message)[4:]
+    return (1 + len(data)).to_bytes(4, "big") + _FOR_HOST + data
 
 
 def revealed(content: bytes) -> Revealed | None:
-    """Return a child's message if it is for the host alone, else None."""
-    message = decode_from_child(content) if _REVEALED in content[:16] else None
-    return message if isinstance(message, Revealed) else None
+    """Return the message in a frame if it is for the host alone, else None."""
+    return _revealed.decode(content[1:]) if content.startswith(_FOR_HOST) else None
 
 
-def frame(message: ToHost | FromHost | FromChild) -> bytes:
+def frame(message: ToHost | FromHost | FromChild | Revealed) -> bytes:
     """Encode a message as a frame: its length and its content."""
     try:
         data = _encoder.encode(message)

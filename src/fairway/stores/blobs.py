@@ -15,9 +15,8 @@ from fairway import confined
 from fairway.spec.artifact import Artifact, FileEntry, sources_of
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.stores import folders
-from fairway.stores.durable import make_folders, sync, temporary_name, write_all
+from fairway.stores.durable import CHUNK, HashingFile, make_folders, sync, temporary_name, write_all
 from fairway.stores.faults import Explaining
-from fairway.stores.hashing import CHUNK, HashingFile
 from fairway.stores.layout import Layout
 from fairway.stores.sweeping import Swept, buckets, sweep
 from fairway.stores.unfinished import Unfinished

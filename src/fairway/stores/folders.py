@@ -196,7 +196,7 @@ def lay_out(root: str, content: Manifest, digest: str) -> None:
 
 
 def _fill(root: str, content: Manifest, aside: int, temporary: str) -> None:
-    """Link every file of a manifest into a new folder and make all names durable."""
+    """Fill a new folder with a link to each file of a manifest, and make all names durable."""
     made: set[tuple[str, ...]] = {()}
     for entry in content.files:
         *above, name = entry.path.split("/")

@@ -18,12 +18,9 @@ from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.spec.run import StepResult
 from fairway.stores.blobs import FileArtifacts, corrupt, is_digest
-from fairway.stores.hashing import HashingFile
+from fairway.stores.durable import HashingFile
 from fairway.stores.sweeping import Swept
 from fairway.stores.upstream import Answer, Upstream
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(StepResult).decode
 
 _SMALL = 1 << 16
 """Bytes that are sent without asking first. To ask costs as much as to send them."""
@@ -183,7 +180,7 @@ class RelayedArtifacts:
                 self._fetch(entry.digest)
 
     def _fetch(self, digest: str) -> None:
-        """Fetch a blob into the cache if it is not there. Raises CorruptArtifact, NotFound, StorageError."""
+        """Put a blob of the control plane into the cache if it is not there. Raises CorruptArtifact, NotFound, StorageError."""
         if not is_digest(digest) or self._cache.exists(digest):
             return
 
@@ -227,7 +224,7 @@ class RelayedResults:
             StorageError: the record could not be stored.
         """
         names = (result.run, result.step, result.attempt)
-        created, repeated = self._upstream.create(names, _encode(result))
+        created, repeated = self._upstream.create(names, msgspec.json.encode(result))
         # The answer to an earlier try may have been lost, and then the record that was there is this one.
         return created or (repeated and self.read(*names) == result)
 
@@ -237,7 +234,7 @@ class RelayedResults:
         if content is None:
             return None
         try:
-            return _decode(content)
+            return msgspec.json.decode(content, type=StepResult)
         except UNREADABLE as error:
             raise StorageError(
                 f"the record of {step}.{attempt} of run {run} cannot be read: {error}",

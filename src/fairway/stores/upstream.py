@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
-from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -40,7 +39,7 @@ _AGAIN = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
 """Answers after which a request is sent again: the control plane is busy or restarts, or gives the run a new credential."""
 
 
-class _Said(msgspec.Struct):
+class _Refusal(msgspec.Struct):
     """The body of a refusal."""
 
     error: str
@@ -90,6 +89,9 @@ class Upstream:
     """
 
     def __init__(self, url: str, credential: str, patience: float = _PATIENCE) -> None:
+        # Only pods need it, and every host loads this module.
+        from urllib.parse import urlsplit
+
         parts = urlsplit(url)
         if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
             raise StorageError(
@@ -236,7 +238,7 @@ class Upstream:
                 content.close()
         if answer.status < 300 or answer.status == 404:
             return answer
-        said = _said(answer)
+        said = _refusal(answer)
         if answer.status == 401:
             self._credential = ""
         if answer.status in _AGAIN:
@@ -271,15 +273,17 @@ def _record_path(names: tuple[str, str, int]) -> str:
 
 
 def _quoted(name: str) -> str:
+    from urllib.parse import quote
+
     return quote(quote(name, safe="").replace(".", "%2E"), safe="")
 
 
-def _said(answer: Answer) -> _Said:
+def _refusal(answer: Answer) -> _Refusal:
     """Read a refusal."""
     try:
-        return msgspec.json.decode(answer.whole()[:_MOST_SAID], type=_Said)
+        return msgspec.json.decode(answer.whole()[:_MOST_SAID], type=_Refusal)
     except UNREADABLE:
-        return _Said(f"the control plane answered with status {answer.status}")
+        return _Refusal(f"the control plane answered with status {answer.status}")
 
 
 def _why(error: Exception) -> str:

@@ -133,7 +133,7 @@ def leases() -> "RunLeases":
 class Reports(Protocol):
     """The receiver of what a person who looks after the control plane should know, and of what its process should do."""
 
-    def say(self, text: str) -> None:
+    def log(self, text: str) -> None:
         """Write a line to the log."""
         ...
 
@@ -170,7 +170,7 @@ def together(stores: LocalStores, held: "RunLeases", cluster: Cluster, reports: 
             open=cluster.open,
             foresee=partial(runs.foresee, runs.engine_stores(stores)),
             over=over,
-            say=reports.say,
+            say=reports.log,
             broke=reports.broke,
         )
     )

@@ -8,6 +8,7 @@ writes follows from kind and number, so that anybody can check it. A line on its
 import contextlib
 import hashlib
 import os
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,8 +17,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.event import Event, RunStarted
 from fairway.spec.run import RunSpec, StepResult
-from fairway.stores import FileArtifacts, FileResults, Layout, connections, hashing
-from fairway.stores import blobs as blob_files
+from fairway.stores import FileArtifacts, FileResults, Layout, blobs, connections, durable, unfinished
 from fairway.stores.metadata import SqliteMetadata
 
 KINDS = ("blob", "stream", "folder", "record", "event")
@@ -89,21 +89,21 @@ class Writer:
             self._metadata.close()
 
 
-def place_in_full_view(self: FileArtifacts, fd: int, temporary: str, digest: str) -> None:
+def place_in_full_view(self: FileArtifacts, made: unfinished.Unfinished, digest: str) -> None:
     """A planted mistake: the name first, and the content in two halves."""
     path = self._path(digest)
     os.makedirs(os.path.dirname(path), exist_ok=True)
-    whole = Path(temporary).read_bytes()
+    whole = Path(self._blobs, "tmp", made.name).read_bytes()
     with open(path, "wb", buffering=0) as file:
         file.write(whole[: len(whole) // 2])
         file.write(whole[len(whole) // 2 :])
-        os.fsync(fd)
+        os.fsync(made.fd)
 
 
 PLANTED: dict[str, Callable[[], None]] = {
     "no atomic name": lambda: setattr(FileArtifacts, "_place", place_in_full_view),
-    "no sync of files": lambda: setattr(blob_files, "sync", lambda fd, path: None),
-    "no sync of folders": lambda: setattr(blob_files, "sync_folder", lambda path: None),
+    "no sync of files": lambda: setattr(blobs, "sync", leaving_out(folders=False)),
+    "no sync of folders": lambda: setattr(blobs, "sync", leaving_out(folders=True)),
     "database not synced": lambda: setattr(
         connections, "_PRAGMAS", tuple(one.replace("FULL", "NORMAL") for one in connections._PRAGMAS)
     ),
@@ -111,6 +111,17 @@ PLANTED: dict[str, Callable[[], None]] = {
     "early acknowledgement": lambda: None,
 }
 """Mistakes by name."""
+
+
+def leaving_out(*, folders: bool) -> Callable[[int, str], None]:
+    """Return a sync that leaves out folders, or everything else."""
+    sync = blobs.sync
+
+    def some(fd: int, path: str) -> None:
+        if stat.S_ISDIR(os.fstat(fd).st_mode) is not folders:
+            sync(fd, path)
+
+    return some
 
 
 def swallowing(write: Callable[[Writer, str, int], None]) -> Callable[[Writer, str, int], None]:
@@ -134,7 +145,7 @@ def main() -> None:
     planted = sys.argv[5] if len(sys.argv) > 5 else ""
     if planted:
         PLANTED[planted]()
-    hashing._LARGE, hashing._PIECE = 50_000, 30_000
+    durable._LARGE, durable._PIECE = 50_000, 30_000
     for number in range(first, last + 1) if "folder" in kinds else ():
         folder_of(root.parent / "folders", number)
     say("begin")

@@ -49,7 +49,6 @@ def test_render_prints_objects_that_are_the_same_every_time(tmp_path: Path) -> N
         (("render", "--image", IMAGE, "--size", "0"), "holds nothing", "10Gi"),
         (("render", "--image", IMAGE, "--store", "s3://models/a"), "not supported yet", "--store"),
         (("install", "--image", "fairway:latest"), "not named by its digest", "sha256"),
-        (("install", "--image", IMAGE, "--registry", "r.example"), "leave one", ""),
         (("install", "--image", IMAGE, "--wait", "soon"), "is not a duration", "10m"),
         (("install", "--registry", "r.example"), "no kubeconfig", "KUBECONFIG"),
         (("uninstall", "--yes"), "no kubeconfig", "KUBECONFIG"),

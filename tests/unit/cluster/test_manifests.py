@@ -7,11 +7,12 @@ import msgspec
 import pytest
 import yaml as peer
 from hypothesis import given
+from hypothesis import settings as bounded
 from hypothesis import strategies as st
 
 from fairway.cluster import manifests, pods, yaml
 from fairway.cluster.kinds import Deployment, NetworkPolicy, Role, Service
-from fairway.cluster.manifests import Settings
+from fairway.cluster.manifests import Settings, Source
 from fairway.spec import install as spec
 from fairway.spec.errors import UsageError
 from fairway.spec.install import DriverSize, Install
@@ -43,6 +44,7 @@ installs = st.builds(
     pull_secrets=st.lists(labels, max_size=3).map(tuple),
     owner=st.sampled_from(["", "5b1f6c1e-9a43-4a7e-8bd0-5f1c2f3a4b5c"]),
     user=st.sampled_from([0, 65532, 1000710000]),
+    registry=st.sampled_from(["", "registry.example/ml"]),
 )
 settings = st.builds(
     Settings,
@@ -79,12 +81,14 @@ def test_the_objects_are_those_that_were_reviewed() -> None:
     assert yaml.write(manifests.render(some())) == GOLDEN.read_text("utf-8")
 
 
+@bounded(max_examples=30, deadline=None)
 @given(settings)
 def test_yaml_says_what_the_client_sends(wanted: Settings) -> None:
     objects = manifests.render(wanted)
     assert list(peer.safe_load_all(yaml.write(objects))) == plain(objects)
 
 
+@bounded(max_examples=30, deadline=None)
 @given(settings)
 def test_nothing_is_cluster_wide_and_everything_lies_in_the_namespace(wanted: Settings) -> None:
     for one in plain(manifests.render(wanted)):
@@ -92,6 +96,7 @@ def test_nothing_is_cluster_wide_and_everything_lies_in_the_namespace(wanted: Se
         assert one["metadata"]["namespace"] == wanted.install.namespace
 
 
+@bounded(max_examples=30, deadline=None)
 @given(settings)
 def test_every_container_has_requests_and_limits_and_passes_restricted(wanted: Settings) -> None:
     found = containers(plain(manifests.render(wanted)))
@@ -106,6 +111,7 @@ def test_every_container_has_requests_and_limits_and_passes_restricted(wanted: S
         }
 
 
+@bounded(max_examples=30, deadline=None)
 @given(settings)
 def test_names_and_labels_are_short_enough_for_kubernetes(wanted: Settings) -> None:
     for one in plain(manifests.render(wanted)):
@@ -119,6 +125,7 @@ def test_names_and_labels_are_short_enough_for_kubernetes(wanted: Settings) -> N
         }
 
 
+@bounded(max_examples=30, deadline=None)
 @given(settings)
 def test_the_selectors_are_the_same_in_every_installation_and_version(wanted: Settings) -> None:
     constant = {"app.kubernetes.io/name": "fairway", "app.kubernetes.io/instance": "fairway"}
@@ -132,12 +139,14 @@ def test_the_selectors_are_the_same_in_every_installation_and_version(wanted: Se
             assert one.spec.pod_selector.match_labels == constant
 
 
+@bounded(max_examples=30, deadline=None)
 @given(settings)
 def test_no_secret_is_read_and_no_variable_comes_from_elsewhere(wanted: Settings) -> None:
     document = msgspec.json.encode(manifests.render(wanted)).decode()
     assert not re.search(r"secretKeyRef|valueFrom|envFrom|\"secret\"|hostPath|privileged", document)
 
 
+@bounded(max_examples=30, deadline=None)
 @given(settings)
 def test_settings_come_back_from_the_config_map(wanted: Settings) -> None:
     config = manifests.render(wanted)[0]
@@ -201,6 +210,21 @@ def test_an_ephemeral_store_needs_no_volume() -> None:
     assert not [one for one in objects if one["kind"] == "PersistentVolumeClaim"]
     (container,) = containers(objects)
     assert container["resources"]["limits"]["ephemeral-storage"] == "12Gi"
+
+
+@pytest.mark.parametrize(
+    ("registry", "insecure", "typed"),
+    [
+        ("", True, ""),
+        ("r.example/ml", False, "r.example/ml"),
+        ("r.example/ml", True, "http://r.example/ml"),
+        ("http://r.example", True, "http://r.example"),
+    ],
+)
+def test_a_registry_without_tls_is_remembered_with_its_scheme(
+    registry: str, insecure: bool, typed: str
+) -> None:
+    assert Source(registry=registry, insecure=insecure).typed == typed
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-jax: Any = pytest.importorskip("jax")
+jax: Any = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    """Load JAX for the tests of this file. Every worker of the test runner imports every file."""
+    global jax
+    jax = pytest.importorskip("jax")
 
 
 @pytest.mark.parametrize("size", [3, 100_000])

@@ -18,7 +18,14 @@ from fairway.formats import (
 from fairway.formats.models.samples import decode_samples
 from fairway.spec.errors import SerializationError
 
-keras: Any = pytest.importorskip("keras")
+keras: Any = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    """Load Keras for the tests of this file. Every worker of the test runner imports every file."""
+    global keras
+    keras = pytest.importorskip("keras")
 
 
 def network() -> Any:

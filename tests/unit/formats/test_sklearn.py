@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import skops.io
 from lightgbm import LGBMClassifier
 from sklearn.base import BaseEstimator
 from sklearn.cluster import KMeans
@@ -52,6 +51,13 @@ TREES: list[Callable[[], Any]] = [
     lambda: make_pipeline(SimpleImputer(), LGBMClassifier(n_estimators=3, verbose=-1)),
     lambda: make_pipeline(SimpleImputer(), XGBClassifier(n_estimators=3)),
 ]
+
+
+def dumped(model: object) -> bytes:
+    """Return a model as skops writes it. skops is imported here because it loads PyTorch where that is installed."""
+    import skops.io
+
+    return skops.io.dumps(model)
 
 
 @pytest.mark.parametrize("make", MODELS + TREES)
@@ -111,7 +117,7 @@ def test_a_users_own_estimator_is_pickled_and_flagged() -> None:
 
 def test_a_file_with_a_strange_type_runs_nothing(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
-    data = skops.io.dumps(FunctionTransformer(os.system, kw_args={"command": f"touch {marker}"}))
+    data = dumped(FunctionTransformer(os.system, kw_args={"command": f"touch {marker}"}))
     with pytest.raises(SerializationError, match="system"):
         decode("skops", data, "sklearn.FunctionTransformer")
     assert not marker.exists()
@@ -146,7 +152,7 @@ def test_storing_an_estimator_imports_no_other_framework() -> None:
 
 
 def test_an_estimator_is_read_where_nothing_was_imported_before() -> None:
-    data = skops.io.dumps(DummyRegressor().fit(DATA, TARGET)).hex()
+    data = dumped(DummyRegressor().fit(DATA, TARGET)).hex()
     program = (
         "import sys; from fairway.formats.codecs import decode;"
         "found = decode('skops', bytes.fromhex(sys.stdin.read()), 'sklearn.DummyRegressor');"

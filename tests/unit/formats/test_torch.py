@@ -5,8 +5,15 @@ import pytest
 
 from fairway.formats import encode
 
-torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed: `make torch`")
-pytest.importorskip("safetensors")
+torch: Any = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    """Load PyTorch for the tests of this file. Every worker of the test runner imports every file."""
+    global torch
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: `make torch`")
+    pytest.importorskip("safetensors")
 
 
 @pytest.mark.parametrize("size", [3, 100_000])

@@ -1,5 +1,7 @@
 """The keys of what the lab builds, and the building of products."""
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,6 +58,34 @@ def test_a_finished_product_is_not_built_again(tmp_path: Path) -> None:
         building._product(lines.append, tmp_path / "etcd-1", lambda made: made.write_text("whole"))
     assert (tmp_path / "etcd-1").read_text() == "whole"
     assert [line.split(":")[0] for line in lines] == ["etcd-1 …", "etcd-1"]
+
+
+def test_a_build_removes_what_a_killed_one_has_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "cache", lambda: tmp_path)
+    for name in ("programs/.etcd-1.77", "programs/etcd-1", "images/.tmp/root/file", "sets/.abc.77/kubelet"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    with building._alone(print):
+        left = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    assert left == {"programs/etcd-1", "build.lock"}
+
+
+def test_only_one_process_builds_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "cache", lambda: tmp_path)
+    lines: list[str] = []
+    with ThreadPoolExecutor() as pool:
+        with building._alone(lines.append):
+            second = pool.submit(_enter, lines.append)
+            while not lines:
+                assert not second.done()
+        second.result(timeout=30)
+    assert lines == ["waiting for another build on this machine"]
+
+
+def _enter(say: Callable[[str], None]) -> None:
+    """Wait for the lock of a build."""
+    with building._alone(say):
+        pass
 
 
 def test_the_folder_of_a_module_is_found_despite_capital_letters(monkeypatch: pytest.MonkeyPatch) -> None:

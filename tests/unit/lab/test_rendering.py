@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import control_plane, images, node
+from lab import audit, control_plane, images, node
 from lab.places import Addresses
 from lab.volumes import is_waiting, volume_for
 
@@ -68,6 +68,21 @@ def test_every_blob_of_an_image_is_named_by_its_digest(root: Path, tmp_path: Pat
         }
     assert len(blobs) == 3
     assert all(images._blob_path(images._digest(content)) == name for name, content in blobs.items())
+
+
+def test_a_record_of_the_audit_log_names_the_impersonated_user_and_the_subresource() -> None:
+    record = {
+        "verb": "create",
+        "requestURI": "/api/v1/namespaces/team/pods/x/exec?command=ls",
+        "user": {"username": "admin"},
+        "impersonatedUser": {"username": "ada"},
+        "objectRef": {"resource": "pods", "subresource": "exec", "namespace": "team", "name": "x"},
+        "responseStatus": {"code": 403},
+        "annotations": {"authorization.k8s.io/decision": "forbid"},
+    }
+    call = audit.parsed(record)
+    assert (call.user, call.verb, call.resource, call.status) == ("ada", "create", "pods/exec", 403)
+    assert not call.allowed
 
 
 CLAIM = {

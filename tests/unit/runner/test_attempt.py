@@ -34,6 +34,7 @@ from fairway.spec.wire import (
     Splitter,
     Start,
     decode_from_child,
+    revealed,
 )
 from fairway.stores import Layout
 from fairway.stores.opening import open_store
@@ -138,7 +139,7 @@ class Ground:
         self.root = root
         self.store = open_store(StorePlace(str(root)))
         self.values = Values(self.store.artifacts)
-        self.messages: list[FromChild] = []
+        self.messages: list[FromChild | Revealed] = []
 
     def run(self, task: str, step: str = "", inputs: dict[str, Any] | None = None, **order: Any) -> int:
         """Run an attempt, keep its messages and return its exit status. An input may be an artifact already."""
@@ -156,7 +157,7 @@ class Ground:
             finally:
                 near.shutdown(socket.SHUT_WR)
                 received = b"".join(iter(lambda: far.recv(1 << 16), b""))
-                self.messages = [decode_from_child(one) for one in Splitter().feed(received)]
+                self.messages = [revealed(one) or decode_from_child(one) for one in Splitter().feed(received)]
 
     def record(self, step: str, run: str = "r1", attempt: int = 1) -> StepResult:
         """Return the record of an attempt."""

@@ -1,3 +1,6 @@
+import msgspec
+import pytest
+
 from fairway.spec.run import Failure, Reason
 from fairway.spec.wire import (
     Bind,
@@ -7,6 +10,7 @@ from fairway.spec.wire import (
     decode_from_child,
     decode_to_host,
     frame,
+    frame_for_host,
     revealed,
     typed,
 )
@@ -34,4 +38,12 @@ def test_a_message_with_a_text_that_has_no_encoding_is_sent_with_an_escape() -> 
 
 
 def test_a_secret_is_known_as_one_whatever_its_text_is() -> None:
-    assert revealed(content(frame(Revealed(name="KEY", value=ODD)))) is not None
+    assert revealed(content(frame_for_host(Revealed(name="KEY", value=ODD)))) is not None
+
+
+def test_no_engine_reads_what_is_for_a_host_alone() -> None:
+    secret = content(frame_for_host(Revealed(name="KEY", value="a-value")))
+    with pytest.raises(msgspec.DecodeError):
+        decode_from_child(secret)
+    told = content(frame(Returned(failure=Failure(reason=Reason.USER, message="type revealed"))))
+    assert revealed(told) is None

@@ -373,8 +373,8 @@ def test_content_is_opened_under_the_name_asked_for(root: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("size", [999, 1000, 1001, 2999, 12_345])
 def test_large_pieces_are_hashed_beside_being_written(tmp_path, monkeypatch, size):
-    monkeypatch.setattr("fairway.stores.hashing._LARGE", 1000)
-    monkeypatch.setattr("fairway.stores.hashing._PIECE", 300)
+    monkeypatch.setattr("fairway.stores.durable._LARGE", 1000)
+    monkeypatch.setattr("fairway.stores.durable._PIECE", 300)
     store = FileArtifacts(tmp_path)
     content = bytes(number % 251 for number in range(size))
     with store.writer() as file:
@@ -388,12 +388,12 @@ def test_large_pieces_are_hashed_beside_being_written(tmp_path, monkeypatch, siz
 
 
 def test_a_large_piece_that_cannot_be_written_leaves_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr("fairway.stores.hashing._LARGE", 1000)
+    monkeypatch.setattr("fairway.stores.durable._LARGE", 1000)
 
     def full(fd, data):
         raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr("fairway.stores.hashing.write_all", full)
+    monkeypatch.setattr("fairway.stores.durable.write_all", full)
     store = FileArtifacts(tmp_path)
     with pytest.raises(StorageError, match="disk full"), store.writer() as file:
         file.write(bytes(5000))

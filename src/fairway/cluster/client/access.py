@@ -76,7 +76,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Access(msgspec.Struct, frozen=True, kw_only=True):
-    """One way to one cluster.
+    """The way to a cluster, and whom it is taken by.
 
     Attributes:
         server: the URL of the API server. It may have a path.

@@ -6,7 +6,7 @@ ignored, so that older and newer clusters are read alike.
 
 from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -14,6 +14,7 @@ from fairway.cluster.client import kinds
 from fairway.cluster.client.access import Access
 from fairway.cluster.client.calls import SECONDS, Call, Response
 from fairway.cluster.client.errors import Conflict, NotThere
+from fairway.cluster.client.identity import Identity, Reviewed
 from fairway.cluster.client.kinds import Kind
 from fairway.cluster.client.listing import Listed, Query, list_all
 from fairway.cluster.client.transport import Transport
@@ -30,54 +31,20 @@ _BYTES_OF_A_LINE = 16
 """A low guess of the bytes in a line of a log: only the number of lines can be asked for."""
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """The user that the API server takes a token for.
-
-    Attributes:
-        extra: further facts. A token of a pod has the name and the uid of the pod.
-    """
-
-    username: str = ""
-    uid: str = ""
-    groups: tuple[str, ...] = ()
-    extra: dict[str, list[str]] = {}
-
-    def _fact(self, name: str) -> str:
-        return next(iter(self.extra.get(f"authentication.kubernetes.io/{name}", ())), "")
-
-    @property
-    def pod_name(self) -> str:
-        """Name of the pod that the token belongs to. Empty if it belongs to none."""
-        return self._fact("pod-name")
-
-    @property
-    def pod_uid(self) -> str:
-        """Uid of the pod that the token belongs to. Empty if it belongs to none."""
-        return self._fact("pod-uid")
-
-    @property
-    def account(self) -> tuple[str, str]:
-        """Namespace and name of the service account. Both are empty for another user."""
-        parts = self.username.split(":")
-        return (
-            (parts[2], parts[3])
-            if parts[:2] == ["system", "serviceaccount"] and len(parts) == 4
-            else ("", "")
-        )
-
-
-class _Verdict(msgspec.Struct, frozen=True, rename="camel"):
-    user_info: Identity = Identity()
-    token: str = ""
-    allowed: bool = False
-
-
-class _Reviewed(msgspec.Struct, frozen=True):
-    status: _Verdict
-
-
 class _Version(msgspec.Struct, frozen=True, rename="camel"):
     git_version: str = ""
+
+
+class Sent(TypedDict, total=False):
+    """The optional parts of a request through the Service proxy.
+
+    Attributes:
+        timeout: seconds to wait for the whole answer.
+    """
+
+    headers: Mapping[str, str]
+    body: bytes
+    timeout: float
 
 
 class Kubernetes:
@@ -329,7 +296,7 @@ class Kubernetes:
         }
         call = self._call("POST", "create", kinds.SERVICE_ACCOUNT, namespace, account, "token")
         reviewed = await self._change(
-            msgspec.structs.replace(call, headers=_JSON, body=msgspec.json.encode(body)), _Reviewed
+            msgspec.structs.replace(call, headers=_JSON, body=msgspec.json.encode(body)), Reviewed
         )
         return reviewed.status.token
 
@@ -345,12 +312,12 @@ class Kubernetes:
         call = self._call("POST", "create", kinds.SELF_REVIEW, "", "")
         body = msgspec.json.encode(_document(kinds.SELF_REVIEW, {}))
         call = msgspec.structs.replace(call, headers=_JSON, body=body, token=token)
-        return (await self._change(call, _Reviewed)).status.user_info
+        return (await self._change(call, Reviewed)).status.user_info
 
     async def allowed(
         self, verb: str, resource: str, *, group: str = "", subresource: str = "", name: str = ""
     ) -> bool:
-        """Tell if the user may do something to a resource in the namespace of the access."""
+        """Tell whether the user may do something to a resource in the namespace of the access."""
         attributes = {
             "namespace": self.access.namespace,
             "verb": verb,
@@ -362,7 +329,7 @@ class Kubernetes:
         document = _document(kinds.ACCESS_REVIEW, {"spec": {"resourceAttributes": attributes}})
         call = self._call("POST", "create", kinds.ACCESS_REVIEW, "", "")
         call = msgspec.structs.replace(call, headers=_JSON, body=msgspec.json.encode(document))
-        return (await self._change(call, _Reviewed)).status.allowed
+        return (await self._change(call, Reviewed)).status.allowed
 
     async def version(self) -> str:
         """Return the version of the API server, such as "v1.37.2"."""
@@ -370,15 +337,7 @@ class Kubernetes:
         return (await self._change(call, _Version)).git_version
 
     async def proxied(
-        self,
-        service: str,
-        port: str,
-        method: str,
-        path: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        body: bytes = b"",
-        timeout: float = SECONDS,
+        self, service: str, port: str, method: str, path: str, **sent: Unpack[Sent]
     ) -> Response:
         """Send a request to a Service through the API server and return its answer, whatever its status is.
 
@@ -388,7 +347,7 @@ class Kubernetes:
         Args:
             port: the name of the port.
             path: the path at the Service, percent-encoded, with its query string.
-            timeout: seconds to wait for the whole answer.
+            sent: what goes along, and how long to wait.
         """
         root = f"{kinds.SERVICE.path(self.access.namespace, f'{service}:{port}', 'proxy')}/{path.lstrip('/')}"
         verb = {"GET": "get", "POST": "create", "PUT": "update", "DELETE": "delete"}.get(method, "get")
@@ -397,12 +356,12 @@ class Kubernetes:
             msgspec.structs.replace(
                 call,
                 path=root,
-                headers=tuple((headers or {}).items()),
-                body=body,
+                headers=tuple(sent.get("headers", {}).items()),
+                body=sent.get("body", b""),
                 repeatable=False,
                 # A proxied request is no work for the API server's own store, and its limits do not count it either.
                 counted=False,
-                seconds=timeout,
+                seconds=sent.get("timeout", SECONDS),
             )
         )
 

@@ -72,7 +72,7 @@ class Authentication:
             return self._held
 
     async def renew(self, refused: Credential) -> bool:
-        """Make a new credential in place of one that the server refused, and tell if there is one to try.
+        """Make a new credential in place of one that the server refused, and return whether there is one to try.
 
         Raises:
             CredentialsError: none could be made.

@@ -1,4 +1,4 @@
-"""One request to the API server and its answer, as values."""
+"""Requests to the API server and their answers, as values."""
 
 from collections.abc import Mapping
 from urllib.parse import urlencode

@@ -49,7 +49,7 @@ class KubernetesError(FairwayError):
 
     @property
     def reason(self) -> str:
-        """One word of the API server, such as "AlreadyExists"."""
+        """Reason of the refusal in one word, such as "AlreadyExists"."""
         return self.refusal.reason
 
 

@@ -30,7 +30,7 @@ def _is_local(host: str) -> bool:
 
 
 def _covers(entry: str, host: str, port: int) -> bool:
-    """Tell if an entry of NO_PROXY names a host: "*", an address, a block of them, a domain, each with or without a port."""
+    """Tell whether an entry of NO_PROXY names a host: "*", an address, a block of them, a domain, each with or without a port."""
     entry = entry.strip().lower()
     if entry in ("", "*"):
         return entry == "*"

@@ -113,12 +113,12 @@ def refused(call: Call, response: Response, access: Access) -> KubernetesError:
 
 
 def is_passing(response: Response) -> bool:
-    """Tell if a later try of the same request may not be refused."""
+    """Tell whether a later try of the same request may not be refused."""
     return response.status in _PASSING and _BAD_PATCH.encode() not in response.body
 
 
 def is_answer_of_server(response: Response) -> bool:
-    """Tell if the API server itself wrote a refusal, and not what stands before or behind it."""
+    """Tell whether the API server itself wrote a refusal, and not what stands before or behind it."""
     return status_of(response.body) is not None
 
 
@@ -252,14 +252,16 @@ def unanswered(call: Call, error: Exception, access: Access) -> Unknown:
         return NotReached(f"no cluster answers at {access.server}: {why}", hint=better or hint)
     late = isinstance(error, TimeoutError | httpx2.TimeoutException)
     why = f"no answer came within {call.seconds:g} s" if late else f"the connection broke ({_words(error)})"
+    lost = "" if call.method == "GET" else ", so nobody knows if it was done"
+    asked = f"{call.verb or call.method} {call.meant}"
     return Unknown(
-        f"nobody knows if the cluster at {access.server} carried out to {call.verb or call.method} {call.meant}: {why}",
-        hint=f"{_look(call, access) or hint}",
+        f"the cluster at {access.server} did not answer when it was asked to {asked}: {why}{lost}",
+        hint=_look(call, access) or hint,
     )
 
 
 def is_distrusted(error: BaseException) -> bool:
-    """Tell if a connection failed because of a certificate, which no second try changes."""
+    """Tell whether a connection failed because of a certificate, which no second try changes."""
     return "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 

@@ -147,7 +147,7 @@ class _State(Generic[T]):
         self.stale = True
 
     def is_due(self, pace: Pace) -> bool:
-        """Tell if a full list is to be made now."""
+        """Tell whether a full list is to be made now."""
         return self.stale or time.monotonic() - self.listed_at >= pace.relist
 
     async def list(self, transport: Transport) -> Snapshot[T]:

@@ -42,6 +42,28 @@ class Base(msgspec.Struct, frozen=True):
     target: Target
 
 
+class _Settings(msgspec.Struct, rename="pascal"):
+    """The part of a configuration that is about starting, as far as it is read here."""
+
+    env: list[str] | None = None
+    labels: dict[str, str] | None = None
+
+
+class _Rootfs(msgspec.Struct):
+    """The layers of a configuration."""
+
+    diff_ids: list[str]
+
+
+class _Config(msgspec.Struct):
+    """The form that a configuration must have."""
+
+    architecture: str
+    rootfs: _Rootfs
+    config: _Settings | None = None
+    history: list[dict[str, Any]] | None = None
+
+
 async def read_base(
     registry: Registry, name: ImageName, python: str, platform: str, workshop: Workshop
 ) -> Base:
@@ -68,9 +90,14 @@ async def read_base(
     layers = tuple(_layer(layer, name) for layer in manifest.layers)
     content = await _kept(registry, name.repository, manifest.config.digest, workshop)
     config = _decoded(content, dict[str, Any], name)
-    found = config.get("architecture")
-    if found != architecture:
-        raise no_image(str(name), f"it is for the platform linux/{found}, and linux/{architecture} is wanted")
+    known = _decoded(content, _Config, name)
+    if len(known.rootfs.diff_ids) != len(layers):
+        raise _damaged(name)
+    if known.architecture != architecture:
+        raise no_image(
+            str(name),
+            f"it is for the platform linux/{known.architecture}, and linux/{architecture} is wanted",
+        )
     pinned = ImageName(name.repository, name.tag, document.digest)
     return Base(pinned, layers, config, make_target(_python(config, python, pinned), platform))
 
@@ -154,4 +181,10 @@ def _decoded(content: bytes, kind: type[_T], name: ImageName) -> _T:
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise RegistryError(f"{name} is damaged: a part of it is not what an image consists of") from None
+        raise _damaged(name) from None
+
+
+def _damaged(name: ImageName) -> RegistryError:
+    return RegistryError(
+        f"{name} is damaged: a part of it is not what an image consists of", hint="name another base"
+    )

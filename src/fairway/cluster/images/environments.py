@@ -4,7 +4,8 @@ A lock and a target decide the content. An image with it is named after them, so
 or made. The layers alone are under a name of their own, so that the next version of Fairway takes them over.
 """
 
-import tempfile
+import asyncio
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -72,18 +73,24 @@ async def environment_layers(
     workshop.note(
         f"fetching {len(lock.lines)} packages for Python {target.python} on linux/{target.architecture}"
     )
-    with tempfile.TemporaryDirectory(prefix="fairway-environment-") as scratch:
-        folder = Path(scratch) / "packages"
+    with workshop.scratch() as scratch:
+        folder = scratch / "packages"
         await lay_out(lock.text, target, folder, workshop)
-        layers: list[Layer] = []
-        for number, (comment, entries) in enumerate(_cut(folder, target, large)):
+        parts = await asyncio.to_thread(_cut, folder, target, large)
+        limit = asyncio.Semaphore(os.cpu_count() or 1)
+
+        async def make(number: int, comment: str, entries: list[Entry]) -> Layer:
             part = _key_of_part(comment, entries, target, has_python)
-            if (made := workshop.recall(part)) is None:
+            if made := workshop.recall(part):
+                return made[0]
+            async with limit:
                 workshop.note(f"making the layer with {comment}")
-                entries += await compiled(entries, target.python, Path(scratch) / str(number), workshop)
-                made = [write_layer(entries, comment, workshop.layers, shared=SHARED)]
-                workshop.remember(part, made)
-            layers += made
+                entries += await compiled(entries, target.python, scratch / str(number), workshop)
+                layer = await asyncio.to_thread(write_layer, entries, comment, workshop.layers, shared=SHARED)
+            workshop.remember(part, [layer])
+            return layer
+
+        layers = await asyncio.gather(*(make(number, *part) for number, part in enumerate(parts)))
     workshop.remember(key, layers)
     return layers
 

@@ -82,8 +82,10 @@ async def locked(requirements: Sequence[str], target: Target, workshop: Workshop
     """
     given = "\n".join(line for line in requirements if _name(line) != DISTRIBUTION)
     kept = workshop.cache / "images" / "locks" / f"{key_of(given, target.python, target.platform)}.txt"
+    # Options may name an index with a password, so they are not kept.
+    options = "".join(f"{line}\n" for line in given.splitlines() if line.startswith("-"))
     if kept.is_file():
-        return parse_lock(kept.read_text("utf-8"))
+        return parse_lock(options + kept.read_text("utf-8"))
     command = [find_uv(workshop.environment), "pip", "compile", "-", "--quiet", "--color", "never"]
     command += ["--generate-hashes", "--no-header", "--no-annotate", "--python", sys.executable]
     ended = await run_program(
@@ -91,10 +93,8 @@ async def locked(requirements: Sequence[str], target: Target, workshop: Workshop
     )
     if ended.code:
         raise failure(ended.errors, target)
-    lock = parse_lock(
-        "\n".join([*(line for line in given.splitlines() if line.startswith("-")), ended.output.decode()])
-    )
-    write_whole(kept, lock.text.encode())
+    lock = parse_lock(options + ended.output.decode())
+    write_whole(kept, lock.content.encode())
     return lock
 
 

@@ -3,8 +3,8 @@
 They are the same for everybody who has the same version of Fairway, whether it runs from a wheel or from a checkout.
 """
 
+import asyncio
 import hashlib
-import tempfile
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
@@ -71,12 +71,13 @@ async def _packages(target: Target, workshop: Workshop) -> list[Layer]:
     workshop.note(
         f"fetching the packages of Fairway for Python {target.python} on linux/{target.architecture}"
     )
-    with tempfile.TemporaryDirectory(prefix="fairway-image-") as scratch:
-        folder = Path(scratch) / "packages"
+    with workshop.scratch() as scratch:
+        folder = scratch / "packages"
         await lay_out(lock, target, folder, workshop)
         entries = entries_below(folder, f"{ROOT}/lib/python{target.python}/site-packages")
-        entries += await compiled(entries, target.python, Path(scratch) / "bytecode", workshop)
-        layer = write_layer(entries, f"packages of Fairway {version()}", workshop.layers, shared=SHARED)
+        entries += await compiled(entries, target.python, scratch / "bytecode", workshop)
+        comment = "packages that Fairway needs"
+        layer = await asyncio.to_thread(write_layer, entries, comment, workshop.layers, shared=SHARED)
     workshop.remember(key, [layer])
     return [layer]
 
@@ -87,9 +88,10 @@ async def _own(target: Target, workshop: Workshop) -> Layer:
     key = key_of("own", _digest(entries), target.python, str(has_python))
     if found := workshop.recall(key):
         return found[0]
-    with tempfile.TemporaryDirectory(prefix="fairway-image-") as scratch:
-        entries += await compiled(entries, target.python, Path(scratch) / "bytecode", workshop)
-        layer = write_layer(entries, f"Fairway {version()}", workshop.layers, shared=SHARED)
+    with workshop.scratch() as scratch:
+        entries += await compiled(entries, target.python, scratch / "bytecode", workshop)
+        comment = f"Fairway {version()}"
+        layer = await asyncio.to_thread(write_layer, entries, comment, workshop.layers, shared=SHARED)
     workshop.remember(key, [layer])
     return layer
 

@@ -78,7 +78,10 @@ def explain(refusal: Refusal, repository: Repository, doing: str, login: Login) 
         login: the user's login at the registry.
     """
     said = f": {shortened(refusal.text, 200)}" if refusal.text else f" (HTTP {refusal.status})"
-    if "NAME_UNKNOWN" in refusal.codes or "NOT_FOUND" in refusal.codes or "not exist" in refusal.text:
+    unknown = "NAME_UNKNOWN" in refusal.codes or "NOT_FOUND" in refusal.codes
+    if unknown and doing == "pull":
+        return no_image(str(repository))
+    if unknown or (doing == "push" and "not exist" in refusal.text):
         return RegistryError(
             f"{repository.place.host} has no repository {repository.path}, and a push does not make it{said}",
             hint=f"make it first, {_how_to_make(repository)}",

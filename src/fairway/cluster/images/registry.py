@@ -35,6 +35,10 @@ _TIMEOUT = httpx2.Timeout(connect=15.0, read=90.0, write=90.0, pool=None)
 _MANIFEST_MOST = 8 * 2**20
 _REFUSAL_MOST = 64 * 1024
 _TRIES = 5
+_BREAKS = 2
+_REPEATED = ("GET", "HEAD", "POST")
+"""The methods of requests that are sent again after a broken connection. A `POST` begins an upload, of which one may lie idle."""
+
 _FIRST_WAIT = 0.5
 _LONGEST_WAIT = 30.0
 _CERTIFICATES = Path("/etc/docker/certs.d")
@@ -140,9 +144,16 @@ class Registry:
         """Store a manifest or an index under a name. Raises FairwayError."""
         body = Body(len(content), lambda: _once(content), {"Content-Type": media_type})
         url = self.manifest_url(name)
-        async with self.request("PUT", url, pushes(name.repository), body=body) as response:
-            if response.status_code not in (200, 201, 202):
-                raise await self.refusal(response, name.repository, "push")
+        for left in reversed(range(_TRIES)):
+            try:
+                async with self.request("PUT", url, pushes(name.repository), body=body) as response:
+                    if response.status_code in (200, 201, 202):
+                        return
+                    raise await self.refusal(response, name.repository, "push")
+            except RegistryUnreachable:
+                if not left:
+                    raise
+                await asyncio.sleep(_FIRST_WAIT * 2 ** (_TRIES - left))
 
     async def has_blob(self, repository: Repository, digest: str) -> bool:
         """Tell whether a repository has a blob. Raises FairwayError."""
@@ -199,8 +210,8 @@ class Registry:
     ) -> AsyncGenerator[httpx2.Response]:
         """Send a request with the authorization that it needs, and yield the response.
 
-        A request is sent again after a refusal that asks for authorization, and a request without a body also while
-        the registry is overloaded.
+        A request is sent again after a refusal that asks for authorization. A request without a body is also sent again
+        while the registry is overloaded, and after a broken connection.
 
         Raises:
             FairwayError: there was no answer.
@@ -209,10 +220,18 @@ class Registry:
         if accept:
             headers["Accept"] = ACCEPTED
         tried = 0
+        breaks = 0
         asked_again = False
         while True:
             tried += 1
-            response = await self._send(method, url, scopes, headers, body)
+            try:
+                response = await self._send(method, url, scopes, headers, body)
+            except RegistryUnreachable:
+                breaks += 1
+                if body is not None or method not in _REPEATED or breaks > _BREAKS:
+                    raise
+                await asyncio.sleep(_FIRST_WAIT)
+                continue
             try:
                 if response.status_code == 401 and not asked_again:
                     asked_again = True

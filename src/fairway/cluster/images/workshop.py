@@ -6,8 +6,10 @@ The store may be removed at any time. What was not used for longest goes first w
 import contextlib
 import hashlib
 import os
+import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -21,6 +23,8 @@ _MOST = 20 * 2**30
 _LAYERS = "layers"
 _BLOBS = "blobs"
 _MADE = "made"
+_SCRATCH = "scratch"
+_ABANDONED_SECONDS = 86_400.0
 
 
 def _quiet(_: str) -> None:
@@ -57,6 +61,19 @@ class Workshop(msgspec.Struct, frozen=True, kw_only=True):
     def blobs(self) -> Path:
         """Folder of what was fetched from registries."""
         return self.cache / "images" / _BLOBS
+
+    @contextlib.contextmanager
+    def scratch(self) -> Generator[Path]:
+        """Make a folder for the time of a block. It is beside uv's own files, so that these are linked and not copied."""
+        folder = self.cache / "images" / _SCRATCH
+        folder.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(OSError):
+            for left in folder.iterdir():
+                # The process that made it was killed.
+                if left.stat().st_mtime < time.time() - _ABANDONED_SECONDS:
+                    shutil.rmtree(left, ignore_errors=True)
+        with tempfile.TemporaryDirectory(dir=folder) as made:
+            yield Path(made)
 
     def recall(self, key: str) -> list[Layer] | None:
         """Return the layers that were made for a key; None unless all of them are still there."""

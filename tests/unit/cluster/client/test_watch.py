@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -71,7 +72,8 @@ async def idle(asked: Asked) -> None:
 def events(*given: dict[str, Any], then: str = "idle") -> Script:
     async def script(asked: Asked) -> None:
         await asked.head()
-        await asked.stream(*given)
+        if given:
+            await asked.stream(*given)
         if then == "idle":
             await asyncio.sleep(60)
         elif then == "end":
@@ -285,7 +287,6 @@ def test_a_server_that_is_away_is_said_once_and_its_return_too(serve: Serve, acc
     with watching(access_to(server)) as until:
         found = until(healed)
     assert [bool(each) for each in troubles] == [False, True, False]
-    assert "503" in troubles[1]
     assert versions(found[1]) == {"a": 1}
 
 
@@ -294,6 +295,34 @@ def test_a_first_list_that_is_refused_is_an_error(serve: Serve, access_to: Acces
     server = serve(lambda asked: refusal(403, "Forbidden", said, kind="pods"))
     with watching(access_to(server)) as until, pytest.raises(Forbidden, match="ann may not list pods"):
         until(lambda snapshot: True)
+
+
+def test_a_watch_goes_on_when_its_token_ends(serve: Serve, access_to: AccessTo, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("one")
+    good = "one"
+
+    async def short(asked: Asked) -> None:
+        """Let the token end together with the connection."""
+        nonlocal good
+        await events(event("ADDED", "b", 2), then="end")(asked)
+        good = "two"
+        file.write_text("two")
+
+    world = World(short, events(event("ADDED", "c", 3)))
+
+    def handler(asked: Asked) -> Answer | Awaitable[None]:
+        if asked.header("authorization") != f"Bearer {good}":
+            return refusal(401, "Unauthorized", "Unauthorized")
+        return world.answer(asked)
+
+    server = serve(handler)
+    with watching(access_to(server, token_file=str(file))) as until:
+        last = until(lambda snapshot: "c" in snapshot.items)[-1]
+    assert (last.lists, last.trouble) == (1, "")
+    assert [each.header("authorization") for each in server.asked] == [
+        "Bearer one", "Bearer one", "Bearer one", "Bearer two",
+    ]  # fmt: skip
 
 
 def test_a_watch_that_is_left_closes_its_connection(serve: Serve, access_to: AccessTo) -> None:

@@ -7,7 +7,14 @@ import pytest
 
 from fairway.formats import NativePredictor, check_parity, decode_samples, package_model, signature_of
 
-torch: Any = pytest.importorskip("torch", reason="PyTorch is not installed: `make torch`")
+torch: Any = None
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _loaded() -> None:
+    """Load PyTorch for the tests of this file. Every worker of the test runner imports every file."""
+    global torch
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed: `make torch`")
 
 
 def network() -> Any:
