@@ -335,7 +335,7 @@ class ClusterExecutor:
             if waited < _WITHOUT_POD_SECONDS:
                 return pending.Pending()
             return pending.without_pod(await self._jobs.events("Job", host.name))
-        if pod.has_ended or pod.status.phase == "Running":
+        if pod.has_ended:
             return pending.Pending()
         slow = waited > _LOOK_SECONDS
         events = await self._jobs.events("Pod", pod.metadata.name) if slow else ()

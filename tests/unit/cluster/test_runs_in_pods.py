@@ -7,6 +7,7 @@ from typing import Any
 
 import pods_here
 
+from fairway.cluster.client.kinds import JOB
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.engine.listening import Listener
 from fairway.engine.run import RunEngine, Stores
@@ -69,6 +70,10 @@ def gentle(mark: str = "") -> int:
     with open(mark + ".pipeline", "a") as file:
         file.write("began\\n")
     return calm(mark)
+
+@fw.pipeline
+def wide(mark: str = "") -> list[int]:
+    return [long.options(name=f"long{number}")(mark + str(number)) for number in range(3)]
 
 @fw.pipeline
 def slow(mark: str = "") -> int:
@@ -164,6 +169,34 @@ def test_a_step_that_fails_by_itself_spends_its_retry_in_another_pod(tmp_path: P
         (step,) = target.stores.metadata.run("k7m2").steps
         assert [attempt.phase for attempt in step.attempts] == [Phase.FAILED, Phase.SUCCEEDED]
         assert len(target.namespace.kube.processes) == 3
+
+    play(tmp_path, work)
+
+
+def test_pods_that_are_lost_cost_no_retry_and_leave_one_result_each(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        running = asyncio.get_running_loop().create_task(target.run("wide"))
+        marks = [tmp_path / f"mark{number}" for number in range(3)]
+        async with asyncio.timeout(60):
+            while not all(mark.exists() for mark in marks):
+                await asyncio.sleep(0.05)
+        first = [name for name in target.namespace.kube.processes if "-s" in name]
+        for name, how in zip(first, ("killed", "deleted", "told to end"), strict=True):
+            process = target.namespace.kube.processes[name]
+            if how == "killed":
+                pods_here.kill(process)
+            elif how == "deleted":
+                await target.namespace.kube.delete(JOB, name)
+            else:
+                process.terminate()
+        for mark in marks:
+            Path(f"{mark}.go").touch()
+        ended = await running
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.stores.load(ended.result) == [7, 7, 7]
+        for step in target.stores.metadata.run("k7m2").steps:
+            before = [attempt.failure for attempt in step.attempts[:-1]]
+            assert [failure.reason.is_loss for failure in before if failure is not None] == [True]
 
     play(tmp_path, work)
 

@@ -85,8 +85,10 @@ def test_the_hook_of_another_repository_changes_nothing(
 ) -> None:
     folder = write(**{".gitignore": "a.txt\n", "a.txt": ""})
     git(folder, "init", "-q")
-    monkeypatch.setenv("GIT_DIR", "/nowhere")
-    assert paths(bundle(folder)) == [".gitignore", "churn.py"]
+    git(folder, "add", "-f", "a.txt")
+    git(folder.parent, "init", "-q")
+    monkeypatch.setenv("GIT_DIR", str(folder.parent / ".git"))
+    assert paths(bundle(folder)) == [".gitignore", "a.txt", "churn.py"]
 
 
 def test_the_rules_count_without_git_too(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
