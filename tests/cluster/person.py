@@ -14,6 +14,7 @@ class Person:
     kubeconfig: Path
     namespace: str
     home: Path
+    folder: str = "."
 
     def run(self, *words: str, seconds: float = 240) -> subprocess.CompletedProcess[str]:
         """Run the command line in a fresh process."""
@@ -23,7 +24,7 @@ class Person:
             capture_output=True,
             text=True,
             timeout=seconds,
-            cwd=self.home,
+            cwd=self.home / self.folder,
             env=direct | {"KUBECONFIG": str(self.kubeconfig), "HOME": str(self.home)},
             stdin=subprocess.DEVNULL,
             check=False,

@@ -149,6 +149,21 @@ def test_an_interrupted_run_is_resumed_detached(project: Project) -> None:
     assert "Done in" in project.fairway("follow", run).stderr
 
 
+def test_what_is_noted_about_a_detached_run_reaches_each_of_its_followers(project: Project) -> None:
+    run = detach(project)
+    holder = (project.folder / ".fairway" / "runs" / run / "lock").read_text()
+    assert wait_for(lambda: "line 199" in project.fairway("logs", run).stdout)
+    os.kill(int(holder), signal.SIGKILL)
+    project.write(TEXT + "# edited\n")
+    project.fairway("resume", run, "--detach")
+    (project.folder / "gate").touch()
+    noted = "changed since the run worked last: project.py"
+    for _ in range(2):
+        assert noted in project.fairway("follow", run).stderr
+    printed = project.fairway("logs", run)
+    assert noted not in printed.stdout + printed.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

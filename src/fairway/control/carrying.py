@@ -8,6 +8,9 @@ out.
 import asyncio
 import os
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -16,18 +19,21 @@ from fairway.local import descent
 from fairway.local.engines import Report
 from fairway.local.exiting import leave
 from fairway.ports.platform import Platform
-from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError
+from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError, StorageError
 from fairway.spec.run import RunRequest
-from fairway.wiring import target
+from fairway.spec.update import NOTES, Noted
+from fairway.wiring import machine, target
 
 
-async def _carry_out(platform: Platform, request: RunRequest) -> None:
+async def _carry_out(platform: Platform, request: RunRequest, note: Callable[[str, str], None]) -> None:
     try:
         await platform.describe(request)
         run = await platform.submit(request)
         _report(Report(run=run))
-        async for _ in platform.follow(run):
-            pass
+        async for update in platform.follow(run):
+            # Whoever follows the run elsewhere reads its record, and a note is on none.
+            if isinstance(update.news, Noted):
+                note(run, update.news.text)
     finally:
         await platform.close()
 
@@ -46,7 +52,13 @@ def main(arguments: list[str]) -> int:
     try:
         descent.refuse_at_import("a run")
         request = msgspec.json.decode(sys.stdin.buffer.read(), type=RunRequest)
-        asyncio.run(_carry_out(target.here(Path(root)), request))
+        logs = machine.LocalStores(Path(root)).logs
+
+        def note(run: str, text: str) -> None:
+            with suppress(StorageError):  # a run does not end because a line about it was not kept
+                logs.append(run, NOTES, 1, time.time(), f"{text}\n".encode())
+
+        asyncio.run(_carry_out(target.here(Path(root)), request, note))
     except FairwayError as error:
         _report(Report.of(error))
         print(f"error: {error.message}", file=sys.stderr, flush=True)

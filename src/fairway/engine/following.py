@@ -11,7 +11,7 @@ from fairway.plan.following import Position, checksum, read_position
 from fairway.ports import Leases, LogStore, MetadataStore
 from fairway.spec.errors import NotFound
 from fairway.spec.event import AttemptEnded, Event, RunEnded
-from fairway.spec.update import News, Over, Printed, Recorded, Update, Waits
+from fairway.spec.update import NOTES, News, Noted, Over, Printed, Recorded, Update, Waits
 from fairway.spec.wire import DRIVER
 
 _LOOK_SECONDS = 0.1
@@ -147,7 +147,11 @@ class _Reading:
                 return True
             self._left -= behind - offset
             self._position.offsets[place] = behind
-            self._add(Printed(step, attempt, "".join(f"{text}\n" for _, text in lines).encode()))
+            if step == NOTES:
+                for _, text in lines:
+                    self._add(Noted(text))
+            else:
+                self._add(Printed(step, attempt, "".join(f"{text}\n" for _, text in lines).encode()))
         return False
 
     def _add(self, news: News) -> None:

@@ -17,7 +17,7 @@ from fairway.spec.event import AliasMoved, Event, RunEnded
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.names import check_registered
 from fairway.spec.run import Failure, Phase, Reason, RunStatus, RunSummary
-from fairway.spec.update import Cancelled, LogLine, LogPage, Outputs
+from fairway.spec.update import NOTES, Cancelled, LogLine, LogPage, Outputs
 
 _MOST_LOG = 2**20
 _TRIES = 10
@@ -103,7 +103,8 @@ class Records:
         self._known(run)
         # Ask first: if nobody is at work by now, the output that is read after that is all that there will be.
         alive = bool(self._leases.holder(run))
-        return Outputs(attempts=self._logs.attempts(run), alive=alive)
+        printed = [(step, attempt) for step, attempt in self._logs.attempts(run) if step != NOTES]
+        return Outputs(attempts=printed, alive=alive)
 
     def logs(self, run: str, step: str, attempt: int, offset: int) -> LogPage:
         """Return complete lines that an attempt printed, from an offset on. Raises NotFound."""

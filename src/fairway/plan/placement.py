@@ -94,6 +94,8 @@ class Placement:
     ) -> None:
         self._offer = offer
         self._capacity = dict(capacity)
+        self._largest: dict[str, Resources | None] = dict(capacity)
+        """The most of each resource that a pool has ever had. A pool that shrank may grow again."""
         self._offered: dict[EnvironmentSpec | None, tuple[Place, ...]] = {}
         self._by_name: dict[str, Place] = {}
         self._unreachable: set[str] = set()
@@ -115,10 +117,10 @@ class Placement:
         return self._by_name.get(name)
 
     def lacking(self, wanted: Resources, places: Sequence[Place]) -> Resources | None:
-        """Return what the last place has if `wanted` fits into no place, even an empty one; else return None."""
+        """Return what the last place had at most if `wanted` has never fitted into any, even an empty one; else None."""
         bound: Resources | None = None
         for place in places:
-            bound = self.pools[place.pool].bound
+            bound = self._largest.get(place.pool)
             if bound is None or wanted.fits(bound):
                 return None
         return bound
@@ -140,6 +142,8 @@ class Placement:
 
     def changed(self, pool: str, bound: Resources | None) -> None:
         """Change the capacity of a pool. Running steps go on, even if they use more than there is."""
+        largest = self._largest.get(pool)
+        self._largest[pool] = largest.joined(bound) if largest is not None and bound is not None else None
         if bound is None:
             self._capacity.pop(pool, None)
         else:

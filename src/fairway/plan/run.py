@@ -117,7 +117,7 @@ class RunState:
         # Before the check of resources: a step that is done, or runs already, needs none of them.
         if self._taken_up(step, spec):
             return
-        # This is decided only here: a place that shrinks after the call may grow again, so the step then waits.
+        # Nothing that its places have ever had is enough. A place that shrank may grow again, so the step waits otherwise.
         lacking = self._placement.lacking(spec.resources, places)
         if lacking is not None:
             self._settle(step, Phase.FAILED, failure=failures.too_much(spec, lacking))

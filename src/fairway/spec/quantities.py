@@ -32,6 +32,12 @@ class Resources(msgspec.Struct, frozen=True, kw_only=True):
         """Tell whether this much can be taken out of `other`, which is a machine or the rest of one."""
         return self.cpu <= other.cpu + 1e-9 and self.memory <= other.memory and self.gpu <= other.gpu
 
+    def joined(self, other: "Resources") -> "Resources":
+        """Return the larger part of each resource."""
+        return Resources(
+            cpu=max(self.cpu, other.cpu), memory=max(self.memory, other.memory), gpu=max(self.gpu, other.gpu)
+        )
+
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
     """The share of one attempt in a place that several runs use.

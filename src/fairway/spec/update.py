@@ -53,6 +53,10 @@ class Noted(msgspec.Struct, frozen=True, tag="note"):
     text: str
 
 
+NOTES = "/notes"
+"""The name, which no step can have, of the log that keeps the lines about a run as a whole for followers elsewhere."""
+
+
 class Over(msgspec.Struct, frozen=True, tag="over"):
     """The news that the stream is over.
 

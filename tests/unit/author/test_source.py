@@ -34,7 +34,9 @@ def test_a_module_with_a_file_of_its_own_is_of_the_project(
 
 def test_a_statement_with_effect_may_hold_a_function_of_only_a_docstring(tmp_path: Path) -> None:
     file = tmp_path / "patched.py"
-    file.write_text('class A: pass\nif A:\n    def later():\n        """Do nothing yet."""\n    A.hook = later\n')
+    file.write_text(
+        'class A: pass\nif A:\n    def later():\n        """Do nothing yet."""\n    A.hook = later\n'
+    )
     text, compiled = source.effects(str(file))
     assert "hook" in text
     assert compiled is not None

@@ -1,5 +1,7 @@
 """Where steps run: the first reachable place with room, in the order in which steps became ready."""
 
+import pytest
+
 from fairway.plan.placement import Placement
 from fairway.plan.run import Begin, Halt, Recorded, RunState, Settle, decide
 from fairway.spec.artifact import Artifact
@@ -120,6 +122,30 @@ def test_a_pool_that_grows_lets_more_begin_and_one_that_shrinks_ends_nothing() -
     state.capacity_changed("machine", None)
     call(state, "e", cpu=100)
     assert begun(state) == [("e", "shared")]
+
+
+@pytest.mark.parametrize("before", [Resources(cpu=4, memory=8), None], ids=["larger", "without a bound"])
+def test_a_step_that_is_called_while_its_pool_is_too_small_waits_if_the_pool_had_room_for_it(
+    before: Resources | None,
+) -> None:
+    state = a_state(SHARED)
+    state.capacity_changed("machine", before)
+    state.capacity_changed("machine", Resources(cpu=1, memory=8))
+    call(state, "a", cpu=3)
+    assert begun(state) == []
+    assert not state.steps["a"].phase.ended
+    state.capacity_changed("machine", Resources(cpu=3, memory=8))
+    assert begun(state) == [("a", "shared")]
+
+
+def test_a_step_that_no_size_of_its_pool_had_room_for_fails_at_once() -> None:
+    state = a_state(SHARED)
+    state.capacity_changed("machine", Resources(cpu=4, memory=1))
+    state.capacity_changed("machine", Resources(cpu=1, memory=8))
+    call(state, "a", cpu=5)
+    assert state.steps["a"].phase is Phase.FAILED
+    assert state.steps["a"].failure is not None
+    assert "5 CPUs of 4" in state.steps["a"].failure.message
 
 
 def recorded(state_spec: StepSpec, running: int, place: str = "pod") -> dict[str, Recorded]:

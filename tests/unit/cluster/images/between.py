@@ -4,6 +4,7 @@ import base64
 import contextlib
 import http.server
 import json
+import shutil
 import socket
 import subprocess
 import threading
@@ -12,6 +13,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+import pytest
 
 from fairway.cluster.images.names import Place
 
@@ -142,6 +145,8 @@ class Tokens:
         self.lives = lives
         self.refused = refused
         self.asked: list[list[str]] = []
+        if shutil.which("openssl") is None:
+            pytest.skip("openssl is missing: `apt-get install openssl`")
         command = [
             "openssl",
             "req",
