@@ -25,6 +25,7 @@ from fairway.runner import pod_code
 from fairway.runner.pod_host import HostEnd, PodHost
 from fairway.runner.pod_link import Attempts, PodLink
 from fairway.runner.pod_memory import ControlGroup
+from fairway.spec import VERSION
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 from fairway.spec.link import (
@@ -39,7 +40,6 @@ from fairway.spec.link import (
     Refused,
     Welcome,
 )
-from fairway.spec.version import VERSION
 from fairway.spec.wire import Start, decode_to_host
 
 EXIT_TERMINATED = 143
