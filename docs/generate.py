@@ -22,6 +22,8 @@ SETTINGS = {
     "Give each user of a shared machine, and each of several jobs at once, a different one.",
     "FAIRWAY_HOME": 'Directory of the store, instead of the project\'s own (see Concepts, "store").',
     "FAIRWAY_TOKEN": "Token for the platform's API, instead of the one kept in the store.",
+    "FAIRWAY_TARGET": "Name of the target on which commands work, as `fairway targets` lists them, instead of the project's own. "
+    "`local` is this machine.",
     "FAIRWAY_HOST": "Set by Fairway for a host and its descendants, to find orphans and to stop endless chains. Do not set it.",
     "FAIRWAY_LEASE": "Set by Fairway for a step, so that runs which the step starts stay within its share. Do not set it.",
 }
@@ -42,6 +44,7 @@ PLACES = {
     ".fairway/runs/RUN/": "records and output of a run's attempts",
     ".fairway/endpoints/": "sockets and logs of the model servers",
     ".fairway/platform/": "the platform process: its token (mode 0600), its address, its log",
+    "~/.config/fairway/targets.json": "the targets that were added (mode 0600); below `XDG_CONFIG_HOME` where that is set",
     "~/.cache/fairway/": "virtual environments of tasks with `environment=`, and parts of images; below `XDG_CACHE_HOME` if set",
 }
 

@@ -6,7 +6,7 @@ package costs next to nothing in a step that uses only some.
 
 import importlib
 
-from fairway.spec.version import VERSION
+from fairway.spec import VERSION
 
 TYPE_CHECKING = False
 

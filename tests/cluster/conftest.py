@@ -19,6 +19,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+from cluster import standing_in
 from lab import audit as audit_log
 from lab import network, policies
 from lab.audit import Asked
@@ -174,7 +175,7 @@ def namespace(make_namespace: Callable[..., str], kubectl: Kubectl) -> Iterator[
     """A namespace of the test's own."""
     name = make_namespace()
     yield name
-    kubectl("delete", "namespace", name, "--wait=false")
+    kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture
@@ -185,3 +186,15 @@ def user(kubectl: Kubectl, namespace: str, tmp_path: Path) -> MakeUser:
         return make_user(kubectl, tmp_path, role, where, name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def ready(registry: str) -> str:
+    """An image with a control plane that answers."""
+    return standing_in.push(registry, "standing-in", standing_in.READY)
+
+
+@pytest.fixture(scope="session")
+def broken(registry: str) -> str:
+    """An image with a control plane that ends."""
+    return standing_in.push(registry, "standing-in", standing_in.BROKEN)

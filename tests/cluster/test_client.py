@@ -14,7 +14,7 @@ import httpx2
 import msgspec
 import pytest
 
-from fairway.cluster.client.access import Access, Credentials
+from fairway.cluster.client.access import Access, Credentials, Plugin
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.calls import Call
 from fairway.cluster.client.config import load
@@ -27,7 +27,7 @@ from fairway.cluster.client.errors import (
     Unknown,
 )
 from fairway.cluster.client.forward import ForwardedTransport, forwarded
-from fairway.cluster.client.kinds import CONFIG_MAP, JOB, LEASE, POD, SERVICE
+from fairway.cluster.client.kinds import CONFIG_MAP, JOB, LEASE, POD, SERVICE, SERVICE_ACCOUNT
 from fairway.cluster.client.listing import Query
 from fairway.cluster.client.transport import Transport
 from fairway.cluster.client.watch import Pace, Snapshot, watch
@@ -345,10 +345,12 @@ def test_requests_pass_a_forwarded_port_also_to_the_pod_that_replaces_the_first(
 ) -> None:
     async def question(kube: Kubernetes) -> None:
         async def find() -> str:
-            pods = await kube.list(POD, labels="app=server", type=View)
-            return next(
-                pod.metadata.name for pod in pods.items if pod.ready and not pod.metadata.deletion_timestamp
-            )
+            while True:
+                for pod in (await kube.list(POD, labels="app=server", type=View)).items:
+                    if pod.ready and not pod.metadata.deletion_timestamp:
+                        return pod.metadata.name
+                # A busy node may miss a probe.
+                await asyncio.sleep(0.2)
 
         transport = ForwardedTransport(kube, find, PORT)
         async with httpx2.AsyncClient(transport=transport, base_url="http://server", timeout=60) as client:
@@ -391,3 +393,30 @@ def test_a_port_that_nobody_listens_on_is_said(served: Access) -> None:
                 await tunnel.read(seconds=20)
 
     ask(served, question)
+
+
+def test_a_token_that_is_withdrawn_is_replaced_by_the_plugin(access: Access, tmp_path: Path) -> None:
+    plugin = tmp_path / "plugin"
+    kind = '"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential"'
+    plugin.write_text(
+        f'#!/bin/sh\nprintf \'{{{kind}, "status": {{"token": "%s"}}}}\' "$(cat {tmp_path}/token)"\n'
+    )
+    plugin.chmod(0o755)
+    made = Plugin(version="client.authentication.k8s.io/v1", command=str(plugin), mode="Never")
+
+    async def question(kube: Kubernetes) -> None:
+        for name in ("first", "second"):
+            await kube.create(SERVICE_ACCOUNT, {"metadata": {"name": name}})
+        (tmp_path / "token").write_text(await kube.token("first"))
+        async with Kubernetes(
+            msgspec.structs.replace(access, credentials=Credentials(plugin=made))
+        ) as plugged:
+            assert (await plugged.review_self()).account[1] == "first"
+            (tmp_path / "token").write_text(await kube.token("second"))
+            assert (await plugged.review_self()).account[1] == "first", "a good token is kept"
+            await kube.delete(SERVICE_ACCOUNT, "first")
+            while (await plugged.review_self()).account[1] == "first":
+                await asyncio.sleep(0.2)
+            assert (await plugged.review_self()).account[1] == "second"
+
+    ask(access, question)

@@ -103,6 +103,6 @@ def test_a_projects_packages_win_over_those_of_fairway(
 
     made = asyncio.run(make())
     told = json.loads(run(kubectl, namespace, made.image, "packages", ["python", "-c", PROGRAM]))
-    assert told["idna"] == ["3.7", "/opt/fairway/env/python3.11/idna/__init__.py"]
+    assert told["idna"] == ["3.7", "/opt/fairway/env/python3.11/site-packages/idna/__init__.py"]
     assert told["fairway"] == "/opt/fairway/own/fairway/__init__.py"
     assert asyncio.run(make()).sent == 0

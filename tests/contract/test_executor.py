@@ -220,12 +220,14 @@ class Ground:
         self.hosts: list[Host] = []
 
     async def host(self) -> Host:
-        attempt = None
-        if self.place.alone:
-            grant = Grant(resources=Resources(memory=2**30))
-            attempt = Attempt(step="any", number=len(self.hosts) + 1, grant=grant)
-        self.hosts.append(await self.executor.start(self.place, self.ear, attempt))
+        self.hosts.append(await self.begin("any", len(self.hosts) + 1))
         return self.hosts[-1]
+
+    async def begin(self, step: str, number: int = 1) -> Host:
+        """Start a host, for an attempt where attempts are alone."""
+        grant = Grant(resources=Resources(memory=2**30))
+        attempt = Attempt(step=step, number=number, grant=grant) if self.place.alone else None
+        return await self.executor.start(self.place, self.ear, attempt)
 
     @property
     def place(self) -> Place:
@@ -417,13 +419,12 @@ def test_an_attempt_that_outlives_its_engine_is_taken_over_and_its_end_is_told(p
     async def work(ground: Ground) -> None:
         if not ground.place.outlives:
             return
-        attempt = Attempt(step="sleeps", number=1, grant=Grant(resources=Resources()))
-        first = await ground.executor.start(ground.place, ground.ear, attempt)
-        await ground.sleeper(first)
+        await ground.sleeper(await ground.begin("sleeps"))
         await ground.restart()
         (still,) = await ground.another(same=True).observe("r", ground.ear)
         ground.hosts.append(still.host)
-        assert (still.step, still.attempt, still.place.name) == ("sleeps", 1, ground.place.name)
+        assert (still.step, still.attempt) == ("sleeps", 1)
+        assert still.place.outlives
         still.host.send(Stop(step="sleeps", attempt=1))
         assert (await ground.ear.exited("sleeps")).ended.cause is Cause.STOP
         await ground.nobody_is_left()
@@ -435,8 +436,7 @@ def test_what_never_got_its_order_is_not_taken_over(play: Play) -> None:
     async def work(ground: Ground) -> None:
         if not ground.place.outlives:
             return
-        attempt = Attempt(step="sleeps", number=1, grant=Grant(resources=Resources()))
-        await ground.executor.start(ground.place, ground.ear, attempt)
+        await ground.begin("sleeps")
         await ground.restart()
         assert list(await ground.another(same=True).observe("r", ground.ear)) == []
 

@@ -152,7 +152,8 @@ class ApiServer:
     """An API server in a thread of its own, with a control plane behind it.
 
     Attributes:
-        proxy: "ok", or how the service proxy fails: "forbidden", "unreachable", "not ready", "silent".
+        proxy: "ok", or how the service proxy fails: "forbidden", "unreachable", "not ready", "silent", "large".
+        busy: the number of proxied requests that are answered with 500 from here on.
         forward: "ok", "forbidden" or "none ready".
         installed: False for a namespace without Fairway.
         roles: the accounts for which the user may make tokens.
@@ -164,12 +165,12 @@ class ApiServer:
         self.proxy = self.forward = "ok"
         self.installed = True
         self.roles = ["fairway-viewer", "fairway-runner", "fairway-deployer"]
-        self.cut = 0
+        self.cut = self.busy = 0
         self.asked: list[Asked] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._folder = folder
-        self.port = 0
+        self.port, self.token = 0, "of-ann"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -236,7 +237,7 @@ class ApiServer:
 
     async def _answer(self, asked: Asked) -> Answer | None:
         self.asked.append(asked)
-        if asked.headers.get("authorization") != "Bearer of-ann":
+        if asked.headers.get("authorization") != f"Bearer {self.token}":
             return refusal(401, "Unauthorized", "Unauthorized")
         path = asked.path.partition("?")[0]
         if path.startswith(PROXY):
@@ -282,6 +283,11 @@ class ApiServer:
         if self.cut:
             self.cut -= 1
             return None
+        if self.busy:
+            self.busy -= 1
+            return refusal(500, "InternalError", "etcdserver: request timed out")
+        if self.proxy == "large" and len(asked.body) > 1000:
+            return 413, {"content-type": "text/html"}, b"<h1>413 Request Entity Too Large</h1>"
         if self.proxy == "silent":
             await asyncio.sleep(3600)
         if not self.installed or self.proxy == "not ready":

@@ -188,6 +188,14 @@ def test_a_platform_of_another_version_is_refused_before_anything_is_asked(
     assert [asked.path for asked in cluster.plane.asked] == ["/healthz"]
 
 
+def test_credentials_that_are_not_taken_any_more_are_told_at_once(
+    cluster: ApiServer, reach: Callable[[], ThroughCluster]
+) -> None:
+    cluster.token = "another"
+    with pytest.raises(FairwayError, match="does not accept the credentials"):
+        runs(reach())
+
+
 def test_a_cluster_that_does_not_answer_is_told_at_once(
     reach: Callable[[], ThroughCluster], cluster: ApiServer
 ) -> None:
@@ -203,6 +211,45 @@ def test_a_question_is_asked_again_after_a_broken_connection(
     way = reach()
     runs(way)
     cluster.cut = 2
+    assert runs(way) == []
+
+
+def test_an_api_server_that_is_busy_is_asked_again_and_the_way_stays(
+    cluster: ApiServer, reach: Callable[[], ThroughCluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reaching, "_PAUSE_SECONDS", 0.05)
+    cluster.busy = 2
+    way = reach()
+    assert runs(way) == []
+    cluster.busy = 2
+    assert runs(way) == []
+    assert of_forward(cluster) == 0
+
+
+def test_a_file_that_a_proxy_before_the_cluster_does_not_take_is_told(
+    cluster: ApiServer, reach: Callable[[], ThroughCluster]
+) -> None:
+    cluster.proxy = "large"
+    way = reach()
+
+    async def put() -> None:
+        await RemotePlatform(way).put("0" * 64, b"x" * 2000)
+
+    with pytest.raises(FairwayError, match="a file of 2000 bytes is too large"):
+        asyncio.run(put())
+
+
+def test_whatever_refuses_after_the_first_answer_is_out_of_sight_only(
+    cluster: ApiServer, reach: Callable[[], ThroughCluster], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = reach()
+    runs(way)
+    monkeypatch.setattr(way, "repeats", 0.0)
+    cluster.proxy = cluster.forward = "forbidden"
+    for _ in range(2):
+        with pytest.raises(Unreachable):
+            runs(way)
+    cluster.proxy = "ok"
     assert runs(way) == []
 
 

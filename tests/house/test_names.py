@@ -22,9 +22,6 @@ USERS = [*(ROOT / "tests").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py"), 
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 PATCHES = {"setattr", "delattr", "patch"}
-WRONG = {"fairway.nothing"}
-"""Names that a test uses because they are not there."""
-
 Scope = dict[str, str]
 """What names mean in a piece of code: the full name of something of the package, or "" for anything else."""
 
@@ -162,10 +159,17 @@ def patched(call: ast.Call, scope: Scope) -> str:
     return f"{above}.{second.value}" if above and named and isinstance(second, ast.Constant) else ""
 
 
+ABSENT = {"fairway.nothing"}
+"""The names that tests use because they are not there."""
+
+
 def missing(text: str, *, given: Scope | None = None) -> list[str]:
     """Return the lines of a piece of code that name something of the package that is not there."""
-    every = used(ast.parse(text), given or {})
-    return [f"{line}: {name}" for line, name in every if name not in WRONG and not is_there(name)]
+    return [
+        f"{line}: {name}"
+        for line, name in used(ast.parse(text), given or {})
+        if name not in ABSENT and not is_there(name)
+    ]
 
 
 def programs(tree: ast.AST) -> Iterator[tuple[int, str]]:

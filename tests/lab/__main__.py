@@ -22,7 +22,7 @@ def main() -> int:
     asked = parser.parse_args()
     try:
         return _COMMANDS[asked.command](asked)
-    except RuntimeError as problem:
+    except (RuntimeError, PermissionError) as problem:
         sys.stderr.write(f"lab: {problem}\n")
         return 1
 

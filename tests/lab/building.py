@@ -110,11 +110,11 @@ def build(say: Report = report) -> Path:
 
     A build that is broken off goes on where it stopped: finished products are kept, and Go keeps compiled packages.
     """
-    if is_built():
-        return programs()
     problem = obstacle()
     if problem:
         raise UnobtainableError(problem)
+    if is_built():
+        return programs()
     for folder in ("programs", "images", "sets", "build-logs"):
         (cache() / folder).mkdir(parents=True, exist_ok=True)
     with _alone(say):
@@ -203,7 +203,9 @@ def _compile(say: Report, program: Program, made: Path) -> None:
             )
     if done.returncode:
         tail = "\n".join(log.read_text("utf-8", "replace").splitlines()[-15:])
-        raise RuntimeError(f"go build of {program.name} failed; the end of {log}:\n{tail}")
+        # The versions are fixed, so a failure is one of this machine: no memory, no disk, a module that its proxy lacks.
+        say(f"the end of {log}:\n{tail}")
+        raise UnobtainableError(f"`go build` of {program.name} failed; see {log}")
 
 
 @contextlib.contextmanager

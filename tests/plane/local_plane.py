@@ -7,7 +7,7 @@ import asyncio
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import httpx2
@@ -39,6 +39,9 @@ class Processes:
         for old in PODS.glob("*.credential"):
             self._issue(old.name.removesuffix(".credential"))
         self._issuing = asyncio.get_running_loop().create_task(self._issue_wanted())
+
+    async def keep_only(self, runs: Collection[str]) -> None:
+        return
 
     async def review(self, token: str) -> str:
         try:

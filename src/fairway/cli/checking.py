@@ -9,7 +9,6 @@ from fairway.cli.story import report, show, show_json
 from fairway.cluster import canary, checking, installed
 from fairway.cluster.checking import Check
 from fairway.cluster.client.api import Kubernetes
-from fairway.cluster.images.names import parse_image
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError
 from fairway.wiring import clusters
 from fairway.wiring.images import make_workshop
@@ -19,7 +18,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     """The cluster to check.
 
     Attributes:
-        registry: the registry to push a canary to. Empty for the one of the installation, if there is one.
+        registry: the registry to push a canary to. Empty for the one that the installation pushes to, if there is one.
         insecure: True for HTTP without TLS to the registry.
     """
 
@@ -53,7 +52,7 @@ async def _checks(kube: Kubernetes, place: Place) -> list[Check]:
 
 
 async def _registry(kube: Kubernetes, place: Place) -> list[Check]:
-    """Return the checks of the registry that is named, or from which the installation's image comes."""
+    """Return the checks of the registry that is named, or that the installation pushes to."""
     registry, secrets, plain = place.registry, tuple[str, ...](), place.insecure
     try:
         there = await installed.find(kube)
@@ -61,9 +60,10 @@ async def _registry(kube: Kubernetes, place: Place) -> list[Check]:
             install, source = there.settings.install, there.settings.source
             secrets = install.pull_secrets
             plain = plain or (not registry and source.insecure)
-            registry = registry or source.registry or _registry_of(install.image)
+            registry = registry or source.registry
         if not registry:
-            return [Check("push", "optional", "not tried", "`fairway doctor --registry REGISTRY` tries it")]
+            hint = "`fairway doctor --registry REGISTRY` tries a push, and a pull from a node"
+            return [Check("push", "optional", "no registry is known to be pushed to", hint)]
         tools = make_workshop(lambda _: None)
         order = canary.Order(
             registry=registry,
@@ -75,10 +75,3 @@ async def _registry(kube: Kubernetes, place: Place) -> list[Check]:
         return await canary.check(kube, order)
     except FairwayError as error:
         return [Check("push", "missing", error.message, error.hint)]
-
-
-def _registry_of(image: str) -> str:
-    """Return the registry, or the part of one, that an image of Fairway was pushed to."""
-    repository = parse_image(image).repository
-    folder = repository.path.rpartition("/")[0]
-    return f"{repository.place.host}/{folder}" if folder else repository.place.host

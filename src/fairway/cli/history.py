@@ -14,7 +14,7 @@ from fairway.cli.targeting import targeted
 from fairway.cli.whereabouts import elsewhere
 from fairway.ports.platform import Platform
 from fairway.spec.errors import EXIT_DONE, NotFound
-from fairway.spec.run import RunStatus, StepStatus
+from fairway.spec.run import RunStatus
 from fairway.spec.text import plain
 from fairway.spec.update import LogLine
 from fairway.wiring import machine, settings
@@ -68,7 +68,7 @@ def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int
         count, left = looking.save_shown(platform, status, save)
         report(f"{count} {'file' if count == 1 else 'files'} written to {save}", *left)
     if step_name:
-        step = _step(status, step_name)
+        step = looking.step_of(status, step_name)
         if as_json:
             show_json(step)
         else:
@@ -183,15 +183,6 @@ def _facts(platform: Platform, name: str) -> dict[str, str]:
         facts |= {f"metric {key}/{metric}": f"{value:.6g}" for metric, value in evaluation.metrics.items()}
     facts["took"] = f"{max(0.0, status.ended - status.started):.1f} s"
     return facts
-
-
-def _step(status: RunStatus, name: str) -> StepStatus:
-    for step in status.steps:
-        if step.spec.name == name:
-            return step
-    raise NotFound(
-        f"run {status.spec.name} has no step {name!r}", hint=f"`fairway show {status.spec.name}` lists them"
-    )
 
 
 def _print_line(line: LogLine, *, as_json: bool, times: bool, single: bool) -> None:

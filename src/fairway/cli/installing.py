@@ -244,7 +244,7 @@ def _carried_out(kube: Kubernetes, verb: Callable[[], Coroutine[Any, Any, T]], a
 
 
 async def _push(source: Source) -> str:
-    """Push the image of this version, and return its name by digest. Raises FairwayError."""
+    """Send the image of this version to its registry, and return its name by digest. Raises FairwayError."""
     from fairway.cli.images import Counter
     from fairway.cluster.images import assembling
     from fairway.wiring.images import make_workshop
@@ -293,8 +293,14 @@ def _print_outcome(outcome: Outcome, flags: Flags, kube: Kubernetes, verb: str) 
         report(f"Fairway {install.version} is {verb} in namespace {install.namespace} and ready ({took})")
     else:
         report(f"Fairway {install.version} is in namespace {install.namespace} already, and ready")
-    context = f" --context {shlex.quote(kube.access.context)}" if kube.access.context else ""
-    report(f"hint: `fairway target add team{context} --namespace {install.namespace}`, then `--target team`")
+    name = targeting.typed()
+    if name:
+        report(f"hint: `fairway run FILE --target {name}`")
+    else:
+        context = f" --context {shlex.quote(kube.access.context)}" if kube.access.context else ""
+        report(
+            f"hint: `fairway target add team{context} --namespace {install.namespace}`, then `--target team`"
+        )
     return EXIT_DONE
 
 

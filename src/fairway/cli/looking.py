@@ -13,9 +13,9 @@ from fairway.engine.pictures import rendered
 from fairway.formats import look
 from fairway.ports.platform import Platform
 from fairway.spec.artifact import Artifact
-from fairway.spec.errors import FairwayError
+from fairway.spec.errors import FairwayError, NotFound
 from fairway.spec.evaluation import Evaluation
-from fairway.spec.run import RunStatus
+from fairway.spec.run import RunStatus, StepStatus
 from fairway.wiring import target
 
 
@@ -25,6 +25,16 @@ def opened(root: Path | None = None) -> Platform:
     Print a line when the store is not the user's own.
     """
     return targeting.looking() if root is None else target.looking(root, report)
+
+
+def step_of(status: RunStatus, name: str) -> StepStatus:
+    """Return a step of a run. Raises NotFound."""
+    for step in status.steps:
+        if step.spec.name == name:
+            return step
+    raise NotFound(
+        f"run {status.spec.name} has no step {name!r}", hint=f"`fairway show {status.spec.name}` lists them"
+    )
 
 
 def evaluations_of(platform: Platform, status: RunStatus) -> dict[str, Evaluation | str]:

@@ -391,7 +391,10 @@ async def print_end(platform: Platform, root: Path | None, name: str, over: "Ove
 
 
 async def _next(platform: Platform, root: Path | None, models: tuple[str, ...]) -> str:
-    """Return how to serve the last model of a run that can be served, or why none can."""
+    """Return how to serve the last model of a run that can be served, or why none can. On a target, none can yet."""
+    if root is None:
+        show_it = from_here(f"fairway models show {models[-1]}", None) if models else ""
+        return f" To look at its model: {show_it}" if models else ""
     for model in reversed(models):
         if (await platform.resolve(model)).can_be_served:
             return f" To serve it: {from_here(f'fairway deploy {model}', root)}"

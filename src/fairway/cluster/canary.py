@@ -73,7 +73,7 @@ async def check(kube: Kubernetes, order: Order) -> list[Check]:
 
 
 async def _push(order: Order) -> str:
-    """Push a new canary, and return its name by digest. Raises FairwayError."""
+    """Send a new canary to its registry, and return its name by digest. Raises FairwayError."""
     repository = below(parse_registry(order.registry, plain=order.plain), _REPOSITORY)
     archive = _archive()
     layer = gzip.compress(archive, mtime=0)
@@ -116,7 +116,7 @@ def _archive() -> bytes:
 
 
 async def _pull(kube: Kubernetes, image: str, pull_secrets: tuple[str, ...]) -> Check:
-    """Have a node pull an image, and return how that ended. The pod is deleted."""
+    """Make a node pull an image, and return how that ended. The pod is deleted."""
     name = f"fairway-canary-{secrets.token_hex(4)}"
     began = time.monotonic()
     try:

@@ -17,8 +17,9 @@ from fairway.spec.places import Attempt, CannotPlace, Place
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Grant, Resources
 from fairway.spec.run import Failure, Reason
+from fairway.spec.wire import DRIVER
 
-_DRIVER = "driver"
+_SHARED = "driver"
 _PODS = "pods"
 _OWN = "own pods"
 _MOST_PODS = 64
@@ -37,6 +38,8 @@ _GRACE_SECONDS = 30
 _GONE_SECONDS = 45.0
 _RECONNECT_SECONDS = 60.0
 """Seconds that hosts have to come back after a restart of the control plane, before anybody asks about them."""
+_STOP_SECONDS = 15.0
+"""Seconds that the pipeline of an earlier engine has to end."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 15.0
 _LEAST_MEMORY = 192 * 2**20
 """The least memory of a pod. The interpreter and the host need it before the step needs any."""
@@ -103,6 +106,7 @@ class ClusterExecutor:
         self._printed = printed
         self._run = names.of_run(project.key, jobs.install)
         self._drivers = 0
+        self._own: set[str] = set()
         self._taken: dict[int, Grant] = {}
         self._pods: dict[int, Grant] = {}
         self._asked: dict[str, float] = {}
@@ -115,7 +119,7 @@ class ClusterExecutor:
         if environment is None:
             own = Place(name="own", pool=_OWN, alone=True, outlives=True, reserved=True)
             return (
-                Place(name="driver", pool=_DRIVER),
+                Place(name="driver", pool=_SHARED, outlives=True),
                 Place(name="pod", pool=_PODS, alone=True, outlives=True),
                 own,
             )
@@ -125,7 +129,7 @@ class ClusterExecutor:
     def capacity(self) -> dict[str, Resources]:
         """Return what the driver has for steps. Pods of their own have no bound here: the cluster has one."""
         size = self._jobs.install.driver.resources
-        return {_DRIVER: Resources(cpu=size.cpu, memory=usable(size.memory))}
+        return {_SHARED: Resources(cpu=size.cpu, memory=usable(size.memory))}
 
     def enter(self, run: str, changed: Callable[[str, Resources | None], None]) -> None:
         """Note the name of the run. Its driver belongs to it alone, and what it has never changes."""
@@ -142,14 +146,14 @@ class ClusterExecutor:
         A step that the driver would have room for waits while other steps there end quickly: a pod takes longer to start.
         """
         grant = Grant(resources=wanted)
-        if place.pool != _DRIVER:
+        if place.pool != _SHARED:
             # A step that is isolated or has another environment gains nothing from the driver.
             could_wait = place.pool == _PODS and place.environment is None
             if len(self._pods) >= _MOST_PODS or (could_wait and self._is_worth_waiting(wanted, step)):
                 return None
             self._pods[id(grant)] = grant
             return grant
-        size, taken = self.capacity()[_DRIVER], [one.resources for one in self._taken.values()]
+        size, taken = self.capacity()[_SHARED], [one.resources for one in self._taken.values()]
         cpu, memory = sum(one.cpu for one in taken), sum(one.memory for one in taken)
         if not wanted.fits(Resources(cpu=size.cpu - cpu, memory=size.memory - memory)):
             return None
@@ -165,7 +169,7 @@ class ClusterExecutor:
 
     def _is_worth_waiting(self, wanted: Resources, step: str) -> bool:
         """Tell whether a step should wait for the driver. If not, forget when it asked first."""
-        if not wanted.fits(self.capacity()[_DRIVER]):
+        if not wanted.fits(self.capacity()[_SHARED]):
             return False
         now = time.monotonic()
         asked = self._asked.setdefault(step, now)
@@ -195,34 +199,44 @@ class ClusterExecutor:
 
     async def start(self, place: Place, hear: Hear, attempt: Attempt | None = None) -> ClusterHost:
         """Start a host in a pod. Raises FairwayError."""
-        host, _ = await self._start(place, attempt)
+        host, _ = await self._start(place, attempt if place.alone else None)
         host.listen(hear)
         return host
 
     async def observe(self, run: str, hear: Hear) -> tuple[Still, ...]:
-        """Return the attempts that outlived an earlier engine. End its drivers, because their pipeline begins again."""
+        """Return the attempts that outlived an earlier engine. End the pipeline of it, because that begins again."""
         there = await self._jobs.of_run(self._run)
-        old = [name for name in there if names.is_driver(name) and names.number(name) != self._drivers]
-        steps = [job for name, job in there.items() if not names.is_driver(name)]
-        found = await asyncio.gather(*map(self._adopt, steps), *map(self._end_old, old))
-        still = tuple(one for one in found if one is not None)
-        for one in still:
-            one.host.listen(hear)
+        found = await asyncio.gather(
+            *(self._adopt(job) for name, job in there.items() if name not in self._own),
+        )
+        still = tuple(one for several in found for one in several)
+        for host in dict.fromkeys(one.host for one in still):
+            host.listen(hear)
         return still
 
-    async def _adopt(self, job: observed.Job) -> Still | None:
-        """Take over the host of an attempt, if its pod comes back and was told of the attempt. End it otherwise."""
+    async def _adopt(self, job: observed.Job) -> list[Still]:
+        """Take over the host of a Job if its pod comes back with attempts. End it otherwise."""
         name = job.metadata.name
-        step, attempt = job.metadata.annotations.get(pods.STEP_NAME, ""), names.number(name)
         if job.metadata.deletion_timestamp:
             await self._end_old(name)
-            return None
-        host = self._expect(name, self._project.orders, alone=True)
-        if await host.was_told(step, attempt, _RECONNECT_SECONDS):
-            return Still(step=step, attempt=attempt, place=self.places(None)[1], host=host)
+            return []
+        is_driver = names.is_driver(name)
+        host = self._expect(name, self._project.orders, alone=not is_driver)
+        running, ended = await host.attempts(_RECONNECT_SECONDS)
+        kept = [one for one in running if one[0] != DRIVER]
+        for step, attempt in running:
+            if step == DRIVER:
+                await host.stop(step, attempt, _STOP_SECONDS)
+        if not is_driver:
+            # The pod may have lost its engine before that heard of the end, so the end counts as well.
+            kept += [one for one in ended if one not in kept]
+        if kept and not host.is_gone:
+            place = self.places(None)[0 if is_driver else 1]
+            return [Still(step=step, attempt=attempt, place=place, host=host) for step, attempt in kept]
+        self._links.forget(name)
         await self._remove(name)
-        host.lose(Failure(reason=Reason.HOST, message=f"{Reason.HOST.text}: its pod did not come back"))
-        return None
+        host.lose(Failure(reason=Reason.HOST, message=f"{Reason.HOST.text}: its engine was replaced"))
+        return []
 
     async def _end_old(self, name: str) -> None:
         """End a host of an earlier engine. Its pod is refused, wherever it is."""
@@ -255,6 +269,7 @@ class ClusterExecutor:
             name, resources = names.step(self._run, attempt.step, attempt.number), attempt.grant.resources
             if 0 < resources.memory < _LEAST_MEMORY:
                 resources = msgspec.structs.replace(resources, memory=_LEAST_MEMORY)
+        self._own.add(name)
         return pods.HostPod(
             name=name,
             command=self._command(name),
@@ -320,7 +335,7 @@ class ClusterExecutor:
             if waited < _WITHOUT_POD_SECONDS:
                 return pending.Pending()
             return pending.without_pod(await self._jobs.events("Job", host.name))
-        if pod.has_ended or pod.status.phase == "Running":
+        if pod.has_ended:
             return pending.Pending()
         slow = waited > _LOOK_SECONDS
         events = await self._jobs.events("Pod", pod.metadata.name) if slow else ()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -30,6 +31,8 @@ _UNSEEN_SECONDS = 30.0
 """Seconds without a connection after which nothing new begins on a host."""
 _LEAST_RESERVE = 128 * 2**20
 _RESERVE = 0.1
+
+Attempts = tuple[tuple[str, int], ...]
 
 Hear = Callable[["ClusterHost", FromHost | Gone | Back], None]
 
@@ -71,6 +74,7 @@ class ClusterHost:
         self._met = asyncio.Event()
         self._spoke = self._draining = self._unseen = False
         self._stopped: set[tuple[str, int]] = set()
+        self._stopping: dict[tuple[str, int], asyncio.Event] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | None = None
         self._silent_since = asyncio.get_running_loop().time()
@@ -158,13 +162,23 @@ class ClusterHost:
             return 0.0
         return asyncio.get_running_loop().time() - self._silent_since
 
-    async def was_told(self, step: str, attempt: int, seconds: float) -> bool:
-        """Tell whether a pod that comes back was told to start an attempt. Without a pod, wait for some seconds."""
+    async def attempts(self, seconds: float) -> tuple[Attempts, Attempts]:
+        """Return the attempts of a pod that comes back: those that run, and the last ones that have ended.
+
+        Without a pod, wait for some seconds. There are none if it does not come.
+        """
         try:
             await asyncio.wait_for(self._met.wait(), seconds)
         except TimeoutError:
-            return False
-        return (step, attempt) in self._link.attempts
+            return (), ()
+        return self._link.running, self._link.ended
+
+    async def stop(self, step: str, attempt: int, seconds: float) -> None:
+        """End an attempt that is of no use, and return once it has ended, or after some seconds."""
+        ended = self._stopping[step, attempt] = asyncio.Event()
+        self.send(Stop(step=step, attempt=attempt))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), seconds)
 
     async def over(self) -> None:
         """Return once the host is certainly gone."""
@@ -196,6 +210,8 @@ class ClusterHost:
         elif isinstance(message, Bound):
             if self._bound is not None and not self._bound.done():
                 self._bound.set_result(message)
+        elif isinstance(message, Exited) and (message.step, message.attempt) in self._stopping:
+            self._stopping.pop((message.step, message.attempt)).set()
         elif isinstance(message, Exited) and self._was_drained(message):
             # The loss of the host follows, and that repeats the attempt. The stop by itself would count as the run's own wish.
             return

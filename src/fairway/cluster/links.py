@@ -56,7 +56,8 @@ class HostLink:
     Attributes:
         name: the name of the host.
         facts: what the pod said of itself. It is empty before its first hello.
-        attempts: the last attempts that the pod was told to start, by this control plane or an earlier one.
+        running: the attempts that the pod was told to start, by this control plane or an earlier one, and that have not ended.
+        ended: the last attempts of the pod that have ended.
         hear: called with each message of the pod.
         connected: called with True when a connection begins and with False when it breaks.
     """
@@ -64,7 +65,8 @@ class HostLink:
     def __init__(self, name: str, orders: Orders) -> None:
         self.name = name
         self.facts = Facts()
-        self.attempts: tuple[tuple[str, int], ...] = ()
+        self.running: tuple[tuple[str, int], ...] = ()
+        self.ended: tuple[tuple[str, int], ...] = ()
         self.hear: Callable[[Message], None] = lambda message: None
         self.connected: Callable[[bool], None] = lambda is_connected: None
         self._orders = orders
@@ -105,7 +107,7 @@ class HostLink:
             self._connection.drop()
         self._uid = uid or self._uid
         self.facts = hello.facts
-        self.attempts = hello.attempts
+        self.running, self.ended = hello.running, hello.ended
         self._connection = connection
         welcome = Welcome(
             session=self._id,

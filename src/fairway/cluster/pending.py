@@ -42,6 +42,8 @@ _HOPELESS_SECONDS = 60.0
 _PULL_SECONDS = 30.0
 """Seconds after which a pull that the registry refuses counts as refused. The kubelet has tried it again by then."""
 _CONFIG_SECONDS = 60.0
+_UNHEARD = "its pod runs and does not reach the control plane; a network policy may be in the way"
+_UNHEARD_SECONDS = 30.0
 _UNMADE = "its pod is not made yet"
 _DOCTOR = "`fairway doctor` shows what the namespace allows"
 
@@ -74,7 +76,9 @@ def without_pod(events: tuple[Event, ...]) -> Pending:
 
 
 def of_pod(pod: Pod, waited: float, events: tuple[Event, ...] = ()) -> Pending:
-    """Explain why a pod does not run, `waited` seconds after it was asked for."""
+    """Explain why a pod is not of use yet, `waited` seconds after it was asked for."""
+    if pod.status.phase == "Running":
+        return Pending(text=_UNHEARD if waited > _UNHEARD_SECONDS else "")
     scheduled = pod.condition("PodScheduled")
     if scheduled.status == "False":
         return _unscheduled(scheduled.message or scheduled.reason, waited, events)

@@ -52,6 +52,14 @@ class _NoWay(Exception):
     """The error for a way that does not lead to the platform, though another one may."""
 
 
+class _Busy(Exception):
+    """The error for an API server that could not answer just now. A later try may succeed."""
+
+
+class _Barred(FairwayError):
+    """The error for a platform to which no way leads."""
+
+
 class _Open:
     """The connections of one event loop."""
 
@@ -114,13 +122,20 @@ class ThroughCluster:
             if not self._way:
                 await self._connect(opened)
             answer = await self._asked(opened, method, path, body, kind, seconds)
-        except (_NotReady, _NoWay) as error:
-            self._way = ""
+        except (_NotReady, _NoWay, _Busy) as error:
+            if not isinstance(error, _Busy):
+                self._way = ""
             raise Unreachable(self._not_ready() if isinstance(error, _NotReady) else str(error)) from None
-        except Unknown as error:
+        except (_Barred, KubernetesError) as error:
+            # What refused at the first try is a mistake of somebody's. What refuses later will mend itself.
             if not self._was_reached:
                 raise
             raise Unreachable(error.message, hint=error.hint) from None
+        if answer.status == 413:
+            raise FairwayError(
+                f"a file of {len(body)} bytes is too large for what stands before the API server of {self.place}",
+                hint="leave it out: `exclude` in [tool.fairway] of pyproject.toml",
+            )
         return answer.status, answer.body
 
     async def close(self) -> None:
@@ -163,6 +178,9 @@ class ThroughCluster:
                     self._way = await self._found_way(opened)
                     self._was_reached = True
                     return
+                except _Busy:
+                    if time.monotonic() > until or self._was_reached:
+                        raise
                 except _NotReady:
                     await self._refuse_absent(opened.kube)
                     if time.monotonic() > until or self._was_reached:
@@ -173,7 +191,7 @@ class ThroughCluster:
                 await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _found_way(self, opened: _Open) -> str:
-        """Return the first way on which the platform answers. Raises _NotReady, FairwayError."""
+        """Return the first way on which the platform answers. Raises _NotReady, _Busy, FairwayError."""
         ways = (FORWARD, PROXY) if self._memory.remembers_forward() else (PROXY, FORWARD)
         refused: list[str] = []
         for way in ways:
@@ -190,7 +208,7 @@ class ThroughCluster:
             self._check(answer)
             self._memory.remember(way)
             return way
-        raise FairwayError(
+        raise _Barred(
             f"the platform of {self.place} cannot be reached: {'; '.join(refused)}",
             hint=f"it needs `get` and `create` on services/proxy or on pods/portforward in namespace "
             f"{self._access.namespace}: {self._look()}",
@@ -237,8 +255,10 @@ class ThroughCluster:
             raise _NotReady
         if answer.status == 404 and status is not None:
             raise _NotReady  # no such Service, which `_refuse_absent` finds out
-        if answer.status in (401, 429) and status is not None:
-            raise Unknown(f"the API server of {self.place} refused with {answer.status}: {said}")
+        if answer.status == 413:
+            return
+        if answer.status in (429, 500, 504) and status is not None and _NOT_REACHED not in said:
+            raise _Busy(f"the API server of {self.place} answers {answer.status}: {said[:300]}")
         raise _NoWay(f"the API server's proxy answers {answer.status}: {said[:300]}")
 
     def _check(self, answer: Response) -> None:

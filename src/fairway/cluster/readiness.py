@@ -209,7 +209,7 @@ def judge(sight: Sight) -> Finding:
 
 
 def judge_pull(pod: PodView) -> Finding:
-    """Return if a node has pulled the image of a pod, whatever became of its container."""
+    """Return whether a node has pulled the image of a pod, whatever became of its container."""
     for container in pod.status.container_statuses:
         waiting = container.state.waiting
         if waiting is not None and waiting.reason in _IMAGE_REASONS:
@@ -220,7 +220,7 @@ def judge_pull(pod: PodView) -> Finding:
 
 
 def _is_current(pod: PodView, deployment: DeploymentView) -> bool:
-    """Tell if a pod is of the present configuration. One of an earlier configuration says nothing about this one."""
+    """Tell whether a pod is of the present configuration. One of an earlier configuration says nothing about this one."""
     wanted = deployment.spec.template.metadata.annotations.get(CONFIG_HASH, "")
     same = pod.metadata.annotations.get(CONFIG_HASH, "") == wanted
     return same and not pod.metadata.deletion_timestamp

@@ -33,7 +33,7 @@ class _Waited(msgspec.Struct):
 
 
 async def is_ready(kube: Kubernetes) -> bool:
-    """Tell if the control plane is ready now."""
+    """Tell whether the control plane is ready now."""
     try:
         return judge(Sight(deployment=await _deployment(kube))).ready
     except NotThere:

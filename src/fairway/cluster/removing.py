@@ -86,7 +86,7 @@ async def members(kube: Kubernetes, kind: Kind) -> list[Member]:
 
 
 async def is_there(kube: Kubernetes, *, data_counts: bool) -> bool:
-    """Tell if there is anything of an installation. With `data_counts`, a volume alone is enough."""
+    """Tell whether there is anything of an installation. With `data_counts`, a volume alone is enough."""
     for kind in (kind for group in reversed(_ORDER) for kind in group):
         if (data_counts or kind != kinds.VOLUME_CLAIM) and await members(kube, kind):
             return True

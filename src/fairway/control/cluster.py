@@ -28,7 +28,7 @@ from fairway.control.api import Api
 from fairway.control.identity import Credentials, People
 from fairway.control.routes import application, public_paths
 from fairway.control.store_routes import StoreRoutes
-from fairway.engine.together import RunsElsewhere
+from fairway.engine.together import RunsElsewhere, RunsTogether
 from fairway.local.exiting import leave
 from fairway.local.platforms import PlatformLock
 from fairway.server.listening import started
@@ -46,6 +46,7 @@ from fairway.wiring.plane import Cluster
 _VOLUME = "/var/lib/fairway"
 _LOCK_SECONDS = 60.0
 _CLOSE_SECONDS = 5
+_TIDY_SECONDS = 10.0
 _KEEP_ALIVE = 75
 """Seconds for which a connection stays open without a request, longer than the pauses between two commits of a pod."""
 
@@ -117,18 +118,31 @@ class ControlPlane:
         runs = plane.together(self._stores, self._leases, self._cluster, self)
         elsewhere = RunsElsewhere(runs, loop)
         await self._cluster.start()
-        taken_up = runs.resume_all()
+        await self._take_up(runs)
         # Requests are the last to be let in, because an answer means that everything is up.
         answering = Answering(self._gate(elsewhere), listening)
-        await asyncio.wrap_future(answering.started)
-        log(f"ready, with {taken_up} runs to take up")
-        await self._stopping.wait()
-        await runs.close()
-        await asyncio.to_thread(answering.stop)
-        await self._cluster.close()
-        # Nothing runs between this and the end of the process, so nothing is done that is not in the store.
-        self._stores.close()
+        try:
+            await asyncio.wrap_future(answering.started)
+            log("ready")
+            await self._stopping.wait()
+        finally:
+            await runs.close()
+            await asyncio.to_thread(answering.stop)
+            await self._cluster.close()
+            # Nothing runs between this and the end of the process, so nothing is done that is not in the store.
+            self._stores.close()
         return self._status
+
+    async def _take_up(self, runs: RunsTogether) -> None:
+        """Go on with the runs that a process before this one left."""
+        unfinished = runs.unfinished()
+        try:
+            async with asyncio.timeout(_TIDY_SECONDS):
+                await self._cluster.keep_only(unfinished)
+        except (FairwayError, TimeoutError) as error:
+            log(f"hosts that nobody needs may be left: {error or 'the cluster does not answer'}")
+        log(f"{len(unfinished)} runs are taken up")
+        runs.resume(unfinished)
 
     def log(self, text: str) -> None:
         """Write a line to the log."""

@@ -263,7 +263,7 @@ class RunsHere:
 def same_project(one: RunRequest, other: RunRequest) -> bool:
     """Tell whether two requests are for runs of the same project, so that one import serves both."""
 
-    def told(request: RunRequest) -> tuple[str, ...]:
+    def identity(request: RunRequest) -> tuple[str, ...]:
         return request.bundle, request.file, request.module, request.pickled, request.images.get("", "")
 
-    return told(one) == told(other)
+    return identity(one) == identity(other)

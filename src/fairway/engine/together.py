@@ -6,7 +6,7 @@ any number of them can read it, and from any position. Must not know how a host 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -143,12 +143,14 @@ class RunsTogether:
         finally:
             await self._drop(part)
 
-    def resume_all(self) -> int:
-        """Take up every run that is not over on record and has no engine. Return their number at once."""
-        found = [run.name for run in self._metadata.runs(2**31) if not run.phase.ended]
-        for run in found:
+    def unfinished(self) -> list[str]:
+        """Return the runs that are not over on record."""
+        return [run.name for run in self._metadata.runs(2**31) if not run.phase.ended]
+
+    def resume(self, runs: Sequence[str]) -> None:
+        """Take up runs that have no engine. Return at once."""
+        for run in runs:
             self._take_up(run, 0.0)
-        return len(found)
 
     async def close(self) -> None:
         """End what was described and not submitted, and take no more. Runs at work are left as they are."""

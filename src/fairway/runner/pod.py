@@ -17,15 +17,15 @@ import socket
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fairway.local.launching import launch
 from fairway.runner import pod_code
 from fairway.runner.pod_host import HostEnd, PodHost
-from fairway.runner.pod_link import PodLink
+from fairway.runner.pod_link import Attempts, PodLink
 from fairway.runner.pod_memory import ControlGroup
+from fairway.spec import VERSION
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
 from fairway.spec.link import (
@@ -40,7 +40,6 @@ from fairway.spec.link import (
     Refused,
     Welcome,
 )
-from fairway.spec.version import VERSION
 from fairway.spec.wire import Start, decode_to_host
 
 EXIT_TERMINATED = 143
@@ -51,7 +50,6 @@ _REPORT_SECONDS = 60.0
 _LAST_SECONDS = 5.0
 """Seconds that the pod waits for it after a SIGTERM. More are not left before the pod is killed."""
 _MOST_LAST_WORDS = 4000
-_MOST_TOLD = 64
 _NEVER = "it was not started"
 
 
@@ -89,11 +87,10 @@ class Pod:
         self._link.receive = self._receive
         self._link.welcome = self._welcome
         self._link.refuse = self._refused
-        self._link.attempts = lambda: tuple(self._told)
+        self._link.attempts = self._attempts
         self._host: PodHost | None = None
         self._orders: Orders | None = None
         self._early: list[bytes] = []
-        self._told: deque[tuple[str, int]] = deque(maxlen=_MOST_TOLD)
         self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._wakes = socket.socketpair()
         self._dismissed = self._terminated = False
@@ -171,6 +168,13 @@ class Pod:
         again: list[Message] = [Passed(content) for content in self._host.kept]
         return again if self._report is None else [*again, self._report]
 
+    def _attempts(self) -> tuple[Attempts, Attempts]:
+        """Return the attempts that this pod was told to start, those that run and those that have ended."""
+        if self._host is not None:
+            return self._host.running, self._host.finished
+        orders = map(decode_to_host, self._early)
+        return tuple((order.step, order.attempt) for order in orders if isinstance(order, Start)), ()
+
     def _store(self, orders: Orders) -> StorePlace:
         root = self._settings.root
         return StorePlace(
@@ -222,9 +226,6 @@ class Pod:
         if isinstance(message, Dismiss):
             self._dismissed = True
         elif isinstance(message, Passed):
-            order = decode_to_host(message.content)
-            if isinstance(order, Start):
-                self._told.append((order.step, order.attempt))
             if self._host is not None:
                 self._host.write(message.content)
             else:

@@ -20,10 +20,12 @@ from fairway.spec.wire import (
     FrameTooLarge,
     Quit,
     Splitter,
+    Start,
     Started,
     Stop,
     ToHost,
     decode_from_host,
+    decode_to_host,
     frame,
 )
 
@@ -81,6 +83,7 @@ class PodHost:
         self._dead: tuple[int, str] | None = None
         self._kill_at = self._measure_at = 0.0
         self._groups: dict[tuple[str, int], int] = {}
+        self._told: dict[tuple[str, int], None] = {}
         self._kept: dict[tuple[str, int], bytes] = {}
         launched.connection.setblocking(False)
         self._watch()
@@ -89,6 +92,16 @@ class PodHost:
     def kept(self) -> list[bytes]:
         """The messages that a control plane needs that takes this host over: its description, and the ends of attempts."""
         return list(self._kept.values())
+
+    @property
+    def running(self) -> tuple[tuple[str, int], ...]:
+        """The attempts that the host was told to start and that have not ended."""
+        return tuple(self._told)
+
+    @property
+    def finished(self) -> tuple[tuple[str, int], ...]:
+        """The last attempts that have ended."""
+        return tuple(key for key in self._kept if key[0])
 
     @property
     def is_idle(self) -> bool:
@@ -101,6 +114,9 @@ class PodHost:
 
     def write(self, content: bytes) -> None:
         """Send an encoded message to the host, as soon as the host takes it."""
+        order = decode_to_host(content)
+        if isinstance(order, Start):
+            self._told[order.step, order.attempt] = None
         if self.ended is None:
             self._out += len(content).to_bytes(4, "big") + content
             self._flush()
@@ -214,9 +230,13 @@ class PodHost:
         if isinstance(message, Started):
             self._groups[message.step, message.attempt] = message.pid
         elif isinstance(message, Described):
+            # What the import printed stays in front of its end.
+            while self._read_output():
+                pass
             self._kept["", 0] = content
         elif isinstance(message, Exited):
             self._groups.pop((message.step, message.attempt), None)
+            self._told.pop((message.step, message.attempt), None)
             content = self._with_cause(message)
             if len(self._kept) > _MOST_KEPT:
                 del self._kept[next(key for key in self._kept if key[0])]

@@ -32,6 +32,8 @@ _CONNECT_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 5.0
 _MOST_AT_ONCE = 64
 
+Attempts = tuple[tuple[str, int], ...]
+
 
 class PodLink:
     """A link to the control plane at an address.
@@ -47,7 +49,7 @@ class PodLink:
         receive: called with each message of the control plane.
         welcome: called with each welcome. Returns the messages that a control plane needs that has forgotten the session.
         refuse: called with a final refusal.
-        attempts: returns the last attempts that the pod was told to start.
+        attempts: returns the attempts that the pod was told to start, those that run and those that have ended.
     """
 
     def __init__(
@@ -61,7 +63,7 @@ class PodLink:
         self.receive: Callable[[Message], None] = lambda message: None
         self.welcome: Callable[[Welcome], list[Message]] = lambda welcome: []
         self.refuse: Callable[[Refused], None] = lambda refused: None
-        self.attempts: Callable[[], tuple[tuple[str, int], ...]] = tuple
+        self.attempts: Callable[[], tuple[Attempts, Attempts]] = lambda: ((), ())
         self.session = Session()
         self._address = address
         self._name = name
@@ -124,6 +126,7 @@ class PodLink:
         self._splitter = Splitter(link.MAX_LINK_FRAME)
         self._read_at = time.monotonic()
         self._selector.register(connection, selectors.EVENT_READ, self._serve)
+        running, ended = self.attempts()
         token = ""
         with suppress(OSError):
             token = self._token.read_text().strip()
@@ -135,7 +138,8 @@ class PodLink:
                     session=self._session,
                     credential=self._credential,
                     received=self.session.received,
-                    attempts=self.attempts(),
+                    running=running,
+                    ended=ended,
                     facts=self._facts,
                 )
             )

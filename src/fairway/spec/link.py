@@ -76,7 +76,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", omit_default
         session: the session that the pod wants to continue. It is empty at the first connection.
         credential: the proof that the session belongs to this pod, once the pod has it. It stands in for the token.
         received: the number of the last message that the pod has received in the session.
-        attempts: the last attempts, by step and number, that the pod was told to start.
+        running: the attempts, by step and number, that the pod was told to start and that have not ended.
+        ended: the last attempts that have ended.
         facts: the facts that the pod knows of itself.
     """
 
@@ -86,7 +87,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello", omit_default
     session: str = ""
     credential: str = ""
     received: int = 0
-    attempts: tuple[tuple[str, int], ...] = ()
+    running: tuple[tuple[str, int], ...] = ()
+    ended: tuple[tuple[str, int], ...] = ()
     facts: Facts = Facts()
 
 

@@ -1,6 +1,6 @@
 """The version of this Fairway, and which versions understand each other over the API of a platform."""
 
-from fairway.spec.version import VERSION
+from fairway.spec import VERSION
 
 HEADER = "x-fairway-version"
 """The header with the version in each answer of a platform."""

@@ -72,7 +72,8 @@ class Equipment:
         if file:
             lock = await self._lock_of(Path(self._bundle.folder, file))
         else:
-            wanted = installed_requirements(_with_companions(_imported(self._bundle)))
+            modules = _with_companions(_imported(self._bundle))
+            wanted = installed_requirements(modules, Path(self._bundle.folder))
             if not wanted:
                 return ""
             lock = await locked(wanted, await self._prepared(), self._workshop)

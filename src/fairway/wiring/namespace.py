@@ -2,16 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from fairway.cluster import names, observed, pods
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.config import in_cluster
 from fairway.cluster.client.errors import Unauthorized
-from fairway.cluster.client.kinds import CONFIG_MAP
+from fairway.cluster.client.kinds import CONFIG_MAP, JOB
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links, PodIdentity
@@ -67,6 +68,17 @@ class Namespace:
         self._watching = asyncio.get_running_loop().create_task(self._watch())
         host, port = self._links_at
         await self._links.listen(host or "0.0.0.0", port)
+
+    async def keep_only(self, runs: Collection[str]) -> None:
+        """End the pods of every run that is not among these, such as of a project that was only described.
+
+        Raises FairwayError.
+        """
+        kept = {names.of_run(run, self._install) for run in runs}
+        selected = f"{pods.INSTALL_LABEL}={self._install.short},{pods.RUN_LABEL}"
+        for job in (await self._kube.list(JOB, labels=selected, type=observed.Job)).items:
+            if job.metadata.labels[pods.RUN_LABEL] not in kept:
+                await self._jobs.delete(job.metadata.name)
 
     async def review(self, token: str) -> str:
         """Return the account that a token belongs to; empty for a token that is not valid. Raises FairwayError."""

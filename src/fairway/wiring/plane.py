@@ -5,7 +5,7 @@ Its stores are those of a machine, on the volume of the pod. Its hosts are pods,
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol
@@ -34,6 +34,10 @@ class Cluster(Protocol):
 
     async def start(self) -> None:
         """Take connections of pods from now on."""
+        ...
+
+    async def keep_only(self, runs: Collection[str]) -> None:
+        """End the hosts of every run that is not among these. A process before this one left them. Raises FairwayError."""
         ...
 
     async def review(self, token: str) -> str:

@@ -32,16 +32,14 @@ class Sent(msgspec.Struct, frozen=True):
         files: the number of files that were sent. Files that were there already do not count.
         size: the bytes of these files.
         bundle: all files of the project.
-        folder: the working directory as a path in the bundle; empty for the folder of the project.
     """
 
     files: int
     size: int
     bundle: Bundle
-    folder: str
 
     def path_there(self, text: str) -> str:
-        """Return the path on the target of a file or folder of the project, as seen from the working directory there.
+        """Return the path on the target of a file or folder of the project. Code runs in the folder of the project there.
 
         An address stays as it is.
 
@@ -56,7 +54,7 @@ class Sent(msgspec.Struct, frozen=True):
                 f"{text} is not sent with the project {self.bundle.folder}",
                 hint="put it into the project's folder, and see that `exclude` of [tool.fairway] does not leave it out",
             )
-        return os.path.relpath(path, self.folder or os.curdir)
+        return path
 
 
 class _Changed(Exception):
@@ -69,7 +67,7 @@ async def send(platform: "RemotePlatform", request: "RunRequest", named: Sequenc
     The list of the files is sent last, so that a platform which has the list has all files.
 
     Args:
-        request: its `file` is a path of this machine. From then on, `file` and `folder` are paths in the bundle.
+        request: its `file` is a path of this machine. From then on it is a path in the bundle.
         named: files and folders that the user named, which are sent even if `.gitignore` leaves them out.
 
     Raises:
@@ -82,7 +80,6 @@ async def send(platform: "RemotePlatform", request: "RunRequest", named: Sequenc
             sent = await _send(platform, bundle)
         except _Changed:
             continue
-        request.folder = sent.folder
         request.file, request.module, request.bundle = bundle.file, bundle.module, bundle.digest
         return sent
     raise StorageError(
@@ -112,7 +109,7 @@ async def _send(platform: "RemotePlatform", bundle: Bundle) -> Sent:
             task.cancel()
     if bundle.digest in lacking:
         await platform.put(bundle.digest, bundle.manifest)
-    return Sent(len(files), sum(file.entry.size for file in files), bundle, _folder_in(bundle))
+    return Sent(len(files), sum(file.entry.size for file in files), bundle)
 
 
 def _content(file: BundledFile) -> bytes:
@@ -144,12 +141,6 @@ def _refuse_secrets(bundle: Bundle, files: list[BundledFile], place: str) -> Non
                 hint=f'leave it out: `exclude = ["/{path}"]` in [tool.fairway] of pyproject.toml; '
                 f'if it is no secret: `exclude = ["!/{path}"]`',
             )
-
-
-def _folder_in(bundle: Bundle) -> str:
-    """Return the working directory as a path in the bundle; empty for the folder of the project, or one outside it."""
-    path = os.path.relpath(os.getcwd(), os.path.realpath(bundle.folder))
-    return "" if path == os.curdir or path.split(os.sep)[0] == os.pardir else path.replace(os.sep, "/")
 
 
 def _cache(file: str) -> DigestCache:

@@ -171,7 +171,7 @@ def test_without_an_owner_nothing_refers_to_one() -> None:
 def test_the_role_has_no_secrets_no_exec_and_no_wildcard() -> None:
     (role,) = (one for one in manifests.render(some()) if isinstance(one, Role))
     granted = {resource for rule in role.rules for resource in rule.resources}
-    assert granted == {"jobs", "pods", "pods/log", "events", "configmaps"}
+    assert granted == {"jobs", "pods", "events", "configmaps"}
     assert not any("*" in (*rule.verbs, *rule.resources, *rule.api_groups) for rule in role.rules)
 
 

@@ -171,6 +171,11 @@ def test_taints_are_named() -> None:
     )
 
 
+def test_a_pod_that_runs_and_is_not_heard_points_at_the_network() -> None:
+    assert judged("running", 5.0).text == ""
+    assert "does not reach the control plane" in judged("running", 60.0).text
+
+
 def test_a_node_that_is_being_made_is_waited_for() -> None:
     scaled = (Event(reason="TriggeredScaleUp", message="pod triggered scale-up: 1 -> 2"),)
     found = pending.of_pod(pod("unschedulable-cpu"), 10_000.0, scaled)

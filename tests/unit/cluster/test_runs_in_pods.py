@@ -7,6 +7,7 @@ from typing import Any
 
 import pods_here
 
+from fairway.cluster.client.kinds import JOB
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.engine.listening import Listener
 from fairway.engine.run import RunEngine, Stores
@@ -56,6 +57,24 @@ def main(mark: str = "") -> int:
 def again(mark: str = "") -> int:
     return fragile(mark)
 
+@fw.task
+def calm(mark: str) -> int:
+    with open(mark, "a") as file:
+        file.write("began\\n")
+    while not os.path.exists(mark + ".go"):
+        time.sleep(0.02)
+    return 7
+
+@fw.pipeline
+def gentle(mark: str = "") -> int:
+    with open(mark + ".pipeline", "a") as file:
+        file.write("began\\n")
+    return calm(mark)
+
+@fw.pipeline
+def wide(mark: str = "") -> list[int]:
+    return [long.options(name=f"long{number}")(mark + str(number)) for number in range(3)]
+
 @fw.pipeline
 def slow(mark: str = "") -> int:
     return small(long(mark))
@@ -102,6 +121,10 @@ class Target:
             return await engine.run(spec if earlier is None else earlier.spec, project, home, earlier)
         finally:
             await home.close()
+
+    def pipelines(self) -> int:
+        """Count how often the pipeline was begun."""
+        return (self.folder / "mark.pipeline").read_text().count("began")
 
     def printed(self, step: str) -> str:
         lines, _ = self.stores.logs.read("k7m2", step, 1)
@@ -150,6 +173,37 @@ def test_a_step_that_fails_by_itself_spends_its_retry_in_another_pod(tmp_path: P
     play(tmp_path, work)
 
 
+def test_pods_that_are_lost_cost_no_retry_and_leave_one_result_each(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        running = asyncio.get_running_loop().create_task(target.run("wide"))
+        marks = [tmp_path / f"mark{number}" for number in range(3)]
+        async with asyncio.timeout(60):
+            while not all(mark.exists() for mark in marks):
+                await asyncio.sleep(0.05)
+        first = [name for name in target.namespace.kube.processes if "-s" in name]
+        for name, how in zip(first, ("killed", "deleted", "told to end"), strict=True):
+            process = target.namespace.kube.processes[name]
+            if how == "killed":
+                pods_here.kill(process)
+            elif how == "deleted":
+                await target.namespace.kube.delete(JOB, name)
+            else:
+                process.terminate()
+        # Only now may steps end, so that none of the first attempts ends well at the last moment.
+        for name in first:
+            await target.namespace.kube.processes[name].wait()
+        for mark in marks:
+            Path(f"{mark}.go").touch()
+        ended = await running
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.stores.load(ended.result) == [7, 7, 7]
+        for step in target.stores.metadata.run("k7m2").steps:
+            before = [attempt.failure for attempt in step.attempts[:-1]]
+            assert [failure.reason.is_loss for failure in before if failure is not None] == [True]
+
+    play(tmp_path, work)
+
+
 def test_a_step_goes_on_while_its_control_plane_is_replaced(tmp_path: Path) -> None:
     async def work(target: Target) -> None:
         first = asyncio.get_running_loop().create_task(target.run("slow"))
@@ -170,5 +224,37 @@ def test_a_step_goes_on_while_its_control_plane_is_replaced(tmp_path: Path) -> N
         assert target.mark.read_text() == "began\n"
         steps = {step.spec.name: step for step in target.stores.metadata.run("k7m2").steps}
         assert len(steps["long"].attempts) == 1
+
+    play(tmp_path, work)
+
+
+def test_a_small_step_goes_on_while_its_control_plane_is_replaced_and_its_pipeline_begins_again(
+    tmp_path: Path,
+) -> None:
+    async def work(target: Target) -> None:
+        # The first engine stays: a process that died would not end its hosts, as a task does that is cancelled.
+        first = asyncio.get_running_loop().create_task(target.run("gentle"))
+        async with asyncio.timeout(30):
+            while not target.mark.exists():
+                await asyncio.sleep(0.02)
+        await target.namespace.restart()
+        target.stores.close()
+        target.stores = LocalStores(target.folder / "store").prepare()
+        second = asyncio.get_running_loop().create_task(
+            target.run("gentle", target.stores.metadata.run("k7m2"))
+        )
+        async with asyncio.timeout(30):
+            while len(target.namespace.kube.processes) < 2 or target.pipelines() < 2:
+                await asyncio.sleep(0.05)
+        (tmp_path / "mark.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\n"
+        (step,) = target.stores.metadata.run("k7m2").steps
+        assert len(step.attempts) == 1
+        async with asyncio.timeout(30):
+            while target.namespace.kube.jobs:
+                await asyncio.sleep(0.05)
+        first.cancel()
 
     play(tmp_path, work)

@@ -85,8 +85,10 @@ def test_the_hook_of_another_repository_changes_nothing(
 ) -> None:
     folder = write(**{".gitignore": "a.txt\n", "a.txt": ""})
     git(folder, "init", "-q")
-    monkeypatch.setenv("GIT_DIR", "/nowhere")
-    assert paths(bundle(folder)) == [".gitignore", "churn.py"]
+    git(folder, "add", "-f", "a.txt")
+    git(folder.parent, "init", "-q")
+    monkeypatch.setenv("GIT_DIR", str(folder.parent / ".git"))
+    assert paths(bundle(folder)) == [".gitignore", "a.txt", "churn.py"]
 
 
 def test_the_rules_count_without_git_too(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,6 +208,14 @@ def test_a_project_file_in_the_home_folder_itself_is_refused(
     monkeypatch.setenv("HOME", str(folder))
     with pytest.raises(UsageError, match="everything there would be sent"):
         bundle(folder)
+
+
+def test_a_project_file_that_is_excluded_is_told(write: Write) -> None:
+    folder = write(**{"pyproject.toml": '[tool.fairway]\nexclude = ["*.py"]\n', "a.txt": ""})
+    with pytest.raises(UsageError, match=r"churn.py itself is left out by exclude"):
+        bundle(folder)
+    (folder / "pyproject.toml").write_text('[tool.fairway]\nexclude = ["*.py", "!/churn.py"]\n')
+    assert paths(bundle(folder)) == ["a.txt", "churn.py", "pyproject.toml"]
 
 
 def test_an_executable_file_stays_one(write: Write) -> None:

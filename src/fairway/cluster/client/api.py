@@ -12,8 +12,9 @@ import msgspec
 
 from fairway.cluster.client import kinds
 from fairway.cluster.client.access import Access
+from fairway.cluster.client.auth import is_token
 from fairway.cluster.client.calls import SECONDS, Call, Response
-from fairway.cluster.client.errors import Conflict, NotThere
+from fairway.cluster.client.errors import Conflict, NotThere, Unauthorized
 from fairway.cluster.client.identity import Identity, Reviewed
 from fairway.cluster.client.kinds import Kind
 from fairway.cluster.client.listing import Listed, Query, list_all
@@ -300,18 +301,20 @@ class Kubernetes:
         )
         return reviewed.status.token
 
-    async def review_self(self, token: str = "") -> Identity:
+    async def review_self(self, token: str | None = None) -> Identity:
         """Return whom the API server takes a token for. The user's own credentials are not sent beside it.
 
         Args:
-            token: empty asks about the user of the access.
+            token: None asks about the user of the access. An empty one is refused and never taken for None.
 
         Raises:
             Unauthorized: the token is wrong, has expired, or is for another audience.
         """
+        if token is not None and not is_token(token):
+            raise Unauthorized("what was given as a token is none", hint="get a new one and try again")
         call = self._call("POST", "create", kinds.SELF_REVIEW, "", "")
         body = msgspec.json.encode(_document(kinds.SELF_REVIEW, {}))
-        call = msgspec.structs.replace(call, headers=_JSON, body=body, token=token)
+        call = msgspec.structs.replace(call, headers=_JSON, body=body, token=token or "")
         return (await self._change(call, Reviewed)).status.user_info
 
     async def allowed(

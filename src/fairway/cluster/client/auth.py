@@ -100,7 +100,9 @@ class Authentication:
         if source.token_file:
             token, until = self._from_file(source), self._clock() + FILE_SECONDS
         return Credential(
-            headers=_headers(source, token), certificate=_pair(source.certificate, source.key), until=until
+            headers=self._headers(source, token),
+            certificate=_pair(source.certificate, source.key),
+            until=until,
         )
 
     def _from_file(self, source: Credentials) -> str:
@@ -129,7 +131,7 @@ class Authentication:
         # A token that lives for less than two minutes is used for half its life and not made new for each request.
         until = max(expires - EARLY_SECONDS, now + (expires - now) / 2) if expires else None
         return Credential(
-            headers=_headers(source, status.token or source.token),
+            headers=self._headers(source, status.token or source.token),
             certificate=_pair(
                 status.client_certificate_data.encode() or source.certificate,
                 status.client_key_data.encode() or source.key,
@@ -138,20 +140,29 @@ class Authentication:
             expires=expires,
         )
 
+    def _headers(self, source: Credentials, token: str) -> tuple[tuple[str, str], ...]:
+        proof: tuple[tuple[str, str], ...] = ()
+        if token:
+            if not is_token(token):
+                raise CredentialsError(
+                    f"the token of the user {self._access.user!r} has characters that no token has",
+                    hint="get a new kubeconfig or token from your cluster",
+                )
+            proof = bearer(token)
+        elif source.username:
+            pair = base64.b64encode(f"{source.username}:{source.password}".encode()).decode()
+            proof = (("Authorization", f"Basic {pair}"),)
+        return proof + source.impersonation
+
+
+def is_token(text: str) -> bool:
+    """Tell whether a text can be sent as a token. The libraries below would quote another one in their errors."""
+    return text.isascii() and text.isprintable() and bool(text) and " " not in text
+
 
 def bearer(token: str) -> tuple[tuple[str, str], ...]:
     """Return the header that proves an identity by a token."""
     return (("Authorization", f"Bearer {token}"),)
-
-
-def _headers(source: Credentials, token: str) -> tuple[tuple[str, str], ...]:
-    proof: tuple[tuple[str, str], ...] = ()
-    if token:
-        proof = bearer(token)
-    elif source.username:
-        pair = base64.b64encode(f"{source.username}:{source.password}".encode()).decode()
-        proof = (("Authorization", f"Basic {pair}"),)
-    return proof + source.impersonation
 
 
 def _pair(certificate: bytes, key: bytes) -> bytes:

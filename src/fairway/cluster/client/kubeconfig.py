@@ -91,7 +91,7 @@ class _NamedContext(msgspec.Struct, frozen=True):
 
 
 class _File(msgspec.Struct, frozen=True):
-    """One kubeconfig as it is written."""
+    """A kubeconfig as it is written."""
 
     current_context: str = msgspec.field(default="", name="current-context")
     clusters: list[_NamedCluster] | None = None

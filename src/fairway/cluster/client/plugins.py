@@ -90,16 +90,19 @@ async def _run(plugin: Plugin, command: str, terminal: bool, name: str) -> tuple
         spec["cluster"] = plugin.cluster
     told = {"apiVersion": plugin.version, "kind": "ExecCredential", "spec": spec}
     environment = {**plugin.environment, "KUBERNETES_EXEC_INFO": msgspec.json.encode(told).decode()}
-    process = await asyncio.create_subprocess_exec(
-        command,
-        *plugin.arguments,
-        env=environment,
-        stdin=None if terminal else asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        # A person at a terminal has to read what the plugin asks.
-        stderr=None if terminal else asyncio.subprocess.PIPE,
-        limit=_MAX_OUTPUT,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            command,
+            *plugin.arguments,
+            env=environment,
+            stdin=None if terminal else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            # A person at a terminal has to read what the plugin asks.
+            stderr=None if terminal else asyncio.subprocess.PIPE,
+            limit=_MAX_OUTPUT,
+        )
+    except OSError as error:
+        _refuse(f"{name} cannot be started: {error.strerror}", f"`{command}` is no program of this machine")
     try:
         async with asyncio.timeout(None if terminal else _SECONDS):
             output, errors = await process.communicate()

@@ -29,7 +29,7 @@ from fairway.cluster.client.refusals import (
     refused,
     unanswered,
 )
-from fairway.spec.version import VERSION
+from fairway.spec import VERSION
 
 _CONNECT_SECONDS = 10.0
 _RATE = 20.0

@@ -47,7 +47,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """What there was at one moment.
+    """The objects that there were at one moment.
 
     Attributes:
         items: the objects by name, or by "namespace/name" in a watch of all namespaces. Nobody changes it later.
@@ -130,7 +130,7 @@ async def watch(
 
 
 class _State(Generic[T]):
-    """What is known of the objects."""
+    """The objects as far as they are known."""
 
     def __init__(self, type: type[T], query: Query) -> None:
         self.query = query
@@ -166,10 +166,10 @@ class _State(Generic[T]):
         self._items, self._versions, self.version = items, versions, listed.version
         self.lists += 1
         self.listed_at, self.stale = asked_at, False
-        self.hear()
+        self.note_answer()
         return self.snapshot()
 
-    def hear(self) -> None:
+    def note_answer(self) -> None:
         """Note that the server answers."""
         self.heard_at, self.trouble = time.monotonic(), ""
 
@@ -230,12 +230,12 @@ async def _changes(transport: Transport, state: _State[T], pace: Pace) -> AsyncG
     end = time.monotonic() + seconds + pace.beyond
     async with transport.stream(call) as response:
         healed = bool(state.trouble)
-        state.hear()
+        state.note_answer()
         if healed:
             yield state.snapshot()
         async with contextlib.aclosing(_read(response, end)) as parts:
             async for lines in parts:
-                state.hear()
+                state.note_answer()
                 for event in _events(lines):
                     state.take(event)
                 yield state.snapshot()

@@ -8,6 +8,8 @@ import re
 import sys
 from collections.abc import Iterable
 from importlib import metadata
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from fairway.cluster.images.packing import DISTRIBUTION
 from fairway.spec.errors import FairwayError
@@ -17,7 +19,7 @@ _EXTRA = re.compile(r"""\(?\s*extra\s*==\s*["']([^"']+)["']\s*\)?""")
 _EDGE = re.compile(r"^\s*(?:and|or)\s+|\s+(?:and|or)\s*$")
 
 
-def installed_requirements(modules: Iterable[str]) -> list[str]:
+def installed_requirements(modules: Iterable[str], project: Path | None = None) -> list[str]:
     """Return the requirements that modules have on this machine: `name==version`, with a marker if one decides.
 
     Modules of the standard library, of Fairway, and those that no installed package brings, such as the project's own,
@@ -25,11 +27,13 @@ def installed_requirements(modules: Iterable[str]) -> list[str]:
 
     Args:
         modules: the names of imported modules, such as "sklearn.linear_model".
+        project: the folder of the project. A package that is installed from it travels with the code, so that only
+            what it needs is returned.
 
     Raises:
         FairwayError: a package was installed from a folder, so that no index has it.
     """
-    closure = _Closure()
+    closure = _Closure(project)
     for distribution in sorted(_distributions(modules)):
         closure.add(distribution, frozenset(), frozenset())
     return closure.lines()
@@ -58,9 +62,14 @@ def _has_module(distribution: str, module: str) -> bool:
 
 
 class _Closure:
-    """The packages found so far, with the conditions under which each is needed; an empty set means always."""
+    """The packages found so far, with the conditions under which each is needed; an empty set means always.
 
-    def __init__(self) -> None:
+    Args:
+        project: the folder of the project, if there is one.
+    """
+
+    def __init__(self, project: Path | None) -> None:
+        self._project = project
         self._versions: dict[str, str] = {}
         self._conditions: dict[str, set[frozenset[str]]] = {}
         self._seen: dict[tuple[str, frozenset[str]], list[frozenset[str]]] = {}
@@ -78,9 +87,9 @@ class _Closure:
         except metadata.PackageNotFoundError:
             # Some packages are needed on other systems alone. The lock for the nodes finds those.
             return
-        _refuse_local(name, distribution)
-        self._versions[name] = distribution.version
-        self._conditions.setdefault(name, set()).add(conditions)
+        if not self._is_own(name, distribution):
+            self._versions[name] = distribution.version
+            self._conditions.setdefault(name, set()).add(conditions)
         for line in distribution.requires or ():
             found = _REQUIREMENT.fullmatch(line)
             if not found:
@@ -89,6 +98,21 @@ class _Closure:
             if applies:
                 wanted = frozenset(_normal(one) for one in (found[2] or "").split(",") if one.strip())
                 self.add(found[1], wanted, conditions | frozenset({own} if own else ()))
+
+    def _is_own(self, name: str, distribution: metadata.Distribution) -> bool:
+        """Tell whether a package is installed from the project. Raise FairwayError if it is from another folder."""
+        text = distribution.read_text("direct_url.json")
+        url = str(json.loads(text).get("url", "")) if text else ""
+        if not url.startswith("file:"):
+            return False
+        place = Path(unquote(urlsplit(url).path)).resolve()
+        own = self._project.resolve() if self._project else None
+        if own and (own.is_relative_to(place) or place.is_relative_to(own)):
+            return True
+        raise FairwayError(
+            f"the project imports {name}, which is installed from {url} and is in no package index",
+            hint="put its modules into the project's folder, or publish it to an index that uv is set up for",
+        )
 
     def lines(self) -> list[str]:
         """Return the requirements, sorted."""
@@ -126,17 +150,6 @@ def _any_of(markers: list[str]) -> str:
 
 def _bracketed(marker: str) -> str:
     return f"({marker})" if " or " in marker or " and " in marker else marker
-
-
-def _refuse_local(name: str, distribution: metadata.Distribution) -> None:
-    """Refuse a package that was installed from a folder or an archive on this machine. Raises FairwayError."""
-    text = distribution.read_text("direct_url.json")
-    url = str(json.loads(text).get("url", "")) if text else ""
-    if url.startswith("file:"):
-        raise FairwayError(
-            f"the project imports {name}, which is installed from {url} and is in no package index",
-            hint="put its modules into the project's folder, or publish it to an index that uv is set up for",
-        )
 
 
 def _normal(name: str) -> str:

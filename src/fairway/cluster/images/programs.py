@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from fairway.spec.errors import FairwayError
 
 _MOST = 2**20
 _READ = 2**16
+_TRY_SECONDS = 20.0
 
 
 class Ended(msgspec.Struct, frozen=True):
@@ -39,10 +41,19 @@ def find_uv(environment: Mapping[str, str]) -> str:
 
 
 def find_python(version: str, environment: Mapping[str, str]) -> str:
-    """Return a Python of a version such as "3.11" on this machine; empty if there is none."""
-    if version == ".".join(map(str, sys.version_info[:2])):
+    """Return a CPython of a version such as "3.11" on this machine; empty if there is none that works."""
+    if version == ".".join(map(str, sys.version_info[:2])) and sys.implementation.name == "cpython":
         return sys.executable
-    return shutil.which(f"python{version}", path=environment.get("PATH")) or ""
+    found = shutil.which(f"python{version}", path=environment.get("PATH"))
+    if not found:
+        return ""
+    # A program of this name may be a stand-in of a version manager that has no such version.
+    command = [found, "-S", "-c", "import sys; print(sys.implementation.cache_tag)"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=_TRY_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return found if told.stdout.strip() == f"cpython-{version.replace('.', '')}" else ""
 
 
 async def run_program(

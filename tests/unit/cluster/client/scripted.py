@@ -90,6 +90,7 @@ class ScriptedServer:
         self.handler = handler
         self.asked: list[Asked] = []
         self.connections = 0
+        self.handshakes = 0
         self.authority = authority
         self.port = 0
         self._context = context
@@ -109,6 +110,7 @@ class ScriptedServer:
 
     def _note_name(self, sock: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
         self._last_name = name or ""
+        self.handshakes += 1
 
     @contextlib.contextmanager
     def running(self) -> Iterator["ScriptedServer"]:

@@ -164,6 +164,16 @@ def test_a_review_sends_the_token_alone(serve: Serve, access_to: AccessTo, autho
     assert (server.asked[1].subject, server.asked[1].header("impersonate-user")) == ("ann", "root")
 
 
+@pytest.mark.parametrize("token", ["", " ", "a b", "a\nX-Other: 1", "\u00e9"], ids=repr)
+def test_what_is_no_token_is_refused_and_never_taken_for_ones_own(
+    serve: Serve, access_to: AccessTo, token: str
+) -> None:
+    server = serve()
+    with pytest.raises(Unauthorized):
+        ask(access_to(server), lambda kube: kube.review_self(token))
+    assert not server.asked
+
+
 def test_a_request_through_the_service_proxy_arrives_as_it_was_given(
     serve: Serve, access_to: AccessTo
 ) -> None:

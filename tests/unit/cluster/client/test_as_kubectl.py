@@ -534,6 +534,13 @@ def a_plugin_that_is_not_installed(case: Case) -> str:
     return "is not installed"
 
 
+def a_plugin_that_is_no_program(case: Case) -> str:
+    case.write("bin/plugin", b"\0\1\2\3")
+    (case.folder / "bin/plugin").chmod(0o755)
+    case.config(exec_user("v1", interactiveMode="Never"))
+    return "cannot be started: Exec format error"
+
+
 def a_plugin_that_fails(case: Case) -> str:
     case.write("bin/plugin", "#!/bin/sh\necho sign in first >&2; exit 3\n")
     (case.folder / "bin/plugin").chmod(0o755)
@@ -565,6 +572,7 @@ REFUSED = [
     a_missing_authority, data_that_are_no_base64, another_authority, a_wrong_name_of_the_server,
     a_token_and_a_password, a_certificate_without_its_key, a_key_of_another_certificate, a_form_that_was_removed,
     a_plugin_of_an_old_version, a_plugin_without_its_mode, a_plugin_that_is_not_installed, a_plugin_that_fails,
+    a_plugin_that_is_no_program,
     a_plugin_that_needs_a_terminal, a_plugin_that_answers_in_another_version, a_plugin_that_gives_nothing,
 ]  # fmt: skip
 

@@ -136,6 +136,14 @@ def test_a_token_file_is_read_again_when_the_token_is_refused(
     assert len(server.asked) == 3
 
 
+def test_a_token_with_strange_characters_is_refused_and_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("hidden\nlines")
+    with pytest.raises(CredentialsError, match="characters that no token has") as caught:
+        asyncio.run(token(authentication(Credentials(token_file=str(file)), Clock())))
+    assert "hidden" not in str(caught.value)
+
+
 def test_a_pod_uses_its_own_account(tmp_path: Path) -> None:
     for name, content in (("token", "t"), ("ca.crt", "c"), ("namespace", "team\n")):
         (tmp_path / name).write_text(content)

@@ -1,6 +1,7 @@
 """Requests are sent again only where that helps and does no harm, and never faster than the budget allows."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -16,6 +17,7 @@ from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import (
     AlreadyThere,
     ClusterConfigError,
+    Invalid,
     KubernetesError,
     NotReached,
     Unknown,
@@ -116,6 +118,16 @@ def test_a_refusal_is_not_tried_again(serve: Serve, access_to: AccessTo) -> None
     assert len(server.asked) == 1
 
 
+def test_an_unknown_field_in_an_apply_is_not_tried_again(serve: Serve, access_to: AccessTo) -> None:
+    said = (
+        "failed to create typed patch object (team/a; /v1, Kind=Pod): .spec.x: field not declared in schema"
+    )
+    server = serve(in_turn(refusal(500, "", said)))
+    with pytest.raises(Invalid, match="field not declared in schema"):
+        ask(access_to(server), lambda kube: kube.apply(POD, "a", {}))
+    assert len(server.asked) == 1
+
+
 def test_a_budget_lets_a_burst_through_and_then_a_number_a_second() -> None:
     async def main() -> tuple[float, float]:
         budget, begun = Budget(rate=50, burst=10), time.monotonic()
@@ -129,13 +141,31 @@ def test_a_budget_lets_a_burst_through_and_then_a_number_a_second() -> None:
     assert 0.4 <= all_of_them < 2
 
 
-def test_requests_spend_from_the_budget(serve: Serve, access_to: AccessTo) -> None:
-    async def question(kube: Kubernetes) -> float:
-        begun = time.monotonic()
-        await asyncio.gather(*(kube.get(POD, "a") for _ in range(60)))
-        return time.monotonic() - begun
+class Counted(Budget):
+    """A budget that counts what is taken from it."""
 
-    assert ask(access_to(serve()), question) >= 0.9
+    taken = 0
+
+    async def take(self) -> None:
+        self.taken += 1
+
+
+def test_requests_spend_from_the_budget_and_watches_do_not(serve: Serve, access_to: AccessTo) -> None:
+    async def question(kube: Kubernetes) -> int:
+        kube.transport._budget = budget = Counted()
+        for _ in range(3):
+            await kube.get(POD, "a")
+        async with contextlib.aclosing(kube.watch(POD)) as seen:
+            await anext(seen)
+            assert budget.taken == 4, "its list counts"
+            await anext(seen)
+        return budget.taken
+
+    def handler(asked: Asked) -> Answer:
+        added = json.dumps({"type": "ADDED", "object": NAMED}) + "\n"
+        return Answer(added.encode()) if "watch" in asked.query else Answer({**NAMED, "items": []})
+
+    assert ask(access_to(serve(handler)), question) == 4
 
 
 def test_an_untrusted_server_gets_one_connection_and_no_request(serve: Serve, access_to: AccessTo) -> None:
@@ -144,7 +174,7 @@ def test_an_untrusted_server_gets_one_connection_and_no_request(serve: Serve, ac
     access = msgspec.structs.replace(access_to(server), trust=foreign)
     with pytest.raises(NotReached, match="its certificate is not trusted"):
         ask(access, lambda kube: kube.version())
-    assert (server.connections, server.asked) == (0, [])
+    assert (server.handshakes, server.asked) == (1, [])
 
 
 def test_an_authority_signed_by_another_one_is_enough(

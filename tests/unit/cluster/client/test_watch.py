@@ -287,6 +287,7 @@ def test_a_server_that_is_away_is_said_once_and_its_return_too(serve: Serve, acc
     with watching(access_to(server)) as until:
         found = until(healed)
     assert [bool(each) for each in troubles] == [False, True, False]
+    assert found[-1].lists == 1, "its return is said before anything changes"
     assert versions(found[1]) == {"a": 1}
 
 

@@ -179,9 +179,12 @@ def test_the_projects_packages_come_before_those_of_fairway(
     (packages / "extra.pth").write_text("more\n")
     (packages / "more").mkdir()
     (packages / "more/extra.py").write_text("\n")
-    assert run(
-        root, "import msgspec, sys, extra; print(msgspec.mine, sys.marked, 'sitecustomize' in sys.modules)"
-    ) == ("True True True")
+    program = (
+        "import msgspec, site, sys, extra\n"
+        f"own, base = sys.path.index({str(packages)!r}), sys.path.index(site.getsitepackages()[0])\n"
+        "print(msgspec.mine, sys.marked, 'sitecustomize' in sys.modules, own < base)"
+    )
+    assert run(root, program) == "True True True True"
 
 
 def test_an_image_from_a_wheel_is_the_same_as_from_a_checkout(tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_large_package_has_a_layer_of_its_own_that_other_locks_share(
     again = soon(environment_layers(parse_lock(f"{lock.text}{other}"), TARGET, offline, large=100_000))
     assert again[0].digest == layers[0].digest
     assert again[1].digest != layers[1].digest
-    at = f"opt/fairway/env/python{PYTHON}"
+    at = f"opt/fairway/env/python{PYTHON}/site-packages"
     assert {f"{at}/large/__init__.py", f"{at}/large/data.bin", f"{at}/large-2.0.dist-info/RECORD"} <= names(
         layers[0].file
     )
@@ -145,7 +145,7 @@ def test_programs_and_lists_of_files_name_no_path_of_this_machine(
     (layer,) = soon(environment_layers(lock, TARGET, offline))
     with tarfile.open(layer.file) as tar:
         tar.extractall(tmp_path / "root", filter="tar")
-    packages = tmp_path / f"root/opt/fairway/env/python{PYTHON}"
+    packages = tmp_path / f"root/opt/fairway/env/python{PYTHON}/site-packages"
     text = (packages / "bin/small").read_bytes()
     assert text.startswith(b"#!/usr/bin/env python3\n")
     record = (packages / "small-1.0.dist-info/RECORD").read_text()
@@ -387,3 +387,17 @@ def test_a_package_from_a_folder_of_this_machine_is_refused(
 )
 def test_a_target_has_one_spelling(platform: str, architecture: str) -> None:
     assert make_target("3.12.4", platform) == Target("3.12", architecture)
+
+
+@pytest.mark.parametrize("place", ["project", "project/src/mine", "."])
+def test_a_package_of_the_project_itself_brings_only_what_it_needs(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "with space"
+    (folder / "project/src/mine").mkdir(parents=True)
+    install(tmp_path, "mine", "1.0", ["needed"], "mine", url=(folder / place).as_uri())
+    install(tmp_path, "needed", "2.0", [], "needed")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert installed_requirements(["mine"], folder / "project") == ["needed==2.0"]
+    with pytest.raises(FairwayError, match="imports mine"):
+        installed_requirements(["mine"], tmp_path / "elsewhere")

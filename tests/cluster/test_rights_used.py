@@ -1,0 +1,69 @@
+"""The rights that are used in a cluster, compared with those that are granted, by the API server's own log."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+from plane_here import push_image
+
+from cluster.person import Person
+from fairway.cluster import rights
+from lab.audit import Asked
+from lab.kubectl import Kubectl, MakeUser
+
+PROJECT = """
+import fairway as fw
+
+@fw.task
+def double(number: int) -> int:
+    print("doubling", number)
+    return 2 * number
+
+@fw.pipeline
+def main(number: int = 3) -> int:
+    return double(double(number))
+"""
+
+RARE = {
+    # A Job is read when the answer to its creation was lost, and an event when a pod does not start.
+    ("get", "jobs"),
+    ("list", "events"),
+}
+
+
+@pytest.fixture(scope="module")
+def image(registry: str) -> str:
+    """The image of this version."""
+    return push_image(registry)
+
+
+def test_the_control_plane_uses_what_it_may_and_asks_for_nothing_else(
+    user: MakeUser,
+    namespace: str,
+    kubectl: Kubectl,
+    tmp_path,
+    image: str,
+    audit: Callable[[], list[Asked]],
+) -> None:
+    admin = Person(user("admin"), namespace, tmp_path)
+    admin.does("install", "--image", image)
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "flow.py").write_text(PROJECT, "utf-8")
+    editor = Person(user("edit"), namespace, tmp_path, "shop")
+    editor.does("target", "add", "team", "--namespace", namespace)
+    done = editor.run("run", "flow.py", "--target", "team")
+    assert done.returncode == 0, done.stderr
+    admin.does("uninstall", "--yes")
+
+    account = f"system:serviceaccount:{namespace}:fairway"
+    asked = [call for call in audit() if call.user == account]
+    assert [call for call in asked if not call.allowed] == []
+    reviews = {"selfsubjectreviews"}
+    used = {(call.verb, call.resource) for call in asked if call.resource not in reviews}
+    granted = {(right.verb, right.resource) for right in rights.granted()}
+    assert used <= granted
+    assert granted - used <= RARE
+    others = [call for call in audit() if call.user.startswith(f"system:serviceaccount:{namespace}:fairway-")]
+    assert {call.resource for call in others} <= reviews
+    config = json.loads(kubectl.inside(namespace)("get", "all", "-o", "json"))
+    assert config["items"] == []
