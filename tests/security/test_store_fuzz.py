@@ -199,6 +199,16 @@ def test_no_mutated_store_runs_removes_or_opens_anything(
     assert not crashed, "\n".join(f"{where} in {what}" for where, what in crashed.items())
 
 
+def test_tables_that_disagree_with_their_indexes_are_refused_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """An index gave NULL for the name of a model, which no table holds."""
+    place = Place(tmp_path, monkeypatch)
+    place.mutated(random.Random(1008))
+    assert main(["deploy", "churn"]) == 1
+    assert "error: " in capfd.readouterr().err
+
+
 def test_fresh_processes_find_the_same(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

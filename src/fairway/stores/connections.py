@@ -15,7 +15,7 @@ from pathlib import Path
 
 from fairway import confined
 from fairway.spec.errors import StorageError
-from fairway.stores import chain, schema, sealing
+from fairway.stores import chain, kinds, schema, sealing
 from fairway.stores.durable import sync_folder
 from fairway.stores.faults import DiskFailed, disk_failed, explain
 from fairway.stores.layout import Layout, newer
@@ -350,11 +350,7 @@ class ReadConnections:
 
     @contextmanager
     def reading(self) -> Generator[sqlite3.Connection | None, None, None]:
-        """Yield the connection of this thread; None if there is no database yet.
-
-        Raises:
-            StorageError: the database is damaged, was made by a newer Fairway, or cannot be read.
-        """
+        """Yield the connection of this thread; None if there is no database yet. Raises StorageError if it cannot be read."""
         try:
             try:
                 kept = self._kept() or self._open()
@@ -365,7 +361,10 @@ class ReadConnections:
                 yield kept
         except sqlite3.Error as error:
             raise explain_sqlite(error, self._layout.database) from error
-        except UnicodeDecodeError as error:
+        except (TypeError, ValueError) as error:
+            # A damaged index gives values that its table does not hold. Any other such error is a mistake of this program.
+            if not isinstance(error, UnicodeDecodeError) and kinds.are_consistent(self._kept()):
+                raise
             raise explain_sqlite(sqlite3.DatabaseError(str(error)), self._layout.database) from error
 
     def _kept(self) -> _Looking | None:

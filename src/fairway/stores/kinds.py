@@ -34,3 +34,11 @@ def check(connection: sqlite3.Connection, layout: Layout) -> None:
 def _odd(name: str, kind: str, needed: bool) -> str:
     held = _HELD[kind] if needed else f"{_HELD[kind]}, 'null'"
     return f"typeof({name}) NOT IN ({held})"
+
+
+def are_consistent(connection: sqlite3.Connection | None) -> bool:
+    """Tell whether the tables and indexes of a database agree, as those of no database do."""
+    try:
+        return connection is None or connection.execute("PRAGMA integrity_check(1)").fetchone() == ("ok",)
+    except sqlite3.Error:
+        return False
