@@ -175,7 +175,7 @@ def namespace(make_namespace: Callable[..., str], kubectl: Kubectl) -> Iterator[
     """A namespace of the test's own."""
     name = make_namespace()
     yield name
-    kubectl("delete", "namespace", name, "--wait=false")
+    kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture

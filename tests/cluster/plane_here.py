@@ -1,12 +1,11 @@
 """A control plane in this process whose hosts are pods of a real cluster. The pods reach it as the Service `fairway`."""
 
 import asyncio
-import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -54,7 +53,7 @@ class PlaneHere:
         self.kubectl = kubectl
         self.notes: list[str] = []
 
-    async def open(self, run: str, project: Path, bundle: str = "") -> Opened:
+    async def open(self, run: str, project: Path) -> Opened:
         """Import a project in the driver of a run."""
         bundle, _ = self.stores.artifacts.put_folder(project.parent)
         request = RunRequest(file=project.name, module=project.stem, bundle=bundle)
@@ -139,11 +138,3 @@ def _prepare(kubectl: Kubectl, address: str, http: int, link: int) -> None:
             "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
         },
     )
-
-
-def save(name: str, pod: Any, folder: Path) -> None:
-    """Write a pod as it was seen, for tests of what it means."""
-    (folder / f"{name}.json").write_text(json.dumps(pod, indent=1))
-
-
-Make = Callable[[Path], Any]

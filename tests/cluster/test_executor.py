@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -128,12 +127,6 @@ class Ground:
         saved = {name: self.values.save(value) for name, value in inputs.items()}
         return Start(run="k7m2", step=task, attempt=1, task=task, inputs=saved, memory=memory)
 
-    def keep(self, name: str, host: str) -> None:
-        """Write the pod of a host to a folder, if the environment names one."""
-        folder = os.environ.get("FAIRWAY_TEST_PODS")
-        if folder:
-            (Path(folder) / f"{name}.json").write_text(json.dumps(self.plane.pod(host), indent=1))
-
 
 Play = Callable[..., None]
 
@@ -245,7 +238,6 @@ def test_an_evicted_pod_is_told_from_a_deleted_one(play: Play) -> None:
         where = f"/api/v1/namespaces/{ground.kubectl.namespace}/pods/{name}/eviction"
         ground.kubectl("create", "--raw", where, "-f", "-", text=json.dumps(eviction))
         failure = (await ground.ear.lost()).failure
-        ground.keep("evicted", host.name)
         assert failure.reason is Reason.EVICTED
         assert "being emptied" in failure.message
 

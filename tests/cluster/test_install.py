@@ -5,7 +5,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -282,3 +282,85 @@ def working_job(there: Kubectl, ready: str) -> Callable[[], None]:
         there("wait", "job/fw-01234567-d-a1", "--for=jsonpath={.status.ready}=1", "--timeout=90s")
 
     return make
+
+
+def test_what_render_prints_and_kubectl_applies_is_an_installation(
+    person: Person, there: Kubectl, ready: str
+) -> None:
+    rendered = person.run("render", "--namespace", person.namespace, "--image", ready, "--ephemeral").stdout
+    there("apply", "-f", "-", text=rendered)
+    there("rollout", "status", "deployment/fairway", "--timeout=120s")
+    assert "already, and ready" in person.does("install")
+    there("apply", "-f", "-", text=rendered)
+    assert starts(there) == "starts 1"
+    person.does("upgrade", "--image", ready)
+    owner = there.json("get", "role", "fairway")["metadata"]["ownerReferences"][0]
+    assert owner["uid"] == there.json("get", "cm", "fairway-install")["metadata"]["uid"]
+    person.does("uninstall", "--yes")
+    assert left(there) == set()
+
+
+def test_the_deletion_of_the_namespace_is_held_up_by_nothing(
+    person: Person, there: Kubectl, ready: str, working_job: Callable[[], None]
+) -> None:
+    person.does("install", "--image", ready)
+    working_job()
+    there("delete", "namespace", person.namespace, "--timeout=60s")
+
+
+@pytest.fixture
+def refusing(lab: object, kubectl: Kubectl, namespace: str) -> Iterator[None]:
+    """A policy of the cluster that refuses every pod of the namespace."""
+    name = f"refuse-{namespace}"
+    kubectl.apply(
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": name},
+            "spec": {
+                "matchConstraints": {
+                    "resourceRules": [
+                        {
+                            "apiGroups": [""],
+                            "apiVersions": ["v1"],
+                            "operations": ["CREATE"],
+                            "resources": ["pods", "configmaps"],
+                        }
+                    ]
+                },
+                "validations": [
+                    {
+                        "expression": "object.kind == 'ConfigMap' && object.metadata.name != 'trial'",
+                        "message": "pods need a cost centre",
+                    }
+                ],
+            },
+        },
+        {
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": name},
+            "spec": {
+                "policyName": name,
+                "validationActions": ["Deny"],
+                "matchResources": {
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+                },
+            },
+        },
+    )
+    # A policy takes effect some moments after it is made.
+    trial = ["create", "configmap", "trial", "--dry-run=server"]
+    while "cost centre" not in kubectl.inside(namespace).run(*trial).stderr:
+        pass
+    yield
+    for kind in ("validatingadmissionpolicybinding", "validatingadmissionpolicy"):
+        kubectl("delete", kind, name)
+
+
+def test_a_policy_of_the_cluster_that_refuses_pods_is_quoted_before_anything_is_made(
+    person: Person, there: Kubectl, ready: str, refusing: None
+) -> None:
+    told = person.fails("install", "--image", ready)
+    assert "pods need a cost centre" in told
+    assert left(there) == set()

@@ -60,3 +60,23 @@ def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> bool:
             return True
         time.sleep(0.05)
     return False
+
+
+def told(project: Project, *words: str, expect: int | None = 0) -> list[str]:
+    """What the pipeline's own function prints, line by line."""
+    project.fairway("run", "project.py", *words, expect=expect)
+    name = project.newest()
+    return project.fairway("logs", f"{name}/pipeline").stdout.splitlines()
+
+
+def steps(project: Project) -> dict[str, dict[str, object]]:
+    """The newest run's steps by name."""
+    return {
+        step["spec"]["name"]: step for step in json.loads(project.fairway("show", "--json").stdout)["steps"]
+    }
+
+
+def told_of(project: Project, pipeline: str, *words: str) -> list[str]:
+    """As `told`, of one pipeline of several."""
+    project.fairway("run", f"project.py:{pipeline}", *words)
+    return project.fairway("logs", f"{project.newest()}/pipeline").stdout.splitlines()

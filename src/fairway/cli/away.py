@@ -79,7 +79,13 @@ def resume(platform: RemotePlatform, word: str, file: Path | None, manner: Manne
 async def prepare(platform: RemotePlatform, request: RunRequest, words: list[str]) -> None:
     """Send the project of a request, and read the words behind the file as flags. Raises FairwayError."""
     here = [word.rpartition("=")[2] for word in words]
-    named = [os.path.abspath(word) for word in [*here, request.config] if word and os.path.exists(word)]
+    # A bare word that is also the name of a folder, such as `data`, is more often a value of another kind.
+    named = [
+        word
+        for word in [*here, request.config]
+        if os.path.isfile(word) or ("/" in word and os.path.exists(word))
+    ]
+    named = [os.path.abspath(word) for word in named]
     sent = await _send(platform, request, named)
     if request.config:
         request.config = sent.path_there(request.config)

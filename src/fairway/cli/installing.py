@@ -293,8 +293,14 @@ def _print_outcome(outcome: Outcome, flags: Flags, kube: Kubernetes, verb: str) 
         report(f"Fairway {install.version} is {verb} in namespace {install.namespace} and ready ({took})")
     else:
         report(f"Fairway {install.version} is in namespace {install.namespace} already, and ready")
-    context = f" --context {shlex.quote(kube.access.context)}" if kube.access.context else ""
-    report(f"hint: `fairway target add team{context} --namespace {install.namespace}`, then `--target team`")
+    name = targeting.typed()
+    if name:
+        report(f"hint: `fairway run FILE --target {name}`")
+    else:
+        context = f" --context {shlex.quote(kube.access.context)}" if kube.access.context else ""
+        report(
+            f"hint: `fairway target add team{context} --namespace {install.namespace}`, then `--target team`"
+        )
     return EXIT_DONE
 
 

@@ -1,5 +1,7 @@
 """Commands on targets: the clusters that have names on this machine."""
 
+import os
+
 import click
 
 from fairway.cli import views
@@ -36,7 +38,8 @@ def add_command(name: str, context: str, namespace: str, kubeconfig: str, as_jso
     Example:
       fairway target add team --context prod --namespace ml
     """
-    target = targets.resolved(Target(name=name, context=context, namespace=namespace, kubeconfig=kubeconfig))
+    files = os.pathsep.join(os.path.abspath(path) for path in kubeconfig.split(os.pathsep) if path)
+    target = targets.resolved(Target(name=name, context=context, namespace=namespace, kubeconfig=files))
     targets.add(target)
     if as_json:
         show_json(target)

@@ -90,10 +90,16 @@ def collect(file: str, module: str, cache: DigestCache, named: Sequence[str] = (
     found = _measured(folder, list(paths))
     _refuse_large(folder, found)
     files = _described(folder, found, cache)
+    own = bundle_path(PurePosixPath(os.path.relpath(place.file, folder)))
+    if all(one.entry.path != own for one in files):
+        raise UsageError(
+            f"{own} itself is left out by exclude of [tool.fairway] in {settings.path}",
+            hint=f'take it back in: `"!/{own}"` at the end of `exclude`',
+        )
     manifest = msgspec.json.encode(Manifest(files=tuple(one.entry for one in files)))
     return Bundle(
         folder=folder,
-        file=bundle_path(PurePosixPath(os.path.relpath(place.file, folder))),
+        file=own,
         module=place.module,
         files=files,
         manifest=manifest,

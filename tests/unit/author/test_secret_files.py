@@ -53,4 +53,6 @@ def test_an_innocent_file_is_not_suspected(path: str, content: bytes) -> None:
 
 def test_the_value_of_a_secret_of_this_process_is_found_in_any_file() -> None:
     redaction.know("SHOP_CODE", "open-sesame-of-the-shop")
-    assert suspicion("notes.txt", b"say open-sesame-of-the-shop") == "it holds the value of the secret SHOP_CODE"
+    assert (
+        suspicion("notes.txt", b"say open-sesame-of-the-shop") == "it holds the value of the secret SHOP_CODE"
+    )

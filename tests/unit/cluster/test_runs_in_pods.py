@@ -189,6 +189,9 @@ def test_pods_that_are_lost_cost_no_retry_and_leave_one_result_each(tmp_path: Pa
                 await target.namespace.kube.delete(JOB, name)
             else:
                 process.terminate()
+        # Only now may steps end, so that none of the first attempts ends well at the last moment.
+        for name in first:
+            await target.namespace.kube.processes[name].wait()
         for mark in marks:
             Path(f"{mark}.go").touch()
         ended = await running

@@ -210,6 +210,14 @@ def test_a_project_file_in_the_home_folder_itself_is_refused(
         bundle(folder)
 
 
+def test_a_project_file_that_is_excluded_is_told(write: Write) -> None:
+    folder = write(**{"pyproject.toml": '[tool.fairway]\nexclude = ["*.py"]\n', "a.txt": ""})
+    with pytest.raises(UsageError, match=r"churn.py itself is left out by exclude"):
+        bundle(folder)
+    (folder / "pyproject.toml").write_text('[tool.fairway]\nexclude = ["*.py", "!/churn.py"]\n')
+    assert paths(bundle(folder)) == ["a.txt", "churn.py", "pyproject.toml"]
+
+
 def test_an_executable_file_stays_one(write: Write) -> None:
     folder = write(**{"tool.sh": ""})
     (folder / "tool.sh").chmod(0o755)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ import pytest
 
 from fairway.spec.errors import StorageError
 from fairway.stores import Layout
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 CALLS = (
     "open",

@@ -23,6 +23,10 @@ _DEFAULT_SECONDS = 60.0
 _MARGIN_SECONDS = 10.0
 _MOST = 64 * 1024
 _CLIENT = "fairway"
+_TRIES = 3
+_WAIT_SECONDS = 0.5
+_PASSING = (429, 500, 502, 503, 504)
+"""The answers of a token server after which another try may do better."""
 
 
 class Challenge(msgspec.Struct, frozen=True):
@@ -122,10 +126,7 @@ class Authorizer:
                 hint=f"if this is meant, write the registry as `http://{self._place.host}`",
             )
         asked = time.monotonic()
-        try:
-            response = await self._ask(challenge, sorted(scopes))
-        except httpx2.HTTPError as error:
-            raise unreachable(realm.netloc, error, plain=realm.scheme == "http") from None
+        response = await self._answer(challenge, sorted(scopes))
         if response.status_code in (400, 401, 403):
             raise denied(self._place, self._login, scopes, response.status_code)
         if response.status_code != 200 or len(response.content) > _MOST:
@@ -134,6 +135,21 @@ class Authorizer:
                 hint="try again in a minute",
             )
         return self._held(response.content, asked)
+
+    async def _answer(self, challenge: Challenge, scopes: list[str]) -> httpx2.Response:
+        """Return the answer of the token server. Ask again while it is out of reach or overloaded, a few times."""
+        for left in reversed(range(_TRIES)):
+            try:
+                response = await self._ask(challenge, scopes)
+            except httpx2.HTTPError as error:
+                if not left:
+                    realm = urlsplit(challenge.realm)
+                    raise unreachable(realm.netloc, error, plain=realm.scheme == "http") from None
+            else:
+                if response.status_code not in _PASSING or not left:
+                    return response
+            await asyncio.sleep(_WAIT_SECONDS * (_TRIES - left))
+        raise AssertionError("the last try returns or raises")
 
     async def _ask(self, challenge: Challenge, scopes: list[str]) -> httpx2.Response:
         parameters = [("service", challenge.service)] if challenge.service else []

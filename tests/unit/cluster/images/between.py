@@ -144,6 +144,7 @@ class Tokens:
         self._folder = folder
         self.lives = lives
         self.refused = refused
+        self.failures = 0
         self.asked: list[list[str]] = []
         if shutil.which("openssl") is None:
             pytest.skip("openssl is missing: `apt-get install openssl`")
@@ -173,7 +174,10 @@ class Tokens:
         )
 
     def answer(self, handler: Handler, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        """Gives a token for the rights that a request names."""
+        """Gives a token for the rights that a request names, after so many failures."""
+        if self.failures:
+            self.failures -= 1
+            return 503, {}, b""
         if handler.command == "POST":
             form = parse_qs(body.decode())
             scopes = form.get("scope", [""])[0].split()

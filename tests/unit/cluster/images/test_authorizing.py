@@ -103,6 +103,14 @@ def test_a_token_that_ends_during_an_upload_is_replaced(guarded: Served, tokens:
     assert len(tokens.asked) > 1
 
 
+def test_a_token_server_that_fails_for_a_moment_is_asked_again(guarded: Served, tokens: Tokens) -> None:
+    tokens.failures = 2
+    assert soon(push(guarded.place, ADA, "team/x", blob_of(b"abc"))) == 3
+    tokens.failures = 10
+    with pytest.raises(RegistryError, match=r"which gives tokens for .* answered 503"):
+        soon(push(guarded.place, ADA, "team/x", blob_of(b"abcd")))
+
+
 def test_a_mount_asks_for_both_repositories(guarded: Served, tokens: Tokens) -> None:
     blob = blob_of(b"mounted")
     soon(push(guarded.place, ADA, "team/x", blob))
