@@ -134,7 +134,7 @@ class ControlPlane:
         return self._status
 
     async def _take_up(self, runs: RunsTogether) -> None:
-        """Go on with the runs that a process before this one left."""
+        """Resume the runs that a process before this one left."""
         unfinished = runs.unfinished()
         try:
             async with asyncio.timeout(_TIDY_SECONDS):
