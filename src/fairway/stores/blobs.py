@@ -151,9 +151,9 @@ class FileArtifacts:
         if not is_digest(digest):
             return False
         try:
-            path = self._path(digest)
-            confined.below(self._root, path)
-            return confined.file(path)
+            # One after the other, because a link on the way makes what is behind it no part of the store.
+            folders_there = confined.folder(self._blobs) and confined.folder(f"{self._blobs}/{digest[:2]}")
+            return folders_there and confined.file(self._path(digest))
         except (OSError, StorageError):
             return False
 
@@ -306,7 +306,11 @@ class FileArtifacts:
         try:
             if not is_digest(digest):
                 raise FileNotFoundError
-            fd = confined.open_below(self._root, path)
+            bucket = self._bucket(digest)
+            try:
+                fd = confined.open_file(path, within=bucket)
+            finally:
+                os.close(bucket)
         except FileNotFoundError:
             raise NotFound(
                 f"artifact {digest[:12]} is not in the store {self._layout.root}",
