@@ -53,9 +53,9 @@ cluster-up: .venv/made
 cluster-down: .venv/made
 	@$(BIN)/python -m tests.lab down
 
-# On the cluster that KUBECONFIG names, or on the lab.
+# On the cluster that KUBECONFIG names, or on the lab; also the tests that `make test` leaves out because they take long.
 test-cluster: setup cluster
-	$(BIN)/python -m pytest tests/cluster
+	$(BIN)/python -m pytest tests/cluster --full
 
 lint: setup
 	$(BIN)/ruff check .

@@ -38,8 +38,15 @@ _RESTRICTED = {
 } | {"pod-security.kubernetes.io/enforce-version": "latest"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Limit the time of tests without their fixtures, since the first one may have to build Kubernetes."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Limit the time of tests without their fixtures, since the first one may have to build Kubernetes.
+
+    A thorough test waits long for what a cluster says late, or takes nodes and daemons away. It runs with `--full` alone.
+    """
+    if not config.getoption("--full"):
+        thorough = [item for item in items if item.get_closest_marker("thorough")]
+        config.hook.pytest_deselected(items=thorough)
+        items[:] = [item for item in items if not item.get_closest_marker("thorough")]
     for item in items:
         if HERE in item.path.parents and not any(item.iter_markers("timeout")):
             item.add_marker(pytest.mark.timeout(_LIMIT, func_only=True))

@@ -268,6 +268,7 @@ class Forgetful(Transport):
             yield response
 
 
+@pytest.mark.thorough
 def test_a_watch_goes_on_behind_a_version_that_the_server_has_forgotten(access: Access, cluster: Any) -> None:
     if cluster.lab is not None:
         # A lab that has just come up remembers everything; an API server that begins again remembers nothing old.
@@ -374,6 +375,7 @@ def test_requests_pass_a_forwarded_port_also_to_the_pod_that_replaces_the_first(
     ask(served, question)
 
 
+@pytest.mark.thorough
 def test_long_silence_breaks_neither_the_service_proxy_nor_a_forwarded_port(served: Access) -> None:
     async def poll(kube: Kubernetes) -> None:
         begun = time.monotonic()

@@ -76,6 +76,7 @@ def test_each_create_happens_once_though_half_of_the_answers_are_lost(
     assert lost, "some answers were lost"
 
 
+@pytest.mark.thorough
 def test_all_calls_end_well_within_their_budget_though_a_third_is_refused(
     access: Access, fault_proxy: FaultProxy
 ) -> None:
@@ -100,6 +101,7 @@ def test_all_calls_end_well_within_their_budget_though_a_third_is_refused(
 
 
 @pytest.mark.parametrize("fault", ["cut", "hang up", "refuse"])
+@pytest.mark.thorough
 def test_a_watch_outlives_a_server_that_is_away(access: Access, fault_proxy: FaultProxy, fault: str) -> None:
     async def main() -> list[str]:
         troubles: list[str] = []

@@ -175,6 +175,7 @@ def test_a_step_on_the_driver_is_heard_and_on_record(play: Play) -> None:
     play(work)
 
 
+@pytest.mark.thorough
 def test_orphans_of_a_step_are_reaped_with_it(play: Play) -> None:
     async def work(ground: Ground) -> None:
         ground.home.send(ground.order("orphans", count=500))
@@ -205,6 +206,7 @@ def test_a_step_that_takes_the_memory_of_its_pod_was_out_of_memory(play: Play) -
     play(work)
 
 
+@pytest.mark.thorough
 def test_a_step_over_its_own_memory_is_ended_by_its_host(play: Play) -> None:
     async def work(ground: Ground) -> None:
         host = await ground.own()
@@ -244,6 +246,7 @@ def test_an_evicted_pod_is_told_from_a_deleted_one(play: Play) -> None:
     play(work)
 
 
+@pytest.mark.thorough
 def test_an_image_that_is_not_there_is_refused_in_a_minute(play: Play) -> None:
     async def work(ground: Ground) -> None:
         async def nowhere(environment: Any) -> str:
@@ -260,6 +263,7 @@ def test_an_image_that_is_not_there_is_refused_in_a_minute(play: Play) -> None:
     play(work)
 
 
+@pytest.mark.thorough
 def test_more_than_any_node_has_is_refused_with_the_resource(
     play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +281,7 @@ def test_more_than_any_node_has_is_refused_with_the_resource(
     play(work)
 
 
+@pytest.mark.thorough
 def test_a_quota_that_is_too_small_is_refused_and_one_that_is_full_is_waited_for(play: Play) -> None:
     async def work(ground: Ground) -> None:
         quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "small"}}
@@ -297,6 +302,7 @@ def test_a_quota_that_is_too_small_is_refused_and_one_that_is_full_is_waited_for
     play(work)
 
 
+@pytest.mark.thorough
 def test_a_limit_range_is_named_that_refuses_a_pod(play: Play) -> None:
     async def work(ground: Ground) -> None:
         limits = {"type": "Container", "max": {"memory": "512Mi"}}

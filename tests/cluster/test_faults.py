@@ -92,6 +92,7 @@ def test_a_cut_holds_calls_back_until_it_is_mended(proxied: Kubectl, fault_proxy
         assert "kube-system" in waiting.result()
 
 
+@pytest.mark.thorough
 def test_a_share_of_the_calls_fails(proxied: Kubectl, fault_proxy: FaultProxy) -> None:
     fault_proxy.faults.answer(500, share=0.3, where=about("/namespaces"))
     outcomes = [proxied.run("get", "namespace", "default").returncode for _ in range(20)]

@@ -15,6 +15,7 @@ def answers(lab: Lab) -> bool:
     return Api(KUBECONFIG).get("/readyz") == "ok"
 
 
+@pytest.mark.thorough
 def test_a_cut_link_silences_the_control_plane_until_it_is_mended(lab: Lab) -> None:
     assert answers(lab)
     network.cut("cp")
@@ -25,6 +26,7 @@ def test_a_cut_link_silences_the_control_plane_until_it_is_mended(lab: Lab) -> N
     processes.wait("answer of the API server", lambda: answers(lab))
 
 
+@pytest.mark.thorough
 def test_a_paused_api_server_answers_when_it_is_resumed(lab: Lab) -> None:
     processes.pause("kube-apiserver")
     try:
@@ -38,12 +40,14 @@ def test_a_paused_api_server_answers_when_it_is_resumed(lab: Lab) -> None:
         processes.resume("kube-apiserver")
 
 
+@pytest.mark.thorough
 def test_an_api_server_that_was_killed_comes_back_with_all_it_knew(lab: Lab) -> None:
     before = Api(KUBECONFIG).get("/api/v1/namespaces/default")["metadata"]["uid"]
     control_plane.restart_api_server(lab.addresses)
     assert Api(KUBECONFIG).get("/api/v1/namespaces/default")["metadata"]["uid"] == before
 
 
+@pytest.mark.thorough
 def test_nodes_join_a_lab_that_is_up(three_nodes: Lab) -> None:
     names = {node["metadata"]["name"] for node in Api(KUBECONFIG).get("/api/v1/nodes")["items"]}
     assert names == {"n1", "n2", "n3"}

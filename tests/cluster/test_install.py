@@ -84,6 +84,7 @@ def test_a_dry_run_changes_nothing(person: Person, there: Kubectl, ready: str) -
     assert left(there) == set()
 
 
+@pytest.mark.thorough
 def test_data_is_not_removed_without_a_word_of_consent(person: Person, there: Kubectl, ready: str) -> None:
     person.does("install", "--image", ready)
     told = person.fails("uninstall")
@@ -121,6 +122,7 @@ def test_an_administrator_is_told_of_an_absent_namespace(
     assert "create namespace absent-fairway" in told
 
 
+@pytest.mark.thorough
 def test_an_image_that_nodes_cannot_pull_is_said_and_nothing_stays(
     person: Person, there: Kubectl, registry: str
 ) -> None:
@@ -130,6 +132,7 @@ def test_an_image_that_nodes_cannot_pull_is_said_and_nothing_stays(
     assert left(there) == set()
 
 
+@pytest.mark.thorough
 def test_a_control_plane_that_ends_is_shown_with_its_last_words_and_nothing_stays(
     person: Person, there: Kubectl, broken: str
 ) -> None:
@@ -180,6 +183,7 @@ def test_a_driver_that_the_namespace_would_refuse_is_noted(
     assert "600Mi" in told
 
 
+@pytest.mark.thorough
 def test_a_volume_that_nobody_makes_is_said_and_nothing_stays(
     person: Person, there: Kubectl, ready: str
 ) -> None:
@@ -189,6 +193,7 @@ def test_a_volume_that_nobody_makes_is_said_and_nothing_stays(
     assert left(there) == set()
 
 
+@pytest.mark.thorough
 def test_an_ephemeral_store_needs_no_volume(person: Person, there: Kubectl, ready: str) -> None:
     person.does("install", "--image", ready, "--ephemeral")
     assert "persistentvolumeclaim/fairway-store" not in left(there)
@@ -221,6 +226,7 @@ def test_of_two_installs_at_the_same_moment_one_wins_and_the_other_says_so(
     assert starts(there) == "starts 1"
 
 
+@pytest.mark.thorough
 def test_an_installation_that_lost_objects_is_completed(person: Person, there: Kubectl, ready: str) -> None:
     person.does("install", "--image", ready)
     there("delete", "deployment/fairway", "service/fairway", "role/fairway")
@@ -231,6 +237,7 @@ def test_an_installation_that_lost_objects_is_completed(person: Person, there: K
     )
 
 
+@pytest.mark.thorough
 def test_the_deletion_of_the_config_map_takes_everything_but_the_data(
     person: Person, there: Kubectl, ready: str
 ) -> None:
@@ -242,6 +249,7 @@ def test_the_deletion_of_the_config_map_takes_everything_but_the_data(
     assert left(there) == {"persistentvolumeclaim/fairway-store"}
 
 
+@pytest.mark.thorough
 def test_an_uninstall_waits_for_runs_unless_it_is_told_to_stop_them(
     person: Person, there: Kubectl, ready: str, working_job: Callable[[], None]
 ) -> None:
@@ -284,6 +292,7 @@ def working_job(there: Kubectl, ready: str) -> Callable[[], None]:
     return make
 
 
+@pytest.mark.thorough
 def test_what_render_prints_and_kubectl_applies_is_an_installation(
     person: Person, there: Kubectl, ready: str
 ) -> None:
@@ -300,6 +309,7 @@ def test_what_render_prints_and_kubectl_applies_is_an_installation(
     assert left(there) == set()
 
 
+@pytest.mark.thorough
 def test_the_deletion_of_the_namespace_is_held_up_by_nothing(
     person: Person, there: Kubectl, ready: str, working_job: Callable[[], None]
 ) -> None:
@@ -358,6 +368,7 @@ def refusing(lab: object, kubectl: Kubectl, namespace: str) -> Iterator[None]:
         kubectl("delete", kind, name)
 
 
+@pytest.mark.thorough
 def test_a_policy_of_the_cluster_that_refuses_pods_is_quoted_before_anything_is_made(
     person: Person, there: Kubectl, ready: str, refusing: None
 ) -> None:

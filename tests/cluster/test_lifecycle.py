@@ -110,6 +110,7 @@ def runs(daemon: str) -> bool:
     return group.exists() and bool(group.read_text())
 
 
+@pytest.mark.thorough
 def test_a_lab_that_was_killed_on_its_way_up_leaves_nothing_when_it_is_taken_down(
     untouched: dict[str, set[str]],
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_lab_that_was_killed_on_its_way_up_leaves_nothing_when_it_is_taken_dow
     assert mine(traces(), untouched) == {}
 
 
+@pytest.mark.thorough
 def test_a_lab_that_was_killed_on_its_way_up_comes_up_afterwards_and_goes_without_a_trace(
     untouched: dict[str, set[str]],
 ) -> None:

@@ -54,6 +54,7 @@ def answers(address: str) -> bool:
 
 
 @pytest.mark.usefixtures("enforced")
+@pytest.mark.thorough
 def test_a_policy_that_lets_nobody_in_is_enforced(kubectl: Kubectl, namespace: str, server: str) -> None:
     assert answers(server)
     kubectl.inside(namespace).apply(nobody("closed"))
@@ -63,6 +64,7 @@ def test_a_policy_that_lets_nobody_in_is_enforced(kubectl: Kubectl, namespace: s
     assert any(answers(server) for _ in range(5))
 
 
+@pytest.mark.thorough
 def test_without_enforcement_a_policy_is_only_written_down(
     kubectl: Kubectl, namespace: str, server: str
 ) -> None:

@@ -77,7 +77,14 @@ def registered(team: Team, folder: Path, *words: str) -> dict[str, object]:
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("template", ["supervised", "unsupervised", "reinforcement"])
+@pytest.mark.parametrize(
+    "template",
+    [
+        "supervised",
+        pytest.param("unsupervised", marks=pytest.mark.thorough),
+        pytest.param("reinforcement", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_template_registers_there_what_it_registers_here(team: Team, tmp_path: Path, template: str) -> None:
     team.run(tmp_path, "init", "--template", template)
     (file,) = tmp_path.glob("*.py")
@@ -89,6 +96,7 @@ def test_a_template_registers_there_what_it_registers_here(team: Team, tmp_path:
     assert registered(team, tmp_path, "--target", TARGET) == registered(team, tmp_path)
 
 
+@pytest.mark.thorough
 def test_a_second_project_with_the_same_packages_sends_no_package(team: Team, tmp_path: Path) -> None:
     team.run(tmp_path, "init", "--template", "supervised")
     told = team.run(tmp_path, "run", "cancer.py", "--target", TARGET).stderr
