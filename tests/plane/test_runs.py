@@ -67,6 +67,17 @@ def submit(plane: Plane, digest: str, pipeline: str = "add", **more: Any) -> str
     return said["run"]
 
 
+def wait_for_event(plane: Plane, run: str, kind: str) -> None:
+    """Wait until an event of a run is on record."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        _, updates = plane.ask("GET", f"/api/v1/runs/{run}/follow?wait=0&after=", token=RUNNER)
+        if any(update["news"].get("event", {}).get("body", {}).get("type") == kind for update in updates):
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"no event {kind}")
+
+
 def follow(plane: Plane, run: str) -> list[dict[str, Any]]:
     """All news of a run, by long polls."""
     after, found = "", list[dict[str, Any]]()
@@ -159,6 +170,8 @@ def test_a_run_that_was_cancelled_is_not_brought_back_by_a_restart(
     run = submit(plane, project, "slow", texts={"path": [str(tmp_path / "never")]})
     wait_for_output(plane, run, "wait")
     plane.ask("POST", f"/api/v1/runs/{run}/cancel", token=RUNNER)
+    # Until the wish is on record, only the process that is about to die knows of it.
+    wait_for_event(plane, run, "run.cancelling")
     plane.stop(signal.SIGKILL)
     plane.start()
     assert follow(plane, run)[-1]["ended"]["phase"] == "Cancelled"

@@ -6,7 +6,7 @@ import time
 
 import click
 
-from fairway.cli.story import report, show, show_json
+from fairway.cli.story import redraw, report, show, show_json
 from fairway.cluster.images import assembling
 from fairway.spec.errors import EXIT_DONE
 from fairway.spec.quantities import format_duration, format_memory
@@ -17,7 +17,12 @@ _REDRAW = 0.2
 
 @click.group("image")
 def image_command() -> None:
-    """Make the image that Fairway runs from in a cluster, without Docker, and push it to a registry."""
+    """Make the image that Fairway runs from in a cluster, without Docker, and push it to a registry.
+
+    \b
+    Example:
+      fairway image push ghcr.io/acme
+    """
 
 
 @image_command.command("push")
@@ -85,10 +90,10 @@ class Counter:
         if self._live and now - self._drawn > _REDRAW:
             self._drawn = now
             self._shown = True
-            click.echo(f"\r\x1b[2K  {format_memory(self._sent)} sent", nl=False, err=True)
+            redraw(f"  {format_memory(self._sent)} sent")
 
     def clear(self) -> None:
         """Remove the drawn sum."""
         if self._shown:
             self._shown = False
-            click.echo("\r\x1b[2K", nl=False, err=True)
+            redraw("")

@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from fairway.cli import targeting
-from fairway.cli.story import report, show, show_block, show_json
+from fairway.cli.story import agreed, report, show, show_block, show_json
 from fairway.cluster import installing, manifests, removing, yaml
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.installing import Outcome
@@ -321,7 +321,7 @@ def _confirm(kube: Kubernetes) -> None:
             f"this would {what}",
             hint="`--yes` does it without a question; `--keep-data` leaves runs and models",
         )
-    click.confirm(f"This will {what}. Go on?", abort=True, err=True)
+    agreed(f"This will {what}. Go on?")
 
 
 def _note(line: str) -> None:

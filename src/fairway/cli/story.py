@@ -45,3 +45,13 @@ def report(*lines: str) -> None:
 def report_block(text: str) -> None:
     """Print a text with its line ends, such as a traceback, to standard error."""
     report(*text.split("\n"))
+
+
+def redraw(text: str) -> None:
+    """Put a text in the place of the last line on a terminal, without ending the line. An empty text removes it."""
+    click.echo(f"\r\x1b[2K{one_line(text)}", nl=False, err=True)
+
+
+def agreed(question: str) -> None:
+    """Ask a person for consent. Raises click.Abort without it."""
+    click.confirm(one_line(question), abort=True, err=True)

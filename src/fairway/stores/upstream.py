@@ -224,7 +224,9 @@ class Upstream:
             cast("socket", connection.sock).settimeout(_ANSWER_SECONDS)
         content = body() if body is not None else None
         try:
-            headers = {CREDENTIAL: self._key(), "Content-Type": "application/octet-stream"}
+            # Content is sent as it is. A question is JSON, and the API of the control plane takes nothing else for one.
+            kind = "application/json" if method == "POST" else "application/octet-stream"
+            headers = {CREDENTIAL: self._key(), "Content-Type": kind}
             if content is not None:
                 size = len(content) if isinstance(content, bytes) else os.fstat(content.fileno()).st_size
                 headers["Content-Length"] = str(size)

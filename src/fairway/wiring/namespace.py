@@ -67,7 +67,7 @@ class Namespace:
         self._jobs = Jobs(self._kube, self._install)
         self._watching = asyncio.get_running_loop().create_task(self._watch())
         host, port = self._links_at
-        await self._links.listen(host or "0.0.0.0", port)
+        await self._links.listen(host, port)
 
     async def keep_only(self, runs: Collection[str]) -> None:
         """End the pods of every run that is not among these, such as of a project that was only described.

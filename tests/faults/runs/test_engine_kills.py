@@ -88,11 +88,11 @@ class Storm:
     def _at_work(self) -> list[int]:
         """Whose engine holds a run now, and is not just starting."""
         self._name_runs()
-        runs = self.place.folder / ".fairway" / "runs"
+        root = self.place.folder / ".fairway"
         return [
             who
             for who, engine in self.engines.items()
-            if who in self.names and leases._holder(runs / self.names[who]) == engine.pid
+            if who in self.names and leases._holder(root, root / "runs" / self.names[who]) == engine.pid
         ]
 
     def _fill(self, wanted: int) -> None:
