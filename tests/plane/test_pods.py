@@ -165,3 +165,15 @@ def test_no_token_and_no_credential_is_written_anywhere(plane: Plane, tmp_path: 
         content = path.read_bytes()
         assert token.encode() not in content, path
         assert credential.encode() not in content, path
+
+
+def test_content_that_an_earlier_process_of_the_pod_stored_is_asked_for_and_stored_again(
+    plane: Plane, tmp_path: Path
+) -> None:
+    digest = pod(plane, "k7m2", tmp_path).artifacts.put_bytes(b"content")
+    again = pod(plane, "k7m2", tmp_path)
+    assert again.artifacts.put_bytes(b"content") == digest
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"content")
+    assert again.artifacts.put_folder(folder)[1] == len(b"content")
