@@ -69,12 +69,14 @@ def submit(plane: Plane, digest: str, pipeline: str = "add", **more: Any) -> str
 
 def wait_for_event(plane: Plane, run: str, kind: str) -> None:
     """Wait until an event of a run is on record."""
-    until = time.monotonic() + 60
+    after, until = "", time.monotonic() + 60
     while time.monotonic() < until:
-        _, updates = plane.ask("GET", f"/api/v1/runs/{run}/follow?wait=0&after=", token=RUNNER)
-        if any(update["news"].get("event", {}).get("body", {}).get("type") == kind for update in updates):
-            return
-        time.sleep(0.1)
+        path = f"/api/v1/runs/{run}/follow?wait=1&after={after.replace('+', '%2B')}"
+        _, updates = plane.ask("GET", path, token=RUNNER)
+        for update in updates:
+            after = update["position"]
+            if update["news"].get("event", {}).get("body", {}).get("type") == kind:
+                return
     raise AssertionError(f"no event {kind}")
 
 
