@@ -24,9 +24,9 @@ _PODS = "pods"
 _OWN = "own pods"
 _MOST_PODS = 64
 """The most pods of one run at a time. The cluster has bounds of its own, and this keeps a wide run from flooding it."""
-_TURN_SECONDS = 2.0
+_TURN_SECONDS = 5.0
 """Seconds without the end of a step on the driver, after which a step that it has no room for gets a pod."""
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 20.0
 """Seconds that a step waits for a driver on which steps end all the time, before it gets a pod all the same."""
 _LOOK_SECONDS = 5.0
 _WITHOUT_POD_SECONDS = 3.0
