@@ -92,7 +92,8 @@ def cluster(pytestconfig: pytest.Config) -> Iterator[Cluster]:
 
     with contextlib.ExitStack() as using:
         try:
-            lab = using.enter_context(shared(1, say))
+            # A run has a driver and pods of its own, and each node of a small machine has room for one of them.
+            lab = using.enter_context(shared(3, say))
         except UnobtainableError as missing:
             pytest.skip(f"no lab: {missing}; {_NO_CLUSTER}")
         yield Cluster(str(KUBECONFIG), lab.registry, lab)
