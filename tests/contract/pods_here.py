@@ -41,6 +41,7 @@ class PodsHere:
         self.processes: dict[str, asyncio.subprocess.Process] = {}
         self.events: list[dict[str, Any]] = []
         self.refused: Callable[[dict[str, Any]], str] = lambda job: ""
+        self.unplaced: Callable[[dict[str, Any]], str] = lambda job: ""
         self._tokens: dict[str, PodIdentity] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -130,6 +131,12 @@ class PodsHere:
         (folder / "token").write_text(token)
         self._tokens[token] = PodIdentity(pod, secrets.token_hex(8))
         metadata = {**template["metadata"], "name": pod, "uid": self._tokens[token].uid}
+        why = self.unplaced(job)
+        if why:
+            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}
+            self.pods[pod] = {"metadata": metadata, "status": {"phase": "Pending", "conditions": [condition]}}
+            self._notify()
+            return
         self.pods[pod] = {"metadata": metadata, "status": {"phase": "Running"}}
         words = template["spec"]["containers"][0]["command"]
         own = ("--token", folder / "token", "--root", folder, "--grace", "3", "--last-words", folder / "last")

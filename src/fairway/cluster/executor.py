@@ -24,10 +24,12 @@ _PODS = "pods"
 _OWN = "own pods"
 _MOST_PODS = 64
 """The most pods of one run at a time. The cluster has bounds of its own, and this keeps a wide run from flooding it."""
-_TURN_SECONDS = 5.0
+_TURN_SECONDS = 2.0
 """Seconds without the end of a step on the driver, after which a step that it has no room for gets a pod."""
-_PATIENCE_SECONDS = 20.0
+_PATIENCE_SECONDS = 10.0
 """Seconds that a step waits for a driver on which steps end all the time, before it gets a pod all the same."""
+_UNPLACED_SECONDS = 10.0
+"""Seconds that a step waits for a node before it goes back to a driver that has room again."""
 _LOOK_SECONDS = 5.0
 _WITHOUT_POD_SECONDS = 3.0
 """Seconds after which a Job without a pod is asked about. The pod of a Job is usually made within one."""
@@ -153,13 +155,17 @@ class ClusterExecutor:
                 return None
             self._pods[id(grant)] = grant
             return grant
-        size, taken = self.capacity()[_SHARED], [one.resources for one in self._taken.values()]
-        cpu, memory = sum(one.cpu for one in taken), sum(one.memory for one in taken)
-        if not wanted.fits(Resources(cpu=size.cpu - cpu, memory=size.memory - memory)):
+        if not self._has_room(wanted):
             return None
         self._asked.pop(step, None)
         self._taken[id(grant)] = grant
         return grant
+
+    def _has_room(self, wanted: Resources) -> bool:
+        """Tell whether the driver has room for a step now."""
+        size, taken = self.capacity()[_SHARED], [one.resources for one in self._taken.values()]
+        cpu, memory = sum(one.cpu for one in taken), sum(one.memory for one in taken)
+        return wanted.fits(Resources(cpu=size.cpu - cpu, memory=size.memory - memory))
 
     def give_back(self, grant: Grant) -> None:
         """Give back a grant, because its attempt is over."""
@@ -248,7 +254,11 @@ class ClusterExecutor:
         orders = msgspec.structs.replace(self._project.orders, foreign=place.environment is not None)
         host = self._expect(wanted.name, orders, alone=attempt is not None)
         try:
-            project = await self._described(host, wanted)
+            # A step that is isolated or has another environment cannot go back to the driver.
+            back = attempt.grant.resources if attempt is not None and place.pool == _PODS else None
+            if place.environment is not None:
+                back = None
+            project = await self._described(host, wanted, back)
         except BaseException as error:
             # After a cancel as well: the pod may still wait for a node.
             why = str(error) or "nobody waits for it any more"
@@ -295,8 +305,14 @@ class ClusterExecutor:
         task.add_done_callback(self._tasks.discard)
         return host
 
-    async def _described(self, host: ClusterHost, wanted: pods.HostPod) -> ProjectSpec:
-        """Make the Job of a host, and wait until the host has imported the project."""
+    async def _described(
+        self, host: ClusterHost, wanted: pods.HostPod, back: Resources | None
+    ) -> ProjectSpec:
+        """Make the Job of a host, and wait until the host has imported the project.
+
+        `back` is the resources of a step that may run on the driver as well. If no node takes its pod and the driver has room,
+        CannotPlace is raised, and the step begins anew.
+        """
         job = pods.job(wanted, self._jobs.install)
         await self._jobs.create(job)
         began, said, pause = time.monotonic(), "", _FIRST_PAUSE
@@ -305,6 +321,8 @@ class ClusterExecutor:
             found = await self._pending(host, waited)
             if found.failure is not None:
                 raise CannotPlace(found.failure)
+            if found.unplaced and waited > _UNPLACED_SECONDS and back is not None and self._has_room(back):
+                raise CannotPlace(Failure(reason=Reason.UNPLACED, message=Reason.UNPLACED.text))
             if found.text and found.text != said and waited > _WORTH_SAYING:
                 said = found.text
                 self._note(f"{wanted.step or 'the pipeline'} waits: {said}")

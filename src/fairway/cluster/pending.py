@@ -54,11 +54,13 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         text: what it waits for, for people. It is empty if nothing is known.
         failure: why it will never run.
+        unplaced: True when no node has room for it now.
         again: True when the Job should be made anew after a pause, because Kubernetes would wait longer and longer itself.
     """
 
     text: str = ""
     failure: Failure | None = None
+    unplaced: bool = False
     again: bool = False
 
     @property
@@ -107,7 +109,7 @@ def _unscheduled(message: str, waited: float, events: tuple[Event, ...]) -> Pend
             reason=Reason.UNSCHEDULABLE, message=f"{Reason.UNSCHEDULABLE.text}: {text}", hint=hint
         )
         return Pending(text=text, failure=failure)
-    return Pending(text=f"{text}; a new node is on its way" if grows else text)
+    return Pending(text=f"{text}; a new node is on its way" if grows else text, unplaced=not grows)
 
 
 def unschedulable(message: str) -> str:

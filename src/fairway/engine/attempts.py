@@ -9,11 +9,11 @@ from fairway.engine.journal import Journal
 from fairway.engine.room import Room
 from fairway.plan import cachekey
 from fairway.plan.run import Begin, Halt, RunState
-from fairway.ports import Host
+from fairway.ports import Clock, Host
 from fairway.spec.artifact import Artifact, walk
 from fairway.spec.event import AttemptEnded, AttemptStarted
 from fairway.spec.places import Attempt, Place
-from fairway.spec.run import Failure, StepResult
+from fairway.spec.run import Failure, Reason, StepResult
 from fairway.spec.wire import Start, Stop
 
 GRACE = 10.0
@@ -23,8 +23,11 @@ GRACE = 10.0
 class Attempts:
     """The controller of the attempts of one run. It begins and stops them."""
 
-    def __init__(self, run: str, state: RunState, hosts: Hosts, room: Room, journal: Journal) -> None:
+    def __init__(
+        self, run: str, state: RunState, hosts: Hosts, room: Room, journal: Journal, clock: Clock
+    ) -> None:
         self._run = run
+        self._clock = clock
         self._state = state
         self._hosts = hosts
         self._room = room
@@ -122,4 +125,9 @@ class Attempts:
             result = StepResult(run=self._run, step=step, attempt=attempt, failure=failure)
             self._journal.record(AttemptEnded(attempt, result), step)
         self._room.free(step, attempt)
-        self._state.refused(step, failure)
+        if failure.reason is Reason.UNPLACED:
+            # Nothing is wrong with the step, and another place has room for it now.
+            unplaced = StepResult(run=self._run, step=step, attempt=attempt, failure=failure)
+            self._state.ended(step, attempt, unplaced, self._clock.monotonic())
+        else:
+            self._state.refused(step, failure)

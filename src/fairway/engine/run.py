@@ -110,7 +110,7 @@ class RunEngine:
         self._before = recorded_steps(resumed, self._stores.results, seen) if resumed is not None else {}
         self._state = RunState(self._placement, self._before)
         self._room = Room(self._executor, self._state, self._clock, self._listener, self._go_on)
-        self._attempts = Attempts(spec.name, self._state, self._hosts, self._room, self._journal)
+        self._attempts = Attempts(spec.name, self._state, self._hosts, self._room, self._journal, self._clock)
         self._pipeline = Pipeline(spec, self._home, self._state, self._hosts, self._journal)
         self._executor.enter(spec.name, self._capacity_changed)
         try:

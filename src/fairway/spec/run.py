@@ -47,6 +47,7 @@ class Reason(StrEnum):
     EVICTED = "evicted"
     PREEMPTED = "preempted"
     NODE = "node"
+    UNPLACED = "unplaced"
     IMAGE = "image"
     UNSCHEDULABLE = "unschedulable"
     QUOTA = "quota"
@@ -86,6 +87,7 @@ REASON_TEXTS = {
     Reason.EVICTED: "its pod was evicted",
     Reason.PREEMPTED: "its pod had to make room for another one",
     Reason.NODE: "its node was lost",
+    Reason.UNPLACED: "its pod waited for a node while the driver had room again",
     Reason.IMAGE: "its image could not be pulled",
     Reason.UNSCHEDULABLE: "no node has room for its pod",
     Reason.QUOTA: "the quota of the namespace leaves no room for its pod",
@@ -93,7 +95,7 @@ REASON_TEXTS = {
 }
 """The text of each reason for people. Stores of earlier versions hold these texts: never change one."""
 
-LOSSES = frozenset({Reason.HOST, Reason.EVICTED, Reason.PREEMPTED, Reason.NODE})
+LOSSES = frozenset({Reason.HOST, Reason.EVICTED, Reason.PREEMPTED, Reason.NODE, Reason.UNPLACED})
 """The reasons that say something about the place of an attempt and nothing about the attempt."""
 
 

@@ -66,7 +66,7 @@ def test_steps_get_pods_once_the_driver_is_busy_with_long_ones(
     for name in "ab":
         executor.take(driver, SMALL, name)
     assert executor.take(pod, SMALL, "c") is None
-    clock.now += 5.5
+    clock.now += 2.5
     assert all(executor.take(pod, SMALL, name) for name in "cdef")
 
 
@@ -74,7 +74,7 @@ def test_nobody_waits_for_long_although_steps_end_on_the_driver(
     executor: ClusterExecutor, clock: Time
 ) -> None:
     driver, pod, _ = executor.places(None)
-    for _ in range(14):
+    for _ in range(7):
         grant = executor.take(driver, SMALL, "a")
         assert grant is not None
         assert executor.take(pod, SMALL, "c") is None

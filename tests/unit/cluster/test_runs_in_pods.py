@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pods_here
+import pytest
 
+from fairway.cluster import executor as executors
 from fairway.cluster.client.kinds import JOB
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.engine.listening import Listener
@@ -15,7 +17,7 @@ from fairway.spec.errors import FairwayError
 from fairway.spec.event import RunEnded
 from fairway.spec.link import Orders
 from fairway.spec.project import EnvironmentSpec
-from fairway.spec.run import Phase, RunSpec, RunStatus
+from fairway.spec.run import Phase, Reason, RunSpec, RunStatus
 from fairway.wiring.machine import LocalStores, SystemClock
 
 TEXT = """
@@ -74,6 +76,10 @@ def gentle(mark: str = "") -> int:
 @fw.pipeline
 def wide(mark: str = "") -> list[int]:
     return [long.options(name=f"long{number}")(mark + str(number)) for number in range(3)]
+
+@fw.pipeline
+def crowd(mark: str = "") -> list[int]:
+    return [calm(mark + str(number)) for number in range(3)]
 
 @fw.pipeline
 def slow(mark: str = "") -> int:
@@ -256,5 +262,34 @@ def test_a_small_step_goes_on_while_its_control_plane_is_replaced_and_its_pipeli
             while target.namespace.kube.jobs:
                 await asyncio.sleep(0.05)
         first.cancel()
+
+    play(tmp_path, work)
+
+
+def test_a_small_step_whose_pod_no_node_takes_goes_back_to_a_driver_with_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executors, "_TURN_SECONDS", 0.2)
+    monkeypatch.setattr(executors, "_UNPLACED_SECONDS", 0.5)
+
+    async def work(target: Target) -> None:
+        # The driver has two cores for three steps, and the cluster has no room for any other pod.
+        target.namespace.kube.unplaced = lambda job: (
+            "" if "-d-a" in job["metadata"]["name"] else "0/1 nodes are available: 1 Insufficient cpu."
+        )
+        (target.folder / "mark2.go").touch()
+        running = asyncio.create_task(target.run("crowd"))
+        async with asyncio.timeout(60):
+            while not any("no node fits" in note for note in target.notes):
+                await asyncio.sleep(0.05)
+        (target.folder / "mark0.go").touch()
+        (target.folder / "mark1.go").touch()
+        async with asyncio.timeout(60):
+            assert (await running).phase is Phase.SUCCEEDED
+        attempts = {
+            step.spec.name: [one.failure.reason if one.failure else None for one in step.attempts]
+            for step in target.stores.metadata.run("k7m2").steps
+        }
+        assert attempts == {"calm": [None], "calm-2": [None], "calm-3": [Reason.UNPLACED, None]}
 
     play(tmp_path, work)
