@@ -3,12 +3,18 @@
 import os
 from pathlib import Path
 
+from fairway.cluster.client.access import Access
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.config import load
 
 
 def open_cluster(context: str = "", namespace: str = "", kubeconfig: str = "") -> Kubernetes:
-    """Return the API of a cluster, as kubectl would reach it. Raises ClusterConfigError.
+    """Return the API of a cluster, as kubectl would reach it. Raises ClusterConfigError."""
+    return Kubernetes(access_to(context, namespace, kubeconfig))
+
+
+def access_to(context: str = "", namespace: str = "", kubeconfig: str = "") -> Access:
+    """Return what is needed to connect to a cluster, as kubectl would. Raises ClusterConfigError.
 
     Args:
         context: the context of the kubeconfig. Empty for its current one.
@@ -18,4 +24,4 @@ def open_cluster(context: str = "", namespace: str = "", kubeconfig: str = "") -
     environment = dict(os.environ)
     if kubeconfig:
         environment["KUBECONFIG"] = kubeconfig
-    return Kubernetes(load(context=context, namespace=namespace, environment=environment, home=Path.home()))
+    return load(context=context, namespace=namespace, environment=environment, home=Path.home())

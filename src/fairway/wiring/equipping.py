@@ -18,7 +18,7 @@ from fairway.cluster.images.bases import read_base
 from fairway.cluster.images.environments import environment_image
 from fairway.cluster.images.installed import installed_requirements
 from fairway.cluster.images.locking import Lock, environment_lock, locked, parse_lock
-from fairway.cluster.images.names import ImageName, Repository, parse_image, parse_registry
+from fairway.cluster.images.names import parse_image, parse_registry, spoken_as
 from fairway.cluster.images.registry import open_registry
 from fairway.cluster.images.wheels import Target as Nodes
 from fairway.local import project_settings
@@ -127,10 +127,7 @@ class Equipment:
         """Return the Python of the nodes, which must be that of this machine. Raises UsageError if it is not."""
         if self._nodes is None:
             install = await self._installed()
-            place = parse_registry(self._registry(install)).place
-            named = parse_image(install.image)
-            if named.repository.place.host == place.host:
-                named = ImageName(Repository(place, named.repository.path), named.tag, named.digest)
+            named = spoken_as(parse_image(install.image), parse_registry(self._registry(install)))
             workshop = self._workshop
             async with await open_registry(named.repository, workshop.environment, workshop.home) as registry:
                 self._nodes = (await read_base(registry, named, "", PLATFORM, workshop)).target

@@ -140,12 +140,9 @@ def platform(target: Target, tell: "Callable[..., None]") -> "RemotePlatform":
 
 def access_to(target: Target) -> "Access":
     """Return what is needed to connect to the cluster of a target. Raises FairwayError."""
-    from fairway.cluster.client.config import load
+    from fairway.wiring import clusters
 
-    environment = dict(os.environ)
-    if target.kubeconfig:
-        environment["KUBECONFIG"] = target.kubeconfig
-    return load(context=target.context, namespace=target.namespace, environment=environment, home=Path.home())
+    return clusters.access_to(target.context, target.namespace, target.kubeconfig)
 
 
 def cache_folder() -> Path:

@@ -31,6 +31,7 @@ from fairway.cluster.images.names import (
     below,
     parse_image,
     parse_registry,
+    spoken_as,
 )
 from fairway.cluster.images.packing import PROGRAMS, ROOT, START, WORK, fairway_layers, version
 from fairway.cluster.images.refusals import RegistryDenied, RegistryUnreachable
@@ -119,9 +120,7 @@ async def push_fairway(order: Order, workshop: Workshop) -> Pushed:
         FairwayError: a name has no meaning, a registry refuses, or a package has no wheel for a platform.
     """
     root = parse_registry(order.registry, plain=order.plain)
-    named = parse_image(order.base)
-    if named.repository.place.host == root.place.host:
-        named = ImageName(Repository(root.place, named.repository.path), named.tag, named.digest)
+    named = spoken_as(parse_image(order.base), root)
     if not order.platforms or len(set(order.platforms)) < len(order.platforms):
         raise UsageError(
             "an image is for one platform or several different ones", hint="`--platform linux/amd64`"

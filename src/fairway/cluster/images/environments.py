@@ -26,7 +26,7 @@ from fairway.cluster.images.documents import (
 )
 from fairway.cluster.images.layers import Entry, Layer, entries_below, write_layer
 from fairway.cluster.images.locking import Lock
-from fairway.cluster.images.names import ImageName, Repository, below, parse_image, parse_registry
+from fairway.cluster.images.names import ImageName, Repository, below, parse_image, parse_registry, spoken_as
 from fairway.cluster.images.packing import ROOT, SHARED
 from fairway.cluster.images.programs import find_python
 from fairway.cluster.images.refusals import NoSuchImage, RegistryDenied
@@ -111,9 +111,7 @@ async def environment_image(
         FairwayError: a registry refuses, or a package has no wheel for the platform.
     """
     root = parse_registry(registry)
-    named = parse_image(base)
-    if named.repository.place.host == root.place.host:
-        named = ImageName(Repository(root.place, named.repository.path), named.tag, named.digest)
+    named = spoken_as(parse_image(base), root)
     repository = below(root, _REPOSITORY)
     async with (
         await open_registry(named.repository, workshop.environment, workshop.home) as source,

@@ -121,6 +121,13 @@ def parse_registry(text: str, *, plain: bool = False) -> Repository:
     return Repository(_place(host, scheme, plain, text), path)
 
 
+def spoken_as(image: ImageName, root: Repository) -> ImageName:
+    """Return an image with the protocol of a registry, if it is in that registry."""
+    if image.repository.place.host != root.place.host:
+        return image
+    return ImageName(Repository(root.place, image.repository.path), image.tag, image.digest)
+
+
 def below(root: Repository, name: str) -> Repository:
     """Return the repository with a name below a registry or a part of one."""
     return Repository(root.place, f"{root.path}/{name}" if root.path else name)
