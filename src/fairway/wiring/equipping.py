@@ -28,6 +28,7 @@ from fairway.spec.errors import StorageError, UsageError
 from fairway.spec.install import Install
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.wiring.images import make_workshop
+from fairway.wiring.lacking import require_here
 from fairway.wiring.targets import Target, access_to
 
 PLATFORM = "linux/amd64"
@@ -66,12 +67,14 @@ class Equipment:
         """Return the image with the project's own environment; empty if the image of the installation is enough.
 
         Raises:
+            UsageError: the project file imports what this machine lacks.
             FairwayError: a package has no wheel for the nodes, or a registry refuses.
         """
         file = project_settings.read(self._bundle.folder).requirements
         if file:
             lock = await self._lock_of(Path(self._bundle.folder, file))
         else:
+            require_here(self._bundle)
             modules = _with_companions(_imported(self._bundle))
             wanted = installed_requirements(modules, Path(self._bundle.folder))
             if not wanted:
