@@ -40,7 +40,10 @@ class Processes:
             self._issue(old.name.removesuffix(".credential"))
         self._issuing = asyncio.get_running_loop().create_task(self._issue_wanted())
 
-    async def keep_only(self, runs: Collection[str]) -> None:
+    async def keep_only(self, runs: Callable[[], Collection[str]]) -> None:
+        return
+
+    async def end_hosts(self, run: str) -> None:
         return
 
     async def review(self, token: str) -> str:

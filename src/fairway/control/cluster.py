@@ -101,6 +101,7 @@ class ControlPlane:
         self._stopping = asyncio.Event()
         self._status = EXIT_DONE
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self._cluster = make(
             Surroundings(
                 install=install, links=links, stores=stores, credential_for=self._pods.credential_for, say=log
@@ -126,6 +127,8 @@ class ControlPlane:
             log("ready")
             await self._stopping.wait()
         finally:
+            if self._tidying is not None:
+                self._tidying.cancel()
             await runs.close()
             await asyncio.to_thread(answering.stop)
             await self._cluster.close()
@@ -136,13 +139,20 @@ class ControlPlane:
     async def _take_up(self, runs: RunsTogether) -> None:
         """Resume the runs that a process before this one left."""
         unfinished = runs.unfinished()
-        try:
-            async with asyncio.timeout(_TIDY_SECONDS):
-                await self._cluster.keep_only(unfinished)
-        except (FairwayError, TimeoutError) as error:
-            log(f"hosts that nobody needs may be left: {error or 'the cluster does not answer'}")
+        self._tidying = asyncio.get_running_loop().create_task(self._tidy(runs))
+        await asyncio.wait([self._tidying], timeout=_TIDY_SECONDS)
         log(f"{len(unfinished)} runs are taken up")
         runs.resume(unfinished)
+
+    async def _tidy(self, runs: RunsTogether) -> None:
+        """End the hosts that a process before this one left and that no run needs. Try until the cluster lets it."""
+        while True:
+            try:
+                await self._cluster.keep_only(runs.known)
+                return
+            except FairwayError as error:
+                log(f"hosts that nobody needs may be left: {error}")
+            await asyncio.sleep(_TIDY_SECONDS)
 
     def log(self, text: str) -> None:
         """Write a line to the log."""

@@ -69,16 +69,24 @@ class Namespace:
         host, port = self._links_at
         await self._links.listen(host, port)
 
-    async def keep_only(self, runs: Collection[str]) -> None:
+    async def keep_only(self, runs: Callable[[], Collection[str]]) -> None:
         """End the pods of every run that is not among these, such as of a project that was only described.
 
         Raises FairwayError.
         """
-        kept = {names.of_run(run, self._install) for run in runs}
         selected = f"{pods.INSTALL_LABEL}={self._install.short},{pods.RUN_LABEL}"
-        for job in (await self._kube.list(JOB, labels=selected, type=observed.Job)).items:
+        found = (await self._kube.list(JOB, labels=selected, type=observed.Job)).items
+        # Ask for the runs after the list: a run has its name before its first Job is made.
+        kept = {names.of_run(run, self._install) for run in runs()}
+        for job in found:
             if job.metadata.labels[pods.RUN_LABEL] not in kept:
                 await self._jobs.delete(job.metadata.name)
+
+    async def end_hosts(self, run: str) -> None:
+        """End the pods of a run that nobody works on. Raises FairwayError."""
+        for name in await self._jobs.of_run(names.of_run(run, self._install)):
+            self._links.forget(name)
+            await self._jobs.delete(name)
 
     async def review(self, token: str) -> str:
         """Return the account that a token belongs to; empty for a token that is not valid. Raises FairwayError."""

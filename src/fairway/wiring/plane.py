@@ -36,8 +36,12 @@ class Cluster(Protocol):
         """Take connections of pods from now on."""
         ...
 
-    async def keep_only(self, runs: Collection[str]) -> None:
+    async def keep_only(self, runs: Callable[[], Collection[str]]) -> None:
         """End the hosts of every run that is not among these. A process before this one left them. Raises FairwayError."""
+        ...
+
+    async def end_hosts(self, run: str) -> None:
+        """End the hosts of a run that nobody works on. Raises FairwayError."""
         ...
 
     async def review(self, token: str) -> str:
@@ -174,6 +178,7 @@ def together(stores: LocalStores, held: "RunLeases", cluster: Cluster, reports: 
             open=cluster.open,
             foresee=partial(runs.foresee, runs.engine_stores(stores)),
             over=over,
+            end_hosts=cluster.end_hosts,
             say=reports.log,
             broke=reports.broke,
         )
