@@ -81,6 +81,7 @@ class RevisionSpec(msgspec.Struct, frozen=True, kw_only=True):
         models: every version that the function may ask for, as a JSON list of `Offer`. None when there was none.
         replicas: the number of workers.
         key_digest: the sha256 of the key that prediction routes need. It is empty if they are open on loopback.
+        image: on a cluster, the image by digest whose environment serves. Empty for the image of the installation.
     """
 
     endpoint: str
@@ -95,6 +96,7 @@ class RevisionSpec(msgspec.Struct, frozen=True, kw_only=True):
     replicas: Bounds = Bounds()
     limits: ServerLimits = ServerLimits()
     key_digest: str = ""
+    image: str = ""
     created: float = 0.0
 
 
@@ -142,6 +144,7 @@ class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
         function: a function of a project, with `source` and `module` as in `RevisionSpec`.
         workers: the number of workers that answer.
         port: the requested port, or 0 when any port will do.
+        image: on a cluster, the image by digest whose environment serves. Empty for the image of the installation.
     """
 
     name: str
@@ -153,6 +156,7 @@ class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
     private: bool = False
     port: int = 0
     limits: ServerLimits = ServerLimits()
+    image: str = ""
 
     @property
     def wish(self) -> str:
