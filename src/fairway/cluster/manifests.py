@@ -63,6 +63,7 @@ from fairway.spec.install import (
     HTTP_PORT,
     LINK_PORT,
     ROLE_ACCOUNTS,
+    SERVER_ACCOUNT,
     SERVICE,
     STEP_ACCOUNT,
     Install,
@@ -78,11 +79,20 @@ VERSION = "fairway.dev/version"
 SELECTOR = {"app.kubernetes.io/name": "fairway", "app.kubernetes.io/instance": "fairway"}
 """The labels that find the control plane's pod. A selector cannot be changed later, so no version is in it."""
 
+_MADE = ("create", "delete", "patch")
 RULES = (
     Rule(api_groups=("batch",), resources=("jobs",), verbs=("create", "delete", "get", "list")),
     Rule(api_groups=("",), resources=("pods",), verbs=("list", "watch")),
     Rule(api_groups=("",), resources=("events",), verbs=("list",)),
     Rule(api_groups=("",), resources=("configmaps",), resource_names=(CONFIG_MAP,), verbs=("get",)),
+    # The rest is for endpoints. A Service that is not theirs is read once more before its name is refused.
+    Rule(api_groups=("",), resources=("configmaps",), verbs=_MADE),
+    Rule(api_groups=("",), resources=("services",), verbs=(*_MADE, "get", "list", "watch")),
+    Rule(api_groups=("apps",), resources=("deployments",), verbs=(*_MADE, "list", "watch")),
+    Rule(api_groups=("autoscaling",), resources=("horizontalpodautoscalers",), verbs=_MADE),
+    Rule(api_groups=("policy",), resources=("poddisruptionbudgets",), verbs=_MADE),
+    Rule(api_groups=("networking.k8s.io",), resources=("networkpolicies",), verbs=_MADE),
+    Rule(api_groups=("discovery.k8s.io",), resources=("endpointslices",), verbs=("list",)),
 )
 """The rights of the control plane: exactly the verbs that it uses. A test compares them with its code."""
 
@@ -221,7 +231,7 @@ def _config_map(settings: Settings) -> ConfigMap:
 def _accounts(settings: Settings) -> tuple[ServiceAccount, ...]:
     return tuple(
         ServiceAccount(metadata=_metadata(settings, name), automount_service_account_token=False)
-        for name in (SERVICE, *ROLE_ACCOUNTS, STEP_ACCOUNT)
+        for name in (SERVICE, *ROLE_ACCOUNTS, STEP_ACCOUNT, SERVER_ACCOUNT)
     )
 
 

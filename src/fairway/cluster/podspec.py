@@ -72,6 +72,24 @@ class Mount(Part, frozen=True, kw_only=True):
     read_only: bool | None = None
 
 
+class Sleep(Part, frozen=True, kw_only=True):
+    """A pause."""
+
+    seconds: int
+
+
+class Handler(Part, frozen=True, kw_only=True):
+    """The action of the kubelet at a moment in the life of a container."""
+
+    sleep: Sleep
+
+
+class Lifecycle(Part, frozen=True, kw_only=True):
+    """The actions of the kubelet in the life of a container."""
+
+    pre_stop: Handler
+
+
 class ContainerPort(Part, frozen=True, kw_only=True):
     """A named port of a container."""
 
@@ -124,6 +142,7 @@ class Container(Part, frozen=True, kw_only=True):
     startup_probe: Probe | None = None
     readiness_probe: Probe | None = None
     liveness_probe: Probe | None = None
+    lifecycle: Lifecycle | None = None
     termination_message_policy: str = ""
 
 
@@ -233,6 +252,21 @@ class Resolver(Part, frozen=True, kw_only=True):
     options: tuple[ResolverOption, ...]
 
 
+class Selector(Part, frozen=True, kw_only=True):
+    """The labels that pods must have. An empty table selects all pods."""
+
+    match_labels: dict[str, str]
+
+
+class Spread(Part, frozen=True, kw_only=True):
+    """The wish to have the pods of a selector on different nodes."""
+
+    max_skew: int = msgspec.field(default_factory=lambda: 1)
+    topology_key: str = always("kubernetes.io/hostname")
+    when_unsatisfiable: str = always("ScheduleAnyway")
+    label_selector: Selector
+
+
 class PodSpec(Part, frozen=True, kw_only=True):
     """The containers of a pod and all that they share."""
 
@@ -250,6 +284,7 @@ class PodSpec(Part, frozen=True, kw_only=True):
     image_pull_secrets: tuple[SecretName, ...] = ()
     dns_config: Resolver | None = None
     priority_class_name: str = ""
+    topology_spread_constraints: tuple[Spread, ...] = ()
 
 
 class PodTemplate(Part, frozen=True, kw_only=True):

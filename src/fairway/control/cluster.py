@@ -1,9 +1,9 @@
 """Entry point `python -m fairway.control.cluster --install FILE`, the control plane of an installation: one process in a pod.
 
-It carries out runs, answers people and pods, and holds the store on its volume. Engines and the links to pods share one event
-loop. Requests are answered on another one, in a thread of its own. So nobody who asks waits for the disk of a run (decision
-0023). When the process ends, runs are left as they are: pods go on, and the next process takes the runs up. Must not know what a
-request means.
+It carries out runs, looks after endpoints, answers people and pods, and holds the store on its volume. Engines and the links to
+pods share one event loop. Requests are answered on another one, in a thread of its own. So nobody who asks waits for the disk of
+a run (decision 0023). When the process ends, runs are left as they are: pods go on, and the next process takes the runs up. Must
+not know what a request means.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from fairway.control.api import Api
 from fairway.control.identity import Credentials, People
 from fairway.control.routes import application, public_paths
 from fairway.control.store_routes import StoreRoutes
+from fairway.engine.endpoints import EndpointEngine
 from fairway.engine.together import RunsElsewhere, RunsTogether
 from fairway.local.exiting import leave
 from fairway.local.platforms import PlatformLock
@@ -120,13 +121,16 @@ class ControlPlane:
         elsewhere = RunsElsewhere(runs, loop)
         await self._cluster.start()
         await self._take_up(runs)
+        endpoints = plane.endpoints(self._stores, self._cluster)
+        looking = loop.create_task(endpoints.watch())
         # Requests are the last to be let in, because an answer means that everything is up.
-        answering = Answering(self._gate(elsewhere), listening)
+        answering = Answering(self._gate(elsewhere, endpoints), listening)
         try:
             await asyncio.wrap_future(answering.started)
             log("ready")
             await self._stopping.wait()
         finally:
+            looking.cancel()
             if self._tidying is not None:
                 self._tidying.cancel()
             await runs.close()
@@ -174,12 +178,14 @@ class ControlPlane:
         self._loop.call_soon_threadsafe(self._stopping.set)
         return True
 
-    def _gate(self, runs: RunsElsewhere) -> "Callable[[], tuple[Api, ClusterGate]]":
+    def _gate(
+        self, runs: RunsElsewhere, endpoints: EndpointEngine
+    ) -> "Callable[[], tuple[Api, ClusterGate]]":
         async def review(token: str) -> str:
             return await runs.there(self._cluster.review(token))
 
         def made() -> tuple[Api, ClusterGate]:
-            api = Api(plane.platform(self._stores, self._leases, runs))
+            api = Api(plane.platform(self._stores, self._leases, runs, endpoints))
             store = StoreRoutes(*plane.store_parts(self._stores), self.broke)
             entries = guarded([*api.entries(), *store.entries()])
             people = People(review, self._namespace)

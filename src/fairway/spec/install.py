@@ -20,6 +20,9 @@ FILE = "install.json"
 STEP_ACCOUNT = "fairway-step"
 """Service account of the pods that run the project's code. It has no rights."""
 
+SERVER_ACCOUNT = "fairway-server"
+"""Service account of the model servers. It has no rights. With its token they get content from the control plane."""
+
 ROLE_ACCOUNTS = ("fairway-viewer", "fairway-runner", "fairway-deployer")
 """Service accounts without rights in the cluster. A person who can make a token for one has that role."""
 

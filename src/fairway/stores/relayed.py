@@ -20,7 +20,7 @@ from fairway.spec.run import StepResult
 from fairway.stores.blobs import FileArtifacts, corrupt, is_digest
 from fairway.stores.durable import HashingFile
 from fairway.stores.sweeping import Swept
-from fairway.stores.upstream import Answer, Upstream
+from fairway.stores.upstream import Pieces, Upstream
 
 _SMALL = 1 << 16
 """Bytes that are sent without asking first. To ask costs as much as to send them."""
@@ -184,9 +184,9 @@ class RelayedArtifacts:
         if not is_digest(digest) or self._cache.exists(digest):
             return
 
-        def take(answer: Answer) -> None:
+        def take(content: Pieces) -> None:
             with self._cache.writer() as file:
-                for piece in answer.pieces():
+                for piece in content.pieces():
                     file.write(piece)
                 # Ended here, so that content that is not what was asked for never gets a name.
                 if file.finish() != digest:

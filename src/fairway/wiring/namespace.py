@@ -13,6 +13,7 @@ from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.config import in_cluster
 from fairway.cluster.client.errors import Unauthorized
 from fairway.cluster.client.kinds import CONFIG_MAP, JOB
+from fairway.cluster.endpoints.deployer import ClusterDeployer
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links, PodIdentity
@@ -59,6 +60,7 @@ class Namespace:
         self._links = Links(self._identify)
         self._jobs = Jobs(self._kube, install)
         self._watching: asyncio.Task[None] | None = None
+        self._deployer: ClusterDeployer | None = None
 
     async def start(self) -> None:
         """Find the owner of the pods, and take connections of pods from now on. Raises FairwayError."""
@@ -123,6 +125,13 @@ class Namespace:
         home, described = await executor.open()
         return Opened(executor, home, described)
 
+    def deployer(self, changed: Callable[[], None]) -> ClusterDeployer:
+        """Return the manager of model servers, and call a function whenever one of them changes. To be called after `start`."""
+        events = partial(self._jobs.events, "Pod")
+        self._deployer = ClusterDeployer(self._kube, self._install, events, self._say)
+        self._deployer.start(changed)
+        return self._deployer
+
     def over(self, run: str) -> None:
         """Do nothing: the hosts of a run are closed by its engine."""
 
@@ -130,6 +139,8 @@ class Namespace:
         """Take no more connections. Pods are left as they are."""
         if self._watching is not None:
             self._watching.cancel()
+        if self._deployer is not None:
+            self._deployer.close()
         await self._links.close()
         await self._kube.close()
 
