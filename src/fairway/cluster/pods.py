@@ -256,6 +256,7 @@ def _volumes(wanted: HostPod, install: Install) -> tuple[Volume, ...]:
                 )
             ),
         ),
+        *trust.volumes(install),
     )
 
 
