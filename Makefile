@@ -9,7 +9,7 @@ WORKERS ?= 2
 
 NODES ?= 1
 
-.PHONY: demo test test-cluster cluster cluster-up cluster-down lint types contracts check lock lock-peers bench faults sbom clean setup torch
+.PHONY: demo test test-cluster cluster cluster-up cluster-down lint types contracts check chart lock lock-peers bench faults sbom clean setup torch
 
 .venv/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3.11"; exit 1; }
@@ -68,6 +68,10 @@ contracts: setup
 	$(BIN)/lint-imports
 
 check: lint types contracts
+
+# The Helm chart, made of the manifests in Python.
+chart: setup
+	$(BIN)/python charts/generate.py
 
 lock:
 	$(UV) pyproject.toml --all-extras --group build --group dev -o requirements/dev.txt

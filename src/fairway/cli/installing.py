@@ -216,8 +216,7 @@ def render_command(**given: Any) -> int:
             hint="`fairway image push REGISTRY` pushes one and prints its name for `--image`",
         )
     install = Install(
-        # Always the same for a namespace, so that a second `kubectl apply` changes nothing.
-        uid=hashlib.sha256(f"fairway/{flags.namespace}".encode()).hexdigest()[:32],
+        uid=namespace_uid(flags.namespace),
         namespace=flags.namespace,
         version=order.version,
         image=flags.image,
@@ -228,6 +227,14 @@ def render_command(**given: Any) -> int:
         settings = msgspec.structs.replace(settings, size=order.size)
     show_block(yaml.write(manifests.render(settings)).rstrip("\n"))
     return EXIT_DONE
+
+
+def namespace_uid(namespace: str) -> str:
+    """Return the identity of an installation whose objects are rendered and not made here.
+
+    It is always the same for a namespace, so that a second `kubectl apply` changes nothing. The Helm chart has the same one.
+    """
+    return hashlib.sha256(f"fairway/{namespace}".encode()).hexdigest()[:32]
 
 
 def _carried_out(kube: Kubernetes, verb: Callable[[], Coroutine[Any, Any, T]], again: str) -> T:

@@ -61,6 +61,7 @@ async def install(
     """
     began = time.monotonic()
     await preflight.check_place(kube)
+    await preflight.check_keeper(kube, "install")
     existing = await installed.find(kube)
     if existing is not None:
         return await _completed(kube, existing, order, note, dry_run=dry_run)
@@ -97,6 +98,7 @@ async def upgrade(
     """
     began = time.monotonic()
     await preflight.check_place(kube)
+    await preflight.check_keeper(kube, "upgrade")
     existing = await installed.find(kube)
     if existing is None:
         raise NotFound(
@@ -134,6 +136,7 @@ async def uninstall(
         FairwayError: there is none, or runs are at work and `stop_runs` is False.
     """
     namespace = kube.access.namespace
+    await preflight.check_keeper(kube, "uninstall")
     if not await removing.is_there(kube, data_counts=not keep_data):
         raise NotFound(
             f"Fairway is not installed in namespace {namespace!r}",

@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from fairway.cluster import pods
+from fairway.cluster import pods, trust
 from fairway.cluster.kinds import (
     ClaimSpec,
     ConfigMap,
@@ -167,9 +167,10 @@ def check(settings: Settings) -> None:
         )
     if not _UID.fullmatch(install.uid):
         raise UsageError(f"the uid {install.uid!r} of the installation is not 32 hexadecimal digits")
-    for name in (*install.pull_secrets, *([settings.storage_class] if settings.storage_class else [])):
+    optional = tuple(name for name in (settings.storage_class, install.trust) if name)
+    for name in (*install.pull_secrets, *optional):
         if not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be the name of a Secret or a storage class")
+            raise UsageError(f"{name!r} cannot be the name of a Secret, a ConfigMap or a storage class")
     if settings.size < 2**20:
         raise UsageError(
             f"a store of {settings.size} bytes is too small", hint="use 1 MiB or more: `--size 10Gi`"
@@ -314,7 +315,11 @@ def _deployment(settings: Settings) -> Deployment:
             selector=Selector(match_labels=SELECTOR),
             template=PodTemplate(
                 metadata=Metadata(
-                    labels={**labels(settings), "sidecar.istio.io/inject": "false"},
+                    labels={
+                        **settings.install.pod_labels,
+                        **labels(settings),
+                        "sidecar.istio.io/inject": "false",
+                    },
                     annotations={CONFIG_HASH: digest, "linkerd.io/inject": "disabled"},
                 ),
                 spec=_control_plane(settings),
@@ -334,7 +339,7 @@ def _control_plane(settings: Settings) -> PodSpec:
         enable_service_links=False,
         security_context=pods.pod_security(install.user, owns_volume=True),
         termination_grace_period_seconds=_GRACE,
-        volumes=(_store(settings), *_small_volumes()),
+        volumes=(_store(settings), *_small_volumes(), *trust.volumes(install)),
         tolerations=pods.tolerations(),
         image_pull_secrets=pods.pull_secrets(install.pull_secrets),
     )
@@ -352,12 +357,13 @@ def _container(settings: Settings) -> Container:
             limits={**CONTROL_PLANE.limits, "ephemeral-storage": pods.format_bytes(disk)},
         ),
         security_context=pods.container_security(),
-        env=pods.environment({}),
+        env=pods.environment(trust.variables(install)),
         volume_mounts=(
             Mount(name="store", mount_path=STORE_FOLDER),
             Mount(name="tmp", mount_path="/tmp"),
             Mount(name="install", mount_path="/etc/fairway", read_only=True),
             Mount(name="account", mount_path=_ACCOUNT_FOLDER, read_only=True),
+            *trust.mounts(install),
         ),
         ports=(
             ContainerPort(name="http", container_port=HTTP_PORT),

@@ -8,6 +8,7 @@ import math
 
 import msgspec
 
+from fairway.cluster import trust
 from fairway.cluster.kinds import (
     FailurePolicy,
     FailureRule,
@@ -125,7 +126,9 @@ def job(wanted: HostPod, install: Install) -> Job:
 def host_pod(wanted: HostPod, install: Install) -> PodTemplate:
     """Return the pod of a host."""
     return PodTemplate(
-        metadata=Metadata(labels=labels(wanted, install), annotations=_annotations(wanted)),
+        metadata=Metadata(
+            labels={**install.pod_labels, **labels(wanted, install)}, annotations=_annotations(wanted)
+        ),
         spec=PodSpec(
             containers=(
                 Container(
@@ -134,12 +137,13 @@ def host_pod(wanted: HostPod, install: Install) -> PodTemplate:
                     command=wanted.command,
                     resources=amounts(wanted.resources, install.driver.resources.memory, wanted.disk),
                     security_context=container_security(),
-                    env=environment(wanted.environment),
+                    env=environment({**trust.variables(install), **wanted.environment}),
                     volume_mounts=(
                         Mount(name="tmp", mount_path="/tmp"),
                         Mount(name="work", mount_path="/fairway"),
                         Mount(name="shm", mount_path="/dev/shm"),
                         Mount(name="token", mount_path=TOKEN_FOLDER, read_only=True),
+                        *trust.mounts(install),
                     ),
                     termination_message_policy="FallbackToLogsOnError",
                 ),
@@ -252,6 +256,7 @@ def _volumes(wanted: HostPod, install: Install) -> tuple[Volume, ...]:
                 )
             ),
         ),
+        *trust.volumes(install),
     )
 
 

@@ -11,10 +11,10 @@ from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import Forbidden, Invalid, NotThere
 from fairway.cluster.installed import numbers
 from fairway.cluster.manifests import Settings, Source
-from fairway.cluster.pods import INSTALL_LABEL
+from fairway.cluster.pods import INSTALL_LABEL, MANAGED_BY
 from fairway.cluster.readiness import Named
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound
-from fairway.spec.install import Install
+from fairway.spec.install import CONFIG_MAP, Install
 from fairway.spec.quantities import parse_memory
 
 OLDEST = (1, 28)
@@ -22,6 +22,7 @@ UNKNOWN_IMAGE = f"fairway.invalid/fairway@sha256:{'0' * 64}"
 """Stands for the image until it is pushed. No rule of a namespace looks at a digest."""
 
 _RWOP_SINCE = (1, 29)
+_RELEASE = "meta.helm.sh/release-name"
 
 
 class InstallError(FairwayError):
@@ -111,6 +112,28 @@ async def check_names(kube: Kubernetes) -> None:
                 hint=f"install in a namespace of its own: `{kube.access.kubectl} create namespace fairway` "
                 "and `fairway install --namespace fairway`",
             )
+
+
+async def check_keeper(kube: Kubernetes, verb: str) -> None:
+    """Refuse a verb on an installation that Helm keeps: its next upgrade would take the change back, or fail at it."""
+    try:
+        found = await kube.get(kinds.CONFIG_MAP, CONFIG_MAP, type=removing.Member)
+    except NotThere:
+        return
+    if found.metadata.labels.get(MANAGED_BY) != "Helm":
+        return
+    namespace, release = kube.access.namespace, found.metadata.annotations.get(_RELEASE, "")
+    if not release:
+        raise InstallError(
+            f"Fairway in namespace {namespace!r} comes from its Helm chart, which another program applies",
+            hint="change the values where that program has them",
+        )
+    command = f"helm upgrade {release} CHART --namespace {namespace} --reset-then-reuse-values"
+    if verb == "uninstall":
+        command = f"helm uninstall {release} --namespace {namespace}"
+    raise InstallError(
+        f"Helm keeps Fairway in namespace {namespace!r}, as the release {release!r}", hint=f"`{command}`"
+    )
 
 
 def check_version(found: str, own: str, kube: Kubernetes) -> None:

@@ -57,6 +57,9 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         registry: the registry for the images of environments, as it was typed. Empty for the one of `image`.
         owner: the uid that Kubernetes gave to the ConfigMap, for owner references. Empty where it is not known.
         user: the number of the user of all pods. 0 leaves the choice to the cluster.
+        pod_labels: further labels of all pods, such as the one with which a cloud gives them an identity.
+        trust: the name of a ConfigMap whose `ca.crt` has the certificates that pods trust, public ones included. Empty for
+            those of the image.
     """
 
     uid: str
@@ -68,6 +71,8 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     registry: str = ""
     owner: str = ""
     user: int = 65532
+    pod_labels: dict[str, str] = {}
+    trust: str = ""
 
     @property
     def short(self) -> str:
