@@ -16,7 +16,7 @@ from pathlib import Path
 from . import images
 from .cgroups import tracking
 from .places import cache
-from .programs import IMAGES, OWN, PERSONALITIES, PLUGINS, PROGRAMS, Program, whole_key
+from .programs import IMAGES, OWN, PERSONALITIES, PLUGINS, PROGRAMS, SERVERS, Program, whole_key
 
 _PACKAGES = {
     "iptables": "iptables",
@@ -133,6 +133,20 @@ def build(say: Report = report) -> Path:
 def binary(name: str) -> Path:
     """Return the built binary of a program."""
     return cache() / "programs" / next(program.key for program in PROGRAMS if program.name == name)
+
+
+def server(name: str, say: Report = report) -> Path:
+    """Return the binary of a server of tests, which is built if it is not yet. Raises UnobtainableError."""
+    program = next(program for program in SERVERS if program.name == name)
+    place = cache() / "programs" / program.key
+    if not place.exists():
+        if not shutil.which("go"):
+            raise UnobtainableError(f"{name} is built with Go, which is not installed")
+        for folder in ("programs", "build-logs"):
+            (cache() / folder).mkdir(parents=True, exist_ok=True)
+        with _alone(say):
+            _product(say, place, lambda made: _compile(say, program, made))
+    return place
 
 
 @contextlib.contextmanager

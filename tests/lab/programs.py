@@ -125,6 +125,13 @@ PROGRAMS = (
     ),
 )
 
+SERVERS = (
+    Program(
+        name="versitygw", module="github.com/versity/versitygw", version="1.8.0", package="./cmd/versitygw"
+    ),
+)
+"""Servers of tests outside the cluster. Each is built when it is first needed, and needs nothing but Go."""
+
 PERSONALITIES = (
     "kube-apiserver",
     "kube-controller-manager",

@@ -54,6 +54,8 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         registry: the registry for the images of environments, as it was typed. Empty for the one of `image`.
         owner: the uid that Kubernetes gave to the ConfigMap, for owner references. Empty where it is not known.
         user: the number of the user of all pods. 0 leaves the choice to the cluster.
+        store: the place of artifacts in object storage, such as `s3://bucket/prefix`. Empty keeps them on the volume.
+        cache: the bytes of artifacts in object storage that the volume may hold as well.
     """
 
     uid: str
@@ -65,6 +67,8 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     registry: str = ""
     owner: str = ""
     user: int = 65532
+    store: str = ""
+    cache: int = 5 * 2**30
 
     @property
     def short(self) -> str:
