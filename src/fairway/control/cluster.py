@@ -268,11 +268,12 @@ def main(arguments: list[str], make: Make) -> int:
 def serve(file: Path, volume: Path, listen: Address, links: Address, make: Make) -> None:
     """Run the control plane until it is asked to end, and then end this process. Raises FairwayError if it cannot start."""
     install = _read(file)
-    stores = LocalStores(plane.prepare_volume(volume))
+    stores = plane.open_stores(plane.prepare_volume(volume), install)
     stores.layout.prepare()
     with ExitStack() as held:
         _lock(stores.root, held)
         stores.prepare()
+        plane.settle(stores, install, log)
         listening = held.enter_context(listen.bind())
         uvloop.run(_run(ControlPlane(install, stores, links, make), listening))
 

@@ -60,6 +60,8 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         pod_labels: further labels of all pods, such as the one with which a cloud gives them an identity.
         trust: the name of a ConfigMap whose `ca.crt` has the certificates that pods trust, public ones included. Empty for
             those of the image.
+        store: the place of artifacts in object storage, such as `s3://bucket/prefix`. Empty keeps them on the volume.
+        cache: the bytes of artifacts in object storage that the volume may hold as well.
     """
 
     uid: str
@@ -73,6 +75,8 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     user: int = 65532
     pod_labels: dict[str, str] = {}
     trust: str = ""
+    store: str = ""
+    cache: int = 5 * 2**30
 
     @property
     def short(self) -> str:

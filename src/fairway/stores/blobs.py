@@ -178,6 +178,10 @@ class FileArtifacts:
         """Return the size of a blob, which counts as new from now on; None if there is none. It is not read."""
         return self._touch(digest, None)
 
+    def missing(self, digests: list[str]) -> list[str]:
+        """Return the digests that the store has no blob for. The others count as new from now on."""
+        return [digest for digest in digests if self.touch(digest) is None]
+
     def _touch(self, digest: str, size: int | None) -> int | None:
         """Make a blob of this size, or of any, count as new. Return its size, or None if there is none."""
         try:

@@ -8,7 +8,7 @@ never used after a fork. Knows the routes, and not what content or records mean.
 import importlib
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar, cast
 
@@ -49,7 +49,7 @@ class _Refusal(msgspec.Struct):
 class Pieces(Protocol):
     """Content that is read once, in pieces."""
 
-    def pieces(self) -> Generator[bytes, None, None]:
+    def pieces(self) -> Iterator[bytes]:
         """Yield the content."""
         ...
 

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from fairway.engine.together import RunsElsewhere, RunsTogether
     from fairway.ports import Deployer, ResultStore
     from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+    from fairway.spec.install import Install
     from fairway.spec.run import RunRequest
     from fairway.stores import FileArtifacts
+    from fairway.stores.objects import ObjectArtifacts
 
 _MOST_SENT = 32 * 2**20
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse", "gluster", "lustre", "ncpfs", "virtiofs")
@@ -147,6 +149,32 @@ def _close(path: Path, mode: int) -> None:
         path.chmod(mode)
 
 
+def open_stores(root: Path, install: "Install") -> LocalStores:
+    """Return the stores of an installation: the log on the volume, and artifacts there or in object storage.
+
+    Raises:
+        StorageError: object storage cannot be used from here.
+        UsageError: the installation names a place that is none.
+    """
+    if not install.store:
+        return LocalStores(root)
+    from fairway.spec.objects import parse
+    from fairway.stores.objects import ObjectArtifacts
+
+    return LocalStores(root, ObjectArtifacts(root, parse(install.store), install.cache))
+
+
+def settle(stores: LocalStores, install: "Install", say: Callable[[str], None]) -> None:
+    """Try the object storage of an installation, and bind its volume to it. Raises StorageError, UsageError."""
+    from fairway.stores import settling
+    from fairway.stores.objects import ObjectArtifacts
+
+    if isinstance(stores.artifacts, ObjectArtifacts):
+        settling.settle(stores.artifacts, install.uid, say)
+    else:
+        settling.refuse_bound(stores.root)
+
+
 def leases() -> "RunLeases":
     """Return the leases of the one process that works on the runs of the store."""
     from fairway.engine.leases import RunLeases
@@ -230,7 +258,7 @@ def platform(
     )
 
 
-def store_parts(stores: LocalStores) -> "tuple[FileArtifacts, Callable[[], ResultStore]]":
+def store_parts(stores: LocalStores) -> "tuple[FileArtifacts | ObjectArtifacts, Callable[[], ResultStore]]":
     """Return the store of content for the store routes, and a function that makes a store of records for one thread."""
     return stores.artifacts, lambda: stores.results
 
