@@ -44,7 +44,7 @@ def add(a: int, b: int = 10) -> int:
 
 sizes: list[int] = []
 
-@fw.endpoint(workers=1)
+@fw.endpoint(replicas=1)
 def sizes_of(xs: list[float]) -> list[int]:
     import time
     time.sleep(0.05)
@@ -52,12 +52,12 @@ def sizes_of(xs: list[float]) -> list[int]:
         raise ValueError("no")
     return [len(xs) for _ in xs]
 
-@fw.endpoint(workers=1)
+@fw.endpoint(replicas=1)
 async def slowly(x: float) -> float:
     await asyncio.sleep(0.5)
     return x
 
-@fw.endpoint(workers=1)
+@fw.endpoint(replicas=1)
 def leave(how: str) -> int:
     import os
     import sys
@@ -86,7 +86,7 @@ class NoText(Exception):
     def __str__(self):
         raise RuntimeError
 
-@fw.endpoint(workers=1)
+@fw.endpoint(replicas=1)
 async def leave_later(how: str) -> int:
     await asyncio.sleep(0)
     return leave(how)
