@@ -54,7 +54,7 @@ def test_deploying_says_what_serves_and_where(project: Project) -> None:
     lines = done.stderr.splitlines()
     assert lines[0].startswith("platform started at http://127.0.0.1:")
     assert lines[1:] == [
-        "churn  revision 1  version 2, onnx, 2 workers",
+        "churn  revision 1  version 2, onnx, 2 replicas",
         "  samples reproduced 32/32",
     ]
     assert url == f"http://127.0.0.1:{port_of(url)}/v2/models/churn/infer"
