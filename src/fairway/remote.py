@@ -251,16 +251,20 @@ class RemotePlatform:
 
     async def deploy(self, request: DeployRequest) -> Deployed:
         """Serve a model or function and return when it answers. Raises FairwayError, nothing changed."""
-        return await self._ask("POST", "/deploy", Deployed, msgspec.json.encode(request))
+        request = msgspec.structs.replace(request, key=request.key or os.urandom(16).hex())
+        return await self._deployed("/deploy", msgspec.json.encode(request))
 
     async def rollback(self, endpoint: str, revision: int = 0) -> Deployed:
         """Point an endpoint to an earlier revision; 0 is the previous one. Raises FairwayError."""
-        body = msgspec.json.encode({"revision": revision})
-        return await self._ask("POST", f"/endpoints/{_part(endpoint)}/rollback", Deployed, body)
+        body = msgspec.json.encode({"revision": revision, "key": os.urandom(16).hex()})
+        return await self._deployed(f"/endpoints/{_part(endpoint)}/rollback", body)
 
     async def undeploy(self, endpoint: str) -> None:
         """Remove an endpoint. Raises FairwayError."""
-        await self._ask("DELETE", f"/endpoints/{_part(endpoint)}", dict[str, object], again=False)
+        query = urlencode({"key": os.urandom(16).hex(), "wait": f"{_POLL_SECONDS:g}"})
+        path = f"/endpoints/{_part(endpoint)}?{query}"
+        while (await self._ask("DELETE", path, dict[str, object], again=True)).get("pending"):
+            pass
 
     async def endpoints(self) -> list[EndpointStatus]:
         """Return every endpoint as wanted and as observed. Raises FairwayError."""
@@ -291,6 +295,13 @@ class RemotePlatform:
     async def close(self) -> None:
         """Close the connections to the platform."""
         await self._transport.close()
+
+    async def _deployed(self, path: str, body: bytes) -> Deployed:
+        """Return the outcome of a deployment, which is asked for again until it is over. Its key lets it begin only once."""
+        path = f"{path}?{urlencode({'wait': f'{_POLL_SECONDS:g}'})}"
+        while (answer := await self._ask("POST", path, Deployed, body, again=True)).pending:
+            pass
+        return answer
 
     async def _ask(
         self, method: str, path: str, kind: type[T], body: bytes = b"", *, again: bool | None = None

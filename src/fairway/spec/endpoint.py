@@ -10,29 +10,11 @@ import msgspec
 from fairway.spec.artifact import Artifact
 from fairway.spec.model import ModelVersion
 from fairway.spec.quantities import whole_number
+from fairway.spec.replicas import Bounds
 
 _LAST_PORT = 65535
 _LONGEST_START = 30.0
 """Seconds for which a draining server that others route to still accepts, if it took long to start and so will the next one."""
-
-
-class Bounds(msgspec.Struct, frozen=True):
-    """The number of workers that a revision may have. If the bounds differ, an autoscaler chooses the number."""
-
-    low: int = 1
-    high: int = 1
-
-    @classmethod
-    def exactly(cls, count: int) -> "Bounds":
-        """Return the bounds of a fixed number."""
-        return cls(count, count)
-
-    def __contains__(self, count: int) -> bool:
-        return self.low <= count <= self.high
-
-    def nearest(self, count: int) -> int:
-        """Return the allowed number that is nearest to `count`."""
-        return max(self.low, min(count, self.high))
 
 
 class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +72,7 @@ class RevisionSpec(msgspec.Struct, frozen=True, kw_only=True):
         module: the path of the project file inside `source`.
         aliases: the version that "name@alias" meant when the revision was made. "name" is the newest version then.
         models: every version that the function may ask for, as a JSON list of `Offer`. None when there was none.
-        replicas: the number of workers.
+        replicas: the number of replicas. Each is a worker process of the model server.
         key_digest: the sha256 of the key that prediction routes need. It is empty if they are open on loopback.
         image: on a cluster, the image by digest whose environment serves. Empty for the image of the installation.
     """
@@ -157,9 +139,10 @@ class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         model: "name", "name:3" or "name@champion". It is empty for a function.
         function: a function of a project, with `source` and `module` as in `RevisionSpec`.
-        workers: the number of workers that answer.
+        replicas: the number of replicas that answer.
         port: the requested port, or 0 when any port will do.
         image: on a cluster, the image by digest whose environment serves. Empty for the image of the installation.
+        key: the key of the request. A request that is sent again has the same key, and deploys once.
     """
 
     name: str
@@ -167,11 +150,12 @@ class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
     function: str = ""
     source: Artifact | None = None
     module: str = ""
-    workers: int = 2
+    replicas: Bounds = Bounds(2, 2)
     private: bool = False
     port: int = 0
     limits: ServerLimits = ServerLimits()
     image: str = ""
+    key: str = ""
 
     @property
     def wish(self) -> str:
@@ -180,11 +164,15 @@ class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `deploy`: the endpoint once the new revision answers, and its key, which is shown only once."""
+    """The answer to `deploy`: the endpoint once the new revision answers, and its key, which is shown only once.
+
+    `pending` is true in an answer that came before the change was over. The request is then sent again with its key.
+    """
 
     status: EndpointStatus
     replaced: int = 0
     key: str = ""
+    pending: bool = False
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
