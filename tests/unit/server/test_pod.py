@@ -29,13 +29,23 @@ def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RoutedGate:
         "[fd00::7]:8080", "[fd00::7]", "127.0.0.1:4711", "localhost:4711",
     ],
 )  # fmt: skip
-def test_names_of_the_service_addresses_and_the_end_of_a_tunnel_are_accepted(gate: RoutedGate, host: str) -> None:
+def test_names_of_the_service_addresses_and_the_end_of_a_tunnel_are_accepted(
+    gate: RoutedGate, host: str
+) -> None:
     gate.check([(b"host", host.encode())], "open")
 
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:8080", "churn.team.svc.evil.example", "10.244.1.7.evil.example", "", "churn:x", ":80"],
+    [
+        "evil.example",
+        "evil.example:8080",
+        "churn.team.svc.evil.example",
+        "10.244.1.7.evil.example",
+        "",
+        "churn:x",
+        ":80",
+    ],
 )
 def test_names_that_a_page_in_a_browser_may_have_are_refused(gate: RoutedGate, host: str) -> None:
     with pytest.raises(Refusal):

@@ -15,7 +15,9 @@ from fairway.spec.endpoint import Bounds, RevisionSpec, ServerLimits, WorkerSpec
 from fairway.spec.install import Install
 
 IMAGE = "registry.example/fairway@sha256:" + "a" * 64
-INSTALL = Install(uid="ab" * 16, namespace="team", version="1", image=IMAGE, owner="u-1", pull_secrets=("pull",))
+INSTALL = Install(
+    uid="ab" * 16, namespace="team", version="1", image=IMAGE, owner="u-1", pull_secrets=("pull",)
+)
 OWNER = OwnerReference(api_version="v1", kind="Service", name="churn", uid="u-2")
 
 

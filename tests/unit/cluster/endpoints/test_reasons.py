@@ -20,7 +20,9 @@ from fairway.cluster.observed import (
 SAMPLES = "churn:2 reproduced 3 of 4 samples: outputs differ by up to 2"
 
 
-def ended(message: str = "", at: str = "2026-01-01T00:00:00Z", reason: str = "Error", code: int = 1) -> Terminated:
+def ended(
+    message: str = "", at: str = "2026-01-01T00:00:00Z", reason: str = "Error", code: int = 1
+) -> Terminated:
     """Return the end of a server."""
     return Terminated(exit_code=code, reason=reason, message=message, finished_at=at)
 
