@@ -111,7 +111,7 @@ class Team:
     def load(self, name: str, *, keep: bool) -> Load:
         """Return a client that asks an endpoint all the time."""
         host = f"{name}.{self.kubectl.namespace}.svc"
-        return Load(self.address(name), host, b'{"x": 2}', keep=keep)
+        return Load(self.address(name), host, b"2", keep=keep)
 
 
 def until(is_so: Callable[[], bool], seconds: float = 90.0) -> None:
@@ -125,7 +125,7 @@ def until(is_so: Callable[[], bool], seconds: float = 90.0) -> None:
 def answer(address: str, x: float, host: str = "churn") -> Any:
     """Ask the endpoint at an address."""
     headers = {"content-type": "application/json", "host": host}
-    request = urllib.request.Request(f"http://{address}/", json.dumps({"x": x}).encode(), headers)
+    request = urllib.request.Request(f"http://{address}/", json.dumps(x).encode(), headers)
     with urllib.request.urlopen(request, timeout=10) as found:
         return json.loads(found.read())
 
