@@ -5,6 +5,7 @@ server whose image has everything never asks the control plane. The rest is fetc
 """
 
 import os
+import stat
 from collections.abc import Callable, Generator
 from contextlib import suppress
 from pathlib import Path
@@ -53,7 +54,11 @@ class ServedFirst(Upstream):
     def in_folder(self, digest: str) -> str:
         """Return the path of a blob in the folder; empty if it is not there."""
         path = f"{self._folder}/blobs/{digest[:2]}/{digest}"
-        return path if is_digest(digest) and os.path.isfile(path) else ""
+        try:
+            is_there = is_digest(digest) and stat.S_ISREG(os.lstat(path).st_mode)
+        except OSError:
+            return ""
+        return path if is_there else ""
 
     def size(self, digest: str) -> int | None:
         """Return the size of a blob; None if there is none."""

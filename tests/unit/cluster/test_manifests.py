@@ -171,7 +171,10 @@ def test_without_an_owner_nothing_refers_to_one() -> None:
 def test_the_role_has_no_secrets_no_exec_and_no_wildcard() -> None:
     (role,) = (one for one in manifests.render(some()) if isinstance(one, Role))
     granted = {resource for rule in role.rules for resource in rule.resources}
-    assert granted == {"jobs", "pods", "events", "configmaps"}
+    assert granted == {
+        "configmaps", "deployments", "endpointslices", "events", "horizontalpodautoscalers", "jobs", "networkpolicies",
+        "poddisruptionbudgets", "pods", "services",
+    }  # fmt: skip
     assert not any("*" in (*rule.verbs, *rule.resources, *rule.api_groups) for rule in role.rules)
 
 
@@ -186,6 +189,7 @@ def test_only_the_control_plane_has_rights() -> None:
         "fairway-runner",
         "fairway-deployer",
         "fairway-step",
+        "fairway-server",
     }
     assert all(one["automountServiceAccountToken"] is False for one in accounts)
 

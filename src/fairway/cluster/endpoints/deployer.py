@@ -22,6 +22,7 @@ from fairway.cluster.endpoints.objects import Made
 from fairway.cluster.endpoints.observed import Seen
 from fairway.cluster.endpoints.reasons import Crashes, Reason
 from fairway.cluster.endpoints.watching import View, Watched
+from fairway.cluster.kinds import HorizontalPodAutoscaler
 from fairway.cluster.podspec import OwnerReference
 from fairway.spec.endpoint import EndpointStatus, RevisionSpec, port_of, request_url
 from fairway.spec.errors import FairwayError, UsageError
@@ -41,9 +42,6 @@ _GONE_SECONDS = 15.0
 _MARGIN_SECONDS = 30.0
 _KEPT_REVISIONS = 10
 """Revisions whose ConfigMap stays, for people who look. What is rolled back to is made anew."""
-
-_OF_REVISION = (kinds.AUTOSCALER, kinds.DISRUPTION_BUDGET, kinds.DEPLOYMENT)
-"""The kinds of objects that go with a revision. The autoscaler goes first, because it would change the Deployment."""
 
 
 class Api(Watched, Protocol):
@@ -185,16 +183,17 @@ class ClusterDeployer:
 
     async def _apply(self, made: Made, applied: str) -> int:
         """Write the objects of a revision, and return the generation of its Deployment."""
-        shared = naming.shared(made.revision.endpoint)
-        await self._write(kinds.NETWORK_POLICY, shared, objects.network_policy(made))
-        await self._write(kinds.CONFIG_MAP, made.name, objects.config_map(made))
+        name, force = made.name, True
+        policy, config = objects.network_policy(made), objects.config_map(made)
+        await self._kube.apply(kinds.NETWORK_POLICY, policy.metadata.name, policy, type=Any, force=force)
+        await self._kube.apply(kinds.CONFIG_MAP, name, config, type=Any, force=force)
         wanted = objects.deployment(made)
         annotations = {**wanted.metadata.annotations, APPLIED: applied}
         wanted = msgspec.structs.replace(
             wanted, metadata=msgspec.structs.replace(wanted.metadata, annotations=annotations)
         )
         written = await self._kube.apply(
-            kinds.DEPLOYMENT, made.name, wanted, type=observed.Deployment, force=True
+            kinds.DEPLOYMENT, name, wanted, type=observed.Deployment, force=force
         )
         await self._scale(made)
         return int(written.metadata.generation)
@@ -202,11 +201,10 @@ class ClusterDeployer:
     async def _scale(self, made: Made) -> None:
         """Write the autoscaler and the disruption budget of a revision."""
         for one in objects.scaling(made):
-            kind = kinds.AUTOSCALER if one.kind == kinds.AUTOSCALER.name else kinds.DISRUPTION_BUDGET
-            await self._write(kind, made.name, one)
-
-    async def _write(self, kind: Kind, name: str, body: object) -> None:
-        await self._kube.apply(kind, name, body, type=observed.Service, force=True)
+            if isinstance(one, HorizontalPodAutoscaler):
+                await self._kube.apply(kinds.AUTOSCALER, made.name, one, type=Any, force=True)
+            else:
+                await self._kube.apply(kinds.DISRUPTION_BUDGET, made.name, one, type=Any, force=True)
 
     async def _wait_ready(self, made: Made, generation: int, *, patient: bool) -> None:
         """Wait until enough pods of a revision are ready. Raises FairwayError as soon as that is hopeless.
@@ -255,7 +253,7 @@ class ClusterDeployer:
         name = naming.service(endpoint)
         if self._view.of(endpoint).pointed != number:
             made = msgspec.structs.replace(made, service=None)
-            await self._write(kinds.SERVICE, name, objects.service(made))
+            await self._kube.apply(kinds.SERVICE, name, objects.service(made), type=Any, force=True)
         end = time.monotonic() + _ROUTED_SECONDS
         while time.monotonic() < end:
             listed = await self._kube.list(
@@ -289,9 +287,12 @@ class ClusterDeployer:
         )
 
     async def _delete_revision(self, endpoint: str, number: int) -> None:
-        for kind in _OF_REVISION:
-            # The name is free at once, so that a roll back need not wait until the pods have drained.
-            await self._kube.delete(kind, naming.revision(endpoint, number), at_once=True)
+        name = naming.revision(endpoint, number)
+        # The autoscaler goes first, because it would change the Deployment.
+        await self._kube.delete(kinds.AUTOSCALER, name, at_once=True)
+        await self._kube.delete(kinds.DISRUPTION_BUDGET, name, at_once=True)
+        # The name is free at once, so that a roll back need not wait until the pods have drained.
+        await self._kube.delete(kinds.DEPLOYMENT, name, at_once=True)
 
     async def _until(self, endpoint: str, is_so: Callable[[Seen], bool], seconds: float) -> None:
         """Wait until something is seen, but not longer than so many seconds."""

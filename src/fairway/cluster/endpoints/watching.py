@@ -44,9 +44,14 @@ class View:
 
     def start(self) -> None:
         """Watch until `close`."""
-        kinds = ((SERVICE, observed.Service), (DEPLOYMENT, observed.Deployment), (POD, cluster_observed.Pod))
+        kube, labels = self._kube, self._labels
+        watches: dict[Kind, Callable[[], AsyncIterator[Any]]] = {
+            SERVICE: lambda: kube.watch(SERVICE, labels=labels, type=observed.Service),
+            DEPLOYMENT: lambda: kube.watch(DEPLOYMENT, labels=labels, type=observed.Deployment),
+            POD: lambda: kube.watch(POD, labels=labels, type=cluster_observed.Pod),
+        }
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._follow(kind, type)) for kind, type in kinds]
+        self._tasks = [loop.create_task(self._follow(kind, watch)) for kind, watch in watches.items()]
 
     def close(self) -> None:
         """Watch no more."""
@@ -82,11 +87,11 @@ class View:
         except TimeoutError:
             pass
 
-    async def _follow(self, kind: Kind, type: Any) -> None:
+    async def _follow(self, kind: Kind, watch: Callable[[], AsyncIterator[Any]]) -> None:
         """Watch a kind. The first list may be refused for a while, such as before a Role is known everywhere."""
         while True:
             try:
-                async for snapshot in self._kube.watch(kind, labels=self._labels, type=type):
+                async for snapshot in watch():
                     if not snapshot.trouble:
                         self._take(kind, snapshot.items)
             except FairwayError as error:
