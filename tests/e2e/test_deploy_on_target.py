@@ -164,8 +164,7 @@ def test_an_endpoint_is_opened_on_this_machine_until_ctrl_c(project: Project, cl
     port = int(
         on_team(project, "deploy", "scale:1", "--replicas", "1").stdout.split("/")[2].rpartition(":")[2]
     )
-    # The platform behind this cluster gives an address of this machine, whose first part names the Service.
-    cluster.pods["127"] = ["scale-a", "scale-b"]
+    cluster.pods["scale"] = ["scale-a", "scale-b"]
     cluster.ports = {"scale-a": port, "scale-b": port}
     opened = subprocess.Popen(
         [sys.executable, "-m", "fairway", "endpoints", "--forward", "scale", "--target", "team"],
@@ -179,7 +178,7 @@ def test_an_endpoint_is_opened_on_this_machine_until_ctrl_c(project: Project, cl
             asked_here(url, port)
         used = {one.path.split("/")[-2] for one in cluster.asked if "/portforward" in one.path}
         assert {"scale-a", "scale-b"} <= used
-        cluster.pods["127"] = ["scale-b"]
+        cluster.pods["scale"] = ["scale-b"]
         assert wait_for(lambda: asked_here(url, port), 30)
         opened.send_signal(signal.SIGINT)
         _, told = opened.communicate(timeout=60)
@@ -200,7 +199,7 @@ def asked_here(url: str, port: int) -> bool:
 
 def test_what_the_servers_print_is_read_from_the_cluster(project: Project, cluster: ApiServer) -> None:
     on_team(project, "deploy", "scale:1", "--replicas", "1")
-    cluster.pods["127"] = ["scale-a"]
+    cluster.pods["scale"] = ["scale-a"]
     cluster.printed = "2026-01-01T00:00:00.1Z begun\n2026-01-01T00:00:00.2Z a line with words\n"
     assert on_team(project, "logs", "scale").stdout.splitlines() == [
         "r1 scale-a | begun",

@@ -69,7 +69,7 @@ async def _forward(name: str, port: int) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, left.set)
-    async with servers.opened(chosen, status, port, report) as address:
+    async with servers.opened(chosen, name, port, report) as address:
         url = request_url(address, status.revision) if status.revision is not None else address
         report(f"{name} on {chosen.name} answers here until Ctrl-C; API description: {address}/openapi.json")
         show(url)

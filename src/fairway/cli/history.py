@@ -147,10 +147,9 @@ def _print_servers(name: str, *, follow: bool, times: bool, as_json: bool) -> in
 
     chosen = targeting.chosen()
     assert chosen is not None
-    status = looking.named(name, looking.endpoints())
 
     async def work() -> None:
-        async for line in servers.printed(chosen, status, follow=follow):
+        async for line in servers.printed(chosen, name, follow=follow):
             if as_json:
                 show_json(line, indented=False)
             else:

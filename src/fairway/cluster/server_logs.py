@@ -12,9 +12,7 @@ from fairway.cluster.client import kinds
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.calls import Call
 from fairway.cluster.client.errors import KubernetesError, NotThere
-
-ENDPOINT_LABEL = "fairway.dev/endpoint"
-REVISION_LABEL = "fairway.dev/revision"
+from fairway.cluster.endpoints import naming
 
 _LINES = 2000
 _BYTES = 4 * 2**20
@@ -71,8 +69,7 @@ class _Pod(msgspec.Struct, frozen=True):
     @property
     def revision(self) -> int:
         """The number of the revision; 0 if the pod does not say it."""
-        text = self.metadata.labels.get(REVISION_LABEL, "")
-        return int(text) if text.isdecimal() and len(text) < 10 else 0
+        return naming.selects(self.metadata.labels)
 
     @property
     def has_restarted(self) -> bool:
@@ -80,13 +77,12 @@ class _Pod(msgspec.Struct, frozen=True):
         return any(one.restart_count for one in self.status.container_statuses)
 
 
-async def lines(kube: Kubernetes, endpoint: str, service: str, *, follow: bool) -> AsyncIterator[ServerLine]:
+async def lines(kube: Kubernetes, endpoint: str, *, follow: bool) -> AsyncIterator[ServerLine]:
     """Yield what the servers of an endpoint printed, pod after pod. With `follow`, go on with new lines for ever.
 
     Args:
         kube: the cluster.
         endpoint: the name of the endpoint.
-        service: the name of its Service, which is the value of the label of its pods.
         follow: True to go on.
 
     Raises:
@@ -94,7 +90,11 @@ async def lines(kube: Kubernetes, endpoint: str, service: str, *, follow: bool) 
     """
     seen: dict[str, str] = {}
     while True:
-        pods = (await kube.list(kinds.POD, labels=f"{ENDPOINT_LABEL}={service}", type=_Pod)).items
+        pods = (
+            await kube.list(
+                kinds.POD, labels=f"{naming.ENDPOINT_LABEL}={naming.service(endpoint)}", type=_Pod
+            )
+        ).items
         for pod in sorted(pods, key=lambda one: (one.revision, one.metadata.creation_timestamp)):
             name = pod.metadata.name
             if name not in seen and pod.has_restarted:
