@@ -82,6 +82,11 @@ def is_as_wanted(status: EndpointStatus) -> bool:
     return status.serving == status.wanted and status.ready >= status.workers > 0 and not status.reason
 
 
+def well(status: EndpointStatus) -> str:
+    """Return the line for an endpoint that is as wanted."""
+    return f"endpoint {status.name} is as wanted: revision {status.serving} answers, {replicas(status)} replicas are ready"
+
+
 def reasons(status: EndpointStatus) -> list[str]:
     """Return why an endpoint is not as wanted, and the next commands to try."""
     lines = [

@@ -5,11 +5,11 @@ import signal
 
 import click
 
-from fairway.cli import endpoint_views, targeting
+from fairway.cli import endpoint_views, looking, targeting
 from fairway.cli.story import report, show, show_json
 from fairway.cli.targeting import targeted
-from fairway.spec.endpoint import EndpointStatus, request_url
-from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
+from fairway.spec.endpoint import request_url
+from fairway.spec.errors import EXIT_DONE, UsageError
 from fairway.wiring import settings, target
 
 
@@ -35,10 +35,7 @@ def endpoints_command(forward: str, port: int | None, as_json: bool) -> int:
         raise UsageError("--port goes with --forward", hint="`fairway endpoints --forward NAME --port 8080`")
     if forward:
         return asyncio.run(_forward(forward, port or 0))
-    there = targeting.away()
-    root = settings.store_root()
-    runs = there is not None or target.is_up(root)
-    found = asyncio.run((there or (target.here(root) if runs else target.looking(root, report))).endpoints())
+    found = looking.endpoints()
     if as_json:
         show_json(found)
         return EXIT_DONE
@@ -47,14 +44,14 @@ def endpoints_command(forward: str, port: int | None, as_json: bool) -> int:
         report("hint: `fairway deploy MODEL` serves one; `fairway models` lists models")
         return EXIT_DONE
     show(*endpoint_views.table(found))
-    if not runs:
+    if not targeting.is_away() and not target.is_up(settings.store_root()):
         report("hint: `fairway up` starts the platform, which looks after them")
     return EXIT_DONE
 
 
 async def _forward(name: str, port: int) -> int:
     """Open an endpoint at a port of this machine until Ctrl-C. Raises FairwayError."""
-    from fairway.wiring import forwarding
+    from fairway.wiring import servers
 
     chosen = targeting.chosen()
     if chosen is None:
@@ -65,29 +62,17 @@ async def _forward(name: str, port: int) -> int:
     platform = targeting.away()
     assert platform is not None
     try:
-        status = _named(name, await platform.endpoints())
+        status = looking.named(name, await platform.endpoints())
     finally:
         await platform.close()
     left = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, left.set)
-    async with forwarding.opened(chosen, name, port, report) as address:
+    async with servers.opened(chosen, name, port, report) as address:
         url = request_url(address, status.revision) if status.revision is not None else address
         report(f"{name} on {chosen.name} answers here until Ctrl-C; API description: {address}/openapi.json")
         show(url)
         await left.wait()
     report(f"{name} is not open on this machine any more; it goes on serving on {chosen.name}")
     return EXIT_DONE
-
-
-def _named(name: str, found: list[EndpointStatus]) -> EndpointStatus:
-    """Return the endpoint of a name. Raises NotFound."""
-    for status in found:
-        if status.name == name:
-            return status
-    known = ", ".join(status.name for status in found)
-    raise NotFound(
-        f"there is no endpoint {name[:80]!r}",
-        hint=f"there are {known}" if known else "`fairway deploy MODEL` serves one",
-    )

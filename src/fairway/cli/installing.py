@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from fairway.cli import targeting
+from fairway.cli import rendering, targeting
+from fairway.cli.arguments import Argument
 from fairway.cli.story import agreed, report, show, show_block, show_json
 from fairway.cluster import installing, manifests, removing, yaml
 from fairway.cluster.client.api import Kubernetes
@@ -198,16 +199,30 @@ def uninstall_command(context: str, namespace: str, keep_data: bool, yes: bool, 
     return EXIT_FAILED if left else EXIT_DONE
 
 
+@targeting.targeted
 @click.command("render")
-@click.option("--namespace", "-n", default="fairway", show_default=True, help="Namespace of the objects.")
+@click.argument("endpoint", default="", cls=Argument, completes="endpoint")
+@click.option(
+    "--namespace", "-n", default="", help="Namespace of the objects.  [default: fairway, or the endpoint's]"
+)
 @_options((_IMAGE[0],), _STORE, _PULL)
-def render_command(**given: Any) -> int:
+def render_command(endpoint: str, **given: Any) -> int:
     """Print the objects of an installation as YAML, for review or for `kubectl apply -f -`. Asks no cluster.
+
+    With ENDPOINT, print those of an endpoint of the target. They serve the same model in any namespace, without Fairway.
 
     \b
     Example:
       fairway render --namespace ml-team --image ghcr.io/acme/fairway@sha256:… > fairway.yaml
     """
+    if endpoint:
+        return rendering.print_endpoint(endpoint, given)
+    if targeting.typed():
+        raise UsageError(
+            "an installation is rendered without a cluster",
+            hint="leave `--target` out, or name an endpoint: `fairway render ENDPOINT --target NAME`",
+        )
+    given["namespace"] = given["namespace"] or "fairway"
     flags = Flags(**given)
     order = flags.order()
     if not flags.image:

@@ -61,7 +61,7 @@ async def listening(
 async def _bound(
     connected: Callable[[asyncio.StreamReader, asyncio.StreamWriter], None], wished: int
 ) -> asyncio.Server:
-    """Listen at the wished port, or at the first free one from 8080 on. Raises UsageError."""
+    """Bind the wished port, or at the first free one from 8080 on. Raises UsageError."""
     for port in (wished,) if wished else (*range(_FIRST_TRIED, _LAST_TRIED + 1), 0):
         try:
             return await asyncio.start_server(connected, HOST, port)
@@ -98,7 +98,7 @@ class _Forwarder:
         """Take a connection."""
         if len(self._at_work) >= _MOST_CONNECTIONS:
             writer.close()
-            self._tell(f"more than {_MOST_CONNECTIONS} connections at once are refused")
+            self._report(f"more than {_MOST_CONNECTIONS} connections at once are refused")
             return
         work = asyncio.ensure_future(self._carry(reader, writer))
         self._at_work.add(work)
@@ -120,7 +120,7 @@ class _Forwarder:
         except (OSError, FairwayError) as error:
             # A broken stream is nothing to report: the pod ended, or the client left. Its next connection is a new one.
             if isinstance(error, Forbidden):
-                self._tell(error.message)
+                self._report(error.message)
         finally:
             writer.close()
             with contextlib.suppress(OSError):
@@ -141,7 +141,7 @@ class _Forwarder:
             except KubernetesError as error:
                 why = error.message
             self._ready_until = 0.0
-            self._tell(f"{why}; it is tried again")
+            self._report(f"{why}; it is tried again")
             if time.monotonic() > until:
                 return None
             await asyncio.sleep(_PAUSE_SECONDS)
@@ -154,7 +154,7 @@ class _Forwarder:
         self._turn += 1
         return self._ready[self._turn % len(self._ready)]
 
-    def _tell(self, text: str) -> None:
+    def _report(self, text: str) -> None:
         """Note something for the user once, until a connection succeeds."""
         if text != self._told:
             self._told = text
