@@ -66,7 +66,14 @@ FIELDS = (
         rules={"items": {"type": "string", "pattern": _NAME}},
     ),
     Field(path="install.registry", example="chart-registry", value="registry"),
-    Field(path="install.driver.cpu", example=61.25, value="driver.cpu", expression='include "fairway.cpu" .'),
+    Field(
+        path="install.driver.cpu",
+        example=61.25,
+        value="driver.cpu",
+        expression='include "fairway.cpu" .',
+        # Helm takes a fraction on its command line for a text.
+        rules={"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": r"^[0-9]+(\.[0-9]+)?$"},
+    ),
     Field(path="install.driver.memory", example="61Gi", value="driver.memory"),
     Field(
         path="install.user",
@@ -95,7 +102,8 @@ FIELDS = (
         value="size",
         expression='include "fairway.size" .',
         default="10Gi",
-        rules={"type": "string", "pattern": r"^[1-9][0-9]{0,15}(Ki|Mi|Gi|Ti)?$"},
+        # Helm takes a number on its command line for one.
+        rules={"type": ["string", "integer"], "minimum": 1, "pattern": r"^[1-9][0-9]{0,15}(Ki|Mi|Gi|Ti)?$"},
         words="the size of the store's volume. It can grow and cannot shrink.",
     ),
     Field(

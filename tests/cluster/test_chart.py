@@ -1,6 +1,7 @@
 """Installing with Helm, by a user who may do everything in one namespace and nothing else."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ import fairway as fw
 
 @fw.task
 def double(value: int) -> int:
+    print("twice", value, "is", value * 2)
     return value * 2
 
 @fw.pipeline
@@ -188,7 +190,7 @@ def test_the_volume_goes_over_from_the_command_line_to_helm_and_back(
     assert "invalid ownership metadata" in helm.fails(
         "install", "fairway", str(CHART), "--set", f"image={ready}"
     )
-    place(helm, "install", ready, "--take-ownership")
+    place(helm, "install", ready, "--take-ownership", "--force-conflicts")
     assert starts(there) == "starts 2"
     assert uid(there) == first
 
@@ -217,11 +219,11 @@ def test_a_target_at_what_helm_installed_runs_a_project(
 ) -> None:
     place(helm, "install", push_image(registry), "--set", "driver.cpu=0.5,driver.memory=512Mi")
     assert "Succeeded" in helm("test", "fairway", "--timeout", "120s")
-    (person.home / "flow.py").write_text(PROJECT, "utf-8")
-    person.does("target", "add", "team", "--namespace", person.namespace)
-    assert "42" in person.run("run", "flow.py", "--target", "team").stderr + person.does(
-        "runs", "--target", "team"
-    )
+    project = replace(person, folder="shop")
+    (person.home / "shop").mkdir()
+    (person.home / "shop" / "flow.py").write_text(PROJECT, "utf-8")
+    project.does("target", "add", "team", "--namespace", person.namespace)
+    assert "twice 21 is 42" in project.does("run", "flow.py", "--target", "team")
 
     helm("uninstall", "fairway", "--wait")
     settle(there)

@@ -10,7 +10,7 @@
 {{- end -}}
 {{- end -}}
 {{- if lt (include "fairway.size" . | int64) 1048576 -}}
-{{- fail (printf "a store of size %s is too small: set `size` to 1Mi or more" .Values.size) -}}
+{{- fail (printf "a store of size %v is too small: set `size` to 1Mi or more" .Values.size) -}}
 {{- end -}}
 {{- end -}}
 
@@ -29,7 +29,8 @@
 {{- /* The size of the store's volume in bytes. */ -}}
 {{- define "fairway.size" -}}
 {{- $units := dict "" 1 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
-{{- mul (regexFind "^[0-9]+" .Values.size | int64) (get $units (regexFind "[A-Za-z]*$" .Values.size)) -}}
+{{- $size := .Values.size | toRawJson | trimAll "\"" -}}
+{{- mul (regexFind "^[0-9]+" $size | int64) (get $units (regexFind "[A-Za-z]*$" $size)) -}}
 {{- end -}}
 
 {{- /* Bytes as Kubernetes writes them, exactly. */ -}}

@@ -69,7 +69,8 @@ async def install(
         raise _no_image("install")
     await preflight.check_names(kube)
     settings, has_data = await preflight.plan(kube, order)
-    await preflight.ask(kube, settings, note)
+    # The volume of an earlier installation may be Helm's, or have been applied with kubectl.
+    await preflight.ask(kube, settings, note, force=has_data)
     if dry_run:
         return Outcome(settings=settings, changed=False)
     settings = with_image(settings, order.image or await push(settings.source))

@@ -45,6 +45,8 @@ installs = st.builds(
     owner=st.sampled_from(["", "5b1f6c1e-9a43-4a7e-8bd0-5f1c2f3a4b5c"]),
     user=st.sampled_from([0, 65532, 1000710000]),
     registry=st.sampled_from(["", "registry.example/ml"]),
+    pod_labels=st.sampled_from([{}, {"a.example/b": "true"}]),
+    trust=st.one_of(st.just(""), labels),
 )
 settings = st.builds(
     Settings,
@@ -216,6 +218,25 @@ def test_an_ephemeral_store_needs_no_volume() -> None:
     assert container["resources"]["limits"]["ephemeral-storage"] == "12Gi"
 
 
+def test_all_pods_have_the_labels_of_the_installation_and_never_lose_their_own() -> None:
+    wanted = some(pod_labels={"a.example/b": "true", "app.kubernetes.io/name": "other"})
+    (deployment,) = (one for one in manifests.render(wanted) if isinstance(one, Deployment))
+    run = pods.HostPod(name="fw-1-d-a1", command=("x",), resources=spec.Resources(memory=1), run="1")
+    for made in (deployment.spec.template, pods.host_pod(run, wanted.install)):
+        assert made.metadata.labels["a.example/b"] == "true"
+        assert made.metadata.labels["app.kubernetes.io/name"] != "other"
+
+
+def test_all_pods_trust_the_certificates_of_the_installation() -> None:
+    run = pods.HostPod(name="fw-1-d-a1", command=("x",), resources=spec.Resources(memory=1), run="1")
+    for wanted, there in ((some(trust="corp"), True), (some(), False)):
+        (deployment,) = (one for one in manifests.render(wanted) if isinstance(one, Deployment))
+        for made in (deployment.spec.template.spec, pods.host_pod(run, wanted.install).spec):
+            text = msgspec.json.encode(made).decode()
+            assert ('"configMap":{"name":"corp"' in text) is there
+            assert ('"name":"SSL_CERT_FILE"' in text) is there
+
+
 @pytest.mark.parametrize(
     ("registry", "insecure", "typed"),
     [
@@ -241,6 +262,7 @@ def test_a_registry_without_tls_is_remembered_with_its_scheme(
         ({"image": "fairway@sha256:abc"}, "digest"),
         ({"uid": "x"}, "uid"),
         ({"pull_secrets": ("Not Allowed",)}, "Secret"),
+        ({"trust": "Not Allowed"}, "ConfigMap"),
     ],
 )
 def test_settings_that_no_cluster_accepts_are_refused(changes: dict, named: str) -> None:
