@@ -151,6 +151,11 @@ class ClusterHost:
         return self._gone.failure if self._gone is not None else None
 
     @property
+    def memory(self) -> int:
+        """The most memory that the pod may use. 0 if that is not known."""
+        return self._link.facts.memory
+
+    @property
     def is_gone(self) -> bool:
         """True if the host is certainly gone."""
         return self._gone is not None

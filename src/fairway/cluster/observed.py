@@ -134,10 +134,41 @@ class JobStatus(_Part, frozen=True, kw_only=True):
     failed: int = 0
 
 
+class Limits(_Part, frozen=True, kw_only=True):
+    """The most that a container may use, as Kubernetes writes it."""
+
+    limits: dict[str, str] = {}
+
+
+class Container(_Part, frozen=True, kw_only=True):
+    """A container that is wanted."""
+
+    resources: Limits = Limits()
+
+
+class PodSpec(_Part, frozen=True, kw_only=True):
+    """The containers that are wanted in a pod."""
+
+    containers: tuple[Container, ...] = ()
+
+
+class PodTemplate(_Part, frozen=True, kw_only=True):
+    """The pod that a Job makes."""
+
+    spec: PodSpec = PodSpec()
+
+
+class JobSpec(_Part, frozen=True, kw_only=True):
+    """The pod that a Job is for."""
+
+    template: PodTemplate = PodTemplate()
+
+
 class Job(_Part, frozen=True, kw_only=True):
     """A Job."""
 
     metadata: Metadata = Metadata()
+    spec: JobSpec = JobSpec()
     status: JobStatus = JobStatus()
 
 

@@ -47,6 +47,7 @@ RUN_LABEL = "fairway.dev/run"
 HOST_LABEL = "fairway.dev/host"
 RUN_NAME = "fairway.dev/run-name"
 STEP_NAME = "fairway.dev/step"
+KIND = "fairway.dev/kind"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 RUN_PODS = "fairway-run"
 """Value of `app.kubernetes.io/name` on pods of runs. It differs from the control plane's, whose Service must not find them."""
@@ -81,7 +82,8 @@ class HostPod(msgspec.Struct, frozen=True, kw_only=True):
         resources: the size. Where no memory is asked for, the driver's memory is the bound.
         run: the value of the label `fairway.dev/run`.
         run_name: the name of the run, for people.
-        step: the name of the step, for people. Empty for a driver.
+        step: the name of the step, for people. Empty for a driver, and for a pod that steps share.
+        kind: the kind of steps that share the pod. Empty for a pod that is not used again.
         image: the image by digest. Empty for the image of the installation.
         environment: the variables to set, none of them a secret.
         disk: the most bytes that the pod may write. 0 is the default.
@@ -94,6 +96,7 @@ class HostPod(msgspec.Struct, frozen=True, kw_only=True):
     run: str
     run_name: str = ""
     step: str = ""
+    kind: str = ""
     image: str = ""
     environment: dict[str, str] = {}
     disk: int = 0
@@ -178,7 +181,7 @@ def labels(wanted: HostPod, install: Install) -> dict[str, str]:
 
 
 def _annotations(wanted: HostPod) -> dict[str, str]:
-    named = {RUN_NAME: wanted.run_name, STEP_NAME: wanted.step}
+    named = {RUN_NAME: wanted.run_name, STEP_NAME: wanted.step, KIND: wanted.kind}
     return {key: text for key, text in named.items() if text} | {
         "linkerd.io/inject": "disabled",
         "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",

@@ -232,6 +232,10 @@ class RunState:
         """The first step that other runs leave no room for. None when there is none."""
         return self._queue.waiting
 
+    def waiting_beside(self, step: StepState) -> int:
+        """Return how many steps are ready for the places of a step that waits, that step included."""
+        return self._queue.beside(step)
+
     def cancel(self) -> None:
         """Cancel the run: halt running attempts, and end all other steps."""
         if self._cancelling:

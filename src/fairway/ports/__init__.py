@@ -332,8 +332,11 @@ class Executor(Protocol):
         """Give back a grant, because its attempt is over."""
         ...
 
-    def wait_for(self, wanted: Resources, step: str) -> None:
-        """Enter the queue with the first step that finds no room, and stay in it: call `take` again soon."""
+    def wait_for(self, wanted: Resources, step: str, waiting: int = 1) -> None:
+        """Enter the queue with the first step that finds no room, and stay in it: call `take` again soon.
+
+        `waiting` is the number of steps of this run that wait for room at the same places, this one included.
+        """
         ...
 
     def stop_waiting(self) -> None:

@@ -44,6 +44,18 @@ class DriverSize(msgspec.Struct, frozen=True, kw_only=True):
         return Resources(cpu=self.cpu, memory=quantities.parse_memory(self.memory))
 
 
+class StepPods(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds for the pods that the steps of a run share.
+
+    Attributes:
+        most: the most pods of a run at a time, beside its driver.
+        kept: the seconds for which a pod is kept for further steps of its run. 0 ends it at once.
+    """
+
+    most: int = 64
+    kept: float = 60.0
+
+
 class Install(msgspec.Struct, frozen=True, kw_only=True):
     """An installation.
 
@@ -53,6 +65,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         version: the version of Fairway that wrote the manifests.
         image: the image of the control plane and of hosts without an environment of their own, by digest.
         driver: the size of a driver's pod.
+        pods: the bounds for the pods that the steps of a run share.
         pull_secrets: the names of the Secrets with which the image is pulled.
         registry: the registry for the images of environments, as it was typed. Empty for the one of `image`.
         owner: the uid that Kubernetes gave to the ConfigMap, for owner references. Empty where it is not known.
@@ -69,6 +82,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     image: str
     driver: DriverSize = DriverSize()
+    pods: StepPods = StepPods()
     pull_secrets: tuple[str, ...] = ()
     registry: str = ""
     owner: str = ""

@@ -8,7 +8,7 @@ from typing import Any
 import pods_here
 import pytest
 
-from fairway.cluster import executor as executors
+from fairway.cluster import sizing, workers
 from fairway.cluster.client.kinds import JOB
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.engine.listening import Listener
@@ -160,7 +160,7 @@ def test_small_steps_run_on_the_driver_and_a_big_one_in_a_pod_of_its_own(tmp_pat
         assert [point.value for point in status.steps[1].metrics] == [2.0]
         assert (target.printed("small"), target.printed("big")) == ("small 1", "big 2")
         made = sorted(name.split("-", 2)[2][0] for name in target.namespace.kube.processes)
-        assert made == ["d", "s"]
+        assert made == ["d", "w"]
         async with asyncio.timeout(20):
             while target.namespace.kube.jobs:
                 await asyncio.sleep(0.05)
@@ -168,13 +168,13 @@ def test_small_steps_run_on_the_driver_and_a_big_one_in_a_pod_of_its_own(tmp_pat
     play(tmp_path, work)
 
 
-def test_a_step_that_fails_by_itself_spends_its_retry_in_another_pod(tmp_path: Path) -> None:
+def test_a_step_that_fails_by_itself_spends_its_retry_in_the_same_pod(tmp_path: Path) -> None:
     async def work(target: Target) -> None:
         ended = await target.run("again")
         assert ended.phase is Phase.SUCCEEDED, ended.failure
         (step,) = target.stores.metadata.run("k7m2").steps
         assert [attempt.phase for attempt in step.attempts] == [Phase.FAILED, Phase.SUCCEEDED]
-        assert len(target.namespace.kube.processes) == 3
+        assert len(target.namespace.kube.processes) == 2
 
     play(tmp_path, work)
 
@@ -186,7 +186,7 @@ def test_pods_that_are_lost_cost_no_retry_and_leave_one_result_each(tmp_path: Pa
         async with asyncio.timeout(60):
             while not all(mark.exists() for mark in marks):
                 await asyncio.sleep(0.05)
-        first = [name for name in target.namespace.kube.processes if "-s" in name]
+        first = [name for name in target.namespace.kube.processes if "-w-" in name]
         for name, how in zip(first, ("killed", "deleted", "told to end"), strict=True):
             process = target.namespace.kube.processes[name]
             if how == "killed":
@@ -269,8 +269,8 @@ def test_a_small_step_goes_on_while_its_control_plane_is_replaced_and_its_pipeli
 def test_a_small_step_whose_pod_no_node_takes_goes_back_to_a_driver_with_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "_TURN_SECONDS", 0.2)
-    monkeypatch.setattr(executors, "_UNPLACED_SECONDS", 0.5)
+    monkeypatch.setattr(sizing, "_FIRST_START_SECONDS", 0.2)
+    monkeypatch.setattr(workers, "_UNPLACED_SECONDS", 0.5)
 
     async def work(target: Target) -> None:
         # The driver has two cores for three steps, and the cluster has no room for any other pod.
