@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from fairway.cluster import evidence, names, observed, pending, pods
+from fairway.cluster import evidence, names, observed, pending, placing, pods
 from fairway.cluster.hosts import ClusterHost, Hear, usable
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links
@@ -318,7 +318,7 @@ class ClusterExecutor:
         began, said, pause = time.monotonic(), "", _FIRST_PAUSE
         while not host.described.done():
             waited = time.monotonic() - began
-            found = await self._pending(host, waited)
+            found = pending.in_queue(await self._pending(host, waited), placing.queue_of(wanted.resources))
             if found.failure is not None:
                 raise CannotPlace(found.failure)
             if found.unplaced and waited > _UNPLACED_SECONDS and back is not None and self._has_room(back):

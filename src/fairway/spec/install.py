@@ -54,6 +54,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         registry: the registry for the images of environments, as it was typed. Empty for the one of `image`.
         owner: the uid that Kubernetes gave to the ConfigMap, for owner references. Empty where it is not known.
         user: the number of the user of all pods. 0 leaves the choice to the cluster.
+        cloud: the cloud whose labels nodes have: "eks", "gke", "aks" or "plain". Empty where it is not known.
     """
 
     uid: str
@@ -65,6 +66,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     registry: str = ""
     owner: str = ""
     user: int = 65532
+    cloud: str = ""
 
     @property
     def short(self) -> str:
