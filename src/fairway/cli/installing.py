@@ -15,7 +15,7 @@ import msgspec
 from fairway.cli import rendering, targeting
 from fairway.cli.arguments import Argument
 from fairway.cli.story import agreed, report, show, show_block, show_json
-from fairway.cluster import installing, manifests, removing, yaml
+from fairway.cluster import installing, manifests, placing, removing, yaml
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.installing import Outcome
 from fairway.cluster.manifests import Settings, Source
@@ -58,6 +58,16 @@ _PULL = (
         help="Secret with which nodes pull the image; repeat it for several.",
     ),
 )
+_CLOUD = (
+    click.option(
+        "--cloud",
+        default="",
+        type=click.Choice(("", *placing.CLOUDS)),
+        show_choices=False,
+        metavar="NAME",
+        help="Whose labels nodes have: eks, gke, aks or plain; asked of the cluster by default.",
+    ),
+)
 _WAIT = (
     click.option("--wait", default="5m", show_default=True, metavar="TIME", help="Longest wait until ready."),
     click.option("--dry-run", is_flag=True, help="Ask the cluster about everything and change nothing."),
@@ -80,6 +90,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     storage_class: str = ""
     ephemeral: bool = False
     pull_secrets: tuple[str, ...] = ()
+    cloud: str = ""
     wait: str = "5m"
     dry_run: bool = False
     as_json: bool = False
@@ -104,6 +115,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
             storage_class=self.storage_class,
             ephemeral=self.ephemeral,
             pull_secrets=self.pull_secrets,
+            cloud=self.cloud,
             seconds=parse_duration(self.wait),
         )
 
@@ -121,7 +133,7 @@ def _options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 
 @targeting.targeted
 @click.command("install")
-@_options(_PLACE, _IMAGE, _STORE, _PULL, _WAIT)
+@_options(_PLACE, _IMAGE, _STORE, _PULL, _CLOUD, _WAIT)
 def install_command(**given: Any) -> int:
     """Install Fairway in a namespace of a cluster, with your kubeconfig and no right beyond the namespace.
 
@@ -145,7 +157,7 @@ def install_command(**given: Any) -> int:
 
 @targeting.targeted
 @click.command("upgrade")
-@_options(_PLACE, _IMAGE, (_STORE[1],), _PULL, _WAIT)
+@_options(_PLACE, _IMAGE, (_STORE[1],), _PULL, _CLOUD, _WAIT)
 def upgrade_command(**given: Any) -> int:
     """Bring Fairway in a namespace to the version of this command. Its data stays.
 
@@ -205,7 +217,7 @@ def uninstall_command(context: str, namespace: str, keep_data: bool, yes: bool, 
 @click.option(
     "--namespace", "-n", default="", help="Namespace of the objects.  [default: fairway, or the endpoint's]"
 )
-@_options((_IMAGE[0],), _STORE, _PULL)
+@_options((_IMAGE[0],), _STORE, _PULL, _CLOUD)
 def render_command(endpoint: str, **given: Any) -> int:
     """Print the objects of an installation as YAML, for review or for `kubectl apply -f -`. Asks no cluster.
 
@@ -236,6 +248,7 @@ def render_command(endpoint: str, **given: Any) -> int:
         version=order.version,
         image=flags.image,
         pull_secrets=order.pull_secrets,
+        cloud=order.cloud,
     )
     settings = Settings(install=install, storage_class=order.storage_class, ephemeral=order.ephemeral)
     if order.size:

@@ -203,6 +203,7 @@ def _changed(before: Settings, order: Order) -> Settings:
         version=order.version,
         pull_secrets=order.pull_secrets or before.install.pull_secrets,
         registry=order.source.typed or before.install.registry,
+        cloud=order.cloud or before.install.cloud,
     )
     if order.size and order.size < before.size:
         raise InstallError(

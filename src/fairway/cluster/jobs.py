@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Protocol
 
-from fairway.cluster import observed, pods
+from fairway.cluster import observed, placing, pods
 from fairway.cluster.client.errors import AlreadyThere, Forbidden, Invalid, NotThere, Unknown
 from fairway.cluster.client.kinds import EVENT, JOB, POD, Kind
 from fairway.spec.errors import FairwayError
@@ -53,6 +53,10 @@ class Api(Protocol):
 
     async def create(self, kind: Kind, body: object) -> Any:
         """Create an object."""
+        ...
+
+    async def serves(self, group: str) -> bool:
+        """Tell whether the cluster serves a group of kinds."""
         ...
 
     async def delete(self, kind: Kind, name: str, *, grace: int | None = None, uid: str = "") -> None:
@@ -105,9 +109,12 @@ class Jobs:
         """Make a Job, unless it is there from an earlier try.
 
         Raises:
-            CannotPlace: the cluster refuses it.
+            CannotPlace: the cluster refuses it, or has no queues although it is for one.
             FairwayError: something else has its name.
         """
+        if job.spec.suspend and not await self._api.serves(placing.QUEUE_GROUP):
+            # Nobody would ever start it.
+            raise CannotPlace(placing.no_queue(job.metadata.labels))
         name, pause = job.metadata.name, _AGAIN
         while True:
             try:

@@ -182,6 +182,7 @@ class JobSpec(Part, frozen=True, kw_only=True):
     completion_mode: str = ""
     pod_failure_policy: FailurePolicy | None = None
     pod_replacement_policy: str = ""
+    suspend: bool | None = None
 
 
 class Job(Part, frozen=True, kw_only=True):

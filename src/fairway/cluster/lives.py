@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from fairway.cluster import evidence, pending, pods
+from fairway.cluster import evidence, pending, placing, pods
 from fairway.cluster.hosts import ClusterHost
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links
@@ -88,7 +88,7 @@ class PodLives:
         began, said, pause = time.monotonic(), "", _FIRST_PAUSE
         while not host.described.done():
             waited = time.monotonic() - began
-            found = await self._pending(host, waited)
+            found = pending.in_queue(await self._pending(host, waited), placing.queue_of(wanted.resources))
             if found.failure is not None:
                 raise CannotPlace(found.failure)
             doubt(found, waited)

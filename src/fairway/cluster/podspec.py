@@ -233,6 +233,50 @@ class Toleration(Part, frozen=True, kw_only=True):
     toleration_seconds: int | None = None
 
 
+class Requirement(Part, frozen=True, kw_only=True):
+    """A label that a node must have, with one of the values."""
+
+    key: str
+    operator: str = always("In")
+    values: tuple[str, ...]
+
+
+class NodeTerm(Part, frozen=True, kw_only=True):
+    """The labels that a node must have together."""
+
+    match_expressions: tuple[Requirement, ...]
+
+
+class RequiredNodes(Part, frozen=True, kw_only=True):
+    """The terms of which a node must meet one."""
+
+    node_selector_terms: tuple[NodeTerm, ...]
+
+
+class PreferredNodes(Part, frozen=True, kw_only=True):
+    """A term whose nodes are preferred."""
+
+    weight: int
+    preference: NodeTerm
+
+
+class NodeAffinity(Part, frozen=True, kw_only=True):
+    """The nodes that a pod must have, and those that it prefers."""
+
+    required: RequiredNodes | None = msgspec.field(
+        default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    preferred: tuple[PreferredNodes, ...] = msgspec.field(
+        default=(), name="preferredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class Affinity(Part, frozen=True, kw_only=True):
+    """The choice of nodes by their labels."""
+
+    node_affinity: NodeAffinity
+
+
 class SecretName(Part, frozen=True, kw_only=True):
     """The name of a Secret with the credentials of a registry."""
 
@@ -281,6 +325,7 @@ class PodSpec(Part, frozen=True, kw_only=True):
     volumes: tuple[Volume, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     node_selector: dict[str, str] = {}
+    affinity: Affinity | None = None
     image_pull_secrets: tuple[SecretName, ...] = ()
     dns_config: Resolver | None = None
     priority_class_name: str = ""

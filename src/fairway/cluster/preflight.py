@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from fairway.cluster import applying, manifests, removing, rights
+from fairway.cluster import applying, manifests, placing, removing, rights
 from fairway.cluster.client import kinds
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import Forbidden, Invalid, NotThere
@@ -40,6 +40,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         storage_class: the class of the volume. Empty for the default.
         ephemeral: keep the store in the pod.
         pull_secrets: the names of the Secrets with which nodes pull the image.
+        cloud: the cloud whose labels nodes have. Empty asks the cluster.
         seconds: the most seconds to wait until the control plane is ready.
     """
 
@@ -50,6 +51,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     storage_class: str = ""
     ephemeral: bool = False
     pull_secrets: tuple[str, ...] = ()
+    cloud: str = ""
     seconds: float = 300.0
 
 
@@ -160,6 +162,7 @@ def check_upgrade(found: str, own: str) -> None:
 
 async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
     """Return the settings of a new installation, and True if it takes over the data of an earlier one."""
+    version = await kube.version()
     install = Install(
         uid=secrets.token_hex(16),
         namespace=kube.access.namespace,
@@ -167,12 +170,13 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         image=UNKNOWN_IMAGE,
         pull_secrets=order.pull_secrets,
         registry=order.source.typed,
+        cloud=order.cloud or await _cloud(kube, version),
     )
     settings = Settings(
         install=install,
         size=order.size or Settings(install=install).size,
         storage_class=order.storage_class,
-        access="ReadWriteOncePod" if numbers(await kube.version()) >= _RWOP_SINCE else "ReadWriteOnce",
+        access="ReadWriteOncePod" if numbers(version) >= _RWOP_SINCE else "ReadWriteOnce",
         ephemeral=order.ephemeral,
         source=order.source,
     )
@@ -183,6 +187,15 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
     except NotThere:
         return settings, False
     return _taken_over(settings, claim, order), True
+
+
+async def _cloud(kube: Kubernetes, version: str) -> str:
+    """Return the cloud that the nodes or the API server tell. It is empty if none does and the user may not list nodes."""
+    try:
+        nodes = (await kube.list(kinds.NODE, type=removing.Member)).items
+    except Forbidden:
+        return placing.cloud_at(version, kube.access.server)
+    return placing.cloud_of(node.metadata.labels for node in nodes)
 
 
 def _taken_over(settings: Settings, claim: _Claim, order: Order) -> Settings:

@@ -75,6 +75,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
             those of the image.
         store: the place of artifacts in object storage, such as `s3://bucket/prefix`. Empty keeps them on the volume.
         cache: the bytes of artifacts in object storage that the volume may hold as well.
+        cloud: the cloud whose labels nodes have: "eks", "gke", "aks" or "plain". Empty where it is not known.
     """
 
     uid: str
@@ -91,6 +92,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     trust: str = ""
     store: str = ""
     cache: int = 5 * 2**30
+    cloud: str = ""
 
     @property
     def short(self) -> str:

@@ -342,6 +342,14 @@ class Kubernetes:
         call = Call(method="GET", path="/version", verb="get", resource="version")
         return (await self._change(call, _Version)).git_version
 
+    async def serves(self, group: str) -> bool:
+        """Tell whether the API server serves a group of kinds. Everybody may ask that."""
+        try:
+            await self.transport.send(Call(method="GET", path=f"/apis/{group}", verb="get", resource=group))
+        except NotThere:
+            return False
+        return True
+
     async def proxied(
         self, service: str, port: str, method: str, path: str, **sent: Unpack[Sent]
     ) -> Response:
