@@ -11,6 +11,7 @@ from fairway.cluster import evidence, names, observed, pending, pods
 from fairway.cluster.hosts import ClusterHost, Hear, usable
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links
+from fairway.spec.errors import FairwayError
 from fairway.spec.imports import import_error
 from fairway.spec.link import HostEnded, Orders
 from fairway.spec.places import Attempt, CannotPlace, Place
@@ -88,7 +89,6 @@ class ClusterExecutor:
         project: the project.
         images: returns the image for an environment.
         note: called with a line of text while a host is waited for.
-        printed: called with output of hosts themselves, which is empty at the end of an import.
     """
 
     def __init__(
@@ -98,14 +98,12 @@ class ClusterExecutor:
         project: Project,
         images: Images,
         note: Callable[[str], None],
-        printed: Callable[[bytes], None],
     ) -> None:
         self._jobs = jobs
         self._links = links
         self._project = project
         self._images = images
         self._note = note
-        self._printed = printed
         self._run = names.of_run(project.key, jobs.install)
         self._drivers = 0
         self._own: set[str] = set()
@@ -114,7 +112,7 @@ class ClusterExecutor:
         self._asked: dict[str, float] = {}
         self._turned = time.monotonic()
         self._name = project.name
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._looking_after: dict[str, asyncio.Task[None]] = {}
 
     def places(self, environment: EnvironmentSpec | None) -> tuple[Place, ...]:
         """Return the driver, and pods of attempts' own. Another environment than the project's own is only in such pods."""
@@ -205,7 +203,7 @@ class ClusterExecutor:
 
     async def start(self, place: Place, hear: Hear, attempt: Attempt | None = None) -> ClusterHost:
         """Start a host in a pod. Raises FairwayError."""
-        host, _ = await self._start(place, attempt if place.alone else None)
+        host, _ = await self._start(place, attempt if place.alone else None, hear)
         host.listen(hear)
         return host
 
@@ -249,8 +247,14 @@ class ClusterExecutor:
         self._links.forget(name)
         await self._remove(name)
 
-    async def _start(self, place: Place, attempt: Attempt | None) -> tuple[ClusterHost, ProjectSpec]:
+    async def _start(
+        self, place: Place, attempt: Attempt | None, hear: Hear | None = None
+    ) -> tuple[ClusterHost, ProjectSpec]:
         wanted = await self._wanted(place, attempt)
+        before = self._looking_after.get(wanted.name)
+        if before is not None:
+            # An earlier try of the same attempt has the same name. Its Job is deleted before another one is made.
+            await asyncio.wait([before])
         orders = msgspec.structs.replace(self._project.orders, foreign=place.environment is not None)
         host = self._expect(wanted.name, orders, alone=attempt is not None)
         try:
@@ -263,6 +267,10 @@ class ClusterExecutor:
             # After a cancel as well: the pod may still wait for a node.
             why = str(error) or "nobody waits for it any more"
             host.lose(Failure(reason=Reason.HOST, message=f"{Reason.HOST.text}: {why}"))
+            if attempt is not None:
+                host.tell_printed(hear, attempt.step, attempt.number)
+            elif isinstance(error, FairwayError):
+                error.details = host.printed.decode(errors="replace") + error.details
             raise
         return host, project
 
@@ -297,12 +305,10 @@ class ClusterExecutor:
     def _expect(self, name: str, orders: Orders, *, alone: bool) -> ClusterHost:
         """Return a host whose pod is expected, and look after it until it is gone."""
         link = self._links.expect(name, orders)
-        host = ClusterHost(
-            link, self._printed, partial(self._explain, name, alone), partial(self._remove, name)
-        )
+        host = ClusterHost(link, partial(self._explain, name, alone), partial(self._remove, name))
         task = asyncio.get_running_loop().create_task(self._look_after(host, alone=alone))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._looking_after[name] = task
+        task.add_done_callback(lambda _: self._looking_after.pop(name))
         return host
 
     async def _described(
@@ -364,13 +370,15 @@ class ClusterExecutor:
         changed = asyncio.Event()
         self._jobs.listen(host.name, changed.set)
         over = asyncio.ensure_future(host.over())
-        since = time.monotonic()
+        since, read = time.monotonic(), False
         try:
             while not host.is_gone:
                 look = asyncio.ensure_future(changed.wait())
                 await asyncio.wait([over, look], timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 look.cancel()
                 changed.clear()
+                if not host.was_met and not read:
+                    read = await self._read_log(host)
                 if host.silent and host.ended is None:
                     since = max(since, time.monotonic() - host.silent)
                     await self._judge(host, since, alone=alone)
@@ -379,6 +387,14 @@ class ClusterExecutor:
             self._jobs.forget(host.name)
             self._links.forget(host.name)
             await self._jobs.delete(host.name)
+
+    async def _read_log(self, host: ClusterHost) -> bool:
+        """Keep what a pod printed that never connected, before the pod is gone, and tell whether that was tried."""
+        pod = self._jobs.pod(host.name)
+        if pod is None or not (pod.has_ended or pod.metadata.deletion_timestamp):
+            return False
+        host.keep(await self._jobs.log(pod.metadata.name))
+        return True
 
     async def _judge(self, host: ClusterHost, since: float, *, alone: bool) -> None:
         """Report a host as gone if there is positive evidence."""

@@ -59,7 +59,11 @@ class World:
                     raise NotFound(f"there is no run {name!r}")
                 ended = isinstance(world.events_of[name][-1], RunEnded)
                 phase = Phase.CANCELLED if ended else Phase.RUNNING
-                return RunStatus(spec=RunSpec(name=name, pipeline="p", project="flow.py", bundle=BUNDLE), phase=phase, started=0.0)
+                return RunStatus(
+                    spec=RunSpec(name=name, pipeline="p", project="flow.py", bundle=BUNDLE),
+                    phase=phase,
+                    started=0.0,
+                )
 
             def events(self, after: int, run: str) -> Any:
                 return [type("Event", (), {"body": body}) for body in world.events_of[run]]
@@ -108,7 +112,6 @@ class World:
                 broke=self.broke.append,
             )
         )
-
 
     async def end_hosts(self, run: str) -> None:
         if self.refusals:
