@@ -15,6 +15,7 @@ from fairway.cluster.lives import PodLives, unwanted
 from fairway.cluster.room import amount
 from fairway.cluster.seats import Seat
 from fairway.cluster.workers import Bounds, Worker, Workers
+from fairway.spec.errors import FairwayError
 from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Grant, Resources
@@ -49,7 +50,6 @@ class ClusterExecutor:
         project: the project.
         images: returns the image for an environment.
         note: called with a line of text while a host is waited for.
-        printed: called with output of hosts themselves, which is empty at the end of an import.
     """
 
     def __init__(
@@ -59,11 +59,10 @@ class ClusterExecutor:
         project: Project,
         images: Images,
         note: Callable[[str], None],
-        printed: Callable[[bytes], None],
     ) -> None:
         self._jobs = jobs
         self._blueprints = Blueprints(jobs.install, project, images)
-        self._lives = PodLives(jobs, links, note, printed)
+        self._lives = PodLives(jobs, links, note)
         bounds = Bounds(most=jobs.install.pods.most, kept=jobs.install.pods.kept)
         self._workers = Workers(self._lives, self._blueprints, bounds, self._has_room, self._found_room)
         self._taken: dict[int, Grant] = {}
@@ -201,6 +200,8 @@ class ClusterExecutor:
         except BaseException as error:
             # After a cancel as well: the pod may still wait for a node.
             host.lose(unwanted(str(error) or "nobody waits for it any more"))
+            if isinstance(error, FairwayError):
+                error.details = host.printed.decode(errors="replace") + error.details
             raise
         return host, project
 

@@ -7,10 +7,11 @@ may be repeated. One watch sees the pods of all runs.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
 from fairway.cluster import observed, placing, pods
-from fairway.cluster.client.errors import AlreadyThere, Forbidden, Invalid, NotThere, Unknown
+from fairway.cluster.client.errors import AlreadyThere, Forbidden, Invalid, KubernetesError, NotThere
 from fairway.cluster.client.kinds import EVENT, JOB, POD, Kind
 from fairway.spec.errors import FairwayError
 from fairway.spec.install import Install
@@ -19,6 +20,7 @@ from fairway.spec.run import Failure, Reason
 
 _AGAIN = 0.3
 _LONGEST = 5.0
+_LOG_SECONDS = 5.0
 
 
 class Seen(Protocol):
@@ -65,6 +67,10 @@ class Api(Protocol):
 
     def watch(self, kind: Kind, *, labels: str = "", type: Any) -> AsyncIterator[Any]:
         """Yield what there is, now and after each change."""
+        ...
+
+    async def log(self, pod: str) -> bytes:
+        """Return the end of what a pod has printed."""
         ...
 
 
@@ -122,8 +128,6 @@ class Jobs:
             except AlreadyThere:
                 if await self._is_ours(name):
                     return
-            except Unknown:
-                pass  # It may be there now. The same name is tried until that is known.
             except (Forbidden, Invalid) as error:
                 raise CannotPlace(
                     Failure(
@@ -132,6 +136,10 @@ class Jobs:
                         hint=error.hint,
                     )
                 ) from error
+            except KubernetesError as error:
+                # It may be there now. The same name is tried until that is known.
+                if not error.is_passing:
+                    raise
             else:
                 return
             await asyncio.sleep(pause)
@@ -141,7 +149,11 @@ class Jobs:
         """Tell whether the Job of a name is there for this host. One that is being deleted has to be gone first."""
         try:
             found = await self._api.get(JOB, name, type=observed.Job)
-        except (NotThere, Unknown):
+        except NotThere:
+            return False
+        except KubernetesError as error:
+            if not error.is_passing:
+                raise
             return False
         if found.metadata.labels.get(pods.INSTALL_LABEL) != self.install.short:
             raise FairwayError(
@@ -157,7 +169,9 @@ class Jobs:
             try:
                 await self._api.delete(JOB, name, grace=grace)
                 return
-            except Unknown:
+            except KubernetesError as error:
+                if not error.is_passing:
+                    raise
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST)
 
@@ -189,6 +203,12 @@ class Jobs:
         except FairwayError:
             return ()
         return tuple(sorted(listed.items, key=lambda event: event.last_timestamp or ""))
+
+    async def log(self, pod: str) -> bytes:
+        """Return the end of what a pod has printed. There is nothing if nobody can say."""
+        with suppress(FairwayError, TimeoutError):
+            return await asyncio.wait_for(self._api.log(pod), _LOG_SECONDS)
+        return b""
 
     def _take(self, snapshot: Seen) -> None:
         """Take in a snapshot. One that tells of trouble says nothing new about pods."""

@@ -16,7 +16,7 @@ from fairway.cluster.blueprints import Blueprints
 from fairway.cluster.bookings import Booking, Worker
 from fairway.cluster.hosts import ClusterHost
 from fairway.cluster.lives import PodLives, unwanted
-from fairway.cluster.seats import Hear, Key, Seat
+from fairway.cluster.seats import Hear, Key, Seat, tell_printed
 from fairway.spec.errors import HostLost
 from fairway.spec.places import Attempt, Back, CannotPlace, Gone, Place
 from fairway.spec.quantities import Grant, Resources
@@ -258,6 +258,7 @@ class Workers:
                 kind="" if worker.is_single else worker.kind,
             )
             orders = self._blueprints.orders(first.place)
+            await self._lives.cleared(worker.name)
             host = worker.host = self._lives.expect(worker.name, orders, worker.is_alone)
             await self._lives.described(host, pod, partial(_who, worker), partial(self._doubt, worker))
         except asyncio.CancelledError:
@@ -267,6 +268,7 @@ class Workers:
         except Exception as error:
             if host is not None:
                 host.lose(unwanted(str(error) or "its steps went elsewhere"))
+                tell_printed(host, first.hear, first.step, first.number)
             self._unborn(worker, error)
         else:
             self.pace.started(time.monotonic() - worker.began)

@@ -55,7 +55,7 @@ class PodHost:
         selector: the selector of this process.
         group: the control group of the pod.
         passed: called with each message of the host, encoded.
-        printed: called with output of the host itself.
+        printed: called with output of the host itself, and with nothing at the end of an import and of the host.
     """
 
     def __init__(
@@ -162,6 +162,7 @@ class PodHost:
             pass
         while self._read_output():
             pass
+        self._printed(b"")
         for file in (self._launched.connection, self._launched.output):
             self._ignore(file)
         self._launched.connection.close()
@@ -233,6 +234,7 @@ class PodHost:
             # What the import printed stays in front of its end.
             while self._read_output():
                 pass
+            self._printed(b"")
             self._kept["", 0] = content
         elif isinstance(message, Exited):
             self._groups.pop((message.step, message.attempt), None)

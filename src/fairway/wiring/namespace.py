@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from fairway.spec.run import RunRequest
 
 _AGAIN_SECONDS = 2.0
-_LONGEST_LINE = 500
 
 
 class Namespace:
@@ -120,7 +119,6 @@ class Namespace:
             project,
             partial(_image_of, request.images),
             note,
-            lambda data: _note_lines(note, data),
         )
         home, described = await executor.open()
         return Opened(executor, home, described)
@@ -181,10 +179,3 @@ async def _image_of(images: Mapping[str, str], environment: EnvironmentSpec) -> 
             hint="start the run again from the project's folder, so that the environment is sent",
         )
     return found
-
-
-def _note_lines(note: "Note", data: bytes) -> None:
-    """Pass on what a project printed at its import, as notes of the run."""
-    for line in data.decode(errors="replace").splitlines():
-        if line.strip():
-            note(line[:_LONGEST_LINE])
