@@ -64,6 +64,18 @@ class Variable(Part, frozen=True, kw_only=True):
     value: str
 
 
+class SecretName(Part, frozen=True, kw_only=True):
+    """A Secret by its name. The kubelet reads it, and Fairway never does."""
+
+    name: str
+
+
+class Variables(Part, frozen=True, kw_only=True):
+    """The Secret whose keys become variables of a container."""
+
+    secret_ref: SecretName
+
+
 class Mount(Part, frozen=True, kw_only=True):
     """The place of a volume in a container."""
 
@@ -119,6 +131,7 @@ class Container(Part, frozen=True, kw_only=True):
     resources: Amounts
     security_context: ContainerSecurity
     env: tuple[Variable, ...] = ()
+    env_from: tuple[Variables, ...] = ()
     volume_mounts: tuple[Mount, ...] = ()
     ports: tuple[ContainerPort, ...] = ()
     startup_probe: Probe | None = None
@@ -212,12 +225,6 @@ class Toleration(Part, frozen=True, kw_only=True):
     value: str = ""
     effect: str = ""
     toleration_seconds: int | None = None
-
-
-class SecretName(Part, frozen=True, kw_only=True):
-    """The name of a Secret with the credentials of a registry."""
-
-    name: str
 
 
 class ResolverOption(Part, frozen=True, kw_only=True):
