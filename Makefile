@@ -78,6 +78,7 @@ lock:
 	$(UV) --group torch -c requirements/dev.txt -o requirements/torch.txt
 	$(UV) --group uv -c requirements/dev.txt -o requirements/uv.txt
 	$(UV) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
+	$(UV) pyproject.toml --extra objects -c requirements/dev.txt -o requirements/image.txt
 	$(UV) pyproject.toml --extra sklearn --extra data --extra rl --group build -c requirements/dev.txt -o requirements/demo.txt
 
 # The peers that benchmarks compare with, each in a lock of its own.

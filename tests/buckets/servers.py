@@ -1,4 +1,4 @@
-"""Real servers of object storage: versitygw, which keeps objects as files, and moto, which keeps them in memory."""
+"""Servers of object storage: versitygw, which keeps objects as files, and moto, which keeps them in memory."""
 
 import os
 import socket

@@ -19,7 +19,8 @@ from fairway.cluster import installing, manifests, placing, removing, yaml
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.installing import Outcome
 from fairway.cluster.manifests import Settings, Source
-from fairway.cluster.preflight import UNKNOWN_IMAGE, Order
+from fairway.cluster.preflight import UNKNOWN_IMAGE, Order, with_cache
+from fairway.spec import objects
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UsageError
 from fairway.spec.install import Install
 from fairway.spec.quantities import format_duration, parse_duration, parse_memory
@@ -44,10 +45,18 @@ _IMAGE = (
     click.option("--insecure", is_flag=True, help="Speak HTTP without TLS to the registry."),
 )
 _STORE = (
-    click.option("--store", default="", metavar="URL", help="Place of the store; a volume by default."),
+    click.option(
+        "--store", default="", metavar="URL", help="Object storage for artifacts, such as s3://BUCKET/PREFIX."
+    ),
     click.option("--size", default="", help="Size of the store's volume, 10Gi by default."),
     click.option("--storage-class", default="", metavar="NAME", help="Class of the volume."),
     click.option("--ephemeral", is_flag=True, help="Keep the store in the pod; it is lost with it."),
+)
+_STORE_ACCESS = (
+    click.option(
+        "--store-identity", default="", metavar="NAME", help="Identity in the cloud that may use --store."
+    ),
+    click.option("--store-secret", default="", metavar="NAME", help="Secret with the variables for --store."),
 )
 _PULL = (
     click.option(
@@ -86,6 +95,8 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""
     insecure: bool = False
     store: str = ""
+    store_identity: str = ""
+    store_secret: str = ""
     size: str = ""
     storage_class: str = ""
     ephemeral: bool = False
@@ -98,10 +109,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     def order(self) -> Order:
         """Return the installation that the flags describe. Raises UsageError."""
         if self.store:
-            raise UsageError(
-                f"a store at {self.store!r} is not supported yet",
-                hint="leave `--store` out: the store is then on a volume of the cluster",
-            )
+            objects.parse(self.store)
         if self.image and not _BY_DIGEST.fullmatch(self.image):
             raise UsageError(
                 f"the image {self.image!r} is not named by its digest, so that nodes could run different ones",
@@ -117,6 +125,9 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
             pull_secrets=self.pull_secrets,
             cloud=self.cloud,
             seconds=parse_duration(self.wait),
+            store=self.store,
+            store_identity=self.store_identity,
+            store_secret=self.store_secret,
         )
 
 
@@ -133,7 +144,7 @@ def _options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 
 @targeting.targeted
 @click.command("install")
-@_options(_PLACE, _IMAGE, _STORE, _PULL, _CLOUD, _WAIT)
+@_options(_PLACE, _IMAGE, _STORE, _STORE_ACCESS, _PULL, _CLOUD, _WAIT)
 def install_command(**given: Any) -> int:
     """Install Fairway in a namespace of a cluster, with your kubeconfig and no right beyond the namespace.
 
@@ -157,7 +168,7 @@ def install_command(**given: Any) -> int:
 
 @targeting.targeted
 @click.command("upgrade")
-@_options(_PLACE, _IMAGE, (_STORE[1],), _PULL, _CLOUD, _WAIT)
+@_options(_PLACE, _IMAGE, (_STORE[1],), _STORE_ACCESS, _PULL, _CLOUD, _WAIT)
 def upgrade_command(**given: Any) -> int:
     """Bring Fairway in a namespace to the version of this command. Its data stays.
 
@@ -217,7 +228,7 @@ def uninstall_command(context: str, namespace: str, keep_data: bool, yes: bool, 
 @click.option(
     "--namespace", "-n", default="", help="Namespace of the objects.  [default: fairway, or the endpoint's]"
 )
-@_options((_IMAGE[0],), _STORE, _PULL, _CLOUD)
+@_options((_IMAGE[0],), _STORE, _STORE_ACCESS, _PULL, _CLOUD)
 def render_command(endpoint: str, **given: Any) -> int:
     """Print the objects of an installation as YAML, for review or for `kubectl apply -f -`. Asks no cluster.
 
@@ -249,10 +260,18 @@ def render_command(endpoint: str, **given: Any) -> int:
         image=flags.image,
         pull_secrets=order.pull_secrets,
         cloud=order.cloud,
+        store=order.store,
     )
-    settings = Settings(install=install, storage_class=order.storage_class, ephemeral=order.ephemeral)
+    settings = Settings(
+        install=install,
+        storage_class=order.storage_class,
+        ephemeral=order.ephemeral,
+        store_identity=order.store_identity,
+        store_secret=order.store_secret,
+    )
     if order.size:
         settings = msgspec.structs.replace(settings, size=order.size)
+    settings = with_cache(settings)
     show_block(yaml.write(manifests.render(settings)).rstrip("\n"))
     return EXIT_DONE
 

@@ -16,7 +16,7 @@ from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import AlreadyThere
 from fairway.cluster.manifests import Settings, Source
 from fairway.cluster.pods import INSTALL_LABEL, MANAGED_BY
-from fairway.cluster.preflight import InstallError, Order, with_image, with_owner
+from fairway.cluster.preflight import InstallError, Order, with_cache, with_image, with_owner
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 
 Note = Callable[[str], None]
@@ -210,7 +210,15 @@ def _changed(before: Settings, order: Order) -> Settings:
             "the store's volume cannot become smaller", hint="leave `--size` out, or name a larger one"
         )
     source = order.source if order.source.registry else before.source
-    return msgspec.structs.replace(before, install=install, size=max(before.size, order.size), source=source)
+    changed = msgspec.structs.replace(
+        before,
+        install=install,
+        size=max(before.size, order.size),
+        source=source,
+        store_identity=order.store_identity or before.store_identity,
+        store_secret=order.store_secret or before.store_secret,
+    )
+    return with_cache(changed)
 
 
 async def _taken_back(kube: Kubernetes, error: FairwayError, note: Note, *, keep_data: bool) -> FairwayError:

@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from fairway.cluster import pods, trust
+from fairway.cluster import identities, pods, trust
 from fairway.cluster.kinds import (
     ClaimSpec,
     ConfigMap,
@@ -53,9 +53,12 @@ from fairway.cluster.podspec import (
     Probe,
     Projected,
     Projection,
+    SecretName,
     TokenSource,
+    Variables,
     Volume,
 )
+from fairway.spec import objects
 from fairway.spec.errors import UsageError
 from fairway.spec.install import (
     CONFIG_MAP,
@@ -142,6 +145,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         access: `ReadWriteOncePod` where the cluster serves it, `ReadWriteOnce` elsewhere.
         ephemeral: keep the store in the pod. It is lost with the pod.
         source: where images come from, so that an upgrade and the check of the registry need not be told again.
+        store_identity: what a cloud lets use the object storage, such as the ARN of a role.
+        store_secret: the name of a Secret with the variables that a client of the object storage reads.
     """
 
     install: Install
@@ -150,6 +155,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access: str = "ReadWriteOncePod"
     ephemeral: bool = False
     source: Source = Source()
+    store_identity: str = ""
+    store_secret: str = ""
+
+    @property
+    def store_kind(self) -> str:
+        """The kind of the object storage, such as `s3`; empty without any."""
+        return objects.parse(self.install.store).kind if self.install.store else ""
 
 
 def check(settings: Settings) -> None:
@@ -167,8 +179,16 @@ def check(settings: Settings) -> None:
         )
     if not _UID.fullmatch(install.uid):
         raise UsageError(f"the uid {install.uid!r} of the installation is not 32 hexadecimal digits")
-    optional = tuple(name for name in (settings.storage_class, install.trust) if name)
-    for name in (*install.pull_secrets, *optional):
+    if settings.store_kind:
+        identities.check(settings.store_kind, settings.store_identity)
+    elif settings.store_identity or settings.store_secret:
+        raise UsageError(
+            "credentials for object storage are named, and the store is on a volume",
+            hint="name the store too: `--store s3://BUCKET/PREFIX`",
+        )
+    for name in filter(
+        None, (*install.pull_secrets, settings.storage_class, settings.store_secret, install.trust)
+    ):
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} cannot be the name of a Secret, a ConfigMap or a storage class")
     if settings.size < 2**20:
@@ -230,9 +250,12 @@ def _config_map(settings: Settings) -> ConfigMap:
 
 
 def _accounts(settings: Settings) -> tuple[ServiceAccount, ...]:
+    own = _metadata(settings, SERVICE)
+    identity = identities.annotations(settings.store_kind, settings.store_identity)
+    own = msgspec.structs.replace(own, annotations={**own.annotations, **identity})
+    others = (_metadata(settings, name) for name in (*ROLE_ACCOUNTS, STEP_ACCOUNT, SERVER_ACCOUNT))
     return tuple(
-        ServiceAccount(metadata=_metadata(settings, name), automount_service_account_token=False)
-        for name in (SERVICE, *ROLE_ACCOUNTS, STEP_ACCOUNT, SERVER_ACCOUNT)
+        ServiceAccount(metadata=one, automount_service_account_token=False) for one in (own, *others)
     )
 
 
@@ -305,7 +328,9 @@ def _service(settings: Settings) -> Service:
 
 
 def _deployment(settings: Settings) -> Deployment:
-    digest = hashlib.sha256(settings.install.encode().encode()).hexdigest()[:16]
+    # A pod has the identity that its account had when it was made, so another identity needs another pod.
+    read = settings.install.encode() + settings.store_identity
+    digest = hashlib.sha256(read.encode()).hexdigest()[:16]
     return Deployment(
         metadata=_metadata(settings, SERVICE),
         spec=DeploymentSpec(
@@ -318,6 +343,7 @@ def _deployment(settings: Settings) -> Deployment:
                     labels={
                         **settings.install.pod_labels,
                         **labels(settings),
+                        **identities.labels(settings.store_kind, settings.store_identity),
                         "sidecar.istio.io/inject": "false",
                     },
                     annotations={CONFIG_HASH: digest, "linkerd.io/inject": "disabled"},
@@ -358,6 +384,7 @@ def _container(settings: Settings) -> Container:
         ),
         security_context=pods.container_security(),
         env=pods.environment(trust.variables(install)),
+        env_from=_variables(settings),
         volume_mounts=(
             Mount(name="store", mount_path=STORE_FOLDER),
             Mount(name="tmp", mount_path="/tmp"),
@@ -375,6 +402,11 @@ def _container(settings: Settings) -> Container:
         liveness_probe=_probe(period=20, failures=6),
         termination_message_policy="FallbackToLogsOnError",
     )
+
+
+def _variables(settings: Settings) -> tuple[Variables, ...]:
+    secret = settings.store_secret
+    return (Variables(secret_ref=SecretName(name=secret)),) if secret else ()
 
 
 def _probe(*, period: int, failures: int) -> Probe:

@@ -64,6 +64,18 @@ class Variable(Part, frozen=True, kw_only=True):
     value: str
 
 
+class SecretName(Part, frozen=True, kw_only=True):
+    """A Secret by its name. The kubelet reads it, and Fairway never does."""
+
+    name: str
+
+
+class Variables(Part, frozen=True, kw_only=True):
+    """The Secret whose keys become variables of a container."""
+
+    secret_ref: SecretName
+
+
 class Mount(Part, frozen=True, kw_only=True):
     """The place of a volume in a container."""
 
@@ -137,6 +149,7 @@ class Container(Part, frozen=True, kw_only=True):
     resources: Amounts
     security_context: ContainerSecurity
     env: tuple[Variable, ...] = ()
+    env_from: tuple[Variables, ...] = ()
     volume_mounts: tuple[Mount, ...] = ()
     ports: tuple[ContainerPort, ...] = ()
     startup_probe: Probe | None = None
@@ -275,12 +288,6 @@ class Affinity(Part, frozen=True, kw_only=True):
     """The choice of nodes by their labels."""
 
     node_affinity: NodeAffinity
-
-
-class SecretName(Part, frozen=True, kw_only=True):
-    """The name of a Secret with the credentials of a registry."""
-
-    name: str
 
 
 class ResolverOption(Part, frozen=True, kw_only=True):

@@ -42,6 +42,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         pull_secrets: the names of the Secrets with which nodes pull the image.
         cloud: the cloud whose labels nodes have. Empty asks the cluster.
         seconds: the most seconds to wait until the control plane is ready.
+        store: the place of artifacts in object storage. Empty keeps them on the volume.
+        store_identity: what a cloud lets use that place. Empty in an upgrade leaves what is there.
+        store_secret: the Secret with the variables for that place. Empty in an upgrade leaves what is there.
     """
 
     version: str
@@ -53,6 +56,9 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     pull_secrets: tuple[str, ...] = ()
     cloud: str = ""
     seconds: float = 300.0
+    store: str = ""
+    store_identity: str = ""
+    store_secret: str = ""
 
 
 class _Amounts(msgspec.Struct, frozen=True):
@@ -171,6 +177,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         pull_secrets=order.pull_secrets,
         registry=order.source.typed,
         cloud=order.cloud or await _cloud(kube, version),
+        store=order.store,
     )
     settings = Settings(
         install=install,
@@ -179,14 +186,16 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         access="ReadWriteOncePod" if numbers(version) >= _RWOP_SINCE else "ReadWriteOnce",
         ephemeral=order.ephemeral,
         source=order.source,
+        store_identity=order.store_identity,
+        store_secret=order.store_secret,
     )
     if order.ephemeral:
-        return settings, False
+        return with_cache(settings), False
     try:
         claim = await kube.get(kinds.VOLUME_CLAIM, manifests.STORE_CLAIM, type=_Claim)
     except NotThere:
-        return settings, False
-    return _taken_over(settings, claim, order), True
+        return with_cache(settings), False
+    return with_cache(_taken_over(settings, claim, order)), True
 
 
 async def _cloud(kube: Kubernetes, version: str) -> str:
@@ -233,3 +242,11 @@ def with_image(settings: Settings, image: str) -> Settings:
 def with_owner(settings: Settings, owner: str) -> Settings:
     """Return settings with the uid of the ConfigMap that owns the objects."""
     return msgspec.structs.replace(settings, install=msgspec.structs.replace(settings.install, owner=owner))
+
+
+def with_cache(settings: Settings) -> Settings:
+    """Return settings whose volume keeps half of its room for artifacts of object storage."""
+    if not settings.install.store:
+        return settings
+    cache = max(settings.size // 2, 2**20)
+    return msgspec.structs.replace(settings, install=msgspec.structs.replace(settings.install, cache=cache))

@@ -1,6 +1,6 @@
 """The place of artifacts in object storage, as a person types it: `s3://bucket/prefix`, `gs://…` or `az://…`.
 
-The text is kept in a ConfigMap and shown to people, so nothing secret may be in it. Must not know any server.
+The text is kept in a ConfigMap and shown to people, so nothing secret may be in it. Knows no server.
 """
 
 import re

@@ -280,3 +280,33 @@ def test_a_config_map_of_somebody_else_is_no_installation(data: dict[str, str]) 
 def test_a_text_that_is_no_installation_is_refused(text: str | bytes) -> None:
     with pytest.raises(UsageError, match="does not describe an installation"):
         spec.decode(text)
+
+
+@pytest.mark.parametrize(
+    ("store", "identity", "annotation"),
+    [
+        ("s3://models", "arn:aws:iam::123456789012:role/fairway", "eks.amazonaws.com/role-arn"),
+        ("gs://models", "fairway@acme.iam.gserviceaccount.com", "iam.gke.io/gcp-service-account"),
+        ("az://models", "0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f", "azure.workload.identity/client-id"),
+    ],
+)
+def test_an_identity_is_that_of_the_control_plane_alone(store: str, identity: str, annotation: str) -> None:
+    objects = plain(manifests.render(msgspec.structs.replace(some(store=store), store_identity=identity)))
+    having = [
+        (one["kind"], one["metadata"]["name"])
+        for one in objects
+        if annotation in one["metadata"].get("annotations", {})
+    ]
+    assert having == [("ServiceAccount", spec.SERVICE)]
+    (deployment,) = [one for one in objects if one["kind"] == "Deployment"]
+    labelled = "azure.workload.identity/use" in deployment["spec"]["template"]["metadata"]["labels"]
+    assert labelled == store.startswith("az")
+
+
+def test_another_identity_makes_another_pod() -> None:
+    def template(identity: str) -> dict:
+        settings = msgspec.structs.replace(some(store="s3://models"), store_identity=identity)
+        return plain(manifests.render(settings))[-1]["spec"]["template"]
+
+    first, second = (template(f"arn:aws:iam::123456789012:role/{name}") for name in ("one", "two"))
+    assert first != second
