@@ -4,9 +4,11 @@ Must not know how that platform carries out requests, or by which way its API is
 """
 
 import asyncio
+import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -16,7 +18,15 @@ import msgspec
 from fairway.spec.artifact import Artifact
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
-from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, Unreachable, UsageError
+from fairway.spec.errors import (
+    CorruptArtifact,
+    FairwayError,
+    NotAllowed,
+    NotFound,
+    StorageError,
+    Unreachable,
+    UsageError,
+)
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import format_duration
@@ -219,6 +229,28 @@ class RemotePlatform:
     async def read(self, artifact: Artifact) -> bytes:
         """Return the content of an artifact that is one file. Raises FairwayError."""
         return await self._ask("POST", "/content", bytes, msgspec.json.encode(artifact), again=True)
+
+    async def piece(self, digest: str, offset: int) -> bytes:
+        """Return a piece of the content with a digest, from an offset on; empty behind its end. Raises FairwayError."""
+        path = f"/content/{_part(digest)}?{urlencode({'offset': offset})}"
+        return await self._answer("GET", path, b"", _JSON, again=True)
+
+    async def bring(self, digest: str, target: Path, *, check: bool = True) -> None:
+        """Write the content with a digest to a new file. It is always checked. Raises FairwayError, and no file is left then."""
+        found, offset = hashlib.sha256(), 0
+        try:
+            with open(target, "xb") as file:
+                while piece := await self.piece(digest, offset):
+                    found.update(piece)
+                    file.write(piece)
+                    offset += len(piece)
+            if found.hexdigest() != digest:
+                raise CorruptArtifact(
+                    f"the content {digest[:12]} was changed on its way here", hint="ask again"
+                )
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
 
     async def models(self) -> list[ModelSummary]:
         """Return every model, by name. Raises FairwayError."""

@@ -62,6 +62,7 @@ def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int
     platform = looking.opened()
     name, _, step_name = (run or "").partition("/")
     status = ask(platform.run(ask(platform.find(name))))
+    name = status.spec.name
     if source:
         return _show_source(platform, status, as_json=as_json)
     if save:
@@ -78,6 +79,10 @@ def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int
         show_json(status)
     else:
         show(*views.run(status, alive=status.alive))
+        if status.result is not None and not views.is_nothing(status.result):
+            from fairway.cli import results  # imported here, because only a run with a result needs it
+
+            show("", *ask(results.of_run(platform, name, status.result)))
     return EXIT_DONE
 
 

@@ -22,6 +22,7 @@ COMMANDS = {
     "cancel": ("fairway.cli.running", "Stop a run."),
     "runs": ("fairway.cli.history", "List runs."),
     "show": ("fairway.cli.history", "Show a run, step by step."),
+    "get": ("fairway.cli.getting", "Bring a value of a run here, as a file or as text."),
     "why": ("fairway.cli.reasons", "Say why a run did not succeed."),
     "logs": ("fairway.cli.history", "Print what a run's steps printed."),
     "compare": ("fairway.cli.history", "Compare two runs: parameters, metrics, code."),

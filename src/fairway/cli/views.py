@@ -7,7 +7,7 @@ from typing import cast
 
 import msgspec
 
-from fairway.spec.artifact import Artifact
+from fairway.spec.artifact import Artifact, Node
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import MetricPoint, Phase, RunStatus, RunSummary, StepStatus
 from fairway.spec.text import one_line
@@ -135,6 +135,11 @@ def step(status: StepStatus) -> list[str]:
         if status.failure.details:
             lines += ["", *status.failure.details.split("\n")]
     return lines
+
+
+def is_nothing(node: Node | None) -> bool:
+    """Tell whether a pipeline returned nothing that could be shown."""
+    return node is None or (isinstance(node, Artifact) and node.inline == b"null" and node.format == "json")
 
 
 def _kept(metrics: Sequence[MetricPoint], shown: Mapping[str, Artifact]) -> list[str]:

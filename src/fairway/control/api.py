@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
+from starlette.responses import Response
 
 from fairway.control.changes import LONGEST_KEY, Changes
 from fairway.control.routes import Entry, body, openapi
@@ -32,6 +33,7 @@ _LONGEST_WAIT = 25.0
 
 _MOST_UPDATES = 1000
 _MOST = 2**53
+_BYTES = "application/octet-stream"
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -106,6 +108,7 @@ class Api:
             self._entry(get, "/runs/{name}/output", self.output, gives=LogPage),
             self._entry(get, "/runs/{name}/logs", self.logs, gives=list[LogLine]),
             self._entry(post, "/content", self.content, takes=Artifact, gives=bytes),
+            self._entry(get, "/content/{digest}", self.piece, gives=bytes),
         ]
 
     async def health(self, request: Request) -> object:
@@ -191,6 +194,16 @@ class Api:
         if not _DIGEST.fullmatch(artifact.digest):
             raise UsageError(f"{artifact.digest[:80]!r} is no digest")
         return await self._platform.read(artifact)
+
+    async def piece(self, request: Request) -> object:
+        """Return the bytes of some content from a byte `?offset=` on, at most 8 MiB; none behind its end."""
+        digest = request.path_params["digest"]
+        if not _DIGEST.fullmatch(digest):
+            raise UsageError(f"{digest[:80]!r} is no digest")
+        piece = await self._platform.piece(digest, _count(request, "offset"))
+        return Response(
+            piece, 200, {"cache-control": "no-store", "x-content-type-options": "nosniff"}, _BYTES
+        )
 
     async def models(self, request: Request) -> object:
         """Return every registered model."""

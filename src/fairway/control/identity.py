@@ -72,6 +72,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/runs/{name}/logs"): _VIEWER,
     ("GET", "/api/v1/runs/{name}/code"): _VIEWER,
     ("POST", "/api/v1/content"): _VIEWER,
+    ("GET", "/api/v1/content/{digest}"): _VIEWER,
     ("GET", "/api/v1/models"): _VIEWER,
     ("GET", "/api/v1/models/{name}"): _VIEWER,
     ("GET", "/api/v1/version"): _VIEWER,

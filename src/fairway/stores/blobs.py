@@ -120,7 +120,7 @@ class FileArtifacts:
         """Return the content of an artifact: its bytes if they are inline, otherwise a path that must not be written to.
 
         Args:
-            artifact: the artifact; the files of a folder lie below the path.
+            artifact: the artifact; the files of a folder lie below the path. A size below 0 stands for any size.
             verified: true to skip the check of the digest. A digest that this process has checked is not checked again.
             name: if given, the path ends in this name.
 
@@ -143,7 +143,8 @@ class FileArtifacts:
             if artifact.files:
                 path = self._open_folder(artifact.digest, verified=verified)
             else:
-                path = self._open_blob(artifact.digest, artifact.size, verified=verified)
+                size = artifact.size if artifact.size >= 0 else None
+                path = self._open_blob(artifact.digest, size, verified=verified)
             return Path(self._named(artifact.digest, path, name) if name else path)
 
     def exists(self, digest: str) -> bool:
