@@ -99,7 +99,7 @@ def slow(mark: str = "") -> int:
 
 DIES = """
 import os, time
-if os.path.exists("{mark}") and "-s" in open(f"/proc/{{os.getppid()}}/cmdline").read():
+if os.path.exists("{mark}") and "-w-a" in open(f"/proc/{{os.getppid()}}/cmdline").read():
     print("about to die", flush=True)
     time.sleep(0.1)
     os.kill(os.getpid(), 9)
@@ -328,7 +328,7 @@ def test_a_pod_that_is_lost_before_it_is_ready_is_replaced_and_its_last_words_ar
             target.project.write_text(TEXT + DIES.format(mark=str(broken)))
         else:
             kube.instead = lambda name: (
-                ("-c", "raise SystemExit('no module named fairway')") if "-s" in name else ()
+                ("-c", "raise SystemExit('no module named fairway')") if "-d-a" not in name else ()
             )
         running = asyncio.create_task(target.run("unlucky"))
         async with asyncio.timeout(60):
