@@ -67,7 +67,7 @@ class Processes:
 
     def deployer(self, changed: Callable[[], None]) -> LocalDeployer:
         stores = self._around.stores
-        made = LocalDeployer(stores.root, stores.artifacts.open, int(os.environ["FAIRWAY_FIRST_PORT"]) + 1)
+        made = LocalDeployer(stores.root, stores.artifacts.open, int(os.environ.get("FAIRWAY_FIRST_PORT", "17700")) + 1)
         made.changed = changed
         return made
 
