@@ -21,6 +21,7 @@ from fairway.remote import RemotePlatform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, ServerLimits
 from fairway.spec.errors import FairwayError
+from fairway.spec.replicas import Bounds
 from fairway.stores import FileArtifacts
 from fairway.wiring import targets
 from fairway.wiring.targets import Target
@@ -74,14 +75,14 @@ class Team:
         self.ask(put)
         return Artifact(format="folder", digest=digest, size=size, kind="project", files=True)
 
-    def deploy(self, name: str, factor: float, workers: int = 1) -> Deployed:
+    def deploy(self, name: str, factor: float, replicas: Bounds = Bounds()) -> Deployed:
         """Serve a function that multiplies by a factor."""
-        return self.serve(name, FUNCTION.format(name=name, factor=factor), workers)
+        return self.serve(name, FUNCTION.format(name=name, factor=factor), replicas)
 
-    def serve(self, name: str, text: str, workers: int = 1) -> Deployed:
+    def serve(self, name: str, text: str, replicas: Bounds = Bounds()) -> Deployed:
         """Serve a function of a project file."""
         request = DeployRequest(
-            name=name, function=name, source=self.source(text), module="ep.py", workers=workers, limits=LIMITS
+            name=name, function=name, source=self.source(text), module="ep.py", replicas=replicas, limits=LIMITS
         )
         return self.ask(lambda platform: platform.deploy(request))
 
