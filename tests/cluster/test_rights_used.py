@@ -1,10 +1,8 @@
 """The rights that are used in a cluster, compared with those that are granted, by the API server's own log."""
 
 import json
+import os
 from collections.abc import Callable
-
-import pytest
-from plane_here import push_image
 
 from cluster.person import Person
 from fairway.cluster import rights
@@ -44,22 +42,18 @@ APPLIED = {
 """An apply that makes an object needs these rights, and is logged as a patch."""
 
 
-@pytest.fixture(scope="module")
-def image(registry: str) -> str:
-    """The image of this version."""
-    return push_image(registry)
-
-
 def test_the_control_plane_uses_what_it_may_and_asks_for_nothing_else(
     user: MakeUser,
     namespace: str,
     kubectl: Kubectl,
     tmp_path,
-    image: str,
+    registry: str,
     audit: Callable[[], list[Asked]],
 ) -> None:
     admin = Person(user("admin"), namespace, tmp_path)
-    admin.does("install", "--image", image)
+    base = os.environ.get("FAIRWAY_LAB_BASE", f"{registry}/python:3.11")
+    words = ("--registry", f"{registry}/fairway-test", "--insecure", "--base", base, "--python", "3.11")
+    admin.does("install", *words)
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop" / "flow.py").write_text(PROJECT, "utf-8")
     editor = Person(user("edit"), namespace, tmp_path, "shop")

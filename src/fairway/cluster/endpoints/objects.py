@@ -9,7 +9,7 @@ import hashlib
 
 import msgspec
 
-from fairway.cluster import pods
+from fairway.cluster import pods, trust
 from fairway.cluster.endpoints import naming
 from fairway.cluster.kinds import (
     AutoscalerSpec,
@@ -130,7 +130,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
 def render(revision: RevisionSpec, install: Install) -> list[Object]:
     """Return the objects of an endpoint with one revision, for a namespace without Fairway. They are applied in this order."""
-    made = Made(revision=revision, install=msgspec.structs.replace(install, owner=""))
+    made = Made(revision=revision, install=msgspec.structs.replace(install, owner="", trust=""))
     running = deployment(made)
     template = running.spec.template
     # Nobody made the account there, and there is no control plane that its token would be for.
@@ -234,7 +234,7 @@ def deployment(made: Made) -> Deployment:
             selector=Selector(match_labels=made.selector),
             template=PodTemplate(
                 metadata=Metadata(
-                    labels=labels(made),
+                    labels={**made.install.pod_labels, **labels(made)},
                     annotations={
                         naming.ENDPOINT_NAME: made.revision.endpoint,
                         CONFIG_HASH: hashlib.sha256(worker_spec(made).encode()).hexdigest()[:16],
@@ -335,12 +335,13 @@ def _container(made: Made) -> Container:
         command=("python3", "-m", "fairway.server", f"{_SPEC_FOLDER}/{_FILE}"),
         resources=amounts(made.revision),
         security_context=pods.container_security(),
-        env=pods.environment({}),
+        env=pods.environment(trust.variables(made.install)),
         volume_mounts=(
             Mount(name="tmp", mount_path="/tmp"),
             Mount(name="cache", mount_path=_CACHE_FOLDER),
             Mount(name="spec", mount_path=_SPEC_FOLDER, read_only=True),
             Mount(name="token", mount_path=_TOKEN_FOLDER, read_only=True),
+            *trust.mounts(made.install),
         ),
         ports=(ContainerPort(name="http", container_port=PORT),),
         # A large model is fetched and loaded before the port listens. The deployer decides how long that may take.
@@ -394,6 +395,7 @@ def _volumes(made: Made) -> tuple[Volume, ...]:
             name="token",
             projected=Projected(sources=(Projection(service_account_token=token),)),
         ),
+        *trust.volumes(made.install),
     )
 
 
