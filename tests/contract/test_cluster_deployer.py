@@ -29,6 +29,11 @@ def revision(number: int, **changes: Any) -> RevisionSpec:
     return msgspec.structs.replace(made, **changes)
 
 
+async def runtime(endpoint: str, ip: str) -> str:
+    """Return what a server says of itself."""
+    return "python"
+
+
 async def no_events(pod: str) -> tuple[Event, ...]:
     """Return the events about a pod, of which there are none."""
     return ()
@@ -36,7 +41,7 @@ async def no_events(pod: str) -> tuple[Event, ...]:
 
 def process(cluster: ClusterHere) -> ClusterDeployer:
     """Start a process that looks after the endpoints of a cluster."""
-    made = ClusterDeployer(cluster, INSTALL, no_events, print)
+    made = ClusterDeployer(cluster, INSTALL, no_events, runtime, print)
     made.start(lambda: None)
     return made
 
@@ -222,7 +227,7 @@ def test_a_revision_takes_over_with_as_many_pods_as_served_before() -> None:
 
 def test_an_address_follows_from_the_name_and_a_port_cannot_be_wished_for() -> None:
     async def work() -> None:
-        deployer = ClusterDeployer(ClusterHere(), INSTALL, no_events, print)
+        deployer = ClusterDeployer(ClusterHere(), INSTALL, no_events, runtime, print)
         assert deployer.reserve("churn", "", {}) == ADDRESS
         assert deployer.reserve("churn", "http://churn.elsewhere.svc", {}) == ADDRESS
         with pytest.raises(UsageError, match=r"the address http://churn\.team\.svc, and not port 8080"):

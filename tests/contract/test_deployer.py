@@ -107,7 +107,7 @@ class OnACluster:
     def __init__(self, folder: Path) -> None:
         self._cluster = ClusterHere()
         install = Install(uid="ab" * 16, namespace="team", version="1", image="none@sha256:0")
-        self.deployer = ClusterDeployer(self._cluster, install, no_events, print)
+        self.deployer = ClusterDeployer(self._cluster, install, no_events, runtime, print)
         self.deployer.start(lambda: None)
         self.wish = ""
 
@@ -158,6 +158,11 @@ def played(make: Callable[[Path], Any], folder: Path) -> Play:
     return lambda work: asyncio.run(whole(work))
 
 
+async def runtime(endpoint: str, ip: str) -> str:
+    """Return what a server says of itself."""
+    return "python"
+
+
 async def no_events(pod: str) -> tuple[Event, ...]:
     """Return the events about a pod, of which there are none."""
     return ()
@@ -184,6 +189,7 @@ def test_a_revision_serves_once_roll_returns(play: Play) -> None:
         assert (status.ready, status.workers, status.phase, status.reason) == (2, 2, "Running", "")
         assert status.revision is not None
         assert status.url == request_url(status.address, status.revision)
+        assert status.samples in ("", "none")
         assert status.revision.number == 1
         seen = await ground.deployer.observe(NAME)
         assert seen is not None

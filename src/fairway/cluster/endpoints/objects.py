@@ -66,7 +66,7 @@ from fairway.cluster.podspec import (
 )
 from fairway.spec import install as installs
 from fairway.spec.artifact import Artifact
-from fairway.spec.endpoint import Bounds, RevisionSpec, WorkerSpec
+from fairway.spec.endpoint import Bounds, RevisionSpec, WorkerSpec, request_url
 from fairway.spec.install import Install
 
 CONTAINER = "server"
@@ -224,8 +224,9 @@ def worker_spec(made: Made) -> str:
 def deployment(made: Made) -> Deployment:
     """Return the Deployment of a revision. It says nothing of the number of pods where an autoscaler chooses that."""
     bounds = made.revision.replicas
+    metadata = _metadata(made, made.name)
     return Deployment(
-        metadata=_metadata(made, made.name),
+        metadata=msgspec.structs.replace(metadata, annotations=metadata.annotations | _facts(made)),
         spec=DeploymentSpec(
             replicas=None if is_scaled(bounds) else bounds.low,
             strategy=Strategy(
@@ -246,6 +247,17 @@ def deployment(made: Made) -> Deployment:
             progress_deadline_seconds=600,
         ),
     )
+
+
+def _facts(made: Made) -> dict[str, str]:
+    """Return what people want to know of a revision that serves."""
+    model = made.revision.model
+    rows = model.candidate.sample_rows if model is not None and model.candidate.samples is not None else 0
+    address = naming.address(made.revision.endpoint, made.install)
+    return {
+        naming.REQUEST_URL: request_url(address, made.revision),
+        naming.SAMPLES: f"{rows}/{rows}" if rows else "none",
+    }
 
 
 def is_scaled(bounds: Bounds) -> bool:
