@@ -368,7 +368,11 @@ class Executor(Protocol):
 
 
 class Deployer(Protocol):
-    """The manager of model servers on a target, by endpoint and revision. It alone knows the parts of an address."""
+    """The manager of model servers on a target, by endpoint and revision. It alone knows the parts of an address.
+
+    On some targets a person may choose an address, and on others it follows from the endpoint's name. Whoever restarts calls
+    `roll` again with the revision that is wanted, whatever the last call had done when its process ended.
+    """
 
     def reserve(self, endpoint: str, wish: str, others: Mapping[str, str]) -> str:
         """Reserve an address for an endpoint until `remove`, and return it.

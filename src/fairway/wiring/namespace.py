@@ -14,6 +14,7 @@ from fairway.cluster.client.config import in_cluster
 from fairway.cluster.client.errors import Unauthorized
 from fairway.cluster.client.kinds import CONFIG_MAP, JOB
 from fairway.cluster.endpoints.deployer import ClusterDeployer
+from fairway.cluster.endpoints.servers import Servers
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links, PodIdentity
@@ -60,6 +61,7 @@ class Namespace:
         self._jobs = Jobs(self._kube, install)
         self._watching: asyncio.Task[None] | None = None
         self._deployer: ClusterDeployer | None = None
+        self._servers = Servers()
 
     async def start(self) -> None:
         """Find the owner of the pods, and take connections of pods from now on. Raises FairwayError."""
@@ -126,7 +128,7 @@ class Namespace:
     def deployer(self, changed: Callable[[], None]) -> ClusterDeployer:
         """Return the manager of model servers, and call a function whenever one of them changes. To be called after `start`."""
         events = partial(self._jobs.events, "Pod")
-        self._deployer = ClusterDeployer(self._kube, self._install, events, self._say)
+        self._deployer = ClusterDeployer(self._kube, self._install, events, self._servers.runtime, self._say)
         self._deployer.start(changed)
         return self._deployer
 
@@ -139,6 +141,7 @@ class Namespace:
             self._watching.cancel()
         if self._deployer is not None:
             self._deployer.close()
+        await self._servers.close()
         await self._links.close()
         await self._kube.close()
 
