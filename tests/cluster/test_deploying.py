@@ -149,7 +149,10 @@ def test_a_revision_that_cannot_serve_is_taken_back_with_its_reason(person: Pers
         "import os\nimport fairway as fw\n\nif os.path.exists('/etc/fairway/worker.json'):\n"
         "    raise ValueError('no such table')\n\n@fw.endpoint\ndef broken(x: float) -> float:\n    return x\n"
     )
-    told = person.fails("deploy", "broken.py", "--target", "team")
+    # Its output ends with the traceback of the server, so it is read here.
+    done = person.run("deploy", "broken.py", "--target", "team", seconds=500)
+    told = done.stderr
+    assert done.returncode == 1, told
     assert "revision 1 of broken did not become ready" in told
     assert "no such table" in told
     assert "broken" not in person.run("endpoints", "--target", "team").stdout
@@ -160,7 +163,8 @@ def test_a_model_is_in_its_image_and_needs_nothing_else(
     person: Person, kubectl: Kubectl, make_namespace: Callable[..., str]
 ) -> None:
     there = kubectl.inside(person.namespace)
-    person.does("run", "forest.py", "--target", "team")
+    ran = person.run("run", "forest.py", "--target", "team", seconds=500)
+    assert ran.returncode == 0, ran.stderr
     first = person.does("deploy", "forest", "--target", "team")
     assert "forest version 1, " in first
     assert "sent" in first
