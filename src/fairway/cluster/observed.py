@@ -146,7 +146,7 @@ class Container(_Part, frozen=True, kw_only=True):
     resources: Limits = Limits()
 
 
-class PodSpec(_Part, frozen=True, kw_only=True):
+class TemplateSpec(_Part, frozen=True, kw_only=True):
     """The containers that are wanted in a pod."""
 
     containers: tuple[Container, ...] = ()
@@ -155,7 +155,7 @@ class PodSpec(_Part, frozen=True, kw_only=True):
 class PodTemplate(_Part, frozen=True, kw_only=True):
     """The pod that a Job makes."""
 
-    spec: PodSpec = PodSpec()
+    spec: TemplateSpec = TemplateSpec()
 
 
 class JobSpec(_Part, frozen=True, kw_only=True):
