@@ -27,7 +27,7 @@ _LIMIT = 300.0
 
 def manifest(name: str, image: str, program: str = PROGRAM) -> dict[str, Any]:
     """Return a Job whose pod the level `restricted` lets in."""
-    amounts = {"cpu": "1", "memory": "512Mi"}
+    amounts = {"cpu": "500m", "memory": "512Mi"}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -108,7 +108,11 @@ def talking(kubectl: str, namespace: str, name: str, image: str, folder: Path) -
         [*there, "apply", "-f", file], check=True, capture_output=True, timeout=_LIMIT, env=clean()
     )
     # Until the container runs there is nothing to follow.
-    logs = [*there, "logs", "--follow", "--pod-running-timeout=120s", f"job/{name}"]
+    running = ["--for=jsonpath={.status.ready}=1", f"job/{name}", "--timeout=120s"]
+    subprocess.run([*there, "wait", *running], check=False, capture_output=True, timeout=_LIMIT, env=clean())
+    logs = [*there, "logs", "--follow", f"job/{name}"]
     done = subprocess.run(logs, check=True, capture_output=True, timeout=_LIMIT, env=clean())
     ended = time.time()
+    if not done.stdout:
+        raise RuntimeError(f"the Job {name} printed nothing within two minutes")
     return {"talk": len(done.stdout) / (ended - float(done.stdout.split(b"\n", 1)[0])) / 1e6}

@@ -96,14 +96,14 @@ def measure(bench: Bench) -> Figures:
             "bare Job": lambda: bare_job.parts(namespace, there.job(), image),
             "Fairway": lambda: there.run("parts"),
         }
-        figures["parts"] = alternate(parts, bench.size(7, 1))
+        figures["parts"] = alternate(parts, bench.size(5, 1))
         bench.say("whole runs")
         whole = {
             "bare Job": lambda: bare_job.whole(kubectl, namespace, there.job(), image, bench.folder),
             "Fairway": lambda: there.run("one"),
             "edited": there.edited,
         }
-        figures["whole"] = alternate(whole, bench.size(7, 1))
+        figures["whole"] = alternate(whole, bench.size(5, 1))
         bench.say("output")
         talking = {"bare Job": lambda: bare_job.talking(kubectl, namespace, there.job(), image, bench.folder)}
         figures["talking"] = alternate(talking, bench.size(5, 1))

@@ -9,7 +9,7 @@ EDITED = 0
 """A number that the benchmark changes, as a person edits a file."""
 
 
-@fw.task(isolated=True, cpu=1, memory="512Mi")
+@fw.task(isolated=True, cpu=0.5, memory="512Mi")
 def alone(turn: int) -> list[float]:
     """Return when the first line ran, and when the last one did."""
     return [time.time(), time.time()]
