@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from fairway.cluster import identities, pods, trust
+from fairway.cluster import control_volumes, identities, pods, trust
 from fairway.cluster.kinds import (
     ClaimSpec,
     ConfigMap,
@@ -37,24 +37,16 @@ from fairway.cluster.kinds import (
 from fairway.cluster.podspec import (
     Amounts,
     ClaimSource,
-    ConfigMapSource,
     Container,
     ContainerPort,
     EmptyDir,
-    FieldFile,
-    FieldReference,
-    FieldSource,
     HttpGet,
-    KeyPath,
     Metadata,
     Mount,
     PodSpec,
     PodTemplate,
     Probe,
-    Projected,
-    Projection,
     SecretName,
-    TokenSource,
     Variables,
     Volume,
 )
@@ -365,7 +357,7 @@ def _control_plane(settings: Settings) -> PodSpec:
         enable_service_links=False,
         security_context=pods.pod_security(install.user, owns_volume=True),
         termination_grace_period_seconds=_GRACE,
-        volumes=(_store(settings), *_small_volumes(), *trust.volumes(install)),
+        volumes=(_store(settings), *control_volumes.small(), *trust.volumes(install)),
         tolerations=pods.tolerations(),
         image_pull_secrets=pods.pull_secrets(install.pull_secrets),
     )
@@ -422,36 +414,3 @@ def _store(settings: Settings) -> Volume:
     if settings.ephemeral:
         return Volume(name="store", empty_dir=EmptyDir(size_limit=pods.format_bytes(settings.size)))
     return Volume(name="store", persistent_volume_claim=ClaimSource(claim_name=STORE_CLAIM))
-
-
-def _small_volumes() -> tuple[Volume, ...]:
-    return (
-        Volume(name="tmp", empty_dir=EmptyDir(size_limit="1Gi")),
-        Volume(
-            name="install",
-            config_map=ConfigMapSource(name=CONFIG_MAP, items=(KeyPath(key=FILE, path=FILE),)),
-        ),
-        Volume(
-            name="account",
-            projected=Projected(
-                sources=(
-                    Projection(service_account_token=TokenSource(path="token", expiration_seconds=3600)),
-                    Projection(
-                        config_map=ConfigMapSource(
-                            name="kube-root-ca.crt", items=(KeyPath(key="ca.crt", path="ca.crt"),)
-                        )
-                    ),
-                    Projection(
-                        downward_api=FieldSource(
-                            items=(
-                                FieldFile(
-                                    path="namespace",
-                                    field_ref=FieldReference(field_path="metadata.namespace"),
-                                ),
-                            )
-                        )
-                    ),
-                )
-            ),
-        ),
-    )
