@@ -119,7 +119,9 @@ class Workers:
         worker = booking.worker
         if worker is not None and worker.is_ready:
             self._seat(booking, worker)
-        elif worker is None and not self._settle(booking):
+        elif worker is not None:
+            self._begin(worker, booking)
+        elif not self._settle(booking):
             self._house(booking)
         seat = await booking.waiting
         if seat.lost is not None:
@@ -137,6 +139,8 @@ class Workers:
         worker = booking.worker
         if worker is not None and booking not in worker.seats.values():
             worker.give_up(booking)
+            if not worker.taken and not worker.is_ready and worker.booting is None:
+                self._dismiss(worker)
             self._serve(worker)
         booking.fail(CannotPlace(unwanted("nobody waits for it any more")))
 
@@ -204,8 +208,11 @@ class Workers:
             return False
         worker = max(found, key=lambda one: (one.is_ready, len(one.taken)))
         worker.take(booking, self._driver)
-        if worker.is_ready and booking.is_waiting:
-            self._seat(booking, worker)
+        if booking.is_waiting:
+            if worker.is_ready:
+                self._seat(booking, worker)
+            else:
+                self._begin(worker, booking)
         return True
 
     def _house(self, booking: Booking) -> None:
@@ -244,7 +251,14 @@ class Workers:
         name = self._blueprints.step(booking.step, booking.number) if apart else self._blueprints.worker()
         worker = self._workers[name] = Worker(name, booking.kind, room, is_single=apart)
         worker.take(booking, self._driver)
-        worker.booting = asyncio.get_running_loop().create_task(self._boot(worker, booking))
+        if booking.is_waiting:
+            self._begin(worker, booking)
+
+    def _begin(self, worker: Worker, booking: Booking) -> None:
+        """Make the pod of a worker, now that the first attempt for it is on record."""
+        if worker.booting is None:
+            worker.began = time.monotonic()
+            worker.booting = asyncio.get_running_loop().create_task(self._boot(worker, booking))
 
     async def _boot(self, worker: Worker, first: Booking) -> None:
         host: ClusterHost | None = None
