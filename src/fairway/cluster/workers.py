@@ -229,13 +229,16 @@ class Workers:
             return False
         if booking.is_suspect:
             return True
+        starting = [one for one in there if not one.is_ready]
+        for one in starting:
+            self.pace.is_starting(now - one.began)
+        most = max(sizing.AT_ONCE, len(there) - len(starting))
         if booking.kind in self._held_back:
             # One at a time from here on: there was no room for as many.
-            if now < self._held_back[booking.kind] or not all(one.is_ready for one in there):
-                return False
-        elif not beside and not self.pace.is_known(booking.kind) and len(there) < sizing.AT_FIRST:
-            return True
-        if not beside and not there:
+            most = 1 if now > self._held_back[booking.kind] else 0
+        if len(starting) >= most:
+            return False
+        if not beside and (not there or not self.pace.is_known(booking.kind)):
             return True
         places = beside + sum(sizing.slots(booking.wanted, one.room, self._driver) for one in there)
         waited = now - self._asked.get(booking.step, now)
