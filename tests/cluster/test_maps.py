@@ -208,7 +208,9 @@ def test_a_cancelled_map_leaves_no_pod(laptop: Laptop, kubectl: Kubectl, install
         pods.until(1)
         laptop.fairway("cancel", name, "--target", "team")
         until = time.monotonic() + 60
-        while kubectl.inside(installed).json("get", "jobs", "-l", "app.kubernetes.io/name=fairway-run")["items"]:
+        while kubectl.inside(installed).json("get", "jobs", "-l", "app.kubernetes.io/name=fairway-run")[
+            "items"
+        ]:
             assert time.monotonic() < until
             time.sleep(0.5)
 

@@ -108,6 +108,7 @@ class Workers:
     async def start(self, place: Place, attempt: Attempt, hear: Hear) -> Seat:
         """Return the seat for an attempt, once there is one. Raises FairwayError."""
         _, booking = self._bookings.get(id(attempt.grant), (None, None))
+        is_booked = booking is not None
         if booking is None:
             booking = self._booking(place, attempt.grant.resources, attempt.step)
             self._bookings[id(attempt.grant)] = (attempt.grant, booking)
@@ -122,7 +123,7 @@ class Workers:
         elif worker is not None:
             self._begin(worker, booking)
         elif not self._settle(booking):
-            self._house(booking)
+            (self._house if is_booked else self._make)(booking)
         seat = await booking.waiting
         if seat.lost is not None:
             # Its pod went before the engine knew of it, so the engine could not hear that.
