@@ -137,7 +137,7 @@ def host_pod(wanted: HostPod, install: Install) -> PodTemplate:
                     command=wanted.command,
                     resources=amounts(wanted.resources, install.driver.resources.memory, wanted.disk),
                     security_context=container_security(),
-                    env=environment(wanted.environment),
+                    env=environment({"FAIRWAY_SCRATCH": "/tmp:/dev/shm", **wanted.environment}),
                     volume_mounts=(
                         Mount(name="tmp", mount_path="/tmp"),
                         Mount(name="work", mount_path="/fairway"),
