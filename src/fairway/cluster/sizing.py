@@ -13,8 +13,8 @@ from fairway.spec.quantities import Resources
 
 HANDFUL = 8
 """The most steps for which a pod is made. What has room in a pod that is there may be more."""
-AT_FIRST = 8
-"""The most pods that are made for steps of a kind before one of them has ended, so that their duration is known."""
+AT_ONCE = 4
+"""The most pods of a kind that start at a time, or as many as are ready: twice as many from start to start."""
 LEAST_MEMORY = 192 * 2**20
 """The least memory of a pod. The interpreter and the host need it before the step needs any."""
 _UNDECLARED = 256 * 2**20
@@ -95,6 +95,10 @@ class Pace:
     def started(self, seconds: float) -> None:
         """Note how long a pod took to start."""
         self.start = _mixed(self.start, seconds)
+
+    def is_starting(self, seconds: float) -> None:
+        """Note that a pod has been starting for some seconds, and still is."""
+        self.start = max(self.start, seconds)
 
     def is_known(self, kind: str) -> bool:
         """Tell whether an attempt of a kind has ended."""

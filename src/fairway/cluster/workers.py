@@ -108,6 +108,7 @@ class Workers:
     async def start(self, place: Place, attempt: Attempt, hear: Hear) -> Seat:
         """Return the seat for an attempt, once there is one. Raises FairwayError."""
         _, booking = self._bookings.get(id(attempt.grant), (None, None))
+        is_booked = booking is not None
         if booking is None:
             booking = self._booking(place, attempt.grant.resources, attempt.step)
             self._bookings[id(attempt.grant)] = (attempt.grant, booking)
@@ -119,8 +120,10 @@ class Workers:
         worker = booking.worker
         if worker is not None and worker.is_ready:
             self._seat(booking, worker)
-        elif worker is None and not self._settle(booking):
-            self._house(booking)
+        elif worker is not None:
+            self._begin(worker, booking)
+        elif not self._settle(booking):
+            (self._house if is_booked else self._make)(booking)
         seat = await booking.waiting
         if seat.lost is not None:
             # Its pod went before the engine knew of it, so the engine could not hear that.
@@ -137,6 +140,8 @@ class Workers:
         worker = booking.worker
         if worker is not None and booking not in worker.seats.values():
             worker.give_up(booking)
+            if not worker.taken and not worker.is_ready and worker.booting is None:
+                self._dismiss(worker)
             self._serve(worker)
         booking.fail(CannotPlace(unwanted("nobody waits for it any more")))
 
@@ -204,8 +209,11 @@ class Workers:
             return False
         worker = max(found, key=lambda one: (one.is_ready, len(one.taken)))
         worker.take(booking, self._driver)
-        if worker.is_ready and booking.is_waiting:
-            self._seat(booking, worker)
+        if booking.is_waiting:
+            if worker.is_ready:
+                self._seat(booking, worker)
+            else:
+                self._begin(worker, booking)
         return True
 
     def _house(self, booking: Booking) -> None:
@@ -222,13 +230,16 @@ class Workers:
             return False
         if booking.is_suspect:
             return True
+        starting = [one for one in there if not one.is_ready]
+        for one in starting:
+            self.pace.is_starting(now - one.began)
+        most = max(sizing.AT_ONCE, len(there) - len(starting))
         if booking.kind in self._held_back:
             # One at a time from here on: there was no room for as many.
-            if now < self._held_back[booking.kind] or not all(one.is_ready for one in there):
-                return False
-        elif not beside and not self.pace.is_known(booking.kind) and len(there) < sizing.AT_FIRST:
-            return True
-        if not beside and not there:
+            most = 1 if now > self._held_back[booking.kind] else 0
+        if len(starting) >= most:
+            return False
+        if not beside and (not there or not self.pace.is_known(booking.kind)):
             return True
         places = beside + sum(sizing.slots(booking.wanted, one.room, self._driver) for one in there)
         waited = now - self._asked.get(booking.step, now)
@@ -244,7 +255,14 @@ class Workers:
         name = self._blueprints.step(booking.step, booking.number) if apart else self._blueprints.worker()
         worker = self._workers[name] = Worker(name, booking.kind, room, is_single=apart)
         worker.take(booking, self._driver)
-        worker.booting = asyncio.get_running_loop().create_task(self._boot(worker, booking))
+        if booking.is_waiting:
+            self._begin(worker, booking)
+
+    def _begin(self, worker: Worker, booking: Booking) -> None:
+        """Make the pod of a worker, now that the first attempt for it is on record."""
+        if worker.booting is None:
+            worker.began = time.monotonic()
+            worker.booting = asyncio.get_running_loop().create_task(self._boot(worker, booking))
 
     async def _boot(self, worker: Worker, first: Booking) -> None:
         host: ClusterHost | None = None

@@ -27,6 +27,7 @@ from fairway.runner.pod_host import HostEnd, PodHost
 from fairway.runner.pod_link import Attempts, PodLink
 from fairway.runner.pod_memory import ControlGroup
 from fairway.runner.pod_output import HostOutput
+from fairway.runner.pod_scratch import Scratch
 from fairway.spec import VERSION
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
@@ -44,6 +45,8 @@ from fairway.spec.link import (
 )
 from fairway.spec.wire import Start, decode_to_host
 
+SCRATCH = "FAIRWAY_SCRATCH"
+"""Variable with the folders for temporary files, separated as in PATH."""
 EXIT_TERMINATED = 143
 EXIT_REFUSED = 77
 _LOOK_SECONDS = 0.5
@@ -64,6 +67,7 @@ class Settings(argparse.Namespace):
         name: the name of this host.
         token: the file with the token of the pod.
         root: the folder for code, credential and store.
+        scratch: the folders for temporary files, which are emptied when no attempt runs.
         grace: seconds that attempts have to end after a SIGTERM.
         last_words: the file for the message that Kubernetes keeps of a pod that ended.
     """
@@ -73,6 +77,7 @@ class Settings(argparse.Namespace):
     name: str
     token: Path
     root: Path
+    scratch: list[Path]
     grace: float
     last_words: Path
 
@@ -211,10 +216,22 @@ class Pod:
             self._cannot_begin(str(error))
             return
         output = HostOutput(lambda data: self._link.send(Note(data)), _secret_names(file.parent))
-        self._host = PodHost(launched, self._selector, self._group, self._passed, output.write)
+        self._host = PodHost(
+            launched, self._selector, self._group, self._scratch(orders), self._passed, output.write
+        )
         for content in self._early:
             self._host.write(content)
         self._early.clear()
+
+    def _scratch(self, orders: Orders) -> Scratch:
+        root = self._settings.root
+        code = root / "code"
+        return Scratch(
+            self._settings.scratch,
+            code / orders.bundle if orders.bundle else None,
+            root / "store",
+            lambda paths: pod_code.restore(orders, self._store(orders), code, paths),
+        )
 
     def _cannot_begin(self, text: str) -> None:
         self._send_report(HostEnded(code=1, text=text))
@@ -327,6 +344,11 @@ def _name(number: int) -> str:
         return f"signal {number}"
 
 
+def _scratch_folders() -> list[Path]:
+    """Return the folders that belong to this pod alone. A process elsewhere has none that it may empty."""
+    return [Path(path) for path in os.environ.get(SCRATCH, "").split(os.pathsep) if path]
+
+
 def _settings(words: Sequence[str]) -> Settings:
     parser = argparse.ArgumentParser(
         prog="python -m fairway.runner.pod", description=__doc__, allow_abbrev=False
@@ -336,6 +358,7 @@ def _settings(words: Sequence[str]) -> Settings:
     parser.add_argument("--name", required=True)
     parser.add_argument("--token", type=Path, default=Path("/var/run/fairway/token"))
     parser.add_argument("--root", type=Path, default=Path("/fairway"))
+    parser.add_argument("--scratch", type=Path, nargs="*", default=_scratch_folders())
     parser.add_argument("--grace", type=float, default=20.0)
     parser.add_argument("--last-words", type=Path, default=Path("/dev/termination-log"))
     return parser.parse_args(words, namespace=Settings())

@@ -92,6 +92,24 @@ def doomed(mark: str) -> int:
 def unlucky(mark: str = "") -> int:
     return doomed(mark)
 
+@fw.task(memory="400Mi", cpu=0.1)
+def item(n: int) -> int:
+    return n * n
+
+@fw.pipeline
+def many(mark: str = "") -> list[int]:
+    return [item(number) for number in range(60)]
+
+@fw.task(memory="3Gi", retries=1)
+def poison(n: int) -> int:
+    if n == 7:
+        os._exit(3)
+    return n
+
+@fw.pipeline
+def bitter(mark: str = "") -> int:
+    return sum([poison(number) for number in range(20)])
+
 @fw.pipeline
 def slow(mark: str = "") -> int:
     return small(long(mark))
@@ -196,6 +214,37 @@ def test_a_step_that_fails_by_itself_spends_its_retry_in_the_same_pod(tmp_path: 
         (step,) = target.stores.metadata.run("k7m2").steps
         assert [attempt.phase for attempt in step.attempts] == [Phase.FAILED, Phase.SUCCEEDED]
         assert len(target.namespace.kube.processes) == 2
+
+    play(tmp_path, work)
+
+
+def test_a_wide_run_uses_few_pods_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(target: Target) -> None:
+        # The driver has room for none of them, as if each asked for more than it has.
+        monkeypatch.setattr(ClusterExecutor, "_has_room", lambda self, wanted: False)
+        monkeypatch.setattr(ClusterExecutor, "_beside", lambda self, place, wanted: 0)
+        ended = await target.run("many")
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.stores.load(ended.result) == [number * number for number in range(60)]
+        made = [name for name in target.namespace.kube.processes if "-w-" in name]
+        assert len(made) <= 8
+        steps = target.stores.metadata.run("k7m2").steps
+        assert {len(step.attempts) for step in steps} == {1}
+        async with asyncio.timeout(20):
+            while target.namespace.kube.jobs:
+                await asyncio.sleep(0.05)
+
+    play(tmp_path, work)
+
+
+def test_an_item_that_ends_its_process_fails_alone_after_its_retries(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        ended = await target.run("bitter")
+        assert ended.phase is Phase.FAILED
+        steps = target.stores.metadata.run("k7m2").steps
+        failed = [step for step in steps if step.phase is Phase.FAILED]
+        assert [len(step.attempts) for step in failed] == [2]
+        assert sum(step.phase is Phase.SUCCEEDED for step in steps) == 19
 
     play(tmp_path, work)
 
