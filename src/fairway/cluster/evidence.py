@@ -8,6 +8,7 @@ import re
 
 import msgspec
 
+from fairway.cluster.fetching import PACKAGES
 from fairway.cluster.observed import Event, Pod, Terminated
 from fairway.spec.link import HostEnded
 from fairway.spec.quantities import format_memory
@@ -27,6 +28,9 @@ _NEVER_RAN = frozenset(
         "NodeAffinity",
     }
 )
+_NO_FAULT = (75, 137, 143)
+"""The statuses of a container that was told to end, or could not reach the control plane. Another try may do better."""
+
 _OWN_DISK = re.compile(
     r"(?:total limit of containers|local ephemeral storage limit|exceeds the limit) \"?([\d.]+[A-Za-z]*)"
 )
@@ -134,7 +138,14 @@ def of_pod(pod: Pod, events: tuple[Event, ...] = (), *, alone: bool = False) -> 
         return _node_lost()
     if any(event.reason == "Preempted" for event in events):
         return _failure(Reason.PREEMPTED, "")
-    ended = next((one.state.terminated for one in pod.containers if one.state.terminated is not None), None)
+    ended = pod.ended
+    if ended is not None and pod.failed_before == PACKAGES and ended.exit_code not in _NO_FAULT:
+        last = ended.message.strip().splitlines()[-1:] or [f"status {ended.exit_code}"]
+        return Failure(
+            reason=Reason.ENVIRONMENT,
+            message=f"its packages could not be put into its pod: {last[0]}",
+            hint="start the run again from the project's folder, so that the packages are sent",
+        )
     if ended is not None and ended.reason != "Completed":
         return _of_container(ended, alone=alone)
     if pod.metadata.deletion_timestamp or ended is None:

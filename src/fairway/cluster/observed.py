@@ -6,6 +6,9 @@ from contextlib import suppress
 
 import msgspec
 
+HOST = "host"
+"""The name of the container in which the host runs."""
+
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """A part of an object. Fields that Kubernetes leaves out have their defaults, and unknown fields are ignored."""
@@ -98,10 +101,23 @@ class PodStatus(_Part, frozen=True, kw_only=True):
     init_container_statuses: tuple[ContainerStatus, ...] = ()
 
 
+class Limits(_Part, frozen=True, kw_only=True):
+    """The most that a container may use, as Kubernetes writes it."""
+
+    limits: dict[str, str] = {}
+
+
+class Container(_Part, frozen=True, kw_only=True):
+    """A container that is wanted."""
+
+    resources: Limits = Limits()
+
+
 class PodSpec(_Part, frozen=True, kw_only=True):
-    """The wishes about a pod."""
+    """The wishes about a pod, and the containers that are wanted in it."""
 
     termination_grace_period_seconds: int = 30
+    containers: tuple[Container, ...] = ()
 
 
 class Pod(_Part, frozen=True, kw_only=True):
@@ -121,9 +137,36 @@ class Pod(_Part, frozen=True, kw_only=True):
         return self.status.init_container_statuses + self.status.container_statuses
 
     @property
+    def ended(self) -> Terminated | None:
+        """The end of the host's container, or of one before it that failed. None while neither has ended.
+
+        Others may have put containers of their own into the pod. Their end says nothing about the host.
+        """
+        statuses = self.status.container_statuses
+        hosts = [one for one in statuses if one.name == HOST] or list(statuses)
+        for one in hosts:
+            if one.state.terminated is not None:
+                return one.state.terminated
+        before = (one.state.terminated for one in self.status.init_container_statuses)
+        return next((one for one in before if one is not None and one.exit_code), None)
+
+    @property
+    def failed_before(self) -> str:
+        """The name of a container that failed before the host could start. It is empty if none did."""
+        for one in self.status.init_container_statuses:
+            if one.state.terminated is not None and one.state.terminated.exit_code:
+                return one.name
+        return ""
+
+    @property
     def has_ended(self) -> bool:
-        """True when no container of the pod runs any more, and none will."""
-        return self.status.phase in ("Succeeded", "Failed")
+        """True when the host of the pod does not run any more, and never will."""
+        if self.status.phase in ("Succeeded", "Failed"):
+            return True
+        # A container that somebody added, such as a proxy, may go on for ever.
+        return any(
+            one.name == HOST and one.state.terminated is not None for one in self.status.container_statuses
+        )
 
 
 class JobStatus(_Part, frozen=True, kw_only=True):
@@ -132,24 +175,6 @@ class JobStatus(_Part, frozen=True, kw_only=True):
     conditions: tuple[Condition, ...] = ()
     active: int = 0
     failed: int = 0
-
-
-class Limits(_Part, frozen=True, kw_only=True):
-    """The most that a container may use, as Kubernetes writes it."""
-
-    limits: dict[str, str] = {}
-
-
-class Container(_Part, frozen=True, kw_only=True):
-    """A container that is wanted."""
-
-    resources: Limits = Limits()
-
-
-class PodSpec(_Part, frozen=True, kw_only=True):
-    """The containers that are wanted in a pod."""
-
-    containers: tuple[Container, ...] = ()
 
 
 class PodTemplate(_Part, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ import msgspec
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import CorruptArtifact, FairwayError, StorageError
 from fairway.spec.layers import PLACE, LayerList, StoredLayer
-from fairway.stores.upstream import Answer, Upstream
+from fairway.stores.upstream import Pieces, Upstream
 
 EXIT_BROKEN = 1
 EXIT_LATER = 75
@@ -79,8 +79,8 @@ def _content(upstream: Upstream, digest: str) -> bytes:
     """Return content of the store, which has to have its digest."""
     found: list[bytes] = []
 
-    def take(answer: Answer) -> None:
-        found[:] = [answer.whole()]
+    def take(answer: Pieces) -> None:
+        found[:] = [b"".join(answer.pieces())]
 
     if not upstream.get(digest, take):
         raise CorruptArtifact(
