@@ -10,7 +10,17 @@ import pytest
 
 from fairway.cluster import evidence
 from fairway.cluster.evidence import Sighting
-from fairway.cluster.observed import Condition, Event, Metadata, Pod, PodStatus
+from fairway.cluster.observed import (
+    Condition,
+    ContainerState,
+    ContainerStatus,
+    Event,
+    Metadata,
+    Pod,
+    PodStatus,
+    Running,
+    Terminated,
+)
 from fairway.spec.link import HostEnded
 from fairway.spec.run import Reason
 
@@ -219,3 +229,56 @@ def test_a_node_whose_disk_is_full_blames_no_step() -> None:
     )
     found = Pod(status=PodStatus(phase="Failed", reason="Evicted", message=message))
     assert evidence.of_pod(found, alone=True).reason is Reason.EVICTED
+
+
+def with_containers(phase: str, *, before: Terminated | None = None, **ended: Terminated | None) -> Pod:
+    """Return a pod with containers, those that have ended with their end."""
+
+    def status(name: str, end: Terminated | None) -> ContainerStatus:
+        running = None if end is not None else Running()
+        return ContainerStatus(name=name, state=ContainerState(terminated=end, running=running))
+
+    return Pod(
+        status=PodStatus(
+            phase=phase,
+            container_statuses=tuple(status(name, end) for name, end in ended.items()),
+            init_container_statuses=(status("packages", before),) if before is not None else (),
+        )
+    )
+
+
+COMPLETED = Terminated(reason="Completed")
+OUT_OF_MEMORY = Terminated(reason="OOMKilled", exit_code=137)
+
+
+def test_a_container_before_the_host_that_has_done_its_work_hides_no_end_of_the_host() -> None:
+    found = with_containers("Failed", before=COMPLETED, host=OUT_OF_MEMORY)
+    assert evidence.of_pod(found, alone=True).reason is Reason.OOM
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(1, Reason.ENVIRONMENT), (75, Reason.HOST), (143, Reason.HOST)]
+)
+def test_packages_that_do_not_come_are_told_from_a_control_plane_that_does_not_answer(
+    status: int, reason: Reason
+) -> None:
+    end = Terminated(reason="Error", exit_code=status, message="first\nthe store does not hold 01ab\n")
+    failure = evidence.of_pod(with_containers("Failed", before=end, host=None))
+    assert failure.reason is reason
+    if reason is Reason.ENVIRONMENT:
+        assert failure.message.endswith("the store does not hold 01ab")
+
+
+def test_a_container_that_somebody_added_keeps_no_ended_host_alive() -> None:
+    found = with_containers("Running", proxy=None, host=OUT_OF_MEMORY)
+    assert found.has_ended
+    seen = Sighting(pod=found, silent=1.0, alone=True)
+    lost = evidence.verdict(seen)
+    assert lost is not None
+    assert (lost.failure.reason, lost.fenced) == (Reason.OOM, False)
+
+
+def test_a_container_that_somebody_added_and_that_ended_says_nothing_about_the_host() -> None:
+    assert not with_containers("Running", proxy=Terminated(reason="Error", exit_code=1), host=None).has_ended
+    both = with_containers("Failed", proxy=Terminated(reason="Error", exit_code=1), host=OUT_OF_MEMORY)
+    assert evidence.of_pod(both, alone=True).reason is Reason.OOM

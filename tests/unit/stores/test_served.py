@@ -113,7 +113,9 @@ def test_a_folder_of_the_image_is_laid_out_beside_it(server: Server, plane: Plan
     assert plane.asked == []
 
 
-def test_what_the_image_lacks_is_fetched_once_with_the_token_of_the_server(server: Server, plane: Plane) -> None:
+def test_what_the_image_lacks_is_fetched_once_with_the_token_of_the_server(
+    server: Server, plane: Plane
+) -> None:
     artifact = plane.put(b"more")
     for _ in range(2):
         path = server.store.open(artifact)
