@@ -46,7 +46,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
         pod: the pod as it was seen last. None if none was ever seen.
         absent: True when a full list of pods, which was asked for after the host was last heard of, does not have the pod.
         silent: the seconds since the host was last connected. 0 while it is.
-        now: the seconds since the epoch.
+        ending: the seconds since the pod was first seen in deletion. The clock of the cluster may be another one, so its
+            times are not compared with the own.
         alone: True when the host has one attempt only.
         events: the events about the pod, as far as they were asked for.
     """
@@ -54,7 +55,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     pod: Pod | None = None
     absent: bool = False
     silent: float = 0.0
-    now: float = 0.0
+    ending: float = 0.0
     alone: bool = False
     events: tuple[Event, ...] = ()
 
@@ -78,8 +79,7 @@ def verdict(seen: Sighting) -> Lost | None:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone))
     if seen.absent:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone), fenced=True)
-    deleted = pod.metadata.deleted_at
-    if deleted and seen.now - deleted > TERMINATING_SECONDS:
+    if seen.ending > pod.spec.termination_grace_period_seconds + TERMINATING_SECONDS:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone), fenced=True)
     if on_lost_node(pod, seen.events) and seen.silent > NODE_LOST_SECONDS:
         return Lost(failure=_node_lost(), fenced=True)

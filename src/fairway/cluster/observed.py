@@ -1,9 +1,5 @@
 """The pods, Jobs and events that a cluster shows, with the fields that say how a host fares and no others."""
 
-import calendar
-import time
-from contextlib import suppress
-
 import msgspec
 
 HOST = "host"
@@ -24,18 +20,6 @@ class Metadata(_Part, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     deletion_timestamp: str = ""
-
-    @property
-    def deleted_at(self) -> float:
-        """The time at which the object was to be gone, in seconds since the epoch. 0 for one that is not deleted."""
-        return seconds_of(self.deletion_timestamp)
-
-
-def seconds_of(text: str) -> float:
-    """Return a time as Kubernetes writes it in seconds since the epoch. 0 for a text that is no time."""
-    with suppress(ValueError):
-        return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
-    return 0.0
 
 
 class Condition(_Part, frozen=True, kw_only=True):
