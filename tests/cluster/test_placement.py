@@ -171,6 +171,23 @@ def test_a_step_runs_on_the_node_that_has_its_gpu_and_accepts_its_taints(
         assert following.wait(60) == 0
 
 
+def test_gpus_are_named_to_who_may_list_nodes(kubectl: Kubectl, installed: str, gpu_node: None) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fairway", "doctor", "--namespace", installed, "--json"],
+        env={**os.environ, "KUBECONFIG": kubectl.kubeconfig},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    found = {one["check"]: one for one in json.loads(done.stdout)}
+    assert found["gpus"]["state"] == "ok"
+    assert found["gpus"]["found"].startswith(
+        "1 nvidia.com/gpu (NVIDIA-L4) on 1 of 3 nodes, behind the taints"
+    )
+    assert "nvidia.com/gpu=present:NoSchedule" in found["gpus"]["found"]
+    assert "3 amd64" in found["nodes"]["found"]
+
+
 def test_nodes_that_nobody_has_are_named_within_ten_seconds(laptop: Laptop, there: Kubectl) -> None:
     with running(laptop, "rare", "many", "other") as following:
         wanted = {
