@@ -161,8 +161,7 @@ def test_a_driver_or_step_whose_pod_is_lost_is_begun_again_and_no_retry_is_spent
             installation.delete_pod(
                 name, *(["--grace-period=0", "--force"] if how == "deleted at once" else [])
             )
-        lost["drivers" if wanted == "-d-a" else "steps"] += 1
-        lost[how.replace(" ", "_")] += 1
+        lost["pods_of_drivers" if wanted == "-d-a" else "pods_of_steps"] += 1
         time.sleep(rng.uniform(0.5, 4.0) if full else 0.5)
     begun_again = 0
     for name in names:

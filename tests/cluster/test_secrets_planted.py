@@ -68,7 +68,7 @@ def person(installation: Installation, kubectl: Kubectl, tmp_path: Path) -> Pers
     shop.mkdir()
     (shop / "flow.py").write_text(PROJECT)
     (shop / ".env").write_text(f"API_TOKEN={PLANTED['file']}\n")
-    (tmp_path / "settings.json").write_text(json.dumps({"password": PLANTED["parameters"]}))
+    (shop / "settings.json").write_text(json.dumps({"password": PLANTED["parameters"]}))
     return found
 
 
@@ -102,8 +102,10 @@ def test_planted_secrets_are_found_nowhere(
     person.does("target", "add", "team", "--namespace", person.namespace)
     refused = person.fails("run", "flow.py", "--target", "team")
     assert ".env" in refused
-    (person.home / "shop" / ".gitignore").write_text(".env\n")
-    refused += person.fails("run", "flow.py", "--config", "../settings.json", "--target", "team")
+    (person.home / "shop" / ".gitignore").write_text(".env\nsettings.json\n")
+    refused += person.fails("run", "flow.py", "--config", "settings.json", "--target", "team")
+    assert "settings.json is not sent" in refused
+    refused += person.fails("run", "flow.py", "--password", PLANTED["parameters"], "--target", "team")
     assert "password is a secret by its name" in refused
     done = person.run("run", "flow.py", "--target", "team")
     assert done.returncode == 1, done.stderr
