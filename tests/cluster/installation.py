@@ -98,13 +98,16 @@ class Installation:
         self.insist("PUT", f"{API}/store/blobs/{digest}", listed)
         return digest
 
-    def submit(self, bundle: str, pipeline: str = "main", key: str = "", **texts: object) -> str:
+    def submit(
+        self, bundle: str, pipeline: str = "main", images: dict[str, str] | None = None, **texts: object
+    ) -> str:
         """Start a run, with the same key until that is acknowledged, and return its name."""
         request = {
             "bundle": bundle,
             "file": "flow.py",
             "pipeline": pipeline,
-            "key": key or os.urandom(8).hex(),
+            "key": os.urandom(8).hex(),
+            "images": images or {},
         }
         given = {name: [str(value)] for name, value in texts.items()}
         return self.insist("POST", f"{API}/runs", {**request, "texts": given}, 240)["run"]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from installation import Installation, install, processes, told_once, wait
 
+from fairway.cluster.names import is_driver
 from lab.kubectl import Kubectl
 
 PROJECT = """
@@ -150,8 +151,8 @@ def test_a_driver_or_step_whose_pod_is_lost_is_begun_again_and_no_retry_is_spent
         installation.until_output(name, "tick 1")
     lost: Counter[str] = Counter()
     for number in range(losses):
-        wanted = "-d-a" if number % 4 == 0 else "-s"
-        name, uid = rng.choice(wait("a pod", partial(running, installation, wanted)))
+        drivers = number % 4 == 0
+        name, uid = rng.choice(wait("a pod", partial(running, installation, drivers=drivers)))
         how = ("deleted", "deleted at once", "killed")[number % 3]
         if how == "killed":
             for process in processes(uid):
@@ -161,7 +162,7 @@ def test_a_driver_or_step_whose_pod_is_lost_is_begun_again_and_no_retry_is_spent
             installation.delete_pod(
                 name, *(["--grace-period=0", "--force"] if how == "deleted at once" else [])
             )
-        lost["pods_of_drivers" if wanted == "-d-a" else "pods_of_steps"] += 1
+        lost["pods_of_drivers" if drivers else "pods_of_steps"] += 1
         time.sleep(rng.uniform(0.5, 4.0) if full else 0.5)
     begun_again = 0
     for name in names:
@@ -186,8 +187,8 @@ def test_a_driver_or_step_whose_pod_is_lost_is_begun_again_and_no_retry_is_spent
     )
 
 
-def running(installation: Installation, word: str) -> list[tuple[str, str]]:
-    """Return name and uid of every pod of a run that runs and has a word in its name."""
+def running(installation: Installation, *, drivers: bool) -> list[tuple[str, str]]:
+    """Return name and uid of every pod that runs a driver, or of every other one."""
     pods = [pod for pod in installation.pods() if pod["status"]["phase"] == "Running"]
     named = [(pod["metadata"]["name"], pod["metadata"]["uid"]) for pod in pods]
-    return [one for one in named if word in one[0]]
+    return [one for one in named if is_driver(one[0]) == drivers]
