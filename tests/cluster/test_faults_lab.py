@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from installation import API, PLANE, Installation, events, install, told_once, wait
+from installation import processes as pids
 
 from fairway.cluster.names import is_driver
 from lab import network, processes
@@ -28,6 +30,22 @@ def own(number: int) -> int:
 @fw.pipeline
 def main(count: int = 3) -> list[int]:
     return own.map(range(count))
+"""
+LARGE = """
+import time
+import fairway as fw
+
+
+@fw.task(cpu=0.1)
+def large() -> str:
+    print("at work", flush=True)
+    time.sleep(4)
+    return "x" * 3_000_000
+
+
+@fw.pipeline
+def main() -> int:
+    return len(fw.value(large()))
 """
 ENVIRONMENT = """
 import fairway as fw
@@ -88,7 +106,7 @@ def test_a_run_whose_node_is_cut_off_ends_and_says_that_its_node_was_lost(
     lost = sorted(set(others.values()) - kept - {"n1"})
     if not lost:
         pytest.skip("no node has pods of steps alone")
-    began, known = time.monotonic(), time.time()
+    began = time.monotonic()
     network.cut(lost[0])
     try:
         failures = wait("loss of the node", lambda: node_losses(installation, run), 170)
@@ -100,7 +118,6 @@ def test_a_run_whose_node_is_cut_off_ends_and_says_that_its_node_was_lost(
     assert news[-1]["ended"]["phase"] == "Succeeded"
     told_once(news)
     assert all("nothing was heard from it" in failure["message"] for failure in failures)
-    assert known
     left = installation.nothing_is_left(180)
     measured(
         "C3",
@@ -183,4 +200,35 @@ def test_a_run_whose_image_is_on_the_nodes_needs_no_registry(
         "A registry that is away while a run uses an image that is on the nodes",
         goal="the run ends as it does otherwise",
         runs=1,
+    )
+
+
+def test_a_step_waits_with_its_result_while_the_store_takes_nothing(
+    installation: Installation, lab: Lab, full: bool, measured: Callable[..., None]
+) -> None:
+    seconds = 60.0 if full else 10.0
+    run = installation.submit(installation.send(LARGE))
+    installation.until_output(run, "at work")
+    (pod,) = installation.pods(PLANE)
+    roots = [
+        Path(f"/proc/{process}/root/var/lib/fairway/store/blobs/tmp")
+        for process in pids(pod["metadata"]["uid"])
+    ]
+    folder = next(root for root in roots if root.is_dir())
+    folder.chmod(0o500)
+    try:
+        time.sleep(seconds)
+        assert installation.run(run)["phase"] == "Running"
+    finally:
+        folder.chmod(0o700)
+    news = installation.follow(run)
+    assert (news[-1]["ended"]["phase"], news[-1]["ended"]["result"]["note"]) == ("Succeeded", "3000000")
+    told_once(news)
+    assert [len(step["attempts"]) for step in installation.run(run)["steps"]] == [1]
+    measured(
+        "C5-store",
+        "A store that takes no content while a step commits its result",
+        goal="the step waits, the run ends right, nothing is repeated",
+        seconds_without_a_store=seconds,
+        steps_repeated=0,
     )
