@@ -81,7 +81,7 @@ def verdict(seen: Sighting) -> Lost | None:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone), fenced=True)
     if seen.ending > pod.spec.termination_grace_period_seconds + TERMINATING_SECONDS:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone), fenced=True)
-    if on_lost_node(pod, seen.events) and seen.silent > NODE_LOST_SECONDS:
+    if on_lost_node(pod, seen.events) and (_has_to_leave(pod) or seen.silent > NODE_LOST_SECONDS):
         return Lost(failure=_node_lost(), fenced=True)
     return None
 
@@ -91,6 +91,12 @@ def on_lost_node(pod: Pod, events: tuple[Event, ...] = ()) -> bool:
     ready, containers = pod.condition("Ready"), pod.condition("ContainersReady")
     by_conditions = ready.status == "False" and containers.status == "True" and not ready.reason
     return by_conditions or any(event.reason == "NodeNotReady" for event in events)
+
+
+def _has_to_leave(pod: Pod) -> bool:
+    """Tell whether the cluster itself has given a pod up, because its node did not answer for as long as the pod tolerates."""
+    target = pod.condition("DisruptionTarget")
+    return target.status == "True" and target.reason == "DeletionByTaintManager"
 
 
 def says_why(pod: Pod) -> bool:
