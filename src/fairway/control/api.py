@@ -14,6 +14,7 @@ import msgspec
 from starlette.requests import Request
 
 from fairway.control.routes import Entry, body, openapi
+from fairway.control.upkeep_routes import UpkeepRoutes
 from fairway.ports.platform import Platform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
@@ -89,6 +90,7 @@ class Api:
             ),
             self._entry("DELETE", "/endpoints/{name}", self.undeploy),
             self._entry(post, "/shutdown", self.shutdown, takes=ShutdownRequest),
+            *UpkeepRoutes(self._platform).entries(),
         ]
 
     def _about_runs(self) -> list[Entry]:

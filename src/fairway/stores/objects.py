@@ -305,7 +305,7 @@ class ObjectArtifacts(RelayedArtifacts):
         kept = Kept()
         for digest in wanted:
             kept.add(digest)
-        for digest in self._manifests(wanted):
+        for digest in self.manifests(wanted):
             for entry in self.files(digest):
                 kept.add(entry.digest)
         swept = self._objects.sweep(kept, older_than=older_than, dry=dry)
@@ -347,8 +347,8 @@ class ObjectArtifacts(RelayedArtifacts):
             keep.append(digest)
         self._cache.sweep(keep, older_than=_IN_USE_SECONDS, dry=False)
 
-    def _manifests(self, digests: list[str]) -> list[str]:
-        """Return the digests of these whose content begins as a manifest does."""
+    def manifests(self, digests: list[str]) -> list[str]:
+        """Return the digests of these whose content begins as a manifest does. Raises StorageError."""
 
         def begins(digest: str) -> bool:
             path = f"{self.root}/{BLOBS}{digest[:2]}/{digest}"

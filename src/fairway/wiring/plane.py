@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from fairway.stores.objects import ObjectArtifacts
 
 _MOST_SENT = 32 * 2**20
+_YOUNGEST = 7200.0
+"""Seconds for which content is never removed. A pod relies for an hour on what it was told to be there."""
+
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse", "gluster", "lustre", "ncpfs", "virtiofs")
 """Beginnings of the names of file systems on which a lock or an fsync may not mean what SQLite needs."""
 
@@ -213,7 +216,7 @@ def platform(stores: LocalStores, held: "RunLeases", carried: "RunsElsewhere") -
     from fairway.engine.platform import EnginePlatform
 
     return EnginePlatform(
-        machine.records(stores, _MOST_SENT, held, _nobody_waits),
+        machine.records(stores, _MOST_SENT, held, _nobody_waits, _YOUNGEST),
         lambda: carried,
         NoEndpoints,
         _stop,
