@@ -43,6 +43,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         store: the place of artifacts in object storage. Empty keeps them on the volume.
         store_identity: what a cloud lets use that place. Empty in an upgrade leaves what is there.
         store_secret: the Secret with the variables for that place. Empty in an upgrade leaves what is there.
+        restore: the copy of a log in that place to begin with, or `newest`. Empty begins anew.
     """
 
     version: str
@@ -56,6 +57,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     store: str = ""
     store_identity: str = ""
     store_secret: str = ""
+    restore: str = ""
 
 
 class _Amounts(msgspec.Struct, frozen=True):
@@ -151,6 +153,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         pull_secrets=order.pull_secrets,
         registry=order.source.typed,
         store=order.store,
+        restore=order.restore,
     )
     settings = Settings(
         install=install,

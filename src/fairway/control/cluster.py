@@ -26,6 +26,7 @@ import uvloop
 from fairway.control.admission import ClusterGate, guarded
 from fairway.control.api import Api
 from fairway.control.identity import Credentials, People
+from fairway.control.log_copying import LogCopying
 from fairway.control.routes import application, public_paths
 from fairway.control.store_routes import StoreRoutes
 from fairway.engine.together import RunsElsewhere, RunsTogether
@@ -121,6 +122,7 @@ class ControlPlane:
         await self._take_up(runs)
         # Requests are the last to be let in, because an answer means that everything is up.
         answering = Answering(self._gate(elsewhere), listening)
+        copying = LogCopying(plane.log_copies(self._stores), log)
         try:
             await asyncio.wrap_future(answering.started)
             log("ready")
@@ -129,6 +131,7 @@ class ControlPlane:
             await runs.close()
             await asyncio.to_thread(answering.stop)
             await self._cluster.close()
+            await copying.close()
             # Nothing runs between this and the end of the process, so nothing is done that is not in the store.
             self._stores.close()
         return self._status
@@ -256,8 +259,8 @@ def serve(file: Path, volume: Path, listen: Address, links: Address, make: Make)
     stores.layout.prepare()
     with ExitStack() as held:
         _lock(stores.root, held)
-        stores.prepare()
         plane.settle(stores, install, log)
+        stores.prepare()
         listening = held.enter_context(listen.bind())
         uvloop.run(_run(ControlPlane(install, stores, links, make), listening))
 

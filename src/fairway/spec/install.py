@@ -56,6 +56,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         user: the number of the user of all pods. 0 leaves the choice to the cluster.
         store: the place of artifacts in object storage, such as `s3://bucket/prefix`. Empty keeps them on the volume.
         cache: the bytes of artifacts in object storage that the volume may hold as well.
+        restore: the copy of a log from which an empty volume begins, or `newest`. Empty begins anew.
     """
 
     uid: str
@@ -69,6 +70,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     user: int = 65532
     store: str = ""
     cache: int = 5 * 2**30
+    restore: str = ""
 
     @property
     def short(self) -> str:

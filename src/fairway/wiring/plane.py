@@ -144,18 +144,37 @@ def open_stores(root: Path, install: "Install") -> LocalStores:
     from fairway.spec.objects import parse
     from fairway.stores.objects import ObjectArtifacts
 
-    return LocalStores(root, ObjectArtifacts(root, parse(install.store), install.cache))
+    return LocalStores(root, ObjectArtifacts(root, parse(install.store), install.uid, install.cache))
 
 
 def settle(stores: LocalStores, install: "Install", say: Callable[[str], None]) -> None:
-    """Try the object storage of an installation, and bind its volume to it. Raises StorageError, UsageError."""
+    """Try the object storage of an installation, and bind its volume to it. Raises FairwayError."""
     from fairway.stores import settling
     from fairway.stores.objects import ObjectArtifacts
 
-    if isinstance(stores.artifacts, ObjectArtifacts):
-        settling.settle(stores.artifacts, install.uid, say)
-    else:
+    artifacts = stores.artifacts
+    if not isinstance(artifacts, ObjectArtifacts):
         settling.refuse_bound(stores.root)
+        return
+    begins = bool(install.restore) and not stores.layout.database.exists()
+    settling.settle(artifacts, say, take=begins)
+    if begins:
+        from fairway.stores import log_copies
+
+        name, events = log_copies.restore(artifacts, stores.layout, install.restore)
+        say(f"the log is restored from {name}: {events} events")
+
+
+def log_copies(stores: LocalStores) -> "Callable[[], str]":
+    """Return a function that copies the log to object storage, and returns the copy's name; empty if nothing is new."""
+    from fairway.stores.objects import ObjectArtifacts
+
+    artifacts = stores.artifacts
+    if not isinstance(artifacts, ObjectArtifacts):
+        return str
+    from fairway.stores.log_copies import LogCopies
+
+    return LogCopies(stores.layout, stores.metadata, artifacts).copy
 
 
 def leases() -> "RunLeases":
