@@ -22,7 +22,7 @@ from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import format_duration
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, Foreseen, LogPage, Noted, Outputs, Over, Submitted, Update
-from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot
+from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
 
 T = TypeVar("T")
 
@@ -283,6 +283,10 @@ class RemotePlatform:
         """Return a piece of a part of a snapshot; nothing at its end. Raises FairwayError."""
         query = urlencode({"path": path, "offset": offset})
         return await self._answer("GET", f"/backups/{_part(name)}?{query}", b"", _JSON, again=True)
+
+    async def tries(self) -> list[Tried]:
+        """Try the object storage of the platform, and return what was found; nothing without any. Raises FairwayError."""
+        return await self._ask("POST", "/tries", list[Tried], b"{}", again=True)
 
     async def shutdown(self, *, endpoints: bool) -> None:
         """Stop the platform, and with `endpoints` all that serves. Return when that is done. Raises FairwayError."""

@@ -214,6 +214,41 @@ def test_a_copy_that_is_not_there_starts_nothing(make: Callable[..., Plane], wan
     assert not (plane.volume / "store" / "fairway.db").exists()
 
 
+def test_the_store_is_tried_by_whoever_may_run(make: Callable[..., Plane], gateway: Gateway) -> None:
+    plane = make().start()
+    status, tried = plane.ask("POST", "/api/v1/tries", {}, RUNNER)
+    assert (status, [one["ok"] for one in tried]) == (200, [True, True])
+    assert plane.ask("POST", "/api/v1/tries", {}, TOKENS["viewer"])[0] == 403
+    assert [path for path in gateway.path("team/tries").rglob("*") if path.is_file()] == []
+    gateway.stop()
+    status, tried = plane.ask("POST", "/api/v1/tries", {}, RUNNER)
+    assert (status, [one["ok"] for one in tried]) == (200, [False])
+    assert "does not answer" in tried[0]["found"]
+
+
+@pytest.mark.parametrize("path", ["gc", "backups"])
+def test_a_runner_cleans_and_copies_nothing(make: Callable[..., Plane], path: str) -> None:
+    plane = make().start()
+    assert plane.ask("POST", f"/api/v1/{path}", {}, RUNNER)[0] == 403
+    assert plane.ask("POST", f"/api/v1/{path}", {}, TOKENS["deployer"])[0] in (200, 507)
+
+
+def test_content_that_a_pod_relies_on_is_not_removed(make: Callable[..., Plane], gateway: Gateway) -> None:
+    plane = make().start()
+    old, used = b"long unused", b"long stored and used today"
+    for content in (old, used):
+        assert plane.ask("PUT", blob(content), content, RUNNER)[0] == 200
+        os.utime(gateway.path(key(content)), (1, 1))
+    plane.stop()
+    shutil.rmtree(plane.volume / "store" / "blobs")
+    plane.start()
+    assert plane.ask("POST", "/api/v1/store/missing", {"digests": [digest_of(used)]}, RUNNER) == (200, [])
+    status, cleaned = plane.ask("POST", "/api/v1/gc", {"delete": True, "hours": 0}, TOKENS["deployer"])
+    assert (status, cleaned["blobs"]) == (200, 1)
+    assert plane.ask("GET", blob(old), token=RUNNER)[0] == 404
+    assert plane.ask("GET", blob(used), token=RUNNER) == (200, used)
+
+
 def test_the_cache_stays_within_its_limit(make: Callable[..., Plane]) -> None:
     plane = make(cache=2**20).start()
     for number in range(4):

@@ -82,6 +82,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("DELETE", "/api/v1/endpoints/{name}"): _DEPLOYER,
     ("POST", "/api/v1/shutdown"): _DEPLOYER,
     ("POST", "/api/v1/gc"): _DEPLOYER,
+    ("POST", "/api/v1/tries"): _RUNNER,
     ("POST", "/api/v1/backups"): _DEPLOYER,
     ("GET", "/api/v1/backups/{name}"): _DEPLOYER,
     ("GET", "/api/v1/store/blobs/{digest}"): _RUNNER,

@@ -10,7 +10,7 @@ from fairway.control.routes import Entry, body
 from fairway.ports.platform import Platform
 from fairway.spec.errors import UsageError
 from fairway.spec.quantities import whole_number
-from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot
+from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
 
 _BASE = "/api/v1"
 _MOST = 2**53
@@ -44,6 +44,9 @@ class UpkeepRoutes:
                 handler=self.piece,
                 gives=bytes,
             ),
+            Entry(
+                method="POST", path=f"{_BASE}/tries", policy="token", handler=self.tries, gives=list[Tried]
+            ),
         ]
 
     async def gc(self, request: Request) -> object:
@@ -53,6 +56,10 @@ class UpkeepRoutes:
     async def backup(self, request: Request) -> object:
         """Keep the log as it is now, and list it with all that it refers to."""
         return await self._platform.snapshot()
+
+    async def tries(self, request: Request) -> object:
+        """Try the object storage of the platform, and return what was found; nothing without any."""
+        return await self._platform.tries()
 
     async def piece(self, request: Request) -> object:
         """Return a piece of a part of a snapshot, from `offset` on; nothing at its end."""

@@ -13,7 +13,7 @@ from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Over, Update
-from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot
+from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -224,6 +224,10 @@ class EnginePlatform:
     async def piece(self, name: str, path: str, offset: int) -> bytes:
         """Return a piece of a part of a snapshot; nothing at its end. Raises NotFound, StorageError."""
         return await self._aside(self._records.upkeep.piece, name, path, offset)
+
+    async def tries(self) -> list[Tried]:
+        """Try the object storage of the platform, and return what was found; nothing without any."""
+        return await self._aside(self._records.upkeep.tries)
 
     async def shutdown(self, *, endpoints: bool) -> None:
         """Stop looking after endpoints, and with `endpoints` end them. Return when that is done."""

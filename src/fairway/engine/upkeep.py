@@ -6,7 +6,7 @@ What a run at work has stored may not be on record yet, so content that is young
 from typing import Protocol
 
 from fairway.ports import ArtifactStore, Clock, Leases, MetadataStore
-from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot
+from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
 
 _MOST_RUNS = 1000
 _MARGIN = 60.0
@@ -21,6 +21,10 @@ class Copies(Protocol):
 
     def read(self, name: str, path: str, offset: int) -> bytes:
         """Return a piece of a part of a snapshot; nothing at its end."""
+        ...
+
+    def tries(self) -> list[Tried]:
+        """Try the object storage of the store, and return what was found; nothing without any."""
         ...
 
 
@@ -64,6 +68,10 @@ class Upkeep:
     def piece(self, name: str, path: str, offset: int) -> bytes:
         """Return a piece of a part of a snapshot; nothing at its end. Raises NotFound, StorageError."""
         return self._copies.read(name, path, offset)
+
+    def tries(self) -> list[Tried]:
+        """Try the object storage of the store, and return what was found; nothing without any."""
+        return self._copies.tries()
 
     def _age_of_work(self) -> float:
         """Return the seconds since the start of the oldest run at work. Content that it has stored since then must stay."""

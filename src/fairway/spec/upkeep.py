@@ -53,3 +53,12 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     parts: list[Part]
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """A use of a store that was tried: its name, what was found, true if it is as it must be, and what mends it."""
+
+    use: str
+    found: str
+    ok: bool = True
+    hint: str = ""

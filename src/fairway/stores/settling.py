@@ -17,6 +17,7 @@ import msgspec
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import StorageError, UsageError
 from fairway.spec.objects import ObjectPlace
+from fairway.spec.upkeep import Tried
 from fairway.stores.bucket import Bucket
 from fairway.stores.durable import sync_folder, write_all
 from fairway.stores.faults import Explaining
@@ -27,14 +28,6 @@ BOND = "objects.json"
 """The file of the volume that says where its artifacts are."""
 
 _RACERS = 4
-
-
-class Tried(msgspec.Struct, frozen=True):
-    """A use of a store that was tried: its name, what was found, and true if it is as it must be."""
-
-    use: str
-    found: str
-    ok: bool = True
 
 
 class _Bond(msgspec.Struct):
@@ -76,6 +69,15 @@ def settle(artifacts: ObjectArtifacts, say: Callable[[str], None], *, take: bool
         moved = artifacts.take_over(say)
         say(f"artifacts are kept at {place.name}; {moved} of the volume are there too now")
         _bind(root, place)
+
+
+def try_again(artifacts: ObjectArtifacts) -> list[Tried]:
+    """Try everything that is asked of the store of an installation at work. Nothing is raised."""
+    try:
+        artifacts.check_owner()
+        return prove(artifacts.bucket)
+    except StorageError as error:
+        return [Tried("use", error.message, False, error.hint)]
 
 
 def refuse_bound(root: Path) -> None:
@@ -132,11 +134,9 @@ def prove(bucket: Bucket) -> list[Tried]:
     once = "an object is created only once"
     if bucket.creates:
         return [Tried("use", "written, read, listed, deleted"), Tried("create", once)]
-    weaker = (
-        "the store replaces objects that are only to be created. Artifacts are safe, because their name is their content; "
-        "let no second control plane use this place"
-    )
-    return [Tried("use", "written, read, listed, deleted"), Tried("create", weaker, ok=False)]
+    weaker = "the store replaces objects that are only to be created; artifacts are safe, as their name is their content"
+    hint = "let no second installation use this place: nothing but its name keeps it away"
+    return [Tried("use", "written, read, listed, deleted"), Tried("create", weaker, False, hint)]
 
 
 def _creates_once(bucket: Bucket, key: str) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fairway.ports import Leases
     from fairway.spec.artifact import Artifact, Node
     from fairway.spec.host import HostSetup
-    from fairway.spec.upkeep import Snapshot
+    from fairway.spec.upkeep import Snapshot, Tried
     from fairway.stores import FileArtifacts, FileLogs, FileResults
     from fairway.stores.copies import StoreCopies
     from fairway.stores.metadata import SqliteMetadata
@@ -199,6 +199,14 @@ class _Copies:
     def read(self, name: str, path: str, offset: int) -> bytes:
         """Return a piece of a part of a snapshot."""
         return self._made().read(name, path, offset)
+
+    def tries(self) -> "list[Tried]":
+        """Try the object storage of the store, and return what was found; nothing without any."""
+        from fairway.stores.objects import ObjectArtifacts
+        from fairway.stores.settling import try_again
+
+        artifacts = self._stores.artifacts
+        return try_again(artifacts) if isinstance(artifacts, ObjectArtifacts) else []
 
     def _made(self) -> "StoreCopies":
         from fairway.stores.copies import StoreCopies
