@@ -32,6 +32,7 @@ from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import format_duration
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, Foreseen, LogPage, Noted, Outputs, Over, Submitted, Update
+from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
 
 T = TypeVar("T")
 
@@ -305,6 +306,23 @@ class RemotePlatform:
     async def deployed(self) -> list[EndpointStatus]:
         """Return every endpoint on record, also those that were removed. Raises FairwayError."""
         return await self._ask("GET", "/deployed", list[EndpointStatus])
+
+    async def clean(self, request: Cleaning) -> Cleaned:
+        """Remove content that nothing refers to, or count it. Raises FairwayError."""
+        return await self._ask("POST", "/gc", Cleaned, msgspec.json.encode(request), again=True)
+
+    async def snapshot(self) -> Snapshot:
+        """Keep the log as it is now, and list it with all that it refers to. Raises FairwayError."""
+        return await self._ask("POST", "/backups", Snapshot, b"{}", again=True)
+
+    async def piece(self, name: str, path: str, offset: int) -> bytes:
+        """Return a piece of a part of a snapshot; nothing at its end. Raises FairwayError."""
+        query = urlencode({"path": path, "offset": offset})
+        return await self._answer("GET", f"/backups/{_part(name)}?{query}", b"", _JSON, again=True)
+
+    async def tries(self) -> list[Tried]:
+        """Try the object storage of the platform, and return what was found; nothing without any. Raises FairwayError."""
+        return await self._ask("POST", "/tries", list[Tried], b"{}", again=True)
 
     async def shutdown(self, *, endpoints: bool) -> None:
         """Stop the platform, and with `endpoints` all that serves. Return when that is done. Raises FairwayError."""

@@ -57,8 +57,8 @@ def _objects(request, tmp_path, monkeypatch, volume=""):
     def opened():
         root = tmp_path / (volume or f"volume-{next(caches)}")
         Layout(root).prepare()
-        store = ObjectArtifacts(root, place, LIMIT)
-        settling.settle(store, "0" * 32, lambda line: None)
+        store = ObjectArtifacts(root, place, "0" * 32, LIMIT)
+        settling.settle(store, lambda line: None)
         return store
 
     return opened

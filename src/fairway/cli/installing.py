@@ -50,6 +50,9 @@ _STORE = (
     ),
     click.option("--size", default="", help="Size of the store's volume, 10Gi by default."),
     click.option("--storage-class", default="", metavar="NAME", help="Class of the volume."),
+    click.option(
+        "--restore-from", default="", metavar="COPY", help="Begin with a log in --store: its name, or newest."
+    ),
     click.option("--ephemeral", is_flag=True, help="Keep the store in the pod; it is lost with it."),
 )
 _STORE_ACCESS = (
@@ -97,6 +100,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     store: str = ""
     store_identity: str = ""
     store_secret: str = ""
+    restore_from: str = ""
     size: str = ""
     storage_class: str = ""
     ephemeral: bool = False
@@ -110,6 +114,11 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
         """Return the installation that the flags describe. Raises UsageError."""
         if self.store:
             objects.parse(self.store)
+        elif self.restore_from:
+            raise UsageError(
+                "copies of a log are in object storage, and no store is named",
+                hint="name the place of the earlier installation: `--store s3://BUCKET/PREFIX`",
+            )
         if self.image and not _BY_DIGEST.fullmatch(self.image):
             raise UsageError(
                 f"the image {self.image!r} is not named by its digest, so that nodes could run different ones",
@@ -128,6 +137,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
             store=self.store,
             store_identity=self.store_identity,
             store_secret=self.store_secret,
+            restore=self.restore_from,
         )
 
 
@@ -269,6 +279,7 @@ def render_command(endpoint: str, **given: Any) -> int:
         pull_secrets=order.pull_secrets,
         cloud=order.cloud,
         store=order.store,
+        restore=order.restore,
     )
     settings = Settings(
         install=install,

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from fairway.control.changes import LONGEST_KEY, Changes
 from fairway.control.routes import Entry, body, openapi
+from fairway.control.upkeep_routes import UpkeepRoutes
 from fairway.ports.platform import Platform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
@@ -91,6 +92,7 @@ class Api:
             ),
             self._entry("DELETE", "/endpoints/{name}", self.undeploy),
             self._entry(post, "/shutdown", self.shutdown, takes=ShutdownRequest),
+            *UpkeepRoutes(self._platform).entries(),
         ]
 
     def _about_runs(self) -> list[Entry]:
