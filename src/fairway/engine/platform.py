@@ -10,6 +10,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from fairway.engine.records import Records
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
@@ -148,6 +149,10 @@ class EnginePlatform:
     async def runs(self, limit: int = 50) -> list[RunSummary]:
         """Return the newest runs."""
         return await self._aside(self._records.runs, limit)
+
+    async def past(self, query: RunQuery) -> list[RunRecord]:
+        """Return the runs that a query asks for, newest first. Raises NotFound, UsageError."""
+        return await self._aside(self._records.past, query)
 
     async def run(self, name: str) -> RunStatus:
         """Return one run with all its steps. Raises NotFound."""

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
@@ -60,6 +61,10 @@ class Platform(Protocol):
 
     async def runs(self, limit: int = 50) -> list[RunSummary]:
         """Return the newest runs."""
+        ...
+
+    async def past(self, query: RunQuery) -> list[RunRecord]:
+        """Return the runs that a query asks for, newest first. Raises UsageError for a condition that cannot be read."""
         ...
 
     async def run(self, name: str) -> RunStatus:
