@@ -111,9 +111,9 @@ def test_a_copy_gives_out_no_other_file(play: Play, path: str) -> None:
         await finished(ground)
         snapshot = await ground.platform.snapshot()
         with pytest.raises(NotFound):
-            await ground.platform.piece(snapshot.name, path, 0)
+            await ground.platform.snapshot_piece(snapshot.name, path, 0)
         with pytest.raises(NotFound):
-            await ground.platform.piece("../../x", DATABASE, 0)
+            await ground.platform.snapshot_piece("../../x", DATABASE, 0)
 
     play(work)
 
@@ -127,7 +127,7 @@ class Sender:
     async def snapshot(self) -> Snapshot:
         return Snapshot(name="0" * 16, parts=self._parts)
 
-    async def piece(self, name: str, path: str, offset: int) -> bytes:
+    async def snapshot_piece(self, name: str, path: str, offset: int) -> bytes:
         return self._content[offset:]
 
 

@@ -61,6 +61,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/openapi.json"): _VIEWER,
     ("GET", "/api/v1/runs"): _VIEWER,
     ("POST", "/api/v1/runs"): _RUNNER,
+    ("POST", "/api/v1/runs/query"): _VIEWER,
     ("POST", "/api/v1/describe"): _RUNNER,
     ("POST", "/api/v1/plan"): _RUNNER,
     ("GET", "/api/v1/find"): _VIEWER,

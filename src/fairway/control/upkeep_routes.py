@@ -66,7 +66,7 @@ class UpkeepRoutes:
         offset = whole_number(request.query_params.get("offset", "0"), _MOST)
         if offset is None:
             raise UsageError("offset is a whole number")
-        found = await self._platform.piece(
+        found = await self._platform.snapshot_piece(
             request.path_params["name"], request.query_params.get("path", ""), offset
         )
         return Response(found, 200, _HEADERS, "application/octet-stream")

@@ -10,6 +10,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from fairway.engine.records import Records
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
@@ -150,6 +151,10 @@ class EnginePlatform:
         """Return the newest runs."""
         return await self._aside(self._records.runs, limit)
 
+    async def past(self, query: RunQuery) -> list[RunRecord]:
+        """Return the runs that a query asks for, newest first. Raises NotFound, UsageError."""
+        return await self._aside(self._records.past, query)
+
     async def run(self, name: str) -> RunStatus:
         """Return one run with all its steps. Raises NotFound."""
         return await self._aside(self._records.run, name)
@@ -230,7 +235,7 @@ class EnginePlatform:
         """Keep the log as it is now, and list it with all that it refers to. Raises StorageError."""
         return await self._aside(self._records.upkeep.snapshot)
 
-    async def piece(self, name: str, path: str, offset: int) -> bytes:
+    async def snapshot_piece(self, name: str, path: str, offset: int) -> bytes:
         """Return a piece of a part of a snapshot; nothing at its end. Raises NotFound, StorageError."""
         return await self._aside(self._records.upkeep.piece, name, path, offset)
 

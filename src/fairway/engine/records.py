@@ -8,13 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from fairway.engine import bringing, bundles
+from fairway.engine import bringing, bundles, history
 from fairway.engine.upkeep import Upkeep
 from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
 from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.errors import NotFound, SerializationError, UsageError
 from fairway.spec.event import AliasMoved, Event, RunEnded
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.names import check_registered
 from fairway.spec.run import Failure, Phase, Reason, RunStatus, RunSummary
@@ -88,6 +89,10 @@ class Records:
             msgspec.structs.replace(run, alive=not run.phase.ended and bool(self._leases.holder(run.name)))
             for run in self._metadata.runs(limit)
         ]
+
+    def past(self, query: RunQuery) -> list[RunRecord]:
+        """Return the runs that a query asks for, newest first. Raises NotFound, UsageError."""
+        return history.past(self._metadata, self._leases, query)
 
     def run(self, name: str) -> RunStatus:
         """Return one run with all its steps. A step that other runs leave no room for says so. Raises NotFound."""

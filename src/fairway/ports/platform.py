@@ -9,6 +9,7 @@ from typing import Protocol
 
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
@@ -61,6 +62,10 @@ class Platform(Protocol):
 
     async def runs(self, limit: int = 50) -> list[RunSummary]:
         """Return the newest runs."""
+        ...
+
+    async def past(self, query: RunQuery) -> list[RunRecord]:
+        """Return the runs that a query asks for, newest first. Raises UsageError for a condition that cannot be read."""
         ...
 
     async def run(self, name: str) -> RunStatus:
@@ -150,7 +155,7 @@ class Platform(Protocol):
         """Keep the log as it is now, and list it with all that it refers to."""
         ...
 
-    async def piece(self, name: str, path: str, offset: int) -> bytes:
+    async def snapshot_piece(self, name: str, path: str, offset: int) -> bytes:
         """Return a piece of a part of a snapshot; nothing at its end."""
         ...
 

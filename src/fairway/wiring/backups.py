@@ -62,7 +62,7 @@ async def _bring(platform: "Platform", name: str, part: Part, made: "ReceivedBac
     with made.part(part.path) as file:
         # A log of a run at work grows meanwhile. Its beginning is what the snapshot had.
         while file.size < part.size:
-            piece = (await platform.piece(name, part.path, file.size))[: part.size - file.size]
+            piece = (await platform.snapshot_piece(name, part.path, file.size))[: part.size - file.size]
             if not piece:
                 raise StorageError(f"{part.path} has become shorter", hint="begin the backup again")
             await asyncio.to_thread(file.write, piece)
