@@ -145,16 +145,16 @@ def test_a_lost_node_is_given_up_in_the_end_and_its_pod_fenced(seen: Sighting) -
 
 def test_a_pod_that_the_cluster_itself_has_taken_from_a_lost_node_is_given_up_at_once() -> None:
     target = Condition(type="DisruptionTarget", status="True", reason="DeletionByTaintManager")
-    found = lost_node(deletion_timestamp=stamp(NOW + 30))
+    found = lost_node(deletion_timestamp=LATER)
     left = msgspec.structs.replace(
         found, status=msgspec.structs.replace(found.status, conditions=(*found.status.conditions, target))
     )
-    lost = evidence.verdict(Sighting(pod=left, silent=75.0, now=NOW))
+    lost = evidence.verdict(Sighting(pod=left, silent=75.0))
     assert lost is not None
     assert (lost.failure.reason, lost.fenced) == (Reason.NODE, True)
-    assert evidence.verdict(Sighting(pod=left, silent=0.0, now=NOW)) is None, "its host is heard still"
+    assert evidence.verdict(Sighting(pod=left, silent=0.0)) is None, "its host is heard still"
     healthy = msgspec.structs.replace(left, status=PodStatus(phase="Running", conditions=(target,)))
-    assert evidence.verdict(Sighting(pod=healthy, silent=75.0, now=NOW)) is None, "its node answers"
+    assert evidence.verdict(Sighting(pod=healthy, silent=75.0)) is None, "its node answers"
 
 
 def test_an_event_tells_of_a_lost_node_as_well() -> None:
