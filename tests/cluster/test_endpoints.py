@@ -211,9 +211,21 @@ def test_a_revision_that_never_becomes_ready_is_taken_back_with_its_own_words(te
 
 
 @pytest.mark.timeout(600, func_only=True)
-def test_a_first_revision_that_never_becomes_ready_leaves_nothing(team: Team) -> None:
-    with pytest.raises(FairwayError, match="no such table"):
-        team.serve("first", POISON)
+@pytest.mark.parametrize(
+    ("text", "image", "words"),
+    [
+        (POISON, "", "no such table"),
+        ("kept = [b'x' * 2**20 * n for n in range(1, 200)]\n", "", "it ran out of memory"),
+        ("import os\n\nos._exit(3)\n", "", "its server ended with status 3"),
+        (FUNCTION.format(name="first", factor=1), "{registry}/none@sha256:" + "0" * 64, "there is no image"),
+    ],
+    ids=["raises", "takes too much memory", "exits", "has no image"],
+)
+def test_a_first_revision_that_never_becomes_ready_says_why_and_leaves_nothing(
+    team: Team, registry: str, text: str, image: str, words: str
+) -> None:
+    with pytest.raises(FairwayError, match=words):
+        team.serve("first", text, image=image.format(registry=registry))
     until(lambda: team.objects("first") == [])
     assert team.endpoint("first") is None
 

@@ -30,6 +30,8 @@ RARE = {
     # A Job is read when the answer to its creation was lost, and an event when a pod does not start.
     ("get", "jobs"),
     ("list", "events"),
+    # The output of a pod is read when it ended before it said anything.
+    ("get", "pods/log"),
     # A ConfigMap goes when its revision was taken back, or is older than the last ten.
     ("delete", "configmaps"),
 }

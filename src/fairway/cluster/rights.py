@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from fairway.cluster.client.api import Kubernetes
-from fairway.cluster.manifests import RULES
+from fairway.cluster.rules import RULES
 
 
 class Right(msgspec.Struct, frozen=True, order=True):

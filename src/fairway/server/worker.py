@@ -34,7 +34,7 @@ from fairway.spec.endpoint import WorkerSpec
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import StorePlace
 from fairway.spec.text import legible, shortened
-from fairway.stores.opening import open_store
+from fairway.stores.served import open_artifacts
 
 _IDLE_CHECK = 0.05
 _KEEP_ALIVE = 75
@@ -143,7 +143,7 @@ class Worker:
         version = str(revision.model.version if revision.model is not None else revision.number)
         metrics = Metrics(revision.endpoint, version)
         self._in_flight = lambda: metrics.in_flight
-        store = open_store(StorePlace(self._spec.store)).artifacts
+        store = open_artifacts(StorePlace(self._spec.store))
         load = partial(self._service, self._spec, store, metrics, self._under_way)
         # A function belongs to the event loop of this thread. A model may load for long, so a thread loads it, and drains work.
         service = await asyncio.to_thread(load) if revision.model is not None else load()
