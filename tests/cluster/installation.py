@@ -72,12 +72,19 @@ class Installation:
             content = json.loads(content or b"null")
         return answer.status, content
 
-    def insist(self, method: str, path: str, body: bytes | dict[str, Any] = b"", seconds: float = 120) -> Any:
+    def insist(
+        self,
+        method: str,
+        path: str,
+        body: bytes | dict[str, Any] = b"",
+        seconds: float = 120,
+        each: float = 30,
+    ) -> Any:
         """Send a request until it is answered, and return the answer, which has to be a good one."""
         until = time.monotonic() + seconds
         while True:
             with contextlib.suppress(Away):
-                status, said = self.ask(method, path, body)
+                status, said = self.ask(method, path, body, each)
                 if status == 200:
                     return said
                 assert status == 503, (status, said)

@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from installation import API, PLANE, Installation, events, install, told_once, wait
 from installation import processes as pids
 
 from fairway.cluster.names import is_driver
+from fairway.spec.project import EnvironmentSpec
 from lab import network, processes
 from lab.kubectl import Kubectl
 from lab.lab import Lab
@@ -51,7 +53,7 @@ ENVIRONMENT = """
 import fairway as fw
 
 
-@fw.task(cpu=0.1, requirements=["six==1.17.0"])
+@fw.task(cpu=0.1, environment=fw.Environment(["six==1.17.0"]))
 def apart() -> int:
     return 1
 
@@ -153,8 +155,10 @@ def test_a_step_whose_registry_is_away_waits_with_a_sentence_and_can_be_cancelle
     installation: Installation, measured: Callable[..., None]
 ) -> None:
     bundle = installation.send(ENVIRONMENT)
-    described = installation.insist("POST", f"{API}/describe", {"bundle": bundle, "file": "flow.py"})
-    key = next(task["environment"]["key"] for task in described["tasks"] if task["name"] == "apart")
+    asked = {"bundle": bundle, "file": "flow.py"}
+    described = installation.insist("POST", f"{API}/describe", asked, 240, each=240)
+    spec = next(task["environment"] for task in described["tasks"] if task["name"] == "apart")
+    key = msgspec.convert(spec, EnvironmentSpec).key
     nowhere = f"10.250.0.1:5999/none@sha256:{'0' * 64}"
     run = installation.submit(bundle, "other", images={key: nowhere})
     began = time.monotonic()
