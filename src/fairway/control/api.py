@@ -94,7 +94,7 @@ class Api:
             ),
             self._entry("DELETE", "/endpoints/{name}", self.undeploy),
             self._entry(post, "/shutdown", self.shutdown, takes=ShutdownRequest),
-            *UpkeepRoutes(self._platform).entries(),
+            *UpkeepRoutes(lambda: self._platform).entries(),
         ]
 
     def _about_runs(self) -> list[Entry]:
