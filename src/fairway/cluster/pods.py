@@ -131,9 +131,7 @@ def host_pod(wanted: HostPod, install: Install) -> PodTemplate:
                 command=wanted.command,
                 resources=amounts(wanted.resources, install.driver.resources.memory),
                 security_context=container_security(),
-                env=environment(
-                    {**trust.variables(install), "FAIRWAY_SCRATCH": "/tmp:/dev/shm", **wanted.environment}
-                ),
+                env=environment({**trust.variables(install), **wanted.environment}),
                 volume_mounts=(
                     Mount(name="tmp", mount_path="/tmp"),
                     Mount(name="work", mount_path="/fairway"),
