@@ -26,7 +26,8 @@ def make(factor: float) -> bytes:
     told = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
     weight = helper.make_tensor("w", TensorProto.FLOAT, [1], [factor])
     graph = helper.make_graph([helper.make_node("Mul", ["input", "w"], ["y"])], "g", [given], [told], [weight])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    # Longer than what a record holds itself, so that there is something to fetch.
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9, doc_string="x" * 9000)
 
 @fw.pipeline
 def main(factor: float = 2.0) -> fw.ModelVersion:
