@@ -21,7 +21,7 @@ from fairway.remote import RemotePlatform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, ServerLimits
 from fairway.spec.errors import FairwayError
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 from fairway.stores import FileArtifacts
 from fairway.wiring import targets
 from fairway.wiring.targets import Target

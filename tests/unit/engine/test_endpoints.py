@@ -12,7 +12,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, EndpointStatus
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.model import Candidate, Lineage
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 from fairway.stores import FileArtifacts, Layout
 from fairway.stores.metadata import SqliteMetadata
 
