@@ -280,7 +280,8 @@ class Upstream:
     def _silent(self, error: Exception) -> StorageError:
         return StorageError(
             f"the control plane at {self.place} could not be used for {self._patience:.0f} seconds: {_why(error)}",
-            hint=(error.hint if isinstance(error, _Again) else "") or "see whether its pod runs: `kubectl get pods`",
+            hint=(error.hint if isinstance(error, _Again) else "")
+            or "see whether its pod runs: `kubectl get pods`",
         )
 
 
