@@ -27,7 +27,7 @@ from fairway.spec.errors import (
     Unreachable,
     UsageError,
 )
-from fairway.spec.history import RunQuery, RunRecord
+from fairway.spec.history import Removal, RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import format_duration
@@ -207,6 +207,21 @@ class RemotePlatform:
     async def cancel(self, run: str) -> Cancelled:
         """Stop a run, or put on record that an interrupted one will not go on. Raises FairwayError."""
         return await self._ask("POST", f"/runs/{_part(run)}/cancel", Cancelled, again=True)
+
+    async def tag(self, run: str, tag: str, *, present: bool) -> None:
+        """Put a word on a run, or take it off. Raises FairwayError."""
+        body = msgspec.json.encode({"tag": tag, "present": present})
+        await self._ask("POST", f"/runs/{_part(run)}/tag", dict[str, object], body, again=True)
+
+    async def note(self, run: str, text: str) -> None:
+        """Write a text on a run. An empty text removes it. Raises FairwayError."""
+        body = msgspec.json.encode({"note": text})
+        await self._ask("POST", f"/runs/{_part(run)}/note", dict[str, object], body, again=True)
+
+    async def remove(self, names: list[str], *, really: bool) -> list[Removal]:
+        """Remove runs and versions; without `really`, tell what would go. Raises FairwayError."""
+        body = msgspec.json.encode({"names": names, "really": really})
+        return await self._ask("POST", "/remove", list[Removal], body, again=not really)
 
     async def find(self, prefix: str) -> str:
         """Return the one run whose name starts with `prefix`; the newest for an empty one. Raises FairwayError."""

@@ -131,7 +131,7 @@ def _cell(facts: Facts, name: str) -> str:
 def compare_command(runs: tuple[str, ...], everything: bool, as_json: bool) -> int:
     """Compare runs: what differs in metrics, parameters, data, code and environment, the most telling first.
 
-    Without a name it compares the last two runs of the newest run's pipeline. With one, it compares that run with the one before it.
+    Without a name, these are the last two runs of the newest pipeline. With one, it is that run and the one before it.
 
     \b
     Example:
