@@ -6,7 +6,6 @@ Must not know how that platform carries out requests, or by which way its API is
 import asyncio
 import hashlib
 import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -15,6 +14,7 @@ from urllib.parse import quote, urlencode
 import httpx2
 import msgspec
 
+from fairway.sight import RETRY_SECONDS, Sight
 from fairway.spec.artifact import Artifact
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
@@ -30,22 +30,17 @@ from fairway.spec.errors import (
 from fairway.spec.history import Removal, RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
-from fairway.spec.quantities import format_duration
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, Foreseen, LogPage, Noted, Outputs, Over, Submitted, Update
+from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
 
 T = TypeVar("T")
 
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 300.0
 _POLL_SECONDS = 20.0
-_RETRY_SECONDS = 0.5
-_LONGEST_RETRY_SECONDS = 5.0
 _PATIENCE_SECONDS = 60.0
 """Seconds without any answer after which the following of a run on this machine ends."""
-
-_UNSEEN_SECONDS = 5.0
-"""Seconds without any answer after which a person is told about it."""
 
 _PAGE = 5000
 """The runs that a platform lists in one answer at most."""
@@ -178,7 +173,7 @@ class RemotePlatform:
         Raises:
             FairwayError: no answer came for too long, or the run cannot be followed.
         """
-        sight = _Sight(self._transport.patience)
+        sight = Sight(self._transport.patience)
         while True:
             try:
                 found = await self.updates(run, after, _POLL_SECONDS)
@@ -317,16 +312,20 @@ class RemotePlatform:
 
     async def deploy(self, request: DeployRequest) -> Deployed:
         """Serve a model or function and return when it answers. Raises FairwayError, nothing changed."""
-        return await self._ask("POST", "/deploy", Deployed, msgspec.json.encode(request))
+        request = msgspec.structs.replace(request, key=request.key or os.urandom(16).hex())
+        return await self._deployed("/deploy", msgspec.json.encode(request))
 
     async def rollback(self, endpoint: str, revision: int = 0) -> Deployed:
         """Point an endpoint to an earlier revision; 0 is the previous one. Raises FairwayError."""
-        body = msgspec.json.encode({"revision": revision})
-        return await self._ask("POST", f"/endpoints/{_part(endpoint)}/rollback", Deployed, body)
+        body = msgspec.json.encode({"revision": revision, "key": os.urandom(16).hex()})
+        return await self._deployed(f"/endpoints/{_part(endpoint)}/rollback", body)
 
     async def undeploy(self, endpoint: str) -> None:
         """Remove an endpoint. Raises FairwayError."""
-        await self._ask("DELETE", f"/endpoints/{_part(endpoint)}", dict[str, object], again=False)
+        query = urlencode({"key": os.urandom(16).hex(), "wait": f"{_POLL_SECONDS:g}"})
+        path = f"/endpoints/{_part(endpoint)}?{query}"
+        while (await self._ask("DELETE", path, dict[str, object], again=True)).get("pending"):
+            pass
 
     async def endpoints(self) -> list[EndpointStatus]:
         """Return every endpoint as wanted and as observed. Raises FairwayError."""
@@ -335,6 +334,23 @@ class RemotePlatform:
     async def deployed(self) -> list[EndpointStatus]:
         """Return every endpoint on record, also those that were removed. Raises FairwayError."""
         return await self._ask("GET", "/deployed", list[EndpointStatus])
+
+    async def clean(self, request: Cleaning) -> Cleaned:
+        """Remove content that nothing refers to, or count it. Raises FairwayError."""
+        return await self._ask("POST", "/gc", Cleaned, msgspec.json.encode(request), again=True)
+
+    async def snapshot(self) -> Snapshot:
+        """Keep the log as it is now, and list it with all that it refers to. Raises FairwayError."""
+        return await self._ask("POST", "/backups", Snapshot, b"{}", again=True)
+
+    async def snapshot_piece(self, name: str, path: str, offset: int) -> bytes:
+        """Return a piece of a part of a snapshot; nothing at its end. Raises FairwayError."""
+        query = urlencode({"path": path, "offset": offset})
+        return await self._answer("GET", f"/backups/{_part(name)}?{query}", b"", _JSON, again=True)
+
+    async def tries(self) -> list[Tried]:
+        """Try the object storage of the platform, and return what was found; nothing without any. Raises FairwayError."""
+        return await self._ask("POST", "/tries", list[Tried], b"{}", again=True)
 
     async def shutdown(self, *, endpoints: bool) -> None:
         """Stop the platform, and with `endpoints` all that serves. Return when that is done. Raises FairwayError."""
@@ -357,6 +373,13 @@ class RemotePlatform:
     async def close(self) -> None:
         """Close the connections to the platform."""
         await self._transport.close()
+
+    async def _deployed(self, path: str, body: bytes) -> Deployed:
+        """Return the outcome of a deployment, which is asked for again until it is over. Its key lets it begin only once."""
+        path = f"{path}?{urlencode({'wait': f'{_POLL_SECONDS:g}'})}"
+        while (answer := await self._ask("POST", path, Deployed, body, again=True)).pending:
+            pass
+        return answer
 
     async def _ask(
         self, method: str, path: str, kind: type[T], body: bytes = b"", *, again: bool | None = None
@@ -383,42 +406,10 @@ class RemotePlatform:
             except Unreachable:
                 if loop.time() >= until:
                     raise
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
         if status >= 400:
             raise _refusal(status, content)
         return content
-
-
-class _Sight:
-    """The sight of a platform while a run is followed: when it was seen last, and what a person is told about that."""
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._seen = time.monotonic()
-        self._told = False
-        self.pause = _RETRY_SECONDS
-        """Seconds until the next try."""
-
-    def lost(self, error: Unreachable) -> list[str]:
-        """Take note that there was no answer. Return lines for the person. Raises the error after too long a time."""
-        gone = time.monotonic() - self._seen
-        if gone > self._patience:
-            raise error
-        self.pause = min(max(_RETRY_SECONDS, gone / 4), _LONGEST_RETRY_SECONDS)
-        if self._told or gone < _UNSEEN_SECONDS:
-            return []
-        self._told = True
-        since = time.strftime("%H:%M:%S", time.localtime(time.time() - gone))
-        return [
-            f"not seen since {since}: {error.message}; the run goes on, and is followed again once it answers"
-        ]
-
-    def found(self) -> list[str]:
-        """Take note of an answer. Return lines for the person."""
-        gone = time.monotonic() - self._seen
-        told, self._told, self._seen = self._told, False, time.monotonic()
-        self.pause = _RETRY_SECONDS
-        return [f"seen again after {format_duration(gone)}"] if told else []
 
 
 def _encoded(request: RunRequest) -> bytes:

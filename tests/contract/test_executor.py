@@ -128,13 +128,12 @@ def in_pods(folder: Path, project: Path, shared: pods_here.Namespace, *, same: b
         Project(key=f"run {shared.runs}", orders=orders, plane=where),
         no_image,
         lambda text: None,
-        lambda data: None,
     )
 
 
 def end_pod(host: Any, shared: pods_here.Namespace) -> None:
     """Kill the first process of a pod. Its host ends with it, as everything in a pod does."""
-    pods_here.kill(shared.kube.processes[host.name])
+    pods_here.kill(shared.kube.processes[host.name.split("/")[0]])
 
 
 class Adapter(NamedTuple):

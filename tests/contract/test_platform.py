@@ -24,6 +24,7 @@ from fairway.spec.endpoint import DeployRequest, request_url
 from fairway.spec.errors import CorruptArtifact, FairwayError, NotAllowed, NotFound, UsageError
 from fairway.spec.event import AttemptEnded, RunEnded, RunStarted, StepCalled, StepEnded
 from fairway.spec.model import Candidate, Lineage
+from fairway.spec.replicas import Bounds
 from fairway.spec.run import Phase, RunRequest
 from fairway.spec.update import Over, Printed, Recorded, Update
 from fairway.wiring import machine, runs, target
@@ -217,7 +218,7 @@ def test_undeploy_takes_an_endpoint_away(play: Play) -> None:
         (lambda platform: platform.deploy(request(model="nobody")), NotFound),
         (lambda platform: platform.deploy(request(model="churn:9")), NotFound),
         (lambda platform: platform.deploy(request(name="../evil")), UsageError),
-        (lambda platform: platform.deploy(request(workers=0)), UsageError),
+        (lambda platform: platform.deploy(request(replicas=Bounds(0, 0))), UsageError),
         (lambda platform: platform.rollback("nobody"), NotFound),
         (lambda platform: platform.rollback("../../shutdown"), NotFound),
         (lambda platform: platform.undeploy("nobody"), NotFound),

@@ -207,7 +207,7 @@ class FakeExecutor:
         pool, _ = self._life.pools.pop(id(grant))
         self._life.granted[pool].remove(grant.resources)
 
-    def wait_for(self, wanted: Resources, step: str) -> None:
+    def wait_for(self, wanted: Resources, step: str, waiting: int = 1) -> None:
         return
 
     def stop_waiting(self) -> None:

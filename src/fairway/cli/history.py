@@ -88,7 +88,9 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
     """
     platform = looking.opened()
     name, _, step = (run or "").partition("/")
-    if run and not targeting.is_away() and run in {status.name for status in ask(platform.deployed())}:
+    if looking.is_endpoint(platform, run or "") and targeting.is_away():
+        return _print_servers(run or "", follow=follow, times=times, as_json=as_json)
+    if run and looking.is_endpoint(platform, run):
         print_logs(
             machine.endpoint_folder(settings.store_root(), run),
             lambda where, text: _print_words(run, where, text, as_json=as_json),
@@ -115,6 +117,28 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
         if not follow or not outputs.alive:
             return EXIT_DONE
         time.sleep(_POLL)
+
+
+def _print_servers(name: str, *, follow: bool, times: bool, as_json: bool) -> int:
+    """Print what the servers of an endpoint of a target print. Raises FairwayError."""
+    import asyncio
+
+    from fairway.wiring import servers
+
+    chosen = targeting.chosen()
+    assert chosen is not None
+
+    async def work() -> None:
+        async for line in servers.printed(chosen, name, follow=follow):
+            if as_json:
+                show_json(line, indented=False)
+            else:
+                stamp = f"{views.clock(line.time)} " if times else ""
+                place = f"r{line.revision} {line.pod}{' before its restart' if line.previous else ''}"
+                show(f"{stamp}{place} | {plain(line.text)}")
+
+    asyncio.run(work())
+    return EXIT_DONE
 
 
 def _print_line(line: LogLine, *, as_json: bool, times: bool, single: bool) -> None:

@@ -33,7 +33,7 @@ COMMANDS = {
     "deploy": ("fairway.cli.serving", "Serve a model or a file's endpoints."),
     "rollback": ("fairway.cli.serving", "Return an endpoint to its previous revision."),
     "undeploy": ("fairway.cli.serving", "Remove an endpoint."),
-    "endpoints": ("fairway.cli.serving", "List endpoints."),
+    "endpoints": ("fairway.cli.endpoints", "List endpoints."),
     "up": ("fairway.cli.serving", "Start the platform process on this machine."),
     "down": ("fairway.cli.serving", "Stop the platform process and its endpoints."),
     "target": ("fairway.cli.targets", "Name a cluster to run on, or forget one."),

@@ -1,5 +1,6 @@
 """Runs, steps and models as lines of aligned text for the command line."""
 
+import datetime
 import time
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -38,6 +39,14 @@ def when(seconds: float) -> str:
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
     except (OverflowError, ValueError, OSError):
+        return ""
+
+
+def clock(text: str) -> str:
+    """Return the local time of day of a time in RFC 3339, in UTC. Return "" for another text."""
+    try:
+        return datetime.datetime.fromisoformat(f"{text[:19]}+00:00").astimezone().strftime("%H:%M:%S")
+    except (ValueError, OverflowError):
         return ""
 
 

@@ -4,8 +4,11 @@ Pure functions. Unknown is not dead: without positive evidence there is no verdi
 success, because only the record of an attempt is. The engine reads that first.
 """
 
+import re
+
 import msgspec
 
+from fairway.cluster.fetching import PACKAGES
 from fairway.cluster.observed import Event, Pod, Terminated
 from fairway.spec.link import HostEnded
 from fairway.spec.quantities import format_memory
@@ -25,6 +28,14 @@ _NEVER_RAN = frozenset(
         "NodeAffinity",
     }
 )
+_NO_FAULT = (75, 137, 143)
+"""The statuses of a container that was told to end, or could not reach the control plane. Another try may do better."""
+
+_OWN_DISK = re.compile(
+    r"(?:total limit of containers|local ephemeral storage limit|exceeds the limit) \"?([\d.]+[A-Za-z]*)"
+)
+"""The kubelet's words for a pod that exceeded a bound of its own, and not the disk of its node."""
+
 _SHUT_DOWN = frozenset({"NodeShutdown", "Shutdown", "Terminated", "NodeLost"})
 
 
@@ -35,7 +46,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
         pod: the pod as it was seen last. None if none was ever seen.
         absent: True when a full list of pods, which was asked for after the host was last heard of, does not have the pod.
         silent: the seconds since the host was last connected. 0 while it is.
-        now: the seconds since the epoch.
+        ending: the seconds since the pod was first seen in deletion. The clock of the cluster may be another one, so its
+            times are not compared with the own.
         alone: True when the host has one attempt only.
         events: the events about the pod, as far as they were asked for.
     """
@@ -43,7 +55,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     pod: Pod | None = None
     absent: bool = False
     silent: float = 0.0
-    now: float = 0.0
+    ending: float = 0.0
     alone: bool = False
     events: tuple[Event, ...] = ()
 
@@ -67,10 +79,9 @@ def verdict(seen: Sighting) -> Lost | None:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone))
     if seen.absent:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone), fenced=True)
-    deleted = pod.metadata.deleted_at
-    if deleted and seen.now - deleted > TERMINATING_SECONDS:
+    if seen.ending > pod.spec.termination_grace_period_seconds + TERMINATING_SECONDS:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone), fenced=True)
-    if on_lost_node(pod, seen.events) and seen.silent > NODE_LOST_SECONDS:
+    if on_lost_node(pod, seen.events) and (_has_to_leave(pod) or seen.silent > NODE_LOST_SECONDS):
         return Lost(failure=_node_lost(), fenced=True)
     return None
 
@@ -80,6 +91,12 @@ def on_lost_node(pod: Pod, events: tuple[Event, ...] = ()) -> bool:
     ready, containers = pod.condition("Ready"), pod.condition("ContainersReady")
     by_conditions = ready.status == "False" and containers.status == "True" and not ready.reason
     return by_conditions or any(event.reason == "NodeNotReady" for event in events)
+
+
+def _has_to_leave(pod: Pod) -> bool:
+    """Tell whether the cluster itself has given a pod up, because its node did not answer for as long as the pod tolerates."""
+    target = pod.condition("DisruptionTarget")
+    return target.status == "True" and target.reason == "DeletionByTaintManager"
 
 
 def says_why(pod: Pod) -> bool:
@@ -96,7 +113,7 @@ def of_report(report: HostEnded, pod: Pod | None = None, *, alone: bool = False)
         pod: the pod as it was seen last.
         alone: True when the host has one attempt only, so that the memory it used is the attempt's.
     """
-    disrupted = _disruption(pod) if pod is not None else None
+    disrupted = _disruption(pod, alone=alone) if pod is not None else None
     if disrupted is not None:
         return disrupted
     if pod is not None and report.drained and pod.status.reason:
@@ -111,12 +128,12 @@ def of_report(report: HostEnded, pod: Pod | None = None, *, alone: bool = False)
 
 def of_pod(pod: Pod, events: tuple[Event, ...] = (), *, alone: bool = False) -> Failure:
     """Return the failure that the state of a pod means. The pod has ended, or is given up."""
-    found = _disruption(pod)
+    found = _disruption(pod, alone=alone)
     if found is not None:
         return found
     status = pod.status
     if status.reason == "Evicted":
-        return _failure(Reason.EVICTED, _evicted_of(status.message))
+        return _evicted(status.message, alone=alone)
     if status.reason == "DeadlineExceeded":
         return _failure(Reason.TIMEOUT, "its pod ran for as long as it may")
     if status.reason in _NEVER_RAN:
@@ -127,7 +144,14 @@ def of_pod(pod: Pod, events: tuple[Event, ...] = (), *, alone: bool = False) -> 
         return _node_lost()
     if any(event.reason == "Preempted" for event in events):
         return _failure(Reason.PREEMPTED, "")
-    ended = next((one.state.terminated for one in pod.containers if one.state.terminated is not None), None)
+    ended = pod.ended
+    if ended is not None and pod.failed_before == PACKAGES and ended.exit_code not in _NO_FAULT:
+        last = ended.message.strip().splitlines()[-1:] or [f"status {ended.exit_code}"]
+        return Failure(
+            reason=Reason.ENVIRONMENT,
+            message=f"its packages could not be put into its pod: {last[0]}",
+            hint="start the run again from the project's folder, so that the packages are sent",
+        )
     if ended is not None and ended.reason != "Completed":
         return _of_container(ended, alone=alone)
     if pod.metadata.deletion_timestamp or ended is None:
@@ -147,7 +171,7 @@ def _of_container(ended: Terminated, *, alone: bool) -> Failure:
     return _lost(f"its pod ended with status {ended.exit_code}{last}")
 
 
-def _disruption(pod: Pod) -> Failure | None:
+def _disruption(pod: Pod, *, alone: bool) -> Failure | None:
     """Return the failure for the disruption that the cluster has noted at a pod."""
     target = pod.condition("DisruptionTarget")
     if target.status != "True":
@@ -161,15 +185,22 @@ def _disruption(pod: Pod) -> Failure | None:
     if target.reason == "DeletionByTaintManager":
         return _node_lost() if on_lost_node(pod) else _failure(Reason.EVICTED, "its node got a taint")
     message = pod.status.message or target.message
-    return _failure(Reason.EVICTED, _evicted_of(message) if pod.status.reason == "Evicted" else message)
+    if pod.status.reason == "Evicted":
+        return _evicted(message, alone=alone)
+    return _failure(Reason.EVICTED, message)
 
 
-def _evicted_of(message: str) -> str:
-    """Return which resource ran out, as the kubelet words it."""
+def _evicted(message: str, *, alone: bool) -> Failure:
+    """Return the failure of an eviction by the kubelet, which says in its words which resource ran out."""
     text = " ".join(message.split()).rstrip(".")
-    if "EmptyDir" in text or "ephemeral" in text:
-        return f"it wrote more to disk than it may: {text}"
-    return text
+    bound = _OWN_DISK.search(text)
+    if bound is None:
+        return _failure(Reason.EVICTED, text)
+    why = f"{Reason.DISK.text}: the limit is {bound[1]} ({text})"
+    if not alone:
+        # Several attempts shared the disk. The one that wrote too much is not known, so none of them is blamed.
+        return _failure(Reason.EVICTED, why)
+    return Failure(reason=Reason.DISK, message=why, hint='give it more: `@fw.task(disk="…")`')
 
 
 def _out_of_memory(peak: int, limit: int, *, alone: bool) -> Failure:

@@ -16,7 +16,7 @@ from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import AlreadyThere
 from fairway.cluster.manifests import Settings, Source
 from fairway.cluster.pods import INSTALL_LABEL, MANAGED_BY
-from fairway.cluster.preflight import InstallError, Order, with_image, with_owner
+from fairway.cluster.preflight import InstallError, Order, with_cache, with_image, with_owner
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 
 Note = Callable[[str], None]
@@ -61,6 +61,7 @@ async def install(
     """
     began = time.monotonic()
     await preflight.check_place(kube)
+    await preflight.check_keeper(kube, "install")
     existing = await installed.find(kube)
     if existing is not None:
         return await _completed(kube, existing, order, note, dry_run=dry_run)
@@ -68,7 +69,8 @@ async def install(
         raise _no_image("install")
     await preflight.check_names(kube)
     settings, has_data = await preflight.plan(kube, order)
-    await preflight.ask(kube, settings, note)
+    # The volume of an earlier installation may be Helm's, or have been applied with kubectl.
+    await preflight.ask(kube, settings, note, force=has_data)
     if dry_run:
         return Outcome(settings=settings, changed=False)
     settings = with_image(settings, order.image or await push(settings.source))
@@ -97,6 +99,7 @@ async def upgrade(
     """
     began = time.monotonic()
     await preflight.check_place(kube)
+    await preflight.check_keeper(kube, "upgrade")
     existing = await installed.find(kube)
     if existing is None:
         raise NotFound(
@@ -126,15 +129,26 @@ async def upgrade(
 
 
 async def uninstall(
-    kube: Kubernetes, note: Note, *, keep_data: bool = False, stop_runs: bool = False
+    kube: Kubernetes,
+    note: Note,
+    *,
+    keep_data: bool = False,
+    keep_endpoints: bool = False,
+    stop_runs: bool = False,
 ) -> list[removing.Left]:
     """Remove the installation, and return what is still there. The control plane need not live.
+
+    Args:
+        keep_data: leave the volume of the store.
+        keep_endpoints: leave the endpoints, which answer on.
+        stop_runs: end runs that are at work.
 
     Raises:
         FairwayError: there is none, or runs are at work and `stop_runs` is False.
     """
     namespace = kube.access.namespace
-    if not await removing.is_there(kube, data_counts=not keep_data):
+    await preflight.check_keeper(kube, "uninstall")
+    if not await removing.is_there(kube, data_counts=not keep_data, endpoints_count=not keep_endpoints):
         raise NotFound(
             f"Fairway is not installed in namespace {namespace!r}",
             hint=f"`{kube.access.kubectl} get configmap -A -l {MANAGED_BY}=fairway` looks elsewhere",
@@ -145,7 +159,7 @@ async def uninstall(
             f"{live} {'pods' if live > 1 else 'pod'} of runs are at work in namespace {namespace!r}",
             hint="wait for them, or stop them: `fairway uninstall --yes`",
         )
-    return await removing.remove(kube, keep_data=keep_data, note=note)
+    return await removing.remove(kube, keep_data=keep_data, keep_endpoints=keep_endpoints, note=note)
 
 
 def _no_image(verb: str) -> FairwayError:
@@ -199,19 +213,29 @@ def _changed(before: Settings, order: Order) -> Settings:
         version=order.version,
         pull_secrets=order.pull_secrets or before.install.pull_secrets,
         registry=order.source.typed or before.install.registry,
+        cloud=order.cloud or before.install.cloud,
     )
     if order.size and order.size < before.size:
         raise InstallError(
             "the store's volume cannot become smaller", hint="leave `--size` out, or name a larger one"
         )
     source = order.source if order.source.registry else before.source
-    return msgspec.structs.replace(before, install=install, size=max(before.size, order.size), source=source)
+    changed = msgspec.structs.replace(
+        before,
+        install=install,
+        size=max(before.size, order.size),
+        source=source,
+        store_identity=order.store_identity or before.store_identity,
+        store_secret=order.store_secret or before.store_secret,
+    )
+    return with_cache(changed)
 
 
 async def _taken_back(kube: Kubernetes, error: FairwayError, note: Note, *, keep_data: bool) -> FairwayError:
     """Remove a new installation, and return the error with what is left of it."""
     try:
-        left = await removing.remove(kube, keep_data=keep_data, note=note)
+        # Endpoints that are there were left by an earlier installation.
+        left = await removing.remove(kube, keep_data=keep_data, keep_endpoints=True, note=note)
     except FairwayError as second:
         return InstallError(
             f"{error.message}; what was made could not be taken back: {second.message}",

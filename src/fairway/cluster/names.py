@@ -18,6 +18,11 @@ def driver(run: str, number: int) -> str:
     return f"fw-{run}-d-a{number}"
 
 
+def worker(run: str, number: int) -> str:
+    """Return the name of a pod that steps of a run share. Each such pod of the run has another number."""
+    return f"fw-{run}-w-a{number}"
+
+
 def step(run: str, name: str, attempt: int) -> str:
     """Return the name of the host for one attempt of a step."""
     return f"fw-{run}-s{_short(name)}-a{attempt}"
@@ -28,8 +33,13 @@ def is_driver(name: str) -> bool:
     return "-d-a" in name
 
 
+def is_worker(name: str) -> bool:
+    """Tell whether a host is in a pod that steps share."""
+    return "-w-a" in name
+
+
 def number(name: str) -> int:
-    """Return the number at the end of a name: that of the driver or of the attempt. 0 if there is none."""
+    """Return the number at the end of a name: that of the driver, the shared pod or the attempt. 0 if there is none."""
     found = _NUMBER.search(name)
     return int(found[1]) if found else 0
 

@@ -1,7 +1,8 @@
 """The identity of a caller of a control plane, and the table of what each one may do.
 
 A person shows a Kubernetes token of one of three accounts without any right. The API server says whose token it is, and the
-name of the account is the role. A pod shows the credential of its run. Must not know how the API server is asked.
+name of the account is the role. A pod shows the credential of its run, and a model server the token of its account. Must not
+know how the API server is asked.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ import msgspec
 
 from fairway.control.refused import Refused
 from fairway.spec.errors import FairwayError
+from fairway.spec.install import SERVER_ACCOUNT, STEP_ACCOUNT
 
 PERSON = "X-Fairway-Token"
 """Header with a person's token. `Authorization` would not do: the proxy of the API server removes it."""
@@ -43,11 +45,12 @@ class Role(IntEnum):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The sender of a request: a person with a role, or a pod of a run."""
+    """The sender of a request: a person with a role, a pod of a run, or a pod that only fetches content."""
 
     name: str
     role: Role | None = None
     run: str = ""
+    serves: bool = False
 
 
 _VIEWER, _RUNNER, _DEPLOYER, _NOBODY = Role.VIEWER, Role.RUNNER, Role.DEPLOYER, Role.NOBODY
@@ -86,6 +89,10 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/v1/endpoints/{name}/rollback"): _DEPLOYER,
     ("DELETE", "/api/v1/endpoints/{name}"): _DEPLOYER,
     ("POST", "/api/v1/shutdown"): _DEPLOYER,
+    ("POST", "/api/v1/gc"): _DEPLOYER,
+    ("POST", "/api/v1/tries"): _RUNNER,
+    ("POST", "/api/v1/backups"): _DEPLOYER,
+    ("GET", "/api/v1/backups/{name}"): _DEPLOYER,
     ("GET", "/api/v1/store/blobs/{digest}"): _RUNNER,
     ("PUT", "/api/v1/store/blobs/{digest}"): _RUNNER,
     ("POST", "/api/v1/store/missing"): _RUNNER,
@@ -98,8 +105,12 @@ PODS = frozenset(key for key in NEEDED if key[1].startswith("/api/v1/store/"))
 """The routes that a pod may use with the credential of its run."""
 
 
+SERVERS = frozenset({("GET", "/api/v1/store/blobs/{digest}")})
+"""The routes that model servers, and pods of runs before they have a credential, may use with the token of their account."""
+
+
 class People:
-    """The people of an installation.
+    """The people of an installation, and its pods that only fetch content.
 
     Args:
         review: asks the API server whose token it is.
@@ -113,6 +124,8 @@ class People:
         self._roles = {
             f"{_ACCOUNT}{namespace}:fairway-{role.name.lower()}": role for role in Role if role < _NOBODY
         }
+        # A pod of a run has no credential yet when it fetches the packages of its environment.
+        self._fetching = {f"{_ACCOUNT}{namespace}:{account}" for account in (SERVER_ACCOUNT, STEP_ACCOUNT)}
         self._known: dict[bytes, tuple[float, str]] = {}
         self._asked: dict[bytes, Future[str]] = {}
 
@@ -129,6 +142,8 @@ class People:
                 "the token is not valid or has expired",
                 "send a new one: `kubectl create token fairway-viewer`",
             )
+        if name in self._fetching:
+            return Caller(name=name, serves=True)
         role = self._roles.get(name)
         if role is None:
             accounts = ", ".join(account.rpartition(":")[2] for account in self._roles)
@@ -200,6 +215,8 @@ def allows(caller: Caller, route: tuple[str, str]) -> bool:
     """Tell whether a caller may use a route, named by method and path as declared."""
     if caller.run:
         return route in PODS
+    if caller.serves:
+        return route in SERVERS
     needed = NEEDED[route]
     return needed is None or (caller.role is not None and caller.role >= needed)
 

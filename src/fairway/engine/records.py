@@ -10,6 +10,7 @@ import msgspec
 
 from fairway.engine import bringing, bundles, history
 from fairway.engine.removing import Removing
+from fairway.engine.upkeep import Upkeep
 from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
 from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.endpoint import EndpointStatus
@@ -35,6 +36,7 @@ class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         place: name of the place of the stores, for people.
+        upkeep: removes content, and hands out copies.
         most: bytes of an artifact, or of a version's sources, that are returned at once.
     """
 
@@ -45,6 +47,7 @@ class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
     leases: Leases
     clock: Clock
     waiting: Waiting
+    upkeep: Upkeep
     most: int = 2**62
 
 
@@ -53,6 +56,7 @@ class Records:
 
     def __init__(self, parts: RecordParts) -> None:
         self.place = parts.place
+        self.upkeep = parts.upkeep
         self._metadata = parts.metadata
         self._artifacts = parts.artifacts
         self._logs = parts.logs

@@ -60,7 +60,7 @@ class Room:
             return
         now = self._clock.monotonic()
         self._since = self._since or now
-        self._executor.wait_for(step.resources, step.name)
+        self._executor.wait_for(step.resources, step.name, self._state.waiting_beside(step))
         waited = now - self._since
         if waited >= _WORTH_SAYING:
             self._notify(step.name, self._executor.who_else() or "other runs")

@@ -111,7 +111,7 @@ class Share:
         self._devices &= ~self._device_bits(grant)
         self._publish()
 
-    def wait_for(self, wanted: Resources, step: str) -> None:
+    def wait_for(self, wanted: Resources, step: str, waiting: int = 1) -> None:
         """Enter the queue with the first step that has no room. The run keeps its place until that step begins."""
         book = self._ledger
         if book is None:

@@ -47,6 +47,7 @@ class Pool:
             wanted.cpu > bound.cpu - self._cpu + _TINY
             or wanted.memory > bound.memory - self._memory
             or wanted.gpu > bound.gpu - self._gpu
+            or not wanted.suits(bound)
         ):
             return False
         return not any(refused.fits(wanted) for refused in self._refused)
@@ -141,7 +142,7 @@ class Placement:
         self._unreachable.discard(place)
 
     def changed(self, pool: str, bound: Resources | None) -> None:
-        """Change the capacity of a pool. Running steps go on, even if they use more than there is."""
+        """Change the capacity of a pool, or say that it may have room again. Running steps go on, whatever they use."""
         largest = self._largest.get(pool)
         self._largest[pool] = largest.joined(bound) if largest is not None and bound is not None else None
         if bound is None:
@@ -150,3 +151,4 @@ class Placement:
             self._capacity[pool] = bound
         if pool in self.pools:
             self.pools[pool].bound = bound
+            self.pools[pool].ask_again()

@@ -99,6 +99,11 @@ class Queue:
                 first = step
         return first
 
+    def beside(self, step: StepState) -> int:
+        """Return how many steps wait for the same places as a step, that step included."""
+        line = self._line(step)
+        return len(line.heavy) + len(line.light)
+
     def _line(self, step: StepState) -> _Line:
         # A place belongs to one environment, so the first place identifies all of them. Its name is a quicker key.
         line = self._line_of.get(step.places[0].name)

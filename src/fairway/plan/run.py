@@ -19,7 +19,7 @@ from fairway.spec.artifact import Artifact, Group, Node, RefData
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Failure, Phase, Reason, StepResult, StepSpec
 
-_COUNTED = (Reason.USER, Reason.CRASH, Reason.OOM, Reason.TIMEOUT)
+_COUNTED = (Reason.USER, Reason.CRASH, Reason.OOM, Reason.DISK, Reason.TIMEOUT)
 _MAX_HOST_LOSSES = 10
 _MAX_BACKOFF = 60.0
 _FIRST_BACKOFF = 1.0
@@ -231,6 +231,10 @@ class RunState:
     def waiting(self) -> StepState | None:
         """The first step that other runs leave no room for. None when there is none."""
         return self._queue.waiting
+
+    def waiting_beside(self, step: StepState) -> int:
+        """Return how many steps are ready for the places of a step that waits, that step included."""
+        return self._queue.beside(step)
 
     def cancel(self) -> None:
         """Cancel the run: halt running attempts, and end all other steps."""

@@ -194,10 +194,7 @@ class MetadataStore(Protocol):
         ...
 
     def past(self, query: RunQuery, before: int = 0, most: int = 5000) -> tuple[list[RunRecord], int]:
-        """Return at most `most` runs that a query asks for, newest first, without `alive` and without regard to its condition.
-
-        The number is the position of the last one, to go on from with `before`; 0 if there are no more.
-        """
+        """Return at most `most` runs of a query, whatever its condition, and the position for `before`; 0 if there are no more."""
         ...
 
     def run(self, name: str) -> RunStatus:
@@ -352,8 +349,11 @@ class Executor(Protocol):
         """Give back a grant, because its attempt is over."""
         ...
 
-    def wait_for(self, wanted: Resources, step: str) -> None:
-        """Enter the queue with the first step that finds no room, and stay in it: call `take` again soon."""
+    def wait_for(self, wanted: Resources, step: str, waiting: int = 1) -> None:
+        """Enter the queue with the first step that finds no room, and stay in it: call `take` again soon.
+
+        `waiting` is the number of steps of this run that wait for room at the same places, this one included.
+        """
         ...
 
     def stop_waiting(self) -> None:
@@ -385,7 +385,11 @@ class Executor(Protocol):
 
 
 class Deployer(Protocol):
-    """The manager of model servers on a target, by endpoint and revision. It alone knows the parts of an address."""
+    """The manager of model servers on a target, by endpoint and revision. It alone knows the parts of an address.
+
+    On some targets a person may choose an address, and on others it follows from the endpoint's name. Whoever restarts calls
+    `roll` again with the revision that is wanted, whatever the last call had done when its process ended.
+    """
 
     def reserve(self, endpoint: str, wish: str, others: Mapping[str, str]) -> str:
         """Reserve an address for an endpoint until `remove`, and return it.

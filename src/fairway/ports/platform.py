@@ -14,6 +14,7 @@ from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Update
+from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
 
 
 class Platform(Protocol):
@@ -160,6 +161,22 @@ class Platform(Protocol):
 
     async def deployed(self) -> list[EndpointStatus]:
         """Return every endpoint on record, also those that were removed. Nothing is observed."""
+        ...
+
+    async def clean(self, request: Cleaning) -> Cleaned:
+        """Remove content that nothing refers to, or count it."""
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """Keep the log as it is now, and list it with all that it refers to."""
+        ...
+
+    async def snapshot_piece(self, name: str, path: str, offset: int) -> bytes:
+        """Return a piece of a part of a snapshot; nothing at its end."""
+        ...
+
+    async def tries(self) -> list[Tried]:
+        """Try the object storage of the platform, and return what was found; nothing without any."""
         ...
 
     async def shutdown(self, *, endpoints: bool) -> None:

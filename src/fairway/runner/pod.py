@@ -20,11 +20,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from fairway.author import secret_names
 from fairway.local.launching import launch
 from fairway.runner import pod_code
 from fairway.runner.pod_host import HostEnd, PodHost
 from fairway.runner.pod_link import Attempts, PodLink
 from fairway.runner.pod_memory import ControlGroup
+from fairway.runner.pod_output import HostOutput
+from fairway.runner.pod_scratch import Scratch
 from fairway.spec import VERSION
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import HostSetup, ProjectCode, StorePlace
@@ -62,6 +65,7 @@ class Settings(argparse.Namespace):
         name: the name of this host.
         token: the file with the token of the pod.
         root: the folder for code, credential and store.
+        scratch: the folders for temporary files, which are emptied when no attempt runs.
         grace: seconds that attempts have to end after a SIGTERM.
         last_words: the file for the message that Kubernetes keeps of a pod that ended.
     """
@@ -71,6 +75,7 @@ class Settings(argparse.Namespace):
     name: str
     token: Path
     root: Path
+    scratch: list[Path]
     grace: float
     last_words: Path
 
@@ -208,19 +213,29 @@ class Pod:
         except FairwayError as error:
             self._cannot_begin(str(error))
             return
-        self._host = PodHost(launched, self._selector, self._group, self._passed, self._printed)
+        output = HostOutput(lambda data: self._link.send(Note(data)), _secret_names(file.parent))
+        self._host = PodHost(
+            launched, self._selector, self._group, self._scratch(orders), self._passed, output.write
+        )
         for content in self._early:
             self._host.write(content)
         self._early.clear()
+
+    def _scratch(self, orders: Orders) -> Scratch:
+        root = self._settings.root
+        code = root / "code"
+        return Scratch(
+            self._settings.scratch,
+            code / orders.bundle if orders.bundle else None,
+            root / "store",
+            lambda paths: pod_code.restore(orders, self._store(orders), code, paths),
+        )
 
     def _cannot_begin(self, text: str) -> None:
         self._send_report(HostEnded(code=1, text=text))
 
     def _passed(self, content: bytes) -> None:
         self._link.send(Passed(content))
-
-    def _printed(self, data: bytes) -> None:
-        self._link.send(Note(data))
 
     def _receive(self, message: Message) -> None:
         if isinstance(message, Dismiss):
@@ -312,11 +327,24 @@ class Pod:
                 self._settings.last_words.write_text(json.dumps(dict(words))[:_MOST_LAST_WORDS])
 
 
+def _secret_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of secrets that a project has of its own. The host reports an error in them."""
+    try:
+        return tuple(secret_names.read(folder))
+    except FairwayError:
+        return ()
+
+
 def _name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:  # A real-time signal has no name of its own.
         return f"signal {number}"
+
+
+def _scratch_folders() -> list[Path]:
+    """Return the folders for temporary files if they belong to this process alone, as the first one of a container."""
+    return [Path("/tmp"), Path("/dev/shm")] if os.getpid() == 1 else []
 
 
 def _settings(words: Sequence[str]) -> Settings:
@@ -328,6 +356,7 @@ def _settings(words: Sequence[str]) -> Settings:
     parser.add_argument("--name", required=True)
     parser.add_argument("--token", type=Path, default=Path("/var/run/fairway/token"))
     parser.add_argument("--root", type=Path, default=Path("/fairway"))
+    parser.add_argument("--scratch", type=Path, nargs="*", default=_scratch_folders())
     parser.add_argument("--grace", type=float, default=20.0)
     parser.add_argument("--last-words", type=Path, default=Path("/dev/termination-log"))
     return parser.parse_args(words, namespace=Settings())

@@ -13,6 +13,7 @@ import msgspec
 from fairway.local.launching import Launched
 from fairway.local.reaping import end
 from fairway.runner.pod_memory import ControlGroup
+from fairway.runner.pod_scratch import Scratch
 from fairway.spec.wire import (
     Cause,
     Described,
@@ -34,7 +35,7 @@ _QUIT_SECONDS = 10.0
 _LAST_SECONDS = 1.0
 _MEASURE_SECONDS = 0.5
 _MOST_KEPT = 64
-"""The most ends of attempts that are kept. A host for one attempt has one, and no other host is taken over."""
+"""The most ends of attempts that are kept for a control plane that has missed them. Records tell it of earlier ones."""
 _KILLED = signal.SIGKILL.name
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -54,8 +55,9 @@ class PodHost:
         launched: the process, which this one has just started.
         selector: the selector of this process.
         group: the control group of the pod.
+        scratch: the files that attempts leave.
         passed: called with each message of the host, encoded.
-        printed: called with output of the host itself.
+        printed: called with output of the host itself, and with nothing at the end of an import and of the host.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class PodHost:
         launched: Launched,
         selector: selectors.BaseSelector,
         group: ControlGroup,
+        scratch: Scratch,
         passed: Callable[[bytes], None],
         printed: Callable[[bytes], None],
     ) -> None:
@@ -73,6 +76,7 @@ class PodHost:
         self._launched = launched
         self._selector = selector
         self._group = group
+        self._scratch = scratch
         self._kills = group.kills()
         self._passed = passed
         self._printed = printed
@@ -162,6 +166,7 @@ class PodHost:
             pass
         while self._read_output():
             pass
+        self._printed(b"")
         for file in (self._launched.connection, self._launched.output):
             self._ignore(file)
         self._launched.connection.close()
@@ -233,6 +238,8 @@ class PodHost:
             # What the import printed stays in front of its end.
             while self._read_output():
                 pass
+            self._printed(b"")
+            self._scratch.remember()
             self._kept["", 0] = content
         elif isinstance(message, Exited):
             self._groups.pop((message.step, message.attempt), None)
@@ -241,6 +248,10 @@ class PodHost:
             if len(self._kept) > _MOST_KEPT:
                 del self._kept[next(key for key in self._kept if key[0])]
             self._kept[message.step, message.attempt] = content
+            if not self._told:
+                # Before the engine hears that there is room, because it sends the next attempt then.
+                self._scratch.clean()
+                self.peak = 0
         self._passed(content)
 
     def _with_cause(self, message: Exited) -> bytes:

@@ -2,7 +2,7 @@
 
 The worker inherits the listening socket and shares it with the other workers of the endpoint, of this revision and of the next.
 It accepts connections only once it is ready. A draining worker only stops accepting. The other workers take the connections in
-the queue of the socket, so a replacement loses no request.
+the queue of the socket, so a replacement loses no request. A worker that others route to accepts on for a while (decision 0025).
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,14 +28,22 @@ from fairway.server.control import Control
 from fairway.server.gate import Gate
 from fairway.server.listening import started
 from fairway.server.metrics import Metrics, forget_dead
+from fairway.server.pod import RoutedGate
+from fairway.server.protocol import BoundedProtocol
 from fairway.spec.endpoint import WorkerSpec
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import StorePlace
 from fairway.spec.text import legible, shortened
-from fairway.stores.opening import open_store
+from fairway.stores.served import open_artifacts
 
 _IDLE_CHECK = 0.05
 _KEEP_ALIVE = 75
+_SPREAD_CHECK = 1.0
+_OLD_SECONDS = 60.0
+"""Age of a connection at which a worker that others route to ends it, so that a worker that came later gets its share."""
+
+_QUIET_SECONDS = 2.0
+"""Seconds without a request after which a worker that others route to is not needed any more."""
 
 
 class _State(Protocol):
@@ -65,6 +74,8 @@ class Worker:
         self._app: Application | None = None
         self._server: uvicorn.Server | None = None
         self._draining = asyncio.Event()
+        self._began = time.monotonic()
+        self._started_in = 0.0
         self._in_flight: Callable[[], int] = lambda: 0
 
     async def run(self) -> int:
@@ -122,6 +133,7 @@ class Worker:
         if self.phase == "ready":
             self.phase = "draining"
         if self._app is not None:
+            self._app.lingering = self._spec.routed
             self._app.draining = True
         self._draining.set()
 
@@ -131,14 +143,14 @@ class Worker:
         version = str(revision.model.version if revision.model is not None else revision.number)
         metrics = Metrics(revision.endpoint, version)
         self._in_flight = lambda: metrics.in_flight
-        store = open_store(StorePlace(self._spec.store)).artifacts
+        store = open_artifacts(StorePlace(self._spec.store))
         load = partial(self._service, self._spec, store, metrics, self._under_way)
         # A function belongs to the event loop of this thread. A model may load for long, so a thread loads it, and drains work.
         service = await asyncio.to_thread(load) if revision.model is not None else load()
         self._samples, self._runtime = service.samples, service.runtime
         gc.collect()
         gc.freeze()  # loaded objects stay, so the collector need not look at them again and again
-        gate = Gate(self._spec.hosts, revision.key_digest)
+        gate = (RoutedGate if self._spec.routed else Gate)(self._spec.hosts, revision.key_digest)
         self._app = Application(service, gate, metrics, revision.limits)
 
     def _under_way(self) -> int:
@@ -152,7 +164,13 @@ class Worker:
             self._app, self._accepting, keep_alive=_KEEP_ALIVE, close_seconds=close_seconds
         )
         self.phase = "ready"
+        self._started_in = time.monotonic() - self._began
+        spreading = asyncio.create_task(self._spread(server)) if self._spec.routed else None
         await self._draining.wait()
+        if spreading is not None:
+            spreading.cancel()
+        if self._spec.routed:
+            await self._linger()
         for listener in server.servers:
             listener.close()
         if self._spec.listen:
@@ -162,8 +180,26 @@ class Worker:
         server.force_exit = False
         await server.shutdown(sockets=[])
 
+    async def _spread(self, server: uvicorn.Server) -> None:
+        """End old connections after an answer, because whoever routes chooses a worker for a new connection only."""
+        while True:
+            await asyncio.sleep(_SPREAD_CHECK)
+            for connection in cast("set[BoundedProtocol]", server.server_state.connections):
+                connection.end_if_old(_OLD_SECONDS)
+
+    async def _linger(self) -> None:
+        """Accept for the drain time, and on while requests come, because then nobody else answers yet."""
+        limits, app, began = self._spec.revision.limits, self._app, time.monotonic()
+        least = limits.accepts_for(self._started_in)
+        while (passed := time.monotonic() - began) < limits.longest_drain:
+            if passed >= least and (app is None or time.perf_counter() - app.asked_at > _QUIET_SECONDS):
+                return
+            await asyncio.sleep(_IDLE_CHECK)
+
     async def _emptied(self, server: uvicorn.Server) -> None:
         """Wait until every client has got its `Connection: close`, or the drain time is over."""
+        if self._spec.routed:
+            return  # the drain time is over already
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._spec.revision.limits.drain_seconds
         state = cast("_State", server.server_state)
@@ -199,10 +235,13 @@ async def _main(spec: WorkerSpec, service: MakeService, fd: int | None, sockets:
 
 
 def _bound(where: str) -> socket.socket:
-    """Bind a socket to "HOST:PORT". It refuses clients until the worker is ready and listens."""
+    """Bind a socket to "HOST:PORT", or to all addresses. It refuses clients until the worker is ready and listens."""
     host, _, port = where.rpartition(":")
     host = host.strip("[]")
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    both = not host and socket.has_dualstack_ipv6()
+    made = socket.socket(socket.AF_INET6 if both or ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if both:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     made.bind((host, int(port)))
     return made

@@ -20,6 +20,9 @@ FILE = "install.json"
 STEP_ACCOUNT = "fairway-step"
 """Service account of the pods that run the project's code. It has no rights."""
 
+SERVER_ACCOUNT = "fairway-server"
+"""Service account of the model servers. It has no rights. With its token they get content from the control plane."""
+
 ROLE_ACCOUNTS = ("fairway-viewer", "fairway-runner", "fairway-deployer")
 """Service accounts without rights in the cluster. A person who can make a token for one has that role."""
 
@@ -41,6 +44,18 @@ class DriverSize(msgspec.Struct, frozen=True, kw_only=True):
         return Resources(cpu=self.cpu, memory=quantities.parse_memory(self.memory))
 
 
+class StepPods(msgspec.Struct, frozen=True, kw_only=True):
+    """The bounds for the pods that the steps of a run share.
+
+    Attributes:
+        most: the most pods of a run at a time, beside its driver.
+        kept: the seconds for which a pod is kept for further steps of its run. 0 ends it at once.
+    """
+
+    most: int = 64
+    kept: float = 60.0
+
+
 class Install(msgspec.Struct, frozen=True, kw_only=True):
     """An installation.
 
@@ -50,10 +65,18 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         version: the version of Fairway that wrote the manifests.
         image: the image of the control plane and of hosts without an environment of their own, by digest.
         driver: the size of a driver's pod.
+        pods: the bounds for the pods that the steps of a run share.
         pull_secrets: the names of the Secrets with which the image is pulled.
         registry: the registry for the images of environments, as it was typed. Empty for the one of `image`.
         owner: the uid that Kubernetes gave to the ConfigMap, for owner references. Empty where it is not known.
         user: the number of the user of all pods. 0 leaves the choice to the cluster.
+        pod_labels: further labels of all pods, such as the one with which a cloud gives them an identity.
+        trust: the name of a ConfigMap whose `ca.crt` has the certificates that pods trust, public ones included. Empty for
+            those of the image.
+        store: the place of artifacts in object storage, such as `s3://bucket/prefix`. Empty keeps them on the volume.
+        cache: the bytes of artifacts in object storage that the volume may hold as well.
+        cloud: the cloud whose labels nodes have: "eks", "gke", "aks" or "plain". Empty where it is not known.
+        restore: the copy of a log from which an empty volume begins, or `newest`. Empty begins anew.
     """
 
     uid: str
@@ -61,10 +84,17 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     image: str
     driver: DriverSize = DriverSize()
+    pods: StepPods = StepPods()
     pull_secrets: tuple[str, ...] = ()
     registry: str = ""
     owner: str = ""
     user: int = 65532
+    pod_labels: dict[str, str] = {}
+    trust: str = ""
+    store: str = ""
+    cache: int = 5 * 2**30
+    cloud: str = ""
+    restore: str = ""
 
     @property
     def short(self) -> str:

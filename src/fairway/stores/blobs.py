@@ -179,6 +179,10 @@ class FileArtifacts:
         """Return the size of a blob, which counts as new from now on; None if there is none. It is not read."""
         return self._touch(digest, None)
 
+    def missing(self, digests: list[str]) -> list[str]:
+        """Return the digests that the store has no blob for. The others count as new from now on."""
+        return [digest for digest in digests if self.touch(digest) is None]
+
     def _touch(self, digest: str, size: int | None) -> int | None:
         """Make a blob of this size, or of any, count as new. Return its size, or None if there is none."""
         try:
@@ -220,6 +224,19 @@ class FileArtifacts:
             return size + (sum(entry.size for entry in self.files(digest)) if is_manifest else 0)
         except (OSError, StorageError, CorruptArtifact, NotFound):
             return 0
+
+    def manifests(self, digests: list[str]) -> list[str]:
+        """Return the digests of these whose content begins as a manifest does. Raises StorageError."""
+        found: list[str] = []
+        with Explaining("reading an artifact", self._blobs):
+            for digest in digests:
+                with (
+                    suppress(FileNotFoundError),
+                    open(confined.open_below(self._root, self._path(digest)), "rb") as file,
+                ):
+                    if file.read(len(folders.PREFIX)) == folders.PREFIX:
+                        found.append(digest)
+        return found
 
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> Swept:
         """Remove blobs that are not kept and are old enough, and temporary files older than a day.

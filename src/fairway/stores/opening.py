@@ -66,13 +66,23 @@ def relayed_place(url: str, cache: str, credential: str) -> StorePlace:
 
 
 def _open_relayed(place: StorePlace) -> OpenStore:
-    parts = place.address.removeprefix(_RELAY).split("|")
-    if len(parts) != 3 or not all(path.startswith("/") for path in parts[1:]):
-        raise StorageError(
-            f"{place.address[:200]!r} is no place of a store that this version can open",
-            hint="a relayed store is named `relay:URL|CACHE|CREDENTIAL`, with absolute paths",
-        )
-    url, cache, credential = parts
+    url, cache, credential = parts(place, _RELAY, "URL|CACHE|CREDENTIAL")
     upstream = Upstream(url, credential)
     root = Layout(Path(cache)).root
     return OpenStore(place, RelayedArtifacts(root, upstream), RelayedResults(upstream))
+
+
+def parts(place: StorePlace, prefix: str, form: str) -> list[str]:
+    """Return the parts of the place of a store that has others than a path. Raises StorageError.
+
+    Args:
+        prefix: the beginning of the address, which is no part.
+        form: the names of the parts, with a bar between them. The first one is a URL, the others are absolute paths.
+    """
+    found = place.address.removeprefix(prefix).split("|")
+    if len(found) != form.count("|") + 1 or not all(path.startswith("/") for path in found[1:]):
+        raise StorageError(
+            f"{place.address[:200]!r} is no place of a store that this version can open",
+            hint=f"such a store is named `{prefix}{form}`, with absolute paths",
+        )
+    return found

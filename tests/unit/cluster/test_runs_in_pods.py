@@ -8,7 +8,7 @@ from typing import Any
 import pods_here
 import pytest
 
-from fairway.cluster import executor as executors
+from fairway.cluster import sizing, workers
 from fairway.cluster.client.kinds import JOB
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.engine.listening import Listener
@@ -18,11 +18,14 @@ from fairway.spec.event import RunEnded
 from fairway.spec.link import Orders
 from fairway.spec.project import EnvironmentSpec
 from fairway.spec.run import Phase, Reason, RunSpec, RunStatus
+from fairway.spec.wire import DRIVER
 from fairway.wiring.machine import LocalStores, SystemClock
 
 TEXT = """
 import os, time
 import fairway as fw
+
+print("imported")
 
 @fw.task
 def small(n: int) -> int:
@@ -81,9 +84,43 @@ def wide(mark: str = "") -> list[int]:
 def crowd(mark: str = "") -> list[int]:
     return [calm(mark + str(number)) for number in range(3)]
 
+@fw.task(memory="3Gi")
+def doomed(mark: str) -> int:
+    return 1
+
+@fw.pipeline
+def unlucky(mark: str = "") -> int:
+    return doomed(mark)
+
+@fw.task(memory="400Mi", cpu=0.1)
+def item(n: int) -> int:
+    return n * n
+
+@fw.pipeline
+def many(mark: str = "") -> list[int]:
+    return [item(number) for number in range(60)]
+
+@fw.task(memory="3Gi", retries=1)
+def poison(n: int) -> int:
+    if n == 7:
+        os._exit(3)
+    return n
+
+@fw.pipeline
+def bitter(mark: str = "") -> int:
+    return sum([poison(number) for number in range(20)])
+
 @fw.pipeline
 def slow(mark: str = "") -> int:
     return small(long(mark))
+"""
+
+DIES = """
+import os, time
+if os.path.exists("{mark}") and "-w-a" in open(f"/proc/{{os.getppid()}}/cmdline").read():
+    print("about to die", flush=True)
+    time.sleep(0.1)
+    os.kill(os.getpid(), 9)
 """
 
 
@@ -108,7 +145,7 @@ class Target:
         where = f"127.0.0.1:{self.namespace.port}"
         project = Project(key="k7m2", orders=orders, plane=where)
         return ClusterExecutor(
-            self.namespace.jobs, self.namespace.links, project, no_image, self.notes.append, lambda data: None
+            self.namespace.jobs, self.namespace.links, project, no_image, self.notes.append
         )
 
     async def run(self, pipeline: str, earlier: RunStatus | None = None) -> RunEnded:
@@ -158,9 +195,11 @@ def test_small_steps_run_on_the_driver_and_a_big_one_in_a_pod_of_its_own(tmp_pat
         status = target.stores.metadata.run("k7m2")
         assert [step.spec.name for step in status.steps] == ["small", "big", "small-2"]
         assert [point.value for point in status.steps[1].metrics] == [2.0]
-        assert (target.printed("small"), target.printed("big")) == ("small 1", "big 2")
+        assert target.printed("small") == "small 1"
+        # The import of the driver is a part of its pipeline, and a pod of a step's own imports the project anew.
+        assert (target.printed(DRIVER), target.printed("big")) == ("imported", "imported\nbig 2")
         made = sorted(name.split("-", 2)[2][0] for name in target.namespace.kube.processes)
-        assert made == ["d", "s"]
+        assert made == ["d", "w"]
         async with asyncio.timeout(20):
             while target.namespace.kube.jobs:
                 await asyncio.sleep(0.05)
@@ -168,13 +207,44 @@ def test_small_steps_run_on_the_driver_and_a_big_one_in_a_pod_of_its_own(tmp_pat
     play(tmp_path, work)
 
 
-def test_a_step_that_fails_by_itself_spends_its_retry_in_another_pod(tmp_path: Path) -> None:
+def test_a_step_that_fails_by_itself_spends_its_retry_in_the_same_pod(tmp_path: Path) -> None:
     async def work(target: Target) -> None:
         ended = await target.run("again")
         assert ended.phase is Phase.SUCCEEDED, ended.failure
         (step,) = target.stores.metadata.run("k7m2").steps
         assert [attempt.phase for attempt in step.attempts] == [Phase.FAILED, Phase.SUCCEEDED]
-        assert len(target.namespace.kube.processes) == 3
+        assert len(target.namespace.kube.processes) == 2
+
+    play(tmp_path, work)
+
+
+def test_a_wide_run_uses_few_pods_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def work(target: Target) -> None:
+        # The driver has room for none of them, as if each asked for more than it has.
+        monkeypatch.setattr(ClusterExecutor, "_has_room", lambda self, wanted: False)
+        monkeypatch.setattr(ClusterExecutor, "_beside", lambda self, place, wanted: 0)
+        ended = await target.run("many")
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.stores.load(ended.result) == [number * number for number in range(60)]
+        made = [name for name in target.namespace.kube.processes if "-w-" in name]
+        assert len(made) <= 8
+        steps = target.stores.metadata.run("k7m2").steps
+        assert {len(step.attempts) for step in steps} == {1}
+        async with asyncio.timeout(20):
+            while target.namespace.kube.jobs:
+                await asyncio.sleep(0.05)
+
+    play(tmp_path, work)
+
+
+def test_an_item_that_ends_its_process_fails_alone_after_its_retries(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        ended = await target.run("bitter")
+        assert ended.phase is Phase.FAILED
+        steps = target.stores.metadata.run("k7m2").steps
+        failed = [step for step in steps if step.phase is Phase.FAILED]
+        assert [len(step.attempts) for step in failed] == [2]
+        assert sum(step.phase is Phase.SUCCEEDED for step in steps) == 19
 
     play(tmp_path, work)
 
@@ -186,7 +256,7 @@ def test_pods_that_are_lost_cost_no_retry_and_leave_one_result_each(tmp_path: Pa
         async with asyncio.timeout(60):
             while not all(mark.exists() for mark in marks):
                 await asyncio.sleep(0.05)
-        first = [name for name in target.namespace.kube.processes if "-s" in name]
+        first = [name for name in target.namespace.kube.processes if "-w-" in name]
         for name, how in zip(first, ("killed", "deleted", "told to end"), strict=True):
             process = target.namespace.kube.processes[name]
             if how == "killed":
@@ -269,8 +339,8 @@ def test_a_small_step_goes_on_while_its_control_plane_is_replaced_and_its_pipeli
 def test_a_small_step_whose_pod_no_node_takes_goes_back_to_a_driver_with_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(executors, "_TURN_SECONDS", 0.2)
-    monkeypatch.setattr(executors, "_UNPLACED_SECONDS", 0.5)
+    monkeypatch.setattr(sizing, "_FIRST_START_SECONDS", 0.2)
+    monkeypatch.setattr(workers, "_UNPLACED_SECONDS", 0.5)
 
     async def work(target: Target) -> None:
         # The driver has two cores for three steps, and the cluster has no room for any other pod.
@@ -291,5 +361,35 @@ def test_a_small_step_whose_pod_no_node_takes_goes_back_to_a_driver_with_room(
             for step in target.stores.metadata.run("k7m2").steps
         }
         assert attempts == {"calm": [None], "calm-2": [None], "calm-3": [Reason.UNPLACED, None]}
+
+    play(tmp_path, work)
+
+
+@pytest.mark.parametrize("loses", ["before its hello", "in its import"])
+def test_a_pod_that_is_lost_before_it_is_ready_is_replaced_and_its_last_words_are_kept(
+    tmp_path: Path, loses: str
+) -> None:
+    async def work(target: Target) -> None:
+        kube = target.namespace.kube
+        broken = tmp_path / "broken"
+        if loses == "in its import":
+            broken.touch()
+            target.project.write_text(TEXT + DIES.format(mark=str(broken)))
+        else:
+            kube.instead = lambda name: (
+                ("-c", "raise SystemExit('no module named fairway')") if "-d-a" not in name else ()
+            )
+        running = asyncio.create_task(target.run("unlucky"))
+        async with asyncio.timeout(60):
+            while kube.begun < 4:
+                await asyncio.sleep(0.02)
+        kube.instead = lambda name: ()
+        broken.unlink(missing_ok=True)
+        ended = await running
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        (step,) = target.stores.metadata.run("k7m2").steps
+        assert len(step.attempts) == 1, "nothing of the step itself has ended"
+        words = "no module named fairway" if loses == "before its hello" else "about to die"
+        assert words in target.printed("doomed").splitlines()[:2]
 
     play(tmp_path, work)

@@ -17,8 +17,8 @@ from fairway.runner.values import Values
 from fairway.spec.errors import NotFound
 from fairway.spec.host import StorePlace
 from fairway.spec.link import Dismiss, Draining, HostEnded, Note, Orders, Passed
-from fairway.spec.wire import Cause, Described, Exited, Log, Start, decode_from_host, frame
-from fairway.stores import FileArtifacts, Layout
+from fairway.spec.wire import Cause, Described, Exited, Log, Start, Stop, decode_from_host, frame
+from fairway.stores import FileArtifacts, FileResults, Layout
 
 NAME = "fw-1-d-a1"
 LINES = 120_000
@@ -27,6 +27,7 @@ TEXT = """
 import os, subprocess, sys, time
 import fairway as fw
 print("imported from", os.getcwd())
+print("reads postgres://ada:hunter2hunter2@db/shop and", os.environ.get("SHOP_PASSWORD"))
 
 BEATS = '''
 import sys, time
@@ -44,6 +45,18 @@ def sleeps(heart: str) -> int:
     print("asleep", flush=True)
     time.sleep(600)
     return 0
+
+@fw.task
+def litters(scratch: str) -> list[str]:
+    found = sorted(os.listdir(scratch)) + [open("rates.csv").read()] + sorted(os.listdir("."))
+    os.makedirs(scratch + "/deep/deeper")
+    os.symlink("/", scratch + "/deep/root")
+    for path in (scratch + "/left", scratch + "/deep/deeper/left", "left.csv", "rates.csv"):
+        with open(path, "w") as file:
+            file.write("left")
+    os.makedirs("outputs/models")
+    os.remove("notes.txt")
+    return [name for name in found if name != "__pycache__"]
 
 @fw.task
 def prints(count: int, mark: str) -> int:
@@ -67,6 +80,10 @@ class Plane:
         self.code = folder / "code"
         self.code.mkdir()
         (self.code / "project.py").write_text(TEXT)
+        (self.code / "rates.csv").write_text("2")
+        (self.code / "notes.txt").write_text("a note")
+        self.scratch = folder / "scratch"
+        self.scratch.mkdir()
         self.heart = folder / "heart"
         self.links = Links(self.identify)
         self.heard: list[Any] = []
@@ -89,7 +106,16 @@ class Plane:
     async def spawn(self) -> None:
         self.port = await self.links.listen("127.0.0.1", self.port)
         where = ("--plane", f"127.0.0.1:{self.port}", "--name", NAME, "--token", self.root / "token")
-        how = ("--root", self.root, "--grace", "5", "--last-words", self.root / "last")
+        how = (
+            "--root",
+            self.root,
+            "--scratch",
+            self.scratch,
+            "--grace",
+            "5",
+            "--last-words",
+            self.root / "last",
+        )
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "fairway.runner.pod", *where, *how
         )
@@ -108,11 +134,11 @@ class Plane:
                 self._more.clear()
                 await self._more.wait()
 
-    def start(self, task: str, **inputs: Any) -> None:
+    def start(self, task: str, attempt: int = 1, **inputs: Any) -> None:
         """Tell the host to start a step."""
         values = Values(FileArtifacts(self.store))
         nodes = {name: values.save(value) for name, value in inputs.items()}
-        order = Start(run="r", step=task, attempt=1, task=task, inputs=nodes)
+        order = Start(run="r", step=task, attempt=attempt, task=task, inputs=nodes)
         self.link.send(Passed(frame(order)[4:]))
 
     async def sleeper(self) -> None:
@@ -154,7 +180,11 @@ def play(tmp_path: Path) -> Callable[[Any], None]:
 Play = Callable[[Any], None]
 
 
-def test_a_pod_fetches_its_code_and_imports_it_in_its_folder(play: Play) -> None:
+def test_a_pod_fetches_its_code_and_imports_it_in_its_folder(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", "correct-horse")
+
     async def work(plane: Plane) -> None:
         await plane.begin()
         described = await plane.until(Described)
@@ -162,13 +192,46 @@ def test_a_pod_fetches_its_code_and_imports_it_in_its_folder(play: Play) -> None
         folder = next((plane.root / "code").iterdir())
         # What is printed comes before the description, in pieces of any size.
         printed = b"".join(one.data for one in plane.heard if isinstance(one, Note))
-        assert printed.decode() == f"imported from {folder}\n"
+        assert printed.decode() == (
+            f"imported from {folder}\nreads postgres://ada:[secret]@db/shop and [secret SHOP_PASSWORD]\n"
+        )
         credential = plane.root / "credential"
         assert (credential.read_text(), credential.stat().st_mode & 0o777) == ("c7", 0o600)
         plane.link.send(Dismiss())
         report = await plane.until(HostEnded)
         assert (report.code, report.dismissed, report.drained) == (0, True, False)
         assert await plane.ends() == 0
+
+    play(work)
+
+
+def test_an_attempt_finds_nothing_that_an_earlier_one_left(play: Play) -> None:
+    async def work(plane: Plane) -> None:
+        (plane.scratch / "of the import").write_text("kept")
+        await plane.begin()
+        await plane.until(Described)
+        expected = ["of the import", "2", "notes.txt", "project.py", "rates.csv"]
+        for attempt in (1, 2):
+            plane.start("litters", attempt, scratch=str(plane.scratch))
+            await plane.until(Exited, attempt=attempt)
+            record = FileResults(plane.store).read("r", "litters", attempt)
+            assert record is not None
+            assert record.failure is None, record.failure
+            assert Values(FileArtifacts(plane.store)).load(record.outputs[0]) == expected
+
+    play(work)
+
+
+def test_an_attempt_leaves_what_another_one_uses(play: Play) -> None:
+    async def work(plane: Plane) -> None:
+        await plane.begin()
+        await plane.sleeper()
+        plane.start("litters", scratch=str(plane.scratch))
+        await plane.until(Exited, step="litters")
+        assert (plane.scratch / "left").exists()
+        plane.link.send(Passed(frame(Stop(step="sleeps", attempt=1, grace=0.0))[4:]))
+        await plane.until(Exited, step="sleeps")
+        assert list(plane.scratch.iterdir()) == []
 
     play(work)
 
