@@ -194,7 +194,7 @@ class MetadataStore(Protocol):
         ...
 
     def past(self, query: RunQuery, before: int = 0, most: int = 5000) -> tuple[list[RunRecord], int]:
-        """Return at most `most` runs of a query, whatever its condition, and the position for `before`; 0 if there are no more."""
+        """Return at most `most` runs of a query, whatever its condition, and the position to go on from; 0 at the end."""
         ...
 
     def run(self, name: str) -> RunStatus:

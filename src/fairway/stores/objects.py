@@ -108,10 +108,6 @@ class BlobObjects:
             self._remember(digest, found.size)
             return found.size
 
-    def size(self, digest: str) -> int:
-        """Return the bytes of a blob; 0 if there is none. Raises StorageError."""
-        return (self._objects.size(digest) if is_digest(digest) else None) or 0
-
     def missing(self, digests: list[str]) -> list[str]:
         """Return the digests that the bucket has no blob for. Raises StorageError."""
         sizes = self._asking.map(self.size, digests)
@@ -305,6 +301,10 @@ class ObjectArtifacts(RelayedArtifacts):
         """Return the size of a blob, which counts as new from now on; None if there is none. Raises StorageError."""
         self._cache.touch(digest)
         return self._objects.size(digest) if is_digest(digest) else None
+
+    def size(self, digest: str) -> int:
+        """Return the bytes of a blob; 0 if there is none. Raises StorageError."""
+        return (self._objects.size(digest) if is_digest(digest) else None) or 0
 
     def missing(self, digests: list[str]) -> list[str]:
         """Return the digests that there is no blob for. The others count as new from now on. Raises StorageError."""
