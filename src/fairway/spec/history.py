@@ -79,6 +79,13 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return read_facts(self.facts)
 
 
+class Removal(msgspec.Struct, frozen=True):
+    """A run or version that goes, and the bytes of content that nothing else needs."""
+
+    name: str
+    size: int
+
+
 def parse_phase(text: str) -> Phase | None:
     """Return the phase of a word, in any case; None for an empty one. "done" means Succeeded. Raises UsageError."""
     word = {"done": "succeeded"}.get(text.lower(), text.lower())
