@@ -9,7 +9,7 @@ WORKERS ?= 2
 
 NODES ?= 1
 
-.PHONY: demo test test-cluster cluster cluster-up cluster-down lint types contracts check lock lock-peers bench faults sbom clean setup torch
+.PHONY: demo test test-cluster cluster cluster-up cluster-down lint types contracts check chart lock lock-peers bench faults sbom clean setup torch
 
 .venv/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3.11"; exit 1; }
@@ -69,11 +69,16 @@ contracts: setup
 
 check: lint types contracts
 
+# The Helm chart, made of the manifests in Python.
+chart: setup
+	$(BIN)/python charts/generate.py
+
 lock:
 	$(UV) pyproject.toml --all-extras --group build --group dev -o requirements/dev.txt
 	$(UV) --group torch -c requirements/dev.txt -o requirements/torch.txt
 	$(UV) --group uv -c requirements/dev.txt -o requirements/uv.txt
 	$(UV) pyproject.toml -c requirements/dev.txt -o requirements/core.txt
+	$(UV) pyproject.toml --extra objects -c requirements/dev.txt -o requirements/image.txt
 	$(UV) pyproject.toml --extra sklearn --extra data --extra rl --group build -c requirements/dev.txt -o requirements/demo.txt
 
 # The peers that benchmarks compare with, each in a lock of its own.

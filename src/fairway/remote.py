@@ -4,9 +4,11 @@ Must not know how that platform carries out requests, or by which way its API is
 """
 
 import asyncio
+import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Protocol, TypeVar
 from urllib.parse import quote, urlencode
 
@@ -16,7 +18,15 @@ import msgspec
 from fairway.spec.artifact import Artifact
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
-from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, Unreachable, UsageError
+from fairway.spec.errors import (
+    CorruptArtifact,
+    FairwayError,
+    NotAllowed,
+    NotFound,
+    StorageError,
+    Unreachable,
+    UsageError,
+)
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import format_duration
@@ -220,6 +230,28 @@ class RemotePlatform:
         """Return the content of an artifact that is one file. Raises FairwayError."""
         return await self._ask("POST", "/content", bytes, msgspec.json.encode(artifact), again=True)
 
+    async def piece(self, digest: str, offset: int) -> bytes:
+        """Return a piece of the content with a digest, from an offset on; empty behind its end. Raises FairwayError."""
+        path = f"/content/{_part(digest)}?{urlencode({'offset': offset})}"
+        return await self._answer("GET", path, b"", _JSON, again=True)
+
+    async def bring(self, digest: str, target: Path, *, check: bool = True) -> None:
+        """Write the content with a digest to a new file. It is always checked. Raises FairwayError, and no file is left then."""
+        found, offset = hashlib.sha256(), 0
+        try:
+            with open(target, "xb") as file:
+                while piece := await self.piece(digest, offset):
+                    found.update(piece)
+                    file.write(piece)
+                    offset += len(piece)
+            if found.hexdigest() != digest:
+                raise CorruptArtifact(
+                    f"the content {digest[:12]} was changed on its way here", hint="ask again"
+                )
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+
     async def models(self) -> list[ModelSummary]:
         """Return every model, by name. Raises FairwayError."""
         return await self._ask("GET", "/models", list[ModelSummary])
@@ -251,16 +283,20 @@ class RemotePlatform:
 
     async def deploy(self, request: DeployRequest) -> Deployed:
         """Serve a model or function and return when it answers. Raises FairwayError, nothing changed."""
-        return await self._ask("POST", "/deploy", Deployed, msgspec.json.encode(request))
+        request = msgspec.structs.replace(request, key=request.key or os.urandom(16).hex())
+        return await self._deployed("/deploy", msgspec.json.encode(request))
 
     async def rollback(self, endpoint: str, revision: int = 0) -> Deployed:
         """Point an endpoint to an earlier revision; 0 is the previous one. Raises FairwayError."""
-        body = msgspec.json.encode({"revision": revision})
-        return await self._ask("POST", f"/endpoints/{_part(endpoint)}/rollback", Deployed, body)
+        body = msgspec.json.encode({"revision": revision, "key": os.urandom(16).hex()})
+        return await self._deployed(f"/endpoints/{_part(endpoint)}/rollback", body)
 
     async def undeploy(self, endpoint: str) -> None:
         """Remove an endpoint. Raises FairwayError."""
-        await self._ask("DELETE", f"/endpoints/{_part(endpoint)}", dict[str, object], again=False)
+        query = urlencode({"key": os.urandom(16).hex(), "wait": f"{_POLL_SECONDS:g}"})
+        path = f"/endpoints/{_part(endpoint)}?{query}"
+        while (await self._ask("DELETE", path, dict[str, object], again=True)).get("pending"):
+            pass
 
     async def endpoints(self) -> list[EndpointStatus]:
         """Return every endpoint as wanted and as observed. Raises FairwayError."""
@@ -291,6 +327,13 @@ class RemotePlatform:
     async def close(self) -> None:
         """Close the connections to the platform."""
         await self._transport.close()
+
+    async def _deployed(self, path: str, body: bytes) -> Deployed:
+        """Return the outcome of a deployment, which is asked for again until it is over. Its key lets it begin only once."""
+        path = f"{path}?{urlencode({'wait': f'{_POLL_SECONDS:g}'})}"
+        while (answer := await self._ask("POST", path, Deployed, body, again=True)).pending:
+            pass
+        return answer
 
     async def _ask(
         self, method: str, path: str, kind: type[T], body: bytes = b"", *, again: bool | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 from fairway.local import descent
 from fairway.local.interrupts import blocking
 from fairway.spec.errors import FairwayError, Interrupted, UsageError
+from fairway.spec.replicas import Bounds
 from fairway.wiring import deployments, headstart, machine, settings, target
 
 if TYPE_CHECKING:
@@ -298,11 +299,21 @@ def _as_a_script_shows_it(error: FairwayError) -> FairwayError:
 
 
 def deploy(
-    what: "str | Endpoint[..., object] | type", /, *, workers: int | None = None, private: bool = False
+    what: "str | Endpoint[..., object] | type",
+    /,
+    *,
+    replicas: int | tuple[int, int] | None = None,
+    private: bool = False,
 ) -> "Deployed":
     """Serve a registered model ("churn", "churn:3", "churn@champion") or an endpoint function on this machine.
 
     Returns once it answers. The address is `.status.url`.
+
+    Args:
+        what: the model or the function.
+        replicas: the number of replicas that answer, or the lowest and the highest number, such as `(1, 10)`. A replica is
+            a process on this machine. The default is 2 for a model, and for a function what `@fw.endpoint` says.
+        private: True makes the prediction routes ask for a key.
 
     Raises:
         NotFound: there is no such model, version or alias.
@@ -310,10 +321,12 @@ def deploy(
         FairwayError: it did not become ready. The earlier revision goes on serving.
     """
     descent.refuse_at_import("fw.deploy")
-    return _shown_to_scripts(partial(_deployed, what, workers, private))
+    return _shown_to_scripts(partial(_deployed, what, replicas, private))
 
 
-def _deployed(what: "str | Endpoint[..., object] | type", workers: int | None, private: bool) -> "Deployed":
+def _deployed(
+    what: "str | Endpoint[..., object] | type", replicas: int | tuple[int, int] | None, private: bool
+) -> "Deployed":
     import msgspec
 
     from fairway.author.endpoint import endpoint_of
@@ -332,6 +345,6 @@ def _deployed(what: "str | Endpoint[..., object] | type", workers: int | None, p
             )
         root = settings.store_root(file, module)
         request = blocking(deployments.function_requests(root, file, module, endpoint.__name__))[0]
-    workers, private = workers or request.workers, private or request.private
-    request = msgspec.structs.replace(request, workers=workers, private=private)
+    bounds = request.replicas if replicas is None else Bounds.of(replicas)
+    request = msgspec.structs.replace(request, replicas=bounds, private=private or request.private)
     return blocking(target.here(root).deploy(request))

@@ -8,7 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "plane"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "buckets"))
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import servers
 from planes import Accounts, Plane
 
 
@@ -27,3 +30,21 @@ def shared_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Plane]:
     """A control plane of one file of tests, whose content no test depends on."""
     with Accounts() as accounts, Plane(tmp_path_factory.mktemp("plane") / "volume", accounts, 0) as found:
         yield found.start()
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[servers.Gateway]:
+    """A server of object storage that keeps objects as files."""
+    if why := servers.obtainable():
+        pytest.skip(why)
+    with servers.Gateway(tmp_path_factory.mktemp("gateway") / "objects", free_port()) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def moto(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
+    """The URL of another server of object storage."""
+    with servers.moto(tmp_path_factory.mktemp("moto"), free_port()) as url:
+        yield url

@@ -3,22 +3,32 @@
 import hashlib
 import itertools
 import os
+import secrets
 
 import pytest
+import servers
 
+from fairway.spec import objects
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
-from fairway.stores import FileArtifacts, Layout
+from fairway.stores import FileArtifacts, Layout, settling
+from fairway.stores.objects import ObjectArtifacts
 from fairway.stores.opening import open_store, relayed_place
 
-ADAPTERS = ("files", "relayed")
+ADAPTERS = ("files", "relayed", "versitygw", "moto")
+LIMIT = 2**30
 
 
 @pytest.fixture(params=ADAPTERS)
-def make(request, tmp_path):
-    """Opens the same store again at each call, as another process would. A relayed one is opened as in another pod."""
+def make(request, tmp_path, monkeypatch):
+    """Opens the same store again at each call, as another process would. A relayed one is opened as in another pod.
+
+    One in object storage is opened with an empty cache.
+    """
     if request.param == "files":
         return _files(tmp_path)
+    if request.param in ("versitygw", "moto"):
+        return _objects(request, tmp_path, monkeypatch)
     plane = request.getfixturevalue("shared_plane")
     pods = itertools.count()
     credential = plane.credential("r1")
@@ -27,10 +37,31 @@ def make(request, tmp_path):
     )
 
 
-@pytest.fixture
-def owner(tmp_path):
+@pytest.fixture(params=[name for name in ADAPTERS if name != "relayed"])
+def owner(request, tmp_path, monkeypatch):
     """Opens a store that owns its content, as `make` does. A relayed one removes content from its cache alone."""
-    return _files(tmp_path)
+    if request.param == "files":
+        return _files(tmp_path)
+    return _objects(request, tmp_path, monkeypatch, volume="the-same")
+
+
+def _objects(request, tmp_path, monkeypatch, volume=""):
+    for name, value in servers.credentials().items():
+        monkeypatch.setenv(name, value)
+    url = (
+        request.getfixturevalue("moto") if request.param == "moto" else request.getfixturevalue("gateway").url
+    )
+    place = objects.parse(f"s3://{servers.BUCKET}/{secrets.token_hex(8)}?endpoint={url}")
+    caches = itertools.count()
+
+    def opened():
+        root = tmp_path / (volume or f"volume-{next(caches)}")
+        Layout(root).prepare()
+        store = ObjectArtifacts(root, place, LIMIT)
+        settling.settle(store, "0" * 32, lambda line: None)
+        return store
+
+    return opened
 
 
 def _files(tmp_path):
@@ -227,6 +258,8 @@ def test_sweep_keeps_what_it_is_told_to(owner, tmp_path):
 
 
 def test_what_is_renewed_counts_as_new(store):
+    if isinstance(store, ObjectArtifacts):
+        pytest.skip("nobody can change the time of an object; tests/unit/stores/test_objects.py shows it")
     digest = store.put_bytes(b"kept longer")
     path = store.root / "blobs" / digest[:2] / digest
     os.utime(path, (1, 1))

@@ -128,7 +128,6 @@ def in_pods(folder: Path, project: Path, shared: pods_here.Namespace, *, same: b
         Project(key=f"run {shared.runs}", orders=orders, plane=where),
         no_image,
         lambda text: None,
-        lambda data: None,
     )
 
 

@@ -21,9 +21,10 @@ from fairway.ports.platform import Platform
 from fairway.remote import Direct, RemotePlatform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, request_url
-from fairway.spec.errors import FairwayError, NotAllowed, NotFound, UsageError
+from fairway.spec.errors import CorruptArtifact, FairwayError, NotAllowed, NotFound, UsageError
 from fairway.spec.event import AttemptEnded, RunEnded, RunStarted, StepCalled, StepEnded
 from fairway.spec.model import Candidate, Lineage
+from fairway.spec.replicas import Bounds
 from fairway.spec.run import Phase, RunRequest
 from fairway.spec.update import Over, Printed, Recorded, Update
 from fairway.wiring import machine, runs, target
@@ -217,7 +218,7 @@ def test_undeploy_takes_an_endpoint_away(play: Play) -> None:
         (lambda platform: platform.deploy(request(model="nobody")), NotFound),
         (lambda platform: platform.deploy(request(model="churn:9")), NotFound),
         (lambda platform: platform.deploy(request(name="../evil")), UsageError),
-        (lambda platform: platform.deploy(request(workers=0)), UsageError),
+        (lambda platform: platform.deploy(request(replicas=Bounds(0, 0))), UsageError),
         (lambda platform: platform.rollback("nobody"), NotFound),
         (lambda platform: platform.rollback("../../shutdown"), NotFound),
         (lambda platform: platform.undeploy("nobody"), NotFound),
@@ -497,6 +498,44 @@ def test_only_code_of_the_project_is_taken_over_http(served: Play, tmp_path: Pat
 
     served(work)
     assert not touched.exists()
+
+
+def test_content_is_brought_to_a_file_in_pieces(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        data = bytes(range(256)) * 40_000  # more than a piece
+        digest = ground.stores.artifacts.put_bytes(data)
+        target = ground.folder / "brought"
+        await ground.platform.bring(digest, target)
+        assert target.read_bytes() == data
+        assert await ground.platform.piece(digest, len(data) - 2) == data[-2:]
+        assert await ground.platform.piece(digest, len(data)) == b""
+        with pytest.raises(NotFound):
+            await ground.platform.bring("0" * 64, ground.folder / "nothing")
+        assert not (ground.folder / "nothing").exists()
+
+    play(work)
+
+
+def test_content_that_is_damaged_becomes_no_file(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        digest = ground.stores.artifacts.put_bytes(b"content" * 1000)
+        blob = ground.stores.layout.blobs / digest[:2] / digest
+        blob.chmod(0o600)
+        blob.write_bytes(b"CONTENT" * 1000)
+        with pytest.raises(CorruptArtifact):
+            await ground.platform.bring(digest, ground.folder / "brought")
+        assert not (ground.folder / "brought").exists()
+
+    play(work)
+
+
+def test_a_file_of_the_store_is_no_piece(served: Play) -> None:
+    async def work(ground: Ground) -> None:
+        for digest in ("../store.json", "..", "0" * 63, "A" * 64):
+            with pytest.raises(FairwayError, match=r"no digest|nothing here"):
+                await ground.platform.piece(digest, 0)
+
+    served(work)
 
 
 def test_a_file_of_the_store_is_no_content(served: Play) -> None:

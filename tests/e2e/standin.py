@@ -14,12 +14,14 @@ from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import parse_qsl
 
 import httpx2
 import msgspec
 
 from fairway.spec import versions
 from fairway.spec.artifact import Manifest
+from fairway.stores.blobs import FileArtifacts
 
 PROXY = "/api/v1/namespaces/ml/services/fairway:http/proxy"
 Answer = tuple[int, dict[str, str], bytes]
@@ -111,6 +113,7 @@ class ControlPlane:
                 return 200, found.read_bytes()
             assert hashlib.sha256(asked.body).hexdigest() == digest
             (self.blobs / digest).write_bytes(asked.body)
+            FileArtifacts(self.store).put_bytes(asked.body)
             self.sent.append(digest)
             return 201, b"{}"
         if path not in ("/runs", "/describe", "/plan") or asked.method != "POST":
@@ -158,6 +161,10 @@ class ApiServer:
         installed: False for a namespace without Fairway.
         roles: the accounts for which the user may make tokens.
         cut: the number of proxied requests whose connection is cut from here on, before they arrive.
+        pods: the pods of each Service.
+        ports: the ports of this machine that answer for pods. The others are pods of the control plane.
+        printed: the output of every pod, with the times of its lines.
+        install: the text of the installation.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -166,6 +173,9 @@ class ApiServer:
         self.installed = True
         self.roles = ["fairway-viewer", "fairway-runner", "fairway-deployer"]
         self.cut = self.busy = 0
+        self.pods = {"fairway": ["fairway-1"]}
+        self.ports: dict[str, int] = {}
+        self.printed = self.install = ""
         self.asked: list[Asked] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -245,26 +255,33 @@ class ApiServer:
         name = path.rpartition("/")[2]
         if name == "token":
             return self._token(path.split("/")[-2])
-        if name == "fairway":
-            if not self.installed:
-                return refusal(404, "NotFound", 'services "fairway" not found')
-            return said(200, {"metadata": {"name": "fairway"}, "spec": {"selector": {"app": "fairway"}}})
+        if path.endswith("/configmaps/fairway-install"):
+            return said(200, {"metadata": {"name": name}, "data": {"install.json": self.install}})
+        if "/services/" in path:
+            if not self.installed or name not in self.pods:
+                return refusal(404, "NotFound", f'services "{name}" not found')
+            return said(200, {"metadata": {"name": name}, "spec": {"selector": {"app": name}}})
+        if name == "log":
+            return 200, {"content-type": "text/plain"}, self.printed.encode()
         if name == "portforward":
             return refusal(
                 403,
                 "Forbidden",
                 'pods "fairway-1" is forbidden: User "ann" cannot create resource "pods/portforward"',
             )
-        ready = {
-            "conditions": [{"type": "Ready", "status": "True" if self.forward != "none ready" else "False"}]
-        }
-        pod = {
-            "metadata": {"name": "fairway-1", "creationTimestamp": "2026-01-01T00:00:00Z"},
-            "status": ready,
-        }
+        labels = dict(parse_qsl(asked.path.partition("?")[2])).get("labelSelector", "")
+        found = [self._described(one) for one in self.pods.get(labels.rpartition("=")[2], ())]
         return said(
-            200, {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": [pod]}
+            200, {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "1"}, "items": found}
         )
+
+    def _described(self, pod: str) -> dict[str, Any]:
+        ready = "True" if self.forward != "none ready" else "False"
+        labels = {"fairway.dev/revision": "1"}
+        return {
+            "metadata": {"name": pod, "creationTimestamp": "2026-01-01T00:00:00Z", "labels": labels},
+            "status": {"conditions": [{"type": "Ready", "status": ready}]},
+        }
 
     def _token(self, account: str) -> Answer:
         if not self.installed:
@@ -314,9 +331,9 @@ class ApiServer:
         writer.write("\r\n".join(lines).encode() + b"\r\n\r\n")
         for channel in (0, 1):
             writer.write(_frame(bytes((channel,)) + struct.pack("<H", 7700)))
-        far_reader, far_writer = await asyncio.open_connection(
-            "127.0.0.1", self._pod.sockets[0].getsockname()[1]
-        )
+        pod = asked.path.partition("?")[0].split("/")[-2]
+        port = self.ports.get(pod, self._pod.sockets[0].getsockname()[1])
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
 
         async def back() -> None:
             while part := await far_reader.read(65536):

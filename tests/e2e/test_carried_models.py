@@ -128,7 +128,7 @@ class Elsewhere:
 
     def deploy(self, *words: str) -> Callable[[Any], Any]:
         """Deploy; returns what asks the endpoint."""
-        said = self.fairway("deploy", *words, "--workers", "1")
+        said = self.fairway("deploy", *words, "--replicas", "1")
         port = re.findall(r"http://127\.0\.0\.1:(\d+)/v2", said)[0]
 
         def ask(body: Any) -> Any:
@@ -191,7 +191,7 @@ def test_each_version_answers_with_the_code_that_it_was_registered_with(
     (project.folder / "mean.py").write_text(MEAN.format(plus=1000))
     done = project.fairway("run", "project.py:asks", "--json")
     assert "[12.0,103.0,12.0,103.0]" in re.sub(r"\s", "", done.stdout)
-    project.fairway("deploy", "project.py", "--workers", "1")
+    project.fairway("deploy", "project.py", "--replicas", "1")
     url = json.loads(project.fairway("endpoints", "--json").stdout)[0]["url"]
     asked = urllib.request.Request(url.partition("/v2")[0], b"5", {"Content-Type": "application/json"})
     with urllib.request.urlopen(asked, timeout=240) as answer:

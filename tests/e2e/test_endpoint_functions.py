@@ -44,7 +44,7 @@ def add(a: int, b: int = 10) -> int:
 
 sizes: list[int] = []
 
-@fw.endpoint(workers=1)
+@fw.endpoint(replicas=1)
 def sizes_of(xs: list[float]) -> list[int]:
     import time
     time.sleep(0.05)
@@ -52,12 +52,12 @@ def sizes_of(xs: list[float]) -> list[int]:
         raise ValueError("no")
     return [len(xs) for _ in xs]
 
-@fw.endpoint(workers=1)
+@fw.endpoint(replicas=1)
 async def slowly(x: float) -> float:
     await asyncio.sleep(0.5)
     return x
 
-@fw.endpoint(workers=1)
+@fw.endpoint(replicas=1)
 def leave(how: str) -> int:
     import os
     import sys
@@ -86,7 +86,7 @@ class NoText(Exception):
     def __str__(self):
         raise RuntimeError
 
-@fw.endpoint(workers=1)
+@fw.endpoint(replicas=1)
 async def leave_later(how: str) -> int:
     await asyncio.sleep(0)
     return leave(how)
@@ -139,7 +139,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def test_all_endpoints_of_a_file_are_deployed_and_said(server: Server) -> None:
     assert sorted(server.urls) == ["add", "closed", "judge", "leave", "leave_later", "sizes_of", "slowly"]
-    assert "judge  revision 1  function judge, 1 worker" in server.told.stderr
+    assert "judge  revision 1  function judge, 1 replica" in server.told.stderr
     assert "closed  revision 1  function closed" in server.told.stderr
     assert server.told.stderr.count("its key, shown this once") == 1
     assert "samples" not in server.told.stderr
@@ -305,7 +305,7 @@ def test_endpoints_and_their_revisions_survive_the_platform(server: Server) -> N
     server.fairway("down")
     assert [status["phase"] for status in server.endpoints()] == ["Stopped"] * 7
     server.fairway("up")
-    assert server.fairway("rollback", "add").stderr.startswith("add  revision 1  function add, 1 worker")
+    assert server.fairway("rollback", "add").stderr.startswith("add  revision 1  function add, 1 replica")
     assert server.ask("add", {"a": 3, "b": 4}) == (200, 7)
     assert server.ask("judge", {"name": "Ada", "age": 1})[0] == 200
 

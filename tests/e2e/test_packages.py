@@ -338,14 +338,14 @@ def test_an_endpoint_of_a_package_answers_with_the_modules_of_its_copy(package: 
     )
     (package.folder / "pyproject.toml").touch()
     try:
-        done = package.at("src", "deploy", "shop.serve:twice", "--workers", "1")
+        done = package.at("src", "deploy", "shop.serve:twice", "--replicas", "1")
         assert done.returncode == 0, done.stderr
         asked = (
             "import sys, urllib.request as u; r = u.Request(sys.argv[1], b'3', {'content-type': 'application/json'}); "
             "print(u.urlopen(r).read().decode())"
         )
         assert package.python("-c", asked, done.stdout.strip()) == "12\n"
-        assert package.at("/", "deploy", str(folder / "serve.py"), "--workers", "1").returncode == 0
+        assert package.at("/", "deploy", str(folder / "serve.py"), "--replicas", "1").returncode == 0
     finally:
         package.at(".", "down")
     assert package.stores() == ["."]

@@ -54,7 +54,7 @@ def test_deploying_says_what_serves_and_where(project: Project) -> None:
     lines = done.stderr.splitlines()
     assert lines[0].startswith("platform started at http://127.0.0.1:")
     assert lines[1:] == [
-        "churn  revision 1  version 2, onnx, 2 workers",
+        "churn  revision 1  version 2, onnx, 2 replicas",
         "  samples reproduced 32/32",
     ]
     assert url == f"http://127.0.0.1:{port_of(url)}/v2/models/churn/infer"
@@ -75,7 +75,7 @@ def test_no_request_is_lost_by_an_update_a_rollback_and_a_scale_down(project: Pr
         assert project.json("rollback", "churn")["status"]["wanted"] == 1
         eventually(lambda: load.versions["1"] > seen_before["1"] + 20)
         again = dict(load.versions)
-        project.fairway("deploy", "churn:2", "--workers", "1")
+        project.fairway("deploy", "churn:2", "--replicas", "1")
         eventually(lambda: load.versions["2"] > again["2"] + 20)
     assert load.failures == []
     assert len(project.workers()) == 1
@@ -216,7 +216,7 @@ def test_wrong_words_are_said_before_anything_starts(project: Project) -> None:
         (("deploy", "churn:9"), 4),
         (("deploy", "churn@nobody"), 4),
         (("deploy", "nothing.py"), 4),
-        (("deploy", "churn", "--workers", "0"), 2),
+        (("deploy", "churn", "--replicas", "0"), 2),
         (("deploy", "churn.py"), 2),
     ):
         assert project.fairway(*words, code=code).stderr
@@ -313,7 +313,7 @@ def test_a_stopped_platform_leaves_endpoints_and_an_interrupted_one_ends_them(pr
 
 def test_a_script_deploys_too(project: Project) -> None:
     code = (
-        "import fairway as fw; d = fw.deploy('churn@first', workers=1); print(d.status.url, d.status.ready)"
+        "import fairway as fw; d = fw.deploy('churn@first', replicas=1); print(d.status.url, d.status.ready)"
     )
     project.fairway("models", "alias", "churn", "first", "1")
     done = subprocess.run(

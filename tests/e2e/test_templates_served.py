@@ -42,7 +42,7 @@ def test_a_template_is_served(tmp_path: Path, template: str, file: str, model: s
     fairway(tmp_path, "init", "--template", template)
     fairway(tmp_path, "run", file, "--quiet")
     try:
-        status = json.loads(fairway(tmp_path, "deploy", model, "--workers", "1", "--json"))["status"]
+        status = json.loads(fairway(tmp_path, "deploy", model, "--replicas", "1", "--json"))["status"]
         reproduced, _, rows = status["samples"].partition("/")
         assert reproduced == rows != ""
         _, about = ask(status["port"], "GET", f"/v2/models/{model}")

@@ -40,7 +40,7 @@ def inline(data: bytes) -> Artifact:
 class Alone:
     """A worker on a port of its own."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, **changes: Any) -> None:
         self.port = port
         self.log = folder / "log"
         root = folder / "store"
@@ -74,6 +74,7 @@ class Alone:
             listen=f"127.0.0.1:{port}",
             hosts=(f"127.0.0.1:{port}",),
         )
+        spec = msgspec.structs.replace(spec, **changes)
         (folder / "spec.json").write_bytes(msgspec.json.encode(spec))
         with self.log.open("wb") as log:
             command = [sys.executable, "-m", "fairway.server", str(folder / "spec.json")]
@@ -137,6 +138,56 @@ def test_it_says_that_it_drains_and_ends_after_what_is_in_flight(alone: Alone) -
         assert time.monotonic() < until
     assert alone.ask("GET", "/readyz", line=kept) == (503, {"ready": False, "draining": True})
     assert alone.process.wait(timeout=20) == 0
+
+
+@pytest.fixture
+def routed(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Alone]:
+    """A worker as it is in a pod, whose image has all content. There is no control plane."""
+    port = free_port()
+    store = f"served:http://127.0.0.1:1|{tmp_path}/cache|{tmp_path}/token|{tmp_path}/store"
+    made = Alone(tmp_path, port, store=store, listen=f":{port}", hosts=("scaled.team.svc",), routed=True)
+    try:
+        made.wait_until_ready()
+        yield made
+    finally:
+        made.process.kill()
+        made.process.wait()
+
+
+def test_content_of_the_image_needs_no_control_plane_and_is_left_as_it_is(routed: Alone, tmp_path: Path) -> None:
+    assert routed.ask("POST", "/", {"x": 2}) == (200, 6.0)
+    assert (tmp_path / "cache" / "blobs").is_dir()
+    assert not (tmp_path / "store" / "blobs" / "tree").is_dir() or not any(
+        (tmp_path / "store" / "blobs" / "tree").iterdir()
+    )
+
+
+def test_a_worker_that_others_route_to_accepts_and_is_ready_while_it_drains(routed: Alone) -> None:
+    kept = http.client.HTTPConnection("127.0.0.1", routed.port, timeout=20)
+    assert routed.ask("POST", "/", {"x": 1}, line=kept) == (200, 3.0)
+    began = time.monotonic()
+    os.kill(routed.process.pid, signal.SIGTERM)
+    until_draining(routed)
+    assert routed.ask("POST", "/", {"x": 2}) == (200, 6.0)
+    kept.request("POST", "/", b'{"x": 3}', {"content-type": "application/json"})
+    answer = kept.getresponse()
+    assert (answer.status, json.loads(answer.read()), answer.getheader("connection")) == (200, 9.0, "close")
+    slow = http.client.HTTPConnection("127.0.0.1", routed.port, timeout=30)
+    while time.monotonic() - began < 4.0:
+        assert routed.ask("GET", "/readyz") == (200, {"ready": True, "draining": True})
+    slow.request("POST", "/", b'{"x": 4, "wait": 3}', {"content-type": "application/json"})
+    assert json.loads(slow.getresponse().read()) == 12.0
+    assert routed.process.wait(timeout=60) == 0
+    assert time.monotonic() - began >= 5.0
+    with pytest.raises(ConnectionRefusedError):
+        routed.ask("GET", "/readyz")
+
+
+def until_draining(worker: Alone) -> None:
+    """Wait until a worker says that it drains."""
+    until = time.monotonic() + 20
+    while worker.ask("GET", "/readyz")[1] != {"ready": True, "draining": True}:
+        assert time.monotonic() < until
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path, alone: Alone) -> None:

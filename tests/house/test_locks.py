@@ -18,7 +18,7 @@ def pinned(path: Path) -> list[str]:
 @pytest.mark.parametrize("path", [*LOCKS, *PEERS], ids=lambda path: path.name)
 def test_a_lock_has_hashes_and_no_addresses(path: Path) -> None:
     text = path.read_text("utf-8")
-    assert len(LOCKS) == 5
+    assert len(LOCKS) == 6
     assert "://" not in text
     assert not re.search(r"^-|(^|\s)/", text, re.MULTILINE)
     assert all("==" in line and line.endswith("\\") for line in pinned(path))

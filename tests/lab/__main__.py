@@ -3,8 +3,9 @@
 import argparse
 import sys
 
-from .building import UnobtainableError, build
+from .building import UnobtainableError, build, tool
 from .lab import MOST_NODES, current, down, is_well, up
+from .programs import TOOLS
 
 
 def main() -> int:
@@ -31,6 +32,8 @@ def _build(asked: argparse.Namespace) -> int:
     """Build everything, or print why that cannot be done here."""
     try:
         build()
+        for program in TOOLS:
+            tool(program.name)
     except UnobtainableError as problem:
         if not asked.if_possible:
             raise

@@ -16,7 +16,7 @@ from pathlib import Path
 from . import images
 from .cgroups import tracking
 from .places import cache
-from .programs import IMAGES, OWN, PERSONALITIES, PLUGINS, PROGRAMS, Program, whole_key
+from .programs import IMAGES, OWN, PERSONALITIES, PLUGINS, PROGRAMS, TOOLS, Program, whole_key
 
 _PACKAGES = {
     "iptables": "iptables",
@@ -133,6 +133,21 @@ def build(say: Report = report) -> Path:
 def binary(name: str) -> Path:
     """Return the built binary of a program."""
     return cache() / "programs" / next(program.key for program in PROGRAMS if program.name == name)
+
+
+def tool(name: str, say: Report = report) -> Path:
+    """Return a program that tests use, and build it if that was not done yet. It needs Go alone."""
+    program = next(program for program in TOOLS if program.name == name)
+    place = cache() / "programs" / program.key
+    if place.exists():
+        return place
+    if not shutil.which("go"):
+        raise UnobtainableError(f"{name} is built with Go, and the program go is not installed")
+    for folder in ("programs", "build-logs"):
+        (cache() / folder).mkdir(parents=True, exist_ok=True)
+    with _alone(say):
+        _product(say, place, lambda made: _compile(say, program, made))
+    return place
 
 
 @contextlib.contextmanager

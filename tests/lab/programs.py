@@ -125,6 +125,20 @@ PROGRAMS = (
     ),
 )
 
+TOOLS = (
+    Program(
+        name="helm",
+        module="helm.sh/helm/v4",
+        version="4.3.1",
+        package="./cmd/helm",
+        flags="-X helm.sh/helm/v4/internal/version.version=v4.3.1",
+    ),
+    Program(
+        name="versitygw", module="github.com/versity/versitygw", version="1.8.0", package="./cmd/versitygw"
+    ),
+)
+"""Programs that tests use and the lab does not. They are no part of its key, so that a new one leaves a lab as it is."""
+
 PERSONALITIES = (
     "kube-apiserver",
     "kube-controller-manager",

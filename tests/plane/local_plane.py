@@ -14,6 +14,7 @@ import httpx2
 
 from fairway.control import cluster
 from fairway.engine.runs import Note, Opened
+from fairway.local.deployer import LocalDeployer
 from fairway.local.executor import LocalExecutor
 from fairway.local.launching import launch
 from fairway.spec.artifact import Artifact
@@ -40,7 +41,10 @@ class Processes:
             self._issue(old.name.removesuffix(".credential"))
         self._issuing = asyncio.get_running_loop().create_task(self._issue_wanted())
 
-    async def keep_only(self, runs: Collection[str]) -> None:
+    async def keep_only(self, runs: Callable[[], Collection[str]]) -> None:
+        return
+
+    async def end_hosts(self, run: str) -> None:
         return
 
     async def review(self, token: str) -> str:
@@ -60,6 +64,12 @@ class Processes:
         executor = LocalExecutor(setup, PODS / "environments", note, lambda file, data: None)
         home, project = await executor.adopt(launch(setup))
         return Opened(executor, home, project)
+
+    def deployer(self, changed: Callable[[], None]) -> LocalDeployer:
+        stores = self._around.stores
+        made = LocalDeployer(stores.root, stores.artifacts.open, int(os.environ["FAIRWAY_FIRST_PORT"]) + 1)
+        made.changed = changed
+        return made
 
     def over(self, run: str) -> None:
         return

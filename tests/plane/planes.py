@@ -74,8 +74,11 @@ class Accounts:
 class Plane:
     """A control plane whose hosts are processes of this machine, with the store of the control plane behind a cache."""
 
-    def __init__(self, volume: Path, accounts: Accounts, port: int) -> None:
+    def __init__(
+        self, volume: Path, accounts: Accounts, port: int, store: str = "", cache: int = 2**30
+    ) -> None:
         self.volume = volume
+        self._artifacts = {"store": store, "cache": cache}
         self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = volume.parent / "plane.log"
@@ -91,7 +94,10 @@ class Plane:
     def __enter__(self) -> "Plane":
         self.volume.mkdir(exist_ok=True)
         self._install.write_text(
-            json.dumps({"uid": UID, "namespace": NAMESPACE, "version": "0", "image": "none@sha256:0"})
+            json.dumps(
+                {"uid": UID, "namespace": NAMESPACE, "version": "0", "image": "none@sha256:0"}
+                | self._artifacts
+            )
         )
         return self
 

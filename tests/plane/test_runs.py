@@ -3,7 +3,11 @@
 import hashlib
 import json
 import signal
+import sqlite3
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from typing import Any
 
 import pytest
@@ -101,6 +105,14 @@ def events(news: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [one for one in news if one["type"] == "event"]
 
 
+@contextmanager
+def held_up(plane: Plane) -> Iterator[None]:
+    """Let the control plane write nothing to its log for a block."""
+    with closing(sqlite3.connect(plane.volume / "store" / "fairway.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+
+
 def phase(plane: Plane, run: str) -> str:
     return plane.ask("GET", f"/api/v1/runs/{run}", token=RUNNER)[1]["phase"]
 
@@ -171,9 +183,23 @@ def test_a_run_that_was_cancelled_is_not_brought_back_by_a_restart(
 ) -> None:
     run = submit(plane, project, "slow", texts={"path": [str(tmp_path / "never")]})
     wait_for_output(plane, run, "wait")
-    plane.ask("POST", f"/api/v1/runs/{run}/cancel", token=RUNNER)
-    # Until the wish is on record, only the process that is about to die knows of it.
-    wait_for_event(plane, run, "run.cancelling")
+    with held_up(plane):
+        asking = ThreadPoolExecutor().submit(plane.ask, "POST", f"/api/v1/runs/{run}/cancel", token=RUNNER)
+        time.sleep(1)
+        # Until the wish is on record, only the process that is about to die knows of it.
+        assert not asking.done()
+    assert asking.result()[1] == {"run": run, "stopping": True}
+    plane.stop(signal.SIGKILL)
+    plane.start()
+    assert follow(plane, run)[-1]["ended"]["phase"] == "Cancelled"
+
+
+def test_a_run_that_is_cancelled_while_it_is_taken_up_ends(plane: Plane, project: str, tmp_path) -> None:
+    run = submit(plane, project, "slow", texts={"path": [str(tmp_path / "never")]})
+    wait_for_output(plane, run, "wait")
+    plane.stop(signal.SIGKILL)
+    plane.start()
+    assert plane.ask("POST", f"/api/v1/runs/{run}/cancel", token=RUNNER)[0] == 200
     plane.stop(signal.SIGKILL)
     plane.start()
     assert follow(plane, run)[-1]["ended"]["phase"] == "Cancelled"

@@ -136,7 +136,9 @@ def fuzzed(live: Any, count: int, seed: int) -> dict[int, int]:
         Client(live.private, live.key),
         Client(live.port, live.token),
     )
-    deploy = json.dumps({"name": "sums", "model": "nothing", "workers": 2, "limits": {"body": 1}}).encode()
+    deploy = json.dumps(
+        {"name": "sums", "model": "nothing", "replicas": {"low": 2, "high": 2}, "limits": {"body": 1}}
+    ).encode()
     seen: dict[int, int] = {}
     for number in range(count):
         which = rng.random()

@@ -40,7 +40,7 @@ COMMANDS = (
     ("deploy", "sums:{}"),
     ("deploy", "sums@{}"),
     ("deploy", "sums", "--port={}"),
-    ("deploy", "sums", "--workers={}"),
+    ("deploy", "sums", "--replicas={}"),
     ("rollback", "sums", "--", "{}"),
     ("runs", "--limit={}"),
     ("show", "{}"),
@@ -100,7 +100,7 @@ GETS = (
 POSTS = (
     ("/endpoints/sums/rollback", '{{"revision": {}}}'),
     ("/deploy", '{{"name": "sums", "model": "sums:{}"}}'),
-    ("/deploy", '{{"name": "sums", "model": "sums", "workers": {}}}'),
+    ("/deploy", '{{"name": "sums", "model": "sums", "replicas": {{"low": {0}, "high": {0}}}}}'),
     ("/deploy", '{{"name": "sums", "model": "sums", "port": {}}}'),
     ("/deploy", '{{"name": "sums", "model": "sums", "limits": {{"queue": {}}}}}'),
     ("/deploy", '{{"name": "sums", "model": "sums", "limits": {{"body": {}}}}}'),

@@ -70,7 +70,7 @@ def differences(wheel: zipfile.ZipFile) -> list[str]:
         if path.is_file() and "__pycache__" not in path.parts
     }
     # The lock of the image's packages lies beside the other locks in the tree, and beside its reader in the wheel.
-    tree["fairway/cluster/images/core.txt"] = (ROOT / "requirements/core.txt").read_bytes()
+    tree["fairway/cluster/images/image.txt"] = (ROOT / "requirements/image.txt").read_bytes()
     packed = {name: wheel.read(name) for name in wheel.namelist() if ".dist-info/" not in name}
     return sorted(name for name in tree.keys() | packed.keys() if tree.get(name) != packed.get(name))
 

@@ -20,6 +20,7 @@ from typing import (
 from fairway.author import naming
 from fairway.spec.errors import UsageError
 from fairway.spec.project import EndpointSpec
+from fairway.spec.replicas import Bounds
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -45,14 +46,14 @@ class Endpoint(Generic[P, R]):
     Attributes:
         function: the function, or the class whose instance answers.
         answering: the function whose annotations are the interface. For a class it is its `__call__`.
-        workers: the number of processes that answer.
+        replicas: the number of replicas that answer.
         private: True when requests need a key.
     """
 
-    def __init__(self, function: Callable[P, R], name: str, workers: int, private: bool) -> None:
+    def __init__(self, function: Callable[P, R], name: str, replicas: Bounds, private: bool) -> None:
         self.function = function
         self.answering = _answering(function, name)
-        self.workers = workers
+        self.replicas = replicas
         self.private = private
         self.__name__ = name
         self.__qualname__ = getattr(function, "__qualname__", name)
@@ -133,7 +134,7 @@ class Endpoint(Generic[P, R]):
         return EndpointSpec(
             name=self.__name__,
             batched=self.batched,
-            workers=self.workers,
+            replicas=self.replicas,
             private=self.private,
             doc=doc[0] if doc else "",
         )
@@ -214,7 +215,9 @@ def endpoint(function: Callable[P, R], /) -> Endpoint[P, R]: ...
 
 
 @overload
-def endpoint(*, name: str | None = None, workers: int = 1, private: bool = False) -> _Decorator: ...
+def endpoint(
+    *, name: str | None = None, replicas: int | tuple[int, int] = 1, private: bool = False
+) -> _Decorator: ...
 
 
 def endpoint(
@@ -222,7 +225,7 @@ def endpoint(
     /,
     *,
     name: str | None = None,
-    workers: int = 1,
+    replicas: int | tuple[int, int] = 1,
     private: bool = False,
 ) -> object:
     """Declare an endpoint: a function, or a class with `__call__`, that answers requests once it is deployed.
@@ -231,15 +234,18 @@ def endpoint(
 
     Args:
         name: the endpoint's name. The default is the function's name.
-        workers: the number of processes that answer.
+        replicas: the number of replicas that answer, or the lowest and the highest number, such as `(1, 10)`. A replica
+            is a process on this machine, and a pod on a cluster.
         private: True makes the prediction routes ask for a key, which `fairway deploy` shows once.
     """
 
     def decorate(inner: Callable[..., object]) -> object:
         chosen = naming.declare("endpoint", inner, name)
-        if type(workers) is not int or workers < 1:
-            raise UsageError(f"endpoint {chosen}: workers={workers!r} is not a whole number of at least 1")
-        made = Endpoint(inner, chosen, workers, private)
+        try:
+            bounds = Bounds.of(replicas)
+        except UsageError as error:
+            raise UsageError(f"endpoint {chosen}: {error.message}", hint=error.hint) from None
+        made = Endpoint(inner, chosen, bounds, private)
         if not isinstance(inner, type):
             return made
         setattr(inner, _MARK, made)

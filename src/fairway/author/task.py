@@ -18,8 +18,9 @@ from fairway.author.ref import Ref
 from fairway.author.session import Session, current, is_ref
 from fairway.spec.artifact import RefData
 from fairway.spec.errors import UsageError
+from fairway.spec.nodes import NOTHING, NodeChoice, parse_architecture, parse_gpu, parse_name
 from fairway.spec.project import TaskSpec
-from fairway.spec.quantities import Resources, parse_cpu, parse_duration, parse_memory
+from fairway.spec.quantities import Resources, parse_cpu, parse_disk, parse_duration, parse_memory
 from fairway.spec.run import StepSpec
 
 P = ParamSpec("P")
@@ -94,7 +95,12 @@ class Task(Generic[P, R]):
         *,
         cpu: float | str | None = None,
         memory: str | int | None = None,
-        gpu: int | None = None,
+        gpu: int | str | None = None,
+        spot: bool | None = None,
+        arch: str | None = None,
+        priority: str | None = None,
+        queue: str | None = None,
+        disk: str | int | None = None,
         retries: int | None = None,
         timeout: str | float | None = None,
         cache: bool | None = None,
@@ -107,7 +113,10 @@ class Task(Generic[P, R]):
         Args:
             name: a name for the steps of this copy. The other arguments are those of `@task`.
         """
-        asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment, isolated)
+        asked = _Settings(
+            cpu=cpu, memory=memory, gpu=gpu, spot=spot, arch=arch, priority=priority, queue=queue,
+            disk=disk, retries=retries, timeout=timeout, cache=cache, environment=environment, isolated=isolated,
+        )  # fmt: skip
         title = self.title if name is None else naming.check("task", name)
         return Task(self.function, _configured(self.spec, asked), title)
 
@@ -235,12 +244,17 @@ def _written_outputs(annotation: str) -> int:
     return 0 if any(isinstance(part, ast.Constant) and part.value is ... for part in parts) else len(parts)
 
 
-class _Settings(msgspec.Struct, frozen=True):
+class _Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of a task in the form in which the user wrote them. None stands for a setting that is not given."""
 
     cpu: float | str | None = None
     memory: str | int | None = None
-    gpu: int | None = None
+    gpu: int | str | None = None
+    spot: bool | None = None
+    arch: str | None = None
+    priority: str | None = None
+    queue: str | None = None
+    disk: str | int | None = None
     retries: int | None = None
     timeout: str | float | None = None
     cache: bool | None = None
@@ -250,20 +264,14 @@ class _Settings(msgspec.Struct, frozen=True):
 
 def _configured(spec: TaskSpec, asked: _Settings) -> TaskSpec:
     """Return the spec with the given settings checked and put in. Raises UsageError."""
-    resources = spec.resources
     try:
-        resources = Resources(
-            cpu=resources.cpu if asked.cpu is None else parse_cpu(asked.cpu),
-            memory=resources.memory if asked.memory is None else parse_memory(asked.memory),
-            gpu=resources.gpu if asked.gpu is None else _count("gpu", asked.gpu),
-        )
+        resources = _resources(spec.resources, asked)
         retries = spec.retries if asked.retries is None else _count("retries", asked.retries)
         timeout = spec.timeout if asked.timeout is None else parse_duration(asked.timeout)
+        cache = spec.cache if asked.cache is None else _flag("cache", asked.cache)
+        isolated = spec.isolated if asked.isolated is None else _flag("isolated", asked.isolated)
     except UsageError as error:
         raise UsageError(f"task {spec.name}: {error.message}", hint=error.hint) from None
-    for name, flag in (("cache", asked.cache), ("isolated", asked.isolated)):
-        if flag is not None and not isinstance(cast("object", flag), bool):
-            raise UsageError(f"task {spec.name}: {name}={flag!r} is neither True nor False")
     environment = spec.environment
     if asked.environment is not None:
         if not isinstance(asked.environment, Environment):
@@ -277,10 +285,39 @@ def _configured(spec: TaskSpec, asked: _Settings) -> TaskSpec:
         resources=resources,
         retries=retries,
         timeout=timeout,
-        cache=spec.cache if asked.cache is None else asked.cache,
+        cache=cache,
         environment=environment,
-        isolated=spec.isolated if asked.isolated is None else asked.isolated,
+        isolated=isolated,
     )
+
+
+def _resources(before: Resources, asked: _Settings) -> Resources:
+    """Return the resources with the given ones put in. A GPU that is given anew replaces number and model."""
+    nodes = before.nodes or NOTHING
+    gpu, model = (before.gpu, nodes.gpu) if asked.gpu is None else parse_gpu(asked.gpu)
+    nodes = NodeChoice(
+        gpu=model,
+        spot=nodes.spot if asked.spot is None else _flag("spot", asked.spot),
+        arch=nodes.arch if asked.arch is None else parse_architecture(asked.arch),
+        priority=nodes.priority
+        if asked.priority is None
+        else parse_name("priority", asked.priority, "class of priority"),
+        queue=nodes.queue if asked.queue is None else parse_name("queue", asked.queue, "queue"),
+    )
+    return Resources(
+        cpu=before.cpu if asked.cpu is None else parse_cpu(asked.cpu),
+        memory=before.memory if asked.memory is None else parse_memory(asked.memory),
+        gpu=gpu,
+        disk=before.disk if asked.disk is None else parse_disk(asked.disk),
+        nodes=None if nodes == NOTHING else nodes,
+    )
+
+
+def _flag(name: str, flag: object) -> bool:
+    """Return the flag if it is one. Raises UsageError."""
+    if not isinstance(flag, bool):
+        raise UsageError(f"{name}={flag!r} is neither True nor False")
+    return flag
 
 
 def _count(name: str, number: object) -> int:
@@ -299,7 +336,12 @@ def task(
     *,
     cpu: float | str | None = None,
     memory: str | int | None = None,
-    gpu: int | None = None,
+    gpu: int | str | None = None,
+    spot: bool | None = None,
+    arch: str | None = None,
+    priority: str | None = None,
+    queue: str | None = None,
+    disk: str | int | None = None,
     retries: int | None = None,
     timeout: str | float | None = None,
     cache: bool | None = None,
@@ -315,7 +357,12 @@ def task(
     *,
     cpu: float | str | None = None,
     memory: str | int | None = None,
-    gpu: int | None = None,
+    gpu: int | str | None = None,
+    spot: bool | None = None,
+    arch: str | None = None,
+    priority: str | None = None,
+    queue: str | None = None,
+    disk: str | int | None = None,
     retries: int | None = None,
     timeout: str | float | None = None,
     cache: bool | None = None,
@@ -330,7 +377,14 @@ def task(
             is 1.
         memory: the most memory that an attempt may use, such as "2Gi". An attempt that uses more ends as out of
             memory. Without it, memory is not limited.
-        gpu: the number of whole GPUs. An attempt sees only the GPUs that it was given.
+        gpu: the number of whole GPUs, a model such as "L4", or both, such as "A100:2". An attempt sees only the GPUs
+            that it was given.
+        spot: True runs the task on nodes of a cluster that cost less and may be taken away at any time. An attempt that
+            loses its node is repeated, which spends no retry.
+        arch: the architecture of the processors, "amd64" or "arm64".
+        priority: the name of a class of priority of the cluster. It decides which pods have to make room for others.
+        queue: the name of a queue of Kueue, in which the task waits for its turn on a cluster.
+        disk: the most that an attempt may write to disk, such as "20Gi". An attempt that writes more is ended.
         retries: the number of further attempts when the code fails. The pauses between them grow.
         timeout: the longest time that an attempt may take, such as "10m". After it, the attempt and everything it
             started is ended.
@@ -343,7 +397,10 @@ def task(
     Raises:
         UsageError: a setting does not have the form it must have.
     """
-    asked = _Settings(cpu, memory, gpu, retries, timeout, cache, environment, isolated)
+    asked = _Settings(
+        cpu=cpu, memory=memory, gpu=gpu, spot=spot, arch=arch, priority=priority, queue=queue,
+        disk=disk, retries=retries, timeout=timeout, cache=cache, environment=environment, isolated=isolated,
+    )  # fmt: skip
 
     def decorate(inner: Callable[P, R]) -> Task[P, R]:
         chosen = naming.declare("task", inner, name)

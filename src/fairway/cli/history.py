@@ -62,6 +62,7 @@ def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int
     platform = looking.opened()
     name, _, step_name = (run or "").partition("/")
     status = ask(platform.run(ask(platform.find(name))))
+    name = status.spec.name
     if source:
         return _show_source(platform, status, as_json=as_json)
     if save:
@@ -78,6 +79,10 @@ def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int
         show_json(status)
     else:
         show(*views.run(status, alive=status.alive))
+        if status.result is not None and not views.is_nothing(status.result):
+            from fairway.cli import results  # imported here, because only a run with a result needs it
+
+            show("", *ask(results.of_run(platform, name, status.result)))
     return EXIT_DONE
 
 
@@ -108,7 +113,9 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
     """
     platform = looking.opened()
     name, _, step = (run or "").partition("/")
-    if run and not targeting.is_away() and run in {status.name for status in ask(platform.deployed())}:
+    if looking.is_endpoint(platform, run or "") and targeting.is_away():
+        return _print_servers(run or "", follow=follow, times=times, as_json=as_json)
+    if run and looking.is_endpoint(platform, run):
         print_logs(
             machine.endpoint_folder(settings.store_root(), run),
             lambda where, text: _print_words(run, where, text, as_json=as_json),
@@ -135,6 +142,28 @@ def logs_command(run: str | None, follow: bool, times: bool, as_json: bool) -> i
         if not follow or not outputs.alive:
             return EXIT_DONE
         time.sleep(_POLL)
+
+
+def _print_servers(name: str, *, follow: bool, times: bool, as_json: bool) -> int:
+    """Print what the servers of an endpoint of a target print. Raises FairwayError."""
+    import asyncio
+
+    from fairway.wiring import servers
+
+    chosen = targeting.chosen()
+    assert chosen is not None
+
+    async def work() -> None:
+        async for line in servers.printed(chosen, name, follow=follow):
+            if as_json:
+                show_json(line, indented=False)
+            else:
+                stamp = f"{views.clock(line.time)} " if times else ""
+                place = f"r{line.revision} {line.pod}{' before its restart' if line.previous else ''}"
+                show(f"{stamp}{place} | {plain(line.text)}")
+
+    asyncio.run(work())
+    return EXIT_DONE
 
 
 @targeted

@@ -12,13 +12,15 @@ from typing import Any, TypeVar
 import click
 import msgspec
 
-from fairway.cli import targeting
+from fairway.cli import rendering, targeting
+from fairway.cli.arguments import Argument
 from fairway.cli.story import agreed, report, show, show_block, show_json
-from fairway.cluster import installing, manifests, removing, yaml
+from fairway.cluster import installing, manifests, placing, removing, yaml
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.installing import Outcome
 from fairway.cluster.manifests import Settings, Source
-from fairway.cluster.preflight import UNKNOWN_IMAGE, Order
+from fairway.cluster.preflight import UNKNOWN_IMAGE, Order, with_cache
+from fairway.spec import objects
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UsageError
 from fairway.spec.install import Install
 from fairway.spec.quantities import format_duration, parse_duration, parse_memory
@@ -43,10 +45,18 @@ _IMAGE = (
     click.option("--insecure", is_flag=True, help="Speak HTTP without TLS to the registry."),
 )
 _STORE = (
-    click.option("--store", default="", metavar="URL", help="Place of the store; a volume by default."),
+    click.option(
+        "--store", default="", metavar="URL", help="Object storage for artifacts, such as s3://BUCKET/PREFIX."
+    ),
     click.option("--size", default="", help="Size of the store's volume, 10Gi by default."),
     click.option("--storage-class", default="", metavar="NAME", help="Class of the volume."),
     click.option("--ephemeral", is_flag=True, help="Keep the store in the pod; it is lost with it."),
+)
+_STORE_ACCESS = (
+    click.option(
+        "--store-identity", default="", metavar="NAME", help="Identity in the cloud that may use --store."
+    ),
+    click.option("--store-secret", default="", metavar="NAME", help="Secret with the variables for --store."),
 )
 _PULL = (
     click.option(
@@ -55,6 +65,16 @@ _PULL = (
         multiple=True,
         metavar="NAME",
         help="Secret with which nodes pull the image; repeat it for several.",
+    ),
+)
+_CLOUD = (
+    click.option(
+        "--cloud",
+        default="",
+        type=click.Choice(("", *placing.CLOUDS)),
+        show_choices=False,
+        metavar="NAME",
+        help="Whose labels nodes have: eks, gke, aks or plain; asked of the cluster by default.",
     ),
 )
 _WAIT = (
@@ -75,10 +95,13 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     python: str = ""
     insecure: bool = False
     store: str = ""
+    store_identity: str = ""
+    store_secret: str = ""
     size: str = ""
     storage_class: str = ""
     ephemeral: bool = False
     pull_secrets: tuple[str, ...] = ()
+    cloud: str = ""
     wait: str = "5m"
     dry_run: bool = False
     as_json: bool = False
@@ -86,10 +109,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     def order(self) -> Order:
         """Return the installation that the flags describe. Raises UsageError."""
         if self.store:
-            raise UsageError(
-                f"a store at {self.store!r} is not supported yet",
-                hint="leave `--store` out: the store is then on a volume of the cluster",
-            )
+            objects.parse(self.store)
         if self.image and not _BY_DIGEST.fullmatch(self.image):
             raise UsageError(
                 f"the image {self.image!r} is not named by its digest, so that nodes could run different ones",
@@ -103,7 +123,11 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
             storage_class=self.storage_class,
             ephemeral=self.ephemeral,
             pull_secrets=self.pull_secrets,
+            cloud=self.cloud,
             seconds=parse_duration(self.wait),
+            store=self.store,
+            store_identity=self.store_identity,
+            store_secret=self.store_secret,
         )
 
 
@@ -120,7 +144,7 @@ def _options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 
 @targeting.targeted
 @click.command("install")
-@_options(_PLACE, _IMAGE, _STORE, _PULL, _WAIT)
+@_options(_PLACE, _IMAGE, _STORE, _STORE_ACCESS, _PULL, _CLOUD, _WAIT)
 def install_command(**given: Any) -> int:
     """Install Fairway in a namespace of a cluster, with your kubeconfig and no right beyond the namespace.
 
@@ -144,7 +168,7 @@ def install_command(**given: Any) -> int:
 
 @targeting.targeted
 @click.command("upgrade")
-@_options(_PLACE, _IMAGE, (_STORE[1],), _PULL, _WAIT)
+@_options(_PLACE, _IMAGE, (_STORE[1],), _STORE_ACCESS, _PULL, _CLOUD, _WAIT)
 def upgrade_command(**given: Any) -> int:
     """Bring Fairway in a namespace to the version of this command. Its data stays.
 
@@ -198,16 +222,30 @@ def uninstall_command(context: str, namespace: str, keep_data: bool, yes: bool, 
     return EXIT_FAILED if left else EXIT_DONE
 
 
+@targeting.targeted
 @click.command("render")
-@click.option("--namespace", "-n", default="fairway", show_default=True, help="Namespace of the objects.")
-@_options((_IMAGE[0],), _STORE, _PULL)
-def render_command(**given: Any) -> int:
+@click.argument("endpoint", default="", cls=Argument, completes="endpoint")
+@click.option(
+    "--namespace", "-n", default="", help="Namespace of the objects.  [default: fairway, or the endpoint's]"
+)
+@_options((_IMAGE[0],), _STORE, _STORE_ACCESS, _PULL, _CLOUD)
+def render_command(endpoint: str, **given: Any) -> int:
     """Print the objects of an installation as YAML, for review or for `kubectl apply -f -`. Asks no cluster.
+
+    With ENDPOINT, print those of an endpoint of the target. They serve the same model in any namespace, without Fairway.
 
     \b
     Example:
       fairway render --namespace ml-team --image ghcr.io/acme/fairway@sha256:… > fairway.yaml
     """
+    if endpoint:
+        return rendering.print_endpoint(endpoint, given)
+    if targeting.typed():
+        raise UsageError(
+            "an installation is rendered without a cluster",
+            hint="leave `--target` out, or name an endpoint: `fairway render ENDPOINT --target NAME`",
+        )
+    given["namespace"] = given["namespace"] or "fairway"
     flags = Flags(**given)
     order = flags.order()
     if not flags.image:
@@ -216,18 +254,34 @@ def render_command(**given: Any) -> int:
             hint="`fairway image push REGISTRY` pushes one and prints its name for `--image`",
         )
     install = Install(
-        # Always the same for a namespace, so that a second `kubectl apply` changes nothing.
-        uid=hashlib.sha256(f"fairway/{flags.namespace}".encode()).hexdigest()[:32],
+        uid=namespace_uid(flags.namespace),
         namespace=flags.namespace,
         version=order.version,
         image=flags.image,
         pull_secrets=order.pull_secrets,
+        cloud=order.cloud,
+        store=order.store,
     )
-    settings = Settings(install=install, storage_class=order.storage_class, ephemeral=order.ephemeral)
+    settings = Settings(
+        install=install,
+        storage_class=order.storage_class,
+        ephemeral=order.ephemeral,
+        store_identity=order.store_identity,
+        store_secret=order.store_secret,
+    )
     if order.size:
         settings = msgspec.structs.replace(settings, size=order.size)
+    settings = with_cache(settings)
     show_block(yaml.write(manifests.render(settings)).rstrip("\n"))
     return EXIT_DONE
+
+
+def namespace_uid(namespace: str) -> str:
+    """Return the identity of an installation whose objects are rendered and not made here.
+
+    It is always the same for a namespace, so that a second `kubectl apply` changes nothing. The Helm chart has the same one.
+    """
+    return hashlib.sha256(f"fairway/{namespace}".encode()).hexdigest()[:32]
 
 
 def _carried_out(kube: Kubernetes, verb: Callable[[], Coroutine[Any, Any, T]], again: str) -> T:

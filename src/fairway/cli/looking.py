@@ -13,10 +13,11 @@ from fairway.engine.pictures import rendered
 from fairway.formats import look
 from fairway.ports.platform import Platform
 from fairway.spec.artifact import Artifact
+from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.errors import FairwayError, NotFound
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.run import RunStatus, StepStatus
-from fairway.wiring import target
+from fairway.wiring import settings, target
 
 
 def opened(root: Path | None = None) -> Platform:
@@ -25,6 +26,34 @@ def opened(root: Path | None = None) -> Platform:
     Print a line when the store is not the user's own.
     """
     return targeting.looking() if root is None else target.looking(root, report)
+
+
+def endpoints() -> list[EndpointStatus]:
+    """Return every endpoint of the target, or of this machine, as wanted and as observed. Nothing is started."""
+    import asyncio  # imported here, because most commands that look wait for nobody
+
+    there = targeting.away()
+    root = settings.store_root()
+    if there is None and not target.is_up(root):
+        return asyncio.run(target.looking(root, report).endpoints())
+    return asyncio.run((there or target.here(root)).endpoints())
+
+
+def named(name: str, found: list[EndpointStatus]) -> EndpointStatus:
+    """Return the endpoint of a name. Raises NotFound."""
+    for status in found:
+        if status.name == name:
+            return status
+    known = ", ".join(status.name for status in found)
+    raise NotFound(
+        f"there is no endpoint {name[:80]!r}",
+        hint=f"there are {known}" if known else "`fairway deploy MODEL` serves one",
+    )
+
+
+def is_endpoint(platform: Platform, word: str) -> bool:
+    """Tell whether a word is the name of an endpoint on record, also of one that was removed."""
+    return bool(word) and word in {status.name for status in ask(platform.deployed())}
 
 
 def step_of(status: RunStatus, name: str) -> StepStatus:

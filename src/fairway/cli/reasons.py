@@ -1,11 +1,11 @@
-"""The command that says why a run or a step of it did not succeed: each lost and each failed attempt, with what was seen."""
+"""The command that says why a run, a step of it or an endpoint is not as wanted, with what was seen and what helps."""
 
 from collections.abc import Iterator
 
 import click
 import msgspec
 
-from fairway.cli import looking, views
+from fairway.cli import endpoint_views, looking, views
 from fairway.cli.arguments import Argument
 from fairway.cli.asking import ask
 from fairway.cli.story import report, show, show_json
@@ -33,16 +33,20 @@ class Cause(msgspec.Struct, frozen=True, kw_only=True):
 
 @targeted
 @click.command("why")
-@click.argument("run", required=False, cls=Argument, completes="run_or_step")
+@click.argument("run", required=False, cls=Argument, completes="logged")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def why_command(run: str | None, as_json: bool) -> int:
     """Say why RUN, or one step of it by RUN/STEP, did not succeed: every lost and failed attempt, and what helps.
+
+    An endpoint's name gives the reason why it is not as wanted.
 
     \b
     Example:
       fairway why k7m2
     """
     platform = looking.opened()
+    if looking.is_endpoint(platform, run or ""):
+        return _of_endpoint(run or "", as_json=as_json)
     name, _, step = (run or "").partition("/")
     status = ask(platform.run(ask(platform.find(name))))
     if step:
@@ -54,6 +58,18 @@ def why_command(run: str | None, as_json: bool) -> int:
         report(_nothing(status))
     else:
         show(*lines(status, found))
+    return EXIT_DONE
+
+
+def _of_endpoint(name: str, *, as_json: bool) -> int:
+    """Print why an endpoint is not as wanted. Raises NotFound for one that was removed."""
+    status = looking.named(name, looking.endpoints())
+    if as_json:
+        show_json(status)
+    elif endpoint_views.is_as_wanted(status):
+        report(endpoint_views.well(status))
+    else:
+        show(*endpoint_views.reasons(status))
     return EXIT_DONE
 
 

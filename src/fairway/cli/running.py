@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from fairway.cli import flags, targeting
+from fairway.cli import flags, targeting, views
 from fairway.cli.arguments import Argument, PipelineCommand
 from fairway.cli.asking import ask
 from fairway.cli.story import report, report_block, show, show_block, show_json
@@ -372,6 +372,10 @@ async def print_end(platform: Platform, root: Path | None, name: str, over: "Ove
     ended, spent = over.ended, format_duration(seconds)
     assert ended is not None
     if ended.phase is Phase.SUCCEEDED:
+        if ended.result is not None and not views.is_nothing(ended.result):
+            from fairway.cli import results
+
+            show(*await results.of_run(platform, name, ended.result))
         report(f"Done in {spent}.{await _next(platform, root, over.models)}")
         return
     if ended.phase is Phase.CANCELLED:

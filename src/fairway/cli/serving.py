@@ -1,20 +1,33 @@
 """Commands on endpoints and on the platform process that runs them."""
 
 import asyncio
-from collections.abc import Sequence
+import os
+from typing import Any
 
 import click
 import msgspec
 
-from fairway.cli import targeting, views
+from fairway.cli import endpoint_views, targeting
 from fairway.cli.arguments import Argument
 from fairway.cli.story import report, show, show_json
 from fairway.cli.targeting import targeted
-from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+from fairway.cli.whereabouts import from_here
+from fairway.spec.endpoint import Deployed, DeployRequest
 from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
-from fairway.wiring import deployments, process, settings, target
+from fairway.spec.replicas import Bounds
+from fairway.wiring import deployments, process, serving, settings, target
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+
+
+class _Replicas(click.ParamType[Bounds]):
+    """A number of replicas, or the lowest and the highest one."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Bounds:
+        """Return the bounds. Raises UsageError."""
+        return value if isinstance(value, Bounds) else Bounds.parse(str(value))
 
 
 @targeted
@@ -22,13 +35,16 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.argument("what", default="", cls=Argument, completes="deployable")
 @click.option("--name", default="", help="Name of the endpoint, instead of the model's.")
 @click.option(
-    "--workers", type=click.IntRange(1, 64), default=None, help="Processes that answer.  [default: 2]"
+    "--replicas",
+    type=_Replicas(),
+    default=None,
+    help="Processes that answer, or pods on a cluster; 1-10 lets a cluster choose.  [default: 2]",
 )
 @click.option("--private", is_flag=True, help="Answer only with a key, which is shown once.")
 @click.option("--port", type=click.IntRange(1, 65535), default=None, help="Port of the endpoint.")
 @_JSON
 def deploy_command(
-    what: str, name: str, workers: int | None, private: bool, port: int | None, as_json: bool
+    what: str, name: str, replicas: Bounds | None, private: bool, port: int | None, as_json: bool
 ) -> int:
     """Serve WHAT: a model by NAME, NAME:VERSION or NAME@ALIAS, or the endpoints in a FILE.py or module,
     or one of them by FILE.py:NAME.
@@ -37,39 +53,64 @@ def deploy_command(
 
     \b
     Example:
-      fairway deploy churn@champion --workers 4
+      fairway deploy churn@champion --replicas 4
     """
     file, module, only = _project_of(what)
-    there = targeting.away()
-    if there is not None and file:
-        raise UsageError(
-            f"endpoints in a file cannot be served on {there.place} yet",
-            hint=f"`fairway deploy {what} --target local` serves them on this machine",
-        )
-    root = settings.store_root(file, module)
-    platform = there or target.here(root, _silent if as_json else report)
-    if file:
-        requests = asyncio.run(deployments.function_requests(root, file, module, only))
-    else:
-        requests = [asyncio.run(deployments.model_request(platform, what))]
-    if (name or port) and len(requests) > 1:
-        raise UsageError(f"{what} has {len(requests)} endpoints, which cannot share a name or port")
     deployed: list[Deployed] = []
-    for request in requests:
-        wanted = msgspec.structs.replace(
-            request,
-            name=name or request.name,
-            workers=workers or request.workers,
-            private=private or request.private,
-            port=port or 0,
-        )
-        answer = asyncio.run(platform.deploy(wanted))
+
+    def wished(requests: list[DeployRequest]) -> list[DeployRequest]:
+        if (name or port) and len(requests) > 1:
+            raise UsageError(f"{what} has {len(requests)} endpoints, which cannot share a name or port")
+        return [
+            msgspec.structs.replace(
+                request,
+                name=name or request.name,
+                replicas=replicas or request.replicas,
+                private=private or request.private,
+                port=port or 0,
+            )
+            for request in requests
+        ]
+
+    def done(answer: Deployed, request: DeployRequest) -> None:
         deployed.append(answer)
         if not as_json:
-            _story(answer, wanted)
+            _story(answer, request)
+
+    tell = _silent if as_json else report
+    there = targeting.chosen(os.path.dirname(file))
+    if there is not None and port:
+        raise UsageError(
+            f"an endpoint on {there.name} has an address of its own and no port to choose",
+            hint=f"leave `--port` out; `{from_here('fairway endpoints --forward NAME --port PORT', None)}` chooses one here",
+        )
+    if there is not None:
+        work = serving.deploy(there, serving.Asked(what, file, module, only), wished, done, tell)
+    else:
+        work = _deploy_here(what, (file, module, only), wished, done, tell)
+    asyncio.run(work)
     if as_json:
         show_json(deployed if file else deployed[0])
     return EXIT_DONE
+
+
+async def _deploy_here(
+    what: str,
+    project: tuple[str, str, str],
+    wished: serving.Wished,
+    done: serving.Done,
+    tell: target.Tell,
+) -> None:
+    """Serve a model, or the endpoints of a project, on this machine. Raises FairwayError."""
+    file, module, only = project
+    root = settings.store_root(file, module)
+    platform = target.here(root, tell)
+    if file:
+        requests = await deployments.function_requests(root, file, module, only)
+    else:
+        requests = [await deployments.model_request(platform, what)]
+    for request in wished(requests):
+        done(await platform.deploy(request), request)
 
 
 def _project_of(what: str) -> tuple[str, str, str]:
@@ -130,47 +171,6 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     return EXIT_DONE
 
 
-@targeted
-@click.command("endpoints")
-@_JSON
-def endpoints_command(as_json: bool) -> int:
-    """List endpoints: where they answer, what they serve, and how they are.
-
-    \b
-    Example:
-      fairway endpoints
-    """
-    there = targeting.away()
-    root = settings.store_root()
-    runs = there is not None or target.is_up(root)
-    found = asyncio.run((there or (target.here(root) if runs else target.looking(root, report))).endpoints())
-    if as_json:
-        show_json(found)
-        return EXIT_DONE
-    if not found:
-        report("no endpoints yet")
-        report("hint: `fairway deploy MODEL` serves one; `fairway models` lists models")
-        return EXIT_DONE
-    rows = [
-        (
-            status.name,
-            status.url,
-            f"{status.wanted}"
-            if status.serving in (0, status.wanted)
-            else f"{status.serving} → {status.wanted}",
-            ", ".join(_served(status)),
-            f"{status.ready}/{status.workers}",
-            status.phase.lower(),
-            status.reason[:80],
-        )
-        for status in found
-    ]
-    show(*views.table(("endpoint", "url", "revision", "serves", "workers", "phase", ""), rows))
-    if not runs:
-        report("hint: `fairway up` starts the platform, which looks after them")
-    return EXIT_DONE
-
-
 @click.command("up")
 @click.option(
     "--foreground", is_flag=True, help="Stay in this terminal until Ctrl-C, which ends the endpoints too."
@@ -215,29 +215,11 @@ def down_command(as_json: bool) -> int:
 
 def _story(answer: Deployed, request: DeployRequest | None) -> None:
     """Print what was deployed. Standard output gets only the URL that answers."""
-    status, revision = answer.status, answer.status.revision
-    workers = f"{status.workers} worker{'s' if status.workers != 1 else ''}"
-    report(f"{status.name}  revision {status.wanted}  {', '.join([*_served(status), workers])}")
-    if status.samples not in ("", "none"):
-        report(f"  samples reproduced {status.samples}")
-    if answer.key:
-        report(f"  its key, shown this once: {answer.key}")
-        report(f"  send it as the header `Authorization: Bearer {answer.key}`")
-    elif request is not None and revision is not None and revision.key_digest:
-        report("  private, with the key it had")
-    show(status.url)
-
-
-def _served(status: EndpointStatus) -> Sequence[str]:
-    """Return what an endpoint serves, and its runtime if the workers reported it."""
-    revision = status.revision
-    if revision is None:
-        return ()
-    if revision.model is None:
-        return (f"function {revision.function}",)
-    named = f"{revision.model.name} " if revision.model.name != revision.endpoint else ""
-    version = f"{named}version {revision.model.version}"
-    return (version, status.runtime) if status.runtime else (version,)
+    report(*endpoint_views.deployed(answer, request))
+    if targeting.is_away():
+        command = from_here(f"fairway endpoints --forward {answer.status.name}", None)
+        report(f"  in the cluster alone; `{command}` opens it on this machine")
+    show(answer.status.url)
 
 
 def _silent(*lines: str) -> None:

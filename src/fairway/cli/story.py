@@ -28,6 +28,13 @@ def show_json(value: object, *, indented: bool = True) -> None:
     click.echo(escaped((msgspec.json.format(data, indent=2) if indented else data).decode()))
 
 
+def show_text(json: str) -> None:
+    """Print a text of JSON. Characters that are not visible are escaped."""
+    import msgspec  # imported here, because most commands print no JSON
+
+    click.echo(escaped(msgspec.json.format(json, indent=2)))
+
+
 def show_script(text: str) -> None:
     """Print a script of ours unchanged, for a shell."""
     click.echo(text)

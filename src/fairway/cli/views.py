@@ -1,12 +1,13 @@
 """Runs, steps and models as lines of aligned text for the command line."""
 
+import datetime
 import time
 from collections.abc import Mapping, Sequence
 from typing import cast
 
 import msgspec
 
-from fairway.spec.artifact import Artifact
+from fairway.spec.artifact import Artifact, Node
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import MetricPoint, Phase, RunStatus, RunSummary, StepStatus
 from fairway.spec.text import one_line
@@ -35,6 +36,14 @@ def when(seconds: float) -> str:
     try:
         return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else ""
     except (OverflowError, ValueError, OSError):
+        return ""
+
+
+def clock(text: str) -> str:
+    """Return the local time of day of a time in RFC 3339, in UTC. Return "" for another text."""
+    try:
+        return datetime.datetime.fromisoformat(f"{text[:19]}+00:00").astimezone().strftime("%H:%M:%S")
+    except (ValueError, OverflowError):
         return ""
 
 
@@ -126,6 +135,11 @@ def step(status: StepStatus) -> list[str]:
         if status.failure.details:
             lines += ["", *status.failure.details.split("\n")]
     return lines
+
+
+def is_nothing(node: Node | None) -> bool:
+    """Tell whether a pipeline returned nothing that could be shown."""
+    return node is None or (isinstance(node, Artifact) and node.inline == b"null" and node.format == "json")
 
 
 def _kept(metrics: Sequence[MetricPoint], shown: Mapping[str, Artifact]) -> list[str]:

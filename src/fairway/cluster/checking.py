@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from fairway.cluster import installed, manifests, pods, preflight, readying, removing, rights, room
+from fairway.cluster import installed, manifests, placing, pods, preflight, readying, removing, rights, room
 from fairway.cluster.client import kinds
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.calls import Call
@@ -270,16 +270,8 @@ async def _policies(kube: Kubernetes) -> Check:
     return Check("policies", "ok", named or "none: every pod of the cluster reaches every other")
 
 
-async def _has_group(kube: Kubernetes, group: str) -> bool:
-    try:
-        await kube.transport.send(Call(method="GET", path=f"/apis/{group}", verb="get", resource=group))
-    except NotThere:
-        return False
-    return True
-
-
 async def _metrics(kube: Kubernetes) -> Check:
-    if await _has_group(kube, "metrics.k8s.io"):
+    if await kube.serves("metrics.k8s.io"):
         return Check("metrics", "ok", "the metrics API answers")
     hint = "`kubectl apply -f https://github.com/kubernetes-sigs/metrics-server/releases/latest/download/components.yaml`"
     return Check("metrics", "optional", "no metrics API; Fairway measures its pods itself", hint)
@@ -292,7 +284,7 @@ async def _gpus(kube: Kubernetes) -> Check:
         return Check("gpus", "optional", "you may not list nodes; a GPU is seen when a step asks for it")
     counts: dict[str, int] = {}
     foreign: set[str] = set()
-    tolerated = {taint.key for taint in pods.tolerations(1)}
+    tolerated = {taint.key for taint in placing.accepted()}
     for node in nodes:
         own = {name for name in node.status.allocatable if name.endswith("/gpu")}
         for name in own:
@@ -318,13 +310,13 @@ async def _gpus(kube: Kubernetes) -> Check:
 
 
 async def _gateway(kube: Kubernetes) -> Check:
-    if await _has_group(kube, "gateway.networking.k8s.io"):
+    if await kube.serves("gateway.networking.k8s.io"):
         return Check("gateway", "ok", "the Gateway API is there")
     return Check("gateway", "optional", "no Gateway API; nothing here needs it")
 
 
 async def _kueue(kube: Kubernetes) -> Check:
-    if await _has_group(kube, "kueue.x-k8s.io"):
+    if await kube.serves("kueue.x-k8s.io"):
         return Check("kueue", "ok", "Kueue is there")
     return Check("kueue", "optional", "no Kueue; quotas of the namespace bound the runs")
 

@@ -4,6 +4,8 @@ Pure functions. Unknown is not dead: without positive evidence there is no verdi
 success, because only the record of an attempt is. The engine reads that first.
 """
 
+import re
+
 import msgspec
 
 from fairway.cluster.observed import Event, Pod, Terminated
@@ -25,6 +27,11 @@ _NEVER_RAN = frozenset(
         "NodeAffinity",
     }
 )
+_OWN_DISK = re.compile(
+    r"(?:total limit of containers|local ephemeral storage limit|exceeds the limit) \"?([\d.]+[A-Za-z]*)"
+)
+"""The kubelet's words for a pod that exceeded a bound of its own, and not the disk of its node."""
+
 _SHUT_DOWN = frozenset({"NodeShutdown", "Shutdown", "Terminated", "NodeLost"})
 
 
@@ -96,7 +103,7 @@ def of_report(report: HostEnded, pod: Pod | None = None, *, alone: bool = False)
         pod: the pod as it was seen last.
         alone: True when the host has one attempt only, so that the memory it used is the attempt's.
     """
-    disrupted = _disruption(pod) if pod is not None else None
+    disrupted = _disruption(pod, alone=alone) if pod is not None else None
     if disrupted is not None:
         return disrupted
     if pod is not None and report.drained and pod.status.reason:
@@ -111,12 +118,12 @@ def of_report(report: HostEnded, pod: Pod | None = None, *, alone: bool = False)
 
 def of_pod(pod: Pod, events: tuple[Event, ...] = (), *, alone: bool = False) -> Failure:
     """Return the failure that the state of a pod means. The pod has ended, or is given up."""
-    found = _disruption(pod)
+    found = _disruption(pod, alone=alone)
     if found is not None:
         return found
     status = pod.status
     if status.reason == "Evicted":
-        return _failure(Reason.EVICTED, _evicted_of(status.message))
+        return _evicted(status.message, alone=alone)
     if status.reason == "DeadlineExceeded":
         return _failure(Reason.TIMEOUT, "its pod ran for as long as it may")
     if status.reason in _NEVER_RAN:
@@ -147,7 +154,7 @@ def _of_container(ended: Terminated, *, alone: bool) -> Failure:
     return _lost(f"its pod ended with status {ended.exit_code}{last}")
 
 
-def _disruption(pod: Pod) -> Failure | None:
+def _disruption(pod: Pod, *, alone: bool) -> Failure | None:
     """Return the failure for the disruption that the cluster has noted at a pod."""
     target = pod.condition("DisruptionTarget")
     if target.status != "True":
@@ -161,15 +168,22 @@ def _disruption(pod: Pod) -> Failure | None:
     if target.reason == "DeletionByTaintManager":
         return _node_lost() if on_lost_node(pod) else _failure(Reason.EVICTED, "its node got a taint")
     message = pod.status.message or target.message
-    return _failure(Reason.EVICTED, _evicted_of(message) if pod.status.reason == "Evicted" else message)
+    if pod.status.reason == "Evicted":
+        return _evicted(message, alone=alone)
+    return _failure(Reason.EVICTED, message)
 
 
-def _evicted_of(message: str) -> str:
-    """Return which resource ran out, as the kubelet words it."""
+def _evicted(message: str, *, alone: bool) -> Failure:
+    """Return the failure of an eviction by the kubelet, which says in its words which resource ran out."""
     text = " ".join(message.split()).rstrip(".")
-    if "EmptyDir" in text or "ephemeral" in text:
-        return f"it wrote more to disk than it may: {text}"
-    return text
+    bound = _OWN_DISK.search(text)
+    if bound is None:
+        return _failure(Reason.EVICTED, text)
+    why = f"{Reason.DISK.text}: the limit is {bound[1]} ({text})"
+    if not alone:
+        # Several attempts shared the disk. The one that wrote too much is not known, so none of them is blamed.
+        return _failure(Reason.EVICTED, why)
+    return Failure(reason=Reason.DISK, message=why, hint='give it more: `@fw.task(disk="…")`')
 
 
 def _out_of_memory(peak: int, limit: int, *, alone: bool) -> Failure:

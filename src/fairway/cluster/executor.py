@@ -13,8 +13,10 @@ from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links
 from fairway.cluster.lives import PodLives, unwanted
 from fairway.cluster.room import amount
+from fairway.cluster.scaling import Bounds
 from fairway.cluster.seats import Seat
-from fairway.cluster.workers import Bounds, Worker, Workers
+from fairway.cluster.workers import Worker, Workers
+from fairway.spec.errors import FairwayError
 from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.spec.quantities import Grant, Resources
@@ -49,7 +51,6 @@ class ClusterExecutor:
         project: the project.
         images: returns the image for an environment.
         note: called with a line of text while a host is waited for.
-        printed: called with output of hosts themselves, which is empty at the end of an import.
     """
 
     def __init__(
@@ -59,11 +60,10 @@ class ClusterExecutor:
         project: Project,
         images: Images,
         note: Callable[[str], None],
-        printed: Callable[[bytes], None],
     ) -> None:
         self._jobs = jobs
         self._blueprints = Blueprints(jobs.install, project, images)
-        self._lives = PodLives(jobs, links, note, printed)
+        self._lives = PodLives(jobs, links, note)
         bounds = Bounds(most=jobs.install.pods.most, kept=jobs.install.pods.kept)
         self._workers = Workers(self._lives, self._blueprints, bounds, self._has_room, self._found_room)
         self._taken: dict[int, Grant] = {}
@@ -107,7 +107,7 @@ class ClusterExecutor:
             return None
         grant = Grant(resources=wanted)
         self._taken[id(grant)] = grant
-        self._workers.pace.began(self._blueprints.kind(None, wanted), id(grant), time.monotonic())
+        self._workers.scale.pace.began(self._blueprints.kind(None, wanted), id(grant), time.monotonic())
         return grant
 
     def give_back(self, grant: Grant) -> None:
@@ -116,15 +116,15 @@ class ClusterExecutor:
             self._workers.give_back(grant)
         else:
             kind = self._blueprints.kind(None, grant.resources)
-            self._workers.pace.ended(kind, id(grant), time.monotonic())
+            self._workers.scale.pace.ended(kind, id(grant), time.monotonic())
 
     def wait_for(self, wanted: Resources, step: str, waiting: int = 1) -> None:
         """Note how many steps wait. No other run uses these pods."""
-        self._workers.waiting = waiting
+        self._workers.scale.waiting = waiting
 
     def stop_waiting(self) -> None:
         """Note that no step waits."""
-        self._workers.waiting = 0
+        self._workers.scale.waiting = 0
 
     def who_else(self) -> str:
         """Return what leaves no room: nobody but the run itself."""
@@ -201,6 +201,8 @@ class ClusterExecutor:
         except BaseException as error:
             # After a cancel as well: the pod may still wait for a node.
             host.lose(unwanted(str(error) or "nobody waits for it any more"))
+            if isinstance(error, FairwayError):
+                error.details = host.printed.decode(errors="replace") + error.details
             raise
         return host, project
 

@@ -1,6 +1,7 @@
 """Hosts in pods, for an engine: the messages of the link become those that every host sends."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -18,6 +19,7 @@ from fairway.spec.wire import (
     Described,
     Exited,
     FromHost,
+    Log,
     Quit,
     Start,
     Stop,
@@ -29,6 +31,8 @@ from fairway.spec.wire import (
 _CLOSE_SECONDS = 15.0
 _UNSEEN_SECONDS = 30.0
 """Seconds without a connection after which nothing new begins on a host."""
+_MOST_PRINTED = 1 << 16
+"""Bytes of a host's own output that wait until it is known which attempt they belong to."""
 _LEAST_RESERVE = 128 * 2**20
 _RESERVE = 0.1
 
@@ -45,9 +49,13 @@ def usable(memory: int) -> int:
 class ClusterHost:
     """A host in a pod.
 
+    Attributes:
+        ended: the report of the host's end; None until there is one.
+        was_met: True once the pod has connected. The cluster alone has the output of a pod that never did.
+        printed: the output of the host itself that belongs to no attempt yet.
+
     Args:
         link: the session with the pod.
-        printed: called with output of the host itself, which is empty at the end of an import.
         explain: returns the failure that the end of a host means. It may wait for what the cluster says.
         remove: ends the pod with everything in it, and returns once it is gone or fenced.
     """
@@ -55,15 +63,16 @@ class ClusterHost:
     def __init__(
         self,
         link: HostLink,
-        printed: Callable[[bytes], None],
         explain: Callable[[HostEnded], Awaitable[Failure]],
         remove: Callable[[], Awaitable[None]],
     ) -> None:
         self.name = link.name
         self.described: asyncio.Future[Described] = asyncio.get_running_loop().create_future()
         self.ended: HostEnded | None = None
+        self.was_met = False
+        self.printed = bytearray()
         self._link = link
-        self._printed = printed
+        self._first: tuple[str, int] | None = None
         self._explain = explain
         self._remove = remove
         self._bound: asyncio.Future[Bound] | None = None
@@ -72,7 +81,7 @@ class ClusterHost:
         self._gone: Gone | None = None
         self._over = asyncio.Event()
         self._met = asyncio.Event()
-        self._spoke = self._draining = self._unseen = False
+        self._draining = self._unseen = False
         self._stopped: set[tuple[str, int]] = set()
         self._stopping: dict[tuple[str, int], asyncio.Event] = {}
         self._timer: asyncio.TimerHandle | None = None
@@ -101,6 +110,33 @@ class ClusterHost:
         elif isinstance(message, Start) and not message.memory and self._link.facts.memory:
             message = msgspec.structs.replace(message, memory=usable(self._link.facts.memory))
         self._link.send(Passed(frame(message)[4:]))
+        if isinstance(message, Start) and self._first is None:
+            self._first = (message.step, message.attempt)
+            self._tell_printed()
+
+    def keep(self, data: bytes) -> None:
+        """Keep output of the host itself, such as of an import, until it is known which attempt it belongs to."""
+        if self._first is not None:
+            self.printed += data
+            self._tell_printed()
+        elif len(self.printed) < _MOST_PRINTED:
+            self.printed += data[: _MOST_PRINTED - len(self.printed)]
+
+    def printed_as(self, step: str, attempt: int) -> Log | None:
+        """Take what the host itself printed as output of an attempt. Return None if there is nothing."""
+        data, self.printed = bytes(self.printed), bytearray()
+        return Log(step=step, attempt=attempt, time=time.time(), data=data) if data else None
+
+    def _tell_printed(self) -> None:
+        assert self._first is not None
+        message = self.printed_as(*self._first)
+        if message is None:
+            return
+        if self._hear is None:
+            self._early.append(message)
+        else:
+            # Later, because an engine that sends a message is not ready for one.
+            asyncio.get_running_loop().call_soon(self._hear, self, message)
 
     async def bind(self, request: Bind) -> Bound:
         """Ask the host to convert texts of the command line to values."""
@@ -126,7 +162,6 @@ class ClusterHost:
             return
         self._gone = Gone(failure=failure)
         self._stop_timer()
-        self._end_line()
         self._over.set()
         self._met.set()
         for future in (self.described, self._bound):
@@ -195,8 +230,7 @@ class ClusterHost:
         if isinstance(message, Passed):
             self._receive_from_host(decode_from_host(message.content))
         elif isinstance(message, Note):
-            self._spoke = True
-            self._printed(message.data)
+            self.keep(message.data)
         elif isinstance(message, Draining):
             self._draining = True
             self._set_unseen()
@@ -209,7 +243,6 @@ class ClusterHost:
 
     def _receive_from_host(self, message: FromHost) -> None:
         if isinstance(message, Described):
-            self._end_line()
             if not self.described.done():
                 self.described.set_result(message)
         elif isinstance(message, Bound):
@@ -230,15 +263,11 @@ class ClusterHost:
         asked = (message.step, message.attempt) in self._stopped
         return self._draining and not asked and message.ended.cause is Cause.STOP
 
-    def _end_line(self) -> None:
-        if self._spoke:
-            self._spoke = False
-            self._printed(b"")
-
     def _connected(self, is_connected: bool) -> None:
         self._stop_timer()
         self._silent_since = asyncio.get_running_loop().time()
         if is_connected:
+            self.was_met = True
             self._met.set()
         if self._gone is not None:
             return

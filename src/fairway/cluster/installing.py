@@ -16,7 +16,7 @@ from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import AlreadyThere
 from fairway.cluster.manifests import Settings, Source
 from fairway.cluster.pods import INSTALL_LABEL, MANAGED_BY
-from fairway.cluster.preflight import InstallError, Order, with_image, with_owner
+from fairway.cluster.preflight import InstallError, Order, with_cache, with_image, with_owner
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 
 Note = Callable[[str], None]
@@ -61,6 +61,7 @@ async def install(
     """
     began = time.monotonic()
     await preflight.check_place(kube)
+    await preflight.check_keeper(kube, "install")
     existing = await installed.find(kube)
     if existing is not None:
         return await _completed(kube, existing, order, note, dry_run=dry_run)
@@ -68,7 +69,8 @@ async def install(
         raise _no_image("install")
     await preflight.check_names(kube)
     settings, has_data = await preflight.plan(kube, order)
-    await preflight.ask(kube, settings, note)
+    # The volume of an earlier installation may be Helm's, or have been applied with kubectl.
+    await preflight.ask(kube, settings, note, force=has_data)
     if dry_run:
         return Outcome(settings=settings, changed=False)
     settings = with_image(settings, order.image or await push(settings.source))
@@ -97,6 +99,7 @@ async def upgrade(
     """
     began = time.monotonic()
     await preflight.check_place(kube)
+    await preflight.check_keeper(kube, "upgrade")
     existing = await installed.find(kube)
     if existing is None:
         raise NotFound(
@@ -134,6 +137,7 @@ async def uninstall(
         FairwayError: there is none, or runs are at work and `stop_runs` is False.
     """
     namespace = kube.access.namespace
+    await preflight.check_keeper(kube, "uninstall")
     if not await removing.is_there(kube, data_counts=not keep_data):
         raise NotFound(
             f"Fairway is not installed in namespace {namespace!r}",
@@ -199,13 +203,22 @@ def _changed(before: Settings, order: Order) -> Settings:
         version=order.version,
         pull_secrets=order.pull_secrets or before.install.pull_secrets,
         registry=order.source.typed or before.install.registry,
+        cloud=order.cloud or before.install.cloud,
     )
     if order.size and order.size < before.size:
         raise InstallError(
             "the store's volume cannot become smaller", hint="leave `--size` out, or name a larger one"
         )
     source = order.source if order.source.registry else before.source
-    return msgspec.structs.replace(before, install=install, size=max(before.size, order.size), source=source)
+    changed = msgspec.structs.replace(
+        before,
+        install=install,
+        size=max(before.size, order.size),
+        source=source,
+        store_identity=order.store_identity or before.store_identity,
+        store_secret=order.store_secret or before.store_secret,
+    )
+    return with_cache(changed)
 
 
 async def _taken_back(kube: Kubernetes, error: FairwayError, note: Note, *, keep_data: bool) -> FairwayError:

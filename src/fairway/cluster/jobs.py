@@ -7,10 +7,11 @@ may be repeated. One watch sees the pods of all runs.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 
-from fairway.cluster import observed, pods
-from fairway.cluster.client.errors import AlreadyThere, Forbidden, Invalid, NotThere, Unknown
+from fairway.cluster import observed, placing, pods
+from fairway.cluster.client.errors import AlreadyThere, Forbidden, Invalid, KubernetesError, NotThere
 from fairway.cluster.client.kinds import EVENT, JOB, POD, Kind
 from fairway.spec.errors import FairwayError
 from fairway.spec.install import Install
@@ -19,6 +20,7 @@ from fairway.spec.run import Failure, Reason
 
 _AGAIN = 0.3
 _LONGEST = 5.0
+_LOG_SECONDS = 5.0
 
 
 class Seen(Protocol):
@@ -55,12 +57,20 @@ class Api(Protocol):
         """Create an object."""
         ...
 
+    async def serves(self, group: str) -> bool:
+        """Tell whether the cluster serves a group of kinds."""
+        ...
+
     async def delete(self, kind: Kind, name: str, *, grace: int | None = None, uid: str = "") -> None:
         """Delete an object and what belongs to it."""
         ...
 
     def watch(self, kind: Kind, *, labels: str = "", type: Any) -> AsyncIterator[Any]:
         """Yield what there is, now and after each change."""
+        ...
+
+    async def log(self, pod: str) -> bytes:
+        """Return the end of what a pod has printed."""
         ...
 
 
@@ -105,9 +115,12 @@ class Jobs:
         """Make a Job, unless it is there from an earlier try.
 
         Raises:
-            CannotPlace: the cluster refuses it.
+            CannotPlace: the cluster refuses it, or has no queues although it is for one.
             FairwayError: something else has its name.
         """
+        if job.spec.suspend and not await self._api.serves(placing.QUEUE_GROUP):
+            # Nobody would ever start it.
+            raise CannotPlace(placing.no_queue(job.metadata.labels))
         name, pause = job.metadata.name, _AGAIN
         while True:
             try:
@@ -115,8 +128,6 @@ class Jobs:
             except AlreadyThere:
                 if await self._is_ours(name):
                     return
-            except Unknown:
-                pass  # It may be there now. The same name is tried until that is known.
             except (Forbidden, Invalid) as error:
                 raise CannotPlace(
                     Failure(
@@ -125,6 +136,10 @@ class Jobs:
                         hint=error.hint,
                     )
                 ) from error
+            except KubernetesError as error:
+                # It may be there now. The same name is tried until that is known.
+                if not error.is_passing:
+                    raise
             else:
                 return
             await asyncio.sleep(pause)
@@ -134,7 +149,11 @@ class Jobs:
         """Tell whether the Job of a name is there for this host. One that is being deleted has to be gone first."""
         try:
             found = await self._api.get(JOB, name, type=observed.Job)
-        except (NotThere, Unknown):
+        except NotThere:
+            return False
+        except KubernetesError as error:
+            if not error.is_passing:
+                raise
             return False
         if found.metadata.labels.get(pods.INSTALL_LABEL) != self.install.short:
             raise FairwayError(
@@ -150,7 +169,9 @@ class Jobs:
             try:
                 await self._api.delete(JOB, name, grace=grace)
                 return
-            except Unknown:
+            except KubernetesError as error:
+                if not error.is_passing:
+                    raise
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, _LONGEST)
 
@@ -182,6 +203,12 @@ class Jobs:
         except FairwayError:
             return ()
         return tuple(sorted(listed.items, key=lambda event: event.last_timestamp or ""))
+
+    async def log(self, pod: str) -> bytes:
+        """Return the end of what a pod has printed. There is nothing if nobody can say."""
+        with suppress(FairwayError, TimeoutError):
+            return await asyncio.wait_for(self._api.log(pod), _LOG_SECONDS)
+        return b""
 
     def _take(self, snapshot: Seen) -> None:
         """Take in a snapshot. One that tells of trouble says nothing new about pods."""

@@ -2,13 +2,7 @@
 
 import msgspec
 
-from fairway.cluster.podspec import Amounts, Metadata, Part, PodSpec, PodTemplate, always
-
-
-class Selector(Part, frozen=True, kw_only=True):
-    """The labels that pods must have. An empty table selects all pods."""
-
-    match_labels: dict[str, str]
+from fairway.cluster.podspec import Amounts, Metadata, Part, PodSpec, PodTemplate, Selector, always
 
 
 class ServiceAccount(Part, frozen=True, kw_only=True):
@@ -124,16 +118,24 @@ class Pod(Part, frozen=True, kw_only=True):
     spec: PodSpec
 
 
+class RollingUpdate(Part, frozen=True, kw_only=True):
+    """The numbers of pods that may be absent, and that may be there in addition, while pods are replaced."""
+
+    max_unavailable: int
+    max_surge: int
+
+
 class Strategy(Part, frozen=True, kw_only=True):
     """The way in which a Deployment replaces its pods."""
 
     type: str
+    rolling_update: RollingUpdate | None = None
 
 
 class DeploymentSpec(Part, frozen=True, kw_only=True):
-    """The pods of a Deployment."""
+    """The pods of a Deployment. Without `replicas`, somebody else decides about their number."""
 
-    replicas: int
+    replicas: int | None = None
     strategy: Strategy
     selector: Selector
     template: PodTemplate
@@ -180,6 +182,7 @@ class JobSpec(Part, frozen=True, kw_only=True):
     completion_mode: str = ""
     pod_failure_policy: FailurePolicy | None = None
     pod_replacement_policy: str = ""
+    suspend: bool | None = None
 
 
 class Job(Part, frozen=True, kw_only=True):
@@ -199,7 +202,7 @@ class PolicyPort(Part, frozen=True, kw_only=True):
 
 
 class Peer(Part, frozen=True, kw_only=True):
-    """The pods of this namespace that a NetworkPolicy lets in."""
+    """The pods of this namespace that a NetworkPolicy means."""
 
     pod_selector: Selector
 
@@ -211,12 +214,20 @@ class Ingress(Part, frozen=True, kw_only=True):
     from_: tuple[Peer, ...] = msgspec.field(default=(), name="from")
 
 
+class Egress(Part, frozen=True, kw_only=True):
+    """The connections that a NetworkPolicy lets out. Without `to`, they may go anywhere."""
+
+    ports: tuple[PolicyPort, ...]
+    to: tuple[Peer, ...] = ()
+
+
 class NetworkPolicySpec(Part, frozen=True, kw_only=True):
-    """The pods that a NetworkPolicy protects, and what it lets in."""
+    """The pods that a NetworkPolicy protects, and what it lets in and out."""
 
     pod_selector: Selector
     policy_types: tuple[str, ...]
     ingress: tuple[Ingress, ...]
+    egress: tuple[Egress, ...] = ()
 
 
 class NetworkPolicy(Part, frozen=True, kw_only=True):
@@ -226,6 +237,93 @@ class NetworkPolicy(Part, frozen=True, kw_only=True):
     kind: str = always("NetworkPolicy")
     metadata: Metadata
     spec: NetworkPolicySpec
+
+
+class TargetReference(Part, frozen=True, kw_only=True):
+    """The object whose pods are counted."""
+
+    api_version: str
+    kind: str
+    name: str
+
+
+class MetricTarget(Part, frozen=True, kw_only=True):
+    """The use that an autoscaler keeps to, as a part of the request."""
+
+    type: str = always("Utilization")
+    average_utilization: int
+
+
+class ContainerMetric(Part, frozen=True, kw_only=True):
+    """The use of a resource by one container of each pod."""
+
+    name: str
+    container: str
+    target: MetricTarget
+
+
+class Metric(Part, frozen=True, kw_only=True):
+    """The figure that an autoscaler looks at."""
+
+    type: str = always("ContainerResource")
+    container_resource: ContainerMetric
+
+
+class ScalingPolicy(Part, frozen=True, kw_only=True):
+    """The most pods that may come or go in a time."""
+
+    type: str
+    value: int
+    period_seconds: int
+
+
+class ScalingRules(Part, frozen=True, kw_only=True):
+    """The pace in one direction."""
+
+    stabilization_window_seconds: int | None = None
+    policies: tuple[ScalingPolicy, ...] = ()
+
+
+class Behavior(Part, frozen=True, kw_only=True):
+    """The pace of an autoscaler."""
+
+    scale_up: ScalingRules
+    scale_down: ScalingRules
+
+
+class AutoscalerSpec(Part, frozen=True, kw_only=True):
+    """The bounds, the figure and the pace of an autoscaler."""
+
+    scale_target_ref: TargetReference
+    min_replicas: int
+    max_replicas: int
+    metrics: tuple[Metric, ...]
+    behavior: Behavior
+
+
+class HorizontalPodAutoscaler(Part, frozen=True, kw_only=True):
+    """The part of the cluster that chooses the number of pods."""
+
+    api_version: str = always("autoscaling/v2")
+    kind: str = always("HorizontalPodAutoscaler")
+    metadata: Metadata
+    spec: AutoscalerSpec
+
+
+class BudgetSpec(Part, frozen=True, kw_only=True):
+    """The number of pods that may be absent because somebody wants their nodes."""
+
+    max_unavailable: int
+    selector: Selector
+
+
+class PodDisruptionBudget(Part, frozen=True, kw_only=True):
+    """The bound on what a drain of nodes may take away at once."""
+
+    api_version: str = always("policy/v1")
+    kind: str = always("PodDisruptionBudget")
+    metadata: Metadata
+    spec: BudgetSpec
 
 
 Object = (
@@ -239,5 +337,7 @@ Object = (
     | NetworkPolicy
     | Job
     | Pod
+    | HorizontalPodAutoscaler
+    | PodDisruptionBudget
 )
 """An object that can be applied alone."""

@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from fairway.cluster import evidence, pending, pods
+from fairway.cluster import evidence, pending, placing, pods
 from fairway.cluster.hosts import ClusterHost
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links
@@ -41,17 +41,19 @@ class PodLives:
         jobs: the Jobs of the installation.
         links: the links to all hosts.
         note: called with a line of text while a host is waited for.
-        printed: called with output of hosts themselves, which is empty at the end of an import.
     """
 
-    def __init__(
-        self, jobs: Jobs, links: Links, note: Callable[[str], None], printed: Callable[[bytes], None]
-    ) -> None:
+    def __init__(self, jobs: Jobs, links: Links, note: Callable[[str], None]) -> None:
         self._jobs = jobs
         self._links = links
         self._note = note
-        self._printed = printed
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._looking_after: dict[str, asyncio.Task[None]] = {}
+
+    async def cleared(self, name: str) -> None:
+        """Wait until an earlier host of the same name is gone, such as that of an earlier try of an attempt."""
+        before = self._looking_after.get(name)
+        if before is not None:
+            await asyncio.wait([before])
 
     def expect(self, name: str, orders: Orders, alone: Callable[[], bool]) -> ClusterHost:
         """Return a host whose pod is expected, and look after it until it is gone.
@@ -59,12 +61,10 @@ class PodLives:
         `alone` tells whether the pod has one attempt only, so that the memory it used is the attempt's.
         """
         link = self._links.expect(name, orders)
-        host = ClusterHost(
-            link, self._printed, partial(self._explain, name, alone), partial(self.remove, name)
-        )
+        host = ClusterHost(link, partial(self._explain, name, alone), partial(self.remove, name))
         task = asyncio.get_running_loop().create_task(self._look_after(host, alone))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._looking_after[name] = task
+        task.add_done_callback(lambda _: self._looking_after.pop(name))
         return host
 
     async def described(
@@ -88,7 +88,7 @@ class PodLives:
         began, said, pause = time.monotonic(), "", _FIRST_PAUSE
         while not host.described.done():
             waited = time.monotonic() - began
-            found = await self._pending(host, waited)
+            found = pending.in_queue(await self._pending(host, waited), placing.queue_of(wanted.resources))
             if found.failure is not None:
                 raise CannotPlace(found.failure)
             doubt(found, waited)
@@ -144,13 +144,15 @@ class PodLives:
         changed = asyncio.Event()
         self._jobs.listen(host.name, changed.set)
         over = asyncio.ensure_future(host.over())
-        since = time.monotonic()
+        since, read = time.monotonic(), False
         try:
             while not host.is_gone:
                 look = asyncio.ensure_future(changed.wait())
                 await asyncio.wait([over, look], timeout=_LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
                 look.cancel()
                 changed.clear()
+                if not host.was_met and not read:
+                    read = await self._read_log(host)
                 if host.silent and host.ended is None:
                     since = max(since, time.monotonic() - host.silent)
                     await self._judge(host, since, alone)
@@ -159,6 +161,14 @@ class PodLives:
             self._jobs.forget(host.name)
             self._links.forget(host.name)
             await self._jobs.delete(host.name)
+
+    async def _read_log(self, host: ClusterHost) -> bool:
+        """Keep what a pod printed that never connected, before the pod is gone, and tell whether that was tried."""
+        pod = self._jobs.pod(host.name)
+        if pod is None or not (pod.has_ended or pod.metadata.deletion_timestamp):
+            return False
+        host.keep(await self._jobs.log(pod.metadata.name))
+        return True
 
     async def _judge(self, host: ClusterHost, since: float, alone: Callable[[], bool]) -> None:
         """Report a host as gone if there is positive evidence."""

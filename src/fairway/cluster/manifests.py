@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from fairway.cluster import pods
+from fairway.cluster import identities, pods, trust
 from fairway.cluster.kinds import (
     ClaimSpec,
     ConfigMap,
@@ -53,9 +53,12 @@ from fairway.cluster.podspec import (
     Probe,
     Projected,
     Projection,
+    SecretName,
     TokenSource,
+    Variables,
     Volume,
 )
+from fairway.spec import objects
 from fairway.spec.errors import UsageError
 from fairway.spec.install import (
     CONFIG_MAP,
@@ -63,6 +66,7 @@ from fairway.spec.install import (
     HTTP_PORT,
     LINK_PORT,
     ROLE_ACCOUNTS,
+    SERVER_ACCOUNT,
     SERVICE,
     STEP_ACCOUNT,
     Install,
@@ -78,11 +82,20 @@ VERSION = "fairway.dev/version"
 SELECTOR = {"app.kubernetes.io/name": "fairway", "app.kubernetes.io/instance": "fairway"}
 """The labels that find the control plane's pod. A selector cannot be changed later, so no version is in it."""
 
+_MADE = ("create", "delete", "patch")
 RULES = (
     Rule(api_groups=("batch",), resources=("jobs",), verbs=("create", "delete", "get", "list")),
     Rule(api_groups=("",), resources=("pods",), verbs=("list", "watch")),
     Rule(api_groups=("",), resources=("events",), verbs=("list",)),
     Rule(api_groups=("",), resources=("configmaps",), resource_names=(CONFIG_MAP,), verbs=("get",)),
+    # The rest is for endpoints. A Service is read before its name is refused because it is not theirs.
+    Rule(api_groups=("",), resources=("configmaps",), verbs=_MADE),
+    Rule(api_groups=("",), resources=("services",), verbs=(*_MADE, "get", "list", "watch")),
+    Rule(api_groups=("apps",), resources=("deployments",), verbs=(*_MADE, "list", "watch")),
+    Rule(api_groups=("autoscaling",), resources=("horizontalpodautoscalers",), verbs=_MADE),
+    Rule(api_groups=("policy",), resources=("poddisruptionbudgets",), verbs=_MADE),
+    Rule(api_groups=("networking.k8s.io",), resources=("networkpolicies",), verbs=("create", "patch")),
+    Rule(api_groups=("discovery.k8s.io",), resources=("endpointslices",), verbs=("list",)),
 )
 """The rights of the control plane: exactly the verbs that it uses. A test compares them with its code."""
 
@@ -132,6 +145,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         access: `ReadWriteOncePod` where the cluster serves it, `ReadWriteOnce` elsewhere.
         ephemeral: keep the store in the pod. It is lost with the pod.
         source: where images come from, so that an upgrade and the check of the registry need not be told again.
+        store_identity: what a cloud lets use the object storage, such as the ARN of a role.
+        store_secret: the name of a Secret with the variables that a client of the object storage reads.
     """
 
     install: Install
@@ -140,6 +155,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     access: str = "ReadWriteOncePod"
     ephemeral: bool = False
     source: Source = Source()
+    store_identity: str = ""
+    store_secret: str = ""
+
+    @property
+    def store_kind(self) -> str:
+        """The kind of the object storage, such as `s3`; empty without any."""
+        return objects.parse(self.install.store).kind if self.install.store else ""
 
 
 def check(settings: Settings) -> None:
@@ -157,9 +179,18 @@ def check(settings: Settings) -> None:
         )
     if not _UID.fullmatch(install.uid):
         raise UsageError(f"the uid {install.uid!r} of the installation is not 32 hexadecimal digits")
-    for name in (*install.pull_secrets, *([settings.storage_class] if settings.storage_class else [])):
+    if settings.store_kind:
+        identities.check(settings.store_kind, settings.store_identity)
+    elif settings.store_identity or settings.store_secret:
+        raise UsageError(
+            "credentials for object storage are named, and the store is on a volume",
+            hint="name the store too: `--store s3://BUCKET/PREFIX`",
+        )
+    for name in filter(
+        None, (*install.pull_secrets, settings.storage_class, settings.store_secret, install.trust)
+    ):
         if not _NAME.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be the name of a Secret or a storage class")
+            raise UsageError(f"{name!r} cannot be the name of a Secret, a ConfigMap or a storage class")
     if settings.size < 2**20:
         raise UsageError(
             f"a store of {settings.size} bytes is too small", hint="use 1 MiB or more: `--size 10Gi`"
@@ -219,9 +250,12 @@ def _config_map(settings: Settings) -> ConfigMap:
 
 
 def _accounts(settings: Settings) -> tuple[ServiceAccount, ...]:
+    own = _metadata(settings, SERVICE)
+    identity = identities.annotations(settings.store_kind, settings.store_identity)
+    own = msgspec.structs.replace(own, annotations={**own.annotations, **identity})
+    others = (_metadata(settings, name) for name in (*ROLE_ACCOUNTS, STEP_ACCOUNT, SERVER_ACCOUNT))
     return tuple(
-        ServiceAccount(metadata=_metadata(settings, name), automount_service_account_token=False)
-        for name in (SERVICE, *ROLE_ACCOUNTS, STEP_ACCOUNT)
+        ServiceAccount(metadata=one, automount_service_account_token=False) for one in (own, *others)
     )
 
 
@@ -294,7 +328,9 @@ def _service(settings: Settings) -> Service:
 
 
 def _deployment(settings: Settings) -> Deployment:
-    digest = hashlib.sha256(settings.install.encode().encode()).hexdigest()[:16]
+    # A pod has the identity that its account had when it was made, so another identity needs another pod.
+    read = settings.install.encode() + settings.store_identity
+    digest = hashlib.sha256(read.encode()).hexdigest()[:16]
     return Deployment(
         metadata=_metadata(settings, SERVICE),
         spec=DeploymentSpec(
@@ -304,7 +340,12 @@ def _deployment(settings: Settings) -> Deployment:
             selector=Selector(match_labels=SELECTOR),
             template=PodTemplate(
                 metadata=Metadata(
-                    labels={**labels(settings), "sidecar.istio.io/inject": "false"},
+                    labels={
+                        **settings.install.pod_labels,
+                        **labels(settings),
+                        **identities.labels(settings.store_kind, settings.store_identity),
+                        "sidecar.istio.io/inject": "false",
+                    },
                     annotations={CONFIG_HASH: digest, "linkerd.io/inject": "disabled"},
                 ),
                 spec=_control_plane(settings),
@@ -324,7 +365,7 @@ def _control_plane(settings: Settings) -> PodSpec:
         enable_service_links=False,
         security_context=pods.pod_security(install.user, owns_volume=True),
         termination_grace_period_seconds=_GRACE,
-        volumes=(_store(settings), *_small_volumes()),
+        volumes=(_store(settings), *_small_volumes(), *trust.volumes(install)),
         tolerations=pods.tolerations(),
         image_pull_secrets=pods.pull_secrets(install.pull_secrets),
     )
@@ -342,12 +383,14 @@ def _container(settings: Settings) -> Container:
             limits={**CONTROL_PLANE.limits, "ephemeral-storage": pods.format_bytes(disk)},
         ),
         security_context=pods.container_security(),
-        env=pods.environment({}),
+        env=pods.environment(trust.variables(install)),
+        env_from=_variables(settings),
         volume_mounts=(
             Mount(name="store", mount_path=STORE_FOLDER),
             Mount(name="tmp", mount_path="/tmp"),
             Mount(name="install", mount_path="/etc/fairway", read_only=True),
             Mount(name="account", mount_path=_ACCOUNT_FOLDER, read_only=True),
+            *trust.mounts(install),
         ),
         ports=(
             ContainerPort(name="http", container_port=HTTP_PORT),
@@ -359,6 +402,11 @@ def _container(settings: Settings) -> Container:
         liveness_probe=_probe(period=20, failures=6),
         termination_message_policy="FallbackToLogsOnError",
     )
+
+
+def _variables(settings: Settings) -> tuple[Variables, ...]:
+    secret = settings.store_secret
+    return (Variables(secret_ref=SecretName(name=secret)),) if secret else ()
 
 
 def _probe(*, period: int, failures: int) -> Probe:

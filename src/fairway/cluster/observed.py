@@ -16,6 +16,8 @@ class Metadata(_Part, frozen=True, kw_only=True):
 
     name: str = ""
     uid: str = ""
+    generation: int = 0
+    creation_timestamp: str = ""
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     deletion_timestamp: str = ""
@@ -23,9 +25,14 @@ class Metadata(_Part, frozen=True, kw_only=True):
     @property
     def deleted_at(self) -> float:
         """The time at which the object was to be gone, in seconds since the epoch. 0 for one that is not deleted."""
-        with suppress(ValueError):
-            return float(calendar.timegm(time.strptime(self.deletion_timestamp, "%Y-%m-%dT%H:%M:%SZ")))
-        return 0.0
+        return seconds_of(self.deletion_timestamp)
+
+
+def seconds_of(text: str) -> float:
+    """Return a time as Kubernetes writes it in seconds since the epoch. 0 for a text that is no time."""
+    with suppress(ValueError):
+        return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
+    return 0.0
 
 
 class Condition(_Part, frozen=True, kw_only=True):
@@ -57,6 +64,7 @@ class Terminated(_Part, frozen=True, kw_only=True):
     signal: int = 0
     reason: str = ""
     message: str = ""
+    finished_at: str | None = None
 
 
 class ContainerState(_Part, frozen=True, kw_only=True):
@@ -72,7 +80,10 @@ class ContainerStatus(_Part, frozen=True, kw_only=True):
 
     name: str = ""
     image: str = ""
+    ready: bool = False
+    restart_count: int = 0
     state: ContainerState = ContainerState()
+    last_state: ContainerState = ContainerState()
 
 
 class PodStatus(_Part, frozen=True, kw_only=True):
@@ -81,15 +92,23 @@ class PodStatus(_Part, frozen=True, kw_only=True):
     phase: str = ""
     reason: str = ""
     message: str = ""
+    pod_ip: str = msgspec.field(default="", name="podIP")
     conditions: tuple[Condition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class PodSpec(_Part, frozen=True, kw_only=True):
+    """The wishes about a pod."""
+
+    termination_grace_period_seconds: int = 30
 
 
 class Pod(_Part, frozen=True, kw_only=True):
     """A pod."""
 
     metadata: Metadata = Metadata()
+    spec: PodSpec = PodSpec()
     status: PodStatus = PodStatus()
 
     def condition(self, kind: str) -> Condition:
@@ -127,8 +146,8 @@ class Container(_Part, frozen=True, kw_only=True):
     resources: Limits = Limits()
 
 
-class PodSpec(_Part, frozen=True, kw_only=True):
-    """The containers that are wanted in a pod."""
+class JobPodSpec(_Part, frozen=True, kw_only=True):
+    """The containers of the pod that a Job makes."""
 
     containers: tuple[Container, ...] = ()
 
@@ -136,7 +155,7 @@ class PodSpec(_Part, frozen=True, kw_only=True):
 class PodTemplate(_Part, frozen=True, kw_only=True):
     """The pod that a Job makes."""
 
-    spec: PodSpec = PodSpec()
+    spec: JobPodSpec = JobPodSpec()
 
 
 class JobSpec(_Part, frozen=True, kw_only=True):

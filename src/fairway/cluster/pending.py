@@ -8,6 +8,7 @@ import re
 
 import msgspec
 
+from fairway.cluster import placing
 from fairway.cluster.observed import ContainerStatus, Event, Pod
 from fairway.spec.run import Failure, Reason
 
@@ -37,6 +38,13 @@ _INSUFFICIENT = re.compile(r"(\d+) Insufficient ([\w./-]*\w)")
 _CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
 _TAINT = re.compile(r"(\d+) node\(s\) had untolerated taint(?:\(s\))? ?\{?([^},]*)")
 _UNHELPED = re.compile(r"preemption: 0/(\d+) nodes are available: (\d+) Preemption is not helpful")
+_GROWS = ("TriggeredScaleUp", "Nominated")
+"""The reasons of events with which autoscalers say that they make a node for a pod."""
+
+_NEVER_GROWS = "NotTriggerScaleUp"
+_LOOK_SECONDS = 10.0
+"""Seconds after which an autoscaler has looked at a pod with everything that it knows."""
+
 _HOPELESS_SECONDS = 60.0
 """Seconds that a pod waits although it fits on no node that is there. An autoscaler says within this time that it makes one."""
 _PULL_SECONDS = 30.0
@@ -69,6 +77,11 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
         return self.text == _UNMADE
 
 
+def in_queue(found: Pending, queue: str) -> Pending:
+    """Explain a Job without a pod that was put into a queue. It has none until it is its turn."""
+    return Pending(text=f"its turn in queue {queue}") if queue and found.is_unmade else found
+
+
 def without_pod(events: tuple[Event, ...]) -> Pending:
     """Explain why a Job has no pod. Only the events of the Job tell it."""
     for event in reversed(events):
@@ -83,7 +96,8 @@ def of_pod(pod: Pod, waited: float, events: tuple[Event, ...] = ()) -> Pending:
         return Pending(text=_UNHEARD if waited > _UNHEARD_SECONDS else "")
     scheduled = pod.condition("PodScheduled")
     if scheduled.status == "False":
-        return _unscheduled(scheduled.message or scheduled.reason, waited, events)
+        asked = pod.metadata.annotations.get(placing.ASKED, "")
+        return _unscheduled(scheduled.message or scheduled.reason, waited, events, asked)
     for container in pod.containers:
         found = _of_container(container, waited)
         if found is not None:
@@ -94,16 +108,18 @@ def of_pod(pod: Pod, waited: float, events: tuple[Event, ...] = ()) -> Pending:
     return Pending(text="its pod starts")
 
 
-def _unscheduled(message: str, waited: float, events: tuple[Event, ...]) -> Pending:
+def _unscheduled(message: str, waited: float, events: tuple[Event, ...], asked: str) -> Pending:
     """Tell a pod that waits for others to end from one that would not fit if all of them did."""
-    text = unschedulable(message)
+    text = unschedulable(message, asked)
     claim = _CLAIM.search(message)
     if claim is not None:
         return _configured(f"there is no volume claim {claim[1]}", waited)
     unhelped = _UNHELPED.search(message)
     hopeless = unhelped is not None and unhelped[1] == unhelped[2]
-    grows = any(event.reason == "TriggeredScaleUp" for event in events)
-    if hopeless and not grows and waited > _HOPELESS_SECONDS:
+    grows = any(event.reason in _GROWS for event in events)
+    # An autoscaler that says that no new node would help spares the wait for one.
+    patience = _LOOK_SECONDS if any(event.reason == _NEVER_GROWS for event in events) else _HOPELESS_SECONDS
+    if hopeless and not grows and waited > patience:
         hint = "ask for less, or for what the nodes have: `kubectl describe nodes`"
         failure = Failure(
             reason=Reason.UNSCHEDULABLE, message=f"{Reason.UNSCHEDULABLE.text}: {text}", hint=hint
@@ -112,8 +128,8 @@ def _unscheduled(message: str, waited: float, events: tuple[Event, ...]) -> Pend
     return Pending(text=f"{text}; a new node is on its way" if grows else text, unplaced=not grows)
 
 
-def unschedulable(message: str) -> str:
-    """Return what the scheduler says about all nodes, in words."""
+def unschedulable(message: str, asked: str = "") -> str:
+    """Return what the scheduler says about all nodes, in words. `asked` is the choice of nodes, as it was written."""
     total = re.match(r"0/(\d+) nodes are available", message)
     parts = [f"too little {_resource(name)} on {count}" for count, name in _INSUFFICIENT.findall(message)]
     parts += [
@@ -124,7 +140,9 @@ def unschedulable(message: str) -> str:
         r"(\d+) node\(s\) didn't match (?:Pod's node affinity/selector|node selector)", message
     )
     if selected:
-        parts.append(f"other labels than asked for on {selected[1]}")
+        parts.append(
+            f"not {asked} on {selected[1]}" if asked else f"other labels than asked for on {selected[1]}"
+        )
     if total and parts:
         return f"no node fits: {', '.join(parts)} of {total[1]} nodes"
     return f"no node fits: {_short(message)}"
@@ -137,6 +155,10 @@ def _refused(message: str) -> Pending:
         return _quota(quota)
     if "failed calling webhook" in message or "timeout" in message.lower():
         return Pending(text=f"a webhook of the cluster does not answer: {_short(message)}", again=True)
+    priority = re.search(r"no PriorityClass with name (\S+) was found", message)
+    if priority is not None:
+        hint = "name one that is there: `kubectl get priorityclasses`"
+        return _final(Reason.ADMISSION, f"there is no class of priority {priority[1]}", hint)
     if "violates PodSecurity" in message:
         rule = message[message.index("violates PodSecurity") :]
         return _final(

@@ -8,6 +8,7 @@ import math
 
 import msgspec
 
+from fairway.cluster import placing, trust
 from fairway.cluster.kinds import (
     FailurePolicy,
     FailureRule,
@@ -58,18 +59,15 @@ TOKEN_SECONDS = 600
 HOME = "/tmp/home"
 """Home of the user in a pod. The first process makes it, because `/tmp` begins empty."""
 
+SCRATCH = "/tmp:/dev/shm"
+"""The folders that the first process of a pod empties when no attempt runs."""
+
 _GRACE = 30
 _LEAST_CPU = 0.01
 _DISK = (2**30, 10 * 2**30)
 """Default request and limit of disk for a container: what its log, its writable folders and their files may take."""
 
 _AWAY = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
-_GPU_TAINTS = (
-    Toleration(key="nvidia.com/gpu"),
-    Toleration(key="amd.com/gpu"),
-    Toleration(key="sku", operator="Equal", value="gpu", effect="NoSchedule"),
-)
-"""The taints with which clouds keep other pods from nodes with GPUs."""
 
 
 class HostPod(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,7 +83,6 @@ class HostPod(msgspec.Struct, frozen=True, kw_only=True):
         kind: the kind of steps that share the pod. Empty for a pod that is not used again.
         image: the image by digest. Empty for the image of the installation.
         environment: the variables to set, none of them a secret.
-        disk: the most bytes that the pod may write. 0 is the default.
         deadline: the seconds after which the kubelet stops the pod. 0 is none.
     """
 
@@ -98,23 +95,24 @@ class HostPod(msgspec.Struct, frozen=True, kw_only=True):
     kind: str = ""
     image: str = ""
     environment: dict[str, str] = {}
-    disk: int = 0
     deadline: int = 0
 
 
 def job(wanted: HostPod, install: Install) -> Job:
     """Return the Job of a host: one pod that Kubernetes never replaces, because the engine decides about retries."""
+    place = placing.placing(wanted.resources, install.cloud)
     return Job(
         metadata=Metadata(
             name=wanted.name,
             namespace=install.namespace,
-            labels=labels(wanted, install),
+            labels=labels(wanted, install) | place.queue,
             annotations=_annotations(wanted),
             owner_references=owners(install),
         ),
         spec=JobSpec(
             template=host_pod(wanted, install),
             pod_replacement_policy="Failed",
+            suspend=place.suspended,
             # With Ignore, the Job would start a second pod in the same attempt.
             pod_failure_policy=FailurePolicy(
                 rules=(
@@ -127,22 +125,29 @@ def job(wanted: HostPod, install: Install) -> Job:
 
 def host_pod(wanted: HostPod, install: Install) -> PodTemplate:
     """Return the pod of a host."""
+    place = placing.placing(wanted.resources, install.cloud)
     return PodTemplate(
-        metadata=Metadata(labels=labels(wanted, install), annotations=_annotations(wanted)),
+        metadata=Metadata(
+            labels={**install.pod_labels, **labels(wanted, install)},
+            annotations=_annotations(wanted) | place.annotations,
+        ),
         spec=PodSpec(
             containers=(
                 Container(
                     name="host",
                     image=wanted.image or install.image,
                     command=wanted.command,
-                    resources=amounts(wanted.resources, install.driver.resources.memory, wanted.disk),
+                    resources=amounts(wanted.resources, install.driver.resources.memory),
                     security_context=container_security(),
-                    env=environment({"FAIRWAY_SCRATCH": "/tmp:/dev/shm", **wanted.environment}),
+                    env=environment(
+                        {"FAIRWAY_SCRATCH": SCRATCH, **trust.variables(install), **wanted.environment}
+                    ),
                     volume_mounts=(
                         Mount(name="tmp", mount_path="/tmp"),
                         Mount(name="work", mount_path="/fairway"),
                         Mount(name="shm", mount_path="/dev/shm"),
                         Mount(name="token", mount_path=TOKEN_FOLDER, read_only=True),
+                        *trust.mounts(install),
                     ),
                     termination_message_policy="FallbackToLogsOnError",
                 ),
@@ -155,7 +160,10 @@ def host_pod(wanted: HostPod, install: Install) -> PodTemplate:
             termination_grace_period_seconds=_GRACE,
             active_deadline_seconds=wanted.deadline or None,
             volumes=_volumes(wanted, install),
-            tolerations=tolerations(wanted.resources.gpu),
+            tolerations=tolerations() + place.tolerations,
+            node_selector=place.node_selector,
+            affinity=place.affinity,
+            priority_class_name=place.priority,
             image_pull_secrets=pull_secrets(install.pull_secrets),
             dns_config=resolver(),
         ),
@@ -181,6 +189,7 @@ def _annotations(wanted: HostPod) -> dict[str, str]:
     return {key: text for key, text in named.items() if text} | {
         "linkerd.io/inject": "disabled",
         "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+        "karpenter.sh/do-not-disrupt": "true",
     }
 
 
@@ -217,15 +226,15 @@ def pod_security(user: int, *, owns_volume: bool = False) -> PodSecurity:
     )
 
 
-def amounts(resources: Resources, memory: int, disk: int = 0) -> Amounts:
+def amounts(resources: Resources, memory: int) -> Amounts:
     """Return requests and limits. `memory` is the bound where the resources have none.
 
     Memory that is only requested can be taken away at any time, so its limit is the request.
     """
     cpu = format_cpu(max(resources.cpu, _LEAST_CPU))
     size = format_bytes(resources.memory or memory)
-    gpus = {"nvidia.com/gpu": str(resources.gpu)} if resources.gpu else {}
-    requested, most = (disk, disk) if disk else _DISK
+    gpus = placing.placing(resources).extended
+    requested, most = (resources.disk, resources.disk) if resources.disk else _DISK
     return Amounts(
         requests={"cpu": cpu, "memory": size, "ephemeral-storage": format_bytes(requested), **gpus},
         limits={"cpu": cpu, "memory": size, "ephemeral-storage": format_bytes(most), **gpus},
@@ -255,13 +264,13 @@ def _volumes(wanted: HostPod, install: Install) -> tuple[Volume, ...]:
                 )
             ),
         ),
+        *trust.volumes(install),
     )
 
 
-def tolerations(gpus: int = 0) -> tuple[Toleration, ...]:
-    """Return the taints that a pod accepts. It leaves a lost node after 20 s, not after five minutes."""
-    away = tuple(Toleration(key=key, effect="NoExecute", toleration_seconds=20) for key in _AWAY)
-    return away + (_GPU_TAINTS if gpus else ())
+def tolerations() -> tuple[Toleration, ...]:
+    """Return the taints that every pod accepts. It leaves a lost node after 20 s, not after five minutes."""
+    return tuple(Toleration(key=key, effect="NoExecute", toleration_seconds=20) for key in _AWAY)
 
 
 def pull_secrets(names: tuple[str, ...]) -> tuple[SecretName, ...]:

@@ -64,12 +64,42 @@ class Variable(Part, frozen=True, kw_only=True):
     value: str
 
 
+class SecretName(Part, frozen=True, kw_only=True):
+    """A Secret by its name. The kubelet reads it, and Fairway never does."""
+
+    name: str
+
+
+class Variables(Part, frozen=True, kw_only=True):
+    """The Secret whose keys become variables of a container."""
+
+    secret_ref: SecretName
+
+
 class Mount(Part, frozen=True, kw_only=True):
     """The place of a volume in a container."""
 
     name: str
     mount_path: str
     read_only: bool | None = None
+
+
+class Sleep(Part, frozen=True, kw_only=True):
+    """A pause."""
+
+    seconds: int
+
+
+class Handler(Part, frozen=True, kw_only=True):
+    """The action of the kubelet at a moment in the life of a container."""
+
+    sleep: Sleep
+
+
+class Lifecycle(Part, frozen=True, kw_only=True):
+    """The actions of the kubelet in the life of a container."""
+
+    pre_stop: Handler
 
 
 class ContainerPort(Part, frozen=True, kw_only=True):
@@ -119,11 +149,13 @@ class Container(Part, frozen=True, kw_only=True):
     resources: Amounts
     security_context: ContainerSecurity
     env: tuple[Variable, ...] = ()
+    env_from: tuple[Variables, ...] = ()
     volume_mounts: tuple[Mount, ...] = ()
     ports: tuple[ContainerPort, ...] = ()
     startup_probe: Probe | None = None
     readiness_probe: Probe | None = None
     liveness_probe: Probe | None = None
+    lifecycle: Lifecycle | None = None
     termination_message_policy: str = ""
 
 
@@ -214,10 +246,48 @@ class Toleration(Part, frozen=True, kw_only=True):
     toleration_seconds: int | None = None
 
 
-class SecretName(Part, frozen=True, kw_only=True):
-    """The name of a Secret with the credentials of a registry."""
+class Requirement(Part, frozen=True, kw_only=True):
+    """A label that a node must have, with one of the values."""
 
-    name: str
+    key: str
+    operator: str = always("In")
+    values: tuple[str, ...]
+
+
+class NodeTerm(Part, frozen=True, kw_only=True):
+    """The labels that a node must have together."""
+
+    match_expressions: tuple[Requirement, ...]
+
+
+class RequiredNodes(Part, frozen=True, kw_only=True):
+    """The terms of which a node must meet one."""
+
+    node_selector_terms: tuple[NodeTerm, ...]
+
+
+class PreferredNodes(Part, frozen=True, kw_only=True):
+    """A term whose nodes are preferred."""
+
+    weight: int
+    preference: NodeTerm
+
+
+class NodeAffinity(Part, frozen=True, kw_only=True):
+    """The nodes that a pod must have, and those that it prefers."""
+
+    required: RequiredNodes | None = msgspec.field(
+        default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
+    )
+    preferred: tuple[PreferredNodes, ...] = msgspec.field(
+        default=(), name="preferredDuringSchedulingIgnoredDuringExecution"
+    )
+
+
+class Affinity(Part, frozen=True, kw_only=True):
+    """The choice of nodes by their labels."""
+
+    node_affinity: NodeAffinity
 
 
 class ResolverOption(Part, frozen=True, kw_only=True):
@@ -231,6 +301,21 @@ class Resolver(Part, frozen=True, kw_only=True):
     """The settings of the pod's resolver."""
 
     options: tuple[ResolverOption, ...]
+
+
+class Selector(Part, frozen=True, kw_only=True):
+    """The labels that pods must have. An empty table selects all pods."""
+
+    match_labels: dict[str, str]
+
+
+class Spread(Part, frozen=True, kw_only=True):
+    """The wish to have the pods of a selector on different nodes."""
+
+    max_skew: int = msgspec.field(default_factory=lambda: 1)
+    topology_key: str = always("kubernetes.io/hostname")
+    when_unsatisfiable: str = always("ScheduleAnyway")
+    label_selector: Selector
 
 
 class PodSpec(Part, frozen=True, kw_only=True):
@@ -247,9 +332,11 @@ class PodSpec(Part, frozen=True, kw_only=True):
     volumes: tuple[Volume, ...] = ()
     tolerations: tuple[Toleration, ...] = ()
     node_selector: dict[str, str] = {}
+    affinity: Affinity | None = None
     image_pull_secrets: tuple[SecretName, ...] = ()
     dns_config: Resolver | None = None
     priority_class_name: str = ""
+    topology_spread_constraints: tuple[Spread, ...] = ()
 
 
 class PodTemplate(Part, frozen=True, kw_only=True):

@@ -5,16 +5,16 @@ from collections.abc import Callable
 
 import msgspec
 
-from fairway.cluster import applying, manifests, removing, rights
+from fairway.cluster import applying, manifests, placing, removing, rights
 from fairway.cluster.client import kinds
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import Forbidden, Invalid, NotThere
 from fairway.cluster.installed import numbers
 from fairway.cluster.manifests import Settings, Source
-from fairway.cluster.pods import INSTALL_LABEL
+from fairway.cluster.pods import INSTALL_LABEL, MANAGED_BY
 from fairway.cluster.readiness import Named
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound
-from fairway.spec.install import Install
+from fairway.spec.install import CONFIG_MAP, Install
 from fairway.spec.quantities import parse_memory
 
 OLDEST = (1, 28)
@@ -22,6 +22,7 @@ UNKNOWN_IMAGE = f"fairway.invalid/fairway@sha256:{'0' * 64}"
 """Stands for the image until it is pushed. No rule of a namespace looks at a digest."""
 
 _RWOP_SINCE = (1, 29)
+_RELEASE = "meta.helm.sh/release-name"
 
 
 class InstallError(FairwayError):
@@ -39,7 +40,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         storage_class: the class of the volume. Empty for the default.
         ephemeral: keep the store in the pod.
         pull_secrets: the names of the Secrets with which nodes pull the image.
+        cloud: the cloud whose labels nodes have. Empty asks the cluster.
         seconds: the most seconds to wait until the control plane is ready.
+        store: the place of artifacts in object storage. Empty keeps them on the volume.
+        store_identity: what a cloud lets use that place. Empty in an upgrade leaves what is there.
+        store_secret: the Secret with the variables for that place. Empty in an upgrade leaves what is there.
     """
 
     version: str
@@ -49,7 +54,11 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     storage_class: str = ""
     ephemeral: bool = False
     pull_secrets: tuple[str, ...] = ()
+    cloud: str = ""
     seconds: float = 300.0
+    store: str = ""
+    store_identity: str = ""
+    store_secret: str = ""
 
 
 class _Amounts(msgspec.Struct, frozen=True):
@@ -113,6 +122,28 @@ async def check_names(kube: Kubernetes) -> None:
             )
 
 
+async def check_keeper(kube: Kubernetes, verb: str) -> None:
+    """Refuse a verb on an installation that Helm keeps: its next upgrade would take the change back, or fail at it."""
+    try:
+        found = await kube.get(kinds.CONFIG_MAP, CONFIG_MAP, type=removing.Member)
+    except NotThere:
+        return
+    if found.metadata.labels.get(MANAGED_BY) != "Helm":
+        return
+    namespace, release = kube.access.namespace, found.metadata.annotations.get(_RELEASE, "")
+    if not release:
+        raise InstallError(
+            f"Fairway in namespace {namespace!r} comes from its Helm chart, which another program applies",
+            hint="change the values where that program has them",
+        )
+    command = f"helm upgrade {release} CHART --namespace {namespace} --reset-then-reuse-values"
+    if verb == "uninstall":
+        command = f"helm uninstall {release} --namespace {namespace}"
+    raise InstallError(
+        f"Helm keeps Fairway in namespace {namespace!r}, as the release {release!r}", hint=f"`{command}`"
+    )
+
+
 def check_version(found: str, own: str, kube: Kubernetes) -> None:
     """Refuse to install beside an installation of another version."""
     if found == own:
@@ -137,6 +168,7 @@ def check_upgrade(found: str, own: str) -> None:
 
 async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
     """Return the settings of a new installation, and True if it takes over the data of an earlier one."""
+    version = await kube.version()
     install = Install(
         uid=secrets.token_hex(16),
         namespace=kube.access.namespace,
@@ -144,22 +176,35 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         image=UNKNOWN_IMAGE,
         pull_secrets=order.pull_secrets,
         registry=order.source.typed,
+        cloud=order.cloud or await _cloud(kube, version),
+        store=order.store,
     )
     settings = Settings(
         install=install,
         size=order.size or Settings(install=install).size,
         storage_class=order.storage_class,
-        access="ReadWriteOncePod" if numbers(await kube.version()) >= _RWOP_SINCE else "ReadWriteOnce",
+        access="ReadWriteOncePod" if numbers(version) >= _RWOP_SINCE else "ReadWriteOnce",
         ephemeral=order.ephemeral,
         source=order.source,
+        store_identity=order.store_identity,
+        store_secret=order.store_secret,
     )
     if order.ephemeral:
-        return settings, False
+        return with_cache(settings), False
     try:
         claim = await kube.get(kinds.VOLUME_CLAIM, manifests.STORE_CLAIM, type=_Claim)
     except NotThere:
-        return settings, False
-    return _taken_over(settings, claim, order), True
+        return with_cache(settings), False
+    return with_cache(_taken_over(settings, claim, order)), True
+
+
+async def _cloud(kube: Kubernetes, version: str) -> str:
+    """Return the cloud that the nodes or the API server tell. It is empty if none does and the user may not list nodes."""
+    try:
+        nodes = (await kube.list(kinds.NODE, type=removing.Member)).items
+    except Forbidden:
+        return placing.cloud_at(version, kube.access.server)
+    return placing.cloud_of(node.metadata.labels for node in nodes)
 
 
 def _taken_over(settings: Settings, claim: _Claim, order: Order) -> Settings:
@@ -197,3 +242,11 @@ def with_image(settings: Settings, image: str) -> Settings:
 def with_owner(settings: Settings, owner: str) -> Settings:
     """Return settings with the uid of the ConfigMap that owns the objects."""
     return msgspec.structs.replace(settings, install=msgspec.structs.replace(settings.install, owner=owner))
+
+
+def with_cache(settings: Settings) -> Settings:
+    """Return settings whose volume keeps half of its room for artifacts of object storage."""
+    if not settings.install.store:
+        return settings
+    cache = max(settings.size // 2, 2**20)
+    return msgspec.structs.replace(settings, install=msgspec.structs.replace(settings.install, cache=cache))

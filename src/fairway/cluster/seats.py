@@ -115,3 +115,10 @@ class Seat:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+def tell_printed(host: ClusterHost, hear: Hear | None, step: str, attempt: int) -> None:
+    """Pass on what a host printed in which no attempt began, as output of the attempt that it was made for."""
+    message = host.printed_as(step, attempt)
+    if message is not None and hear is not None:
+        Seat(host.name, host, hear, lambda seat: None).hear(message)

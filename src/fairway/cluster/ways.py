@@ -95,20 +95,30 @@ class _Service(msgspec.Struct, frozen=True):
 
 
 class Pods:
-    """The pods of the platform."""
+    """The pods of a Service.
+
+    Args:
+        kube: the cluster.
+        service: the name of the Service; that of the platform if none is given.
+    """
 
     class NoneReady(Exception):
-        """The error for a platform without a pod that is ready."""
+        """The error for a Service without a pod that is ready."""
 
-    def __init__(self, kube: Kubernetes) -> None:
+    def __init__(self, kube: Kubernetes, service: str = SERVICE) -> None:
         self._kube = kube
+        self._service = service
 
     async def ready(self) -> str:
         """Return the name of the newest pod of the Service that is ready. Raises NoneReady, KubernetesError."""
-        service = await self._kube.get(kinds.SERVICE, SERVICE, type=_Service)
+        return (await self.all_ready())[-1]
+
+    async def all_ready(self) -> list[str]:
+        """Return the names of all pods of the Service that are ready, the newest last. Raises NoneReady, KubernetesError."""
+        service = await self._kube.get(kinds.SERVICE, self._service, type=_Service)
         labels = ",".join(f"{name}={value}" for name, value in sorted(service.spec.selector.items()))
         pods = (await self._kube.list(kinds.POD, labels=labels, type=_Pod)).items
         ready = sorted((pod for pod in pods if pod.is_ready), key=lambda pod: pod.metadata.creation_timestamp)
         if not ready or not labels:
             raise Pods.NoneReady
-        return ready[-1].metadata.name
+        return [pod.metadata.name for pod in ready]

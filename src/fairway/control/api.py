@@ -7,12 +7,14 @@ import asyncio
 import math
 import re
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 from urllib.parse import unquote
 
 import msgspec
 from starlette.requests import Request
+from starlette.responses import Response
 
+from fairway.control.changes import LONGEST_KEY, Changes
 from fairway.control.routes import Entry, body, openapi
 from fairway.ports.platform import Platform
 from fairway.spec.artifact import Artifact
@@ -24,8 +26,6 @@ from fairway.spec.quantities import whole_number
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, Foreseen, LogLine, LogPage, Outputs, Submitted, Update
 
-T = TypeVar("T")
-
 _BASE = "/api/v1"
 _LINES = 10_000
 _LONGEST_WAIT = 25.0
@@ -33,13 +33,15 @@ _LONGEST_WAIT = 25.0
 
 _MOST_UPDATES = 1000
 _MOST = 2**53
+_BYTES = "application/octet-stream"
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The revision to return to; 0 is the previous one."""
+    """The revision to return to; 0 is the previous one. A request that is sent again has the same key."""
 
     revision: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] = 0
+    key: Annotated[str, msgspec.Meta(max_length=LONGEST_KEY)] = ""
 
 
 class ShutdownRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -61,7 +63,7 @@ class Api:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._changes: set[asyncio.Future[object]] = set()
+        self._changes = Changes()
         self.ready = False
         self.closing = asyncio.Event()
         """An event that is set when the platform stops. A client that waits for news is then answered at once."""
@@ -106,6 +108,7 @@ class Api:
             self._entry(get, "/runs/{name}/output", self.output, gives=LogPage),
             self._entry(get, "/runs/{name}/logs", self.logs, gives=list[LogLine]),
             self._entry(post, "/content", self.content, takes=Artifact, gives=bytes),
+            self._entry(get, "/content/{digest}", self.piece, gives=bytes),
         ]
 
     async def health(self, request: Request) -> object:
@@ -127,7 +130,7 @@ class Api:
     async def submit(self, request: Request) -> object:
         """Start a run of this project in a process of its own, and answer when it is on record."""
         wanted = await body(request, RunRequest)
-        return Submitted(await self._whole(self._platform.submit(wanted)))
+        return Submitted(str(await self._whole(self._platform.submit(wanted))))
 
     async def describe(self, request: Request) -> object:
         """Import the project of a run and return what it declares."""
@@ -192,6 +195,16 @@ class Api:
             raise UsageError(f"{artifact.digest[:80]!r} is no digest")
         return await self._platform.read(artifact)
 
+    async def piece(self, request: Request) -> object:
+        """Return the bytes of some content from a byte `?offset=` on, at most 8 MiB; none behind its end."""
+        digest = request.path_params["digest"]
+        if not _DIGEST.fullmatch(digest):
+            raise UsageError(f"{digest[:80]!r} is no digest")
+        piece = await self._platform.piece(digest, _count(request, "offset"))
+        return Response(
+            piece, 200, {"cache-control": "no-store", "x-content-type-options": "nosniff"}, _BYTES
+        )
+
     async def models(self, request: Request) -> object:
         """Return every registered model."""
         return await self._platform.models()
@@ -233,19 +246,31 @@ class Api:
         return await self._platform.deployed()
 
     async def deploy(self, request: Request) -> object:
-        """Serve a model or a function, and answer when its endpoint does."""
-        wanted = await body(request, DeployRequest)
-        return await self._whole(self._platform.deploy(wanted))
+        """Serve a model or a function, and answer when its endpoint does; `pending` after `?wait=` seconds."""
+        wanted: DeployRequest = await body(request, DeployRequest)
+        if len(wanted.key) > LONGEST_KEY:
+            raise UsageError(f"the key of a request has at most {LONGEST_KEY} characters")
+        return await self._deployed(request, wanted.name, wanted.key, lambda: self._platform.deploy(wanted))
 
     async def rollback(self, request: Request) -> object:
-        """Return an endpoint to an earlier revision."""
-        wanted = await body(request, RollbackRequest)
-        return await self._whole(self._platform.rollback(_name(request), wanted.revision))
+        """Return an endpoint to an earlier revision, and answer when that does; `pending` after `?wait=` seconds."""
+        wanted: RollbackRequest = await body(request, RollbackRequest)
+        name = _name(request)
+        return await self._deployed(
+            request, name, wanted.key, lambda: self._platform.rollback(name, wanted.revision)
+        )
 
     async def undeploy(self, request: Request) -> object:
-        """Remove an endpoint."""
-        await self._whole(self._platform.undeploy(_name(request)))
-        return {"undeployed": _name(request)}
+        """Remove an endpoint after what is in flight; `pending` after `?wait=` seconds. `?key=` is the key of the request."""
+        name, key = _name(request), request.query_params.get("key", "")[:LONGEST_KEY]
+
+        async def removed() -> object:
+            await self._platform.undeploy(name)
+            return {"undeployed": name}
+
+        wait = _seconds(request) if "wait" in request.query_params else None
+        done = await self._changes.outcome(key and f"{key} undeploy {name}", removed, wait)
+        return done or {"undeployed": name, "pending": True}
 
     async def shutdown(self, request: Request) -> object:
         """Stop the platform, and on request its endpoints."""
@@ -253,12 +278,20 @@ class Api:
         await self._whole(self._platform.shutdown(endpoints=wanted.endpoints))
         return {"stopped": True}
 
-    async def _whole(self, work: Awaitable[T]) -> T:
+    async def _whole(self, work: Awaitable[object]) -> object:
         """Carry a change out to its end, even if the client that asked for it leaves."""
-        change = asyncio.ensure_future(work)
-        self._changes.add(change)  # type: ignore[arg-type]
-        change.add_done_callback(self._changes.discard)  # type: ignore[arg-type]
-        return await asyncio.shield(change)
+        return await self._changes.outcome("", lambda: work, None)
+
+    async def _deployed(
+        self, request: Request, name: str, key: str, change: Callable[[], Awaitable[Deployed]]
+    ) -> object:
+        """Carry a deployment out to its end, and return its outcome, or how it is by now."""
+        wait = _seconds(request) if "wait" in request.query_params else None
+        done = await self._changes.outcome(key and f"{key} {name}", change, wait)
+        if done is not None:
+            return done
+        found = (one for one in await self._platform.endpoints() if one.name == name)
+        return Deployed(status=next(found, EndpointStatus(name=name, wanted=0)), pending=True)
 
     def _entry(
         self,

@@ -1,9 +1,9 @@
 """Entry point `python -m fairway.control.cluster --install FILE`, the control plane of an installation: one process in a pod.
 
-It carries out runs, answers people and pods, and holds the store on its volume. Engines and the links to pods share one event
-loop. Requests are answered on another one, in a thread of its own. So nobody who asks waits for the disk of a run (decision
-0023). When the process ends, runs are left as they are: pods go on, and the next process takes the runs up. Must not know what a
-request means.
+It carries out runs, looks after endpoints, answers people and pods, and holds the store on its volume. Engines and the links to
+pods share one event loop. Requests are answered on another one, in a thread of its own. So nobody who asks waits for the disk of
+a run (decision 0023). When the process ends, runs are left as they are: pods go on, and the next process takes the runs up. Must
+not know what a request means.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from fairway.control.api import Api
 from fairway.control.identity import Credentials, People
 from fairway.control.routes import application, public_paths
 from fairway.control.store_routes import StoreRoutes
+from fairway.engine.endpoints import EndpointEngine
 from fairway.engine.together import RunsElsewhere, RunsTogether
 from fairway.local.exiting import leave
 from fairway.local.platforms import PlatformLock
@@ -101,6 +102,7 @@ class ControlPlane:
         self._stopping = asyncio.Event()
         self._status = EXIT_DONE
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._tidying: asyncio.Task[None] | None = None
         self._cluster = make(
             Surroundings(
                 install=install, links=links, stores=stores, credential_for=self._pods.credential_for, say=log
@@ -119,13 +121,18 @@ class ControlPlane:
         elsewhere = RunsElsewhere(runs, loop)
         await self._cluster.start()
         await self._take_up(runs)
+        endpoints = plane.endpoints(self._stores, self._cluster)
+        looking = loop.create_task(endpoints.watch())
         # Requests are the last to be let in, because an answer means that everything is up.
-        answering = Answering(self._gate(elsewhere), listening)
+        answering = Answering(self._gate(elsewhere, endpoints), listening)
         try:
             await asyncio.wrap_future(answering.started)
             log("ready")
             await self._stopping.wait()
         finally:
+            looking.cancel()
+            if self._tidying is not None:
+                self._tidying.cancel()
             await runs.close()
             await asyncio.to_thread(answering.stop)
             await self._cluster.close()
@@ -136,13 +143,20 @@ class ControlPlane:
     async def _take_up(self, runs: RunsTogether) -> None:
         """Resume the runs that a process before this one left."""
         unfinished = runs.unfinished()
-        try:
-            async with asyncio.timeout(_TIDY_SECONDS):
-                await self._cluster.keep_only(unfinished)
-        except (FairwayError, TimeoutError) as error:
-            log(f"hosts that nobody needs may be left: {error or 'the cluster does not answer'}")
+        self._tidying = asyncio.get_running_loop().create_task(self._tidy(runs))
+        await asyncio.wait([self._tidying], timeout=_TIDY_SECONDS)
         log(f"{len(unfinished)} runs are taken up")
         runs.resume(unfinished)
+
+    async def _tidy(self, runs: RunsTogether) -> None:
+        """End the hosts that a process before this one left and that no run needs. Try until the cluster lets it."""
+        while True:
+            try:
+                await self._cluster.keep_only(runs.known)
+                return
+            except FairwayError as error:
+                log(f"hosts that nobody needs may be left: {error}")
+            await asyncio.sleep(_TIDY_SECONDS)
 
     def log(self, text: str) -> None:
         """Write a line to the log."""
@@ -164,12 +178,14 @@ class ControlPlane:
         self._loop.call_soon_threadsafe(self._stopping.set)
         return True
 
-    def _gate(self, runs: RunsElsewhere) -> "Callable[[], tuple[Api, ClusterGate]]":
+    def _gate(
+        self, runs: RunsElsewhere, endpoints: EndpointEngine
+    ) -> "Callable[[], tuple[Api, ClusterGate]]":
         async def review(token: str) -> str:
             return await runs.there(self._cluster.review(token))
 
         def made() -> tuple[Api, ClusterGate]:
-            api = Api(plane.platform(self._stores, self._leases, runs))
+            api = Api(plane.platform(self._stores, self._leases, runs, endpoints))
             store = StoreRoutes(*plane.store_parts(self._stores), self.broke)
             entries = guarded([*api.entries(), *store.entries()])
             people = People(review, self._namespace)
@@ -252,11 +268,12 @@ def main(arguments: list[str], make: Make) -> int:
 def serve(file: Path, volume: Path, listen: Address, links: Address, make: Make) -> None:
     """Run the control plane until it is asked to end, and then end this process. Raises FairwayError if it cannot start."""
     install = _read(file)
-    stores = LocalStores(plane.prepare_volume(volume))
+    stores = plane.open_stores(plane.prepare_volume(volume), install)
     stores.layout.prepare()
     with ExitStack() as held:
         _lock(stores.root, held)
         stores.prepare()
+        plane.settle(stores, install, log)
         listening = held.enter_context(listen.bind())
         uvloop.run(_run(ControlPlane(install, stores, links, make), listening))
 

@@ -1,7 +1,8 @@
 """The identity of a caller of a control plane, and the table of what each one may do.
 
 A person shows a Kubernetes token of one of three accounts without any right. The API server says whose token it is, and the
-name of the account is the role. A pod shows the credential of its run. Must not know how the API server is asked.
+name of the account is the role. A pod shows the credential of its run, and a model server the token of its account. Must not
+know how the API server is asked.
 """
 
 import hashlib
@@ -16,6 +17,7 @@ import msgspec
 
 from fairway.control.refused import Refused
 from fairway.spec.errors import FairwayError
+from fairway.spec.install import SERVER_ACCOUNT
 
 PERSON = "X-Fairway-Token"
 """Header with a person's token. `Authorization` would not do: the proxy of the API server removes it."""
@@ -43,11 +45,12 @@ class Role(IntEnum):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The sender of a request: a person with a role, or a pod of a run."""
+    """The sender of a request: a person with a role, a pod of a run, or a model server."""
 
     name: str
     role: Role | None = None
     run: str = ""
+    serves: bool = False
 
 
 _VIEWER, _RUNNER, _DEPLOYER, _NOBODY = Role.VIEWER, Role.RUNNER, Role.DEPLOYER, Role.NOBODY
@@ -69,6 +72,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/runs/{name}/logs"): _VIEWER,
     ("GET", "/api/v1/runs/{name}/code"): _VIEWER,
     ("POST", "/api/v1/content"): _VIEWER,
+    ("GET", "/api/v1/content/{digest}"): _VIEWER,
     ("GET", "/api/v1/models"): _VIEWER,
     ("GET", "/api/v1/models/{name}"): _VIEWER,
     ("GET", "/api/v1/version"): _VIEWER,
@@ -93,8 +97,12 @@ PODS = frozenset(key for key in NEEDED if key[1].startswith("/api/v1/store/"))
 """The routes that a pod may use with the credential of its run."""
 
 
+SERVERS = frozenset({("GET", "/api/v1/store/blobs/{digest}")})
+"""The routes that a model server may use with the token of its account."""
+
+
 class People:
-    """The people of an installation.
+    """The people of an installation, and its model servers.
 
     Args:
         review: asks the API server whose token it is.
@@ -108,6 +116,7 @@ class People:
         self._roles = {
             f"{_ACCOUNT}{namespace}:fairway-{role.name.lower()}": role for role in Role if role < _NOBODY
         }
+        self._servers = f"{_ACCOUNT}{namespace}:{SERVER_ACCOUNT}"
         self._known: dict[bytes, tuple[float, str]] = {}
         self._asked: dict[bytes, Future[str]] = {}
 
@@ -124,6 +133,8 @@ class People:
                 "the token is not valid or has expired",
                 "send a new one: `kubectl create token fairway-viewer`",
             )
+        if name == self._servers:
+            return Caller(name=name, serves=True)
         role = self._roles.get(name)
         if role is None:
             accounts = ", ".join(account.rpartition(":")[2] for account in self._roles)
@@ -195,6 +206,8 @@ def allows(caller: Caller, route: tuple[str, str]) -> bool:
     """Tell whether a caller may use a route, named by method and path as declared."""
     if caller.run:
         return route in PODS
+    if caller.serves:
+        return route in SERVERS
     needed = NEEDED[route]
     return needed is None or (caller.role is not None and caller.role >= needed)
 

@@ -29,6 +29,7 @@ from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import NotFound, StorageError, UsageError
 from fairway.spec.quantities import whole_number
 from fairway.spec.run import StepResult
+from fairway.stores.refusals import StoreUnreachable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -66,6 +67,10 @@ class Blobs(Protocol):
 
     def touch(self, digest: str) -> int | None:
         """Return the size of a blob, which counts as new from now on; None if there is none."""
+        ...
+
+    def missing(self, digests: list[str]) -> list[str]:
+        """Return the digests that there is no blob for. The others count as new from now on."""
         ...
 
     def open(self, artifact: Artifact, *, verified: bool = False) -> Path | bytes:
@@ -171,7 +176,7 @@ class StoreRoutes:
     async def missing(self, request: Request) -> object:
         """Return the digests that the store has no blob for. The others count as new from now on."""
         wanted: MissingRequest = await body(request, MissingRequest)
-        return await self._aside(self._missing, wanted.digests)
+        return await self._aside(self._artifacts.missing, wanted.digests)
 
     async def record(self, request: Request) -> object:
         """Return the record of an attempt of the run that asks."""
@@ -211,14 +216,14 @@ class StoreRoutes:
         _same(hashlib.sha256(data).hexdigest(), digest)
         self._artifacts.put_bytes(data)
 
-    def _missing(self, digests: list[str]) -> list[str]:
-        return [digest for digest in digests if self._artifacts.touch(digest) is None]
-
     async def _aside(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function that waits for the disk in a thread of the store."""
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, partial(function, *args, **kwargs))
+        except StoreUnreachable as error:
+            # A pod sends its request again for minutes, and by then the store may be back.
+            raise Refused(503, error.message, error.hint) from error
         except StorageError as error:
             if self._broke(error):
                 raise Refused(

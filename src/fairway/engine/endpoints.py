@@ -235,8 +235,10 @@ class EndpointEngine:
             ready=seen.ready,
             workers=replicas.nearest(seen.workers),
             others=seen.others,
+            starting=seen.starting,
+            crashing=seen.crashing,
             phase="Running" if seen.ready else "Failed" if self._reasons.get(known.name) else "Pending",
-            reason="" if as_wanted else reason,
+            reason="" if as_wanted and not seen.crashing else reason,
             runtime=seen.runtime,
             samples=seen.samples,
         )

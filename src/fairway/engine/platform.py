@@ -4,6 +4,7 @@ This module loads no event loop by itself, because most commands ask a question 
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import ParamSpec, Protocol, TypeVar
 
 from fairway.engine.records import Records
@@ -163,6 +164,14 @@ class EnginePlatform:
     async def read(self, artifact: Artifact) -> bytes:
         """Return the content of an artifact that is one file. Raises SerializationError, StorageError."""
         return await self._aside(self._records.read, artifact)
+
+    async def piece(self, digest: str, offset: int) -> bytes:
+        """Return a piece of the content with a digest, from an offset on; empty behind its end. Raises NotFound, StorageError."""
+        return await self._aside(self._records.piece, digest, offset)
+
+    async def bring(self, digest: str, target: Path, *, check: bool = True) -> None:
+        """Write the content with a digest to a new file. Raises NotFound, StorageError, and no file is left then."""
+        return await self._aside(self._records.bring, digest, target, check=check)
 
     async def models(self) -> list[ModelSummary]:
         """Return every model, by name."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from fairway.engine import bundles
+from fairway.engine import bringing, bundles
 from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
 from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.endpoint import EndpointStatus
@@ -21,6 +21,8 @@ from fairway.spec.update import NOTES, Cancelled, LogLine, LogPage, Outputs
 
 _MOST_LOG = 2**20
 _TRIES = 10
+_PIECE = 2**23
+"""The bytes of content in one piece."""
 
 Waiting = Callable[[str], tuple[str, str]]
 """Function that returns the step of a run that waits for room, and the run that it waits for; empty texts without one."""
@@ -129,6 +131,16 @@ class Records:
             raise SerializationError(f"it is larger than {self._most} bytes, so it is not sent")
         return content.read_bytes()
 
+    def piece(self, digest: str, offset: int) -> bytes:
+        """Return a piece of the content with a digest, from an offset on; empty behind its end. Raises NotFound, StorageError."""
+        with open(self._blob(digest), "rb", buffering=0) as file:
+            file.seek(offset)
+            return file.read(_PIECE) or b""
+
+    def bring(self, digest: str, target: Path, *, check: bool) -> None:
+        """Write the content with a digest to a new file. Raises NotFound, StorageError, and no file is left then."""
+        bringing.copy(self._blob(digest), digest, target, check=check)
+
     def models(self) -> list[ModelSummary]:
         """Return every model, by name."""
         return self._metadata.models()
@@ -226,6 +238,13 @@ class Records:
             body = RunEnded(Phase.CANCELLED, failure)
             self._metadata.append([Event(body=body, run=run, time=self._clock.now())])
             return True
+
+    def _blob(self, digest: str) -> Path:
+        """Return the path of a blob, which may be damaged. Raises NotFound, StorageError."""
+        # Whoever takes the content compares it with its digest. So it is read once and not twice.
+        found = self._artifacts.open(Artifact(format="", digest=digest, size=-1), verified=True)
+        assert isinstance(found, Path)
+        return found
 
     def _known(self, run: str) -> None:
         if run not in self._metadata.run_names(run):

@@ -11,14 +11,14 @@ import msgspec
 
 from fairway.plan.provenance import made_here
 from fairway.ports import ArtifactStore, Clock, MetadataStore
+from fairway.spec import replicas
 from fairway.spec.artifact import INLINE_LIMIT, Artifact
-from fairway.spec.endpoint import Bounds, DeployRequest, Offer, RevisionSpec
+from fairway.spec.endpoint import DeployRequest, Offer, RevisionSpec
 from fairway.spec.errors import NotFound, UsageError
 from fairway.spec.event import EndpointPointed
 from fairway.spec.model import ModelVersion
 from fairway.spec.names import is_served
 
-_MAX_WORKERS = 64
 _MAX_LIMIT = 2**40
 
 
@@ -37,8 +37,9 @@ class Revisions:
         revision = RevisionSpec(
             endpoint=request.name,
             number=0,
-            replicas=Bounds.exactly(request.workers),
+            replicas=request.replicas,
             limits=request.limits,
+            image=request.image,
             created=self._clock.now(),
         )
         if request.model:
@@ -143,10 +144,7 @@ def _check(request: DeployRequest) -> None:
             f"{request.name!r} cannot be an endpoint's name",
             hint="letters a to z, digits, `-`, `_` and `.`, at most 63",
         )
-    if not 1 <= request.workers <= _MAX_WORKERS:
-        raise UsageError(
-            f"{request.workers} workers cannot be started", hint=f"from 1 to {_MAX_WORKERS}: `--workers 2`"
-        )
+    replicas.checked(request.replicas)
     for name, limit in msgspec.structs.asdict(request.limits).items():
         if not 0 <= limit <= _MAX_LIMIT:
             raise UsageError(f"a limit of {limit} for {name} cannot be kept", hint=f"from 0 to {_MAX_LIMIT}")

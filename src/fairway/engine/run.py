@@ -83,7 +83,8 @@ class RunEngine:
         self._timer: asyncio.TimerHandle | None = None
         self._early: dict[str, StepResult] = {}
         self._done: asyncio.Future[Conclude] | None = None
-        self._on_record = self._cancel_first = False
+        self._on_record = self._wish_recorded = False
+        self._cancel_first: Callable[[], None] | None = None
         # Until the run is on record, messages are taken in and nothing is decided.
         self._busy = True
 
@@ -138,6 +139,9 @@ class RunEngine:
     async def _work(self, beginning: RunStarted | RunResumed) -> RunEnded:
         assert self._done is not None
         self._journal.record(beginning)
+        if self._cancel_first is not None:
+            # Both go to disk together. A death in between would take the wish of a run that is taken up for an old one.
+            self._record_wish(self._cancel_first)
         self._pipeline.begin()
         await self._begun()
         try:
@@ -161,8 +165,8 @@ class RunEngine:
         await self._journal.flush()
         self._on_record, self._busy = True, False
         self._listener.begun()
-        if self._cancel_first:
-            self.cancel()
+        if self._cancel_first is not None:
+            self.cancel(noted=self._cancel_first)
         self._go_on()
 
     def receive(self, host: Host, message: FromHost | Gone | Back) -> None:
@@ -191,20 +195,29 @@ class RunEngine:
         else:
             self._go_on()
 
-    def cancel(self, *, grace: float = GRACE) -> None:
-        """Stop the run. Running attempts get `grace` seconds, then they are ended. A second call may give them less."""
+    def cancel(self, *, grace: float = GRACE, noted: Callable[[], None] = lambda: None) -> None:
+        """Stop the run. Running attempts get `grace` seconds, then they are ended. A second call may give them less.
+
+        `noted` is called once the wish is on record. It is not called for a run that has ended meanwhile.
+        """
         if not self._on_record:
             # The log must say that the run began before it says that somebody wants it to stop.
-            self._cancel_first = True
+            self._cancel_first = self._cancel_first or noted
             return
         if self._done is None or self._done.done():
             return
         if not self._state.cancelling:
-            self._journal.record(RunCancelling())
+            self._record_wish(noted)
             self._state.cancel()
             self._pipeline.cancel()
         self._hosts.to_all_running(lambda step, attempt: Stop(step=step, attempt=attempt, grace=grace))
         self._go_on()
+
+    def _record_wish(self, noted: Callable[[], None]) -> None:
+        if not self._wish_recorded:
+            self._wish_recorded = True
+            self._journal.record(RunCancelling())
+            self._journal.when_durable(noted)
 
     def _capacity_changed(self, pool: str, bound: Resources | None) -> None:
         self._state.capacity_changed(pool, bound)

@@ -7,6 +7,7 @@ or who follows a run.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
+from typing import Any
 
 import msgspec
 
@@ -152,8 +153,8 @@ class RunsHere:
         spec = None if request.resume else await self._new_run(request, opened)
         engine = RunEngine(stores, opened.executor, self._parts.clock, feed)
 
-        def cancel(**how: float) -> None:
-            if not how:
+        def cancel(**how: Any) -> None:
+            if "grace" not in how:
                 feed.note(_STOPPING)
             engine.cancel(**how)
 

@@ -7,6 +7,8 @@ any number of them can read it, and from any position. Must not know how a host 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from concurrent.futures import Future
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -20,9 +22,9 @@ from fairway.engine.run import Stores
 from fairway.engine.runs import Note, Opened, RunParts, RunsHere, same_project
 from fairway.ports import ArtifactStore, Clock
 from fairway.spec.errors import FairwayError, NotFound, UsageError
-from fairway.spec.event import RunCancelling, RunResumed, RunStarted
+from fairway.spec.event import Event, RunCancelling, RunEnded, RunResumed, RunStarted
 from fairway.spec.project import ProjectSpec
-from fairway.spec.run import RunRequest, RunSpec
+from fairway.spec.run import Failure, Phase, Reason, RunRequest, RunSpec
 from fairway.spec.update import Foreseen, Noted, Update
 
 T = TypeVar("T")
@@ -49,6 +51,7 @@ class TogetherParts(msgspec.Struct, frozen=True, kw_only=True):
         open: imports the project of a request for the run with the given name.
         foresee: returns the steps that a run would carry out, without running any of them.
         over: called with the name of a run that is not worked on any more.
+        end_hosts: ends what is left of the hosts of a run that will not go on. Raises FairwayError.
         say: takes a line about a run whose engine could not go on.
         broke: called with the error that ended the work of an engine.
     """
@@ -61,6 +64,7 @@ class TogetherParts(msgspec.Struct, frozen=True, kw_only=True):
     open: Callable[[str, RunRequest, Note], Awaitable[Opened]]
     foresee: Callable[[RunSpec, Opened], Awaitable[list[Foreseen]]]
     over: Callable[[str], None]
+    end_hosts: Callable[[str], Awaitable[None]]
     say: Callable[[str], None]
     broke: Callable[[BaseException], object]
 
@@ -74,6 +78,12 @@ class _Part:
         self.request = request
         self.notes: Notes | None = None
         self.timer: asyncio.TimerHandle | None = None
+        self.withdrawn = False
+        """True once somebody has cancelled the run while its engine was not there yet."""
+
+
+class _Withdrawn(UsageError):
+    """The error for a run that was cancelled while it was taken up."""
 
 
 class RunsTogether:
@@ -146,6 +156,10 @@ class RunsTogether:
     def unfinished(self) -> list[str]:
         """Return the runs that are not over on record."""
         return [run.name for run in self._metadata.runs(2**31) if not run.phase.ended]
+
+    def known(self) -> set[str]:
+        """Return the runs that are not over, and those that have only a name yet."""
+        return {*self.unfinished(), *self._parts.leases.runs()}
 
     def resume(self, runs: Sequence[str]) -> None:
         """Take up runs that have no engine. Return at once."""
@@ -240,15 +254,34 @@ class RunsTogether:
 
     async def _submit(self, request: RunRequest) -> str:
         part = self._taken(request) or self._part(request)
-        part.desk.expect()
+        starting = self._task(part.runs.submit(request))
+        # The name of a new run is known to nobody before it is on record, so only one that is taken up can be cancelled.
+        part.desk.expect(partial(self._withdraw, part, starting) if request.resume else None)
         try:
-            name = await part.runs.submit(request)
+            name = await starting
         except BaseException:
             await self._drop(part)
+            if part.withdrawn:
+                self._take_up(part.desk.run, 0.0)
+                raise _Withdrawn(
+                    f"run {part.desk.run} was cancelled while it was taken up",
+                    hint=f"`fairway show {part.desk.run}`",
+                ) from None
             raise
         if part.notes is not None:
             _keep(self._notes, name, part.notes)
         return name
+
+    def _withdraw(self, part: _Part, starting: asyncio.Task[str]) -> Future[int]:
+        """Put on record that nobody wants a run any more that is being taken up, and take it up no further."""
+        noted = self._note(part.desk.run, RunCancelling())
+        part.withdrawn = True
+        starting.cancel()
+        return noted
+
+    def _note(self, run: str, body: RunCancelling | RunEnded) -> Future[int]:
+        """Put a fact about a run without an engine on record."""
+        return self._metadata.submit([Event(body=body, run=run, time=self._parts.clock.now())])
 
     async def _submit_once(self, request: RunRequest) -> str:
         """Submit a request unless the process before this one did."""
@@ -276,30 +309,41 @@ class RunsTogether:
             await asyncio.sleep(pause)
             async with self._resuming:
                 try:
-                    if self._metadata.run(run).phase.ended:
-                        return
-                    await self._submit(RunRequest(resume=run))
-                except (UsageError, NotFound) as error:
-                    self._parts.say(f"run {run} cannot be resumed: {error.message}")
+                    if not await self._goes_on(run):
+                        with self._parts.leases.take(run):
+                            await self._parts.end_hosts(run)
                     return
                 except Exception as error:
                     self._parts.say(f"run {run} cannot be resumed yet: {error}")
                     pause = min(max(2 * pause, _FIRST_PAUSE), _LONGEST_PAUSE)
-                    continue
-                if self._was_cancelled(run):
-                    self._parts.leases.ask_to_stop(run)
-                return
+
+    async def _goes_on(self, run: str) -> bool:
+        """Resume a run. Return False if nobody works on it any more, so that its hosts are of no use."""
+        if (await asyncio.to_thread(self._metadata.run, run)).phase.ended:
+            return False
+        if await asyncio.to_thread(self._was_cancelled, run):
+            with self._parts.leases.take(run):
+                failure = Failure(reason=Reason.CANCELLED, message="cancelled, and then its engine was gone")
+                await asyncio.wrap_future(self._note(run, RunEnded(Phase.CANCELLED, failure)))
+            return False
+        try:
+            await self._submit(RunRequest(resume=run))
+        except _Withdrawn:
+            return True
+        except (UsageError, NotFound) as error:
+            self._parts.say(f"run {run} cannot be resumed: {error.message}")
+            return bool(self._parts.leases.holder(run))
+        return True
 
     def _was_cancelled(self, run: str) -> bool:
-        """Tell whether somebody had cancelled a run before the engine was gone."""
-        wanted, before = False, False
+        """Tell whether somebody has cancelled a run since an engine took it up last."""
+        wanted = False
         for event in self._metadata.events(0, run):
             if isinstance(event.body, RunCancelling):
                 wanted = True
             elif isinstance(event.body, RunStarted | RunResumed):
-                wanted, before = False, wanted
-        # The last resumption is the one that was just made.
-        return before
+                wanted = False
+        return wanted
 
     def _task(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         task = asyncio.get_running_loop().create_task(work)

@@ -246,6 +246,7 @@ class LocalDeployer:
             ready=numbers.count(serving),
             workers=len(site.workers),
             others=sum(worker.revision != serving for worker in site.workers),
+            starting=sum(not worker.ready for worker in site.workers),
             phase="Running" if ready else "Pending",
             reason=site.reason,
             revision=spec,

@@ -6,6 +6,16 @@ from pathlib import Path
 _DRIVER = Path("/proc/driver/nvidia/gpus")
 
 
+def models() -> list[str]:
+    """Return the names of the models of the devices that this process may use, each once. Some drivers name none."""
+    try:
+        folders = sorted(_DRIVER.iterdir())
+    except OSError:
+        return []
+    found = [_told(folders[place], "Model") for place in visible()]
+    return [model for model in dict.fromkeys(found) if model and "Unknown" not in model]
+
+
 def visible() -> dict[int, str]:
     """Return the devices that this process may use: their place on the bus, with their name for `CUDA_VISIBLE_DEVICES`.
 
@@ -29,9 +39,15 @@ def visible() -> dict[int, str]:
 
 def _uuid(folder: Path) -> str:
     """Return the name that the driver gives a device. Its number depends on the order of a library; the name does not."""
+    name = _told(folder, "GPU UUID")
+    return name if name.startswith("GPU-") and "?" not in name else ""
+
+
+def _told(folder: Path, key: str) -> str:
+    """Return a value that the driver tells about a device."""
     try:
         lines = (folder / "information").read_text("utf-8").splitlines()
     except OSError:
         return ""
-    values = [line.partition(":")[2].strip() for line in lines if line.startswith("GPU UUID")]
-    return values[0] if values and values[0].startswith("GPU-") and "?" not in values[0] else ""
+    values = [line.partition(":")[2].strip() for line in lines if line.startswith(key)]
+    return values[0] if values else ""

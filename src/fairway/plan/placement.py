@@ -47,6 +47,7 @@ class Pool:
             wanted.cpu > bound.cpu - self._cpu + _TINY
             or wanted.memory > bound.memory - self._memory
             or wanted.gpu > bound.gpu - self._gpu
+            or not wanted.suits(bound)
         ):
             return False
         return not any(refused.fits(wanted) for refused in self._refused)

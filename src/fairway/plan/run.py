@@ -19,7 +19,7 @@ from fairway.spec.artifact import Artifact, Group, Node, RefData
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Failure, Phase, Reason, StepResult, StepSpec
 
-_COUNTED = (Reason.USER, Reason.CRASH, Reason.OOM, Reason.TIMEOUT)
+_COUNTED = (Reason.USER, Reason.CRASH, Reason.OOM, Reason.DISK, Reason.TIMEOUT)
 _MAX_HOST_LOSSES = 10
 _MAX_BACKOFF = 60.0
 _FIRST_BACKOFF = 1.0

@@ -4,6 +4,7 @@ An adapter never imports this module. It fits by shape, as with the other ports.
 """
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Protocol
 
 from fairway.spec.artifact import Artifact
@@ -75,6 +76,18 @@ class Platform(Protocol):
 
     async def read(self, artifact: Artifact) -> bytes:
         """Return the content of an artifact that is one file and not too large to be sent."""
+        ...
+
+    async def piece(self, digest: str, offset: int) -> bytes:
+        """Return a piece of the content with a digest, from an offset on; empty behind its end. The caller checks the digest."""
+        ...
+
+    async def bring(self, digest: str, target: Path, *, check: bool = True) -> None:
+        """Write the content with a digest to a new file. Content from this machine is compared with the digest if `check` is set.
+
+        Raises:
+            CorruptArtifact: the content does not match the digest. There is no file then.
+        """
         ...
 
     async def models(self) -> list[ModelSummary]:

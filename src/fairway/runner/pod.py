@@ -20,11 +20,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from fairway.author import secret_names
 from fairway.local.launching import launch
 from fairway.runner import pod_code
 from fairway.runner.pod_host import HostEnd, PodHost
 from fairway.runner.pod_link import Attempts, PodLink
 from fairway.runner.pod_memory import ControlGroup
+from fairway.runner.pod_output import HostOutput
 from fairway.runner.pod_scratch import Scratch
 from fairway.spec import VERSION
 from fairway.spec.errors import FairwayError
@@ -213,9 +215,9 @@ class Pod:
         except FairwayError as error:
             self._cannot_begin(str(error))
             return
-        self._host = PodHost(
-            launched, self._selector, self._group, self._scratch(orders), self._passed, self._printed
-        )
+        output = HostOutput(lambda data: self._link.send(Note(data)), _secret_names(file.parent))
+        scratch = self._scratch(orders)
+        self._host = PodHost(launched, self._selector, self._group, scratch, self._passed, output.write)
         for content in self._early:
             self._host.write(content)
         self._early.clear()
@@ -235,9 +237,6 @@ class Pod:
 
     def _passed(self, content: bytes) -> None:
         self._link.send(Passed(content))
-
-    def _printed(self, data: bytes) -> None:
-        self._link.send(Note(data))
 
     def _receive(self, message: Message) -> None:
         if isinstance(message, Dismiss):
@@ -327,6 +326,14 @@ class Pod:
             self._status = status
             with contextlib.suppress(OSError):
                 self._settings.last_words.write_text(json.dumps(dict(words))[:_MOST_LAST_WORDS])
+
+
+def _secret_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of secrets that a project has of its own. The host reports an error in them."""
+    try:
+        return tuple(secret_names.read(folder))
+    except FairwayError:
+        return ()
 
 
 def _name(number: int) -> str:

@@ -57,7 +57,7 @@ class PodHost:
         group: the control group of the pod.
         scratch: the files that attempts leave.
         passed: called with each message of the host, encoded.
-        printed: called with output of the host itself.
+        printed: called with output of the host itself, and with nothing at the end of an import and of the host.
     """
 
     def __init__(
@@ -166,6 +166,7 @@ class PodHost:
             pass
         while self._read_output():
             pass
+        self._printed(b"")
         for file in (self._launched.connection, self._launched.output):
             self._ignore(file)
         self._launched.connection.close()
@@ -237,6 +238,7 @@ class PodHost:
             # What the import printed stays in front of its end.
             while self._read_output():
                 pass
+            self._printed(b"")
             self._scratch.remember()
             self._kept["", 0] = content
         elif isinstance(message, Exited):

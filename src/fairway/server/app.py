@@ -47,7 +47,10 @@ class Service(Protocol):
 
 
 class Application:
-    """The HTTP application of one service. While `draining` is true, every answer closes its connection."""
+    """The HTTP application of one service. While `draining` is true, every answer closes its connection.
+
+    It is not ready then either, unless it is `lingering`: it still accepts connections, so routing here is right.
+    """
 
     def __init__(self, service: Service, gate: Gate, metrics: Metrics, limits: ServerLimits) -> None:
         self._service = service
@@ -56,6 +59,7 @@ class Application:
         self._limits = limits
         self._held = Held(limits.body)
         self.draining = False
+        self.lingering = False
         health = {"GET": self._live}
         ready = {"GET": self._ready}
         self._routes = {
@@ -163,8 +167,8 @@ class Application:
         return as_json({"live": True})
 
     async def _ready(self, request: Request) -> Answer:
-        status = 503 if self.draining else 200
-        return as_json({"ready": not self.draining, "draining": self.draining}, status)
+        ready = self.lingering or not self.draining
+        return as_json({"ready": ready, "draining": self.draining}, 200 if ready else 503)
 
     async def _text(self, request: Request) -> Answer:
         return self._metrics.text()

@@ -2,7 +2,7 @@
 
 The worker inherits the listening socket and shares it with the other workers of the endpoint, of this revision and of the next.
 It accepts connections only once it is ready. A draining worker only stops accepting. The other workers take the connections in
-the queue of the socket, so a replacement loses no request.
+the queue of the socket, so a replacement loses no request. A worker that others route to accepts on for a while (decision 0025).
 """
 
 import asyncio
@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from fairway.server.control import Control
 from fairway.server.gate import Gate
 from fairway.server.listening import started
 from fairway.server.metrics import Metrics, forget_dead
+from fairway.server.pod import RoutedGate
 from fairway.spec.endpoint import WorkerSpec
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import StorePlace
@@ -65,6 +67,8 @@ class Worker:
         self._app: Application | None = None
         self._server: uvicorn.Server | None = None
         self._draining = asyncio.Event()
+        self._began = time.monotonic()
+        self._started_in = 0.0
         self._in_flight: Callable[[], int] = lambda: 0
 
     async def run(self) -> int:
@@ -122,6 +126,7 @@ class Worker:
         if self.phase == "ready":
             self.phase = "draining"
         if self._app is not None:
+            self._app.lingering = self._spec.routed
             self._app.draining = True
         self._draining.set()
 
@@ -138,7 +143,7 @@ class Worker:
         self._samples, self._runtime = service.samples, service.runtime
         gc.collect()
         gc.freeze()  # loaded objects stay, so the collector need not look at them again and again
-        gate = Gate(self._spec.hosts, revision.key_digest)
+        gate = (RoutedGate if self._spec.routed else Gate)(self._spec.hosts, revision.key_digest)
         self._app = Application(service, gate, metrics, revision.limits)
 
     def _under_way(self) -> int:
@@ -152,7 +157,10 @@ class Worker:
             self._app, self._accepting, keep_alive=_KEEP_ALIVE, close_seconds=close_seconds
         )
         self.phase = "ready"
+        self._started_in = time.monotonic() - self._began
         await self._draining.wait()
+        if self._spec.routed:
+            await asyncio.sleep(self._spec.revision.limits.accepts_for(self._started_in))
         for listener in server.servers:
             listener.close()
         if self._spec.listen:
@@ -164,6 +172,8 @@ class Worker:
 
     async def _emptied(self, server: uvicorn.Server) -> None:
         """Wait until every client has got its `Connection: close`, or the drain time is over."""
+        if self._spec.routed:
+            return  # the drain time is over already
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._spec.revision.limits.drain_seconds
         state = cast("_State", server.server_state)
@@ -199,10 +209,13 @@ async def _main(spec: WorkerSpec, service: MakeService, fd: int | None, sockets:
 
 
 def _bound(where: str) -> socket.socket:
-    """Bind a socket to "HOST:PORT". It refuses clients until the worker is ready and listens."""
+    """Bind a socket to "HOST:PORT", or to all addresses. It refuses clients until the worker is ready and listens."""
     host, _, port = where.rpartition(":")
     host = host.strip("[]")
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    both = not host and socket.has_dualstack_ipv6()
+    made = socket.socket(socket.AF_INET6 if both or ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if both:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
     made.bind((host, int(port)))
     return made

@@ -10,27 +10,11 @@ import msgspec
 from fairway.spec.artifact import Artifact
 from fairway.spec.model import ModelVersion
 from fairway.spec.quantities import whole_number
+from fairway.spec.replicas import Bounds
 
 _LAST_PORT = 65535
-
-
-class Bounds(msgspec.Struct, frozen=True):
-    """The number of workers that a revision may have. If the bounds differ, an autoscaler chooses the number."""
-
-    low: int = 1
-    high: int = 1
-
-    @classmethod
-    def exactly(cls, count: int) -> "Bounds":
-        """Return the bounds of a fixed number."""
-        return cls(count, count)
-
-    def __contains__(self, count: int) -> bool:
-        return self.low <= count <= self.high
-
-    def nearest(self, count: int) -> int:
-        """Return the allowed number that is nearest to `count`."""
-        return max(self.low, min(count, self.high))
+_LONGEST_START = 30.0
+"""Seconds for which a draining server that others route to still accepts, if it took long to start and so will the next one."""
 
 
 class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,6 +33,15 @@ class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
     body: int = 64 * 2**20
     request_seconds: float = 60.0
     drain_seconds: float = 10.0
+
+    @property
+    def longest_drain(self) -> float:
+        """The most seconds for which a draining server that others route to accepts connections."""
+        return max(self.drain_seconds, _LONGEST_START)
+
+    def accepts_for(self, started_in: float) -> float:
+        """Return the seconds for which such a server accepts that took `started_in` seconds until it was ready."""
+        return min(max(self.drain_seconds, 2 * started_in), self.longest_drain)
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,8 +72,9 @@ class RevisionSpec(msgspec.Struct, frozen=True, kw_only=True):
         module: the path of the project file inside `source`.
         aliases: the version that "name@alias" meant when the revision was made. "name" is the newest version then.
         models: every version that the function may ask for, as a JSON list of `Offer`. None when there was none.
-        replicas: the number of workers.
+        replicas: the number of replicas. Each is a worker process of the model server.
         key_digest: the sha256 of the key that prediction routes need. It is empty if they are open on loopback.
+        image: on a cluster, the image by digest whose environment serves. Empty for the image of the installation.
     """
 
     endpoint: str
@@ -95,6 +89,7 @@ class RevisionSpec(msgspec.Struct, frozen=True, kw_only=True):
     replicas: Bounds = Bounds()
     limits: ServerLimits = ServerLimits()
     key_digest: str = ""
+    image: str = ""
     created: float = 0.0
 
 
@@ -110,6 +105,8 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
         ready: the workers of the serving revision that are ready.
         workers: from a deployer, the living workers of all revisions. For a person, the number that there should be.
         others: the living workers of revisions that do not serve. Workers that only finish their requests do not count.
+        starting: the living workers of all revisions that are not ready yet and have not failed.
+        crashing: the living workers of all revisions that end again and again before they are ready.
         reason: the reason why the endpoint is not as wanted, with the last output of the process that failed.
         runtime: the runtime that the workers report: "onnx", a format of models, or "python" for a function.
         samples: the samples of the model that the workers reproduced, such as "32/32". "none" when it has no samples.
@@ -124,6 +121,8 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
     ready: int = 0
     workers: int = 0
     others: int = 0
+    starting: int = 0
+    crashing: int = 0
     phase: Literal["Pending", "Running", "Failed", "Stopped"] = "Pending"
     reason: str = ""
     revision: RevisionSpec | None = None
@@ -140,8 +139,10 @@ class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         model: "name", "name:3" or "name@champion". It is empty for a function.
         function: a function of a project, with `source` and `module` as in `RevisionSpec`.
-        workers: the number of workers that answer.
+        replicas: the number of replicas that answer.
         port: the requested port, or 0 when any port will do.
+        image: on a cluster, the image by digest whose environment serves. Empty for the image of the installation.
+        key: the key of the request. A request that is sent again has the same key, and deploys once.
     """
 
     name: str
@@ -149,10 +150,12 @@ class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
     function: str = ""
     source: Artifact | None = None
     module: str = ""
-    workers: int = 2
+    replicas: Bounds = Bounds(2, 2)
     private: bool = False
     port: int = 0
     limits: ServerLimits = ServerLimits()
+    image: str = ""
+    key: str = ""
 
     @property
     def wish(self) -> str:
@@ -161,11 +164,15 @@ class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Deployed(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to `deploy`: the endpoint once the new revision answers, and its key, which is shown only once."""
+    """The answer to `deploy`: the endpoint once the new revision answers, and its key, which is shown only once.
+
+    `pending` is true in an answer that came before the change was over. The request is then sent again with its key.
+    """
 
     status: EndpointStatus
     replaced: int = 0
     key: str = ""
+    pending: bool = False
 
 
 class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,10 +181,12 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         store: the place of the artifact store, which is only read.
         metrics: the directory in which the workers of a revision on one machine share their counters.
-        listen: "HOST:PORT" to listen on. It is empty for a worker that inherits a listening descriptor.
+        listen: "HOST:PORT" to listen on, or ":PORT" for all addresses. It is empty for a worker that inherits a descriptor.
         control: the name of the Unix socket on which the worker takes commands, in the folder that its command line
             names. It is empty for a worker that is stopped by a signal and asked over HTTP.
         hosts: the values of the Host header that are accepted.
+        routed: True where somebody else routes connections here and learns late that the worker ends. A worker then accepts
+            on while it drains, counts as ready for as long as it accepts, and answers to its IP address as well.
         project: the directory with the unpacked `source` of a function. A worker without it unpacks `source`.
     """
 
@@ -187,6 +196,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = ""
     control: str = ""
     hosts: tuple[str, ...] = ()
+    routed: bool = False
     project: str = ""
 
 

@@ -16,7 +16,9 @@ class StorePlace:
 
     Attributes:
         address: the absolute path of a folder of this machine. In a pod, `relay:URL|CACHE|CREDENTIAL`: the address of the
-            control plane, the folder for a cache of its store, and the file with the credential of the run.
+            control plane, the folder for a cache of its store, and the file with the credential of the run. For a model
+            server in a pod, `served:URL|CACHE|TOKEN|FOLDER`: the same with the file of its account's token, and the folder
+            of its image that may have content.
     """
 
     __slots__ = ("address",)

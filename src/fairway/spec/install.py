@@ -20,6 +20,9 @@ FILE = "install.json"
 STEP_ACCOUNT = "fairway-step"
 """Service account of the pods that run the project's code. It has no rights."""
 
+SERVER_ACCOUNT = "fairway-server"
+"""Service account of the model servers. It has no rights. With its token they get content from the control plane."""
+
 ROLE_ACCOUNTS = ("fairway-viewer", "fairway-runner", "fairway-deployer")
 """Service accounts without rights in the cluster. A person who can make a token for one has that role."""
 
@@ -67,6 +70,12 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         registry: the registry for the images of environments, as it was typed. Empty for the one of `image`.
         owner: the uid that Kubernetes gave to the ConfigMap, for owner references. Empty where it is not known.
         user: the number of the user of all pods. 0 leaves the choice to the cluster.
+        pod_labels: further labels of all pods, such as the one with which a cloud gives them an identity.
+        trust: the name of a ConfigMap whose `ca.crt` has the certificates that pods trust, public ones included. Empty for
+            those of the image.
+        store: the place of artifacts in object storage, such as `s3://bucket/prefix`. Empty keeps them on the volume.
+        cache: the bytes of artifacts in object storage that the volume may hold as well.
+        cloud: the cloud whose labels nodes have: "eks", "gke", "aks" or "plain". Empty where it is not known.
     """
 
     uid: str
@@ -79,6 +88,11 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     registry: str = ""
     owner: str = ""
     user: int = 65532
+    pod_labels: dict[str, str] = {}
+    trust: str = ""
+    store: str = ""
+    cache: int = 5 * 2**30
+    cloud: str = ""
 
     @property
     def short(self) -> str:

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from fairway.spec.quantities import Resources
+from fairway.spec.replicas import Bounds
 
 
 class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,7 +95,7 @@ class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     batched: bool = False
-    workers: int = 1
+    replicas: Bounds = Bounds()
     private: bool = False
     doc: str = ""
 

@@ -7,6 +7,7 @@ import re
 import msgspec
 
 from fairway.spec.errors import UsageError
+from fairway.spec.nodes import NodeChoice
 
 _MEMORY = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGTPE]i?|k)?B?")
 _DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
@@ -15,27 +16,44 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-class Resources(msgspec.Struct, frozen=True, kw_only=True):
+class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The resources of one attempt. The default is one CPU, any memory and no GPU.
 
     Attributes:
         cpu: the number of cores; fractions are allowed.
         memory: the number of bytes; 0 means not limited.
         gpu: the number of whole GPUs.
+        disk: the bytes that may be written to disk; 0 leaves the bound to the target.
+        nodes: the choice of nodes. None is no choice.
     """
 
     cpu: float = 1.0
     memory: int = 0
     gpu: int = 0
+    disk: int = 0
+    nodes: NodeChoice | None = None
 
     def fits(self, other: "Resources") -> bool:
-        """Tell whether this much can be taken out of `other`, which is a machine or the rest of one."""
-        return self.cpu <= other.cpu + 1e-9 and self.memory <= other.memory and self.gpu <= other.gpu
+        """Tell whether this can be taken out of `other`, which is a machine or the rest of one."""
+        return (
+            self.cpu <= other.cpu + 1e-9
+            and self.memory <= other.memory
+            and self.gpu <= other.gpu
+            and self.suits(other)
+        )
+
+    def suits(self, other: "Resources") -> bool:
+        """Tell whether `other` has the disk and the nodes that are asked for. They do not become less by use."""
+        return self.disk <= other.disk and (self.nodes is None or self.nodes.met_by(other.nodes))
 
     def joined(self, other: "Resources") -> "Resources":
-        """Return the larger part of each resource."""
+        """Return the larger part of each resource, on the nodes of `other`."""
         return Resources(
-            cpu=max(self.cpu, other.cpu), memory=max(self.memory, other.memory), gpu=max(self.gpu, other.gpu)
+            cpu=max(self.cpu, other.cpu),
+            memory=max(self.memory, other.memory),
+            gpu=max(self.gpu, other.gpu),
+            disk=max(self.disk, other.disk),
+            nodes=other.nodes,
         )
 
 
@@ -74,6 +92,15 @@ def parse_memory(text: str | float) -> int:
     Raises:
         UsageError: it is none of these, negative, or less than a byte. 0 stands for "not limited".
     """
+    return _parse_bytes("memory", text)
+
+
+def parse_disk(text: str | float) -> int:
+    """Return the bytes of "20Gi" or a plain number of bytes. 0 leaves the bound to the target. Raises UsageError."""
+    return _parse_bytes("disk", text)
+
+
+def _parse_bytes(word: str, text: str | float) -> int:
     size = -1.0
     if isinstance(text, str):
         match = _MEMORY.fullmatch(text.strip())
@@ -82,7 +109,7 @@ def parse_memory(text: str | float) -> int:
     elif _is_number(text):
         size = text
     if not (size == 0 or 1 <= size < math.inf):
-        raise UsageError(f"memory={text!r} is not an amount of memory", hint='write it like "512Mi" or "2Gi"')
+        raise UsageError(f"{word}={text!r} is not an amount of {word}", hint='write it like "512Mi" or "2Gi"')
     return int(size)
 
 

@@ -25,7 +25,7 @@ class Phase(StrEnum):
 
 
 class Reason(StrEnum):
-    """The reason for the end of an attempt or step. Only `USER`, `TIMEOUT`, `OOM` and `CRASH` spend retries.
+    """The reason for the end of an attempt or step. Only `USER`, `TIMEOUT`, `OOM`, `DISK` and `CRASH` spend retries.
 
     The values are words that programs may rely on. `text` is for people. A reason that `is_loss` says nothing about the
     step: the attempt is repeated, and that spends no retry.
@@ -52,6 +52,7 @@ class Reason(StrEnum):
     UNSCHEDULABLE = "unschedulable"
     QUOTA = "quota"
     ADMISSION = "admission"
+    DISK = "disk"
 
     @property
     def is_loss(self) -> bool:
@@ -92,6 +93,7 @@ REASON_TEXTS = {
     Reason.UNSCHEDULABLE: "no node has room for its pod",
     Reason.QUOTA: "the quota of the namespace leaves no room for its pod",
     Reason.ADMISSION: "the cluster refused its pod",
+    Reason.DISK: "it wrote more to disk than it may",
 }
 """The text of each reason for people. Stores of earlier versions hold these texts: never change one."""
 

@@ -120,7 +120,7 @@ class FileArtifacts:
         """Return the content of an artifact: its bytes if they are inline, otherwise a path that must not be written to.
 
         Args:
-            artifact: the artifact; the files of a folder lie below the path.
+            artifact: the artifact; the files of a folder lie below the path. A size below 0 stands for any size.
             verified: true to skip the check of the digest. A digest that this process has checked is not checked again.
             name: if given, the path ends in this name.
 
@@ -143,7 +143,8 @@ class FileArtifacts:
             if artifact.files:
                 path = self._open_folder(artifact.digest, verified=verified)
             else:
-                path = self._open_blob(artifact.digest, artifact.size, verified=verified)
+                size = artifact.size if artifact.size >= 0 else None
+                path = self._open_blob(artifact.digest, size, verified=verified)
             return Path(self._named(artifact.digest, path, name) if name else path)
 
     def exists(self, digest: str) -> bool:
@@ -177,6 +178,10 @@ class FileArtifacts:
     def touch(self, digest: str) -> int | None:
         """Return the size of a blob, which counts as new from now on; None if there is none. It is not read."""
         return self._touch(digest, None)
+
+    def missing(self, digests: list[str]) -> list[str]:
+        """Return the digests that the store has no blob for. The others count as new from now on."""
+        return [digest for digest in digests if self.touch(digest) is None]
 
     def _touch(self, digest: str, size: int | None) -> int | None:
         """Make a blob of this size, or of any, count as new. Return its size, or None if there is none."""

@@ -12,9 +12,11 @@ from fairway.stores.blobs import FileArtifacts
 from fairway.stores.layout import Layout
 from fairway.stores.relayed import RelayedArtifacts, RelayedResults
 from fairway.stores.results import FileResults
+from fairway.stores.served import ServedArtifacts, ServedFirst
 from fairway.stores.upstream import Upstream
 
 _RELAY = "relay:"
+_SERVED = "served:"
 
 
 class OpenStore:
@@ -45,6 +47,8 @@ def open_store(place: StorePlace) -> OpenStore:
     """
     if place.address.startswith(_RELAY):
         return _open_relayed(place)
+    if place.address.startswith(_SERVED):
+        return _open_served(place)
     if not place.address.startswith("/"):
         raise StorageError(
             f"{place.address!r} is no place of a store that this version can open",
@@ -66,13 +70,24 @@ def relayed_place(url: str, cache: str, credential: str) -> StorePlace:
 
 
 def _open_relayed(place: StorePlace) -> OpenStore:
-    parts = place.address.removeprefix(_RELAY).split("|")
-    if len(parts) != 3 or not all(path.startswith("/") for path in parts[1:]):
-        raise StorageError(
-            f"{place.address[:200]!r} is no place of a store that this version can open",
-            hint="a relayed store is named `relay:URL|CACHE|CREDENTIAL`, with absolute paths",
-        )
-    url, cache, credential = parts
+    url, cache, credential = _parts(place, _RELAY, "URL|CACHE|CREDENTIAL")
     upstream = Upstream(url, credential)
     root = Layout(Path(cache)).root
     return OpenStore(place, RelayedArtifacts(root, upstream), RelayedResults(upstream))
+
+
+def _open_served(place: StorePlace) -> OpenStore:
+    url, cache, credential, folder = _parts(place, _SERVED, "URL|CACHE|TOKEN|FOLDER")
+    upstream = ServedFirst(folder, url, credential)
+    root = Layout(Path(cache)).root
+    return OpenStore(place, ServedArtifacts(root, upstream), RelayedResults(upstream))
+
+
+def _parts(place: StorePlace, prefix: str, form: str) -> list[str]:
+    parts = place.address.removeprefix(prefix).split("|")
+    if len(parts) != form.count("|") + 1 or not all(path.startswith("/") for path in parts[1:]):
+        raise StorageError(
+            f"{place.address[:200]!r} is no place of a store that this version can open",
+            hint=f"such a store is named `{prefix}{form}`, with absolute paths",
+        )
+    return parts

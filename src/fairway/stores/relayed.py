@@ -7,9 +7,10 @@ nothing about formats or the meaning of the content.
 
 import os
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
@@ -20,7 +21,7 @@ from fairway.spec.run import StepResult
 from fairway.stores.blobs import FileArtifacts, corrupt, is_digest
 from fairway.stores.durable import HashingFile
 from fairway.stores.sweeping import Swept
-from fairway.stores.upstream import Answer, Upstream
+from fairway.stores.upstream import Pieces, Upstream
 
 _SMALL = 1 << 16
 """Bytes that are sent without asking first. To ask costs as much as to send them."""
@@ -31,15 +32,40 @@ _KNOWN_SECONDS = 3600.0
 _MOST_KNOWN = 100_000
 
 
+class Behind(Protocol):
+    """The store behind a cache, which holds every blob that the cache shows."""
+
+    @property
+    def place(self) -> str:
+        """Its place, for people."""
+        ...
+
+    def size(self, digest: str) -> int | None:
+        """Return the size of a blob, which no sweep removes for a while; None if there is none."""
+        ...
+
+    def missing(self, digests: list[str]) -> list[str]:
+        """Return the digests that there is no blob for."""
+        ...
+
+    def put(self, digest: str, path: str) -> None:
+        """Store the content of a file under its digest."""
+        ...
+
+    def get(self, digest: str, take: Callable[[Pieces], None], *, check: bool = False) -> bool:
+        """Pass the content of a blob to `take`, which may be called again. Return false without a blob."""
+        ...
+
+
 class RelayedArtifacts:
-    """The artifacts of a control plane, with those that this pod used in a cache below `root`.
+    """The artifacts of another store, with those that were used here in a cache below `root`.
 
     Args:
         root: directory of the cache. Any number of processes of the pod may use it, also after a fork.
-        upstream: the store of the control plane.
+        upstream: the other store, such as that of a control plane.
     """
 
-    def __init__(self, root: Path, upstream: Upstream) -> None:
+    def __init__(self, root: Path, upstream: Behind) -> None:
         self.root = root
         self._cache = FileArtifacts(root, hand_on=self._hand_on)
         self._upstream = upstream
@@ -184,13 +210,13 @@ class RelayedArtifacts:
         if not is_digest(digest) or self._cache.exists(digest):
             return
 
-        def take(answer: Answer) -> None:
+        def take(content: Pieces) -> None:
             with self._cache.writer() as file:
-                for piece in answer.pieces():
+                for piece in content.pieces():
                     file.write(piece)
                 # Ended here, so that content that is not what was asked for never gets a name.
                 if file.finish() != digest:
-                    raise corrupt(digest, "the control plane sent other content")
+                    raise corrupt(digest, f"{self._upstream.place} sent other content")
 
         self._fetching.add(digest)
         try:

@@ -27,19 +27,29 @@ class Swept(msgspec.Struct, kw_only=True):
     size: int = 0
 
 
-class _Kept:
+class Kept:
     """A set of digests. It keeps the first 16 bytes of each, in buckets by the first byte."""
 
     def __init__(self) -> None:
         self._buckets = [bytearray() for _ in range(256)]
 
     def add(self, digest: str) -> None:
+        """Keep a digest. Other texts are ignored."""
         with suppress(ValueError):
             short = bytes.fromhex(digest[:32])
             if len(short) == 16:
                 self._buckets[short[0]] += short
 
+    def __contains__(self, digest: str) -> bool:
+        """Return true if a digest was added."""
+        short, bucket = bytes.fromhex(digest[:32]), self._buckets[int(digest[:2], 16)]
+        found = bucket.find(short)
+        while found > 0 and found % 16:
+            found = bucket.find(short, found + 1)
+        return found >= 0
+
     def bucket(self, prefix: str) -> set[bytes]:
+        """Return the shortened digests that begin with two digits."""
         data = bytes(self._buckets[int(prefix, 16)])
         return {data[at : at + 16] for at in range(0, len(data), 16)}
 
@@ -57,7 +67,7 @@ def sweep(root: str, keep: Iterable[str], *, before: float, dry: bool) -> Swept:
         OSError: a file could not be read or removed. Blobs that were removed before stay removed.
         StorageError: a folder of the store is a link, whose content does not belong to the store.
     """
-    kept = _Kept()
+    kept = Kept()
     for digest in keep:
         kept.add(digest)
         _keep_files(root, digest, kept)
@@ -82,7 +92,7 @@ def buckets(root: str) -> list[str]:
         os.close(blobs)
 
 
-def _keep_files(root: str, digest: str, kept: _Kept) -> None:
+def _keep_files(root: str, digest: str, kept: Kept) -> None:
     """Keep the files of a manifest. Other content that looks like a manifest only keeps more than necessary."""
     try:
         with open(confined.open_below(root, f"{root}/blobs/{digest[:2]}/{digest}"), "rb") as file:
@@ -128,7 +138,7 @@ def _consider(bucket: int, aside: int, name: str, before: float, dry: bool, swep
     swept.size += info.st_size
 
 
-def _sweep_trees(root: str, kept: _Kept, before: float) -> None:
+def _sweep_trees(root: str, kept: Kept, before: float) -> None:
     with ExitStack() as opened:
         try:
             trees = confined.enter(root, ("blobs", "tree"))

@@ -8,9 +8,9 @@ never used after a fork. Knows the routes, and not what content or records mean.
 import importlib
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -44,6 +44,14 @@ class _Refusal(msgspec.Struct):
 
     error: str
     hint: str = ""
+
+
+class Pieces(Protocol):
+    """Content that is read once, in pieces."""
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the content."""
+        ...
 
 
 class _Again(Exception):
@@ -86,9 +94,12 @@ class Upstream:
         url: such as "http://fairway.team.svc:7700".
         credential: path of the file that holds the credential of the run. It is read again when the control plane refuses it.
         patience: seconds for which a request is sent again before it fails.
+        header: name of the header with the credential.
     """
 
-    def __init__(self, url: str, credential: str, patience: float = _PATIENCE) -> None:
+    def __init__(
+        self, url: str, credential: str, patience: float = _PATIENCE, *, header: str = CREDENTIAL
+    ) -> None:
         # Only pods need it, and every host loads this module.
         from urllib.parse import urlsplit
 
@@ -99,6 +110,7 @@ class Upstream:
             )
         self._host, self._port = parts.hostname, parts.port or 80
         self._file = credential
+        self._header = header
         self._patience = patience
         self._credential = ""
         self._process = 0
@@ -128,7 +140,7 @@ class Upstream:
         """Store the content of a file under its digest. Raises StorageError."""
         self._ask("PUT", f"/blobs/{digest}", Answer.whole, lambda: open(path, "rb"))  # noqa: SIM115, `_send` closes it
 
-    def get(self, digest: str, take: Callable[[Answer], None], *, check: bool = False) -> bool:
+    def get(self, digest: str, take: Callable[[Pieces], None], *, check: bool = False) -> bool:
         """Pass the content of a blob to `take`, which is called again if the connection breaks off. Return false without a blob.
 
         Args:
@@ -226,7 +238,7 @@ class Upstream:
         try:
             # Content is sent as it is. A question is JSON, and the API of the control plane takes nothing else for one.
             kind = "application/json" if method == "POST" else "application/octet-stream"
-            headers = {CREDENTIAL: self._key(), "Content-Type": kind}
+            headers = {self._header: self._key(), "Content-Type": kind}
             if content is not None:
                 size = len(content) if isinstance(content, bytes) else os.fstat(content.fileno()).st_size
                 headers["Content-Length"] = str(size)

@@ -60,7 +60,7 @@ async def function_requests(root: Path, file: str, module: str = "", only: str =
     return [
         DeployRequest(
             name=endpoint.name, function=endpoint.name, source=source, module=str(path.relative_to(copied)),
-            workers=endpoint.workers, private=endpoint.private,
+            replicas=endpoint.replicas, private=endpoint.private,
         )
         for endpoint in found
     ]  # fmt: skip

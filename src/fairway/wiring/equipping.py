@@ -7,7 +7,7 @@ The project's own environment is what the project imports, in the versions of th
 import ast
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,6 +28,7 @@ from fairway.spec.errors import StorageError, UsageError
 from fairway.spec.install import Install
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.wiring.images import make_workshop
+from fairway.wiring.lacking import require_here
 from fairway.wiring.targets import Target, access_to
 
 PLATFORM = "linux/amd64"
@@ -51,11 +52,11 @@ class Equipment:
 
     Args:
         target: the target.
-        bundle: the files of the project.
+        bundle: the files of the project; None if the packages are given and not looked for in a project.
         note: takes lines of progress.
     """
 
-    def __init__(self, target: Target, bundle: Bundle, note: Note) -> None:
+    def __init__(self, target: Target, bundle: Bundle | None, note: Note) -> None:
         self._target = target
         self._bundle = bundle
         self._workshop = make_workshop(note)
@@ -66,12 +67,16 @@ class Equipment:
         """Return the image with the project's own environment; empty if the image of the installation is enough.
 
         Raises:
+            UsageError: the project file imports what this machine lacks.
             FairwayError: a package has no wheel for the nodes, or a registry refuses.
         """
+        if self._bundle is None:
+            return ""
         file = project_settings.read(self._bundle.folder).requirements
         if file:
             lock = await self._lock_of(Path(self._bundle.folder, file))
         else:
+            require_here(self._bundle)
             modules = _with_companions(_imported(self._bundle))
             wanted = installed_requirements(modules, Path(self._bundle.folder))
             if not wanted:
@@ -86,6 +91,10 @@ class Equipment:
             found[environment.key] = await self._of_task(environment)
         return found
 
+    async def of_packages(self, lines: Sequence[str]) -> str:
+        """Return the image with packages, given as lines of a requirements file. Raises FairwayError."""
+        return await self._image(await locked(lines, await self._prepared(), self._workshop))
+
     async def _of_task(self, environment: EnvironmentSpec) -> str:
         nodes = await self._prepared()
         if environment.python and environment.python != nodes.python:
@@ -96,10 +105,8 @@ class Equipment:
         return await self._image(await environment_lock(environment, nodes, self._workshop))
 
     async def _image(self, lock: Lock) -> str:
-        install = await self._installed()
-        pushed = await environment_image(
-            install.image, lock, self._registry(install), PLATFORM, self._workshop
-        )
+        install = await self.installed()
+        pushed = await environment_image(install.image, lock, registry_of(install), PLATFORM, self._workshop)
         return pushed.image
 
     async def _lock_of(self, file: Path) -> Lock:
@@ -116,7 +123,8 @@ class Equipment:
         lines = [line.partition("#")[0].strip() for line in text.splitlines()]
         return await locked([line for line in lines if line], await self._prepared(), self._workshop)
 
-    async def _installed(self) -> Install:
+    async def installed(self) -> Install:
+        """Return the installation of the target. Raises FairwayError."""
         if self._install is None:
             async with Kubernetes(access_to(self._target)) as kube:
                 found = await kube.get(CONFIG_MAP, installs.CONFIG_MAP, type=_ConfigMap)
@@ -126,8 +134,8 @@ class Equipment:
     async def _prepared(self) -> Nodes:
         """Return the Python of the nodes, which must be that of this machine. Raises UsageError if it is not."""
         if self._nodes is None:
-            install = await self._installed()
-            named = spoken_as(parse_image(install.image), parse_registry(self._registry(install)))
+            install = await self.installed()
+            named = spoken_as(parse_image(install.image), parse_registry(registry_of(install)))
             workshop = self._workshop
             async with await open_registry(named.repository, workshop.environment, workshop.home) as registry:
                 self._nodes = (await read_base(registry, named, "", PLATFORM, workshop)).target
@@ -139,11 +147,13 @@ class Equipment:
                 )
         return self._nodes
 
-    def _registry(self, install: Install) -> str:
-        if install.registry:
-            return install.registry
-        found = _REFERENCE.fullmatch(install.image)
-        return found["registry"] if found else ""
+
+def registry_of(install: Install) -> str:
+    """Return the registry that gets the images of environments; empty if the installation names none."""
+    if install.registry:
+        return install.registry
+    found = _REFERENCE.fullmatch(install.image)
+    return found["registry"] if found else ""
 
 
 class _ConfigMap(msgspec.Struct, frozen=True):

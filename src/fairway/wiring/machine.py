@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from fairway.spec.host import HostSetup
     from fairway.stores import FileArtifacts, FileLogs, FileResults
     from fairway.stores.metadata import SqliteMetadata
+    from fairway.stores.objects import ObjectArtifacts
 
 
 class SystemClock:
@@ -33,15 +34,20 @@ class SystemClock:
 
 
 class LocalStores:
-    """The stores of this machine's target. Each one is opened when it is first used."""
+    """The stores of this machine's target. Each one is opened when it is first used.
 
-    def __init__(self, root: Path) -> None:
+    Args:
+        root: directory of the store.
+        artifacts: the artifacts, if they are not in that directory.
+    """
+
+    def __init__(self, root: Path, artifacts: "ObjectArtifacts | None" = None) -> None:
         from fairway.stores import Layout
 
         self.root = root
         self.layout: Layout = Layout(root)
         self._metadata: SqliteMetadata | None = None
-        self._artifacts: FileArtifacts | None = None
+        self._artifacts: FileArtifacts | ObjectArtifacts | None = artifacts
 
     def prepare(self) -> "LocalStores":
         """Prepare the store, and make it if it does not exist.
@@ -64,7 +70,7 @@ class LocalStores:
         return self._metadata
 
     @property
-    def artifacts(self) -> "FileArtifacts":
+    def artifacts(self) -> "FileArtifacts | ObjectArtifacts":
         """Store of content by digest."""
         if self._artifacts is None:
             from fairway.stores import FileArtifacts

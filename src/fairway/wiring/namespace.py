@@ -13,6 +13,7 @@ from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.config import in_cluster
 from fairway.cluster.client.errors import Unauthorized
 from fairway.cluster.client.kinds import CONFIG_MAP, JOB
+from fairway.cluster.endpoints.deployer import ClusterDeployer
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links, PodIdentity
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from fairway.spec.run import RunRequest
 
 _AGAIN_SECONDS = 2.0
-_LONGEST_LINE = 500
 
 
 class Namespace:
@@ -59,6 +59,7 @@ class Namespace:
         self._links = Links(self._identify)
         self._jobs = Jobs(self._kube, install)
         self._watching: asyncio.Task[None] | None = None
+        self._deployer: ClusterDeployer | None = None
 
     async def start(self) -> None:
         """Find the owner of the pods, and take connections of pods from now on. Raises FairwayError."""
@@ -69,16 +70,24 @@ class Namespace:
         host, port = self._links_at
         await self._links.listen(host, port)
 
-    async def keep_only(self, runs: Collection[str]) -> None:
+    async def keep_only(self, runs: Callable[[], Collection[str]]) -> None:
         """End the pods of every run that is not among these, such as of a project that was only described.
 
         Raises FairwayError.
         """
-        kept = {names.of_run(run, self._install) for run in runs}
         selected = f"{pods.INSTALL_LABEL}={self._install.short},{pods.RUN_LABEL}"
-        for job in (await self._kube.list(JOB, labels=selected, type=observed.Job)).items:
+        found = (await self._kube.list(JOB, labels=selected, type=observed.Job)).items
+        # Ask for the runs after the list: a run has its name before its first Job is made.
+        kept = {names.of_run(run, self._install) for run in runs()}
+        for job in found:
             if job.metadata.labels[pods.RUN_LABEL] not in kept:
                 await self._jobs.delete(job.metadata.name)
+
+    async def end_hosts(self, run: str) -> None:
+        """End the pods of a run that nobody works on. Raises FairwayError."""
+        for name in await self._jobs.of_run(names.of_run(run, self._install)):
+            self._links.forget(name)
+            await self._jobs.delete(name)
 
     async def review(self, token: str) -> str:
         """Return the account that a token belongs to; empty for a token that is not valid. Raises FairwayError."""
@@ -110,10 +119,16 @@ class Namespace:
             project,
             partial(_image_of, request.images),
             note,
-            lambda data: _note_lines(note, data),
         )
         home, described = await executor.open()
         return Opened(executor, home, described)
+
+    def deployer(self, changed: Callable[[], None]) -> ClusterDeployer:
+        """Return the manager of model servers, and call a function whenever one of them changes. To be called after `start`."""
+        events = partial(self._jobs.events, "Pod")
+        self._deployer = ClusterDeployer(self._kube, self._install, events, self._say)
+        self._deployer.start(changed)
+        return self._deployer
 
     def over(self, run: str) -> None:
         """Do nothing: the hosts of a run are closed by its engine."""
@@ -122,6 +137,8 @@ class Namespace:
         """Take no more connections. Pods are left as they are."""
         if self._watching is not None:
             self._watching.cancel()
+        if self._deployer is not None:
+            self._deployer.close()
         await self._links.close()
         await self._kube.close()
 
@@ -162,10 +179,3 @@ async def _image_of(images: Mapping[str, str], environment: EnvironmentSpec) -> 
             hint="start the run again from the project's folder, so that the environment is sent",
         )
     return found
-
-
-def _note_lines(note: "Note", data: bytes) -> None:
-    """Pass on what a project printed at its import, as notes of the run."""
-    for line in data.decode(errors="replace").splitlines():
-        if line.strip():
-            note(line[:_LONGEST_LINE])

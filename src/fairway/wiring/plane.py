@@ -5,24 +5,27 @@ Its stores are those of a machine, on the volume of the pod. Its hosts are pods,
 
 import asyncio
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fairway.spec.errors import FairwayError, StorageError
 from fairway.wiring import machine, runs
 from fairway.wiring.machine import LocalStores, SystemClock
 
 if TYPE_CHECKING:
+    from fairway.engine.endpoints import EndpointEngine
     from fairway.engine.leases import RunLeases
     from fairway.engine.platform import EnginePlatform
     from fairway.engine.runs import Note, Opened
     from fairway.engine.together import RunsElsewhere, RunsTogether
-    from fairway.ports import ResultStore
+    from fairway.ports import Deployer, ResultStore
     from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+    from fairway.spec.install import Install
     from fairway.spec.run import RunRequest
     from fairway.stores import FileArtifacts
+    from fairway.stores.objects import ObjectArtifacts
 
 _MOST_SENT = 32 * 2**20
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse", "gluster", "lustre", "ncpfs", "virtiofs")
@@ -36,8 +39,12 @@ class Cluster(Protocol):
         """Take connections of pods from now on."""
         ...
 
-    async def keep_only(self, runs: Collection[str]) -> None:
+    async def keep_only(self, runs: Callable[[], Collection[str]]) -> None:
         """End the hosts of every run that is not among these. A process before this one left them. Raises FairwayError."""
+        ...
+
+    async def end_hosts(self, run: str) -> None:
+        """End the hosts of a run that nobody works on. Raises FairwayError."""
         ...
 
     async def review(self, token: str) -> str:
@@ -52,29 +59,44 @@ class Cluster(Protocol):
         """Forget a run that is not worked on any more."""
         ...
 
+    def deployer(self, changed: Callable[[], None]) -> "Deployer":
+        """Return the manager of model servers, and call a function whenever one of them changes. To be called after `start`."""
+        ...
+
     async def close(self) -> None:
         """Take no more connections. Pods are left as they are."""
         ...
 
 
-class NoEndpoints:
-    """The endpoints of a control plane, which cannot serve any yet."""
+class EndpointsElsewhere:
+    """The endpoints of a process for those who ask on another loop than that of their engine.
+
+    Args:
+        engine: the engine of endpoints.
+        there: carries work out on the loop of the engine.
+    """
+
+    def __init__(
+        self, engine: "EndpointEngine", there: "Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]"
+    ) -> None:
+        self._engine = engine
+        self._there = there
 
     async def deploy(self, request: "DeployRequest") -> "Deployed":
-        """Refuse. Raises FairwayError."""
-        _refuse()
+        """Serve a model or function and return when it answers. Raises FairwayError, nothing changed."""
+        return await self._there(self._engine.deploy(request))
 
     async def rollback(self, endpoint: str, revision: int = 0) -> "Deployed":
-        """Refuse. Raises FairwayError."""
-        _refuse()
+        """Point an endpoint to an earlier revision; 0 is the previous one. Raises FairwayError."""
+        return await self._there(self._engine.rollback(endpoint, revision))
 
     async def undeploy(self, endpoint: str) -> None:
-        """Refuse. Raises FairwayError."""
-        _refuse()
+        """Remove an endpoint after its open requests. Raises NotFound."""
+        await self._there(self._engine.undeploy(endpoint))
 
     async def endpoints(self) -> "list[EndpointStatus]":
-        """Refuse. Raises FairwayError."""
-        _refuse()
+        """Return every endpoint as wanted and as observed."""
+        return await self._there(self._engine.endpoints())
 
 
 def prepare_volume(root: Path) -> Path:
@@ -127,6 +149,32 @@ def _close(path: Path, mode: int) -> None:
         path.chmod(mode)
 
 
+def open_stores(root: Path, install: "Install") -> LocalStores:
+    """Return the stores of an installation: the log on the volume, and artifacts there or in object storage.
+
+    Raises:
+        StorageError: object storage cannot be used from here.
+        UsageError: the installation names a place that is none.
+    """
+    if not install.store:
+        return LocalStores(root)
+    from fairway.spec.objects import parse
+    from fairway.stores.objects import ObjectArtifacts
+
+    return LocalStores(root, ObjectArtifacts(root, parse(install.store), install.cache))
+
+
+def settle(stores: LocalStores, install: "Install", say: Callable[[str], None]) -> None:
+    """Try the object storage of an installation, and bind its volume to it. Raises StorageError, UsageError."""
+    from fairway.stores import settling
+    from fairway.stores.objects import ObjectArtifacts
+
+    if isinstance(stores.artifacts, ObjectArtifacts):
+        settling.settle(stores.artifacts, install.uid, say)
+    else:
+        settling.refuse_bound(stores.root)
+
+
 def leases() -> "RunLeases":
     """Return the leases of the one process that works on the runs of the store."""
     from fairway.engine.leases import RunLeases
@@ -174,26 +222,43 @@ def together(stores: LocalStores, held: "RunLeases", cluster: Cluster, reports: 
             open=cluster.open,
             foresee=partial(runs.foresee, runs.engine_stores(stores)),
             over=over,
+            end_hosts=cluster.end_hosts,
             say=reports.log,
             broke=reports.broke,
         )
     )
 
 
-def platform(stores: LocalStores, held: "RunLeases", carried: "RunsElsewhere") -> "EnginePlatform":
+def endpoints(stores: LocalStores, cluster: Cluster) -> "EndpointEngine":
+    """Make the engine of the endpoints in the cluster, which belongs to the loop that this is called on."""
+    from fairway.engine.endpoints import EndpointEngine
+
+    engine: EndpointEngine | None = None
+
+    def wake() -> None:
+        if engine is not None:
+            engine.wake()
+
+    engine = EndpointEngine(stores.metadata, cluster.deployer(wake), stores.artifacts, SystemClock())
+    return engine
+
+
+def platform(
+    stores: LocalStores, held: "RunLeases", carried: "RunsElsewhere", served: "EndpointEngine"
+) -> "EnginePlatform":
     """Return the platform that the API of a control plane asks."""
     from fairway.engine.platform import EnginePlatform
 
     return EnginePlatform(
         machine.records(stores, _MOST_SENT, held, _nobody_waits),
         lambda: carried,
-        NoEndpoints,
+        lambda: EndpointsElsewhere(served, carried.there),
         _stop,
         asyncio.to_thread,
     )
 
 
-def store_parts(stores: LocalStores) -> "tuple[FileArtifacts, Callable[[], ResultStore]]":
+def store_parts(stores: LocalStores) -> "tuple[FileArtifacts | ObjectArtifacts, Callable[[], ResultStore]]":
     """Return the store of content for the store routes, and a function that makes a store of records for one thread."""
     return stores.artifacts, lambda: stores.results
 
@@ -206,11 +271,4 @@ def _nobody_waits(run: str) -> tuple[str, str]:
 async def _stop(endpoints: bool) -> None:
     raise FairwayError(
         "a control plane is stopped by its cluster", hint="`fairway uninstall` removes the installation"
-    )
-
-
-def _refuse() -> NoReturn:
-    raise FairwayError(
-        "endpoints on Kubernetes are not there yet",
-        hint="serve the model on this machine: leave out `--target`",
     )

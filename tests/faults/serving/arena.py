@@ -21,6 +21,7 @@ from fairway.local.workers import control_name
 from fairway.remote import Direct, RemotePlatform
 from fairway.server.output import NAME
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+from fairway.spec.replicas import Bounds
 
 MODELS = """
 import fairway as fw
@@ -111,9 +112,10 @@ class Arena:
         assert record is not None, "no platform runs"
         return RemotePlatform(Direct(record.url, (self.root / "platform" / "token").read_text()))
 
-    def deploy(self, model: str = "churn:1", name: str = "churn", **more: Any) -> Deployed:
+    def deploy(self, model: str = "churn:1", name: str = "churn", replicas: int = 2, **more: Any) -> Deployed:
         """Deploy over the API, without the time that the command line takes to start."""
-        return asyncio.run(self.api().deploy(DeployRequest(name=name, model=model, **more)))
+        request = DeployRequest(name=name, model=model, replicas=Bounds.exactly(replicas), **more)
+        return asyncio.run(self.api().deploy(request))
 
     def rollback(self, name: str = "churn") -> Deployed:
         return asyncio.run(self.api().rollback(name))

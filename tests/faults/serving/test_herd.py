@@ -9,6 +9,7 @@ import msgspec
 from arena import ONE, Answer, Arena, exchange, request, resident, wait_for
 
 from fairway.spec.endpoint import DeployRequest, ServerLimits
+from fairway.spec.replicas import Bounds
 
 SECONDS = 120.0
 STARTS = """
@@ -77,7 +78,7 @@ def starting(
     asyncio.run(arena.api().undeploy("busy"))
     limits = ServerLimits(queue=64)
     wanted = DeployRequest(
-        name="busy", function="busy", source=served.source, module=served.module, workers=1, port=port, limits=limits
+        name="busy", function="busy", source=served.source, module=served.module, replicas=Bounds(), port=port, limits=limits
     )  # fmt: skip
     deploying = threading.Thread(target=lambda: asyncio.run(arena.api().deploy(wanted)))
     deploying.start()

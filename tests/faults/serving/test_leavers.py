@@ -70,7 +70,7 @@ def leave(port: int, clients: int) -> None:
 def leavers(arena: Arena, clients: int, patience: float = PATIENCE) -> dict[str, float]:
     """What is left in the worker after so many clients left, and how long a slot was held at most."""
     arena.up()
-    arena.fairway("deploy", arena.file("patient.py", PATIENT), "--workers", "1")
+    arena.fairway("deploy", arena.file("patient.py", PATIENT), "--replicas", "1")
     port = arena.status("patient").port
     (worker,) = arena.workers("patient")
     leave(port, 20)

@@ -105,7 +105,7 @@ def kill_during_deployments(
     """
     arena.up()
     begun = time.monotonic()
-    first = arena.deploy("churn:1", workers=1)
+    first = arena.deploy("churn:1", replicas=1)
     shortest = longest = 2.5 * (time.monotonic() - begun)
     seen = Seen()
     known = first.status.wanted
@@ -118,7 +118,7 @@ def kill_during_deployments(
             before_that = seen.acknowledged
             try:
                 while True:
-                    known = arena.deploy(wanted, workers=1).status.wanted
+                    known = arena.deploy(wanted, replicas=1).status.wanted
                     seen.acknowledged += 1
             except (FairwayError, AssertionError):
                 seen.refused += 1

@@ -118,9 +118,9 @@ def refusal(arena: Arena, kind: str) -> FairwayError:
     functions = kind in REFUSED
     name = "f" if functions else "churn"
     if functions:
-        arena.fairway("deploy", arena.file("f.py", GOOD), "--workers", "1")
+        arena.fairway("deploy", arena.file("f.py", GOOD), "--replicas", "1")
     else:
-        arena.deploy("churn:2", workers=1)
+        arena.deploy("churn:2", replicas=1)
     port = arena.status(name).port
     before = arena.workers(name)
     known = arena.status(name).wanted
@@ -128,12 +128,14 @@ def refusal(arena: Arena, kind: str) -> FairwayError:
         (arena.folder / "impatient").touch() if kind == "is slow to start" else None
         try:
             if functions:
-                said = arena.fairway("deploy", arena.file("f.py", REFUSED[kind][0]), "--workers", "1", code=1)
+                said = arena.fairway(
+                    "deploy", arena.file("f.py", REFUSED[kind][0]), "--replicas", "1", code=1
+                )
                 error, _, hint = said.stderr.partition("hint: ")
                 refused = FairwayError(error, hint=hint)
             else:
                 made = poisoned(arena.root, kind)
-                arena.deploy(f"churn:{made.version}", workers=1)
+                arena.deploy(f"churn:{made.version}", replicas=1)
                 raise AssertionError(f"{kind} was let in")
         except FairwayError as found:
             refused = found
@@ -179,10 +181,10 @@ def test_what_shows_only_under_traffic_is_said_replaced_and_rolled_back(
 ) -> None:
     made = arena()
     made.up()
-    made.fairway("deploy", made.file("f.py", GOOD), "--workers", "1")
+    made.fairway("deploy", made.file("f.py", GOOD), "--replicas", "1")
     port = made.status("f").port
     bad = f"import os\nimport fairway as fw\ncount = []\n@fw.endpoint\ndef f(x: float) -> float:\n    {LATE[kind]}\n"
-    made.fairway("deploy", made.file("f.py", bad), "--workers", "1")
+    made.fairway("deploy", made.file("f.py", bad), "--replicas", "1")
     with Load(port, rate=80, clients=4, fresh=True, body=ONE) as load:
         if kind == "raises on every request":
             assert wait_for(lambda: len(load.lost) > 20)

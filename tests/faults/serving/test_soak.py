@@ -14,7 +14,7 @@ import fairway as fw
 
 kept: list[bytes] = []
 
-@fw.endpoint(workers=1)
+@fw.endpoint(replicas=1)
 def leaky(x: float) -> float:
     kept.append(b"x" * 50_000)
     return x

@@ -40,8 +40,8 @@ class Swaps:
             lambda: self._arena.deploy("churn:2"),
             self._arena.rollback,
             lambda: self._end_a_worker(signal.SIGTERM),
-            lambda: self._arena.deploy("churn:2", workers=1),
-            lambda: self._arena.deploy("churn:1", workers=2),
+            lambda: self._arena.deploy("churn:2", replicas=1),
+            lambda: self._arena.deploy("churn:1", replicas=2),
             lambda: self._end_a_worker(signal.SIGKILL),
         ]
 

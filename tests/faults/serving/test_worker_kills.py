@@ -13,7 +13,7 @@ SLOW = """
 import asyncio
 import fairway as fw
 
-@fw.endpoint(workers=2)
+@fw.endpoint(replicas=2)
 async def slow(x: float) -> float:
     await asyncio.sleep(0.05)
     return x
@@ -79,7 +79,7 @@ def test_a_worker_that_hangs_is_replaced(full: bool, arena: Callable[..., Arena]
         pytest.skip("half a minute must pass; tests/unit/local/test_deployer.py does it with a shorter one")
     made = arena()
     made.up()
-    port = made.deploy(workers=2).status.port
+    port = made.deploy(replicas=2).status.port
     hung = made.workers()[0]
     os.kill(hung, signal.SIGSTOP)
     with Load(port, rate=20, clients=2, fresh=True) as load:

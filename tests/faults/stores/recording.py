@@ -110,7 +110,7 @@ def main() -> None:
         "run project.py:whole --count 60",
         "run project.py:failing",
         "models alias line first 1",
-        "deploy line:1 --workers 1",
+        "deploy line:1 --replicas 1",
         "deploy project.py",
         "undeploy double",
         "down",

@@ -12,6 +12,7 @@ from fairway.author.task import Task, as_refs, task
 from fairway.spec.artifact import RefData
 from fairway.spec.errors import UsageError
 from fairway.spec.model import ModelVersion
+from fairway.spec.nodes import NodeChoice
 from fairway.spec.quantities import Resources
 from fairway.spec.run import MetricPoint, StepSpec
 
@@ -102,6 +103,16 @@ def test_a_task_without_settings_asks_for_one_core_and_nothing_else() -> None:
         ({"timeout": 0}, "task train: timeout=0 is not"),
         ({"gpu": 0.5}, "task train: gpu=0.5 is not a whole number of at least 0"),
         ({"gpu": True}, "task train: gpu=True is not a whole number of at least 0"),
+        ({"gpu": "2x L4!"}, "task train: gpu='2x L4!' is neither a number nor a model of GPUs"),
+        ({"gpu": "L4:0"}, "task train: gpu='L4:0' is neither a number nor a model of GPUs"),
+        ({"spot": "yes"}, "task train: spot='yes' is neither True nor False"),
+        ({"arch": "sparc"}, "task train: arch='sparc' is not an architecture that Fairway knows"),
+        (
+            {"priority": "Very High"},
+            "task train: priority='Very High' is not the name of a class of priority",
+        ),
+        ({"queue": "team_a"}, "task train: queue='team_a' is not the name of a queue"),
+        ({"disk": "much"}, "task train: disk='much' is not an amount of disk"),
         ({"retries": -1}, "task train: retries=-1 is not a whole number of at least 0"),
         ({"cache": 1}, "task train: cache=1 is neither True nor False"),
         ({"isolated": "yes"}, "task train: isolated='yes' is neither True nor False"),
@@ -319,3 +330,18 @@ def test_a_call_in_a_pipeline_gives_the_refs_that_the_annotation_promises(run: R
     model, text = fit(0.5)
     assert (node_of(model), node_of(text)) == (RefData("fit-1", 0), RefData("fit-1", 1))
     assert node_of(add(1)) == RefData("add-2")
+
+
+@task(gpu="A100:2", spot=True, arch="aarch64", priority="high", queue="team-a", disk="20Gi")
+def picky() -> None: ...
+
+
+def test_words_about_nodes_are_kept_and_changed_one_by_one() -> None:
+    asked = picky.spec.resources
+    assert (asked.gpu, asked.disk) == (2, 20 * 2**30)
+    assert asked.nodes == NodeChoice(gpu="A100", spot=True, arch="arm64", priority="high", queue="team-a")
+    assert str(asked.nodes) == 'gpu="A100", arch="arm64", priority="high", queue="team-a", spot=True'
+    assert picky.options(cpu=2).spec.resources.nodes == asked.nodes
+    plain = picky.options(gpu=1, spot=False, arch="", priority="", queue="").spec.resources
+    assert (plain.gpu, plain.nodes, plain.disk) == (1, None, 20 * 2**30)
+    assert fit.spec.resources.nodes is None

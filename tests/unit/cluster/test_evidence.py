@@ -45,8 +45,8 @@ def disrupted(reason: str, message: str = "") -> Pod:
         ("oom-child", Reason.OOM, "out of memory"),
         (
             "disk",
-            Reason.EVICTED,
-            'wrote more to disk than it may: Usage of EmptyDir volume "w" exceeds the limit "10Mi"',
+            Reason.DISK,
+            'it wrote more to disk than it may: the limit is 10Mi (Usage of EmptyDir volume "w" exceeds the limit "10Mi")',
         ),
         ("deadline", Reason.TIMEOUT, "timed out: its pod ran for as long as it may"),
         ("exit-3", Reason.HOST, "its pod ended with status 3: the last line"),
@@ -177,7 +177,7 @@ def test_a_report_of_a_host_that_ran_out_of_memory_has_the_peak() -> None:
         (HostEnded(drained=True), None, Reason.HOST, "its pod was told to end"),
         (HostEnded(drained=True), "deleted-ending", Reason.HOST, "its pod was deleted"),
         (HostEnded(drained=True), "evicted-api-ending", Reason.EVICTED, "is being emptied"),
-        (HostEnded(drained=True), "disk", Reason.EVICTED, "more to disk"),
+        (HostEnded(drained=True), "disk", Reason.DISK, "more to disk"),
         (HostEnded(drained=True), "deadline", Reason.TIMEOUT, "ran for as long"),
         (HostEnded(text="it was ended by SIGSEGV", signal="SIGSEGV"), "running", Reason.HOST, "SIGSEGV"),
     ],
@@ -193,3 +193,29 @@ def test_a_report_is_completed_by_what_the_cluster_says(
 def test_the_cluster_has_said_why_once_there_is_a_reason() -> None:
     assert not evidence.says_why(pod("running"))
     assert all(evidence.says_why(pod(name)) for name in ("evicted-api-ending", "deleted-ending", "disk"))
+
+
+@pytest.mark.parametrize(
+    ("message", "limit"),
+    [
+        ("Pod ephemeral local storage usage exceeds the total limit of containers 50Mi. ", "50Mi"),
+        ('Container host exceeded its local ephemeral storage limit "2Gi". ', "2Gi"),
+        ('Usage of EmptyDir volume "tmp" exceeds the limit "1Gi". ', "1Gi"),
+    ],
+)
+def test_a_step_that_wrote_too_much_is_blamed_only_if_it_was_alone(message: str, limit: str) -> None:
+    found = Pod(status=PodStatus(phase="Failed", reason="Evicted", message=message))
+    alone, shared = evidence.of_pod(found, alone=True), evidence.of_pod(found)
+    assert (alone.reason, shared.reason) == (Reason.DISK, Reason.EVICTED)
+    assert not alone.reason.is_loss
+    assert f"the limit is {limit}" in alone.message
+    assert "disk=" in alone.hint
+
+
+def test_a_node_whose_disk_is_full_blames_no_step() -> None:
+    message = (
+        "The node was low on resource: ephemeral-storage. Threshold quantity: 1Gi, available: 900Mi. "
+        "Container host was using 3Gi, request is 1Gi, has larger consumption of ephemeral-storage. "
+    )
+    found = Pod(status=PodStatus(phase="Failed", reason="Evicted", message=message))
+    assert evidence.of_pod(found, alone=True).reason is Reason.EVICTED

@@ -27,9 +27,8 @@ class Played:
         self.link = HostLink("fw-1-d-a1", Orders(store="/s", file="p.py"))
         self.sent: list[Any] = []
         self.link.send = self.sent.append  # type: ignore[method-assign]
-        self.printed: list[bytes] = []
         self.removed = 0
-        self.host = ClusterHost(self.link, self.printed.append, self.explain, self.remove)
+        self.host = ClusterHost(self.link, self.explain, self.remove)
         self.heard: list[Any] = []
         self.host.listen(lambda host, message: self.heard.append(message))
 
@@ -144,7 +143,7 @@ def test_silence_is_told_and_taken_back_and_never_certain(monkeypatch: pytest.Mo
 def test_what_came_before_anybody_listened_is_told_in_order() -> None:
     async def work(played: Played) -> None:
         link = HostLink("fw-1-d-a2", Orders(store="/s", file="p.py"))
-        host = ClusterHost(link, played.printed.append, played.explain, played.remove)
+        host = ClusterHost(link, played.explain, played.remove)
         link.hear(Passed(frame(Started(step="s", attempt=1, pid=7))[4:]))
         link.hear(Passed(frame(DONE)[4:]))
         link.hear(HostEnded())
@@ -156,13 +155,30 @@ def test_what_came_before_anybody_listened_is_told_in_order() -> None:
     play(work)
 
 
-def test_output_of_the_import_ends_before_the_description() -> None:
+def test_output_of_an_import_belongs_to_the_first_attempt_on_the_host() -> None:
     async def work(played: Played) -> None:
         played.link.hear(Note(b"imp"))
         played.link.hear(Note(b"orted"))
         played.say(Described(pid=1))
-        assert played.printed == [b"imp", b"orted", b""]
-        assert played.host.described.done()
+        await asyncio.sleep(0)
+        assert played.heard == [], "it is not known yet whose output it is"
+        for step in ("s", "t"):
+            played.host.send(Start(run="r", step=step, attempt=2, task="t", inputs={}))
+        played.link.hear(Note(b"and more"))
+        await asyncio.sleep(0)
+        said = [(one.step, one.attempt, one.data) for one in played.heard]
+        assert said == [("s", 2, b"imported"), ("s", 2, b"and more")]
+
+    play(work)
+
+
+def test_output_that_waits_for_its_attempt_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_PRINTED", 10)
+
+    async def work(played: Played) -> None:
+        for _ in range(3):
+            played.link.hear(Note(b"1234567"))
+        assert played.host.printed == b"1234567123"
 
     play(work)
 

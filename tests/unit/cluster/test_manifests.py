@@ -45,6 +45,8 @@ installs = st.builds(
     owner=st.sampled_from(["", "5b1f6c1e-9a43-4a7e-8bd0-5f1c2f3a4b5c"]),
     user=st.sampled_from([0, 65532, 1000710000]),
     registry=st.sampled_from(["", "registry.example/ml"]),
+    pod_labels=st.sampled_from([{}, {"a.example/b": "true"}]),
+    trust=st.one_of(st.just(""), labels),
 )
 settings = st.builds(
     Settings,
@@ -171,7 +173,10 @@ def test_without_an_owner_nothing_refers_to_one() -> None:
 def test_the_role_has_no_secrets_no_exec_and_no_wildcard() -> None:
     (role,) = (one for one in manifests.render(some()) if isinstance(one, Role))
     granted = {resource for rule in role.rules for resource in rule.resources}
-    assert granted == {"jobs", "pods", "events", "configmaps"}
+    assert granted == {
+        "configmaps", "deployments", "endpointslices", "events", "horizontalpodautoscalers", "jobs", "networkpolicies",
+        "poddisruptionbudgets", "pods", "services",
+    }  # fmt: skip
     assert not any("*" in (*rule.verbs, *rule.resources, *rule.api_groups) for rule in role.rules)
 
 
@@ -186,6 +191,7 @@ def test_only_the_control_plane_has_rights() -> None:
         "fairway-runner",
         "fairway-deployer",
         "fairway-step",
+        "fairway-server",
     }
     assert all(one["automountServiceAccountToken"] is False for one in accounts)
 
@@ -210,6 +216,25 @@ def test_an_ephemeral_store_needs_no_volume() -> None:
     assert not [one for one in objects if one["kind"] == "PersistentVolumeClaim"]
     (container,) = containers(objects)
     assert container["resources"]["limits"]["ephemeral-storage"] == "12Gi"
+
+
+def test_all_pods_have_the_labels_of_the_installation_and_never_lose_their_own() -> None:
+    wanted = some(pod_labels={"a.example/b": "true", "app.kubernetes.io/name": "other"})
+    (deployment,) = (one for one in manifests.render(wanted) if isinstance(one, Deployment))
+    run = pods.HostPod(name="fw-1-d-a1", command=("x",), resources=spec.Resources(memory=1), run="1")
+    for made in (deployment.spec.template, pods.host_pod(run, wanted.install)):
+        assert made.metadata.labels["a.example/b"] == "true"
+        assert made.metadata.labels["app.kubernetes.io/name"] != "other"
+
+
+def test_all_pods_trust_the_certificates_of_the_installation() -> None:
+    run = pods.HostPod(name="fw-1-d-a1", command=("x",), resources=spec.Resources(memory=1), run="1")
+    for wanted, there in ((some(trust="corp"), True), (some(), False)):
+        (deployment,) = (one for one in manifests.render(wanted) if isinstance(one, Deployment))
+        for made in (deployment.spec.template.spec, pods.host_pod(run, wanted.install).spec):
+            text = msgspec.json.encode(made).decode()
+            assert ('"configMap":{"name":"corp"' in text) is there
+            assert ('"name":"SSL_CERT_FILE"' in text) is there
 
 
 @pytest.mark.parametrize(
@@ -237,6 +262,7 @@ def test_a_registry_without_tls_is_remembered_with_its_scheme(
         ({"image": "fairway@sha256:abc"}, "digest"),
         ({"uid": "x"}, "uid"),
         ({"pull_secrets": ("Not Allowed",)}, "Secret"),
+        ({"trust": "Not Allowed"}, "ConfigMap"),
     ],
 )
 def test_settings_that_no_cluster_accepts_are_refused(changes: dict, named: str) -> None:
@@ -254,3 +280,33 @@ def test_a_config_map_of_somebody_else_is_no_installation(data: dict[str, str]) 
 def test_a_text_that_is_no_installation_is_refused(text: str | bytes) -> None:
     with pytest.raises(UsageError, match="does not describe an installation"):
         spec.decode(text)
+
+
+@pytest.mark.parametrize(
+    ("store", "identity", "annotation"),
+    [
+        ("s3://models", "arn:aws:iam::123456789012:role/fairway", "eks.amazonaws.com/role-arn"),
+        ("gs://models", "fairway@acme.iam.gserviceaccount.com", "iam.gke.io/gcp-service-account"),
+        ("az://models", "0a1b2c3d-0000-4000-8000-0a1b2c3d4e5f", "azure.workload.identity/client-id"),
+    ],
+)
+def test_an_identity_is_that_of_the_control_plane_alone(store: str, identity: str, annotation: str) -> None:
+    objects = plain(manifests.render(msgspec.structs.replace(some(store=store), store_identity=identity)))
+    having = [
+        (one["kind"], one["metadata"]["name"])
+        for one in objects
+        if annotation in one["metadata"].get("annotations", {})
+    ]
+    assert having == [("ServiceAccount", spec.SERVICE)]
+    (deployment,) = [one for one in objects if one["kind"] == "Deployment"]
+    labelled = "azure.workload.identity/use" in deployment["spec"]["template"]["metadata"]["labels"]
+    assert labelled == store.startswith("az")
+
+
+def test_another_identity_makes_another_pod() -> None:
+    def template(identity: str) -> dict:
+        settings = msgspec.structs.replace(some(store="s3://models"), store_identity=identity)
+        return plain(manifests.render(settings))[-1]["spec"]["template"]
+
+    first, second = (template(f"arn:aws:iam::123456789012:role/{name}") for name in ("one", "two"))
+    assert first != second

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from fairway.cluster import pending
-from fairway.cluster.observed import Event, Pod
+from fairway.cluster import pending, placing
+from fairway.cluster.observed import Condition, Event, Metadata, Pod, PodStatus
 from fairway.spec.run import Reason
 
 SEEN: dict[str, Any] = msgspec.json.decode((Path(__file__).parent / "seen.json").read_bytes())
@@ -181,3 +181,50 @@ def test_a_node_that_is_being_made_is_waited_for() -> None:
     found = pending.of_pod(pod("unschedulable-cpu"), 10_000.0, scaled)
     assert found.failure is None
     assert found.text.endswith("a new node is on its way")
+
+
+def chosen(message: str, words: str) -> Pod:
+    """Return a pod that no node takes, with a choice of nodes."""
+    condition = Condition(type="PodScheduled", status="False", reason="Unschedulable", message=message)
+    return Pod(
+        metadata=Metadata(annotations={placing.ASKED: words}),
+        status=PodStatus(phase="Pending", conditions=(condition,)),
+    )
+
+
+NO_LABEL = (
+    "0/3 nodes are available: 3 node(s) didn't match Pod's node affinity/selector. "
+    "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
+)
+
+
+def test_nodes_that_a_step_asked_for_and_nobody_has_are_named_as_they_were_written() -> None:
+    found = pending.of_pod(chosen(NO_LABEL, 'gpu="L4", arch="arm64"'), 1.0)
+    assert found.text == 'no node fits: not gpu="L4", arch="arm64" on 3 of 3 nodes'
+
+
+@pytest.mark.parametrize(
+    ("reason", "refused"), [("NotTriggerScaleUp", True), ("Nominated", False), ("TriggeredScaleUp", False)]
+)
+def test_an_autoscaler_that_says_no_spares_the_wait_for_it(reason: str, refused: bool) -> None:
+    heard = (Event(reason=reason, message="pod didn't trigger scale-up"),)
+    found = pending.of_pod(chosen(NO_LABEL, 'gpu="L4"'), 11.0, heard)
+    assert (found.failure is not None) is refused
+    assert found.unplaced is (reason == "NotTriggerScaleUp" and not refused)
+
+
+def test_a_class_of_priority_that_is_not_there_is_named() -> None:
+    message = 'Error creating: pods "fw-1-" is forbidden: no PriorityClass with name high was found'
+    found = pending.without_pod((Event(reason="FailedCreate", message=message),))
+    assert found.failure is not None
+    assert found.failure.message.endswith("there is no class of priority high")
+    assert "kubectl get priorityclasses" in found.failure.hint
+
+
+def test_a_job_in_a_queue_waits_for_its_turn_and_not_for_a_pod() -> None:
+    waits = pending.in_queue(pending.without_pod(()), "team-a")
+    assert waits.text == "its turn in queue team-a"
+    assert not waits.is_unmade
+    assert pending.in_queue(pending.without_pod(()), "").is_unmade
+    refused = pending.without_pod((Event(reason="FailedCreate", message="forbidden"),))
+    assert pending.in_queue(refused, "team-a") is refused

@@ -126,7 +126,7 @@ def test_a_step_without_an_amount_of_memory_gets_the_driver_s() -> None:
 
 
 def test_disk_that_is_asked_for_is_reserved() -> None:
-    resources = container(some(disk=5 * 2**30))["resources"]
+    resources = container(some(resources=Resources(disk=5 * 2**30)))["resources"]
     assert resources["requests"]["ephemeral-storage"] == resources["limits"]["ephemeral-storage"] == "5Gi"
 
 
@@ -150,6 +150,7 @@ def test_a_user_without_a_password_entry_has_a_home_and_a_name() -> None:
     variables = {one["name"]: one["value"] for one in container(some(environment={"A": "1"}))["env"]}
     assert variables == {
         "A": "1",
+        "FAIRWAY_SCRATCH": "/tmp:/dev/shm",
         "HOME": "/tmp/home",
         "LOGNAME": "fairway",
         "TMPDIR": "/tmp",

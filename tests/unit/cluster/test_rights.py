@@ -17,6 +17,8 @@ CONTROL_PLANE = (
     "cluster/hosts.py",
     "cluster/executor.py",
     "cluster/links.py",
+    "cluster/endpoints/deployer.py",
+    "cluster/endpoints/watching.py",
     "control/cluster.py",
     "wiring/namespace.py",
     "wiring/plane.py",

@@ -41,7 +41,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
 def executor(clock: Time) -> ClusterExecutor:
     jobs = Jobs(cast("Any", None), pods_here.INSTALL)
     project = Project(key="k7m2", orders=Orders(store="/s", file="p.py"))
-    return ClusterExecutor(jobs, cast("Links", None), project, no_image, lambda text: None, lambda data: None)
+    return ClusterExecutor(jobs, cast("Links", None), project, no_image, lambda text: None)
 
 
 def test_small_steps_wait_for_a_driver_where_steps_end_quickly(

@@ -18,11 +18,14 @@ from fairway.spec.event import RunEnded
 from fairway.spec.link import Orders
 from fairway.spec.project import EnvironmentSpec
 from fairway.spec.run import Phase, Reason, RunSpec, RunStatus
+from fairway.spec.wire import DRIVER
 from fairway.wiring.machine import LocalStores, SystemClock
 
 TEXT = """
 import os, time
 import fairway as fw
+
+print("imported")
 
 @fw.task
 def small(n: int) -> int:
@@ -99,9 +102,25 @@ def poison(n: int) -> int:
 def bitter(mark: str = "") -> int:
     return sum([poison(number) for number in range(20)])
 
+@fw.task(memory="3Gi")
+def doomed(mark: str) -> int:
+    return 1
+
+@fw.pipeline
+def unlucky(mark: str = "") -> int:
+    return doomed(mark)
+
 @fw.pipeline
 def slow(mark: str = "") -> int:
     return small(long(mark))
+"""
+
+DIES = """
+import os, time
+if os.path.exists("{mark}") and "-s" in open(f"/proc/{{os.getppid()}}/cmdline").read():
+    print("about to die", flush=True)
+    time.sleep(0.1)
+    os.kill(os.getpid(), 9)
 """
 
 
@@ -126,7 +145,7 @@ class Target:
         where = f"127.0.0.1:{self.namespace.port}"
         project = Project(key="k7m2", orders=orders, plane=where)
         return ClusterExecutor(
-            self.namespace.jobs, self.namespace.links, project, no_image, self.notes.append, lambda data: None
+            self.namespace.jobs, self.namespace.links, project, no_image, self.notes.append
         )
 
     async def run(self, pipeline: str, earlier: RunStatus | None = None) -> RunEnded:
@@ -176,7 +195,9 @@ def test_small_steps_run_on_the_driver_and_a_big_one_in_a_pod_of_its_own(tmp_pat
         status = target.stores.metadata.run("k7m2")
         assert [step.spec.name for step in status.steps] == ["small", "big", "small-2"]
         assert [point.value for point in status.steps[1].metrics] == [2.0]
-        assert (target.printed("small"), target.printed("big")) == ("small 1", "big 2")
+        assert target.printed("small") == "small 1"
+        # The import of the driver is a part of its pipeline, and a pod of a step's own imports the project anew.
+        assert (target.printed(DRIVER), target.printed("big")) == ("imported", "imported\nbig 2")
         made = sorted(name.split("-", 2)[2][0] for name in target.namespace.kube.processes)
         assert made == ["d", "w"]
         async with asyncio.timeout(20):
@@ -340,5 +361,35 @@ def test_a_small_step_whose_pod_no_node_takes_goes_back_to_a_driver_with_room(
             for step in target.stores.metadata.run("k7m2").steps
         }
         assert attempts == {"calm": [None], "calm-2": [None], "calm-3": [Reason.UNPLACED, None]}
+
+    play(tmp_path, work)
+
+
+@pytest.mark.parametrize("loses", ["before its hello", "in its import"])
+def test_a_pod_that_is_lost_before_it_is_ready_is_replaced_and_its_last_words_are_kept(
+    tmp_path: Path, loses: str
+) -> None:
+    async def work(target: Target) -> None:
+        kube = target.namespace.kube
+        broken = tmp_path / "broken"
+        if loses == "in its import":
+            broken.touch()
+            target.project.write_text(TEXT + DIES.format(mark=str(broken)))
+        else:
+            kube.instead = lambda name: (
+                ("-c", "raise SystemExit('no module named fairway')") if "-w-" in name else ()
+            )
+        running = asyncio.create_task(target.run("unlucky"))
+        async with asyncio.timeout(60):
+            while kube.begun < 4:
+                await asyncio.sleep(0.02)
+        kube.instead = lambda name: ()
+        broken.unlink(missing_ok=True)
+        ended = await running
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        (step,) = target.stores.metadata.run("k7m2").steps
+        assert len(step.attempts) == 1, "nothing of the step itself has ended"
+        words = "no module named fairway" if loses == "before its hello" else "about to die"
+        assert words in target.printed("doomed").splitlines()[:2]
 
     play(tmp_path, work)

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from fairway.control import identity
 from fairway.control.admission import ClusterGate, guarded
 from fairway.control.api import Api
-from fairway.control.identity import NEEDED, PODS, Credentials, People, Role
+from fairway.control.identity import NEEDED, PODS, SERVERS, Credentials, People, Role
 from fairway.control.refused import Refused
 from fairway.control.routes import Entry, application, public_paths
 from fairway.control.store_routes import StoreRoutes
@@ -26,6 +26,8 @@ ACCOUNTS = {
 ACCOUNTS |= {
     "other namespace": "system:serviceaccount:other:fairway-deployer",
     "step": "system:serviceaccount:team:fairway-step",
+    "server": "system:serviceaccount:team:fairway-server",
+    "server of another namespace": "system:serviceaccount:other:fairway-server",
     "a person": "fairway-deployer",
 }
 OPEN = {("GET", "/healthz"), ("GET", "/readyz")}
@@ -117,6 +119,8 @@ def test_a_route_is_open_to_its_role_and_the_higher_ones_and_to_nobody_else(rout
     of_run = ("x-fairway-run", pods.credential_for("r1"))
     expected = 200 if route in PODS | OPEN else 403
     assert run(ask(app, method, path, of_run))[0] == expected
+    expected = 200 if route in SERVERS | OPEN else 403
+    assert run(ask(app, method, path, ("x-fairway-token", "server")))[0] == expected
     for nobody in (
         (),
         (("x-fairway-token", "made up"),),
@@ -124,7 +128,7 @@ def test_a_route_is_open_to_its_role_and_the_higher_ones_and_to_nobody_else(rout
         (("authorization", "Bearer token-of-deployer"),),
     ):
         assert run(ask(app, method, path, *nobody))[0] == (200 if route in OPEN else 401), nobody
-    for other in ("other namespace", "step", "a person"):
+    for other in ("other namespace", "step", "a person", "server of another namespace"):
         assert run(ask(app, method, path, ("x-fairway-token", other)))[0] == (
             200 if route in OPEN else 403
         ), other
@@ -134,6 +138,13 @@ def test_the_routes_of_records_are_open_to_no_person() -> None:
     records = {route for route in NEEDED if "/results/" in route[1]}
     assert {NEEDED[route] for route in records} == {Role.NOBODY}
     assert records <= PODS
+
+
+def test_a_model_server_may_read_content_by_its_digest_and_nothing_else() -> None:
+    assert {("GET", "/api/v1/store/blobs/{digest}")} == SERVERS
+    status, said = run(ask(gate(), "GET", "/api/v1/models", ("x-fairway-token", "server")))
+    assert status == 403
+    assert "a model server may read content" in said["error"]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, EndpointStatus
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.model import Candidate, Lineage
+from fairway.spec.replicas import Bounds
 from fairway.stores import FileArtifacts, Layout
 from fairway.stores.metadata import SqliteMetadata
 
@@ -108,7 +109,16 @@ def test_unknown_things_are_not_found(house: House) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"name": "../evil"}, {"name": ""}, {"workers": 0}, {"port": 9}, {"model": ""}]
+    "changes",
+    [
+        {"name": "../evil"},
+        {"name": ""},
+        {"replicas": Bounds(0, 0)},
+        {"replicas": Bounds(2, 1)},
+        {"replicas": Bounds(1, 65)},
+        {"port": 9},
+        {"model": ""},
+    ],
 )
 def test_wrong_requests_record_nothing(house: House, changes: dict[str, object]) -> None:
     house.deployer.in_use = {"http://9.example"}
@@ -233,7 +243,9 @@ def test_stopping_ends_what_serves_and_keeps_it_wanted(house: House) -> None:
 
 def test_a_function_is_deployed_with_what_its_references_mean_now(house: House) -> None:
     source = Artifact(format="folder", digest=house.artifacts.put_bytes(b"x"), size=1, files=True)
-    request = DeployRequest(name="double", function="double", source=source, module="ep.py", workers=1)
+    request = DeployRequest(
+        name="double", function="double", source=source, module="ep.py", replicas=Bounds()
+    )
     answer = asyncio.run(house.engine.deploy(request))
     assert answer.status.revision is not None
     revision = answer.status.revision

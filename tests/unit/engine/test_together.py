@@ -1,7 +1,9 @@
 """Runs of several people in one process: who gets which host, and what becomes of a host that nobody submits a run with."""
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any
 
 import pytest
@@ -12,10 +14,10 @@ from fairway.engine.notes import Notes
 from fairway.engine.run import Stores
 from fairway.engine.runs import Opened
 from fairway.engine.together import RunsTogether, TogetherParts
-from fairway.spec.errors import FairwayError, NotFound, UsageError
-from fairway.spec.event import RunCancelling, RunResumed, RunStarted
+from fairway.spec.errors import FairwayError, NotFound, StorageError, UsageError
+from fairway.spec.event import RunCancelling, RunEnded, RunResumed, RunStarted
 from fairway.spec.project import ProjectSpec
-from fairway.spec.run import RunRequest, RunSpec
+from fairway.spec.run import Phase, RunRequest, RunSpec, RunStatus
 
 BUNDLE = "b" * 64
 
@@ -42,6 +44,10 @@ class World:
         self.held = {BUNDLE}
         self.leases = RunLeases()
         self.events_of: dict[str, list[Any]] = {}
+        self.written: list[Any] = []
+        self.ended_hosts: list[str] = []
+        self.refusals = 0
+        self.opening = asyncio.Event()
         world = self
 
         class Metadata:
@@ -49,10 +55,26 @@ class World:
                 return []
 
             def run(self, name: str) -> Any:
-                raise NotFound(f"there is no run {name!r}")
+                if name not in world.events_of:
+                    raise NotFound(f"there is no run {name!r}")
+                ended = isinstance(world.events_of[name][-1], RunEnded)
+                phase = Phase.CANCELLED if ended else Phase.RUNNING
+                return RunStatus(
+                    spec=RunSpec(name=name, pipeline="p", project="flow.py", bundle=BUNDLE),
+                    phase=phase,
+                    started=0.0,
+                )
 
             def events(self, after: int, run: str) -> Any:
                 return [type("Event", (), {"body": body}) for body in world.events_of[run]]
+
+            def submit(self, events: list[Any]) -> "Future[int]":
+                for event in events:
+                    world.written.append(event.body)
+                    world.events_of[event.run].append(event.body)
+                done: Future[int] = Future()
+                done.set_result(1)
+                return done
 
         class Artifacts:
             def exists(self, digest: str) -> bool:
@@ -68,6 +90,9 @@ class World:
         async def open_project(run: str, request: RunRequest, note: Any) -> Opened:
             if request.file == "broken.py":
                 raise UsageError("it cannot be imported")
+            if request.resume:
+                self.opening.set()
+                await asyncio.Event().wait()
             self.homes.append(Home(run))
             return Opened(None, self.homes[-1], ProjectSpec(name="flow", path="flow.py"))  # type: ignore[arg-type]
 
@@ -82,10 +107,17 @@ class World:
                 open=open_project,
                 foresee=None,  # type: ignore[arg-type]
                 over=self.over.append,
+                end_hosts=self.end_hosts,
                 say=self.said.append,
                 broke=self.broke.append,
             )
         )
+
+    async def end_hosts(self, run: str) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise FairwayError("the API server does not answer")
+        self.ended_hosts.append(run)
 
 
 def request(file: str = "flow.py", **more: Any) -> RunRequest:
@@ -201,43 +233,119 @@ def test_nothing_begins_once_the_process_ends() -> None:
     play(work())
 
 
+STARTED = RunStarted(RunSpec(name="r1", pipeline="p", project="flow.py"))
+
+
 @pytest.mark.parametrize(
     ("bodies", "wanted"),
     [
-        (["started", "resumed"], False),
-        (["started", "cancelling", "resumed"], True),
-        (["started", "cancelling", "resumed", "resumed"], False),
-        (["started", "resumed", "cancelling", "resumed"], True),
+        ([STARTED, RunResumed("", {})], False),
+        ([STARTED, RunCancelling()], True),
+        ([STARTED, RunCancelling(), RunResumed("", {})], False),
+        ([STARTED, RunResumed("", {}), RunCancelling()], True),
     ],
 )
-def test_a_cancellation_outlives_the_process_that_took_it(bodies: list[str], wanted: bool) -> None:
-    made = {
-        "started": RunStarted(RunSpec(name="r1", pipeline="p", project="flow.py")),
-        "resumed": RunResumed("", {}),
-        "cancelling": RunCancelling(),
-    }
+def test_a_cancellation_holds_until_somebody_takes_the_run_up(bodies: list[Any], wanted: bool) -> None:
+    async def work() -> None:
+        world = World()
+        world.events_of["r1"] = bodies
+        assert world.runs._was_cancelled("r1") is wanted
+
+    play(work())
+
+
+async def until(true: Callable[[], object]) -> None:
+    while not true():
+        await asyncio.sleep(0.01)
+
+
+def test_a_run_that_was_cancelled_before_a_restart_ends_without_a_driver(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(together, "_FIRST_PAUSE", 0.02)
 
     async def work() -> None:
         world = World()
-        world.events_of["r1"] = [made[body] for body in bodies]
-        assert world.runs._was_cancelled("r1") is wanted
+        world.events_of["r1"] = [STARTED, RunCancelling()]
+        world.refusals = 2
+        world.runs.resume(["r1"])
+        await until(lambda: world.ended_hosts)
+        assert [type(body) for body in world.written] == [RunEnded]
+        assert world.homes == []
+        assert world.ended_hosts == ["r1"], "its hosts are ended, however often the cluster refuses at first"
+
+    play(work())
+
+
+def test_a_run_that_is_cancelled_while_it_is_taken_up_ends_at_once() -> None:
+    async def work() -> None:
+        world = World()
+        world.events_of["r1"] = [STARTED]
+        world.runs.resume(["r1"])
+        await world.opening.wait()
+        assert await asyncio.to_thread(world.leases.ask_to_stop, "r1")
+        assert isinstance(world.written[0], RunCancelling), "it is on record before it is acknowledged"
+        await until(lambda: world.ended_hosts)
+        assert isinstance(world.written[-1], RunEnded)
+        assert not world.leases.holder("r1")
+
+    play(work())
+
+
+def test_whoever_resumes_a_run_that_another_one_cancels_is_told() -> None:
+    async def work() -> None:
+        world = World()
+        world.events_of["r1"] = [STARTED]
+        resuming = asyncio.ensure_future(world.runs.submit(RunRequest(resume="r1")))
+        await world.opening.wait()
+        assert await asyncio.to_thread(world.leases.ask_to_stop, "r1")
+        with pytest.raises(UsageError, match="was cancelled while it was taken up"):
+            await resuming
+        await until(lambda: world.ended_hosts)
 
     play(work())
 
 
 def test_a_cancellation_waits_for_an_engine_that_is_starting() -> None:
     async def work() -> None:
-        leases, calls = RunLeases(), list[dict[str, float]]()
+        leases, calls = RunLeases(), list[dict[str, Any]]()
         desk = leases.desk("r1")
         assert not leases.ask_to_stop("r1"), "a project that is only described has nothing to stop"
         desk.expect()
-        assert await asyncio.to_thread(leases.ask_to_stop, "r1")
+        asking = asyncio.ensure_future(asyncio.to_thread(leases.ask_to_stop, "r1"))
+        await asyncio.sleep(0.05)
         with desk.interrupts(lambda **how: calls.append(how)), desk.take("r1"):
-            assert calls == [{}]
+            assert [how.keys() for how in calls] == [{"noted"}]
+            await asyncio.sleep(0.05)
+            assert not asking.done(), "the wish is not on record yet"
+            calls[0]["noted"]()
+            assert await asking
             await asyncio.to_thread(leases.ask_to_stop, "r1")
             await asyncio.sleep(0.05)
-            assert calls[-1] == {"grace": 0.0}, "the second time nothing gets time to end by itself"
+            assert calls[-1]["grace"] == 0.0, "the second time nothing gets time to end by itself"
         assert not leases.ask_to_stop("r1")
+
+    play(work())
+
+
+@pytest.mark.parametrize("ends_well", [True, False])
+def test_whoever_cancels_a_run_that_ends_meanwhile_waits_for_its_end(ends_well: bool) -> None:
+    async def work() -> None:
+        leases = RunLeases()
+        desk = leases.desk("r1")
+        asking: asyncio.Future[bool] | None = None
+        with contextlib.suppress(StorageError), desk.interrupts(lambda **how: None), desk.take("r1"):
+            asking = asyncio.ensure_future(asyncio.to_thread(leases.ask_to_stop, "r1"))
+            await asyncio.sleep(0.05)
+            assert not asking.done()
+            if not ends_well:
+                raise StorageError("the log cannot be written")
+        assert asking is not None
+        if ends_well:
+            assert await asking
+        else:
+            with pytest.raises(StorageError, match="cannot be written"):
+                await asking
 
     play(work())
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from fairway.local import gpus, ledger, sharing
+from fairway.local import gpus, ledger, machine, sharing
 from fairway.local.sharing import Share
+from fairway.spec.nodes import ANY, NOTHING
 from fairway.spec.quantities import Grant, Resources
 
 MACHINE = Resources(cpu=2, memory=16, gpu=0)
@@ -367,3 +368,17 @@ def test_a_process_counts_the_devices_that_it_may_see(
     assert gpus.visible() == {0: "0", 2: "2"}
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert gpus.visible() == {}
+
+
+def test_a_machine_tells_the_models_of_the_devices_that_may_be_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpus, "_DRIVER", tmp_path)
+    assert (machine.capacity().nodes or NOTHING).gpu == ANY
+    for number, model in enumerate(("NVIDIA L4", "Tesla T4", "Tesla T4")):
+        (tmp_path / f"{number}").mkdir()
+        (tmp_path / f"{number}" / "information").write_text(f"Model: \t\t {model}\nIRQ:   16\n")
+    assert (machine.capacity().nodes or NOTHING).gpu == "NVIDIA L4,Tesla T4"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert (machine.capacity().nodes or NOTHING).gpu == "Tesla T4"
+    assert machine.capacity().disk > 0

@@ -1,10 +1,13 @@
 """Where steps run: the first reachable place with room, in the order in which steps became ready."""
 
+from typing import Any
+
 import pytest
 
 from fairway.plan.placement import Placement
 from fairway.plan.run import Begin, Halt, Recorded, RunState, Settle, decide
 from fairway.spec.artifact import Artifact
+from fairway.spec.nodes import ANY, NodeChoice
 from fairway.spec.places import Place
 from fairway.spec.project import EnvironmentSpec
 from fairway.spec.quantities import Resources
@@ -203,3 +206,34 @@ def test_an_adopted_attempt_of_a_cancelled_run_is_stopped() -> None:
     state.cancel()
     state.called(spec)
     assert decide(state, 0.0) == [Halt("a", 1)]
+
+
+def test_a_step_for_other_nodes_leaves_a_place_that_has_none_of_them() -> None:
+    state = a_state(Place(name="driver", pool="machine"), Place(name="pod", pool="pods", alone=True))
+    for name, asked in (("disk", Resources(disk=1)), ("arm", Resources(nodes=NodeChoice(arch="arm64")))):
+        state.called(StepSpec(name=name, task=name, inputs={}, resources=asked))
+    assert [place for _, place in begun(state)] == ["pod", "pod"]
+
+
+def test_a_machine_that_meets_no_choice_of_nodes_says_what_it_has() -> None:
+    machine = NodeChoice(gpu="Tesla T4", arch="amd64", spot=True, priority=ANY, queue=ANY)
+    bound = Resources(cpu=2, memory=8, gpu=1, disk=100, nodes=machine)
+    state = RunState(Placement(lambda _: (Place(name="here", pool="machine"),), {"machine": bound}))
+
+    def ask(name: str, **words: Any) -> None:
+        disk = words.pop("disk", 0)
+        nodes = NodeChoice(**words) if words else None
+        state.called(StepSpec(name=name, task=name, inputs={}, resources=Resources(disk=disk, nodes=nodes)))
+
+    ask("big", disk=101)
+    ask("arm", arch="arm64")
+    ask("l4", gpu="L4")
+    ask("fine", gpu="T4", arch="amd64", spot=True, priority="high", queue="team-a", disk=100)
+    actions = decide(state, 0.0)
+    told = {one.step: one.failure.message for one in actions if isinstance(one, Settle) and one.failure}
+    assert told == {
+        "big": "big asks for more than there is: 101 B of disk of 100 B",
+        "arm": 'arm asks for what is not there: arch="arm64", and there is amd64',
+        "l4": 'l4 asks for what is not there: gpu="L4", and there is Tesla T4',
+    }
+    assert [one.step for one in actions if isinstance(one, Begin)] == ["fine"]

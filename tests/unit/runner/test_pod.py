@@ -27,6 +27,7 @@ TEXT = """
 import os, subprocess, sys, time
 import fairway as fw
 print("imported from", os.getcwd())
+print("reads postgres://ada:hunter2hunter2@db/shop and", os.environ.get("SHOP_PASSWORD"))
 
 BEATS = '''
 import sys, time
@@ -179,7 +180,11 @@ def play(tmp_path: Path) -> Callable[[Any], None]:
 Play = Callable[[Any], None]
 
 
-def test_a_pod_fetches_its_code_and_imports_it_in_its_folder(play: Play) -> None:
+def test_a_pod_fetches_its_code_and_imports_it_in_its_folder(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_PASSWORD", "correct-horse")
+
     async def work(plane: Plane) -> None:
         await plane.begin()
         described = await plane.until(Described)
@@ -187,7 +192,9 @@ def test_a_pod_fetches_its_code_and_imports_it_in_its_folder(play: Play) -> None
         folder = next((plane.root / "code").iterdir())
         # What is printed comes before the description, in pieces of any size.
         printed = b"".join(one.data for one in plane.heard if isinstance(one, Note))
-        assert printed.decode() == f"imported from {folder}\n"
+        assert printed.decode() == (
+            f"imported from {folder}\nreads postgres://ada:[secret]@db/shop and [secret SHOP_PASSWORD]\n"
+        )
         credential = plane.root / "credential"
         assert (credential.read_text(), credential.stat().st_mode & 0o777) == ("c7", 0o600)
         plane.link.send(Dismiss())

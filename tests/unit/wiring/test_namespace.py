@@ -40,7 +40,7 @@ def test_hosts_of_runs_that_are_not_over_stay_and_others_end() -> None:
         job("driver-of-a", "a"), job("driver-of-b", "b"), job("step-of-b", "b"), job("described", "c")
     )
     namespace._kube = namespace._jobs = jobs  # type: ignore[assignment]
-    asyncio.run(namespace.keep_only(["a"]))
+    asyncio.run(namespace.keep_only(lambda: ["a"]))
     assert jobs.deleted == ["driver-of-b", "step-of-b", "described"]
     assert jobs.selected == f"{pods.INSTALL_LABEL}={INSTALL.short},{pods.RUN_LABEL}", (
         "only Jobs of runs are looked at"

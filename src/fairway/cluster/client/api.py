@@ -218,17 +218,20 @@ class Kubernetes:
         grace: int | None = None,
         uid: str = "",
         dry_run: bool = False,
+        at_once: bool = False,
         namespace: str | None = None,
     ) -> None:
         """Delete an object and what belongs to it. An absent one is done. The pods of a Job go before the Job does.
 
-        The object is there, marked by a `deletionTimestamp`, until all that belongs to it is gone.
+        The object is there, marked by a `deletionTimestamp`, until all that belongs to it is gone, unless it goes `at_once`.
 
         Args:
+            at_once: let the object go first, so that its name is free. What belongs to it follows.
             grace: seconds that its processes get to end. None leaves that to the object.
             uid: delete only the object with this uid. One that has taken the name since is left alone.
         """
-        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground"}
+        policy = "Background" if at_once else "Foreground"
+        options: Object = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": policy}
         if grace is not None:
             options["gracePeriodSeconds"] = grace
         if uid:
@@ -338,6 +341,14 @@ class Kubernetes:
         """Return the version of the API server, such as "v1.37.2"."""
         call = Call(method="GET", path="/version", verb="get", resource="version")
         return (await self._change(call, _Version)).git_version
+
+    async def serves(self, group: str) -> bool:
+        """Tell whether the API server serves a group of kinds. Everybody may ask that."""
+        try:
+            await self.transport.send(Call(method="GET", path=f"/apis/{group}", verb="get", resource=group))
+        except NotThere:
+            return False
+        return True
 
     async def proxied(
         self, service: str, port: str, method: str, path: str, **sent: Unpack[Sent]

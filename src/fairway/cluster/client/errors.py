@@ -33,6 +33,10 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
 
 
+_PASSING = (401, 429, 500, 502, 503, 504)
+"""Statuses of an API server in trouble. One that is starting says 401 as well, because it cannot check a token yet."""
+
+
 class KubernetesError(FairwayError):
     """The error for an answer of the API server that is a refusal."""
 
@@ -51,6 +55,11 @@ class KubernetesError(FairwayError):
     def reason(self) -> str:
         """Reason of the refusal in one word, such as "AlreadyExists"."""
         return self.refusal.reason
+
+    @property
+    def is_passing(self) -> bool:
+        """True if the API server may carry the same request out later, because it is in trouble now."""
+        return self.status in _PASSING
 
 
 class NotThere(KubernetesError):
@@ -86,9 +95,19 @@ class Unauthorized(KubernetesError):
 class Invalid(KubernetesError):
     """The error for an object that the API server does not accept: a wrong value (422) or an unknown field (400)."""
 
+    @property
+    def is_passing(self) -> bool:
+        """False: the object stays as it is, also where the status says otherwise."""
+        return False
+
 
 class Unknown(KubernetesError):
     """The error for a request without an answer. Nobody knows if it was carried out."""
+
+    @property
+    def is_passing(self) -> bool:
+        """True, because the API server may answer later."""
+        return True
 
 
 class NotReached(Unknown):

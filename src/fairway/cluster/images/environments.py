@@ -39,7 +39,9 @@ from fairway.spec.quantities import format_memory, whole_number
 LARGE = 100_000_000
 """The size, in bytes as files, from which a package gets a layer of its own."""
 
-_REPOSITORY = "fairway-env"
+REPOSITORY = "fairway-env"
+"""The repository of all images but that of an installation, so that few have to be made where each must be."""
+
 _COMMENT = "dev.fairway.comment"
 _UNPACKED = "dev.fairway.unpacked"
 _DIFF_ID = "dev.fairway.diff-id"
@@ -112,7 +114,7 @@ async def environment_image(
     """
     root = parse_registry(registry)
     named = spoken_as(parse_image(base), root)
-    repository = below(root, _REPOSITORY)
+    repository = below(root, REPOSITORY)
     async with (
         await open_registry(named.repository, workshop.environment, workshop.home) as source,
         await open_registry(repository, workshop.environment, workshop.home) as target,

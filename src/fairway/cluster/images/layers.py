@@ -36,12 +36,14 @@ class Entry(msgspec.Struct, frozen=True):
         source: the path of the file that has the content, or the content. None for a folder or a link.
         link: the target of a symbolic link; empty for files and folders.
         executable: True for programs.
+        same: the name of another file of the layer that this one is, by a hard link. It must come before in the alphabet.
     """
 
     name: str
     source: Path | bytes | None = None
     link: str = ""
     executable: bool = False
+    same: str = ""
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -166,7 +168,7 @@ def _ordered(entries: Iterable[Entry], shared: str) -> list[Entry]:
 
 
 def _is_folder(entry: Entry) -> bool:
-    return entry.source is None and not entry.link
+    return entry.source is None and not entry.link and not entry.same
 
 
 def _add(tar: tarfile.TarFile, entry: Entry) -> None:
@@ -174,6 +176,9 @@ def _add(tar: tarfile.TarFile, entry: Entry) -> None:
     info.mtime = 0
     if entry.link:
         info.type, info.linkname, info.mode = tarfile.SYMTYPE, entry.link, 0o777
+        tar.addfile(info)
+    elif entry.same:
+        info.type, info.linkname, info.mode = tarfile.LNKTYPE, entry.same, _FILE_MODE
         tar.addfile(info)
     elif entry.source is None:
         info.type, info.mode = tarfile.DIRTYPE, _FOLDER_MODE

@@ -7,8 +7,9 @@ from importlib import metadata
 
 import msgspec
 
+from fairway.cluster.images import uv
 from fairway.cluster.images.packing import DISTRIBUTION
-from fairway.cluster.images.programs import find_uv, run_program
+from fairway.cluster.images.programs import run_program
 from fairway.cluster.images.wheels import Target, failure, quiet_environment, target_flags
 from fairway.cluster.images.workshop import Workshop, key_of, write_whole
 from fairway.spec.errors import FairwayError
@@ -86,7 +87,7 @@ async def locked(requirements: Sequence[str], target: Target, workshop: Workshop
     options = "".join(f"{line}\n" for line in given.splitlines() if line.startswith("-"))
     if kept.is_file():
         return parse_lock(options + kept.read_text("utf-8"))
-    command = [find_uv(workshop.environment), "pip", "compile", "-", "--quiet", "--color", "never"]
+    command = [await uv.program(workshop), "pip", "compile", "-", "--quiet", "--color", "never"]
     command += ["--generate-hashes", "--no-header", "--no-annotate", "--python", sys.executable]
     ended = await run_program(
         [*command, *target_flags(target)], environment=quiet_environment(workshop), given=given.encode()

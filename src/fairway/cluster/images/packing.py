@@ -26,7 +26,7 @@ WORK = "fairway"
 
 DISTRIBUTION = "fairway-ml"
 _PACKAGE = Path(__file__).parents[2]
-_LOCK = "cluster/images/core.txt"
+_LOCK = "cluster/images/image.txt"
 _STARTING = Path(__file__).with_name("starting.py")
 _PYTHON = b'#!/bin/sh\nexec python3 "$@"\n'
 _FAIRWAY = b'#!/bin/sh\nexec python3 -m fairway "$@"\n'
@@ -42,9 +42,9 @@ def version() -> str:
         ) from None
 
 
-def core_lock() -> str:
-    """Return the locked packages that Fairway needs. Raises FairwayError."""
-    for place in (_PACKAGE / _LOCK, _PACKAGE.parents[1] / "requirements" / "core.txt"):
+def image_lock() -> str:
+    """Return the locked packages that Fairway needs in a cluster. Raises FairwayError."""
+    for place in (_PACKAGE / _LOCK, _PACKAGE.parents[1] / "requirements" / "image.txt"):
         if place.is_file():
             return place.read_text("utf-8")
     raise FairwayError(
@@ -63,7 +63,7 @@ async def fairway_layers(target: Target, workshop: Workshop) -> list[Layer]:
 
 
 async def _packages(target: Target, workshop: Workshop) -> list[Layer]:
-    lock = core_lock()
+    lock = image_lock()
     has_python = bool(find_python(target.python, workshop.environment))
     key = key_of("core", lock, target.python, target.platform, str(has_python))
     if (found := workshop.recall(key)) is not None:
@@ -107,7 +107,7 @@ def _own_entries() -> list[Entry]:
     ]
     return [
         *files,
-        Entry(str(own / "fairway" / _LOCK), core_lock().encode()),
+        Entry(str(own / "fairway" / _LOCK), image_lock().encode()),
         Entry(str(listed / "METADATA"), _metadata().encode()),
         Entry(str(listed / "INSTALLER"), b"fairway\n"),
         Entry(f"{START}/sitecustomize.py", _STARTING),

@@ -1,8 +1,7 @@
-"""The programs of this machine that an image is made with: uv, and Pythons. Their output is bounded and their errors are kept."""
+"""The programs of this machine that an image is made with. Their output is bounded and their errors are kept."""
 
 import asyncio
 import contextlib
-import os
 import shutil
 import subprocess
 import sys
@@ -24,20 +23,6 @@ class Ended(msgspec.Struct, frozen=True):
     code: int
     output: bytes
     errors: str
-
-
-def find_uv(environment: Mapping[str, str]) -> str:
-    """Return the path of uv, which is on the search path or beside this Python. Raises FairwayError."""
-    beside = Path(sys.executable).parent / "uv"
-    found = shutil.which("uv", path=environment.get("PATH")) or (
-        str(beside) if os.access(beside, os.X_OK) else ""
-    )
-    if not found:
-        raise FairwayError(
-            "uv, which fetches packages for the platform of the nodes, is not installed",
-            hint="`pip install uv`",
-        )
-    return found
 
 
 def find_python(version: str, environment: Mapping[str, str]) -> str:

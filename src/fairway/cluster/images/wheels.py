@@ -17,7 +17,8 @@ from pathlib import Path
 
 import msgspec
 
-from fairway.cluster.images.programs import find_uv, run_program
+from fairway.cluster.images import uv
+from fairway.cluster.images.programs import run_program
 from fairway.cluster.images.workshop import Workshop
 from fairway.spec.errors import FairwayError, UsageError
 from fairway.spec.text import one_line, shortened
@@ -91,12 +92,12 @@ async def lay_out(requirements: str, target: Target, folder: Path, workshop: Wor
     Raises:
         FairwayError: a requirement has no wheel for the target, does not match its hash or cannot be fetched.
     """
-    uv = find_uv(workshop.environment)
+    program = await uv.program(workshop)
     folder.mkdir(parents=True)
     with tempfile.NamedTemporaryFile("w", suffix=".txt", encoding="utf-8") as file:
         file.write(requirements)
         file.flush()
-        command = [uv, "pip", "install", "--quiet", "--color", "never", "--no-deps", "--require-hashes"]
+        command = [program, "pip", "install", "--quiet", "--color", "never", "--no-deps", "--require-hashes"]
         command += [
             "--python",
             sys.executable,

@@ -11,6 +11,7 @@ import trustme
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from kubeconfigs import Case
 from scripted import Answer, Handler, ScriptedServer
 
 from fairway.cluster.client.access import Access, Credentials, Trust
@@ -59,3 +60,13 @@ def access_to() -> Callable[..., Access]:
         )
 
     return make
+
+
+@pytest.fixture
+def case(tmp_path: Path, serve: Callable[..., ScriptedServer], authority: trustme.CA) -> Case:
+    """A folder for kubeconfigs, and a server that gives tokens."""
+    server = serve(lambda asked: Answer({"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
+                                         "status": {"token": "made"}}, 201),
+                   names=("127.0.0.1", "kube.example"))  # fmt: skip
+    (tmp_path / "elsewhere").mkdir()
+    return Case(tmp_path, server, authority, serve)

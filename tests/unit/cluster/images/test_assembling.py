@@ -29,7 +29,7 @@ from fairway.cluster.images.names import ImageName, Repository, parse_image
 from fairway.cluster.images.refusals import NoSuchImage
 from fairway.cluster.images.registry import Registry
 from fairway.cluster.images.workshop import Workshop
-from fairway.spec.errors import FairwayError, UsageError
+from fairway.spec.errors import UsageError
 
 from .between import relay
 from .conftest import Served, put_base, soon
@@ -295,17 +295,6 @@ def test_a_platform_that_no_image_is_made_for_is_refused(
     name = base(registry, "platform/python", tmp_path)
     with pytest.raises(UsageError, match="no image can be made for the platform"):
         push(f"{registry.host}/platform", name, tools, platforms=(platform,))
-
-
-def test_without_uv_the_way_to_it_is_told(
-    registry: Served, workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    name = base(registry, "bare/python", tmp_path)
-    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
-    bare = msgspec.structs.replace(workshop, environment={"PATH": str(tmp_path)})
-    with pytest.raises(FairwayError, match=r"uv.* is not installed") as raised:
-        push(f"{registry.host}/bare", name, bare)
-    assert "pip install uv" in raised.value.hint
 
 
 def test_another_program_reads_the_image(registry: Served, tools: Workshop, tmp_path: Path) -> None:

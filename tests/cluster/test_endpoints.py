@@ -1,0 +1,312 @@
+"""Endpoints on a real cluster: what is deployed answers through its Service, and a change loses no request."""
+
+import asyncio
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from asking import Answers, Load
+from plane_here import push_image
+
+from fairway.remote import RemotePlatform
+from fairway.spec.artifact import Artifact
+from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, ServerLimits
+from fairway.spec.errors import FairwayError
+from fairway.stores import FileArtifacts
+from fairway.wiring import targets
+from fairway.wiring.targets import Target
+from lab.kubectl import Kubectl, make_user
+
+T = TypeVar("T")
+
+FUNCTION = "import fairway as fw\n\n@fw.endpoint\ndef {name}(x: float) -> float:\n    return x * {factor}\n"
+POISON = "import fairway as fw\n\nraise ValueError('no such table')\n"
+LIMITS = ServerLimits(request_seconds=5.0, drain_seconds=5.0)
+OBJECTS = "deployments,replicasets,pods,services,configmaps,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers"
+LABEL = "fairway.dev/endpoint"
+
+
+class Team:
+    """A person with the rights of an administrator in a namespace with Fairway."""
+
+    def __init__(self, kubectl: Kubectl, kubeconfig: Path, folder: Path) -> None:
+        self.kubectl = kubectl
+        self._target = Target(name="team", namespace=kubectl.namespace, kubeconfig=str(kubeconfig))
+        self._folder = folder
+        self._made = 0
+
+    def ask(self, question: Callable[[RemotePlatform], Coroutine[Any, Any, T]]) -> T:
+        """Ask the platform of the namespace."""
+
+        async def asked() -> T:
+            platform = targets.platform(self._target, lambda *lines: None)
+            try:
+                return await question(platform)
+            finally:
+                await platform.close()
+
+        return asyncio.run(asked())
+
+    def source(self, text: str) -> Artifact:
+        """Put a project with one file into the store of the namespace."""
+        self._made += 1
+        project = self._folder / f"project-{self._made}"
+        project.mkdir()
+        (project / "ep.py").write_text(text, "utf-8")
+        store = FileArtifacts(self._folder / "store")
+        digest, size = store.put_folder(project)
+
+        async def put(platform: RemotePlatform) -> None:
+            for one in (*(entry.digest for entry in store.files(digest)), digest):
+                path = store.open(Artifact(format="", digest=one, size=store.touch(one) or 0))
+                assert isinstance(path, Path)
+                await platform.put(one, path.read_bytes())
+
+        self.ask(put)
+        return Artifact(format="folder", digest=digest, size=size, kind="project", files=True)
+
+    def deploy(self, name: str, factor: float, workers: int = 1) -> Deployed:
+        """Serve a function that multiplies by a factor."""
+        return self.serve(name, FUNCTION.format(name=name, factor=factor), workers)
+
+    def serve(self, name: str, text: str, workers: int = 1) -> Deployed:
+        """Serve a function of a project file."""
+        request = DeployRequest(
+            name=name, function=name, source=self.source(text), module="ep.py", workers=workers, limits=LIMITS
+        )
+        return self.ask(lambda platform: platform.deploy(request))
+
+    def endpoint(self, name: str) -> EndpointStatus | None:
+        """Return the status of an endpoint; None if there is none."""
+        found = self.ask(lambda platform: platform.endpoints())
+        return next((one for one in found if one.name == name), None)
+
+    def undeploy(self, name: str) -> None:
+        """Remove an endpoint, and wait until nothing of it is left."""
+        self.ask(lambda platform: platform.undeploy(name))
+        until(lambda: self.objects(name) == [])
+
+    def objects(self, name: str) -> list[str]:
+        """Return the objects of an endpoint."""
+        return self.kubectl("get", OBJECTS, "-l", f"{LABEL}={name}", "-o", "name").split()
+
+    def pods(self, name: str) -> list[str]:
+        """Return the pods of an endpoint that are not about to go."""
+        items = self.kubectl.json("get", "pods", "-l", f"{LABEL}={name}")["items"]
+        return [one["metadata"]["name"] for one in items if "deletionTimestamp" not in one["metadata"]]
+
+    def address(self, name: str) -> str:
+        """Return the IP address of the Service of an endpoint."""
+        return str(self.kubectl.json("get", "service", name)["spec"]["clusterIP"])
+
+    def load(self, name: str, *, keep: bool) -> Load:
+        """Return a client that asks an endpoint all the time."""
+        host = f"{name}.{self.kubectl.namespace}.svc"
+        return Load(self.address(name), host, b"2", keep=keep)
+
+
+def until(is_so: Callable[[], bool], seconds: float = 90.0) -> None:
+    """Wait for a fact."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "it never came to be"
+        time.sleep(0.5)
+
+
+def answer(address: str, x: float, host: str = "churn") -> Any:
+    """Ask the endpoint at an address."""
+    headers = {"content-type": "application/json", "host": host}
+    request = urllib.request.Request(f"http://{address}/", json.dumps(x).encode(), headers)
+    with urllib.request.urlopen(request, timeout=10) as found:
+        return json.loads(found.read())
+
+
+def lost_nothing(*answers: Answers) -> None:
+    """Check that every request was answered."""
+    for found in answers:
+        assert found.lost == []
+        assert len(found.bodies) == found.sent > 100
+
+
+@pytest.fixture(scope="module")
+def team(
+    make_namespace: Callable[..., str],
+    kubectl: Kubectl,
+    registry: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Team]:
+    """A namespace with Fairway."""
+    name, folder = make_namespace(), tmp_path_factory.mktemp("team")
+    kubeconfig = make_user(kubectl, folder, "admin", name)
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(folder)}
+
+    def fairway(*words: str) -> None:
+        command = [sys.executable, "-m", "fairway", *words, "--namespace", name]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+        assert done.returncode == 0, done.stderr
+
+    fairway("install", "--image", push_image(registry))
+    yield Team(kubectl.inside(name), kubeconfig, folder)
+    fairway("uninstall", "--yes")
+    left = kubectl.inside(name)(
+        "get", f"{OBJECTS},serviceaccounts", "-l", "fairway.dev/install", "-o", "name"
+    )
+    assert left.strip() == ""
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_updates_and_rollbacks_under_load_lose_nothing(team: Team) -> None:
+    first = team.deploy("churn", 10)
+    status = first.status
+    assert (status.serving, status.ready, status.phase) == (1, 1, "Running")
+    assert status.address == f"http://churn.{team.kubectl.namespace}.svc"
+    assert answer(team.address("churn"), 2) == 20
+
+    with team.load("churn", keep=False) as fresh, team.load("churn", keep=True) as kept:
+        second = team.deploy("churn", 100)
+        assert (second.replaced, second.status.serving) == (1, 2)
+        until(lambda: fresh.bodies[-1] == kept.bodies[-1] == b"200.0")
+        back = team.ask(lambda platform: platform.rollback("churn"))
+        assert back.status.serving == 1
+        until(lambda: fresh.bodies[-1] == kept.bodies[-1] == b"20.0")
+        until(lambda: len(team.kubectl.json("get", "pods", "-l", LABEL)["items"]) == 1)
+    lost_nothing(fresh, kept)
+    assert {*fresh.bodies, *kept.bodies} == {b"20.0", b"200.0"}
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_a_revision_that_never_becomes_ready_is_taken_back_with_its_own_words(team: Team) -> None:
+    team.deploy("rate", 10)
+    before = team.objects("rate")
+    with team.load("rate", keep=False) as asked:
+        with pytest.raises(FairwayError) as failure:
+            team.serve("rate", POISON)
+        until(lambda: team.objects("rate") == before)
+        until(lambda: asked.sent > 100)
+    assert "no such table" in str(failure.value)
+    assert "ended" in str(failure.value)
+    lost_nothing(asked)
+    assert set(asked.bodies) == {b"20.0"}
+    status = team.endpoint("rate")
+    assert status is not None
+    assert (status.serving, status.phase, status.others, status.crashing) == (1, "Running", 0, 0)
+    team.undeploy("rate")
+    assert team.endpoint("rate") is None
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_a_first_revision_that_never_becomes_ready_leaves_nothing(team: Team) -> None:
+    with pytest.raises(FairwayError, match="no such table"):
+        team.serve("first", POISON)
+    until(lambda: team.objects("first") == [])
+    assert team.endpoint("first") is None
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_a_service_that_belongs_to_somebody_else_is_left_alone(team: Team) -> None:
+    team.kubectl("create", "service", "clusterip", "taken", "--tcp=80:80")
+    before = team.kubectl.json("get", "service", "taken")["spec"]
+    with pytest.raises(FairwayError, match="a Service taken in namespace"):
+        team.deploy("taken", 1)
+    assert team.kubectl.json("get", "service", "taken")["spec"] == before
+    with pytest.raises(FairwayError, match="a Service fairway in namespace"):
+        team.deploy("fairway", 1)
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_pods_that_are_deleted_are_replaced_before_clients_notice(team: Team) -> None:
+    team.deploy("steady", 10)
+    with team.load("steady", keep=False) as fresh, team.load("steady", keep=True) as kept:
+        (pod,) = team.pods("steady")
+        team.kubectl("delete", "pod", pod, "--wait=false")
+        until(
+            lambda: (
+                (status := team.endpoint("steady")) is not None
+                and status.ready == 1
+                and pod not in team.pods("steady")
+            )
+        )
+        until(lambda: pod not in team.kubectl("get", "pods", "-o", "name"))
+    lost_nothing(fresh, kept)
+    team.undeploy("steady")
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_an_endpoint_answers_without_the_control_plane_whose_death_ends_no_change(team: Team) -> None:
+    team.deploy("lasting", 10)
+    plane = (
+        "get",
+        "pods",
+        "-l",
+        "app.kubernetes.io/name=fairway",
+        "-o",
+        "jsonpath={.items[*].metadata.name}",
+    )
+    killed = team.kubectl(*plane).split()
+    with team.load("lasting", keep=False) as asked:
+        with contextlib.suppress(FairwayError, urllib.error.URLError):
+            _while_deploying(team, "lasting", killed)
+        until(lambda: _is_settled(team, "lasting"), 180)
+        until(lambda: asked.sent > 100)
+    lost_nothing(asked)
+    assert set(asked.bodies) <= {b"20.0", b"200.0"}
+    assert len(team.pods("lasting")) == 1
+    services = team.kubectl.json("get", "deployments", "-l", f"{LABEL}=lasting")["items"]
+    assert len(services) == 1
+    team.undeploy("lasting")
+
+
+def _while_deploying(team: Team, name: str, killed: list[str]) -> None:
+    """Kill the control plane in the middle of a change."""
+    killer = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            _KILLER,
+            team.kubectl.program,
+            team.kubectl.kubeconfig,
+            team.kubectl.namespace,
+            name,
+            *killed,
+        ]
+    )
+    try:
+        team.deploy(name, 100)
+    finally:
+        assert killer.wait(120) == 0
+
+
+_KILLER = """
+import subprocess, sys, time
+program, kubeconfig, namespace, endpoint, *pods = sys.argv[1:]
+kubectl = [program, "--kubeconfig", kubeconfig, "-n", namespace]
+until = time.monotonic() + 60
+while time.monotonic() < until:
+    found = subprocess.run([*kubectl, "get", "deployments", "-l", "fairway.dev/endpoint=" + endpoint, "-o", "name"],
+                           capture_output=True, text=True)
+    if len(found.stdout.split()) > 1:
+        sys.exit(subprocess.run([*kubectl, "delete", "pod", "--grace-period=0", "--force", *pods]).returncode)
+    time.sleep(0.2)
+sys.exit(1)
+"""
+
+
+def _is_settled(team: Team, name: str) -> bool:
+    """Tell whether an endpoint is as it was or as it was wanted, and nothing else is left."""
+    try:
+        status = team.endpoint(name)
+    except (FairwayError, OSError):
+        return False
+    return (
+        status is not None and status.serving == status.wanted and status.ready == 1 and status.others == 0
+        and len(team.kubectl.json("get", "pods", "-l", f"{LABEL}={name}")["items"]) == 1
+    )  # fmt: skip

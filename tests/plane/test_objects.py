@@ -1,0 +1,194 @@
+"""A control plane whose artifacts are in object storage, on a real server."""
+
+import hashlib
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from planes import TOKENS, Accounts, Plane
+from servers import BUCKET, SECRET, Gateway
+from test_runs import PROJECT, RUNNER, bundle, events, follow, phase, submit
+
+LARGE = os.urandom(2**20) * 20
+
+
+def digest_of(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def blob(content: bytes) -> str:
+    return f"/api/v1/store/blobs/{digest_of(content)}"
+
+
+def key(content: bytes) -> str:
+    digest = digest_of(content)
+    return f"team/blobs/{digest[:2]}/{digest}"
+
+
+@pytest.fixture
+def make(
+    tmp_path: Path, accounts: Accounts, free_port: Callable[[], int], gateway: Gateway
+) -> Iterator[Callable[..., Plane]]:
+    """Makes control planes of one installation that is not started."""
+    made: list[Plane] = []
+
+    def new(name: str = "one", prefix: str = "team", cache: int = 2**30) -> Plane:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        store = f"s3://{BUCKET}/{prefix}?endpoint={gateway.url}" if prefix else ""
+        made.append(Plane(folder / "volume", accounts, free_port(), store, cache))
+        return made[-1].__enter__()
+
+    yield new
+    for plane in made:
+        plane.__exit__(None, None, None)
+
+
+def cached(plane: Plane) -> int:
+    """Bytes of artifacts on the volume."""
+    return sum(path.stat().st_size for path in (plane.volume / "store" / "blobs").glob("[0-9a-f][0-9a-f]/*"))
+
+
+def test_a_run_leaves_its_artifacts_in_the_bucket_and_its_log_on_the_volume(
+    make: Callable[..., Plane], gateway: Gateway
+) -> None:
+    plane = make().start()
+    run = submit(plane, bundle(plane, {"shop/flow.py": PROJECT}))
+    assert events(follow(plane, run))[-1]["event"]["body"]["type"] == "run.ended"
+    assert phase(plane, run) == "done"
+    assert gateway.path(key(PROJECT)).read_bytes() == PROJECT
+    assert (plane.volume / "store" / "fairway.db").exists()
+    assert not [path for path in gateway.folder.rglob("*") if path.name.startswith("fairway.db")]
+
+
+def test_what_was_acknowledged_outlives_the_process_and_the_cache(make: Callable[..., Plane]) -> None:
+    plane = make().start()
+    assert plane.ask("PUT", blob(LARGE), LARGE, RUNNER)[0] == 200
+    plane.stop(9)
+    shutil.rmtree(plane.volume / "store" / "blobs")
+    plane.start()
+    assert plane.ask("GET", blob(LARGE), token=RUNNER) == (200, LARGE)
+
+
+def test_a_kill_in_the_middle_of_a_large_object_leaves_none(
+    make: Callable[..., Plane], gateway: Gateway
+) -> None:
+    plane = make().start()
+    sending = threading.Thread(target=lambda: _ignoring(lambda: plane.ask("PUT", blob(LARGE), LARGE, RUNNER)))
+    sending.start()
+    until = time.monotonic() + 60
+    # Parts of an upload are kept beside the objects until the upload is complete.
+    while not any(path.stat().st_size > 2**20 for path in gateway.folder.rglob("*") if path.is_file()):
+        assert time.monotonic() < until
+    plane.stop(9)
+    sending.join(60)
+    plane.start()
+    status, found = plane.ask("GET", blob(LARGE), token=RUNNER)
+    assert status == 404 or found == LARGE
+    assert plane.ask("PUT", blob(LARGE), LARGE, RUNNER)[0] == 200
+    assert plane.ask("GET", blob(LARGE), token=RUNNER) == (200, LARGE)
+
+
+def _ignoring(call: Callable[[], object]) -> None:
+    try:
+        call()
+    except OSError:
+        return
+
+
+def test_a_store_that_is_away_is_said_and_waited_for(make: Callable[..., Plane], gateway: Gateway) -> None:
+    plane = make().start()
+    assert plane.ask("PUT", blob(b"before"), b"before", RUNNER)[0] == 200
+    gateway.stop()
+    status, said = plane.ask("PUT", blob(b"during"), b"during", RUNNER)
+    assert status == 503
+    assert "does not answer" in said["error"]
+    assert said["hint"]
+    assert plane.ask("GET", "/healthz")[0] == 200
+    assert plane.ask("GET", blob(b"before"), token=RUNNER) == (200, b"before")
+    gateway.start()
+    assert plane.ask("PUT", blob(b"during"), b"during", RUNNER)[0] == 200
+
+
+def test_a_control_plane_starts_again_while_its_store_is_away(
+    make: Callable[..., Plane], gateway: Gateway
+) -> None:
+    plane = make().start()
+    assert plane.ask("PUT", blob(b"before"), b"before", RUNNER)[0] == 200
+    plane.stop()
+    gateway.stop()
+    plane.start()
+    assert plane.ask("GET", "/api/v1/runs", token=RUNNER) == (200, [])
+    assert "out of reach" in plane.log.read_text()
+
+
+def test_a_bucket_that_is_gone_is_no_missing_artifact(make: Callable[..., Plane], gateway: Gateway) -> None:
+    plane = make().start()
+    assert plane.ask("PUT", blob(b"kept"), b"kept", RUNNER)[0] == 200
+    plane.stop()
+    shutil.rmtree(plane.volume / "store" / "blobs")
+    moved = gateway.folder.with_name("moved")
+    (gateway.folder / BUCKET).rename(moved)
+    plane.start()
+    status, said = plane.ask("GET", blob(b"kept"), token=RUNNER)
+    assert (status, said["error"].split(":")[0]) == (503, f"there is no bucket {BUCKET}")
+    moved.rename(gateway.folder / BUCKET)
+    assert plane.ask("GET", blob(b"kept"), token=RUNNER) == (200, b"kept")
+
+
+def test_artifacts_of_a_volume_move_to_the_bucket(make: Callable[..., Plane], gateway: Gateway) -> None:
+    before = make(prefix="").start()
+    assert before.ask("PUT", blob(b"older"), b"older", RUNNER)[0] == 200
+    before.stop()
+    after = make().start()
+    assert gateway.path(key(b"older")).read_bytes() == b"older"
+    after.stop()
+    again = make(prefix="").start(wait=False)
+    assert again.process is not None
+    assert again.process.wait(60) == 2
+    assert "the artifacts of this volume are at s3://" in again.log.read_text()
+
+
+def test_two_installations_never_share_a_place(make: Callable[..., Plane]) -> None:
+    first = make().start()
+    second = make("two")
+    install = json.loads((second.volume.parent / "install.json").read_text()) | {"uid": "f" * 32}
+    (second.volume.parent / "install.json").write_text(json.dumps(install))
+    second.start(wait=False)
+    assert second.process is not None
+    assert second.process.wait(60) == 1
+    assert "holds the artifacts of another installation" in second.log.read_text()
+    assert first.is_ready()
+
+
+def test_the_cache_stays_within_its_limit(make: Callable[..., Plane]) -> None:
+    plane = make(cache=2**20).start()
+    for number in range(4):
+        content = os.urandom(2**19)
+        assert plane.ask("PUT", blob(content), content, RUNNER)[0] == 200
+        for path in (plane.volume / "store" / "blobs").glob("[0-9a-f][0-9a-f]/*"):
+            os.utime(path, (1000 + number, 1000 + number))
+    content = os.urandom(2**19)
+    assert plane.ask("PUT", blob(content), content, RUNNER)[0] == 200
+    assert cached(plane) <= 2**20 + 2**19
+
+
+def test_keys_of_the_store_are_in_no_log_and_no_file(make: Callable[..., Plane]) -> None:
+    plane = make().start()
+    run = submit(plane, bundle(plane, {"shop/flow.py": PROJECT}))
+    follow(plane, run)
+    plane.stop()
+    for path in [plane.log, *plane.volume.rglob("*")]:
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), path
+
+
+def test_a_viewer_reads_no_blob(make: Callable[..., Plane]) -> None:
+    plane = make().start()
+    assert plane.ask("PUT", blob(b"kept"), b"kept", RUNNER)[0] == 200
+    assert plane.ask("GET", blob(b"kept"), token=TOKENS["viewer"])[0] == 403
