@@ -84,6 +84,14 @@ def wide(mark: str = "") -> list[int]:
 def crowd(mark: str = "") -> list[int]:
     return [calm(mark + str(number)) for number in range(3)]
 
+@fw.task(memory="3Gi")
+def doomed(mark: str) -> int:
+    return 1
+
+@fw.pipeline
+def unlucky(mark: str = "") -> int:
+    return doomed(mark)
+
 @fw.task(memory="400Mi", cpu=0.1)
 def item(n: int) -> int:
     return n * n
@@ -102,14 +110,6 @@ def poison(n: int) -> int:
 def bitter(mark: str = "") -> int:
     return sum([poison(number) for number in range(20)])
 
-@fw.task(memory="3Gi")
-def doomed(mark: str) -> int:
-    return 1
-
-@fw.pipeline
-def unlucky(mark: str = "") -> int:
-    return doomed(mark)
-
 @fw.pipeline
 def slow(mark: str = "") -> int:
     return small(long(mark))
@@ -117,7 +117,7 @@ def slow(mark: str = "") -> int:
 
 DIES = """
 import os, time
-if os.path.exists("{mark}") and "-s" in open(f"/proc/{{os.getppid()}}/cmdline").read():
+if os.path.exists("{mark}") and "-w-a" in open(f"/proc/{{os.getppid()}}/cmdline").read():
     print("about to die", flush=True)
     time.sleep(0.1)
     os.kill(os.getpid(), 9)
@@ -377,7 +377,7 @@ def test_a_pod_that_is_lost_before_it_is_ready_is_replaced_and_its_last_words_ar
             target.project.write_text(TEXT + DIES.format(mark=str(broken)))
         else:
             kube.instead = lambda name: (
-                ("-c", "raise SystemExit('no module named fairway')") if "-w-" in name else ()
+                ("-c", "raise SystemExit('no module named fairway')") if "-d-a" not in name else ()
             )
         running = asyncio.create_task(target.run("unlucky"))
         async with asyncio.timeout(60):
