@@ -22,6 +22,7 @@ NAMES = (
     "history",
     "serving",
     "served",
+    "cluster",
     "steps",
     "stages",
 )

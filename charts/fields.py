@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from fairway.cluster import placing
 from fairway.cluster.manifests import Settings
 from fairway.spec.install import Install
 
@@ -43,7 +44,7 @@ class Field:
     @property
     def text(self) -> str:
         """The expression of Helm with the value as JSON, which is YAML too."""
-        raw = isinstance(self.example, float) or self.path == "size"
+        raw = isinstance(self.example, float) or self.path in ("size", "install.cache")
         return f"{{{{ {self.told}{'' if raw else ' | toRawJson'} }}}}"
 
 
@@ -67,10 +68,23 @@ FIELDS = (
     ),
     Field(path="install.registry", example="chart-registry", value="registry"),
     Field(
+        path="install.pods.most",
+        example=7713,
+        value="stepPods.most",
+        rules={"minimum": 1},
+    ),
+    Field(
+        path="install.pods.kept",
+        example=77.25,
+        value="stepPods.kept",
+        expression='include "fairway.decimal" .Values.stepPods.kept',
+        rules={"type": ["number", "string"], "minimum": 0, "pattern": r"^[0-9]+(\.[0-9]+)?$"},
+    ),
+    Field(
         path="install.driver.cpu",
         example=61.25,
         value="driver.cpu",
-        expression='include "fairway.cpu" .',
+        expression='include "fairway.decimal" .Values.driver.cpu',
         # Helm takes a fraction on its command line for a text.
         rules={"type": ["number", "string"], "exclusiveMinimum": 0, "pattern": r"^[0-9]+(\.[0-9]+)?$"},
     ),
@@ -122,6 +136,35 @@ FIELDS = (
     ),
     Field(path="ephemeral", example=False, value="ephemeral", absent=True),
     Field(
+        path="install.store",
+        example="s3://chart-bucket/prefix",
+        value="store",
+        rules={"pattern": r"^((s3|gs|az)://\S+)?$"},
+    ),
+    Field(
+        path="store_identity",
+        example="arn:aws:iam::123456789012:role/chart",
+        value="storeIdentity",
+        absent="",
+    ),
+    Field(
+        path="store_secret",
+        example="chart-secret",
+        value="storeSecret",
+        absent="",
+        rules={"pattern": f"^$|{_NAME}"},
+    ),
+    Field(
+        path="install.cloud",
+        example="chart-cloud",
+        value="cloud",
+        expression='include "fairway.cloud" .',
+        rules={"enum": ["", *placing.CLOUDS]},
+        words='the cloud whose labels nodes have: "eks", "gke", "aks" or "plain". Empty for the one that the version of the '
+        "cluster names.",
+    ),
+    Field(path="install.cache", example=7817 * 2**20, expression='include "fairway.cache" .'),
+    Field(
         path="install.uid",
         example="5e4711ed" * 4,
         value="uid",
@@ -134,6 +177,18 @@ FIELDS = (
     Field(path="install.version", example="0.0.0+chart", expression=".Chart.AppVersion"),
 )
 """Every setting that is in the chart. A test finds settings that are in neither table."""
+
+CLOUD_STORES = {
+    "gs": {
+        "install.store": "gs://chart-bucket/prefix",
+        "store_identity": "chart@acme.iam.gserviceaccount.com",
+    },
+    "az": {
+        "install.store": "az://chart-bucket/prefix",
+        "store_identity": "12345678-1234-1234-1234-123456789012",
+    },
+}
+"""Examples of the other kinds of object storage, each of which has annotations and labels of its own."""
 
 LEFT_OUT = {
     "install.owner": "the cluster gives it to the ConfigMap, and the control plane asks for it",
@@ -161,6 +216,11 @@ def changed(settings: Any, path: str, value: object) -> Any:
     return msgspec.structs.replace(
         settings, **{name: changed(getattr(settings, name), rest, value) if rest else value}
     )
+
+
+def example_of(path: str) -> Any:
+    """Return the example of a setting."""
+    return next(one.example for one in FIELDS if one.path == path)
 
 
 def examples() -> Settings:

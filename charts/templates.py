@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 from extras import insert
-from fields import FIELDS, changed, examples
+from fields import CLOUD_STORES, FIELDS, changed, example_of, examples
 
 from fairway.cluster import manifests, pods, yaml
 from fairway.cluster.kinds import Deployment, Object, Pod
@@ -68,7 +68,7 @@ def documents(settings: Settings) -> dict[str, list[str]]:
     derived = {
         settings.install.encode(): '{{ include "fairway.install" . | toRawJson }}',
         msgspec.json.encode(settings).decode(): '{{ include "fairway.settings" . | toRawJson }}',
-        digest: '{{ include "fairway.install" . | sha256sum | trunc 16 | toRawJson }}',
+        digest: '{{ printf "%s%s" (include "fairway.install" .) .Values.storeIdentity | sha256sum | trunc 16 | toRawJson }}',
     }
     found: dict[str, list[str]] = {}
     for one in (*objects, test_pod(settings)):
@@ -103,6 +103,13 @@ def composed(base: list[str], variants: Iterable[tuple[str, list[str]]]) -> list
     return _nested(base, 0, len(base), blocks)
 
 
+def _negated(condition: str) -> str:
+    """Return the condition that holds where another one does not."""
+    if condition.startswith("not "):
+        return condition.removeprefix("not ").removeprefix("(").removesuffix(")" if "(" in condition else "")
+    return f"not ({condition})"
+
+
 def _from_its_head(base: list[str], start: int, end: int) -> tuple[int, int]:
     """Return lines moved down to where they begin with the head of an item, if the lines there are the same."""
     while (
@@ -128,7 +135,7 @@ def _nested(base: list[str], start: int, end: int, blocks: list[Block]) -> list[
         lines += base[start : block.start]
         within = _nested(base, block.start, block.end, blocks)
         lines += [f"{{{{- if {block.condition} }}}}", *within] if within else []
-        head = ["{{- else }}"] if within else [f"{{{{- if not ({block.condition}) }}}}"]
+        head = ["{{- else }}"] if within else [f"{{{{- if {_negated(block.condition)} }}}}"]
         lines += [*head, *block.otherwise] if block.otherwise else []
         lines.append("{{- end }}")
         start = block.end
@@ -138,6 +145,8 @@ def _nested(base: list[str], start: int, end: int, blocks: list[Block]) -> list[
 def filled(lines: list[str]) -> list[str]:
     """Return lines with the expressions of Helm in place of the examples."""
     texts = {_json(one.example): one.text for one in FIELDS if isinstance(one.example, str)}
+    for kind in CLOUD_STORES.values():
+        texts |= {_json(value): texts[_json(example_of(path))] for path, value in kind.items()}
     numbers = {
         str(one.example): one.text for one in FIELDS if type(one.example) is int and one.value == "user"
     }
@@ -201,6 +210,12 @@ def templates(head: str) -> dict[str, str]:
         for one in FIELDS
         if one.absent is not None
     ]
+    for kind, others in CLOUD_STORES.items():
+        another = settings
+        for path, value in others.items():
+            another = changed(another, path, value)
+        condition = f'not (and .Values.storeIdentity (hasPrefix "{kind}://" .Values.store))'
+        variants.append((condition, documents(another)))
     made: dict[str, str] = {}
     for name, base in documents(settings).items():
         lines = composed(base, [(condition, other.get(name, [])) for condition, other in variants])

@@ -10,14 +10,13 @@ import msgspec
 from extras import EXTRAS
 from fields import FIELDS, Field, examples
 
-from fairway.cluster import manifests
+from fairway.cluster import identities, manifests
 from fairway.cluster.manifests import Settings
-from fairway.spec.install import DriverSize, Install
 
 
 def words_of(path: str) -> str:
     """Return what the docstring of the settings says about one of them."""
-    owner = DriverSize if path.startswith("install.driver.") else Install if "." in path else Settings
+    owner, _ = struct_of(path)
     text = inspect.getdoc(owner) or ""
     found = re.search(
         rf"^    {path.rsplit('.', 1)[-1]}: (.*?)(?=^    \w+: |\Z)", text, re.MULTILINE | re.DOTALL
@@ -79,6 +78,14 @@ def schema(made: str) -> dict[str, Any]:
         "type": "object",
         "additionalProperties": False,
         "properties": properties,
+        # An identity of one cloud is none of another.
+        "allOf": [
+            {
+                "if": {"properties": {"store": {"pattern": f"^{kind}://"}}, "required": ["store"]},
+                "then": {"properties": {"storeIdentity": {"pattern": f"^({form.pattern})?$"}}},
+            }
+            for kind, (_, form, _) in identities.IDENTITIES.items()
+        ],
     }
 
 

@@ -17,13 +17,29 @@ whether it is found. Do not edit: `python tests/report.py` makes this page.
 |---|---|---|---|---|
 """
 
+CLUSTER = """
+## On a cluster
+
+Made by `make test-cluster` on a real Kubernetes of three nodes, all of them on the one machine that is named. Other work shared
+its two cores, so durations are those of a busy machine.
+
+| Test | What is done to it | Goal | Seen | When, on what |
+|---|---|---|---|---|
+"""
+
 
 def page() -> str:
     """The whole page."""
     told = [
         json.loads(path.read_text("utf-8")) for path in sorted((HERE / "results").glob("*.json"), key=_order)
     ]
-    return HEAD + "".join(_row(row) for row in told)
+    here = [_row(row) for row in told if not _is_of_cluster(row)]
+    there = [_row(row) for row in told if _is_of_cluster(row)]
+    return HEAD + "".join(here) + (CLUSTER + "".join(there) if there else "")
+
+
+def _is_of_cluster(row: dict[str, object]) -> bool:
+    return str(row["id"]).startswith("C")
 
 
 def _order(path: Path) -> tuple[str, int, str]:

@@ -27,11 +27,13 @@ from fairway.spec.errors import (
     Unreachable,
     UsageError,
 )
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import format_duration
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, Foreseen, LogPage, Noted, Outputs, Over, Submitted, Update
+from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
 
 T = TypeVar("T")
 
@@ -45,6 +47,9 @@ _PATIENCE_SECONDS = 60.0
 
 _UNSEEN_SECONDS = 5.0
 """Seconds without any answer after which a person is told about it."""
+
+_PAGE = 5000
+"""The runs that a platform lists in one answer at most."""
 
 _BASE = "/api/v1"
 _JSON = "application/json"
@@ -213,6 +218,21 @@ class RemotePlatform:
         """Return the newest runs. Raises FairwayError."""
         return await self._ask("GET", f"/runs?limit={limit}", list[RunSummary])
 
+    async def past(self, query: RunQuery) -> list[RunRecord]:
+        """Return the runs that a query asks for, newest first. They are asked for in pages. Raises FairwayError."""
+        found: list[RunRecord] = []
+        while True:
+            left = query.limit - len(found) if query.limit else _PAGE
+            page = msgspec.structs.replace(
+                query, limit=min(left, _PAGE), before=found[-1].name if found else query.before
+            )
+            some = await self._ask(
+                "POST", "/runs/query", list[RunRecord], msgspec.json.encode(page), again=True
+            )
+            found += some
+            if len(some) < page.limit or len(found) == query.limit:
+                return found
+
     async def run(self, name: str) -> RunStatus:
         """Return one run with all its steps. Raises FairwayError."""
         return await self._ask("GET", f"/runs/{_part(name)}", RunStatus)
@@ -305,6 +325,23 @@ class RemotePlatform:
     async def deployed(self) -> list[EndpointStatus]:
         """Return every endpoint on record, also those that were removed. Raises FairwayError."""
         return await self._ask("GET", "/deployed", list[EndpointStatus])
+
+    async def clean(self, request: Cleaning) -> Cleaned:
+        """Remove content that nothing refers to, or count it. Raises FairwayError."""
+        return await self._ask("POST", "/gc", Cleaned, msgspec.json.encode(request), again=True)
+
+    async def snapshot(self) -> Snapshot:
+        """Keep the log as it is now, and list it with all that it refers to. Raises FairwayError."""
+        return await self._ask("POST", "/backups", Snapshot, b"{}", again=True)
+
+    async def snapshot_piece(self, name: str, path: str, offset: int) -> bytes:
+        """Return a piece of a part of a snapshot; nothing at its end. Raises FairwayError."""
+        query = urlencode({"path": path, "offset": offset})
+        return await self._answer("GET", f"/backups/{_part(name)}?{query}", b"", _JSON, again=True)
+
+    async def tries(self) -> list[Tried]:
+        """Try the object storage of the platform, and return what was found; nothing without any. Raises FairwayError."""
+        return await self._ask("POST", "/tries", list[Tried], b"{}", again=True)
 
     async def shutdown(self, *, endpoints: bool) -> None:
         """Stop the platform, and with `endpoints` all that serves. Return when that is done. Raises FairwayError."""

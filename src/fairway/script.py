@@ -1,5 +1,6 @@
 """The functions `fw.run` and `fw.deploy`, with which a script, a test or a notebook runs a pipeline or serves a model."""
 
+import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from fairway.author.pipeline import Pipeline
     from fairway.engine.report import Run
     from fairway.ports.platform import Platform
-    from fairway.spec.endpoint import Deployed
+    from fairway.spec.endpoint import Deployed, DeployRequest
     from fairway.spec.run import Phase, RunRequest, RunStatus
     from fairway.spec.update import Over
+    from fairway.wiring.serving import Asked
     from fairway.wiring.there import There
 
 T = TypeVar("T")
@@ -304,47 +306,77 @@ def deploy(
     *,
     replicas: int | tuple[int, int] | None = None,
     private: bool = False,
+    target: str = "",
 ) -> "Deployed":
-    """Serve a registered model ("churn", "churn:3", "churn@champion") or an endpoint function on this machine.
+    """Serve a registered model ("churn", "churn:3", "churn@champion") or an endpoint function.
 
     Returns once it answers. The address is `.status.url`.
 
     Args:
         what: the model or the function.
         replicas: the number of replicas that answer, or the lowest and the highest number, such as `(1, 10)`. A replica is
-            a process on this machine. The default is 2 for a model, and for a function what `@fw.endpoint` says.
+            a process on this machine, and a pod on a cluster. The default is 2 for a model, and for a function what
+            `@fw.endpoint` says.
         private: True makes the prediction routes ask for a key.
+        target: the target to serve on, as `fairway targets` lists them. The default is this machine.
 
     Raises:
-        NotFound: there is no such model, version or alias.
+        NotFound: there is no such model, version, alias or target.
         UsageError: it is called while Fairway imports the project: put it under `if __name__ == "__main__":`.
         FairwayError: it did not become ready. The earlier revision goes on serving.
     """
     descent.refuse_at_import("fw.deploy")
-    return _shown_to_scripts(partial(_deployed, what, replicas, private))
+    bounds = None if replicas is None else Bounds.of(replicas)
+    return _shown_to_scripts(partial(_deployed, what, bounds, private, target))
 
 
 def _deployed(
-    what: "str | Endpoint[..., object] | type", replicas: int | tuple[int, int] | None, private: bool
+    what: "str | Endpoint[..., object] | type", replicas: Bounds | None, private: bool, name: str
 ) -> "Deployed":
     import msgspec
 
-    from fairway.author.endpoint import endpoint_of
-    from fairway.author.origins import caller, origin
+    from fairway.author.origins import caller
+    from fairway.wiring import serving, targets
 
-    if isinstance(what, str):
-        root = settings.store_root(caller())
-        request = blocking(deployments.model_request(target.here(root), what))
+    asked = serving.Asked(what) if isinstance(what, str) else _function(what)
+
+    def wished(requests: "list[DeployRequest]") -> "list[DeployRequest]":
+        return [
+            msgspec.structs.replace(one, replicas=replicas or one.replicas, private=private or one.private)
+            for one in requests
+        ]
+
+    there = targets.chosen(name) if name not in ("", targets.LOCAL) else None
+    if there is not None:
+        answers: list[Deployed] = []
+        work = serving.deploy(there, asked, wished, lambda answer, _: answers.append(answer), _print)
+        blocking(work)
+        return answers[0]
+    if asked.file:
+        root = settings.store_root(asked.file, asked.module)
+        requests = blocking(deployments.function_requests(root, asked.file, asked.module, asked.only))
     else:
-        endpoint = endpoint_of(what)
-        file, module = origin(endpoint.function, endpoint.file) if endpoint is not None else ("", "")
-        if endpoint is None or not file:
-            raise UsageError(
-                f"{what!r} is {'no endpoint' if endpoint is None else 'not in a file'}",
-                hint="put `@fw.endpoint` above it, in a .py file, and import it from there",
-            )
-        root = settings.store_root(file, module)
-        request = blocking(deployments.function_requests(root, file, module, endpoint.__name__))[0]
-    bounds = request.replicas if replicas is None else Bounds.of(replicas)
-    request = msgspec.structs.replace(request, replicas=bounds, private=private or request.private)
-    return blocking(target.here(root).deploy(request))
+        root = settings.store_root(caller())
+        requests = [blocking(deployments.model_request(target.here(root), asked.model))]
+    return blocking(target.here(root).deploy(wished(requests)[0]))
+
+
+def _function(what: "Endpoint[..., object] | type") -> "Asked":
+    """Return the endpoint function that is meant. Raises UsageError if it is none, or is in no file."""
+    from fairway.author.endpoint import endpoint_of
+    from fairway.author.origins import origin
+    from fairway.wiring.serving import Asked
+
+    endpoint = endpoint_of(what)
+    file, module = origin(endpoint.function, endpoint.file) if endpoint is not None else ("", "")
+    if endpoint is None or not file:
+        raise UsageError(
+            f"{what!r} is {'no endpoint' if endpoint is None else 'not in a file'}",
+            hint="put `@fw.endpoint` above it, in a .py file, and import it from there",
+        )
+    return Asked("", file, module, endpoint.__name__)
+
+
+def _print(*lines: str) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)

@@ -3,10 +3,7 @@
 import os
 import socket
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -66,28 +63,6 @@ class Gateway:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-
-@contextmanager
-def moto(folder: Path, port: int) -> Iterator[str]:
-    """Run a moto server with a bucket, and yield its URL."""
-    import boto3
-
-    log = folder / "moto.log"
-    with log.open("ab") as output:
-        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-        process = subprocess.Popen(command, stdout=output, stderr=output)
-    try:
-        _wait("127.0.0.1", port, process, log)
-        url = f"http://127.0.0.1:{port}"
-        client = boto3.client(
-            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id=ACCESS, aws_secret_access_key=SECRET
-        )  # fmt: skip
-        client.create_bucket(Bucket=BUCKET)
-        yield url
-    finally:
-        process.kill()
-        process.wait()
 
 
 def obtainable() -> str:

@@ -10,10 +10,11 @@ import pytest
 import yaml
 
 from fairway.cli.installing import namespace_uid
-from fairway.cluster import manifests, pods
+from fairway.cluster import manifests, placing, pods
 from fairway.cluster.manifests import Settings
+from fairway.cluster.preflight import with_cache
 from fairway.spec import install as spec
-from fairway.spec.install import DriverSize, Install
+from fairway.spec.install import DriverSize, Install, StepPods
 from fairway.spec.quantities import Resources
 from lab.helm import CHART, Helm
 
@@ -64,6 +65,44 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {},
         {"driver": DriverSize(cpu=0.5)},
     ),
+    "a store in S3": (
+        {"store": "s3://bucket/prefix?region=eu-central-1", "size": "20Gi"},
+        {"size": 20 * 2**30},
+        {"store": "s3://bucket/prefix?region=eu-central-1"},
+    ),
+    "a small volume beside S3": (
+        {"store": "s3://bucket", "size": "1Mi"},
+        {"size": 2**20},
+        {"store": "s3://bucket"},
+    ),
+    "an identity of AWS": (
+        {"store": "s3://bucket", "storeIdentity": "arn:aws:iam::123456789012:role/fairway"},
+        {"store_identity": "arn:aws:iam::123456789012:role/fairway"},
+        {"store": "s3://bucket"},
+    ),
+    "an identity of Google": (
+        {"store": "gs://bucket", "storeIdentity": "fairway@acme.iam.gserviceaccount.com"},
+        {"store_identity": "fairway@acme.iam.gserviceaccount.com"},
+        {"store": "gs://bucket"},
+    ),
+    "an identity of Azure": (
+        {"store": "az://bucket", "storeIdentity": "01234567-0123-0123-0123-0123456789ab"},
+        {"store_identity": "01234567-0123-0123-0123-0123456789ab"},
+        {"store": "az://bucket"},
+    ),
+    "Azure without an identity": ({"store": "az://bucket"}, {}, {"store": "az://bucket"}),
+    "a secret of the store": (
+        {"store": "s3://bucket", "storeSecret": "keys"},
+        {"store_secret": "keys"},
+        {"store": "s3://bucket"},
+    ),
+    "a cloud": ({"cloud": "aks"}, {}, {"cloud": "aks"}),
+    "few pods": ({"stepPods": {"most": 8, "kept": 0}}, {}, {"pods": StepPods(most=8, kept=0.0)}),
+    "pods kept for a part of a second": (
+        {"stepPods": {"most": 64, "kept": 0.5}},
+        {},
+        {"pods": StepPods(kept=0.5)},
+    ),
     "any user": ({"user": 0}, {}, {"user": 0}),
     "a large user": ({"user": 1_000_710_000}, {}, {"user": 1_000_710_000}),
     "labels": ({"podLabels": {"a.example/b": "true", "c": ""}}, {}, {"pod_labels": {"a.example/b": "true", "c": ""}}),
@@ -87,7 +126,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 def settings(changes: dict[str, Any], install: dict[str, Any]) -> Settings:
     """Return the settings of an installation in the namespace `team`."""
     plain = Install(uid=namespace_uid("team"), namespace="team", version=VERSION, image=IMAGE)
-    return Settings(install=msgspec.structs.replace(plain, **install), **changes)
+    return with_cache(Settings(install=msgspec.structs.replace(plain, **install), **changes))
 
 
 def key(one: dict[str, Any]) -> tuple[str, str]:
@@ -176,12 +215,14 @@ def test_pods_on_aks_have_the_label_that_gives_them_an_identity(helm: Helm) -> N
         ("aks", "azure.workload.identity/client-id"),
     ],
 )
-def test_an_identity_of_a_cloud_is_given_to_the_account_of_runs_alone(
+def test_runs_and_the_control_plane_have_identities_of_their_own_in_a_cloud(
     name: str, annotation: str, helm: Helm
 ) -> None:
     accounts = [one for one in of_cluster(helm, name) if one["kind"] == "ServiceAccount"]
-    given = [one["metadata"]["name"] for one in accounts if annotation in one["metadata"]["annotations"]]
-    assert given == ["fairway-step"]
+    given = {one["metadata"]["name"]: one["metadata"]["annotations"].get(annotation, "") for one in accounts}
+    found = {account: identity for account, identity in given.items() if identity}
+    assert set(found) == {"fairway", "fairway-step"}
+    assert found["fairway"] != found["fairway-step"]
 
 
 def test_every_pod_trusts_the_certificates_of_a_private_authority(helm: Helm) -> None:
@@ -237,6 +278,11 @@ def test_the_volume_is_kept_unless_the_values_say_otherwise(helm: Helm, tmp_path
         ({"image": "registry.example/fairway:0.1.0"}, "/image"),
         ({"imagee": "x"}, "additional properties 'imagee' not allowed"),
         ({"size": "10 GB"}, "/size"),
+        ({"storeSecret": "keys"}, "the store is on a volume"),
+        ({"store": "nfs://server"}, "/store"),
+        ({"store": "gs://b", "storeIdentity": "arn:aws:iam::123456789012:role/fairway"}, "/storeIdentity"),
+        ({"cloud": "mars"}, "/cloud"),
+        ({"stepPods": {"most": 0}}, "/stepPods/most"),
         ({"size": 0}, "/size"),
         ({"driver": {"cpu": "two"}}, "/driver/cpu"),
         ({"driver": {"cpu": 0}}, "/driver/cpu"),
@@ -259,6 +305,15 @@ def test_values_that_make_no_installation_are_refused(
     assert said in helm.fails("template", "fairway", str(CHART), "--values", str(file))
 
 
+@pytest.mark.parametrize(
+    ("version", "cloud"), [("1.33.4-gke.1036000", "gke"), ("1.33.4-eks-0123abc", "eks"), ("1.33.4", "")]
+)
+def test_the_cloud_is_told_by_the_version_of_the_cluster(version: str, cloud: str, helm: Helm) -> None:
+    objects = helm.rendered("--set", f"image={IMAGE}", "--kube-version", version)
+    (config,) = (one for one in objects if one["kind"] == "ConfigMap")
+    assert spec.decode(config["data"]["install.json"]).cloud == cloud == placing.cloud_at(f"v{version}", "")
+
+
 def test_an_older_kubernetes_is_refused(helm: Helm) -> None:
     told = helm.fails(
         "template", "fairway", str(CHART), "--set", f"image={IMAGE}", "--kube-version", "1.27.3"
@@ -275,10 +330,12 @@ def test_every_value_has_a_comment_and_the_default_that_the_schema_names(helm: H
         for above, line in itertools.pairwise(lines)
         if line.strip() and not line.lstrip().startswith("#") and not above.lstrip().startswith("#")
     ]
-    assert bare == ["driver:"]
+    assert sorted(bare) == ["driver:", "stepPods:"]
     for name, value in yaml.safe_load(text).items():
         inner = schema[name].get("properties", {})
         told = (
-            {part: inner[part]["default"] for part in inner} if name == "driver" else schema[name]["default"]
+            {part: inner[part]["default"] for part in inner}
+            if name in ("driver", "stepPods")
+            else schema[name]["default"]
         )
         assert told == value

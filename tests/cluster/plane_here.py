@@ -13,7 +13,7 @@ from typing import Any
 from fairway.cluster.client.config import load
 from fairway.control.cluster import Address, ControlPlane, Surroundings
 from fairway.engine.runs import Opened
-from fairway.spec.install import DriverSize, Install
+from fairway.spec.install import ROLE_ACCOUNTS, STEP_ACCOUNT, DriverSize, Install
 from fairway.spec.run import RunRequest
 from fairway.wiring.machine import LocalStores
 from fairway.wiring.namespace import Namespace
@@ -70,9 +70,16 @@ class PlaneHere:
 
 @asynccontextmanager
 async def plane_here(
-    kubectl: Kubectl, folder: Path, image: str, driver: DriverSize = DriverSize(cpu=0.5, memory="512Mi")
+    kubectl: Kubectl,
+    folder: Path,
+    image: str,
+    driver: DriverSize = DriverSize(cpu=0.5, memory="512Mi"),
+    through: Path | None = None,
 ) -> AsyncGenerator[PlaneHere]:
-    """Run a control plane until the block ends. The namespace of `kubectl` gets the objects that its pods need."""
+    """Run a control plane until the block ends. The namespace of `kubectl` gets the objects that its pods need.
+
+    `through` is the kubeconfig that leads the control plane to the API server, if it is another one than that of `kubectl`.
+    """
     listening, links = socket.create_server(("0.0.0.0", 0)), socket.create_server(("0.0.0.0", 0))
     port = links.getsockname()[1]
     links.close()
@@ -85,7 +92,7 @@ async def plane_here(
         access = load(
             context="",
             namespace=kubectl.namespace,
-            environment={"KUBECONFIG": kubectl.kubeconfig},
+            environment={"KUBECONFIG": str(through or kubectl.kubeconfig)},
             home=Path("/nonexistent"),
         )
         made.append(Namespace(around.install, ("0.0.0.0", port), around.credential_for, around.say, access))
@@ -121,7 +128,10 @@ def _prepare(kubectl: Kubectl, address: str, http: int, link: int) -> None:
     """Make what an installation makes for its pods, with this machine in the place of the control plane's pod."""
     ports = [("http", 7700, http), ("link", 7701, link)]
     kubectl.apply(
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "fairway-step"}},
+        *(
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}}
+            for name in (STEP_ACCOUNT, *ROLE_ACCOUNTS)
+        ),
         {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "fairway-install"}},
         {
             "apiVersion": "v1",

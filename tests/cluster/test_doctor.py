@@ -7,8 +7,6 @@ import pytest
 from cluster.person import Person
 from lab.kubectl import Kubectl, MakeUser
 
-GPU = "nvidia.com/gpu"
-
 
 @pytest.fixture
 def person(user: MakeUser, namespace: str, tmp_path) -> Person:
@@ -43,7 +41,9 @@ def test_a_cluster_is_checked_before_an_installation(person: Person, there: Kube
 
 def test_what_a_user_may_not_see_is_optional_and_stops_nothing(person: Person) -> None:
     found = checks(person)
-    assert found["gpus"]["state"] == "optional"
+    for name in ("nodes", "gpus"):
+        assert found[name]["state"] == "optional"
+        assert found[name]["found"] == "not known: you may not list nodes"
     assert found["push"]["state"] == "optional"
     assert "--registry" in found["push"]["hint"]
 

@@ -21,6 +21,7 @@ from fairway.remote import RemotePlatform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, ServerLimits
 from fairway.spec.errors import FairwayError
+from fairway.spec.replicas import Bounds
 from fairway.stores import FileArtifacts
 from fairway.wiring import targets
 from fairway.wiring.targets import Target
@@ -74,14 +75,19 @@ class Team:
         self.ask(put)
         return Artifact(format="folder", digest=digest, size=size, kind="project", files=True)
 
-    def deploy(self, name: str, factor: float, workers: int = 1) -> Deployed:
+    def deploy(self, name: str, factor: float, replicas: Bounds = Bounds()) -> Deployed:
         """Serve a function that multiplies by a factor."""
-        return self.serve(name, FUNCTION.format(name=name, factor=factor), workers)
+        return self.serve(name, FUNCTION.format(name=name, factor=factor), replicas)
 
-    def serve(self, name: str, text: str, workers: int = 1) -> Deployed:
+    def serve(self, name: str, text: str, replicas: Bounds = Bounds()) -> Deployed:
         """Serve a function of a project file."""
         request = DeployRequest(
-            name=name, function=name, source=self.source(text), module="ep.py", workers=workers, limits=LIMITS
+            name=name,
+            function=name,
+            source=self.source(text),
+            module="ep.py",
+            replicas=replicas,
+            limits=LIMITS,
         )
         return self.ask(lambda platform: platform.deploy(request))
 
@@ -137,6 +143,14 @@ def lost_nothing(*answers: Answers) -> None:
         assert len(found.bodies) == found.sent > 100
 
 
+def fairway(kubeconfig: Path, namespace: str, *words: str) -> None:
+    """Carry out a command of a person about an installation."""
+    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(kubeconfig.parent)}
+    command = [sys.executable, "-m", "fairway", *words, "--namespace", namespace]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.fixture(scope="module")
 def team(
     make_namespace: Callable[..., str],
@@ -147,16 +161,9 @@ def team(
     """A namespace with Fairway."""
     name, folder = make_namespace(), tmp_path_factory.mktemp("team")
     kubeconfig = make_user(kubectl, folder, "admin", name)
-    environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(folder)}
-
-    def fairway(*words: str) -> None:
-        command = [sys.executable, "-m", "fairway", *words, "--namespace", name]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=400)
-        assert done.returncode == 0, done.stderr
-
-    fairway("install", "--image", push_image(registry))
+    fairway(kubeconfig, name, "install", "--image", push_image(registry))
     yield Team(kubectl.inside(name), kubeconfig, folder)
-    fairway("uninstall", "--yes")
+    fairway(kubeconfig, name, "uninstall", "--yes")
     left = kubectl.inside(name)(
         "get", f"{OBJECTS},serviceaccounts", "-l", "fairway.dev/install", "-o", "name"
     )
@@ -204,9 +211,21 @@ def test_a_revision_that_never_becomes_ready_is_taken_back_with_its_own_words(te
 
 
 @pytest.mark.timeout(600, func_only=True)
-def test_a_first_revision_that_never_becomes_ready_leaves_nothing(team: Team) -> None:
-    with pytest.raises(FairwayError, match="no such table"):
-        team.serve("first", POISON)
+@pytest.mark.parametrize(
+    ("text", "image", "words"),
+    [
+        (POISON, "", "no such table"),
+        ("kept = [b'x' * 2**20 * n for n in range(1, 200)]\n", "", "it ran out of memory"),
+        ("import os\n\nos._exit(3)\n", "", "its server ended with status 3"),
+        (FUNCTION.format(name="first", factor=1), "{registry}/none@sha256:" + "0" * 64, "there is no image"),
+    ],
+    ids=["raises", "takes too much memory", "exits", "has no image"],
+)
+def test_a_first_revision_that_never_becomes_ready_says_why_and_leaves_nothing(
+    team: Team, registry: str, text: str, image: str, words: str
+) -> None:
+    with pytest.raises(FairwayError, match=words):
+        team.serve("first", text, image=image.format(registry=registry))
     until(lambda: team.objects("first") == [])
     assert team.endpoint("first") is None
 
@@ -263,6 +282,55 @@ def test_an_endpoint_answers_without_the_control_plane_whose_death_ends_no_chang
     services = team.kubectl.json("get", "deployments", "-l", f"{LABEL}=lasting")["items"]
     assert len(services) == 1
     team.undeploy("lasting")
+
+
+@pytest.mark.timeout(600, func_only=True)
+def test_pods_come_and_go_within_the_bounds_and_a_budget_keeps_one_of_two(team: Team) -> None:
+    status = team.deploy("wide", 10, Bounds(2, 3)).status
+    assert (status.ready, status.workers) == (2, 2)
+    named = {one.partition("/")[0].partition(".")[0] for one in team.objects("wide")}
+    assert {"poddisruptionbudget", "horizontalpodautoscaler"} <= named
+    (scaler,) = team.kubectl.json("get", "hpa", "-l", f"{LABEL}=wide")["items"]
+    assert (scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]) == (2, 3)
+    nodes = {
+        one["spec"]["nodeName"] for one in team.kubectl.json("get", "pods", "-l", f"{LABEL}=wide")["items"]
+    }
+    assert len(nodes) == 2
+    team.kubectl("scale", "deployment", "fw-wide-r1", "--replicas=3")
+    until(lambda: (seen := team.endpoint("wide")) is not None and seen.ready == 3)
+    with team.load("wide", keep=True) as kept:
+        narrow = team.deploy("wide", 100, Bounds.exactly(1)).status
+        until(lambda: kept.sent > 100)
+    assert (narrow.serving, narrow.ready, narrow.workers) == (2, 1, 1)
+    lost_nothing(kept)
+    team.undeploy("wide")
+
+
+@pytest.mark.timeout(900, func_only=True)
+def test_endpoints_outlive_an_uninstall_that_keeps_them_and_a_later_one_removes_them(
+    make_namespace: Callable[..., str], kubectl: Kubectl, registry: str, tmp_path: Path
+) -> None:
+    name = make_namespace()
+    kubeconfig = make_user(kubectl, tmp_path, "admin", name)
+    fairway(kubeconfig, name, "install", "--image", push_image(registry))
+    team = Team(kubectl.inside(name), kubeconfig, tmp_path)
+    team.deploy("churn", 10)
+    with team.load("churn", keep=False) as asked:
+        fairway(kubeconfig, name, "uninstall", "--yes", "--keep-endpoints")
+        (pod,) = team.pods("churn")
+        team.kubectl("delete", "pod", pod, "--wait=false")
+        until(lambda: len(team.pods("churn")) == 1 and pod not in team.kubectl("get", "pods", "-o", "name"))
+        until(lambda: asked.sent > 100)
+    assert asked.bodies[-1] == b"20.0"
+    assert team.kubectl(
+        "get", "deployments,serviceaccounts", "-l", "app.kubernetes.io/name=fairway", "-o", "name"
+    ).split() == ["serviceaccount/fairway-server"]
+    fairway(kubeconfig, name, "uninstall", "--yes")
+    until(
+        lambda: (
+            team.kubectl("get", f"{OBJECTS},serviceaccounts", "-l", "fairway.dev/install", "-o", "name") == ""
+        )
+    )
 
 
 def _while_deploying(team: Team, name: str, killed: list[str]) -> None:

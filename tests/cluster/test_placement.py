@@ -154,10 +154,10 @@ def queues(kubectl: Kubectl) -> Iterator[None]:
     kubectl("delete", "crd", "localqueues.kueue.x-k8s.io")
 
 
-def pods_of(there: Kubectl, step: str) -> list[Any]:
-    """Return the pods of a step."""
+def pods_for(there: Kubectl, word: str) -> list[Any]:
+    """Return the pods of steps that asked for nodes with a word."""
     found = there.json("get", "pods", "-l", "app.kubernetes.io/name=fairway-run")["items"]
-    return [one for one in found if one["metadata"]["annotations"].get("fairway.dev/step") == step]
+    return [one for one in found if word in one["metadata"]["annotations"].get("fairway.dev/nodes", "")]
 
 
 def test_a_step_runs_on_the_node_that_has_its_gpu_and_accepts_its_taints(
@@ -165,10 +165,27 @@ def test_a_step_runs_on_the_node_that_has_its_gpu_and_accepts_its_taints(
 ) -> None:
     with running(laptop, "chosen") as following:
         lines_until(following, "here")
-        (pod,) = pods_of(there, "chosen")
+        (pod,) = pods_for(there, "L4")
         assert pod["spec"]["nodeName"] == NODE
         assert pod["spec"]["priority"] == 1000
         assert following.wait(60) == 0
+
+
+def test_gpus_are_named_to_who_may_list_nodes(kubectl: Kubectl, installed: str, gpu_node: None) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "fairway", "doctor", "--namespace", installed, "--json"],
+        env={**os.environ, "KUBECONFIG": kubectl.kubeconfig},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    found = {one["check"]: one for one in json.loads(done.stdout)}
+    assert found["gpus"]["state"] == "ok"
+    assert found["gpus"]["found"].startswith(
+        "1 nvidia.com/gpu (NVIDIA-L4) on 1 of 3 nodes, behind the taints"
+    )
+    assert "nvidia.com/gpu=present:NoSchedule" in found["gpus"]["found"]
+    assert "3 amd64" in found["nodes"]["found"]
 
 
 def test_nodes_that_nobody_has_are_named_within_ten_seconds(laptop: Laptop, there: Kubectl) -> None:
@@ -185,7 +202,7 @@ def test_nodes_that_nobody_has_are_named_within_ten_seconds(laptop: Laptop, ther
             assert following.stderr is not None
             line = following.stderr.readline()
             wanted = {one for one in wanted if one not in line}
-            made = made or (time.monotonic() if pods_of(there, "rare") else 0.0)
+            made = made or (time.monotonic() if pods_for(there, "H100") else 0.0)
         assert not wanted
         assert time.monotonic() - made < 15
 
@@ -216,7 +233,7 @@ def test_a_step_waits_in_its_queue_until_it_is_let_in(laptop: Laptop, there: Kub
         lines_until(following, "queued waits: its turn in queue team-a")
         (job,) = there.json("get", "jobs", "-l", "kueue.x-k8s.io/queue-name=team-a")["items"]
         assert job["spec"]["suspend"] is True
-        assert not pods_of(there, "queued")
+        assert not there.json("get", "pods", "-l", f"job-name={job['metadata']['name']}")["items"]
         there("patch", "job", job["metadata"]["name"], "-p", '{"spec": {"suspend": false}}')
         assert following.wait(120) == 0
 

@@ -41,10 +41,3 @@ def gateway(
         pytest.skip(why)
     with servers.Gateway(tmp_path_factory.mktemp("gateway") / "objects", free_port()) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def moto(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[str]:
-    """The URL of another server of object storage."""
-    with servers.moto(tmp_path_factory.mktemp("moto"), free_port()) as url:
-        yield url

@@ -15,7 +15,7 @@ from fairway.stores import FileArtifacts, Layout, settling
 from fairway.stores.objects import ObjectArtifacts
 from fairway.stores.opening import open_store, relayed_place
 
-ADAPTERS = ("files", "relayed", "versitygw", "moto")
+ADAPTERS = ("files", "relayed", "versitygw")
 LIMIT = 2**30
 
 
@@ -27,7 +27,7 @@ def make(request, tmp_path, monkeypatch):
     """
     if request.param == "files":
         return _files(tmp_path)
-    if request.param in ("versitygw", "moto"):
+    if request.param == "versitygw":
         return _objects(request, tmp_path, monkeypatch)
     plane = request.getfixturevalue("shared_plane")
     pods = itertools.count()
@@ -48,17 +48,15 @@ def owner(request, tmp_path, monkeypatch):
 def _objects(request, tmp_path, monkeypatch, volume=""):
     for name, value in servers.credentials().items():
         monkeypatch.setenv(name, value)
-    url = (
-        request.getfixturevalue("moto") if request.param == "moto" else request.getfixturevalue("gateway").url
-    )
+    url = request.getfixturevalue("gateway").url
     place = objects.parse(f"s3://{servers.BUCKET}/{secrets.token_hex(8)}?endpoint={url}")
     caches = itertools.count()
 
     def opened():
         root = tmp_path / (volume or f"volume-{next(caches)}")
         Layout(root).prepare()
-        store = ObjectArtifacts(root, place, LIMIT)
-        settling.settle(store, "0" * 32, lambda line: None)
+        store = ObjectArtifacts(root, place, "0" * 32, LIMIT)
+        settling.settle(store, lambda line: None)
         return store
 
     return opened

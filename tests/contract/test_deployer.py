@@ -9,13 +9,17 @@ from typing import Any, Protocol
 
 import msgspec
 import pytest
+from cluster_here import ClusterHere
 from fakes import FakeDeployer
 
+from fairway.cluster.endpoints.deployer import ClusterDeployer
+from fairway.cluster.observed import Event
 from fairway.local.deployer import LocalDeployer
 from fairway.ports import Deployer
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Bounds, EndpointStatus, RevisionSpec, request_url
 from fairway.spec.errors import FairwayError, UsageError
+from fairway.spec.install import Install
 from fairway.stores import Layout
 
 NAME = "double"
@@ -97,23 +101,71 @@ class ThisMachine:
         self.deployer.let_go()
 
 
+class OnACluster:
+    """Pods that a Service leads to, in a cluster in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._cluster = ClusterHere()
+        install = Install(uid="ab" * 16, namespace="team", version="1", image="none@sha256:0")
+        self.deployer = ClusterDeployer(self._cluster, install, no_events, runtime, print)
+        self.deployer.start(lambda: None)
+        self.wish = ""
+
+    def good(self, number: int, workers: int = 1) -> RevisionSpec:
+        self._cluster.failing.discard(str(number))
+        return _revision(number, workers)
+
+    def bad(self, number: int) -> RevisionSpec:
+        self._cluster.failing.add(str(number))
+        return _revision(number)
+
+    async def leave(self) -> None:
+        self.deployer.close()
+        self._cluster.close()
+
+
 Play = Callable[[Callable[[Ground], Coroutine[Any, Any, None]]], None]
 
 
-@pytest.fixture(params=[InMemory, ThisMachine], ids=["in memory", "this machine"])
+@pytest.fixture(params=[InMemory, ThisMachine, OnACluster], ids=["in memory", "this machine", "a cluster"])
 def play(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Play]:
     """Runs work on a fresh ground."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="fw-") as sockets:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", sockets)
+        yield played(request.param, tmp_path)
+
+
+@pytest.fixture(params=[InMemory, ThisMachine], ids=["in memory", "this machine"])
+def play_with_addresses(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Play]:
+    """Runs work on a fresh ground where a person may choose an address. On a cluster it follows from the name."""
+    with tempfile.TemporaryDirectory(dir="/tmp", prefix="fw-") as sockets:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", sockets)
+        yield played(request.param, tmp_path)
+
+
+def played(make: Callable[[Path], Any], folder: Path) -> Play:
+    """Return a function that runs work on a ground."""
 
     async def whole(work: Callable[[Ground], Coroutine[Any, Any, None]]) -> None:
-        ground: Ground = request.param(tmp_path)
+        ground: Ground = make(folder)
         try:
             await work(ground)
         finally:
-            await ground.leave()  # pyright: ignore[reportAttributeAccessIssue]
+            await ground.leave()
 
-    with tempfile.TemporaryDirectory(dir="/tmp", prefix="fw-") as sockets:
-        monkeypatch.setenv("XDG_RUNTIME_DIR", sockets)
-        yield lambda work: asyncio.run(whole(work))
+    return lambda work: asyncio.run(whole(work))
+
+
+async def runtime(endpoint: str, ip: str) -> str:
+    """Return what a server says of itself."""
+    return "python"
+
+
+async def no_events(pod: str) -> tuple[Event, ...]:
+    """Return the events about a pod, of which there are none."""
+    return ()
 
 
 async def serve(ground: Ground, revision: RevisionSpec, wish: str = "") -> EndpointStatus:
@@ -137,6 +189,7 @@ def test_a_revision_serves_once_roll_returns(play: Play) -> None:
         assert (status.ready, status.workers, status.phase, status.reason) == (2, 2, "Running", "")
         assert status.revision is not None
         assert status.url == request_url(status.address, status.revision)
+        assert status.samples in ("", "none")
         assert status.revision.number == 1
         seen = await ground.deployer.observe(NAME)
         assert seen is not None
@@ -227,17 +280,17 @@ def test_two_endpoints_that_reserve_before_they_serve_get_two_addresses(play: Pl
     play(work)
 
 
-def test_an_address_is_free_again_after_its_endpoint_is_removed(play: Play) -> None:
+def test_an_address_is_free_again_after_its_endpoint_is_removed(play_with_addresses: Play) -> None:
     async def work(ground: Ground) -> None:
         first = (await serve(ground, ground.good(1))).address
         await ground.deployer.remove(NAME)
         assert ground.deployer.reserve("other", first, {}) == first
         await ground.deployer.remove("other")
 
-    play(work)
+    play_with_addresses(work)
 
 
-def test_an_endpoint_moves_to_an_address_that_is_wished_for(play: Play) -> None:
+def test_an_endpoint_moves_to_an_address_that_is_wished_for(play_with_addresses: Play) -> None:
     async def work(ground: Ground) -> None:
         first = await serve(ground, ground.good(1))
         moved = await serve(ground, ground.good(2), ground.wish)
@@ -246,4 +299,4 @@ def test_an_endpoint_moves_to_an_address_that_is_wished_for(play: Play) -> None:
         back = await serve(ground, ground.good(2), first.address)
         assert (back.address, back.serving, back.workers) == (first.address, 2, 1)
 
-    play(work)
+    play_with_addresses(work)

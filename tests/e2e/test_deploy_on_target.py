@@ -212,3 +212,22 @@ def test_what_the_servers_print_is_read_from_the_cluster(project: Project, clust
         "scale-a",
         "a line with words",
     )
+
+
+def test_a_script_deploys_on_a_target(project: Project) -> None:
+    (project.folder / "ship.py").write_text(
+        "import fairway as fw\n\n@fw.endpoint\ndef half(x: float) -> float:\n    return x / 2\n\n"
+        "if __name__ == '__main__':\n"
+        "    print(fw.deploy('scale:1', replicas=1, target='team').status.revision.model.version)\n"
+        "    print(fw.deploy(half, replicas=(1, 2), target='team').status.url)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "ship.py"], cwd=project.folder, env=project.environment, capture_output=True, text=True,
+        timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    version, url = done.stdout.split()
+    assert version == "1"
+    with httpx2.Client(trust_env=False, timeout=30) as client:
+        assert client.post(url, json=4.0).json() == 2.0
+    assert status(project, "half")["revision"]["replicas"] == {"low": 1, "high": 2}

@@ -154,7 +154,9 @@ def routed(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Alone]:
         made.process.wait()
 
 
-def test_content_of_the_image_needs_no_control_plane_and_is_left_as_it_is(routed: Alone, tmp_path: Path) -> None:
+def test_content_of_the_image_needs_no_control_plane_and_is_left_as_it_is(
+    routed: Alone, tmp_path: Path
+) -> None:
     assert routed.ask("POST", "/", {"x": 2}) == (200, 6.0)
     assert (tmp_path / "cache" / "blobs").is_dir()
     assert not (tmp_path / "store" / "blobs" / "tree").is_dir() or not any(

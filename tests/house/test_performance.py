@@ -25,6 +25,11 @@ GOALS = {
     "platform process: start, memory, idle": "≤ 1 s, ≤ 80 MB, ≤ 0.5 % of a core",
     "zero to served, installed with pip": "≤ 15 s",
     "zero to served, installed with uv": "≤ 8 s",
+    "a step in a pod of its own, from its call to its first line": "≤ a bare Job + 0.5 s",
+    "a step in a pod of its own, from its last line until its result is known": "≤ 0.3 s",
+    "a small step of a run on a cluster": "≤ 20 ms",
+    "a run of one step on a cluster, whole command": "≤ a bare Job + 2 s",
+    "an edited file, until its pipeline runs on a cluster": "≤ 2 s",
 }
 """What this project set out to reach on one machine; a goal is changed here and in its benchmark, or not at all."""
 

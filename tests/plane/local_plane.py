@@ -24,6 +24,7 @@ from fairway.spec.run import RunRequest
 from fairway.stores.opening import open_store, relayed_place
 
 PODS = Path(os.environ["TEST_PODS"])
+_FIRST_PORT = 41_001
 REVIEWS, URL = os.environ["TEST_REVIEWS"], os.environ["TEST_URL"]
 
 
@@ -67,7 +68,7 @@ class Processes:
 
     def deployer(self, changed: Callable[[], None]) -> LocalDeployer:
         stores = self._around.stores
-        made = LocalDeployer(stores.root, stores.artifacts.open, int(os.environ["FAIRWAY_FIRST_PORT"]) + 1)
+        made = LocalDeployer(stores.root, stores.artifacts.open, _FIRST_PORT)
         made.changed = changed
         return made
 

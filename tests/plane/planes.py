@@ -74,11 +74,9 @@ class Accounts:
 class Plane:
     """A control plane whose hosts are processes of this machine, with the store of the control plane behind a cache."""
 
-    def __init__(
-        self, volume: Path, accounts: Accounts, port: int, store: str = "", cache: int = 2**30
-    ) -> None:
+    def __init__(self, volume: Path, accounts: Accounts, port: int, **install: object) -> None:
         self.volume = volume
-        self._artifacts = {"store": store, "cache": cache}
+        self._install_more = install
         self.port = port or _free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = volume.parent / "plane.log"
@@ -96,7 +94,7 @@ class Plane:
         self._install.write_text(
             json.dumps(
                 {"uid": UID, "namespace": NAMESPACE, "version": "0", "image": "none@sha256:0"}
-                | self._artifacts
+                | self._install_more
             )
         )
         return self

@@ -1,7 +1,6 @@
 """A control plane whose artifacts are in object storage, on a real server."""
 
 import hashlib
-import json
 import os
 import shutil
 import threading
@@ -37,11 +36,11 @@ def make(
     """Makes control planes of one installation that is not started."""
     made: list[Plane] = []
 
-    def new(name: str = "one", prefix: str = "team", cache: int = 2**30) -> Plane:
+    def new(name: str = "one", prefix: str = "team", **install: object) -> Plane:
         folder = tmp_path / name
         folder.mkdir(exist_ok=True)
         store = f"s3://{BUCKET}/{prefix}?endpoint={gateway.url}" if prefix else ""
-        made.append(Plane(folder / "volume", accounts, free_port(), store, cache))
+        made.append(Plane(folder / "volume", accounts, free_port(), store=store, **install))
         return made[-1].__enter__()
 
     yield new
@@ -60,7 +59,7 @@ def test_a_run_leaves_its_artifacts_in_the_bucket_and_its_log_on_the_volume(
     plane = make().start()
     run = submit(plane, bundle(plane, {"shop/flow.py": PROJECT}))
     assert events(follow(plane, run))[-1]["event"]["body"]["type"] == "run.ended"
-    assert phase(plane, run) == "done"
+    assert phase(plane, run) == "Succeeded"
     assert gateway.path(key(PROJECT)).read_bytes() == PROJECT
     assert (plane.volume / "store" / "fairway.db").exists()
     assert not [path for path in gateway.folder.rglob("*") if path.name.startswith("fairway.db")]
@@ -156,14 +155,98 @@ def test_artifacts_of_a_volume_move_to_the_bucket(make: Callable[..., Plane], ga
 
 def test_two_installations_never_share_a_place(make: Callable[..., Plane]) -> None:
     first = make().start()
-    second = make("two")
-    install = json.loads((second.volume.parent / "install.json").read_text()) | {"uid": "f" * 32}
-    (second.volume.parent / "install.json").write_text(json.dumps(install))
-    second.start(wait=False)
+    second = make("two", uid="f" * 32).start(wait=False)
     assert second.process is not None
     assert second.process.wait(60) == 1
     assert "holds the artifacts of another installation" in second.log.read_text()
     assert first.is_ready()
+
+
+def copies(gateway: Gateway) -> list[Path]:
+    return sorted(gateway.path("team/backup").glob("*.db.gz"))
+
+
+def test_a_lost_volume_is_made_again_from_the_last_copy_of_the_log(
+    make: Callable[..., Plane], gateway: Gateway
+) -> None:
+    plane = make().start()
+    run = submit(plane, bundle(plane, {"shop/flow.py": PROJECT}))
+    follow(plane, run)
+    assert plane.stop() == 0
+    assert len(copies(gateway)) == 1
+    shutil.rmtree(plane.volume)
+    again = make("two", uid="f" * 32, restore="newest").start()
+    assert phase(again, run) == "Succeeded"
+    assert again.ask("GET", blob(PROJECT), token=RUNNER) == (200, PROJECT)
+    newer = submit(again, bundle(again, {"shop/flow.py": PROJECT}))
+    follow(again, newer)
+    assert again.stop() == 0
+    assert len(copies(gateway)) == 2
+
+
+def test_the_earlier_owner_of_a_place_writes_no_log_there_any_more(
+    make: Callable[..., Plane], gateway: Gateway
+) -> None:
+    plane = make().start()
+    follow(plane, submit(plane, bundle(plane, {"shop/flow.py": PROJECT})))
+    plane.stop()
+    plane.start()
+    follow(plane, submit(plane, bundle(plane, {"shop/flow.py": PROJECT})))
+    make("two", uid="f" * 32, restore="newest").start()
+    (first,) = copies(gateway)
+    plane.stop()
+    assert "belongs to another installation now" in plane.log.read_text()
+    assert copies(gateway) == [first]
+
+
+def test_nothing_is_copied_when_nothing_is_new(make: Callable[..., Plane], gateway: Gateway) -> None:
+    plane = make().start()
+    plane.stop()
+    assert copies(gateway) == []
+
+
+@pytest.mark.parametrize("wanted", ["newest", "20260101T000000Z-00000000.db.gz", "../../fairway.json"])
+def test_a_copy_that_is_not_there_starts_nothing(make: Callable[..., Plane], wanted: str) -> None:
+    plane = make(restore=wanted).start(wait=False)
+    assert plane.process is not None
+    assert plane.process.wait(60) == 4
+    assert "has no copy" in plane.log.read_text()
+    assert not (plane.volume / "store" / "fairway.db").exists()
+
+
+def test_the_store_is_tried_by_whoever_may_run(make: Callable[..., Plane], gateway: Gateway) -> None:
+    plane = make().start()
+    status, tried = plane.ask("POST", "/api/v1/tries", {}, RUNNER)
+    assert (status, [one["ok"] for one in tried]) == (200, [True, True])
+    assert plane.ask("POST", "/api/v1/tries", {}, TOKENS["viewer"])[0] == 403
+    assert [path for path in gateway.path("team/tries").rglob("*") if path.is_file()] == []
+    gateway.stop()
+    status, tried = plane.ask("POST", "/api/v1/tries", {}, RUNNER)
+    assert (status, [one["ok"] for one in tried]) == (200, [False])
+    assert "does not answer" in tried[0]["found"]
+
+
+@pytest.mark.parametrize("path", ["gc", "backups"])
+def test_a_runner_cleans_and_copies_nothing(make: Callable[..., Plane], path: str) -> None:
+    plane = make().start()
+    assert plane.ask("POST", f"/api/v1/{path}", {}, RUNNER)[0] == 403
+    assert plane.ask("POST", f"/api/v1/{path}", {}, TOKENS["deployer"])[0] in (200, 507)
+
+
+def test_content_that_a_pod_relies_on_is_not_removed(make: Callable[..., Plane], gateway: Gateway) -> None:
+    plane = make().start()
+    old, used = b"long unused", b"long stored and used today"
+    for content in (old, used):
+        assert plane.ask("PUT", blob(content), content, RUNNER)[0] == 200
+        os.utime(gateway.path(key(content)), (1, 1))
+    plane.stop()
+    shutil.rmtree(plane.volume / "store" / "blobs")
+    plane.start()
+    assert plane.ask("POST", "/api/v1/store/missing", {"digests": [digest_of(used)]}, RUNNER) == (200, [])
+    status, cleaned = plane.ask("POST", "/api/v1/gc", {"delete": True, "hours": 0}, TOKENS["deployer"])
+    assert (status, cleaned["blobs"]) == (200, 1)
+    assert plane.ask("GET", blob(old), token=RUNNER)[0] == 404
+    assert plane.ask("GET", blob(used), token=RUNNER) == (200, used)
 
 
 def test_the_cache_stays_within_its_limit(make: Callable[..., Plane]) -> None:

@@ -30,7 +30,9 @@ def test_a_role_opens_what_it_needs_and_no_more(plane: Plane) -> None:
     assert plane.ask("PUT", f"/api/v1/store/blobs/{SHA}", b"content", TOKENS["runner"])[0] == 200
     assert plane.ask("GET", f"/api/v1/store/blobs/{SHA}", token=TOKENS["runner"]) == (200, b"content")
     status, said = plane.ask("POST", "/api/v1/deploy", {"name": "a", "model": "a"}, TOKENS["deployer"])
-    assert (status, said["error"]) == (409, "endpoints on Kubernetes are not there yet")
+    assert (status, said["error"]) == (404, "there is no model 'a'")
+    assert plane.ask("POST", "/api/v1/deploy", {"name": "a", "model": "a"}, TOKENS["runner"])[0] == 403
+    assert plane.ask("GET", "/api/v1/endpoints", token=TOKENS["viewer"]) == (200, [])
 
 
 def test_the_process_ends_well_when_it_is_asked_to(plane: Plane) -> None:

@@ -9,6 +9,9 @@
 {{- fail (printf "Fairway is in namespace %s already, as the release %s: change it with `helm upgrade %s CHART --namespace %s`" .Release.Namespace $release $release .Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
+{{- if and (not .Values.store) (or .Values.storeIdentity .Values.storeSecret) -}}
+{{- fail "credentials for object storage are named, and the store is on a volume: set `store` too" -}}
+{{- end -}}
 {{- if lt (include "fairway.size" . | int64) 1048576 -}}
 {{- fail (printf "a store of size %v is too small: set `size` to 1Mi or more" .Values.size) -}}
 {{- end -}}
@@ -43,8 +46,21 @@
 {{- end -}}
 {{- end -}}
 
-{{- /* The cores of the driver. A whole number has a decimal point, as in the manifests. */ -}}
-{{- define "fairway.cpu" -}}
-{{- $cores := float64 .Values.driver.cpu -}}
-{{- if eq $cores (floor $cores) -}}{{ printf "%.1f" $cores }}{{- else -}}{{ toRawJson $cores }}{{- end -}}
+{{- /* A number with a decimal point, also if it is a whole one, as the manifests have it. */ -}}
+{{- define "fairway.decimal" -}}
+{{- $number := float64 . -}}
+{{- if eq $number (floor $number) -}}{{ printf "%.1f" $number }}{{- else -}}{{ toRawJson $number }}{{- end -}}
+{{- end -}}
+
+{{- /* The bytes of object storage that the volume may hold as well: half of it. */ -}}
+{{- define "fairway.cache" -}}
+{{- if .Values.store -}}{{ max (div (include "fairway.size" . | int64) 2) 1048576 }}{{- else -}}5368709120{{- end -}}
+{{- end -}}
+
+{{- /* The cloud: the one that is set, or the one that the version of the cluster names. */ -}}
+{{- define "fairway.cloud" -}}
+{{- if .Values.cloud -}}{{ .Values.cloud }}
+{{- else if contains "-gke." .Capabilities.KubeVersion.Version -}}gke
+{{- else if contains "-eks-" .Capabilities.KubeVersion.Version -}}eks
+{{- end -}}
 {{- end -}}

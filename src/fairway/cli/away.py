@@ -111,7 +111,7 @@ async def _describe(platform: RemotePlatform, request: RunRequest, sent: "Sent")
     found = targeting.chosen(sent.bundle.folder)
     if found is None:
         return await platform.describe(request)
-    equipment = Equipment(found, sent.bundle, report)
+    equipment = Equipment(found, sent.bundle, report, platform)
     own = await equipment.own()
     request.images = {"": own} if own else {}
     project = await platform.describe(request)

@@ -7,11 +7,13 @@ import msgspec
 
 from fairway.cli.story import report, show, show_json
 from fairway.cluster import canary, checking, installed
-from fairway.cluster.checking import Check
+from fairway.cluster.checking import Check, State
 from fairway.cluster.client.api import Kubernetes
-from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError
-from fairway.wiring import clusters
+from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError, NotAllowed
+from fairway.spec.upkeep import Tried
+from fairway.wiring import clusters, targets
 from fairway.wiring.images import make_workshop
+from fairway.wiring.targets import Target
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +50,37 @@ async def _checks(kube: Kubernetes, place: Place) -> list[Check]:
         found = await checking.check(kube, importlib.metadata.version("fairway-ml"))
         if len(found) == 1:
             return found
-        return [*found, *await _registry(kube, place)]
+        return [*found, *await _store(kube, place), *await _registry(kube, place)]
+
+
+async def _store(kube: Kubernetes, place: Place) -> list[Check]:
+    """Return the checks of the object storage, which the control plane makes: it alone has the rights."""
+    try:
+        there = await installed.find(kube)
+        if there is None or not there.settings.install.store:
+            return []
+        target = Target(
+            name="doctor",
+            context=place.context,
+            namespace=kube.access.namespace,
+            kubeconfig=place.kubeconfig,
+        )
+        platform = targets.platform(target, report)
+        try:
+            tried = await platform.tries()
+        finally:
+            await platform.close()
+    except NotAllowed as error:
+        return [Check("objects", "optional", f"not tried: {error.message}", error.hint)]
+    except FairwayError as error:
+        return [Check("objects", "missing", error.message, error.hint)]
+    named = there.settings.install.store.partition("?")[0]
+    return [Check("objects", _state(one), f"{named}: {one.found}", one.hint) for one in tried]
+
+
+def _state(tried: Tried) -> State:
+    # Artifacts are safe without it, because their name is their content.
+    return "ok" if tried.ok else "optional" if tried.use == "create" else "missing"
 
 
 async def _registry(kube: Kubernetes, place: Place) -> list[Check]:

@@ -50,6 +50,9 @@ _STORE = (
     ),
     click.option("--size", default="", help="Size of the store's volume, 10Gi by default."),
     click.option("--storage-class", default="", metavar="NAME", help="Class of the volume."),
+    click.option(
+        "--restore-from", default="", metavar="COPY", help="Begin with a log in --store: its name, or newest."
+    ),
     click.option("--ephemeral", is_flag=True, help="Keep the store in the pod; it is lost with it."),
 )
 _STORE_ACCESS = (
@@ -97,6 +100,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     store: str = ""
     store_identity: str = ""
     store_secret: str = ""
+    restore_from: str = ""
     size: str = ""
     storage_class: str = ""
     ephemeral: bool = False
@@ -110,6 +114,11 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
         """Return the installation that the flags describe. Raises UsageError."""
         if self.store:
             objects.parse(self.store)
+        elif self.restore_from:
+            raise UsageError(
+                "copies of a log are in object storage, and no store is named",
+                hint="name the place of the earlier installation: `--store s3://BUCKET/PREFIX`",
+            )
         if self.image and not _BY_DIGEST.fullmatch(self.image):
             raise UsageError(
                 f"the image {self.image!r} is not named by its digest, so that nodes could run different ones",
@@ -128,6 +137,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
             store=self.store,
             store_identity=self.store_identity,
             store_secret=self.store_secret,
+            restore=self.restore_from,
         )
 
 
@@ -193,12 +203,16 @@ def upgrade_command(**given: Any) -> int:
 @click.command("uninstall")
 @_options(_PLACE)
 @click.option("--keep-data", is_flag=True, help="Leave the volume with runs, models and artifacts.")
+@click.option("--keep-endpoints", is_flag=True, help="Leave the endpoints, which answer on.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask, and stop runs that are at work.")
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def uninstall_command(context: str, namespace: str, keep_data: bool, yes: bool, as_json: bool) -> int:
+def uninstall_command(
+    context: str, namespace: str, keep_data: bool, keep_endpoints: bool, yes: bool, as_json: bool
+) -> int:
     """Remove Fairway from a namespace, also when its control plane is dead.
 
-    Nothing stays but, with --keep-data, the volume of the store. A later install takes that over.
+    Nothing stays but, with --keep-data, the volume of the store. A later install takes that over. With --keep-endpoints the
+    endpoints go on as they are, and nobody looks after them but Kubernetes. A later uninstall removes them.
 
     \b
     Example:
@@ -209,16 +223,20 @@ def uninstall_command(context: str, namespace: str, keep_data: bool, yes: bool, 
         _confirm(kube)
     left = _carried_out(
         kube,
-        lambda: installing.uninstall(kube, _note, keep_data=keep_data, stop_runs=yes),
+        lambda: installing.uninstall(
+            kube, _note, keep_data=keep_data, keep_endpoints=keep_endpoints, stop_runs=yes
+        ),
         "run `fairway uninstall` again to remove the rest",
     )
     if as_json:
-        show_json({"namespace": kube.access.namespace, "left": left, "data": keep_data})
+        kept = {"data": keep_data, "endpoints": keep_endpoints}
+        show_json({"namespace": kube.access.namespace, "left": left, **kept})
     elif left:
         _report_left(kube, left)
     else:
-        kept = f"; the volume {manifests.STORE_CLAIM} stays" if keep_data else ""
-        report(f"Fairway is removed from namespace {kube.access.namespace}{kept}")
+        stays = f"; the volume {manifests.STORE_CLAIM} stays" if keep_data else ""
+        stays += "; endpoints answer on" if keep_endpoints else ""
+        report(f"Fairway is removed from namespace {kube.access.namespace}{stays}")
     return EXIT_FAILED if left else EXIT_DONE
 
 
@@ -261,6 +279,7 @@ def render_command(endpoint: str, **given: Any) -> int:
         pull_secrets=order.pull_secrets,
         cloud=order.cloud,
         store=order.store,
+        restore=order.restore,
     )
     settings = Settings(
         install=install,

@@ -13,7 +13,7 @@ import msgspec
 from fairway.cli import flags, targeting, views
 from fairway.cli.arguments import Argument, PipelineCommand
 from fairway.cli.asking import ask
-from fairway.cli.story import report, report_block, show, show_block, show_json
+from fairway.cli.story import report, report_block, show, show_block, show_if_heard, show_json
 from fairway.cli.targeting import targeted
 from fairway.cli.whereabouts import from_here
 from fairway.ports.platform import Platform
@@ -375,7 +375,7 @@ async def print_end(platform: Platform, root: Path | None, name: str, over: "Ove
         if ended.result is not None and not views.is_nothing(ended.result):
             from fairway.cli import results
 
-            show(*await results.of_run(platform, name, ended.result))
+            show_if_heard(*await results.of_run(platform, name, ended.result))
         report(f"Done in {spent}.{await _next(platform, root, over.models)}")
         return
     if ended.phase is Phase.CANCELLED:

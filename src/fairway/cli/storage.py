@@ -4,78 +4,108 @@ import platform
 import shutil
 import sqlite3
 import tempfile
-import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fairway.cli import targeting, trusting
+from fairway.cli.asking import ask
 from fairway.cli.story import report, show, show_json
 from fairway.cli.trusting import Check
-from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, UsageError
+from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UsageError
 from fairway.spec.quantities import format_memory
+from fairway.spec.upkeep import Cleaning
 from fairway.stores import copying
 from fairway.wiring import machine, settings, target
+
+if TYPE_CHECKING:
+    from fairway.remote import RemotePlatform
 
 _ENOUGH_SPACE = 2**30
 
 
+@targeting.targeted
 @click.command("gc")
 @click.option("--delete", is_flag=True, help="Really remove; without it, only say what would go.")
-@click.option("--older-than", default=24.0, show_default=True, help="Hours a blob must be old.")
+@click.option(
+    "--older-than",
+    type=click.FloatRange(0, 1e6),
+    default=24.0,
+    show_default=True,
+    help="Hours a blob must be old.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
     """Find stored content that no run, model or endpoint refers to, and with --delete remove it.
 
+    What a run at work has stored stays. On a target, content that was used in the last two hours stays too.
+
     \b
     Example:
       fairway gc --delete
+      fairway gc --target team
     """
-    stores = target.only_look_if_foreign(machine.LocalStores(settings.store_root()), report)
-    if delete:
-        stores.metadata.require_own()
-    age = max(older_than * 3600.0, _age_of_work(stores))
-    swept = stores.artifacts.sweep(stores.metadata.digests(), older_than=age, dry=not delete)
+    root = settings.store_root()
+    platform = targeting.away() or (target.owned(root) if delete else target.looking(root, report))
+    cleaned = ask(platform.clean(Cleaning(hours=older_than, delete=delete)))
     if as_json:
-        show_json({"blobs": swept.blobs, "bytes": swept.size, "deleted": delete})
+        show_json({"blobs": cleaned.blobs, "bytes": cleaned.size, "deleted": cleaned.deleted})
         return EXIT_DONE
     did = "removed" if delete else "would remove"
-    report(f"{did} {swept.blobs} blobs, {format_memory(swept.size)}")
-    if swept.blobs and not delete:
-        report("hint: `fairway gc --delete` removes them")
+    report(f"{did} {cleaned.blobs} blobs, {format_memory(cleaned.size)}")
+    if cleaned.blobs and not delete:
+        named = f" --target {targeting.typed()}" if targeting.typed() else ""
+        report(f"hint: `fairway gc --delete{named}` removes them")
     return EXIT_DONE
 
 
-def _age_of_work(stores: machine.LocalStores) -> float:
-    """Return the seconds since the start of the oldest active run. Content that it has stored since then must stay."""
-    at_work = [
-        run.started
-        for run in stores.metadata.runs(1000)
-        if not run.phase.ended and stores.leases.holder(run.name)
-    ]
-    return time.time() - min(at_work) + 60.0 if at_work else 0.0
-
-
+@targeting.targeted
 @click.command("backup")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 def backup_command(folder: Path, as_json: bool) -> int:
     """Copy the store to FOLDER, which must not exist yet; runs and endpoints may go on meanwhile.
 
+    With --target it brings the store of that target here: the log, and all that it refers to.
+
     \b
     Example:
       fairway backup ../churn-backup
+      fairway backup --target team ../team-backup
     """
-    root = settings.store_root()
     if folder.exists():
         raise UsageError(f"{folder} exists already", hint="name a new folder")
-    stores = machine.LocalStores(root)
+    platform = targeting.away()
+    if platform is not None:
+        size = _fetch(platform, folder)
+        story = f"the store of {platform.place} is copied to {folder}, {format_memory(size)}"
+        _print_outcome(as_json, {"backup": str(folder)}, story)
+        return EXIT_DONE
+    stores = machine.LocalStores(settings.store_root())
     stores.metadata.require_own()
     copying.backup(stores.layout, stores.metadata, folder)
     stores.close()
     _print_outcome(as_json, {"backup": str(folder)}, f"the store is copied to {folder}")
     return EXIT_DONE
+
+
+def _fetch(platform: "RemotePlatform", folder: Path) -> int:
+    """Bring the store of a target to a folder, and return its size. Raises FairwayError."""
+    import asyncio
+
+    from fairway.wiring import backups
+
+    async def bring() -> int:
+        try:
+            return await backups.fetch(platform, folder, lambda here, whole: None)
+        finally:
+            await platform.close()
+
+    try:
+        return asyncio.run(bring())
+    except KeyboardInterrupt:
+        raise Interrupted("stopped before the end, and nothing is left of it", hint="run it again") from None
 
 
 @click.command("restore")

@@ -4,6 +4,10 @@ Printed texts may come from other people: names, errors, parameters, description
 without anything that a terminal would carry out. A command goes on if its standard error cannot be written.
 """
 
+import os
+import sys
+from contextlib import suppress
+
 import click
 
 from fairway.spec.text import escaped, one_line
@@ -13,6 +17,16 @@ def show(*lines: str) -> None:
     """Print lines of data."""
     for line in lines:
         click.echo(one_line(line))
+
+
+def show_if_heard(*lines: str) -> None:
+    """Print lines of data for whoever listens. Nobody has to: the command goes on if standard output is closed."""
+    try:
+        show(*lines)
+    except OSError:
+        # What could not be written would be tried again at the end of the program, and fail it.
+        with suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC), sys.stdout.fileno())
 
 
 def show_block(text: str) -> None:

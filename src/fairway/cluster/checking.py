@@ -12,12 +12,24 @@ from typing import Literal
 
 import msgspec
 
-from fairway.cluster import installed, manifests, placing, pods, preflight, readying, removing, rights, room
+from fairway.cluster import (
+    installed,
+    manifests,
+    node_views,
+    placing,
+    pods,
+    preflight,
+    readying,
+    removing,
+    rights,
+    room,
+)
 from fairway.cluster.client import kinds
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.calls import Call
 from fairway.cluster.client.errors import Forbidden, NotReached, NotThere, Unauthorized
 from fairway.cluster.installed import Installed
+from fairway.cluster.node_views import NodeView
 from fairway.cluster.podspec import Amounts
 from fairway.cluster.readiness import Named
 from fairway.spec.errors import FairwayError
@@ -25,6 +37,8 @@ from fairway.spec.install import SERVICE, DriverSize
 
 State = Literal["ok", "missing", "optional"]
 
+_NOT_KNOWN = "not known: you may not list nodes"
+_QUEUE = kinds.Kind(placing.QUEUE_GROUP, "v1beta1", "localqueues", "LocalQueue")
 _LATE = 1.0
 _SKEW = 60.0
 _ASKED = 5
@@ -37,23 +51,6 @@ class Check(msgspec.Struct, frozen=True):
     state: State
     found: str
     hint: str = ""
-
-
-class _Node(msgspec.Struct, frozen=True):
-    class _Spec(msgspec.Struct, frozen=True):
-        class _Taint(msgspec.Struct, frozen=True):
-            key: str = ""
-            value: str = ""
-            effect: str = ""
-
-        taints: tuple[_Taint, ...] = ()
-
-    class _Status(msgspec.Struct, frozen=True):
-        allocatable: dict[str, str] = {}
-
-    metadata: Named = Named()
-    spec: _Spec = _Spec()
-    status: _Status = _Status()
 
 
 class _Policy(msgspec.Struct, frozen=True):
@@ -88,6 +85,7 @@ async def check(kube: Kubernetes, version: str) -> list[Check]:
         ("storage", _storage),
         ("policies", _policies),
         ("metrics", _metrics),
+        ("nodes", _nodes),
         ("gpus", _gpus),
         ("gateway", _gateway),
         ("kueue", _kueue),
@@ -277,36 +275,24 @@ async def _metrics(kube: Kubernetes) -> Check:
     return Check("metrics", "optional", "no metrics API; Fairway measures its pods itself", hint)
 
 
+async def _nodes(kube: Kubernetes) -> Check:
+    try:
+        nodes = (await kube.list(kinds.NODE, type=NodeView)).items
+    except Forbidden:
+        return Check("nodes", "optional", _NOT_KNOWN)
+    return Check("nodes", "ok", node_views.in_words(nodes))
+
+
 async def _gpus(kube: Kubernetes) -> Check:
     try:
-        nodes = (await kube.list(kinds.NODE, type=_Node)).items
+        nodes = (await kube.list(kinds.NODE, type=NodeView)).items
     except Forbidden:
-        return Check("gpus", "optional", "you may not list nodes; a GPU is seen when a step asks for it")
-    counts: dict[str, int] = {}
-    foreign: set[str] = set()
-    tolerated = {taint.key for taint in placing.accepted()}
-    for node in nodes:
-        own = {name for name in node.status.allocatable if name.endswith("/gpu")}
-        for name in own:
-            counts[name] = counts.get(name, 0) + int(room.amount(node.status.allocatable[name]))
-        if own:
-            foreign |= {
-                f"{taint.key}={taint.value}:{taint.effect}"
-                for taint in node.spec.taints
-                if taint.effect in ("NoSchedule", "NoExecute") and taint.key not in tolerated
-            }
-    if not any(counts.values()):
-        return Check("gpus", "optional", f"none on {len(nodes)} nodes")
-    words = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return Check("gpus", "optional", _NOT_KNOWN)
+    words, foreign = node_views.gpus_in_words(nodes), node_views.foreign_taints(nodes)
     if foreign:
         hint = "`kubectl taint nodes NODE KEY-` removes a taint, or keep those nodes for others"
-        return Check(
-            "gpus",
-            "missing",
-            f"{words}; taints that Fairway does not accept: {', '.join(sorted(foreign))}",
-            hint,
-        )
-    return Check("gpus", "ok", words)
+        return Check("gpus", "missing", f"{words}; no step accepts {', '.join(foreign)}", hint)
+    return Check("gpus", "ok" if words else "optional", words or f"none on {len(nodes)} nodes")
 
 
 async def _gateway(kube: Kubernetes) -> Check:
@@ -316,9 +302,15 @@ async def _gateway(kube: Kubernetes) -> Check:
 
 
 async def _kueue(kube: Kubernetes) -> Check:
-    if await kube.serves("kueue.x-k8s.io"):
-        return Check("kueue", "ok", "Kueue is there")
-    return Check("kueue", "optional", "no Kueue; quotas of the namespace bound the runs")
+    if not await kube.serves(placing.QUEUE_GROUP):
+        return Check("kueue", "optional", "no Kueue; quotas of the namespace bound the runs")
+    try:
+        queues = [one.metadata.name for one in (await kube.list(_QUEUE, type=removing.Member)).items]
+    except (Forbidden, NotThere):
+        return Check("kueue", "ok", "Kueue is there; which queues the namespace has is not known")
+    if queues:
+        return Check("kueue", "ok", f"Kueue is there, with the queues {', '.join(sorted(queues))}")
+    return Check("kueue", "optional", "Kueue is there, and the namespace has no queue")
 
 
 async def _fairway(kube: Kubernetes, version: str) -> Check:

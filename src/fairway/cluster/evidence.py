@@ -8,6 +8,7 @@ import re
 
 import msgspec
 
+from fairway.cluster.fetching import PACKAGES
 from fairway.cluster.observed import Event, Pod, Terminated
 from fairway.spec.link import HostEnded
 from fairway.spec.quantities import format_memory
@@ -27,6 +28,9 @@ _NEVER_RAN = frozenset(
         "NodeAffinity",
     }
 )
+_NO_FAULT = (75, 137, 143)
+"""The statuses of a container that was told to end, or could not reach the control plane. Another try may do better."""
+
 _OWN_DISK = re.compile(
     r"(?:total limit of containers|local ephemeral storage limit|exceeds the limit) \"?([\d.]+[A-Za-z]*)"
 )
@@ -42,7 +46,8 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
         pod: the pod as it was seen last. None if none was ever seen.
         absent: True when a full list of pods, which was asked for after the host was last heard of, does not have the pod.
         silent: the seconds since the host was last connected. 0 while it is.
-        now: the seconds since the epoch.
+        ending: the seconds since the pod was first seen in deletion. The clock of the cluster may be another one, so its
+            times are not compared with the own.
         alone: True when the host has one attempt only.
         events: the events about the pod, as far as they were asked for.
     """
@@ -50,7 +55,7 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     pod: Pod | None = None
     absent: bool = False
     silent: float = 0.0
-    now: float = 0.0
+    ending: float = 0.0
     alone: bool = False
     events: tuple[Event, ...] = ()
 
@@ -74,10 +79,9 @@ def verdict(seen: Sighting) -> Lost | None:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone))
     if seen.absent:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone), fenced=True)
-    deleted = pod.metadata.deleted_at
-    if deleted and seen.now - deleted > TERMINATING_SECONDS:
+    if seen.ending > pod.spec.termination_grace_period_seconds + TERMINATING_SECONDS:
         return Lost(failure=of_pod(pod, seen.events, alone=seen.alone), fenced=True)
-    if on_lost_node(pod, seen.events) and seen.silent > NODE_LOST_SECONDS:
+    if on_lost_node(pod, seen.events) and (_has_to_leave(pod) or seen.silent > NODE_LOST_SECONDS):
         return Lost(failure=_node_lost(), fenced=True)
     return None
 
@@ -87,6 +91,12 @@ def on_lost_node(pod: Pod, events: tuple[Event, ...] = ()) -> bool:
     ready, containers = pod.condition("Ready"), pod.condition("ContainersReady")
     by_conditions = ready.status == "False" and containers.status == "True" and not ready.reason
     return by_conditions or any(event.reason == "NodeNotReady" for event in events)
+
+
+def _has_to_leave(pod: Pod) -> bool:
+    """Tell whether the cluster itself has given a pod up, because its node did not answer for as long as the pod tolerates."""
+    target = pod.condition("DisruptionTarget")
+    return target.status == "True" and target.reason == "DeletionByTaintManager"
 
 
 def says_why(pod: Pod) -> bool:
@@ -134,7 +144,14 @@ def of_pod(pod: Pod, events: tuple[Event, ...] = (), *, alone: bool = False) -> 
         return _node_lost()
     if any(event.reason == "Preempted" for event in events):
         return _failure(Reason.PREEMPTED, "")
-    ended = next((one.state.terminated for one in pod.containers if one.state.terminated is not None), None)
+    ended = pod.ended
+    if ended is not None and pod.failed_before == PACKAGES and ended.exit_code not in _NO_FAULT:
+        last = ended.message.strip().splitlines()[-1:] or [f"status {ended.exit_code}"]
+        return Failure(
+            reason=Reason.ENVIRONMENT,
+            message=f"its packages could not be put into its pod: {last[0]}",
+            hint="start the run again from the project's folder, so that the packages are sent",
+        )
     if ended is not None and ended.reason != "Completed":
         return _of_container(ended, alone=alone)
     if pod.metadata.deletion_timestamp or ended is None:

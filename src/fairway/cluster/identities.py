@@ -7,7 +7,7 @@ import re
 
 from fairway.spec.errors import UsageError
 
-_IDENTITIES = {
+IDENTITIES = {
     "s3": (
         "eks.amazonaws.com/role-arn",
         re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}"),
@@ -29,7 +29,7 @@ _IDENTITIES = {
 
 def check(kind: str, identity: str) -> None:
     """Refuse an identity that the cloud of a store cannot know. Raises UsageError."""
-    _, form, words = _IDENTITIES[kind]
+    _, form, words = IDENTITIES[kind]
     if identity and not form.fullmatch(identity):
         raise UsageError(
             f"{identity[:80]!r} is no identity for a store of the kind {kind}", hint=f"write {words}"
@@ -38,7 +38,7 @@ def check(kind: str, identity: str) -> None:
 
 def annotations(kind: str, identity: str) -> dict[str, str]:
     """Return the annotations of a service account with an identity; none without one."""
-    return {_IDENTITIES[kind][0]: identity} if identity else {}
+    return {IDENTITIES[kind][0]: identity} if identity else {}
 
 
 def labels(kind: str, identity: str) -> dict[str, str]:

@@ -129,16 +129,26 @@ async def upgrade(
 
 
 async def uninstall(
-    kube: Kubernetes, note: Note, *, keep_data: bool = False, stop_runs: bool = False
+    kube: Kubernetes,
+    note: Note,
+    *,
+    keep_data: bool = False,
+    keep_endpoints: bool = False,
+    stop_runs: bool = False,
 ) -> list[removing.Left]:
     """Remove the installation, and return what is still there. The control plane need not live.
+
+    Args:
+        keep_data: leave the volume of the store.
+        keep_endpoints: leave the endpoints, which answer on.
+        stop_runs: end runs that are at work.
 
     Raises:
         FairwayError: there is none, or runs are at work and `stop_runs` is False.
     """
     namespace = kube.access.namespace
     await preflight.check_keeper(kube, "uninstall")
-    if not await removing.is_there(kube, data_counts=not keep_data):
+    if not await removing.is_there(kube, data_counts=not keep_data, endpoints_count=not keep_endpoints):
         raise NotFound(
             f"Fairway is not installed in namespace {namespace!r}",
             hint=f"`{kube.access.kubectl} get configmap -A -l {MANAGED_BY}=fairway` looks elsewhere",
@@ -149,7 +159,7 @@ async def uninstall(
             f"{live} {'pods' if live > 1 else 'pod'} of runs are at work in namespace {namespace!r}",
             hint="wait for them, or stop them: `fairway uninstall --yes`",
         )
-    return await removing.remove(kube, keep_data=keep_data, note=note)
+    return await removing.remove(kube, keep_data=keep_data, keep_endpoints=keep_endpoints, note=note)
 
 
 def _no_image(verb: str) -> FairwayError:
@@ -224,7 +234,8 @@ def _changed(before: Settings, order: Order) -> Settings:
 async def _taken_back(kube: Kubernetes, error: FairwayError, note: Note, *, keep_data: bool) -> FairwayError:
     """Remove a new installation, and return the error with what is left of it."""
     try:
-        left = await removing.remove(kube, keep_data=keep_data, note=note)
+        # Endpoints that are there were left by an earlier installation.
+        left = await removing.remove(kube, keep_data=keep_data, keep_endpoints=True, note=note)
     except FairwayError as second:
         return InstallError(
             f"{error.message}; what was made could not be taken back: {second.message}",

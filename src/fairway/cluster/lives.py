@@ -7,7 +7,7 @@ from functools import partial
 
 import msgspec
 
-from fairway.cluster import evidence, pending, placing, pods
+from fairway.cluster import evidence, observed, pending, placing, pods
 from fairway.cluster.hosts import ClusterHost
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links
@@ -47,6 +47,7 @@ class PodLives:
         self._jobs = jobs
         self._links = links
         self._note = note
+        self._ending: dict[str, float] = {}
         self._looking_after: dict[str, asyncio.Task[None]] = {}
 
     async def cleared(self, name: str) -> None:
@@ -158,6 +159,7 @@ class PodLives:
                     await self._judge(host, since, alone)
         finally:
             over.cancel()
+            self._ending.pop(host.name, None)
             self._jobs.forget(host.name)
             self._links.forget(host.name)
             await self._jobs.delete(host.name)
@@ -174,7 +176,9 @@ class PodLives:
         """Report a host as gone if there is positive evidence."""
         pod = self._jobs.pod(host.name)
         absent = pod is not None and self._jobs.is_absent(host.name, since)
-        seen = evidence.Sighting(pod=pod, absent=absent, silent=host.silent, now=time.time(), alone=alone())
+        seen = evidence.Sighting(
+            pod=pod, absent=absent, silent=host.silent, ending=self._ending_for(host.name, pod), alone=alone()
+        )
         if pod is None or evidence.verdict(seen) is None:
             return
         events = await self._jobs.events("Pod", pod.metadata.name)
@@ -184,6 +188,13 @@ class PodLives:
         if lost.fenced:
             self._links.forget(host.name, lost.failure.message)
         host.lose(lost.failure)
+
+    def _ending_for(self, name: str, pod: observed.Pod | None) -> float:
+        """Return the seconds since the pod of a host was first seen in deletion, by the clock of this process."""
+        if pod is None or not pod.metadata.deletion_timestamp:
+            return 0.0
+        now = time.monotonic()
+        return now - self._ending.setdefault(name, now)
 
     async def _explain(self, name: str, alone: Callable[[], bool], report: HostEnded) -> Failure:
         """Return the failure that the end of a host means. If its pod was told to end, the cluster soon says why."""

@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from fairway.cluster import identities, pods, trust
+from fairway.cluster import control_volumes, identities, pods, trust
 from fairway.cluster.kinds import (
     ClaimSpec,
     ConfigMap,
@@ -25,7 +25,6 @@ from fairway.cluster.kinds import (
     Role,
     RoleBinding,
     RoleReference,
-    Rule,
     Selector,
     Service,
     ServiceAccount,
@@ -37,27 +36,20 @@ from fairway.cluster.kinds import (
 from fairway.cluster.podspec import (
     Amounts,
     ClaimSource,
-    ConfigMapSource,
     Container,
     ContainerPort,
     EmptyDir,
-    FieldFile,
-    FieldReference,
-    FieldSource,
     HttpGet,
-    KeyPath,
     Metadata,
     Mount,
     PodSpec,
     PodTemplate,
     Probe,
-    Projected,
-    Projection,
     SecretName,
-    TokenSource,
     Variables,
     Volume,
 )
+from fairway.cluster.rules import RULES
 from fairway.spec import objects
 from fairway.spec.errors import UsageError
 from fairway.spec.install import (
@@ -81,23 +73,6 @@ VERSION = "fairway.dev/version"
 
 SELECTOR = {"app.kubernetes.io/name": "fairway", "app.kubernetes.io/instance": "fairway"}
 """The labels that find the control plane's pod. A selector cannot be changed later, so no version is in it."""
-
-_MADE = ("create", "delete", "patch")
-RULES = (
-    Rule(api_groups=("batch",), resources=("jobs",), verbs=("create", "delete", "get", "list")),
-    Rule(api_groups=("",), resources=("pods",), verbs=("list", "watch")),
-    Rule(api_groups=("",), resources=("events",), verbs=("list",)),
-    Rule(api_groups=("",), resources=("configmaps",), resource_names=(CONFIG_MAP,), verbs=("get",)),
-    # The rest is for endpoints. A Service is read before its name is refused because it is not theirs.
-    Rule(api_groups=("",), resources=("configmaps",), verbs=_MADE),
-    Rule(api_groups=("",), resources=("services",), verbs=(*_MADE, "get", "list", "watch")),
-    Rule(api_groups=("apps",), resources=("deployments",), verbs=(*_MADE, "list", "watch")),
-    Rule(api_groups=("autoscaling",), resources=("horizontalpodautoscalers",), verbs=_MADE),
-    Rule(api_groups=("policy",), resources=("poddisruptionbudgets",), verbs=_MADE),
-    Rule(api_groups=("networking.k8s.io",), resources=("networkpolicies",), verbs=("create", "patch")),
-    Rule(api_groups=("discovery.k8s.io",), resources=("endpointslices",), verbs=("list",)),
-)
-"""The rights of the control plane: exactly the verbs that it uses. A test compares them with its code."""
 
 CONTROL_PLANE = Amounts(
     requests={"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "256Mi"},
@@ -365,7 +340,7 @@ def _control_plane(settings: Settings) -> PodSpec:
         enable_service_links=False,
         security_context=pods.pod_security(install.user, owns_volume=True),
         termination_grace_period_seconds=_GRACE,
-        volumes=(_store(settings), *_small_volumes(), *trust.volumes(install)),
+        volumes=(_store(settings), *control_volumes.small(), *trust.volumes(install)),
         tolerations=pods.tolerations(),
         image_pull_secrets=pods.pull_secrets(install.pull_secrets),
     )
@@ -422,36 +397,3 @@ def _store(settings: Settings) -> Volume:
     if settings.ephemeral:
         return Volume(name="store", empty_dir=EmptyDir(size_limit=pods.format_bytes(settings.size)))
     return Volume(name="store", persistent_volume_claim=ClaimSource(claim_name=STORE_CLAIM))
-
-
-def _small_volumes() -> tuple[Volume, ...]:
-    return (
-        Volume(name="tmp", empty_dir=EmptyDir(size_limit="1Gi")),
-        Volume(
-            name="install",
-            config_map=ConfigMapSource(name=CONFIG_MAP, items=(KeyPath(key=FILE, path=FILE),)),
-        ),
-        Volume(
-            name="account",
-            projected=Projected(
-                sources=(
-                    Projection(service_account_token=TokenSource(path="token", expiration_seconds=3600)),
-                    Projection(
-                        config_map=ConfigMapSource(
-                            name="kube-root-ca.crt", items=(KeyPath(key="ca.crt", path="ca.crt"),)
-                        )
-                    ),
-                    Projection(
-                        downward_api=FieldSource(
-                            items=(
-                                FieldFile(
-                                    path="namespace",
-                                    field_ref=FieldReference(field_path="metadata.namespace"),
-                                ),
-                            )
-                        )
-                    ),
-                )
-            ),
-        ),
-    )

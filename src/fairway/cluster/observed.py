@@ -1,10 +1,9 @@
 """The pods, Jobs and events that a cluster shows, with the fields that say how a host fares and no others."""
 
-import calendar
-import time
-from contextlib import suppress
-
 import msgspec
+
+HOST = "host"
+"""The name of the container in which the host runs."""
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -21,18 +20,6 @@ class Metadata(_Part, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     deletion_timestamp: str = ""
-
-    @property
-    def deleted_at(self) -> float:
-        """The time at which the object was to be gone, in seconds since the epoch. 0 for one that is not deleted."""
-        return seconds_of(self.deletion_timestamp)
-
-
-def seconds_of(text: str) -> float:
-    """Return a time as Kubernetes writes it in seconds since the epoch. 0 for a text that is no time."""
-    with suppress(ValueError):
-        return float(calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")))
-    return 0.0
 
 
 class Condition(_Part, frozen=True, kw_only=True):
@@ -98,10 +85,23 @@ class PodStatus(_Part, frozen=True, kw_only=True):
     init_container_statuses: tuple[ContainerStatus, ...] = ()
 
 
+class Limits(_Part, frozen=True, kw_only=True):
+    """The most that a container may use, as Kubernetes writes it."""
+
+    limits: dict[str, str] = {}
+
+
+class Container(_Part, frozen=True, kw_only=True):
+    """A container that is wanted."""
+
+    resources: Limits = Limits()
+
+
 class PodSpec(_Part, frozen=True, kw_only=True):
-    """The wishes about a pod."""
+    """The wishes about a pod, and the containers that are wanted in it."""
 
     termination_grace_period_seconds: int = 30
+    containers: tuple[Container, ...] = ()
 
 
 class Pod(_Part, frozen=True, kw_only=True):
@@ -121,9 +121,36 @@ class Pod(_Part, frozen=True, kw_only=True):
         return self.status.init_container_statuses + self.status.container_statuses
 
     @property
+    def ended(self) -> Terminated | None:
+        """The end of the host's container, or of one before it that failed. None while neither has ended.
+
+        Others may have put containers of their own into the pod. Their end says nothing about the host.
+        """
+        statuses = self.status.container_statuses
+        hosts = [one for one in statuses if one.name == HOST] or list(statuses)
+        for one in hosts:
+            if one.state.terminated is not None:
+                return one.state.terminated
+        before = (one.state.terminated for one in self.status.init_container_statuses)
+        return next((one for one in before if one is not None and one.exit_code), None)
+
+    @property
+    def failed_before(self) -> str:
+        """The name of a container that failed before the host could start. It is empty if none did."""
+        for one in self.status.init_container_statuses:
+            if one.state.terminated is not None and one.state.terminated.exit_code:
+                return one.name
+        return ""
+
+    @property
     def has_ended(self) -> bool:
-        """True when no container of the pod runs any more, and none will."""
-        return self.status.phase in ("Succeeded", "Failed")
+        """True when the host of the pod does not run any more, and never will."""
+        if self.status.phase in ("Succeeded", "Failed"):
+            return True
+        # A container that somebody added, such as a proxy, may go on for ever.
+        return any(
+            one.name == HOST and one.state.terminated is not None for one in self.status.container_statuses
+        )
 
 
 class JobStatus(_Part, frozen=True, kw_only=True):
@@ -134,28 +161,10 @@ class JobStatus(_Part, frozen=True, kw_only=True):
     failed: int = 0
 
 
-class Limits(_Part, frozen=True, kw_only=True):
-    """The most that a container may use, as Kubernetes writes it."""
-
-    limits: dict[str, str] = {}
-
-
-class Container(_Part, frozen=True, kw_only=True):
-    """A container that is wanted."""
-
-    resources: Limits = Limits()
-
-
-class JobPodSpec(_Part, frozen=True, kw_only=True):
-    """The containers of the pod that a Job makes."""
-
-    containers: tuple[Container, ...] = ()
-
-
 class PodTemplate(_Part, frozen=True, kw_only=True):
     """The pod that a Job makes."""
 
-    spec: JobPodSpec = JobPodSpec()
+    spec: PodSpec = PodSpec()
 
 
 class JobSpec(_Part, frozen=True, kw_only=True):

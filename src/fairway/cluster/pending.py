@@ -9,6 +9,7 @@ import re
 import msgspec
 
 from fairway.cluster import placing
+from fairway.cluster.fetching import PACKAGES
 from fairway.cluster.observed import ContainerStatus, Event, Pod
 from fairway.spec.run import Failure, Reason
 
@@ -102,6 +103,8 @@ def of_pod(pod: Pod, waited: float, events: tuple[Event, ...] = ()) -> Pending:
         found = _of_container(container, waited)
         if found is not None:
             return found
+    if any(one.name == PACKAGES and one.state.running is not None for one in pod.containers):
+        return Pending(text="its packages are fetched")
     mounts = [event.message for event in events if event.reason in ("FailedMount", "FailedAttachVolume")]
     if mounts:
         return _configured(f"a volume cannot be mounted: {_short(mounts[-1])}", waited)

@@ -124,9 +124,10 @@ def no_queue(labels: Mapping[str, str]) -> Failure:
     )
 
 
-def accepted() -> tuple[Toleration, ...]:
-    """Return the taints of nodes with GPUs that pods accept which ask for some."""
-    return _ANY_GPU + _ANY_SPOT
+def is_spot(labels: Mapping[str, str]) -> bool:
+    """Tell whether the labels of a node say that it may be taken away at any time."""
+    signs = (one for several in _SPOT.values() for one in several)
+    return any(labels.get(one.key) in one.values for one in signs)
 
 
 def cloud_of(labels: Iterable[Mapping[str, str]]) -> str:

@@ -8,7 +8,7 @@ import math
 
 import msgspec
 
-from fairway.cluster import placing, trust
+from fairway.cluster import fetching, placing, trust
 from fairway.cluster.kinds import (
     FailurePolicy,
     FailureRule,
@@ -126,47 +126,48 @@ def job(wanted: HostPod, install: Install) -> Job:
 def host_pod(wanted: HostPod, install: Install) -> PodTemplate:
     """Return the pod of a host."""
     place = placing.placing(wanted.resources, install.cloud)
+    pod = PodSpec(
+        containers=(
+            Container(
+                name="host",
+                image=wanted.image or install.image,
+                command=wanted.command,
+                resources=amounts(wanted.resources, install.driver.resources.memory),
+                security_context=container_security(),
+                env=environment(
+                    {**trust.variables(install), "FAIRWAY_SCRATCH": SCRATCH, **wanted.environment}
+                ),
+                volume_mounts=(
+                    Mount(name="tmp", mount_path="/tmp"),
+                    Mount(name="work", mount_path="/fairway"),
+                    Mount(name="shm", mount_path="/dev/shm"),
+                    Mount(name="token", mount_path=TOKEN_FOLDER, read_only=True),
+                    *trust.mounts(install),
+                ),
+                termination_message_policy="FallbackToLogsOnError",
+            ),
+        ),
+        service_account_name=STEP_ACCOUNT,
+        automount_service_account_token=False,
+        enable_service_links=False,
+        security_context=pod_security(install.user),
+        restart_policy="Never",
+        termination_grace_period_seconds=_GRACE,
+        active_deadline_seconds=wanted.deadline or None,
+        volumes=_volumes(wanted, install),
+        tolerations=tolerations() + place.tolerations,
+        node_selector=place.node_selector,
+        affinity=place.affinity,
+        priority_class_name=place.priority,
+        image_pull_secrets=pull_secrets(install.pull_secrets),
+        dns_config=resolver(),
+    )
     return PodTemplate(
         metadata=Metadata(
             labels={**install.pod_labels, **labels(wanted, install)},
             annotations=_annotations(wanted) | place.annotations,
         ),
-        spec=PodSpec(
-            containers=(
-                Container(
-                    name="host",
-                    image=wanted.image or install.image,
-                    command=wanted.command,
-                    resources=amounts(wanted.resources, install.driver.resources.memory),
-                    security_context=container_security(),
-                    env=environment(
-                        {"FAIRWAY_SCRATCH": SCRATCH, **trust.variables(install), **wanted.environment}
-                    ),
-                    volume_mounts=(
-                        Mount(name="tmp", mount_path="/tmp"),
-                        Mount(name="work", mount_path="/fairway"),
-                        Mount(name="shm", mount_path="/dev/shm"),
-                        Mount(name="token", mount_path=TOKEN_FOLDER, read_only=True),
-                        *trust.mounts(install),
-                    ),
-                    termination_message_policy="FallbackToLogsOnError",
-                ),
-            ),
-            service_account_name=STEP_ACCOUNT,
-            automount_service_account_token=False,
-            enable_service_links=False,
-            security_context=pod_security(install.user),
-            restart_policy="Never",
-            termination_grace_period_seconds=_GRACE,
-            active_deadline_seconds=wanted.deadline or None,
-            volumes=_volumes(wanted, install),
-            tolerations=tolerations() + place.tolerations,
-            node_selector=place.node_selector,
-            affinity=place.affinity,
-            priority_class_name=place.priority,
-            image_pull_secrets=pull_secrets(install.pull_secrets),
-            dns_config=resolver(),
-        ),
+        spec=fetching.with_packages(pod, install),
     )
 
 

@@ -322,6 +322,7 @@ class PodSpec(Part, frozen=True, kw_only=True):
     """The containers of a pod and all that they share."""
 
     containers: tuple[Container, ...]
+    init_containers: tuple[Container, ...] = ()
     service_account_name: str
     automount_service_account_token: bool | None = None
     enable_service_links: bool | None = None

@@ -45,6 +45,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         store: the place of artifacts in object storage. Empty keeps them on the volume.
         store_identity: what a cloud lets use that place. Empty in an upgrade leaves what is there.
         store_secret: the Secret with the variables for that place. Empty in an upgrade leaves what is there.
+        restore: the copy of a log in that place to begin with, or `newest`. Empty begins anew.
     """
 
     version: str
@@ -59,6 +60,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     store: str = ""
     store_identity: str = ""
     store_secret: str = ""
+    restore: str = ""
 
 
 class _Amounts(msgspec.Struct, frozen=True):
@@ -178,6 +180,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         registry=order.source.typed,
         cloud=order.cloud or await _cloud(kube, version),
         store=order.store,
+        restore=order.restore,
     )
     settings = Settings(
         install=install,

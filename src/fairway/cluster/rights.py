@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import msgspec
 
 from fairway.cluster.client.api import Kubernetes
-from fairway.cluster.manifests import RULES
+from fairway.cluster.rules import RULES
 
 
 class Right(msgspec.Struct, frozen=True, order=True):
@@ -30,6 +30,8 @@ _WRITTEN = (
     ("", "services"),
     ("apps", "deployments"),
     ("networking.k8s.io", "networkpolicies"),
+    ("autoscaling", "horizontalpodautoscalers"),
+    ("policy", "poddisruptionbudgets"),
     ("rbac.authorization.k8s.io", "roles"),
     ("rbac.authorization.k8s.io", "rolebindings"),
 )

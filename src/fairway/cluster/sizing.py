@@ -31,15 +31,10 @@ def kind_of(wanted: Resources) -> Resources:
     return msgspec.structs.replace(wanted, cpu=0.0, memory=0)
 
 
-def is_whole(wanted: Resources) -> bool:
-    """Tell whether a step needs a pod to itself while it runs: its devices and its disk cannot be divided."""
-    return bool(wanted.gpu or wanted.disk)
-
-
 def room_for(wanted: Resources, most: int, driver: Resources) -> Resources:
     """Return the resources of a pod for as many steps as possible, at least one and at most `most`."""
     charge = share_of(wanted, driver)
-    count = 1 if is_whole(wanted) else max(1, min(most, HANDFUL, _times(charge, driver)))
+    count = 1 if _is_sole(wanted) else max(1, min(most, HANDFUL, _times(charge, driver)))
     # A step that declares no memory has in a pod of its own what the driver has.
     memory = max(charge.memory * count, wanted.memory or driver.memory)
     return msgspec.structs.replace(wanted, cpu=wanted.cpu * count, memory=max(memory, LEAST_MEMORY))
@@ -60,7 +55,7 @@ def suits(wanted: Resources, room: Resources, driver: Resources) -> bool:
 def fits(charge: Resources, taken: Iterable[Resources], room: Resources) -> bool:
     """Tell whether a pod has room for a step beside others."""
     others = list(taken)
-    if is_whole(charge) and others:
+    if _is_sole(charge) and others:
         return False
     cpu, memory = sum(one.cpu for one in others), sum(one.memory for one in others)
     return charge.cpu + cpu <= room.cpu + 1e-9 and charge.memory + memory <= room.memory
@@ -68,7 +63,12 @@ def fits(charge: Resources, taken: Iterable[Resources], room: Resources) -> bool
 
 def slots(wanted: Resources, room: Resources, driver: Resources) -> int:
     """Return how many steps of a size a pod has room for at once."""
-    return 1 if is_whole(wanted) else max(1, _times(share_of(wanted, driver), room))
+    return 1 if _is_sole(wanted) else max(1, _times(share_of(wanted, driver), room))
+
+
+def _is_sole(wanted: Resources) -> bool:
+    """Tell whether a step shares its pod with no other at the same time: its GPUs and the bound of its disk are the pod's."""
+    return bool(wanted.gpu or wanted.disk)
 
 
 def _times(charge: Resources, room: Resources) -> int:

@@ -114,7 +114,10 @@ def _guarded(entry: Entry) -> Entry:
 def _why_not(caller: Caller | None, route: tuple[str, str]) -> tuple[str, str]:
     needed = NEEDED[route]
     if caller is not None and caller.serves:
-        return "a model server may read content by its digest, and nothing else", ""
+        return (
+            "a model server may read content by its digest, and nothing else; so may a pod without a credential",
+            "",
+        )
     if caller is None or caller.role is None or needed is None:
         return "this credential is for the store routes of its run alone", ""
     if caller.role >= needed or needed.name == "NOBODY":

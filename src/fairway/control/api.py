@@ -16,10 +16,12 @@ from starlette.responses import Response
 
 from fairway.control.changes import LONGEST_KEY, Changes
 from fairway.control.routes import Entry, body, openapi
+from fairway.control.upkeep_routes import UpkeepRoutes
 from fairway.ports.platform import Platform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import NotFound, UsageError
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import whole_number
@@ -32,6 +34,7 @@ _LONGEST_WAIT = 25.0
 """Seconds that a client may wait for one answer. A proxy in between may cut a connection after 60."""
 
 _MOST_UPDATES = 1000
+_MOST_RUNS = 5000
 _MOST = 2**53
 _BYTES = "application/octet-stream"
 _DIGEST = re.compile("[0-9a-f]{64}")
@@ -91,6 +94,7 @@ class Api:
             ),
             self._entry("DELETE", "/endpoints/{name}", self.undeploy),
             self._entry(post, "/shutdown", self.shutdown, takes=ShutdownRequest),
+            *UpkeepRoutes(self._platform).entries(),
         ]
 
     def _about_runs(self) -> list[Entry]:
@@ -98,6 +102,7 @@ class Api:
         return [
             self._entry(get, "/runs", self.runs, gives=list[RunSummary]),
             self._entry(post, "/runs", self.submit, takes=RunRequest, gives=Submitted),
+            self._entry(post, "/runs/query", self.past, takes=RunQuery, gives=list[RunRecord]),
             self._entry(post, "/describe", self.describe, takes=RunRequest, gives=ProjectSpec),
             self._entry(post, "/plan", self.plan, takes=RunRequest, gives=list[Foreseen]),
             self._entry(get, "/find", self.find, gives=Submitted),
@@ -126,6 +131,12 @@ class Api:
     async def runs(self, request: Request) -> object:
         """Return the newest runs."""
         return await self._platform.runs(_number(request, "limit", 50, 1000))
+
+    async def past(self, request: Request) -> object:
+        """Return runs of the past that a query asks for, newest first, at most 5,000; `before` goes on."""
+        query: RunQuery = await body(request, RunQuery)
+        limit = min(query.limit, _MOST_RUNS) if query.limit > 0 else _MOST_RUNS
+        return await self._platform.past(msgspec.structs.replace(query, limit=limit))
 
     async def submit(self, request: Request) -> object:
         """Start a run of this project in a process of its own, and answer when it is on record."""

@@ -26,6 +26,7 @@ import uvloop
 from fairway.control.admission import ClusterGate, guarded
 from fairway.control.api import Api
 from fairway.control.identity import Credentials, People
+from fairway.control.log_copying import LogCopying
 from fairway.control.routes import application, public_paths
 from fairway.control.store_routes import StoreRoutes
 from fairway.engine.endpoints import EndpointEngine
@@ -125,6 +126,7 @@ class ControlPlane:
         looking = loop.create_task(endpoints.watch())
         # Requests are the last to be let in, because an answer means that everything is up.
         answering = Answering(self._gate(elsewhere, endpoints), listening)
+        copying = LogCopying(plane.log_copies(self._stores), log)
         try:
             await asyncio.wrap_future(answering.started)
             log("ready")
@@ -136,6 +138,7 @@ class ControlPlane:
             await runs.close()
             await asyncio.to_thread(answering.stop)
             await self._cluster.close()
+            await copying.close()
             # Nothing runs between this and the end of the process, so nothing is done that is not in the store.
             self._stores.close()
         return self._status
@@ -272,8 +275,8 @@ def serve(file: Path, volume: Path, listen: Address, links: Address, make: Make)
     stores.layout.prepare()
     with ExitStack() as held:
         _lock(stores.root, held)
-        stores.prepare()
         plane.settle(stores, install, log)
+        stores.prepare()
         listening = held.enter_context(listen.bind())
         uvloop.run(_run(ControlPlane(install, stores, links, make), listening))
 

@@ -17,7 +17,7 @@ import msgspec
 
 from fairway.control.refused import Refused
 from fairway.spec.errors import FairwayError
-from fairway.spec.install import SERVER_ACCOUNT
+from fairway.spec.install import SERVER_ACCOUNT, STEP_ACCOUNT
 
 PERSON = "X-Fairway-Token"
 """Header with a person's token. `Authorization` would not do: the proxy of the API server removes it."""
@@ -45,7 +45,7 @@ class Role(IntEnum):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """The sender of a request: a person with a role, a pod of a run, or a model server."""
+    """The sender of a request: a person with a role, a pod of a run, or a pod that only fetches content."""
 
     name: str
     role: Role | None = None
@@ -61,6 +61,7 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("GET", "/api/v1/openapi.json"): _VIEWER,
     ("GET", "/api/v1/runs"): _VIEWER,
     ("POST", "/api/v1/runs"): _RUNNER,
+    ("POST", "/api/v1/runs/query"): _VIEWER,
     ("POST", "/api/v1/describe"): _RUNNER,
     ("POST", "/api/v1/plan"): _RUNNER,
     ("GET", "/api/v1/find"): _VIEWER,
@@ -85,6 +86,10 @@ NEEDED: dict[tuple[str, str], Role | None] = {
     ("POST", "/api/v1/endpoints/{name}/rollback"): _DEPLOYER,
     ("DELETE", "/api/v1/endpoints/{name}"): _DEPLOYER,
     ("POST", "/api/v1/shutdown"): _DEPLOYER,
+    ("POST", "/api/v1/gc"): _DEPLOYER,
+    ("POST", "/api/v1/tries"): _RUNNER,
+    ("POST", "/api/v1/backups"): _DEPLOYER,
+    ("GET", "/api/v1/backups/{name}"): _DEPLOYER,
     ("GET", "/api/v1/store/blobs/{digest}"): _RUNNER,
     ("PUT", "/api/v1/store/blobs/{digest}"): _RUNNER,
     ("POST", "/api/v1/store/missing"): _RUNNER,
@@ -98,11 +103,11 @@ PODS = frozenset(key for key in NEEDED if key[1].startswith("/api/v1/store/"))
 
 
 SERVERS = frozenset({("GET", "/api/v1/store/blobs/{digest}")})
-"""The routes that a model server may use with the token of its account."""
+"""The routes that model servers, and pods of runs before they have a credential, may use with the token of their account."""
 
 
 class People:
-    """The people of an installation, and its model servers.
+    """The people of an installation, and its pods that only fetch content.
 
     Args:
         review: asks the API server whose token it is.
@@ -116,7 +121,8 @@ class People:
         self._roles = {
             f"{_ACCOUNT}{namespace}:fairway-{role.name.lower()}": role for role in Role if role < _NOBODY
         }
-        self._servers = f"{_ACCOUNT}{namespace}:{SERVER_ACCOUNT}"
+        # A pod of a run has no credential yet when it fetches the packages of its environment.
+        self._fetching = {f"{_ACCOUNT}{namespace}:{account}" for account in (SERVER_ACCOUNT, STEP_ACCOUNT)}
         self._known: dict[bytes, tuple[float, str]] = {}
         self._asked: dict[bytes, Future[str]] = {}
 
@@ -133,7 +139,7 @@ class People:
                 "the token is not valid or has expired",
                 "send a new one: `kubectl create token fairway-viewer`",
             )
-        if name == self._servers:
+        if name in self._fetching:
             return Caller(name=name, serves=True)
         role = self._roles.get(name)
         if role is None:

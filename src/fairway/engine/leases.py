@@ -144,6 +144,9 @@ class Desk:
         return self._on_record
 
     def _ask(self) -> None:
+        if self._asked and not self._on_record.done():
+            # Nobody was answered yet, so this is the same wish, sent again.
+            return
         self._asked += 1
         if self._cancel is None and self._note is not None and self._asked == 1:
             self._note().add_done_callback(lambda noted: self._settle(noted.exception()))

@@ -10,10 +10,12 @@ from typing import ParamSpec, Protocol, TypeVar
 from fairway.engine.records import Records
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Over, Update
+from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -149,6 +151,10 @@ class EnginePlatform:
         """Return the newest runs."""
         return await self._aside(self._records.runs, limit)
 
+    async def past(self, query: RunQuery) -> list[RunRecord]:
+        """Return the runs that a query asks for, newest first. Raises NotFound, UsageError."""
+        return await self._aside(self._records.past, query)
+
     async def run(self, name: str) -> RunStatus:
         """Return one run with all its steps. Raises NotFound."""
         return await self._aside(self._records.run, name)
@@ -220,6 +226,22 @@ class EnginePlatform:
     async def deployed(self) -> list[EndpointStatus]:
         """Return every endpoint on record, also those that were removed. Nothing is observed."""
         return await self._aside(self._records.deployed)
+
+    async def clean(self, request: Cleaning) -> Cleaned:
+        """Remove content that nothing refers to, or count it. Raises StorageError."""
+        return await self._aside(self._records.upkeep.clean, request)
+
+    async def snapshot(self) -> Snapshot:
+        """Keep the log as it is now, and list it with all that it refers to. Raises StorageError."""
+        return await self._aside(self._records.upkeep.snapshot)
+
+    async def snapshot_piece(self, name: str, path: str, offset: int) -> bytes:
+        """Return a piece of a part of a snapshot; nothing at its end. Raises NotFound, StorageError."""
+        return await self._aside(self._records.upkeep.piece, name, path, offset)
+
+    async def tries(self) -> list[Tried]:
+        """Try the object storage of the platform, and return what was found; nothing without any."""
+        return await self._aside(self._records.upkeep.tries)
 
     async def shutdown(self, *, endpoints: bool) -> None:
         """Stop looking after endpoints, and with `endpoints` end them. Return when that is done."""

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from fairway.engine import bringing, bundles
+from fairway.engine import bringing, bundles, history
+from fairway.engine.upkeep import Upkeep
 from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
 from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.errors import NotFound, SerializationError, UsageError
 from fairway.spec.event import AliasMoved, Event, RunEnded
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.names import check_registered
 from fairway.spec.run import Failure, Phase, Reason, RunStatus, RunSummary
@@ -33,6 +35,7 @@ class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         place: name of the place of the stores, for people.
+        upkeep: removes content, and hands out copies.
         most: bytes of an artifact, or of a version's sources, that are returned at once.
     """
 
@@ -43,6 +46,7 @@ class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
     leases: Leases
     clock: Clock
     waiting: Waiting
+    upkeep: Upkeep
     most: int = 2**62
 
 
@@ -51,6 +55,7 @@ class Records:
 
     def __init__(self, parts: RecordParts) -> None:
         self.place = parts.place
+        self.upkeep = parts.upkeep
         self._metadata = parts.metadata
         self._artifacts = parts.artifacts
         self._logs = parts.logs
@@ -84,6 +89,10 @@ class Records:
             msgspec.structs.replace(run, alive=not run.phase.ended and bool(self._leases.holder(run.name)))
             for run in self._metadata.runs(limit)
         ]
+
+    def past(self, query: RunQuery) -> list[RunRecord]:
+        """Return the runs that a query asks for, newest first. Raises NotFound, UsageError."""
+        return history.past(self._metadata, self._leases, query)
 
     def run(self, name: str) -> RunStatus:
         """Return one run with all its steps. A step that other runs leave no room for says so. Raises NotFound."""

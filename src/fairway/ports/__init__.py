@@ -19,6 +19,7 @@ from fairway.spec.artifact import Artifact, FileEntry
 from fairway.spec.endpoint import EndpointStatus, RevisionSpec
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import Event
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
 from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec
@@ -182,6 +183,13 @@ class MetadataStore(Protocol):
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """Return the newest runs, without `alive`."""
+        ...
+
+    def past(self, query: RunQuery, before: int = 0, most: int = 5000) -> tuple[list[RunRecord], int]:
+        """Return at most `most` runs that a query asks for, newest first, without `alive` and without regard to its condition.
+
+        The number is the position of the last one, to go on from with `before`; 0 if there are no more.
+        """
         ...
 
     def run(self, name: str) -> RunStatus:
@@ -368,7 +376,11 @@ class Executor(Protocol):
 
 
 class Deployer(Protocol):
-    """The manager of model servers on a target, by endpoint and revision. It alone knows the parts of an address."""
+    """The manager of model servers on a target, by endpoint and revision. It alone knows the parts of an address.
+
+    On some targets a person may choose an address, and on others it follows from the endpoint's name. Whoever restarts calls
+    `roll` again with the revision that is wanted, whatever the last call had done when its process ended.
+    """
 
     def reserve(self, endpoint: str, wish: str, others: Mapping[str, str]) -> str:
         """Reserve an address for an endpoint until `remove`, and return it.

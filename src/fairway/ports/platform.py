@@ -9,10 +9,12 @@ from typing import Protocol
 
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Update
+from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
 
 
 class Platform(Protocol):
@@ -60,6 +62,10 @@ class Platform(Protocol):
 
     async def runs(self, limit: int = 50) -> list[RunSummary]:
         """Return the newest runs."""
+        ...
+
+    async def past(self, query: RunQuery) -> list[RunRecord]:
+        """Return the runs that a query asks for, newest first. Raises UsageError for a condition that cannot be read."""
         ...
 
     async def run(self, name: str) -> RunStatus:
@@ -139,6 +145,22 @@ class Platform(Protocol):
 
     async def deployed(self) -> list[EndpointStatus]:
         """Return every endpoint on record, also those that were removed. Nothing is observed."""
+        ...
+
+    async def clean(self, request: Cleaning) -> Cleaned:
+        """Remove content that nothing refers to, or count it."""
+        ...
+
+    async def snapshot(self) -> Snapshot:
+        """Keep the log as it is now, and list it with all that it refers to."""
+        ...
+
+    async def snapshot_piece(self, name: str, path: str, offset: int) -> bytes:
+        """Return a piece of a part of a snapshot; nothing at its end."""
+        ...
+
+    async def tries(self) -> list[Tried]:
+        """Try the object storage of the platform, and return what was found; nothing without any."""
         ...
 
     async def shutdown(self, *, endpoints: bool) -> None:

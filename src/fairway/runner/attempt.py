@@ -96,6 +96,7 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
     inside = StepSession(channel, values)
     session.enter(inside)
     outputs: tuple[Artifact, ...] = ()
+    metrics: dict[str, float] = {}
     failure: Failure | None = None
     try:
         arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
@@ -111,13 +112,14 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
         else:
             try:
                 outputs = _outputs(start, values, result)
+                metrics = _metrics(result)
             except Exception as error:
                 failure = failures.of_code(error, Reason.RESULT)
     _flush()
     usage = processes.usage(begun)
     if start.memory and usage.memory > start.memory:
         # The message is empty because the engine, which has both numbers as well, writes it.
-        outputs, failure = (), Failure(reason=Reason.OOM, message="")
+        outputs, metrics, failure = (), {}, Failure(reason=Reason.OOM, message="")
     record = StepResult(
         run=start.run,
         step=start.step,
@@ -126,6 +128,7 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
         failure=failure,
         usage=usage,
         shown=inside.shown,
+        metrics=metrics,
     )
     try:
         first = place.results.commit(record)
@@ -162,6 +165,19 @@ def _outputs(start: Start, values: Values, result: object) -> tuple[Artifact, ..
             hint="return them as a tuple, or change the return annotation",
         )
     return tuple(values.save(item) for item in cast("list[object]", result))
+
+
+def _metrics(result: object) -> dict[str, float]:
+    """Return the metrics of the evaluations that a step returned, by name."""
+    loaded = sys.modules.get("fairway.spec.evaluation")
+    if loaded is None:
+        return {}  # and so nothing can be an evaluation
+    several = cast("tuple[object, ...]", result) if isinstance(result, tuple) else (result,)
+    found: dict[str, float] = {}
+    for item in several:
+        if isinstance(item, loaded.Evaluation):
+            found.update(cast("dict[str, float]", getattr(item, "metrics", {})))
+    return found
 
 
 def _described(result: object) -> str:

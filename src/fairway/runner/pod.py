@@ -216,8 +216,9 @@ class Pod:
             self._cannot_begin(str(error))
             return
         output = HostOutput(lambda data: self._link.send(Note(data)), _secret_names(file.parent))
-        scratch = self._scratch(orders)
-        self._host = PodHost(launched, self._selector, self._group, scratch, self._passed, output.write)
+        self._host = PodHost(
+            launched, self._selector, self._group, self._scratch(orders), self._passed, output.write
+        )
         for content in self._early:
             self._host.write(content)
         self._early.clear()

@@ -49,7 +49,8 @@ class Service(Protocol):
 class Application:
     """The HTTP application of one service. While `draining` is true, every answer closes its connection.
 
-    It is not ready then either, unless it is `lingering`: it still accepts connections, so routing here is right.
+    It is not ready then either, unless it is `lingering`: it still accepts connections, so routing here is right. `asked_at` is
+    the time of the last request since then that was more than a question about its health, on the clock `perf_counter`.
     """
 
     def __init__(self, service: Service, gate: Gate, metrics: Metrics, limits: ServerLimits) -> None:
@@ -60,6 +61,7 @@ class Application:
         self._held = Held(limits.body)
         self.draining = False
         self.lingering = False
+        self.asked_at = 0.0
         health = {"GET": self._live}
         ready = {"GET": self._ready}
         self._routes = {
@@ -83,6 +85,8 @@ class Application:
         try:
             path = cast("bytes", scope["raw_path"]).decode("latin-1")
             route = self._routes.get(path) or self._routes.get(path.removesuffix("/"))
+            if self.draining and route is not None and route.policy == "open":
+                self.asked_at = begun
             answer: Answer | InPieces
             try:
                 answer, name = await self._answer(scope, receive, route)

@@ -84,10 +84,13 @@ class BoundedProtocol(HttpToolsProtocol):
     _size = 0
     """Bytes received since the head began or the last part of the body came, counted from the start of that piece."""
     _unread: Unread | None = None
+    _made_at = 0.0
+    _ending = False
 
     def connection_made(self, transport: Any) -> None:
         """Accept a connection and start the timer for its first head, or refuse it if there are too many."""
         super().connection_made(transport)
+        self._made_at = self.loop.time()
         self._unread = Unread.of(self.server_state, cast("set[Connection]", self.connections), self.loop)
         if len(self.connections) > most_connections() and not self._make_room():
             transport.write(_FULL)
@@ -140,6 +143,8 @@ class BoundedProtocol(HttpToolsProtocol):
             PIECES: partial(_pieces, ref(cycle)),
             MORE_TIME: self._give_time,
         }
+        if self._ending:
+            cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Keep a part of the body. The bytes up to the next part, such as chunk headers or trailers, are bounded like a head."""
@@ -193,6 +198,10 @@ class BoundedProtocol(HttpToolsProtocol):
         body = msgspec.json.encode({"error": msg})
         self.transport.write(_REFUSED % (b"400 Bad Request", len(body), b"", body))
         self.transport.close()
+
+    def end_if_old(self, seconds: float) -> None:
+        """Close the connection after its next answer if it is older than so many seconds."""
+        self._ending = self._ending or self.loop.time() - self._made_at > seconds
 
     def quiet_since(self) -> float | None:
         """Return the time of the loop since which the connection is idle; None while it has a request."""

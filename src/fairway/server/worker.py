@@ -29,14 +29,21 @@ from fairway.server.gate import Gate
 from fairway.server.listening import started
 from fairway.server.metrics import Metrics, forget_dead
 from fairway.server.pod import RoutedGate
+from fairway.server.protocol import BoundedProtocol
 from fairway.spec.endpoint import WorkerSpec
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import StorePlace
 from fairway.spec.text import legible, shortened
-from fairway.stores.opening import open_store
+from fairway.stores.served import open_artifacts
 
 _IDLE_CHECK = 0.05
 _KEEP_ALIVE = 75
+_SPREAD_CHECK = 1.0
+_OLD_SECONDS = 60.0
+"""Age of a connection at which a worker that others route to ends it, so that a worker that came later gets its share."""
+
+_QUIET_SECONDS = 2.0
+"""Seconds without a request after which a worker that others route to is not needed any more."""
 
 
 class _State(Protocol):
@@ -136,7 +143,7 @@ class Worker:
         version = str(revision.model.version if revision.model is not None else revision.number)
         metrics = Metrics(revision.endpoint, version)
         self._in_flight = lambda: metrics.in_flight
-        store = open_store(StorePlace(self._spec.store)).artifacts
+        store = open_artifacts(StorePlace(self._spec.store))
         load = partial(self._service, self._spec, store, metrics, self._under_way)
         # A function belongs to the event loop of this thread. A model may load for long, so a thread loads it, and drains work.
         service = await asyncio.to_thread(load) if revision.model is not None else load()
@@ -158,9 +165,12 @@ class Worker:
         )
         self.phase = "ready"
         self._started_in = time.monotonic() - self._began
+        spreading = asyncio.create_task(self._spread(server)) if self._spec.routed else None
         await self._draining.wait()
+        if spreading is not None:
+            spreading.cancel()
         if self._spec.routed:
-            await asyncio.sleep(self._spec.revision.limits.accepts_for(self._started_in))
+            await self._linger()
         for listener in server.servers:
             listener.close()
         if self._spec.listen:
@@ -169,6 +179,22 @@ class Worker:
         await self._emptied(server)
         server.force_exit = False
         await server.shutdown(sockets=[])
+
+    async def _spread(self, server: uvicorn.Server) -> None:
+        """End old connections after an answer, because whoever routes chooses a worker for a new connection only."""
+        while True:
+            await asyncio.sleep(_SPREAD_CHECK)
+            for connection in cast("set[BoundedProtocol]", server.server_state.connections):
+                connection.end_if_old(_OLD_SECONDS)
+
+    async def _linger(self) -> None:
+        """Accept for the drain time, and on while requests come, because then nobody else answers yet."""
+        limits, app, began = self._spec.revision.limits, self._app, time.monotonic()
+        least = limits.accepts_for(self._started_in)
+        while (passed := time.monotonic() - began) < limits.longest_drain:
+            if passed >= least and (app is None or time.perf_counter() - app.asked_at > _QUIET_SECONDS):
+                return
+            await asyncio.sleep(_IDLE_CHECK)
 
     async def _emptied(self, server: uvicorn.Server) -> None:
         """Wait until every client has got its `Connection: close`, or the drain time is over."""

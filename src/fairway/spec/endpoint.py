@@ -13,8 +13,8 @@ from fairway.spec.quantities import whole_number
 from fairway.spec.replicas import Bounds
 
 _LAST_PORT = 65535
-_LONGEST_START = 30.0
-"""Seconds for which a draining server that others route to still accepts, if it took long to start and so will the next one."""
+_LONGEST_DRAIN = 60.0
+"""Seconds for which a draining server that others route to accepts at the most, as long as requests still come."""
 
 
 class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,10 +37,13 @@ class ServerLimits(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def longest_drain(self) -> float:
         """The most seconds for which a draining server that others route to accepts connections."""
-        return max(self.drain_seconds, _LONGEST_START)
+        return max(self.drain_seconds, _LONGEST_DRAIN)
 
     def accepts_for(self, started_in: float) -> float:
-        """Return the seconds for which such a server accepts that took `started_in` seconds until it was ready."""
+        """Return the seconds for which such a server accepts at least, if it took `started_in` seconds until it was ready.
+
+        The server that replaces it may take as long. If nobody else answers until then, requests still come here.
+        """
         return min(max(self.drain_seconds, 2 * started_in), self.longest_drain)
 
 

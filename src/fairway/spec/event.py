@@ -113,6 +113,30 @@ class AliasMoved(msgspec.Struct, frozen=True, tag="alias.moved"):
     version: int
 
 
+class RunTagged(msgspec.Struct, frozen=True, tag="run.tagged"):
+    """The fact that somebody put a word on a run, or took it off."""
+
+    tag: str
+    present: bool = True
+
+
+class RunNoted(msgspec.Struct, frozen=True, tag="run.noted"):
+    """The fact that somebody wrote a text on a run. An empty text removes the earlier one."""
+
+    note: str
+
+
+class RunRemoved(msgspec.Struct, frozen=True, tag="run.removed"):
+    """The fact that somebody removed a run. Its events stay in the log, and its content is not kept for it any more."""
+
+
+class VersionRemoved(msgspec.Struct, frozen=True, tag="version.removed"):
+    """The fact that somebody removed a version of a model. Its number is not given again."""
+
+    model: str
+    version: int
+
+
 class RevisionCreated(msgspec.Struct, frozen=True, tag="revision.created", omit_defaults=True):
     """The fact that a revision of an endpoint exists. It does not answer yet.
 
@@ -150,6 +174,10 @@ Body = (
     | PictureShown
     | ModelRegistered
     | AliasMoved
+    | RunTagged
+    | RunNoted
+    | RunRemoved
+    | VersionRemoved
     | RevisionCreated
     | EndpointPointed
 )

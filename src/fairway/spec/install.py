@@ -76,6 +76,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         store: the place of artifacts in object storage, such as `s3://bucket/prefix`. Empty keeps them on the volume.
         cache: the bytes of artifacts in object storage that the volume may hold as well.
         cloud: the cloud whose labels nodes have: "eks", "gke", "aks" or "plain". Empty where it is not known.
+        restore: the copy of a log from which an empty volume begins, or `newest`. Empty begins anew.
     """
 
     uid: str
@@ -93,6 +94,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     store: str = ""
     cache: int = 5 * 2**30
     cloud: str = ""
+    restore: str = ""
 
     @property
     def short(self) -> str:

@@ -189,6 +189,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
         outputs: one artifact, or one per element for an output that is declared as a tuple.
         failure: the failure when there are no outputs.
         shown: the pictures and tables that the step showed, by title.
+        metrics: the metrics of the evaluations among the outputs, by name. Records of earlier versions have none.
     """
 
     run: str
@@ -198,6 +199,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
     usage: Usage = Usage()
     shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
+    metrics: dict[str, float] = msgspec.field(default_factory=dict[str, float])
 
 
 class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -258,6 +260,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         metrics: the values that the pipeline's own function logged. The values of a step are in its own state.
         shown: the pictures and tables that the pipeline's own function showed, by title.
         code: the digest of the bundle that the run works with: the first bundle, or that of the last `resume`.
+        tags: the words that people have put on the run, sorted.
+        note: the text that somebody has written on the run.
     """
 
     spec: RunSpec
@@ -272,6 +276,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
     code: str = ""
     alive: bool = False
+    tags: tuple[str, ...] = ()
+    note: str = ""
 
 
 class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):

@@ -215,6 +215,19 @@ class FileArtifacts:
         with Explaining("reading an artifact", self._blobs):
             return folders.decode(self._manifest(digest), digest).files
 
+    def manifests(self, digests: list[str]) -> list[str]:
+        """Return the digests of these whose content begins as a manifest does. Raises StorageError."""
+        found: list[str] = []
+        with Explaining("reading an artifact", self._blobs):
+            for digest in digests:
+                with (
+                    suppress(FileNotFoundError),
+                    open(confined.open_below(self._root, self._path(digest)), "rb") as file,
+                ):
+                    if file.read(len(folders.PREFIX)) == folders.PREFIX:
+                        found.append(digest)
+        return found
+
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> Swept:
         """Remove blobs that are not kept and are old enough, and temporary files older than a day.
 

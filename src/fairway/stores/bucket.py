@@ -212,7 +212,15 @@ def _client(place: ObjectPlace, *, seconds: int, within: int) -> "ObjectStore":
         if place.kind == "s3":
             # The program of AWS takes a region from the environment, and other stores have none.
             named = options.get("region") or next(filter(None, map(os.environ.get, _REGIONS)), "")
-            return store.S3Store(place.bucket, region=named or _DEFAULT_REGION, **endpoint, **common)
+            # The deletion of many objects at once is a word that not every store knows, and it carries a checksum.
+            alone = bool(endpoint) or any(map(os.environ.get, _ENDPOINTS))
+            return store.S3Store(
+                place.bucket,
+                region=named or _DEFAULT_REGION,
+                disable_bulk_delete=alone,
+                **endpoint,
+                **common,
+            )
         if place.kind == "gs":
             base = {"base_url": options["endpoint"]} if "endpoint" in options else {}
             return store.GCSStore(place.bucket, **base, **common)

@@ -17,14 +17,16 @@ import msgspec
 from fairway import confined
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import StorageError
+from fairway.spec.upkeep import DATABASE
 from fairway.stores import chain, ownership, schema, sealing
 from fairway.stores.durable import make_folders, remove_tree, sync, sync_folder, write_all
 from fairway.stores.faults import Explaining
 from fairway.stores.layout import Layout
 from fairway.stores.metadata import SqliteMetadata, backed_up
 
-_LIST = "backup.json"
-_DATABASE = "fairway.db"
+LIST = "backup.json"
+"""The file of a backup with the list of its parts."""
+
 _PARTS = re.compile(
     r"blobs/([0-9a-f]{2})/\1[0-9a-f]{62}|runs/[^/]+/(results|logs)/[^/]+|\.gitignore|store\.json"
 )
@@ -41,11 +43,11 @@ def backup(layout: Layout, metadata: SqliteMetadata, target: Path) -> None:
     """Copy a store to a new folder. Runs and endpoints may use the store meanwhile. Raises StorageError."""
     make_folders(str(target.absolute()))
     # Copy the log first. Content is stored before its event, so the parts that are copied later contain all of it.
-    metadata.backup(target / _DATABASE)
-    os.chmod(target / _DATABASE, confined.PRIVATE_FILE)
+    metadata.backup(target / DATABASE)
+    os.chmod(target / DATABASE, confined.PRIVATE_FILE)
     with Explaining("writing a backup", target):
-        digests = {part: _copy(layout.root, target, part) for part in _parts(layout.root)}
-        _write(target / _LIST, msgspec.json.encode(Listed(files=digests)))
+        digests = {part: _copy(layout.root, target, part) for part in parts(layout.root)}
+        write(target / LIST, msgspec.json.encode(Listed(files=digests)))
         sync_folder(str(target))
 
 
@@ -66,7 +68,7 @@ def restore(source: Path, layout: Layout) -> None:
         try:
             _restore(source, root, wanted)
         except BaseException:
-            for name in (_DATABASE, ownership.STORE, ".gitignore"):
+            for name in (DATABASE, ownership.STORE, ".gitignore"):
                 confined.unlink_own(str(root / name))
             for name in ("blobs", "runs"):
                 with suppress(OSError):
@@ -123,9 +125,9 @@ def _restore(source: Path, root: Path, wanted: dict[str, str]) -> None:
             raise StorageError(
                 f"the backup is damaged: {part} does not match its digest", hint="use another backup"
             )
-    confined.file(str(source / _DATABASE), anyones=True)
-    rows, kept = backed_up(source / _DATABASE)
-    rewrite(rows, root / _DATABASE, None, kept)
+    confined.file(str(source / DATABASE), anyones=True)
+    rows, kept = backed_up(source / DATABASE)
+    rewrite(rows, root / DATABASE, None, kept)
     for name in ("blobs/tmp", "blobs/tree", "runs", "endpoints", "platform"):
         make_folders(str(root / name))
     # Last: this file makes the folder a store, so a failure before it leaves no store.
@@ -135,7 +137,7 @@ def _restore(source: Path, root: Path, wanted: dict[str, str]) -> None:
 def _listed(source: Path) -> dict[str, str]:
     """Return the parts of a backup with their digests. In an older backup without a list, only blobs have one: their name."""
     with suppress(FileNotFoundError):
-        fd = confined.open_file(str(source / _LIST), anyones=True)
+        fd = confined.open_file(str(source / LIST), anyones=True)
         with open(fd, "rb") as file:
             try:
                 listed = msgspec.json.decode(file.read(), type=Listed).files
@@ -144,15 +146,15 @@ def _listed(source: Path) -> dict[str, str]:
                     f"the list of the backup {source} is damaged", hint="use another backup"
                 ) from None
         for part in listed:
-            if not _is_part(part):
+            if not is_part(part):
                 raise StorageError(
                     f"the backup {source} names {part[:80]!r}, which no backup holds", hint="do not use it"
                 )
         return listed
-    return {part: part.rpartition("/")[2] if part.startswith("blobs/") else "" for part in _parts(source)}
+    return {part: part.rpartition("/")[2] if part.startswith("blobs/") else "" for part in parts(source)}
 
 
-def _parts(root: Path) -> Iterator[str]:
+def parts(root: Path) -> Iterator[str]:
     """Yield the paths of the parts of a store or backup. Links are not followed."""
     for folder, folders, files in os.walk(root):
         at = os.path.relpath(folder, root)
@@ -162,11 +164,12 @@ def _parts(root: Path) -> Iterator[str]:
             folders[:] = [name for name in folders if name in ("blobs", "runs")]
         for name in sorted(files):
             part = name if at == "." else f"{at}/{name}"
-            if _is_part(part) and not os.path.islink(f"{folder}/{name}"):
+            if is_part(part) and not os.path.islink(f"{folder}/{name}"):
                 yield part
 
 
-def _is_part(part: str) -> bool:
+def is_part(part: str) -> bool:
+    """Tell whether a path is that of a part of a backup, besides the database and the list."""
     return (
         bool(_PARTS.fullmatch(part))
         and "/../" not in part
@@ -197,7 +200,8 @@ def _copy(source: Path, target: Path, part: str) -> str:
     return found.hexdigest()
 
 
-def _write(path: Path, content: bytes) -> None:
+def write(path: Path, content: bytes) -> None:
+    """Write a new file, durably. Raises OSError."""
     fd = confined.open_file(str(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         write_all(fd, content)

@@ -17,8 +17,11 @@ from fairway.spec.event import (
     ModelRegistered,
     PictureShown,
     RunEnded,
+    RunNoted,
+    RunRemoved,
     RunResumed,
     RunStarted,
+    RunTagged,
     StepCalled,
     StepEnded,
 )
@@ -81,6 +84,8 @@ class RunFold:
         self._metrics: dict[str, list[MetricPoint]] = {}
         self._repeated: set[str] = set()
         self._shown: dict[str, Artifact] = {}
+        self._tags: set[str] = set()
+        self._note = ""
 
     def add(self, events: Iterable[Event]) -> None:
         """Update the status with further events."""
@@ -98,6 +103,8 @@ class RunFold:
                 self._called(event.step, body.spec)
             elif isinstance(body, ModelRegistered):
                 self._models.append(f"{body.version.name}:{body.version.version}")
+            elif isinstance(body, RunTagged | RunNoted | RunRemoved):
+                self._marked(body)
             elif event.step in self._steps:
                 self._step_event(self._steps[event.step], event)
             elif event.step == DRIVER:
@@ -119,7 +126,20 @@ class RunFold:
             metrics=tuple(point for points in self._metrics.values() for point in points),
             shown=dict(self._shown),
             code=self._code,
+            tags=tuple(sorted(self._tags)),
+            note=self._note,
         )
+
+    def _marked(self, body: RunTagged | RunNoted | RunRemoved) -> None:
+        """Update the status with what a person did to the run."""
+        if isinstance(body, RunNoted):
+            self._note = body.note
+        elif isinstance(body, RunRemoved):
+            self.__init__()  # pyright: ignore[reportUnknownMemberType]
+        elif body.present:
+            self._tags.add(body.tag)
+        else:
+            self._tags.discard(body.tag)
 
     def _pipeline_event(self, body: Body) -> None:
         """Update the status with an event of the pipeline's own function.

@@ -18,6 +18,7 @@ from fairway.spec.endpoint import EndpointStatus, RevisionSpec
 from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import AliasMoved, Body, Event, ModelRegistered, RevisionCreated
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
 from fairway.spec.run import RunStatus, RunSummary
 from fairway.stores import chain, kinds, queries, schema, sealing
@@ -117,10 +118,9 @@ class SqliteMetadata:
             number = queries.alias(db, candidate.name, rival_alias) if rival_alias else 0
             rival = queries.version(db, candidate.name, number) if number else None
             judge(rival.evaluation if rival is not None else None)
-            newest = queries.version(db, candidate.name, 0)
             version = ModelVersion(
                 name=candidate.name,
-                version=newest.version + 1 if newest is not None else 1,
+                version=queries.last_number(db, candidate.name) + 1,
                 candidate=candidate,
                 lineage=lineage,
                 created=now,
@@ -156,6 +156,14 @@ class SqliteMetadata:
         """Return the newest runs. `alive` is not set."""
         with self._readers.reading() as db:
             return queries.runs(db, limit) if db is not None else []
+
+    def past(self, query: RunQuery, before: int = 0, most: int = 5000) -> tuple[list[RunRecord], int]:
+        """Return at most `most` runs that a query asks for, newest first, without regard to its condition. `alive` is not set.
+
+        The number is the position of the last one, to go on from with `before`; 0 if there are no more.
+        """
+        with self._readers.reading() as db:
+            return queries.past(db, query, before, most) if db is not None else ([], 0)
 
     def run(self, name: str) -> RunStatus:
         """Return a run with all its steps. Raises NotFound."""

@@ -15,6 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
+
+from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import StorageError
 from fairway.spec.objects import ObjectPlace
 from fairway.stores import folders
@@ -47,6 +50,12 @@ _FILLED = 0.75
 """Part of the cache that stays filled when it is made smaller."""
 
 
+class Marker(msgspec.Struct):
+    """The content of the marker: the uid of the installation that the prefix belongs to."""
+
+    install: str
+
+
 class Pieces:
     """The content of a blob on its way here."""
 
@@ -63,13 +72,15 @@ class BlobObjects:
 
     Args:
         bucket: the prefix.
+        owner: the uid of the installation.
         marks: folder of the volume with a file for each blob that was used again. Its time counts against a sweep, as the time
             of an object cannot be changed.
         moved: called with the size of content that went through the cache.
     """
 
-    def __init__(self, bucket: Bucket, marks: Path, moved: Callable[[int], None]) -> None:
+    def __init__(self, bucket: Bucket, owner: str, marks: Path, moved: Callable[[int], None]) -> None:
         self._bucket = bucket
+        self._owner = owner
         self._marks = str(marks)
         self._moved = moved
         self._gate = threading.Lock()
@@ -171,12 +182,22 @@ class BlobObjects:
     def be_sure(self) -> None:
         """Raise BucketGone if the bucket is gone: an object that is not there is no reason to think that it never was."""
         if time.monotonic() - self._sure > _SURE_SECONDS:
-            if self._bucket.read(MARKER) is None:
-                raise StoreUnreachable(
-                    f"{self.place} does not hold the artifacts of this installation any more: {MARKER} is gone",
-                    hint="restore the objects, or install again with an empty volume",
-                )
+            self.check_owner()
             self._sure = time.monotonic()
+
+    def check_owner(self) -> None:
+        """Refuse to go on with a prefix that is not there any more, or that another installation has taken over."""
+        found = owner_of(self._bucket)
+        if not found:
+            raise StoreUnreachable(
+                f"{self.place} does not hold the artifacts of this installation any more: {MARKER} is gone",
+                hint="restore the objects, or install again with an empty volume",
+            )
+        if found != self._owner:
+            raise StorageError(
+                f"{self.place} belongs to another installation now ({found[:8]})",
+                hint="uninstall one of them: `fairway uninstall`",
+            )
 
     def _create(self, digest: str, data: bytes) -> bool:
         """Write a small blob. Return false if there is one of that size already."""
@@ -263,12 +284,14 @@ class ObjectArtifacts(RelayedArtifacts):
     Args:
         root: directory of the cache, which is the store on the volume.
         place: the place in object storage.
+        owner: the uid of the installation.
         limit: the bytes that the cache may hold, about.
     """
 
-    def __init__(self, root: Path, place: ObjectPlace, limit: int) -> None:
+    def __init__(self, root: Path, place: ObjectPlace, owner: str, limit: int) -> None:
         self.bucket = Bucket(place)
-        self._objects = BlobObjects(self.bucket, root / "marks", self._grew)
+        self.owner = owner
+        self._objects = BlobObjects(self.bucket, owner, root / "marks", self._grew)
         super().__init__(root, self._objects)
         self._limit = limit
         self._grown = limit
@@ -300,12 +323,12 @@ class ObjectArtifacts(RelayedArtifacts):
         Raises:
             StorageError: the bucket cannot be listed or changed. Blobs that were deleted before stay deleted.
         """
-        self._objects.be_sure()
+        self.check_owner()
         wanted = list(dict.fromkeys(filter(is_digest, keep)))
         kept = Kept()
         for digest in wanted:
             kept.add(digest)
-        for digest in self._manifests(wanted):
+        for digest in self.manifests(wanted):
             for entry in self.files(digest):
                 kept.add(entry.digest)
         swept = self._objects.sweep(kept, older_than=older_than, dry=dry)
@@ -313,6 +336,10 @@ class ObjectArtifacts(RelayedArtifacts):
             self._known.clear()
             self._cache.sweep(wanted, older_than=older_than, dry=False)
         return swept
+
+    def check_owner(self) -> None:
+        """Refuse to go on with a place that is gone, or that another installation has taken over. Raises StorageError."""
+        self._objects.check_owner()
 
     def damaged(self) -> Iterator[tuple[str, bool]]:
         """Read every blob of the bucket, and yield its digest, and true if its content does not match. Raises StorageError."""
@@ -347,8 +374,8 @@ class ObjectArtifacts(RelayedArtifacts):
             keep.append(digest)
         self._cache.sweep(keep, older_than=_IN_USE_SECONDS, dry=False)
 
-    def _manifests(self, digests: list[str]) -> list[str]:
-        """Return the digests of these whose content begins as a manifest does."""
+    def manifests(self, digests: list[str]) -> list[str]:
+        """Return the digests of these whose content begins as a manifest does. Raises StorageError."""
 
         def begins(digest: str) -> bool:
             path = f"{self.root}/{BLOBS}{digest[:2]}/{digest}"
@@ -386,6 +413,17 @@ class ObjectArtifacts(RelayedArtifacts):
                         if is_digest(entry.name):
                             info = entry.stat(follow_symlinks=False)
                             yield info.st_mtime, info.st_size, entry.name
+
+
+def owner_of(bucket: Bucket) -> str:
+    """Return the uid of the installation that a prefix belongs to; empty without one. Raises StorageError."""
+    content = bucket.read(MARKER)
+    if content is None:
+        return ""
+    try:
+        return msgspec.json.decode(content, type=Marker).install
+    except UNREADABLE:
+        return "unknown"
 
 
 def key_of(digest: str) -> str:

@@ -12,11 +12,9 @@ from fairway.stores.blobs import FileArtifacts
 from fairway.stores.layout import Layout
 from fairway.stores.relayed import RelayedArtifacts, RelayedResults
 from fairway.stores.results import FileResults
-from fairway.stores.served import ServedArtifacts, ServedFirst
 from fairway.stores.upstream import Upstream
 
 _RELAY = "relay:"
-_SERVED = "served:"
 
 
 class OpenStore:
@@ -47,8 +45,6 @@ def open_store(place: StorePlace) -> OpenStore:
     """
     if place.address.startswith(_RELAY):
         return _open_relayed(place)
-    if place.address.startswith(_SERVED):
-        return _open_served(place)
     if not place.address.startswith("/"):
         raise StorageError(
             f"{place.address!r} is no place of a store that this version can open",
@@ -70,24 +66,23 @@ def relayed_place(url: str, cache: str, credential: str) -> StorePlace:
 
 
 def _open_relayed(place: StorePlace) -> OpenStore:
-    url, cache, credential = _parts(place, _RELAY, "URL|CACHE|CREDENTIAL")
+    url, cache, credential = parts(place, _RELAY, "URL|CACHE|CREDENTIAL")
     upstream = Upstream(url, credential)
     root = Layout(Path(cache)).root
     return OpenStore(place, RelayedArtifacts(root, upstream), RelayedResults(upstream))
 
 
-def _open_served(place: StorePlace) -> OpenStore:
-    url, cache, credential, folder = _parts(place, _SERVED, "URL|CACHE|TOKEN|FOLDER")
-    upstream = ServedFirst(folder, url, credential)
-    root = Layout(Path(cache)).root
-    return OpenStore(place, ServedArtifacts(root, upstream), RelayedResults(upstream))
+def parts(place: StorePlace, prefix: str, form: str) -> list[str]:
+    """Return the parts of the place of a store that has others than a path. Raises StorageError.
 
-
-def _parts(place: StorePlace, prefix: str, form: str) -> list[str]:
-    parts = place.address.removeprefix(prefix).split("|")
-    if len(parts) != form.count("|") + 1 or not all(path.startswith("/") for path in parts[1:]):
+    Args:
+        prefix: the beginning of the address, which is no part.
+        form: the names of the parts, with a bar between them. The first one is a URL, the others are absolute paths.
+    """
+    found = place.address.removeprefix(prefix).split("|")
+    if len(found) != form.count("|") + 1 or not all(path.startswith("/") for path in found[1:]):
         raise StorageError(
             f"{place.address[:200]!r} is no place of a store that this version can open",
             hint=f"such a store is named `{prefix}{form}`, with absolute paths",
         )
-    return parts
+    return found

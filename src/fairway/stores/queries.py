@@ -13,9 +13,10 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import EndpointStatus, RevisionSpec
 from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.event import Body, ModelRegistered, RevisionCreated, StepEnded
+from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion, Reference
 from fairway.spec.run import Phase, RunStatus, RunSummary
-from fairway.stores import chain, schema
+from fairway.stores import chain, facts, schema
 from fairway.stores.folding import RunFold
 
 _SHOWN = 40
@@ -55,6 +56,69 @@ def runs(db: sqlite3.Connection, limit: int) -> list[RunSummary]:
     ]
 
 
+def past(db: sqlite3.Connection, query: RunQuery, before: int, most: int) -> tuple[list[RunRecord], int]:
+    """Return runs that a query asks for, newest first, without regard to its condition.
+
+    Args:
+        query: what is asked for.
+        before: the position before which to look; 0 for the newest.
+        most: at most so many runs.
+
+    Returns:
+        the runs, and the position of the last one; 0 if there are no more.
+    """
+    sql, values = _asked(query, before)
+    words: dict[str, list[str]] = {}
+    for name, word in db.execute("SELECT run, tag FROM tag ORDER BY run, tag"):
+        words.setdefault(name, []).append(word)
+    phases = {phase.value: phase for phase in Phase}
+    found: list[RunRecord] = []
+    last = 0
+    rows = db.execute(f"{sql} ORDER BY seq DESC LIMIT ?", (*values, most))
+    for name, pipeline, phase, started, ended, steps, failed, message, data, note, seq in rows:
+        last = seq
+        found.append(
+            RunRecord(
+                name=name,
+                pipeline=pipeline,
+                phase=phases[phase],
+                started=started,
+                ended=ended,
+                steps=steps,
+                failed=failed,
+                message=message,
+                facts=msgspec.Raw(
+                    data if phase != Phase.RUNNING.value else facts.so_far(db.execute, name, data)
+                ),
+                tags=tuple(words[name]) if name in words else (),
+                note=note,
+            )
+        )
+    return found, int(last) if len(found) == most else 0
+
+
+def _asked(query: RunQuery, before: int) -> tuple[str, list[object]]:
+    """Return the statement for the runs of a query, and its values."""
+    parts: list[tuple[str, object]] = []
+    if query.pipeline:
+        parts.append(("pipeline = ?", query.pipeline))
+    if query.phase is not None:
+        parts.append(("phase = ?", query.phase.value))
+    if query.since:
+        parts.append(("started >= ?", query.since))
+    if query.until:
+        parts.append(("started < ?", query.until))
+    if query.tag:
+        parts.append(("name IN (SELECT run FROM tag WHERE tag = ?)", query.tag))
+    if query.before:
+        parts.append(("seq < (SELECT seq FROM run WHERE name = ?)", query.before))
+    if before:
+        parts.append(("seq < ?", before))
+    where = " AND ".join(part for part, _ in parts) or "1"
+    columns = "name, pipeline, phase, started, ended, steps, failed, message, facts, note, seq"
+    return f"SELECT {columns} FROM run WHERE {where}", [value for _, value in parts]
+
+
 def run(db: sqlite3.Connection, name: str) -> RunStatus | None:
     """Return a run with all its steps; None if there is no such run."""
     fold, seq = RunFold(), 0
@@ -88,7 +152,7 @@ def models(db: sqlite3.Connection) -> list[ModelSummary]:
         meant.setdefault(model, {})[alias] = version
     sql = (
         "SELECT model, versions, body FROM"
-        " (SELECT model, count(*) AS versions, max(seq) AS seq FROM model_version GROUP BY model)"
+        " (SELECT model, count(*) AS versions, max(seq) AS seq FROM model_version WHERE NOT removed GROUP BY model)"
         " JOIN event USING(seq) ORDER BY model"
     )
     return [
@@ -99,7 +163,7 @@ def models(db: sqlite3.Connection) -> list[ModelSummary]:
 
 def versions(db: sqlite3.Connection, model: str) -> list[ModelVersion]:
     """Return all versions of a model, oldest first; empty if there is no such model."""
-    sql = "SELECT body FROM model_version JOIN event USING(seq) WHERE model = ? ORDER BY version"
+    sql = "SELECT body FROM model_version JOIN event USING(seq) WHERE model = ? AND NOT removed ORDER BY version"
     return [_version(body) for (body,) in db.execute(sql, (model,))]
 
 
@@ -107,10 +171,16 @@ def version(db: sqlite3.Connection, model: str, number: int) -> ModelVersion | N
     """Return a version of a model; number 0 means the newest. None if there is none."""
     sql = (
         "SELECT body FROM model_version JOIN event USING(seq) WHERE model = ? AND (version = ? OR ? = 0)"
-        " ORDER BY version DESC LIMIT 1"
+        " AND NOT removed ORDER BY version DESC LIMIT 1"
     )
     found = db.execute(sql, (model, number, number)).fetchone()
     return _version(found[0]) if found is not None else None
+
+
+def last_number(db: sqlite3.Connection, model: str) -> int:
+    """Return the highest number that a version of a model ever had; 0 without one."""
+    found = db.execute("SELECT max(version) FROM model_version WHERE model = ?", (model,)).fetchone()
+    return int(found[0] or 0)
 
 
 def version_of(db: sqlite3.Connection, run: str, step: str) -> ModelVersion | None:
@@ -122,7 +192,7 @@ def version_of(db: sqlite3.Connection, run: str, step: str) -> ModelVersion | No
 
 def registered_by(db: sqlite3.Connection, run: str) -> list[str]:
     """Return the names of the models that a run registered, in order."""
-    sql = "SELECT model FROM model_version WHERE run = ? GROUP BY model ORDER BY min(seq)"
+    sql = "SELECT model FROM model_version WHERE run = ? AND NOT removed GROUP BY model ORDER BY min(seq)"
     return [str(model) for (model,) in db.execute(sql, (run,))]
 
 
@@ -168,7 +238,7 @@ def no_model(db: sqlite3.Connection | None, model: str) -> NotFound:
     """Return the error for an unknown model. It lists the known models."""
     names: list[str] = []
     if db is not None:
-        sql = "SELECT DISTINCT model FROM model_version ORDER BY model LIMIT 11"
+        sql = "SELECT DISTINCT model FROM model_version WHERE NOT removed ORDER BY model LIMIT 11"
         names = [name for (name,) in db.execute(sql)]
     known = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
     return NotFound(
@@ -217,7 +287,7 @@ def digests(db: sqlite3.Connection) -> Iterator[str]:
     """Yield the digest of every artifact in an event, except artifacts that are always inline."""
     last = ""
     while True:
-        sql = "SELECT digest FROM ref WHERE digest > ? ORDER BY digest LIMIT 1000"
+        sql = "SELECT DISTINCT digest FROM ref WHERE digest > ? ORDER BY digest LIMIT 1000"
         batch = [digest for (digest,) in db.execute(sql, (last,))]
         yield from batch
         if not batch:

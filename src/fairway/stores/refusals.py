@@ -123,7 +123,7 @@ def _of_way(text: str, status: int, place: ObjectPlace) -> _Told:
             "use a certificate of an authority that this image knows, or an endpoint with one",
             StoreUnreachable,
         )
-    if status in (408, 425, 429) or status >= 500:
+    if status in (408, 425, 429) or (status >= 500 and status != 501):
         return f"{at} is busy or failing (status {status})", "try again in a minute", StoreUnreachable
     if "dns error" in text or "lookup address" in text:
         return f"the name of {at} is not known", "see if the endpoint is written right", StoreUnreachable

@@ -20,19 +20,25 @@ from fairway.spec.event import (
     Body,
     EndpointPointed,
     Event,
+    MetricsLogged,
     ModelRegistered,
     PictureShown,
     RevisionCreated,
     RunEnded,
+    RunNoted,
+    RunRemoved,
     RunResumed,
     RunStarted,
+    RunTagged,
     StepCalled,
     StepEnded,
+    VersionRemoved,
 )
 from fairway.spec.run import Phase
+from fairway.stores import facts
 from fairway.stores.earlier import folded
 
-VERSION = 2
+VERSION = 3
 """Version of the tables. A database with an older version gets its derived tables rebuilt from the log."""
 
 LOG = """
@@ -42,11 +48,11 @@ CREATE TABLE IF NOT EXISTS event(
 CREATE INDEX IF NOT EXISTS event_run ON event(run, seq) WHERE run != '';
 """
 
-DERIVED = """
+DERIVED = f"""
 CREATE TABLE run(
     name TEXT PRIMARY KEY, seq INTEGER NOT NULL, pipeline TEXT NOT NULL, phase TEXT NOT NULL,
     started REAL NOT NULL, ended REAL NOT NULL, steps INTEGER NOT NULL, failed INTEGER NOT NULL,
-    message TEXT NOT NULL) WITHOUT ROWID;
+    message TEXT NOT NULL, facts BLOB NOT NULL, note TEXT NOT NULL) WITHOUT ROWID;
 CREATE INDEX run_seq ON run(seq);
 CREATE TABLE step(
     run TEXT NOT NULL, name TEXT NOT NULL, called INTEGER NOT NULL, task TEXT NOT NULL, label TEXT NOT NULL,
@@ -58,7 +64,7 @@ CREATE TABLE parts(
     PRIMARY KEY(pipeline, task, label)) WITHOUT ROWID;
 CREATE TABLE model_version(
     model TEXT NOT NULL, version INTEGER NOT NULL, run TEXT, step TEXT, seq INTEGER NOT NULL,
-    PRIMARY KEY(model, version), UNIQUE(run, step)) WITHOUT ROWID;
+    removed INTEGER NOT NULL, PRIMARY KEY(model, version), UNIQUE(run, step)) WITHOUT ROWID;
 CREATE TABLE alias(
     model TEXT NOT NULL, alias TEXT NOT NULL, version INTEGER NOT NULL,
     PRIMARY KEY(model, alias)) WITHOUT ROWID;
@@ -68,10 +74,14 @@ CREATE TABLE endpoint(
 CREATE TABLE revision(
     endpoint TEXT NOT NULL, number INTEGER NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY(endpoint, number)) WITHOUT ROWID;
-CREATE TABLE ref(digest TEXT PRIMARY KEY) WITHOUT ROWID;
-"""
+CREATE TABLE ref(
+    digest TEXT NOT NULL, owner TEXT NOT NULL, PRIMARY KEY(digest, owner)) WITHOUT ROWID;
+CREATE INDEX ref_owner ON ref(owner);
+{facts.TABLES}"""
 
-TABLES = ("run", "step", "cache", "parts", "model_version", "alias", "endpoint", "revision", "ref")
+TABLES = (
+    "run", "step", "cache", "parts", "model_version", "alias", "endpoint", "revision", "ref", "metric", "tag",
+)  # fmt: skip
 """The derived tables."""
 
 _encode = msgspec.json.Encoder().encode
@@ -116,19 +126,28 @@ def apply(connection: sqlite3.Connection, event: Event) -> None:
     if change is not None:
         change(connection.execute, event, event.body)
     found = list(_artifacts(event.body))
-    digests = [(artifact.digest,) for artifact in found if artifact.inline is None]
-    digests += [(artifact.code,) for artifact in found if artifact.code]
+    owner = _owner(event)
+    digests = [(artifact.digest, owner) for artifact in found if artifact.inline is None]
+    digests += [(artifact.code, owner) for artifact in found if artifact.code]
     if digests:
-        connection.executemany("INSERT OR IGNORE INTO ref VALUES(?)", digests)
+        connection.executemany("INSERT OR IGNORE INTO ref VALUES(?, ?)", digests)
 
 
-_Execute = Callable[..., sqlite3.Cursor]
+def _owner(event: Event) -> str:
+    """Return the name of what needs the content in an event. It is kept until that is removed."""
+    body = event.body
+    if isinstance(body, ModelRegistered):
+        return f"model {body.version.name}:{body.version.version}"
+    return f"endpoint {body.revision.endpoint}" if isinstance(body, RevisionCreated) else event.run
+
+
+_Execute = facts.Execute
 
 
 def _run_started(execute: _Execute, event: Event, body: RunStarted) -> None:
     execute(
-        "INSERT INTO run VALUES(?, ?, ?, ?, ?, 0, 0, 0, '')",
-        (event.run, event.seq, body.spec.pipeline, Phase.RUNNING.value, event.time),
+        "INSERT INTO run VALUES(?, ?, ?, ?, ?, 0, 0, 0, '', ?, '')",
+        (event.run, event.seq, body.spec.pipeline, Phase.RUNNING.value, event.time, facts.begun(body.spec)),
     )
 
 
@@ -148,6 +167,9 @@ def _run_ended(execute: _Execute, event: Event, body: RunEnded) -> None:
         "UPDATE run SET phase = ?, ended = ?, message = ? WHERE name = ?",
         (body.phase.value, event.time, message, event.run),
     )
+    sql = "SELECT model, version FROM model_version WHERE run = ? ORDER BY seq"
+    models = execute(sql, (event.run,)).fetchall()
+    facts.ended(execute, event.run, [f"{model}:{version}" for model, version in models])
 
 
 def _step_called(execute: _Execute, event: Event, body: StepCalled) -> None:
@@ -166,8 +188,15 @@ def _attempt_started(execute: _Execute, event: Event, body: AttemptStarted) -> N
     _set_phase(execute, event, Phase.RUNNING)
 
 
+def _attempt_ended(execute: _Execute, event: Event, body: AttemptEnded) -> None:
+    if body.result.metrics:
+        facts.put(execute, event, facts.OF_STEP, body.result.metrics)
+
+
 def _step_ended(execute: _Execute, event: Event, body: StepEnded) -> None:
     _set_phase(execute, event, body.phase)
+    if body.cached:
+        facts.repeat(execute, event, body.source_run, body.source_step)
     if body.key and body.phase is Phase.SUCCEEDED:
         execute(
             "INSERT OR REPLACE INTO cache VALUES(?, ?, ?, ?)", (body.key, event.run, event.step, event.seq)
@@ -194,9 +223,19 @@ def _model_registered(execute: _Execute, event: Event, body: ModelRegistered) ->
     version = body.version
     made_by = (version.lineage.run, version.lineage.step) if version.lineage.run else (None, None)
     execute(
-        "INSERT INTO model_version VALUES(?, ?, ?, ?, ?)",
+        "INSERT INTO model_version VALUES(?, ?, ?, ?, ?, 0)",
         (version.name, version.version, *made_by, event.seq),
     )
+    if event.run and version.evaluation is not None:
+        facts.put(execute, event, facts.OF_MODEL, version.evaluation.metrics)
+
+
+def _version_removed(execute: _Execute, event: Event, body: VersionRemoved) -> None:
+    # The row stays, so that no later version gets the number.
+    execute(
+        "UPDATE model_version SET removed = 1 WHERE model = ? AND version = ?", (body.model, body.version)
+    )
+    execute("DELETE FROM ref WHERE owner = ?", (f"model {body.model}:{body.version}",))
 
 
 def _alias_moved(execute: _Execute, event: Event, body: AliasMoved) -> None:
@@ -230,6 +269,12 @@ _CHANGES: dict[type, Callable[[_Execute, Event, Any], None]] = {
     RunEnded: _run_ended,
     StepCalled: _step_called,
     AttemptStarted: _attempt_started,
+    AttemptEnded: _attempt_ended,
+    MetricsLogged: facts.logged,
+    RunTagged: facts.tagged,
+    RunNoted: facts.noted,
+    RunRemoved: facts.removed,
+    VersionRemoved: _version_removed,
     StepEnded: _step_ended,
     ModelRegistered: _model_registered,
     AliasMoved: _alias_moved,

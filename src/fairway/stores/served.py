@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from fairway.spec.artifact import Artifact
+from fairway.spec.host import StorePlace
 from fairway.stores import folders
-from fairway.stores.blobs import is_digest
+from fairway.stores.blobs import FileArtifacts, is_digest
+from fairway.stores.layout import Layout
+from fairway.stores.opening import open_store, parts
 from fairway.stores.relayed import RelayedArtifacts
 from fairway.stores.upstream import Pieces, Upstream
 
@@ -22,7 +25,16 @@ T = TypeVar("T")
 TOKEN = "X-Fairway-Token"
 """Name of the header with the token of a service account."""
 
+_SERVED = "served:"
 _PIECE = 1 << 20
+
+
+def open_artifacts(place: StorePlace) -> FileArtifacts | RelayedArtifacts:
+    """Return the artifacts of the store at a place, which may be the one of a model server in a pod. Raises StorageError."""
+    if not place.address.startswith(_SERVED):
+        return open_store(place).artifacts
+    url, cache, token, folder = parts(place, _SERVED, "URL|CACHE|TOKEN|FOLDER")
+    return ServedArtifacts(Layout(Path(cache)).root, ServedFirst(folder, url, token))
 
 
 class _Content:

@@ -17,10 +17,11 @@ import msgspec
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import StorageError, UsageError
 from fairway.spec.objects import ObjectPlace
+from fairway.spec.upkeep import Tried
 from fairway.stores.bucket import Bucket
 from fairway.stores.durable import sync_folder, write_all
 from fairway.stores.faults import Explaining
-from fairway.stores.objects import MARKER, ObjectArtifacts
+from fairway.stores.objects import MARKER, Marker, ObjectArtifacts, owner_of
 from fairway.stores.refusals import StoreUnreachable
 
 BOND = "objects.json"
@@ -29,26 +30,18 @@ BOND = "objects.json"
 _RACERS = 4
 
 
-class Tried(msgspec.Struct, frozen=True):
-    """A use of a store that was tried: its name, what was found, and true if it is as it must be."""
-
-    use: str
-    found: str
-    ok: bool = True
-
-
 class _Bond(msgspec.Struct):
     store: str
 
 
-class _Marker(msgspec.Struct):
-    install: str
-
-
-def settle(artifacts: ObjectArtifacts, uid: str, say: Callable[[str], None]) -> None:
+def settle(artifacts: ObjectArtifacts, say: Callable[[str], None], *, take: bool = False) -> None:
     """Bind a volume and a place to each other, and to an installation.
 
     A volume that is bound already is served also while the store does not answer.
+
+    Args:
+        say: takes lines for the log.
+        take: true to take a place over from an earlier installation, if this volume is bound to none.
 
     Raises:
         StorageError: the store does not do what it must, or the place belongs to another installation.
@@ -63,7 +56,7 @@ def settle(artifacts: ObjectArtifacts, uid: str, say: Callable[[str], None]) -> 
         )
     try:
         tried = prove(artifacts.bucket)
-        _claim(artifacts.bucket, uid)
+        _claim(artifacts, take=take and not bound)
     except StoreUnreachable as error:
         if not bound:
             raise
@@ -76,6 +69,15 @@ def settle(artifacts: ObjectArtifacts, uid: str, say: Callable[[str], None]) -> 
         moved = artifacts.take_over(say)
         say(f"artifacts are kept at {place.name}; {moved} of the volume are there too now")
         _bind(root, place)
+
+
+def try_again(artifacts: ObjectArtifacts) -> list[Tried]:
+    """Try everything that is asked of the store of an installation at work. Nothing is raised."""
+    try:
+        artifacts.check_owner()
+        return prove(artifacts.bucket)
+    except StorageError as error:
+        return [Tried("use", error.message, False, error.hint)]
 
 
 def refuse_bound(root: Path) -> None:
@@ -132,11 +134,9 @@ def prove(bucket: Bucket) -> list[Tried]:
     once = "an object is created only once"
     if bucket.creates:
         return [Tried("use", "written, read, listed, deleted"), Tried("create", once)]
-    weaker = (
-        "the store replaces objects that are only to be created. Artifacts are safe, because their name is their content; "
-        "let no second control plane use this place"
-    )
-    return [Tried("use", "written, read, listed, deleted"), Tried("create", weaker, ok=False)]
+    weaker = "the store replaces objects that are only to be created; artifacts are safe, as their name is their content"
+    hint = "let no second installation use this place: nothing but its name keeps it away"
+    return [Tried("use", "written, read, listed, deleted"), Tried("create", weaker, False, hint)]
 
 
 def _creates_once(bucket: Bucket, key: str) -> bool:
@@ -156,20 +156,21 @@ def _creates_once(bucket: Bucket, key: str) -> bool:
         bucket.delete([fresh])
 
 
-def _claim(bucket: Bucket, uid: str) -> None:
-    """Make a place that of an installation. Raises StorageError if it is that of another one."""
-    if bucket.create(MARKER, msgspec.json.encode(_Marker(uid))):
+def _claim(artifacts: ObjectArtifacts, *, take: bool) -> None:
+    """Make a place that of an installation. Raises StorageError if it is that of another one, and not to be taken."""
+    bucket, marker = artifacts.bucket, msgspec.json.encode(Marker(artifacts.owner))
+    if bucket.create(MARKER, marker):
         return
-    found = bucket.read(MARKER) or b""
-    try:
-        owner = msgspec.json.decode(found, type=_Marker).install
-    except UNREADABLE:
-        owner = ""
-    if owner != uid:
+    owner = owner_of(bucket)
+    if owner == artifacts.owner:
+        return
+    if not take:
         raise StorageError(
             f"{bucket.place.name} holds the artifacts of another installation ({owner[:8] or 'unknown'})",
-            hint="name a prefix of its own for each installation: `--store s3://BUCKET/OTHER`",
+            hint="name a prefix of its own for each installation: `--store s3://BUCKET/OTHER`; "
+            "if the other one is gone for good, take its place over: `--restore-from newest`",
         )
+    bucket.put(MARKER, marker)
 
 
 def _bind(root: Path, place: ObjectPlace) -> None:

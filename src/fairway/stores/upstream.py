@@ -35,8 +35,12 @@ _ANSWER_SECONDS = 120.0
 _PIECE = 1 << 20
 _BLOCK = 1 << 18
 _MOST_SAID = 1 << 16
-_AGAIN = frozenset({401, 408, 425, 429, 500, 502, 503, 504})
-"""Answers after which a request is sent again: the control plane is busy or restarts, or gives the run a new credential."""
+_FULL = 507
+_AGAIN = frozenset({401, 408, 425, 429, 500, 502, 503, 504, _FULL})
+"""Answers after which a request is sent again: the control plane is busy or restarts, or gives the run a new credential.
+
+Or its disk takes nothing, and somebody may make room. The work of hours waits for that for a while.
+"""
 
 
 class _Refusal(msgspec.Struct):
@@ -55,7 +59,11 @@ class Pieces(Protocol):
 
 
 class _Again(Exception):
-    """A request that has to be sent again, with the reason."""
+    """A request that has to be sent again, with the reason, and a hint if somebody has to do something."""
+
+    def __init__(self, why: str, hint: str = "") -> None:
+        super().__init__(why)
+        self.hint = hint
 
 
 class Answer:
@@ -256,7 +264,7 @@ class Upstream:
         if answer.status == 401:
             self._credential = ""
         if answer.status in _AGAIN:
-            raise _Again(said.error)
+            raise _Again(said.error, said.hint if answer.status == _FULL else "")
         raise StorageError(said.error, hint=said.hint)
 
     def _key(self) -> str:
@@ -272,7 +280,8 @@ class Upstream:
     def _silent(self, error: Exception) -> StorageError:
         return StorageError(
             f"the control plane at {self.place} could not be used for {self._patience:.0f} seconds: {_why(error)}",
-            hint="see whether its pod runs: `kubectl get pods`",
+            hint=(error.hint if isinstance(error, _Again) else "")
+            or "see whether its pod runs: `kubectl get pods`",
         )
 
 

@@ -1,7 +1,8 @@
 """The environments of a project on a target: images with the packages that the project has here, pushed once.
 
 The project's own environment is what the project imports, in the versions of this machine, or a requirements file that
-`[tool.fairway]` names. An image is found again by its lock, whoever pushed it.
+`[tool.fairway]` names. An image is found again by its lock, whoever pushed it. Where nobody may push, the same layers go into
+the store of the target, and a reference to them stands in the place of the image's name.
 """
 
 import ast
@@ -15,16 +16,19 @@ import msgspec
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.kinds import CONFIG_MAP
 from fairway.cluster.images.bases import read_base
-from fairway.cluster.images.environments import environment_image
+from fairway.cluster.images.environments import environment_image, environment_layers
 from fairway.cluster.images.installed import installed_requirements
 from fairway.cluster.images.locking import Lock, environment_lock, locked, parse_lock
 from fairway.cluster.images.names import parse_image, parse_registry, spoken_as
+from fairway.cluster.images.refusals import NoSuchImage, RegistryDenied, RegistryError, RegistryUnreachable
 from fairway.cluster.images.registry import open_registry
+from fairway.cluster.images.storing import Store, store_layers
 from fairway.cluster.images.wheels import Target as Nodes
+from fairway.cluster.images.wheels import make_target
 from fairway.local import project_settings
 from fairway.local.bundling import Bundle
 from fairway.spec import install as installs
-from fairway.spec.errors import StorageError, UsageError
+from fairway.spec.errors import FairwayError, StorageError, UsageError
 from fairway.spec.install import Install
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
 from fairway.wiring.images import make_workshop
@@ -42,6 +46,9 @@ _COMPANIONS = {
 }
 """The modules with which Fairway stores and compiles the values and models of a framework."""
 
+_REFUSALS = (RegistryDenied, RegistryError, RegistryUnreachable, NoSuchImage)
+"""The errors of a registry that takes no image from here."""
+
 _REFERENCE = re.compile("(?P<registry>[^@]+)/[^/@]+@sha256:[0-9a-f]{64}")
 
 Note = Callable[[str], None]
@@ -54,11 +61,15 @@ class Equipment:
         target: the target.
         bundle: the files of the project; None if the packages are given and not looked for in a project.
         note: takes lines of progress.
+        store: the store of the target, for layers that no registry takes. None if only an image will do.
     """
 
-    def __init__(self, target: Target, bundle: Bundle | None, note: Note) -> None:
+    def __init__(self, target: Target, bundle: Bundle | None, note: Note, store: Store | None = None) -> None:
         self._target = target
         self._bundle = bundle
+        self._store = store
+        self._note = note
+        self._no_registry = ""
         self._workshop = make_workshop(note)
         self._install: Install | None = None
         self._nodes: Nodes | None = None
@@ -105,9 +116,27 @@ class Equipment:
         return await self._image(await environment_lock(environment, nodes, self._workshop))
 
     async def _image(self, lock: Lock) -> str:
+        """Return the image of a lock, or the reference to its layers where no registry takes one."""
         install = await self.installed()
-        pushed = await environment_image(install.image, lock, registry_of(install), PLATFORM, self._workshop)
-        return pushed.image
+        try:
+            if not self._no_registry:
+                registry = _required(registry_of(install))
+                pushed = await environment_image(install.image, lock, registry, PLATFORM, self._workshop)
+                return pushed.image
+        except _REFUSALS as error:
+            self._without_registry(error)
+        assert self._store is not None
+        nodes = await self._prepared()
+        layers = await environment_layers(lock, nodes, self._workshop)
+        return str(await store_layers(layers, nodes.python, self._store, self._workshop))
+
+    def _without_registry(self, error: FairwayError) -> None:
+        """Go on without a registry, or raise the error of the one that there is."""
+        if self._store is None:
+            raise error
+        if not self._no_registry:
+            self._no_registry = error.message
+            self._note(f"packages go through the store of {self._target.name}: {error.message}")
 
     async def _lock_of(self, file: Path) -> Lock:
         """Return the lock of a requirements file, which may have hashes already. Raises FairwayError."""
@@ -134,18 +163,26 @@ class Equipment:
     async def _prepared(self) -> Nodes:
         """Return the Python of the nodes, which must be that of this machine. Raises UsageError if it is not."""
         if self._nodes is None:
-            install = await self.installed()
-            named = spoken_as(parse_image(install.image), parse_registry(registry_of(install)))
-            workshop = self._workshop
-            async with await open_registry(named.repository, workshop.environment, workshop.home) as registry:
-                self._nodes = (await read_base(registry, named, "", PLATFORM, workshop)).target
             here = f"{sys.version_info.major}.{sys.version_info.minor}"
+            try:
+                self._nodes = await self._read(await self.installed())
+            except _REFUSALS as error:
+                self._without_registry(error)
+                # The pod compares the version with its own before it unpacks anything.
+                self._nodes = make_target(here, PLATFORM)
             if self._nodes.python != here:
                 raise UsageError(
                     f"this machine has Python {here}, and target {self._target.name} runs {self._nodes.python}",
                     hint=f"use Python {self._nodes.python} here, or `fairway upgrade --base python:{here}-slim`",
                 )
         return self._nodes
+
+    async def _read(self, install: Install) -> Nodes:
+        """Return the Python and the platform of the image of an installation. Raises FairwayError."""
+        named = spoken_as(parse_image(install.image), parse_registry(_required(registry_of(install))))
+        workshop = self._workshop
+        async with await open_registry(named.repository, workshop.environment, workshop.home) as registry:
+            return (await read_base(registry, named, "", PLATFORM, workshop)).target
 
 
 def registry_of(install: Install) -> str:
@@ -154,6 +191,16 @@ def registry_of(install: Install) -> str:
         return install.registry
     found = _REFERENCE.fullmatch(install.image)
     return found["registry"] if found else ""
+
+
+def _required(registry: str) -> str:
+    """Return the registry, which must be there. Raises RegistryError."""
+    if not registry:
+        raise RegistryError(
+            "the installation names no registry for images of environments",
+            hint="`fairway upgrade --registry REGISTRY` names one",
+        )
+    return registry
 
 
 class _ConfigMap(msgspec.Struct, frozen=True):

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from fairway.ports import Leases
     from fairway.spec.artifact import Artifact, Node
     from fairway.spec.host import HostSetup
+    from fairway.spec.upkeep import Snapshot, Tried
     from fairway.stores import FileArtifacts, FileLogs, FileResults
+    from fairway.stores.copies import StoreCopies
     from fairway.stores.metadata import SqliteMetadata
     from fairway.stores.objects import ObjectArtifacts
 
@@ -154,26 +156,62 @@ def endpoint_folder(root: Path, name: str) -> Path:
 
 
 def records(
-    stores: LocalStores, most: int = 2**62, leases: "Leases | None" = None, waiting: "Waiting | None" = None
+    stores: LocalStores,
+    most: int = 2**62,
+    leases: "Leases | None" = None,
+    waiting: "Waiting | None" = None,
+    youngest: float = 0.0,
 ) -> "Records":
     """Make the records of a store. They return at most `most` bytes at once.
 
     `leases` and `waiting` tell who works on a run and which step waits for room, if not the processes of this machine.
+    Content that was used in the last `youngest` seconds is never removed.
     """
     from fairway.engine.records import RecordParts, Records
+    from fairway.engine.upkeep import Upkeep
 
+    held = leases or stores.leases
     return Records(
         RecordParts(
             place=str(stores.root),
             metadata=stores.metadata,
             artifacts=stores.artifacts,
             logs=stores.logs,
-            leases=leases or stores.leases,
+            leases=held,
             clock=SystemClock(),
             waiting=waiting or stores.waiting,
+            upkeep=Upkeep(stores.metadata, stores.artifacts, held, _Copies(stores), SystemClock(), youngest),
             most=most,
         )
     )
+
+
+class _Copies:
+    """The copies of a store. The part that makes them is loaded when it is used."""
+
+    def __init__(self, stores: LocalStores) -> None:
+        self._stores = stores
+
+    def take(self) -> "Snapshot":
+        """Keep the log as it is now, and list it with all that it refers to."""
+        return self._made().take()
+
+    def read(self, name: str, path: str, offset: int) -> bytes:
+        """Return a piece of a part of a snapshot."""
+        return self._made().read(name, path, offset)
+
+    def tries(self) -> "list[Tried]":
+        """Try the object storage of the store, and return what was found; nothing without any."""
+        from fairway.stores.objects import ObjectArtifacts
+        from fairway.stores.settling import try_again
+
+        artifacts = self._stores.artifacts
+        return try_again(artifacts) if isinstance(artifacts, ObjectArtifacts) else []
+
+    def _made(self) -> "StoreCopies":
+        from fairway.stores.copies import StoreCopies
+
+        return StoreCopies(self._stores.layout, self._stores.metadata, self._stores.artifacts)
 
 
 def endpoint_engine(stores: LocalStores) -> "tuple[EndpointEngine, LocalDeployer]":

@@ -4,16 +4,17 @@ import asyncio
 import os
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from fairway.cluster import names, observed, pods
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.config import in_cluster
-from fairway.cluster.client.errors import Unauthorized
+from fairway.cluster.client.errors import KubernetesError, Unauthorized
 from fairway.cluster.client.kinds import CONFIG_MAP, JOB
 from fairway.cluster.endpoints.deployer import ClusterDeployer
+from fairway.cluster.endpoints.servers import Servers
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links, PodIdentity
@@ -60,15 +61,30 @@ class Namespace:
         self._jobs = Jobs(self._kube, install)
         self._watching: asyncio.Task[None] | None = None
         self._deployer: ClusterDeployer | None = None
+        self._servers = Servers()
 
     async def start(self) -> None:
         """Find the owner of the pods, and take connections of pods from now on. Raises FairwayError."""
-        found = await self._kube.get(CONFIG_MAP, installs.CONFIG_MAP)
+        found = await self._config_map()
         self._install = msgspec.structs.replace(self._install, owner=found["metadata"]["uid"])
         self._jobs = Jobs(self._kube, self._install)
         self._watching = asyncio.get_running_loop().create_task(self._watch())
         host, port = self._links_at
         await self._links.listen(host, port)
+
+    async def _config_map(self) -> dict[str, Any]:
+        """Return the ConfigMap of the installation. Wait for an API server in trouble.
+
+        A process that ends instead is started again later and later, up to five minutes apart.
+        """
+        while True:
+            try:
+                return await self._kube.get(CONFIG_MAP, installs.CONFIG_MAP)
+            except KubernetesError as error:
+                if not error.is_passing:
+                    raise
+                self._say(f"waiting for the API server: {error.message}")
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def keep_only(self, runs: Callable[[], Collection[str]]) -> None:
         """End the pods of every run that is not among these, such as of a project that was only described.
@@ -126,7 +142,7 @@ class Namespace:
     def deployer(self, changed: Callable[[], None]) -> ClusterDeployer:
         """Return the manager of model servers, and call a function whenever one of them changes. To be called after `start`."""
         events = partial(self._jobs.events, "Pod")
-        self._deployer = ClusterDeployer(self._kube, self._install, events, self._say)
+        self._deployer = ClusterDeployer(self._kube, self._install, events, self._servers.runtime, self._say)
         self._deployer.start(changed)
         return self._deployer
 
@@ -139,6 +155,7 @@ class Namespace:
             self._watching.cancel()
         if self._deployer is not None:
             self._deployer.close()
+        await self._servers.close()
         await self._links.close()
         await self._kube.close()
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from fairway.stores.objects import ObjectArtifacts
 
 _MOST_SENT = 32 * 2**20
+_YOUNGEST = 7200.0
+"""Seconds for which content is never removed. A pod relies for an hour on what it was told to be there."""
+
 _NETWORK = ("nfs", "cifs", "smb", "9p", "afs", "ceph", "fuse", "gluster", "lustre", "ncpfs", "virtiofs")
 """Beginnings of the names of file systems on which a lock or an fsync may not mean what SQLite needs."""
 
@@ -161,18 +164,37 @@ def open_stores(root: Path, install: "Install") -> LocalStores:
     from fairway.spec.objects import parse
     from fairway.stores.objects import ObjectArtifacts
 
-    return LocalStores(root, ObjectArtifacts(root, parse(install.store), install.cache))
+    return LocalStores(root, ObjectArtifacts(root, parse(install.store), install.uid, install.cache))
 
 
 def settle(stores: LocalStores, install: "Install", say: Callable[[str], None]) -> None:
-    """Try the object storage of an installation, and bind its volume to it. Raises StorageError, UsageError."""
+    """Try the object storage of an installation, and bind its volume to it. Raises FairwayError."""
     from fairway.stores import settling
     from fairway.stores.objects import ObjectArtifacts
 
-    if isinstance(stores.artifacts, ObjectArtifacts):
-        settling.settle(stores.artifacts, install.uid, say)
-    else:
+    artifacts = stores.artifacts
+    if not isinstance(artifacts, ObjectArtifacts):
         settling.refuse_bound(stores.root)
+        return
+    begins = bool(install.restore) and not stores.layout.database.exists()
+    settling.settle(artifacts, say, take=begins)
+    if begins:
+        from fairway.stores import log_copies
+
+        name, events = log_copies.restore(artifacts, stores.layout, install.restore)
+        say(f"the log is restored from {name}: {events} events")
+
+
+def log_copies(stores: LocalStores) -> "Callable[[], str]":
+    """Return a function that copies the log to object storage, and returns the copy's name; empty if nothing is new."""
+    from fairway.stores.objects import ObjectArtifacts
+
+    artifacts = stores.artifacts
+    if not isinstance(artifacts, ObjectArtifacts):
+        return str
+    from fairway.stores.log_copies import LogCopies
+
+    return LogCopies(stores.layout, stores.metadata, artifacts).copy
 
 
 def leases() -> "RunLeases":
@@ -250,7 +272,7 @@ def platform(
     from fairway.engine.platform import EnginePlatform
 
     return EnginePlatform(
-        machine.records(stores, _MOST_SENT, held, _nobody_waits),
+        machine.records(stores, _MOST_SENT, held, _nobody_waits, _YOUNGEST),
         lambda: carried,
         lambda: EndpointsElsewhere(served, carried.there),
         _stop,

@@ -67,6 +67,8 @@ class ServedImages:
         """Return the image that serves a model; empty if servers fetch all from the control plane. Raises FairwayError."""
         base = await self._environment_of(version)
         parts = served_parts(version)
+        if not parts:
+            return base
         size = sum(part.size for part in parts)
         if size > MOST:
             self._note(

@@ -1,7 +1,5 @@
 """How a host ended, judged from its own report and from what a real cluster showed of such pods."""
 
-import calendar
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +8,27 @@ import pytest
 
 from fairway.cluster import evidence
 from fairway.cluster.evidence import Sighting
-from fairway.cluster.observed import Condition, Event, Metadata, Pod, PodStatus
+from fairway.cluster.observed import (
+    Condition,
+    ContainerState,
+    ContainerStatus,
+    Event,
+    Metadata,
+    Pod,
+    PodStatus,
+    Running,
+    Terminated,
+)
 from fairway.spec.link import HostEnded
 from fairway.spec.run import Reason
 
 SEEN: dict[str, Any] = msgspec.json.decode((Path(__file__).parent / "seen.json").read_bytes())
-NOW = 1_800_000_000.0
+LONG_AGO, LATER = "2001-01-01T00:00:00Z", "2101-01-01T00:00:00Z"
+"""Times of a cluster whose clock is another one. They decide nothing."""
 
 
 def pod(name: str) -> Pod:
     return msgspec.convert(SEEN["pods"][name], Pod)
-
-
-def stamp(seconds: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def lost_node(**metadata: Any) -> Pod:
@@ -59,7 +64,7 @@ def disrupted(reason: str, message: str = "") -> Pod:
     ],
 )
 def test_a_pod_that_has_ended_says_why(name: str, reason: Reason, text: str) -> None:
-    lost = evidence.verdict(Sighting(pod=pod(name), silent=1.0, now=NOW, alone=True))
+    lost = evidence.verdict(Sighting(pod=pod(name), silent=1.0, alone=True))
     assert lost is not None
     assert lost.failure.reason is reason
     assert text in lost.failure.message
@@ -101,24 +106,24 @@ def test_a_disruption_costs_no_retry_and_is_named(found: Pod, reason: Reason, te
 
 
 def test_a_pod_that_succeeded_is_no_evidence_of_success() -> None:
-    lost = evidence.verdict(Sighting(pod=pod("exit-0"), silent=1.0, now=NOW))
+    lost = evidence.verdict(Sighting(pod=pod("exit-0"), silent=1.0))
     assert lost is not None
     assert lost.failure.reason is Reason.HOST
 
 
 @pytest.mark.parametrize("name", sorted(SEEN["pods"]))
 def test_nothing_said_about_a_pod_counts_while_its_host_is_heard(name: str) -> None:
-    assert evidence.verdict(Sighting(pod=pod(name), silent=0.0, now=NOW, absent=True)) is None
+    assert evidence.verdict(Sighting(pod=pod(name), silent=0.0, absent=True)) is None
 
 
 @pytest.mark.parametrize(
     "seen",
     [
         Sighting(),
-        Sighting(pod=pod("running"), silent=100_000.0, now=NOW),
-        Sighting(pod=lost_node(), silent=299.0, now=NOW),
-        Sighting(pod=lost_node(deletion_timestamp=stamp(NOW - 59)), silent=200.0, now=NOW),
-        Sighting(pod=pod("image-missing"), silent=100_000.0, now=NOW),
+        Sighting(pod=pod("running"), silent=100_000.0),
+        Sighting(pod=lost_node(), silent=299.0),
+        Sighting(pod=lost_node(deletion_timestamp=LONG_AGO), silent=200.0, ending=89.0),
+        Sighting(pod=pod("image-missing"), silent=100_000.0),
     ],
 )
 def test_without_positive_evidence_there_is_no_verdict(seen: Sighting) -> None:
@@ -128,14 +133,28 @@ def test_without_positive_evidence_there_is_no_verdict(seen: Sighting) -> None:
 @pytest.mark.parametrize(
     "seen",
     [
-        Sighting(pod=lost_node(), silent=301.0, now=NOW),
-        Sighting(pod=lost_node(deletion_timestamp=stamp(NOW - 61)), silent=100.0, now=NOW),
+        Sighting(pod=lost_node(), silent=301.0),
+        Sighting(pod=lost_node(deletion_timestamp=LATER), silent=100.0, ending=91.0),
     ],
 )
 def test_a_lost_node_is_given_up_in_the_end_and_its_pod_fenced(seen: Sighting) -> None:
     lost = evidence.verdict(seen)
     assert lost is not None
     assert (lost.failure.reason, lost.fenced) == (Reason.NODE, True)
+
+
+def test_a_pod_that_the_cluster_itself_has_taken_from_a_lost_node_is_given_up_at_once() -> None:
+    target = Condition(type="DisruptionTarget", status="True", reason="DeletionByTaintManager")
+    found = lost_node(deletion_timestamp=LATER)
+    left = msgspec.structs.replace(
+        found, status=msgspec.structs.replace(found.status, conditions=(*found.status.conditions, target))
+    )
+    lost = evidence.verdict(Sighting(pod=left, silent=75.0))
+    assert lost is not None
+    assert (lost.failure.reason, lost.fenced) == (Reason.NODE, True)
+    assert evidence.verdict(Sighting(pod=left, silent=0.0)) is None, "its host is heard still"
+    healthy = msgspec.structs.replace(left, status=PodStatus(phase="Running", conditions=(target,)))
+    assert evidence.verdict(Sighting(pod=healthy, silent=75.0)) is None, "its node answers"
 
 
 def test_an_event_tells_of_a_lost_node_as_well() -> None:
@@ -145,16 +164,9 @@ def test_an_event_tells_of_a_lost_node_as_well() -> None:
 
 
 def test_a_pod_that_is_gone_is_lost_and_fenced() -> None:
-    lost = evidence.verdict(Sighting(pod=pod("running"), absent=True, silent=1.0, now=NOW))
+    lost = evidence.verdict(Sighting(pod=pod("running"), absent=True, silent=1.0))
     assert lost is not None
     assert (lost.failure.message, lost.fenced) == ("its host was lost: its pod was deleted", True)
-
-
-def test_a_deletion_has_a_time() -> None:
-    assert Metadata(deletion_timestamp="2026-11-29T07:27:51Z").deleted_at == calendar.timegm(
-        (2026, 11, 29, 7, 27, 51)
-    )
-    assert Metadata().deleted_at == 0.0
 
 
 KILLED = HostEnded(
@@ -219,3 +231,56 @@ def test_a_node_whose_disk_is_full_blames_no_step() -> None:
     )
     found = Pod(status=PodStatus(phase="Failed", reason="Evicted", message=message))
     assert evidence.of_pod(found, alone=True).reason is Reason.EVICTED
+
+
+def with_containers(phase: str, *, before: Terminated | None = None, **ended: Terminated | None) -> Pod:
+    """Return a pod with containers, those that have ended with their end."""
+
+    def status(name: str, end: Terminated | None) -> ContainerStatus:
+        running = None if end is not None else Running()
+        return ContainerStatus(name=name, state=ContainerState(terminated=end, running=running))
+
+    return Pod(
+        status=PodStatus(
+            phase=phase,
+            container_statuses=tuple(status(name, end) for name, end in ended.items()),
+            init_container_statuses=(status("packages", before),) if before is not None else (),
+        )
+    )
+
+
+COMPLETED = Terminated(reason="Completed")
+OUT_OF_MEMORY = Terminated(reason="OOMKilled", exit_code=137)
+
+
+def test_a_container_before_the_host_that_has_done_its_work_hides_no_end_of_the_host() -> None:
+    found = with_containers("Failed", before=COMPLETED, host=OUT_OF_MEMORY)
+    assert evidence.of_pod(found, alone=True).reason is Reason.OOM
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(1, Reason.ENVIRONMENT), (75, Reason.HOST), (143, Reason.HOST)]
+)
+def test_packages_that_do_not_come_are_told_from_a_control_plane_that_does_not_answer(
+    status: int, reason: Reason
+) -> None:
+    end = Terminated(reason="Error", exit_code=status, message="first\nthe store does not hold 01ab\n")
+    failure = evidence.of_pod(with_containers("Failed", before=end, host=None))
+    assert failure.reason is reason
+    if reason is Reason.ENVIRONMENT:
+        assert failure.message.endswith("the store does not hold 01ab")
+
+
+def test_a_container_that_somebody_added_keeps_no_ended_host_alive() -> None:
+    found = with_containers("Running", proxy=None, host=OUT_OF_MEMORY)
+    assert found.has_ended
+    seen = Sighting(pod=found, silent=1.0, alone=True)
+    lost = evidence.verdict(seen)
+    assert lost is not None
+    assert (lost.failure.reason, lost.fenced) == (Reason.OOM, False)
+
+
+def test_a_container_that_somebody_added_and_that_ended_says_nothing_about_the_host() -> None:
+    assert not with_containers("Running", proxy=Terminated(reason="Error", exit_code=1), host=None).has_ended
+    both = with_containers("Failed", proxy=Terminated(reason="Error", exit_code=1), host=OUT_OF_MEMORY)
+    assert evidence.of_pod(both, alone=True).reason is Reason.OOM

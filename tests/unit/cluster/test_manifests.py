@@ -175,7 +175,7 @@ def test_the_role_has_no_secrets_no_exec_and_no_wildcard() -> None:
     granted = {resource for rule in role.rules for resource in rule.resources}
     assert granted == {
         "configmaps", "deployments", "endpointslices", "events", "horizontalpodautoscalers", "jobs", "networkpolicies",
-        "poddisruptionbudgets", "pods", "services",
+        "poddisruptionbudgets", "pods", "pods/log", "services",
     }  # fmt: skip
     assert not any("*" in (*rule.verbs, *rule.resources, *rule.api_groups) for rule in role.rules)
 

@@ -228,3 +228,12 @@ def test_a_job_in_a_queue_waits_for_its_turn_and_not_for_a_pod() -> None:
     assert pending.in_queue(pending.without_pod(()), "").is_unmade
     refused = pending.without_pod((Event(reason="FailedCreate", message="forbidden"),))
     assert pending.in_queue(refused, "team-a") is refused
+
+
+def test_a_pod_that_fetches_its_packages_says_so() -> None:
+    status = {
+        "phase": "Pending",
+        "initContainerStatuses": [{"name": "packages", "state": {"running": {}}}],
+        "containerStatuses": [{"name": "host", "state": {"waiting": {"reason": "PodInitializing"}}}],
+    }
+    assert pending.of_pod(msgspec.convert({"status": status}, Pod), 1.0).text == "its packages are fetched"

@@ -5,11 +5,14 @@ import pytest
 
 from fairway.cluster import sizing
 from fairway.cluster.sizing import Pace
+from fairway.spec.nodes import NodeChoice
 from fairway.spec.quantities import Resources
 
 MEBI = 2**20
 DRIVER = Resources(cpu=1.0, memory=1024 * MEBI)
 SMALL = Resources(cpu=0.25, memory=200 * MEBI)
+LARGE = Resources(cpu=4, memory=8192 * MEBI)
+HALF = Resources(cpu=0.5, memory=512 * MEBI)
 
 
 def test_a_single_step_gets_a_pod_of_what_it_asks_for() -> None:
@@ -90,3 +93,26 @@ def test_a_step_waits_in_vain_if_nothing_of_its_kind_ends() -> None:
     assert not pace.is_stuck("kind", waited=30.0, now=2.0)
     assert not pace.is_stuck("kind", waited=1.0, now=30.0)
     assert pace.is_stuck("kind", waited=30.0, now=30.0)
+
+
+def asked(**more: object) -> Resources:
+    return Resources(cpu=0.5, memory=2**29, **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wanted", [asked(gpu=1), asked(disk=2**30)])
+def test_a_step_with_gpus_or_a_bound_for_its_disk_shares_them_with_no_other_at_once(
+    wanted: Resources,
+) -> None:
+    room = sizing.room_for(wanted, 8, LARGE)
+    assert (room.cpu, sizing.slots(wanted, room, LARGE)) == (0.5, 1)
+    assert sizing.fits(wanted, [], room)
+    assert not sizing.fits(wanted, [wanted], room)
+    assert sizing.room_for(HALF, 8, LARGE).cpu == 4
+
+
+@pytest.mark.parametrize("more", [{"nodes": NodeChoice(spot=True)}, {"disk": 2**30}, {"gpu": 1}])
+def test_a_pod_for_other_nodes_takes_no_step_that_did_not_ask_for_them(more: dict[str, object]) -> None:
+    chosen = asked(**more)
+    assert not sizing.suits(HALF, sizing.room_for(chosen, 1, LARGE), LARGE)
+    assert not sizing.suits(chosen, sizing.room_for(HALF, 8, LARGE), LARGE)
+    assert sizing.suits(chosen, sizing.room_for(chosen, 1, LARGE), LARGE)

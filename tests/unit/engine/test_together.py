@@ -318,8 +318,12 @@ def test_a_cancellation_waits_for_an_engine_that_is_starting() -> None:
             assert [how.keys() for how in calls] == [{"noted"}]
             await asyncio.sleep(0.05)
             assert not asking.done(), "the wish is not on record yet"
+            again = asyncio.ensure_future(asyncio.to_thread(leases.ask_to_stop, "r1"))
+            await asyncio.sleep(0.05)
+            assert len(calls) == 1, "a request that is sent again is the same wish"
             calls[0]["noted"]()
             assert await asking
+            assert await again
             await asyncio.to_thread(leases.ask_to_stop, "r1")
             await asyncio.sleep(0.05)
             assert calls[-1]["grace"] == 0.0, "the second time nothing gets time to end by itself"

@@ -419,3 +419,31 @@ async def until(fact: Callable[[], object]) -> None:
     async with asyncio.timeout(60):
         while not fact():
             await asyncio.sleep(0.01)
+
+
+def test_an_old_connection_is_closed_after_its_next_answer_and_a_young_one_is_kept() -> None:
+    async def talk(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def asked() -> bytes:
+            writer.write(HEAD + b"content-length: 2\r\n\r\nxx")
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert await reader.readexactly(2) == b"02"
+            return head.lower()
+
+        def look() -> None:
+            for connection in app.server.server_state.connections:
+                assert isinstance(connection, BoundedProtocol)
+                connection.end_if_old(60.0)
+
+        look()
+        assert b"connection: close" not in await asked()
+        await asyncio.sleep(4)
+        look()
+        assert b"connection: close" not in await asked()
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, Stepping)
+        loop._now += 60.0
+        look()
+        writer.write(HEAD + b"content-length: 2\r\n\r\nxx")
+        assert b"connection: close" in (await reader.read()).lower()
+
+    served(talk)

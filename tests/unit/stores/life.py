@@ -13,10 +13,14 @@ from fairway.spec.event import (
     Event,
     MetricsLogged,
     RunEnded,
+    RunNoted,
+    RunRemoved,
     RunResumed,
     RunStarted,
+    RunTagged,
     StepCalled,
     StepEnded,
+    VersionRemoved,
 )
 from fairway.spec.model import Candidate, Lineage
 from fairway.spec.run import Failure, MetricPoint, Phase, Reason, RunSpec, StepResult, StepSpec
@@ -68,6 +72,17 @@ def a_life(store, seed):
             candidate, Lineage(run=f"{seed}-1", step=f"s-{number}"), lambda _: None, ("a", f"b{number}")
         )
         store.create_revision(RevisionSpec(endpoint=f"e{number % 2}", number=0))
+    store.append([Event(body=RunTagged(word), run=f"{seed}-0") for word in ("good", "old")])
+    store.append(
+        [Event(body=RunTagged("old", False), run=f"{seed}-0"), Event(body=RunNoted("x"), run=f"{seed}-1")]
+    )
+    store.append(
+        [
+            started(f"{seed}-gone"),
+            Event(body=RunRemoved(), run=f"{seed}-gone"),
+            Event(body=VersionRemoved("m1", 2)),
+        ]
+    )
     store.append([Event(body=AliasMoved("m0", "a", 0)), Event(body=EndpointPointed("e1", 2))])
     store.append([Event(body=EndpointPointed("e0", 1)), Event(body=EndpointPointed("e0", 0, "gone"))])
 

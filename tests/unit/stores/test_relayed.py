@@ -148,7 +148,7 @@ def test_what_is_known_to_be_there_is_not_asked_for_again(odd: Odd, store: Relay
     assert odd.asked == []
 
 
-@pytest.mark.parametrize("trouble", [(503, b"{}"), (502, b"bad gateway"), (500, b""), (429, b"{}"), close])
+@pytest.mark.parametrize("trouble", [(503, b"{}"), (502, b"bad gateway"), (500, b""), (429, b"{}"), (507, b"{}"), close])
 def test_a_request_is_sent_again_while_the_control_plane_is_in_trouble(
     odd: Odd, store: RelayedArtifacts, upstream: Upstream, trouble: Reply
 ) -> None:
@@ -207,7 +207,15 @@ def test_an_error_names_the_place_and_no_credential(credential: Path, odd: Odd) 
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("status", [400, 403, 507])
+def test_a_store_that_takes_nothing_for_long_says_what_to_do(credential: Path, odd: Odd) -> None:
+    impatient = RelayedResults(Upstream(odd.url, str(credential), patience=0.0))
+    odd.planned = [(507, b'{"error": "no space is left", "hint": "make room"}')] * 3
+    with pytest.raises(StorageError, match="no space is left") as caught:
+        impatient.commit(RECORD)
+    assert caught.value.hint == "make room"
+
+
+@pytest.mark.parametrize("status", [400, 403])
 def test_a_refusal_is_final_and_says_what_the_control_plane_said(
     odd: Odd, store: RelayedArtifacts, tmp_path: Path, status: int
 ) -> None:

@@ -12,8 +12,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.host import StorePlace
 from fairway.stores import FileArtifacts
-from fairway.stores.opening import open_store
-from fairway.stores.served import ServedArtifacts
+from fairway.stores.served import ServedArtifacts, open_artifacts
 
 
 class Plane:
@@ -65,7 +64,7 @@ class Server:
         self.token = folder / "token"
         self.token.write_text(plane.token)
         address = f"served:{plane.url}|{self.cache}|{self.token}|{self.image}"
-        store = open_store(StorePlace(address)).artifacts
+        store = open_artifacts(StorePlace(address))
         assert isinstance(store, ServedArtifacts)
         self.store = store
 
@@ -113,7 +112,9 @@ def test_a_folder_of_the_image_is_laid_out_beside_it(server: Server, plane: Plan
     assert plane.asked == []
 
 
-def test_what_the_image_lacks_is_fetched_once_with_the_token_of_the_server(server: Server, plane: Plane) -> None:
+def test_what_the_image_lacks_is_fetched_once_with_the_token_of_the_server(
+    server: Server, plane: Plane
+) -> None:
     artifact = plane.put(b"more")
     for _ in range(2):
         path = server.store.open(artifact)
@@ -161,4 +162,4 @@ def test_what_neither_has_is_not_found(server: Server) -> None:
 @pytest.mark.parametrize("address", ["served:", "served:http://x|/a|/b", "served:http://x|a|/b|/c"])
 def test_a_place_that_lacks_a_part_is_refused(address: str) -> None:
     with pytest.raises(StorageError, match="no place of a store"):
-        open_store(StorePlace(address))
+        open_artifacts(StorePlace(address))

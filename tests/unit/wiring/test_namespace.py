@@ -3,9 +3,13 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from fairway.cluster import names, observed, pods
 from fairway.cluster.client.access import Access
+from fairway.cluster.client.errors import Forbidden, KubernetesError, NotReached, Refusal
 from fairway.spec.install import Install
+from fairway.wiring import namespace as module
 from fairway.wiring.namespace import Namespace
 
 INSTALL = Install(uid="0" * 32, namespace="team", version="0", image="none")
@@ -45,3 +49,29 @@ def test_hosts_of_runs_that_are_not_over_stay_and_others_end() -> None:
     assert jobs.selected == f"{pods.INSTALL_LABEL}={INSTALL.short},{pods.RUN_LABEL}", (
         "only Jobs of runs are looked at"
     )
+
+
+class Away:
+    """An API server that is away for the first calls."""
+
+    def __init__(self, *errors: KubernetesError) -> None:
+        self.errors = list(errors)
+
+    async def get(self, kind: object, name: str) -> Any:
+        if self.errors:
+            raise self.errors.pop(0)
+        return {"metadata": {"uid": "7"}}
+
+
+def test_a_control_plane_waits_for_an_api_server_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_AGAIN_SECONDS", 0.01)
+    said: list[str] = []
+    access = Access(server="https://127.0.0.1:1", namespace="team")
+    namespace = Namespace(INSTALL, ("127.0.0.1", 0), lambda run: "", said.append, access)
+    trouble = KubernetesError("it is starting", refusal=Refusal(status=503))
+    namespace._kube = Away(NotReached("nobody there"), trouble)  # type: ignore[assignment]
+    assert asyncio.run(namespace._config_map())["metadata"]["uid"] == "7"
+    assert said == ["waiting for the API server: nobody there", "waiting for the API server: it is starting"]
+    namespace._kube = Away(Forbidden("no right"))  # type: ignore[assignment]
+    with pytest.raises(Forbidden):
+        asyncio.run(namespace._config_map())

@@ -217,7 +217,6 @@ class Kubernetes:
         *,
         grace: int | None = None,
         uid: str = "",
-        dry_run: bool = False,
         at_once: bool = False,
         namespace: str | None = None,
     ) -> None:
@@ -236,8 +235,6 @@ class Kubernetes:
             options["gracePeriodSeconds"] = grace
         if uid:
             options["preconditions"] = {"uid": uid}
-        if dry_run:
-            options["dryRun"] = ["All"]
         call = self._call("DELETE", "delete", kind, namespace, name)
         try:
             await self.transport.send(

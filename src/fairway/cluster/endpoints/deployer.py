@@ -24,7 +24,7 @@ from fairway.cluster.endpoints.reasons import Crashes, Reason
 from fairway.cluster.endpoints.watching import View, Watched
 from fairway.cluster.kinds import HorizontalPodAutoscaler
 from fairway.cluster.podspec import OwnerReference
-from fairway.spec.endpoint import EndpointStatus, RevisionSpec, port_of, request_url
+from fairway.spec.endpoint import EndpointStatus, RevisionSpec, port_of
 from fairway.spec.errors import FairwayError, UsageError
 from fairway.spec.install import Install
 
@@ -67,6 +67,9 @@ class Api(Watched, Protocol):
 Events = Callable[[str], Awaitable[tuple[cluster_observed.Event, ...]]]
 """A function that returns the events about a pod."""
 
+Runtime = Callable[[str, str], Awaitable[str]]
+"""A function that asks a server for its runtime, with the name of its endpoint and its IP address."""
+
 
 class ClusterDeployer:
     """Model servers as pods of an installation.
@@ -75,15 +78,19 @@ class ClusterDeployer:
         kube: the Kubernetes API of the namespace.
         install: the installation, with its owner.
         events: returns the events about a pod.
+        runtime: returns the runtime that the server of an endpoint at an IP address reports.
         say: takes lines for the log.
     """
 
-    def __init__(self, kube: Api, install: Install, events: Events, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, kube: Api, install: Install, events: Events, runtime: Runtime, say: Callable[[str], None]
+    ) -> None:
         self._kube = kube
         self._install = install
         self._events = events
+        self._ask_runtime = runtime
         self._view = View(kube, install.short, say)
-        self._known: dict[str, RevisionSpec] = {}
+        self._runtimes: dict[str, tuple[int, str]] = {}
 
     def start(self, changed: Callable[[], None]) -> None:
         """Watch the endpoints until `close`, and call a function after each change."""
@@ -135,20 +142,24 @@ class ClusterDeployer:
             raise
         await self._lead_to(made)
         await self._retire(revision)
-        self._known[revision.endpoint] = revision
-        return self._status(revision.endpoint, self._view.of(revision.endpoint), revision)
+        seen = self._view.of(revision.endpoint)
+        await self._learn_runtime(revision.endpoint, seen)
+        return msgspec.structs.replace(self._status(revision.endpoint, seen), revision=revision)
 
     async def observe(self, endpoint: str) -> EndpointStatus | None:
         """Return the observed status of an endpoint. `workers` counts the living pods of all revisions."""
         await self._view.heard()
         seen = self._view.of(endpoint)
-        return None if seen.is_nothing else self._status(endpoint, seen, None)
+        if seen.is_nothing:
+            return None
+        await self._learn_runtime(endpoint, seen)
+        return self._status(endpoint, seen)
 
     async def remove(self, endpoint: str) -> None:
         """Remove an endpoint after its open requests. A Service of its name that belongs to somebody else is left alone."""
         await self._view.heard()
         seen = self._view.of(endpoint)
-        self._known.pop(endpoint, None)
+        self._runtimes.pop(endpoint, None)
         if seen.is_nothing:
             return
         numbers = {*seen.deployments, *(observed.revision_of(pod.metadata) for pod in seen.pods)}
@@ -300,17 +311,23 @@ class ClusterDeployer:
         while not is_so(self._view.of(endpoint)) and time.monotonic() < end:
             await self._view.wait(_LOOK_SECONDS)
 
-    def _status(self, endpoint: str, seen: Seen, revision: RevisionSpec | None) -> EndpointStatus:
+    async def _learn_runtime(self, endpoint: str, seen: Seen) -> None:
+        """Ask a server of the revision that serves for its runtime, once for each revision."""
         number = seen.serving
-        known = revision or self._known.get(endpoint)
-        spec = known if known is not None and number in (0, known.number) else None
-        address = naming.address(endpoint, self._install)
+        if number and self._runtimes.get(endpoint, (0, ""))[0] != number:
+            ready = next(pod for pod in seen.of(number) if observed.is_ready(pod))
+            self._runtimes[endpoint] = (number, await self._ask_runtime(endpoint, ready.status.pod_ip))
+
+    def _status(self, endpoint: str, seen: Seen) -> EndpointStatus:
+        number = seen.serving
+        deployment = seen.deployments.get(number, observed.Deployment())
+        facts = deployment.metadata.annotations
         crashing = sum(observed.is_crashing(pod) for pod in seen.pods)
         ready = sum(observed.is_ready(pod) for pod in seen.pods)
         return EndpointStatus(
             name=endpoint,
-            url=request_url(address, spec) if spec is not None and number else address if number else "",
-            address=address,
+            url=facts.get(naming.REQUEST_URL, ""),
+            address=naming.address(endpoint, self._install),
             wanted=number,
             serving=number,
             ready=seen.ready(number),
@@ -320,7 +337,8 @@ class ClusterDeployer:
             crashing=crashing,
             phase="Running" if number else "Pending",
             reason=self._reason(seen),
-            revision=spec,
+            runtime=self._runtimes.get(endpoint, (0, ""))[1] if number else "",
+            samples=facts.get(naming.SAMPLES, ""),
         )
 
     def _reason(self, seen: Seen) -> str:

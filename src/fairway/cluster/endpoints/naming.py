@@ -16,6 +16,12 @@ REVISION_LABEL = "fairway.dev/revision"
 ENDPOINT_NAME = "fairway.dev/endpoint-name"
 """Annotation with the name of the endpoint as people know it."""
 
+REQUEST_URL = "fairway.dev/url"
+"""Annotation of a Deployment with the URL that takes requests while its revision serves."""
+
+SAMPLES = "fairway.dev/samples"
+"""Annotation of a Deployment with the number of samples that its servers reproduce before they are ready."""
+
 _MOST = 40
 _PLAIN = re.compile(rf"[a-z](?:[-a-z0-9]{{0,{_MOST - 2}}}[a-z0-9])?")
 _HASH = 8

@@ -9,7 +9,7 @@ import hashlib
 
 import msgspec
 
-from fairway.cluster import pods
+from fairway.cluster import pods, trust
 from fairway.cluster.endpoints import naming
 from fairway.cluster.kinds import (
     AutoscalerSpec,
@@ -66,7 +66,7 @@ from fairway.cluster.podspec import (
 )
 from fairway.spec import install as installs
 from fairway.spec.artifact import Artifact
-from fairway.spec.endpoint import Bounds, RevisionSpec, WorkerSpec
+from fairway.spec.endpoint import Bounds, RevisionSpec, WorkerSpec, request_url
 from fairway.spec.install import Install
 
 CONTAINER = "server"
@@ -130,7 +130,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
 
 def render(revision: RevisionSpec, install: Install) -> list[Object]:
     """Return the objects of an endpoint with one revision, for a namespace without Fairway. They are applied in this order."""
-    made = Made(revision=revision, install=msgspec.structs.replace(install, owner=""))
+    made = Made(revision=revision, install=msgspec.structs.replace(install, owner="", trust=""))
     running = deployment(made)
     template = running.spec.template
     # Nobody made the account there, and there is no control plane that its token would be for.
@@ -224,8 +224,9 @@ def worker_spec(made: Made) -> str:
 def deployment(made: Made) -> Deployment:
     """Return the Deployment of a revision. It says nothing of the number of pods where an autoscaler chooses that."""
     bounds = made.revision.replicas
+    metadata = _metadata(made, made.name)
     return Deployment(
-        metadata=_metadata(made, made.name),
+        metadata=msgspec.structs.replace(metadata, annotations=metadata.annotations | _facts(made)),
         spec=DeploymentSpec(
             replicas=None if is_scaled(bounds) else bounds.low,
             strategy=Strategy(
@@ -234,7 +235,7 @@ def deployment(made: Made) -> Deployment:
             selector=Selector(match_labels=made.selector),
             template=PodTemplate(
                 metadata=Metadata(
-                    labels=labels(made),
+                    labels={**made.install.pod_labels, **labels(made)},
                     annotations={
                         naming.ENDPOINT_NAME: made.revision.endpoint,
                         CONFIG_HASH: hashlib.sha256(worker_spec(made).encode()).hexdigest()[:16],
@@ -246,6 +247,17 @@ def deployment(made: Made) -> Deployment:
             progress_deadline_seconds=600,
         ),
     )
+
+
+def _facts(made: Made) -> dict[str, str]:
+    """Return what people want to know of a revision that serves."""
+    model = made.revision.model
+    rows = model.candidate.sample_rows if model is not None and model.candidate.samples is not None else 0
+    address = naming.address(made.revision.endpoint, made.install)
+    return {
+        naming.REQUEST_URL: request_url(address, made.revision),
+        naming.SAMPLES: f"{rows}/{rows}" if rows else "none",
+    }
 
 
 def is_scaled(bounds: Bounds) -> bool:
@@ -335,12 +347,13 @@ def _container(made: Made) -> Container:
         command=("python3", "-m", "fairway.server", f"{_SPEC_FOLDER}/{_FILE}"),
         resources=amounts(made.revision),
         security_context=pods.container_security(),
-        env=pods.environment({}),
+        env=pods.environment(trust.variables(made.install)),
         volume_mounts=(
             Mount(name="tmp", mount_path="/tmp"),
             Mount(name="cache", mount_path=_CACHE_FOLDER),
             Mount(name="spec", mount_path=_SPEC_FOLDER, read_only=True),
             Mount(name="token", mount_path=_TOKEN_FOLDER, read_only=True),
+            *trust.mounts(made.install),
         ),
         ports=(ContainerPort(name="http", container_port=PORT),),
         # A large model is fetched and loaded before the port listens. The deployer decides how long that may take.
@@ -394,6 +407,7 @@ def _volumes(made: Made) -> tuple[Volume, ...]:
             name="token",
             projected=Projected(sources=(Projection(service_account_token=token),)),
         ),
+        *trust.volumes(made.install),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a cluster shows of endpoints, with the fields that say how they fare and no others."""
+"""The view that a cluster gives of endpoints, with the fields that say how they fare and no others."""
 
 from collections.abc import Iterable, Mapping
 

@@ -103,6 +103,16 @@ def test_a_pod_runs_the_image_of_its_revision_or_that_of_the_installation() -> N
     assert pod()["containers"][0]["image"] == IMAGE
 
 
+def test_a_pod_has_the_labels_and_the_certificates_that_the_installation_gives_to_all() -> None:
+    install = msgspec.structs.replace(INSTALL, pod_labels={"team": "blue"}, trust="corporate")
+    found = plain(objects.deployment(Made(revision=revision(), install=install, service=OWNER)))
+    template = found["spec"]["template"]
+    assert template["metadata"]["labels"]["team"] == "blue"
+    assert "corporate" in {one.get("configMap", {}).get("name") for one in template["spec"]["volumes"]}
+    alone = plain(objects.render(revision(), install)[3])
+    assert "corporate" not in str(alone)
+
+
 def test_the_server_is_told_all_it_needs_and_no_secret() -> None:
     settings = msgspec.json.decode(plain(objects.config_map(made()))["data"]["worker.json"], type=WorkerSpec)
     assert settings.revision == revision()

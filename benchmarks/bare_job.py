@@ -1,0 +1,118 @@
+"""A Job of Kubernetes as a person writes it by hand, and what it costs: the peer of a step in a pod of its own."""
+
+import asyncio
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measuring import Sample, clean, command
+from fairway.cluster.client import kinds
+from fairway.cluster.client.api import Kubernetes
+from fairway.wiring import clusters
+
+PROGRAM = "import time; print(time.time(), flush=True); print(time.time(), flush=True)"
+TALK = "import time\nprint(time.time(), flush=True)\nfor _ in range({lines}): print('x' * 99)"
+LINES = 100_000
+"""Lines of 100 bytes that the Job prints, as the step beside it does."""
+
+_SECURITY = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_LIMIT = 300.0
+
+
+def manifest(name: str, image: str, program: str = PROGRAM) -> dict[str, Any]:
+    """Return a Job whose pod the level `restricted` lets in."""
+    amounts = {"cpu": "500m", "memory": "512Mi"}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
+        "spec": {
+            "backoffLimit": 0,
+            "template": {
+                "spec": {
+                    "restartPolicy": "Never",
+                    "automountServiceAccountToken": False,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": 65532,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [
+                        {
+                            "name": "main",
+                            "image": image,
+                            "command": ["python3", "-c", program],
+                            "resources": {"requests": amounts, "limits": amounts},
+                            "securityContext": _SECURITY,
+                        }
+                    ],
+                }
+            },
+        },
+    }
+
+
+def parts(namespace: str, name: str, image: str) -> Sample:
+    """Return the seconds from the request that makes a Job to the first line of its code, and from the last to `Complete`."""
+    return asyncio.run(asyncio.wait_for(_parts(namespace, name, image), _LIMIT))
+
+
+async def _parts(namespace: str, name: str, image: str) -> Sample:
+    async with clusters.open_cluster(namespace=namespace) as kube:
+        # The connection is there before, as that of a control plane is.
+        await kube.version()
+        begun = time.time()
+        await kube.create(kinds.JOB, manifest(name, image))
+        known = await _complete(kube, name)
+        (pod,) = (await kube.list(kinds.POD, labels=f"job-name={name}")).items
+        first, last = map(float, (await kube.log(pod["metadata"]["name"])).split())
+        await kube.delete(kinds.JOB, name)
+    return {"code": first - begun, "known": known - last}
+
+
+async def _complete(kube: Kubernetes, name: str) -> float:
+    """Return when a Job was seen to be complete."""
+    async for shot in kube.watch(kinds.JOB, fields=f"metadata.name={name}"):
+        for job in shot.items.values():
+            ended = {
+                one["type"] for one in job.get("status", {}).get("conditions", []) if one["status"] == "True"
+            }
+            if "Complete" in ended:
+                return time.time()
+            if "Failed" in ended:
+                raise RuntimeError(f"the Job {name} failed")
+    raise RuntimeError("the watch ended")
+
+
+def whole(kubectl: str, namespace: str, name: str, image: str, folder: Path) -> Sample:
+    """Return what it costs to make a Job with kubectl and wait until it is complete."""
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps(manifest(name, image)), "utf-8")
+    there = f"{kubectl} --namespace {namespace}"
+    words = f"{there} apply -f {file} && {there} wait --for=condition=complete job/{name} --timeout=300s"
+    return command(["sh", "-c", words], folder)
+
+
+def talking(kubectl: str, namespace: str, name: str, image: str, folder: Path) -> Sample:
+    """Return the megabytes of output in a second, from the first line of a Job to the last one that kubectl brought."""
+    file = folder / f"{name}.json"
+    file.write_text(json.dumps(manifest(name, image, TALK.format(lines=LINES))), "utf-8")
+    there = [kubectl, "--namespace", namespace]
+    subprocess.run(
+        [*there, "apply", "-f", file], check=True, capture_output=True, timeout=_LIMIT, env=clean()
+    )
+    # Until the container runs there is nothing to follow.
+    running = ["--for=jsonpath={.status.ready}=1", f"job/{name}", "--timeout=120s"]
+    subprocess.run([*there, "wait", *running], check=False, capture_output=True, timeout=_LIMIT, env=clean())
+    logs = [*there, "logs", "--follow", f"job/{name}"]
+    done = subprocess.run(logs, check=True, capture_output=True, timeout=_LIMIT, env=clean())
+    ended = time.time()
+    if not done.stdout:
+        raise RuntimeError(f"the Job {name} printed nothing within two minutes")
+    return {"talk": len(done.stdout) / (ended - float(done.stdout.split(b"\n", 1)[0])) / 1e6}

@@ -1,0 +1,54 @@
+"""Pipelines that print when each thing happened, in seconds since 1970 and in lines of their own."""
+
+import time
+
+import fairway as fw
+
+LINE = "x" * 99
+EDITED = 0
+"""A number that the benchmark changes, as a person edits a file."""
+
+
+@fw.task(isolated=True, cpu=0.5, memory="512Mi")
+def alone(turn: int) -> list[float]:
+    """Return when the first line ran, and when the last one did."""
+    return [time.time(), time.time()]
+
+
+@fw.task
+def small(turn: int) -> int:
+    """Return the next number."""
+    return turn + 1
+
+
+@fw.task
+def talk(turn: int, lines: int) -> int:
+    """Print lines of 100 bytes."""
+    for _ in range(lines):
+        print(LINE)
+    return lines
+
+
+@fw.pipeline
+def one(turn: int = 0) -> int:
+    """Carry out one small step."""
+    print(f"paced began {time.time():.4f} {EDITED}")
+    return int(small(turn))
+
+
+@fw.pipeline
+def parts(turn: int = 0, steps: int = 20, lines: int = 100_000) -> int:
+    """Carry out a step in a pod of its own, a chain of small steps, and a step that prints."""
+    called = time.time()
+    first, last = alone(turn)
+    known = time.time()
+    print(f"paced code {first - called:.4f}")
+    print(f"paced known {known - last:.4f}")
+    begun, number = time.time(), turn
+    for _ in range(steps):
+        number = int(small(number))
+    print(f"paced small {(time.time() - begun) / steps:.4f}")
+    begun = time.time()
+    said = int(talk(turn, lines))
+    print(f"paced talk {said * len(LINE + ' ') / (time.time() - begun) / 1e6:.4f}")
+    return number

@@ -1,0 +1,89 @@
+"""Runs of the past as they are asked for and listed: parameters, last metrics, times and marks, without their steps."""
+
+import msgspec
+
+from fairway.spec.decoding import UNREADABLE
+from fairway.spec.run import Phase
+
+Scalar = bool | int | float | str | None
+"""A parameter of a run. A value that is no scalar is given as it was shown when the run began."""
+
+
+class Facts(msgspec.Struct, frozen=True, gc=False):
+    """The values of a run by which it is found.
+
+    Attributes:
+        parameters: the parameters by name.
+        metrics: the last value of each metric by name. The evaluation of a registered model comes before what the pipeline
+            logged, and that before what steps logged or returned as an evaluation. None is a value that is no number.
+        models: the versions that the run registered, such as "churn:3".
+    """
+
+    parameters: dict[str, Scalar] = {}
+    metrics: dict[str, float | None] = {}
+    models: tuple[str, ...] = ()
+
+
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The runs that somebody wants, newest first.
+
+    Attributes:
+        pipeline: only those of this pipeline.
+        since: only those that started at this time or later, in seconds since the epoch.
+        until: only those that started before this time.
+        phase: only those in this phase.
+        tag: only those with this word on them.
+        where: only those for which this condition holds, such as "accuracy > 0.9 and depth < 8".
+        limit: at most so many; 0 for all.
+        before: only those that began before the run of this name.
+    """
+
+    pipeline: str = ""
+    since: float = 0.0
+    until: float = 0.0
+    phase: Phase | None = None
+    tag: str = ""
+    where: str = ""
+    limit: int = 0
+    before: str = ""
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A run of the past in a list.
+
+    Attributes:
+        alive: True while an engine works on it.
+        message: why it failed.
+        facts: its parameters, last metrics and models as JSON, which `known` decodes. A list of many runs decodes few of them.
+        tags: the words on it, sorted.
+        note: the text on it.
+    """
+
+    name: str
+    pipeline: str
+    phase: Phase
+    started: float
+    ended: float = 0.0
+    steps: int = 0
+    failed: int = 0
+    alive: bool = False
+    message: str = ""
+    facts: msgspec.Raw = msgspec.Raw(b"{}")
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def known(self) -> Facts:
+        """Its parameters, last metrics and models. Empty if they cannot be read."""
+        return read_facts(self.facts)
+
+
+_decode = msgspec.json.Decoder(Facts).decode
+
+
+def read_facts(data: bytes | msgspec.Raw) -> Facts:
+    """Return facts from JSON. What cannot be read gives empty ones."""
+    try:
+        return _decode(data)
+    except UNREADABLE:
+        return Facts()
