@@ -13,8 +13,9 @@ from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links
 from fairway.cluster.lives import PodLives, unwanted
 from fairway.cluster.room import amount
+from fairway.cluster.scaling import Bounds
 from fairway.cluster.seats import Seat
-from fairway.cluster.workers import Bounds, Worker, Workers
+from fairway.cluster.workers import Worker, Workers
 from fairway.spec.errors import FairwayError
 from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
@@ -106,7 +107,7 @@ class ClusterExecutor:
             return None
         grant = Grant(resources=wanted)
         self._taken[id(grant)] = grant
-        self._workers.pace.began(self._blueprints.kind(None, wanted), id(grant), time.monotonic())
+        self._workers.scale.pace.began(self._blueprints.kind(None, wanted), id(grant), time.monotonic())
         return grant
 
     def give_back(self, grant: Grant) -> None:
@@ -115,15 +116,15 @@ class ClusterExecutor:
             self._workers.give_back(grant)
         else:
             kind = self._blueprints.kind(None, grant.resources)
-            self._workers.pace.ended(kind, id(grant), time.monotonic())
+            self._workers.scale.pace.ended(kind, id(grant), time.monotonic())
 
     def wait_for(self, wanted: Resources, step: str, waiting: int = 1) -> None:
         """Note how many steps wait. No other run uses these pods."""
-        self._workers.waiting = waiting
+        self._workers.scale.waiting = waiting
 
     def stop_waiting(self) -> None:
         """Note that no step waits."""
-        self._workers.waiting = 0
+        self._workers.scale.waiting = 0
 
     def who_else(self) -> str:
         """Return what leaves no room: nobody but the run itself."""
