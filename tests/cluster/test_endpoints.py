@@ -321,55 +321,6 @@ def test_pods_come_and_go_within_the_bounds_and_a_budget_keeps_one_of_two(team: 
     team.undeploy("wide")
 
 
-REACHING = """
-import socket
-
-import fairway as fw
-
-
-@fw.endpoint
-def probe(host: str, port: int) -> bool:
-    try:
-        socket.create_connection((host, port), timeout=3).close()
-    except OSError:
-        return False
-    return True
-"""
-
-
-@pytest.mark.thorough
-@pytest.mark.timeout(600, func_only=True)
-def test_pods_of_the_namespace_reach_an_endpoint_and_it_reaches_the_control_plane_alone(
-    make_namespace: Callable[..., str],
-    kubectl: Kubectl,
-    registry: str,
-    tmp_path: Path,
-    request: pytest.FixtureRequest,
-) -> None:
-    name = make_namespace()
-    kubeconfig = make_user(kubectl, tmp_path, "admin", name)
-    fairway(kubeconfig, name, "install", "--image", push_image(registry))
-    team = Team(kubectl.inside(name), kubeconfig, tmp_path)
-    team.serve("probe", REACHING)
-    # Everybody who uses the lab feels the rules, so they are enforced no longer than needed.
-    request.getfixturevalue("enforced")
-    asking = "import sys, urllib.request as u; print(u.urlopen(u.Request(sys.argv[1], sys.argv[2].encode()), timeout=9).read())"
-
-    def reaches(host: str, port: int) -> bool:
-        body = json.dumps({"host": host, "port": port})
-        words = ("exec", "deployment/fairway", "--", "python3", "-c", asking, "http://probe/", body)
-        return "true" in team.kubectl(*words)
-
-    assert reaches(f"fairway.{name}.svc", 7700)
-    assert not reaches("kubernetes.default.svc", 443)
-    assert not reaches(registry.partition(":")[0], 5000)
-    with pytest.raises(OSError, match="timed out"):
-        urllib.request.urlopen(f"http://{team.address('probe')}/", timeout=3)
-    team.kubectl("delete", "pod", *team.pods("probe"), "--wait=false")
-    until(lambda: (seen := team.endpoint("probe")) is not None and seen.ready == 1)
-    team.undeploy("probe")
-
-
 @pytest.mark.timeout(900, func_only=True)
 def test_endpoints_outlive_an_uninstall_that_keeps_them_and_a_later_one_removes_them(
     make_namespace: Callable[..., str], kubectl: Kubectl, registry: str, tmp_path: Path
