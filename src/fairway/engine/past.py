@@ -130,7 +130,7 @@ class PastRun:
 
 
 class Runs(Sequence[PastRun]):
-    """Runs of the past, newest first. `runs[0]` is the newest, `runs["k7m2"]` the one of that name.
+    """A list of runs of the past, newest first. `runs[0]` is the newest, `runs["k7m2"]` the one of that name.
 
     Args:
         records: the runs.
