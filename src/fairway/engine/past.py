@@ -107,7 +107,7 @@ class PastRun:
 
     @property
     def log(self) -> str:
-        """What the steps and the pipeline printed."""
+        """Lines that the steps and the pipeline printed."""
         return self.run.log
 
     @property
