@@ -166,6 +166,8 @@ class Workers:
             worker.keep()
             if all(seat.quitting for seat in worker.running):
                 self._dismiss(worker)
+            else:
+                self._lives.let_go(worker.name)
         self._bookings.clear()
         self._homeless.clear()
 

@@ -40,6 +40,10 @@ class PlayedLives:
 
     def __init__(self) -> None:
         self.made: dict[str, PlayedPod] = {}
+        self.left: list[str] = []
+
+    def let_go(self, name: str) -> None:
+        self.left.append(name)
 
     async def cleared(self, name: str) -> None:
         return
@@ -483,5 +487,6 @@ def test_at_the_end_of_a_run_all_pods_end_but_those_that_still_work() -> None:
         seats[0].send(Quit())
         run.workers.leave()
         assert [pod.is_dismissed for pod in run.pods] == [True, False]
+        assert run.lives.left == [run.pods[1].host.name]
 
     play(work)
