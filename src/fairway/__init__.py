@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fairway.author.reporting import log, register, show
     from fairway.author.task import task
     from fairway.evaluation import evaluate
-    from fairway.lookup import model
+    from fairway.lookup import load, model, runs
     from fairway.script import deploy, run
     from fairway.spec.errors import FairwayError, StepFailed
     from fairway.spec.evaluation import Evaluation
@@ -37,7 +37,9 @@ _HOMES = {
     "Ref": "author.ref",
     "value": "author.ref",
     "log": "author.reporting",
+    "load": "lookup",
     "model": "lookup",
+    "runs": "lookup",
     "register": "author.reporting",
     "show": "author.reporting",
     "task": "author.task",
@@ -63,11 +65,13 @@ __all__ = [
     "deploy",
     "endpoint",
     "evaluate",
+    "load",
     "log",
     "model",
     "pipeline",
     "register",
     "run",
+    "runs",
     "show",
     "task",
     "value",

@@ -6,7 +6,6 @@ Must not know how that platform carries out requests, or by which way its API is
 import asyncio
 import hashlib
 import os
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -15,6 +14,7 @@ from urllib.parse import quote, urlencode
 import httpx2
 import msgspec
 
+from fairway.sight import RETRY_SECONDS, Sight
 from fairway.spec.artifact import Artifact
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
@@ -27,10 +27,9 @@ from fairway.spec.errors import (
     Unreachable,
     UsageError,
 )
-from fairway.spec.history import RunQuery, RunRecord
+from fairway.spec.history import Removal, RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
-from fairway.spec.quantities import format_duration
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
 from fairway.spec.update import Cancelled, Foreseen, LogPage, Noted, Outputs, Over, Submitted, Update
 from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
@@ -40,13 +39,8 @@ T = TypeVar("T")
 _CONNECT_SECONDS = 5.0
 _ANSWER_SECONDS = 300.0
 _POLL_SECONDS = 20.0
-_RETRY_SECONDS = 0.5
-_LONGEST_RETRY_SECONDS = 5.0
 _PATIENCE_SECONDS = 60.0
 """Seconds without any answer after which the following of a run on this machine ends."""
-
-_UNSEEN_SECONDS = 5.0
-"""Seconds without any answer after which a person is told about it."""
 
 _PAGE = 5000
 """The runs that a platform lists in one answer at most."""
@@ -179,7 +173,7 @@ class RemotePlatform:
         Raises:
             FairwayError: no answer came for too long, or the run cannot be followed.
         """
-        sight = _Sight(self._transport.patience)
+        sight = Sight(self._transport.patience)
         while True:
             try:
                 found = await self.updates(run, after, _POLL_SECONDS)
@@ -208,6 +202,21 @@ class RemotePlatform:
     async def cancel(self, run: str) -> Cancelled:
         """Stop a run, or put on record that an interrupted one will not go on. Raises FairwayError."""
         return await self._ask("POST", f"/runs/{_part(run)}/cancel", Cancelled, again=True)
+
+    async def tag(self, run: str, tag: str, *, present: bool) -> None:
+        """Put a word on a run, or take it off. Raises FairwayError."""
+        body = msgspec.json.encode({"tag": tag, "present": present})
+        await self._ask("POST", f"/runs/{_part(run)}/tag", dict[str, object], body, again=True)
+
+    async def note(self, run: str, text: str) -> None:
+        """Write a text on a run. An empty text removes it. Raises FairwayError."""
+        body = msgspec.json.encode({"note": text})
+        await self._ask("POST", f"/runs/{_part(run)}/note", dict[str, object], body, again=True)
+
+    async def remove(self, names: list[str], *, really: bool) -> list[Removal]:
+        """Remove runs and versions; without `really`, tell what would go. Raises FairwayError."""
+        body = msgspec.json.encode({"names": names, "really": really})
+        return await self._ask("POST", "/remove", list[Removal], body, again=not really)
 
     async def find(self, prefix: str) -> str:
         """Return the one run whose name starts with `prefix`; the newest for an empty one. Raises FairwayError."""
@@ -397,42 +406,10 @@ class RemotePlatform:
             except Unreachable:
                 if loop.time() >= until:
                     raise
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
         if status >= 400:
             raise _refusal(status, content)
         return content
-
-
-class _Sight:
-    """The sight of a platform while a run is followed: when it was seen last, and what a person is told about that."""
-
-    def __init__(self, patience: float) -> None:
-        self._patience = patience
-        self._seen = time.monotonic()
-        self._told = False
-        self.pause = _RETRY_SECONDS
-        """Seconds until the next try."""
-
-    def lost(self, error: Unreachable) -> list[str]:
-        """Take note that there was no answer. Return lines for the person. Raises the error after too long a time."""
-        gone = time.monotonic() - self._seen
-        if gone > self._patience:
-            raise error
-        self.pause = min(max(_RETRY_SECONDS, gone / 4), _LONGEST_RETRY_SECONDS)
-        if self._told or gone < _UNSEEN_SECONDS:
-            return []
-        self._told = True
-        since = time.strftime("%H:%M:%S", time.localtime(time.time() - gone))
-        return [
-            f"not seen since {since}: {error.message}; the run goes on, and is followed again once it answers"
-        ]
-
-    def found(self) -> list[str]:
-        """Take note of an answer. Return lines for the person."""
-        gone = time.monotonic() - self._seen
-        told, self._told, self._seen = self._told, False, time.monotonic()
-        self.pause = _RETRY_SECONDS
-        return [f"seen again after {format_duration(gone)}"] if told else []
 
 
 def _encoded(request: RunRequest) -> bytes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 from fairway.local import descent
 from fairway.local.interrupts import blocking
 from fairway.spec.errors import FairwayError, Interrupted, UsageError
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 from fairway.wiring import deployments, headstart, machine, settings, target
 
 if TYPE_CHECKING:
@@ -260,7 +260,7 @@ def _finished(where: "Path | There", name: str) -> "Run":
         from fairway.engine.report import Run
 
         _refuse_unfinished(name, over)
-        return Run(_ask(where, lambda platform: platform.run(name)), where.load)
+        return Run(_ask(where, lambda platform: platform.run(name)), where.load, None, where.ask)
     stores = machine.LocalStores(where)
     try:
         return _ended(name, over, stores)
@@ -273,7 +273,8 @@ def _ended(name: str, over: "Over", stores: machine.LocalStores) -> "Run":
     from fairway.engine.report import Run
 
     _refuse_unfinished(name, over)
-    return Run(stores.metadata.run(name), stores.load, stores.look)
+    root = stores.root
+    return Run(stores.metadata.run(name), stores.load, stores.look, lambda question: _ask(root, question))
 
 
 def _refuse_unfinished(name: str, over: "Over") -> None:

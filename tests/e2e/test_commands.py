@@ -98,6 +98,14 @@ def test_json_of_every_verb_parses(project: Project) -> None:
     assert isinstance(second, dict)
     names = [first["spec"]["name"], second["spec"]["name"]]
     assert isinstance(parsed("show", f"{names[0]}/train"), dict)
+    got = parsed("get", f"{names[0]}/train/rate")
+    assert got == 0.5
+    assert parsed("tag", names[0], "kept") == {"run": names[0], "tags": ["kept"]}
+    assert parsed("note", names[0], "why") == {"run": names[0], "note": "why"}
+    would = parsed("rm", names[0], "toy:1")
+    assert isinstance(would, dict)
+    assert [item["name"] for item in would["items"]] == [names[0], "toy:1"]
+    assert isinstance(parsed("models", "download", "toy"), dict)
     lines = parsed("logs", names[0])
     assert isinstance(lines, list)
     assert [line["text"] for line in lines if line["step"] == "train"] == ["training with 0.5"]

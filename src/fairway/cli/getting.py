@@ -1,7 +1,6 @@
 """The command `get`: a value, file or folder of a run, brought to where a person wants it or printed."""
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import cast
@@ -12,7 +11,7 @@ import msgspec
 from fairway.cli import looking, results
 from fairway.cli.arguments import Argument
 from fairway.cli.asking import ask
-from fairway.cli.story import report, show, show_text
+from fairway.cli.story import pour, report, show, show_text
 from fairway.cli.targeting import targeted
 from fairway.engine import addresses, bringing
 from fairway.engine.addresses import Addressed
@@ -107,10 +106,7 @@ def _to_standard_output(platform: Platform, found: Addressed) -> None:
     with tempfile.TemporaryDirectory(prefix="fairway-") as folder:
         suffix = ".csv" if artifact.format == "arrow" else exporting.usual_suffix(artifact.format)
         (target,) = _write(platform, found, Path(folder) / f"value{suffix}")
-        with open(target, "rb") as file:
-            while piece := file.read(1 << 20):
-                sys.stdout.buffer.write(piece)
-    sys.stdout.buffer.flush()
+        pour(target)
 
 
 def _write(platform: Platform, found: Addressed, target: Path, *, check: bool = False) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Commands that show and compare runs, their steps and their output."""
+"""Commands that show runs, their steps and their output."""
 
 import sys
 import time
@@ -11,7 +11,6 @@ from fairway.cli.asking import ask
 from fairway.cli.printing import print_logs
 from fairway.cli.story import report, show, show_json
 from fairway.cli.targeting import targeted
-from fairway.cli.whereabouts import elsewhere
 from fairway.ports.platform import Platform
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.run import RunStatus
@@ -20,30 +19,6 @@ from fairway.spec.update import LogLine
 from fairway.wiring import machine, settings
 
 _POLL = 0.2
-
-
-@targeted
-@click.command("runs")
-@click.option(
-    "--limit", type=click.IntRange(1, 10**6), default=20, show_default=True, help="How many, newest first."
-)
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def runs_command(limit: int, as_json: bool) -> int:
-    """List runs, newest first.
-
-    \b
-    Example:
-      fairway runs --limit 5
-    """
-    platform = looking.opened()
-    found = ask(platform.runs(limit))
-    if as_json:
-        show_json(found)
-    elif not found:
-        report(f"no runs yet in {platform.place}", f"hint: {elsewhere() or '`fairway run FILE`'}")
-    else:
-        show(*views.runs(found))
-    return EXIT_DONE
 
 
 @targeted
@@ -164,54 +139,6 @@ def _print_servers(name: str, *, follow: bool, times: bool, as_json: bool) -> in
 
     asyncio.run(work())
     return EXIT_DONE
-
-
-@targeted
-@click.command("compare")
-@click.argument("run", cls=Argument, completes="run")
-@click.argument("other", cls=Argument, completes="run")
-@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
-def compare_command(run: str, other: str, as_json: bool) -> int:
-    """Compare two runs: parameters, metrics, code and environment; only what differs is listed.
-
-    \b
-    Example:
-      fairway compare k7m2 p3x8
-    """
-    platform = looking.opened()
-    first, second = (_facts(platform, ask(platform.find(name))) for name in (run, other))
-    differing = {
-        key: (first.get(key, ""), second.get(key, ""))
-        for key in dict.fromkeys([*first, *second])
-        if first.get(key, "") != second.get(key, "")
-    }
-    if as_json:
-        show_json({"runs": [run, other], "differences": differing})
-    elif not differing:
-        show("no differences in parameters, metrics, code or environment")
-    else:
-        show(*views.table(("", run, other), [(key, *pair) for key, pair in differing.items()]))
-    return EXIT_DONE
-
-
-def _facts(platform: Platform, name: str) -> dict[str, str]:
-    status = ask(platform.run(name))
-    facts = {"pipeline": status.spec.pipeline, "phase": status.phase.value}
-    facts["code"] = (status.code or status.spec.source)[:12]
-    facts["environment"] = status.spec.environment[:12]
-    facts |= {f"parameter {key}": value for key, value in status.spec.shown.items()}
-    for point in status.metrics:
-        facts[f"metric {point.name}"] = f"{point.value:.6g}"
-    for step in status.steps:
-        for point in step.metrics:
-            facts[f"metric {step.spec.name}/{point.name}"] = f"{point.value:.6g}"
-    for key, evaluation in looking.evaluations_of(platform, status).items():
-        if isinstance(evaluation, str):
-            facts[f"metric {key}"] = evaluation
-            continue
-        facts |= {f"metric {key}/{metric}": f"{value:.6g}" for metric, value in evaluation.metrics.items()}
-    facts["took"] = f"{max(0.0, status.ended - status.started):.1f} s"
-    return facts
 
 
 def _print_line(line: LogLine, *, as_json: bool, times: bool, single: bool) -> None:

@@ -1,8 +1,10 @@
 """Commands on registered models."""
 
+from pathlib import Path
+
 import click
 
-from fairway.cli import looking, targeting, views
+from fairway.cli import downloading, looking, targeting, views
 from fairway.cli.arguments import Argument
 from fairway.cli.asking import ask
 from fairway.cli.story import report, show, show_json
@@ -124,6 +126,29 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
             report(
                 "it has no sample, so it cannot be served: give `fw.register` rows of its input as `sample=`"
             )
+    return EXIT_DONE
+
+
+@targeted
+@models_command.command("download")
+@click.argument("model", cls=Argument, completes="model")
+@click.option("--output", "-o", default=".", metavar="DIR", help="The folder to write to.")
+@click.option("--native", is_flag=True, help="Write the model in the format of its framework instead.")
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def download_command(model: str, output: str, native: bool, as_json: bool) -> int:
+    """Write the ONNX form of MODEL, MODEL:VERSION or MODEL@ALIAS to a folder. Nothing of the model is run.
+
+    \b
+    Example:
+      fairway models download churn@champion -o models
+    """
+    platform = looking.opened()
+    version = ask(platform.resolve(model))
+    target = downloading.download(platform, version, Path(output), native=native)
+    if as_json:
+        show_json({"model": version.name, "version": version.version, "file": str(target)})
+    else:
+        report(f"{version} is written to {target}")
     return EXIT_DONE
 
 

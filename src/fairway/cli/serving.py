@@ -14,7 +14,7 @@ from fairway.cli.targeting import targeted
 from fairway.cli.whereabouts import from_here
 from fairway.spec.endpoint import Deployed, DeployRequest
 from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 from fairway.wiring import deployments, process, serving, settings, target
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")

@@ -7,6 +7,7 @@ without anything that a terminal would carry out. A command goes on if its stand
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import click
 
@@ -47,6 +48,14 @@ def show_text(json: str) -> None:
     import msgspec  # imported here, because most commands print no JSON
 
     click.echo(escaped(msgspec.json.format(json, indent=2)))
+
+
+def pour(path: Path) -> None:
+    """Write the bytes of a file to standard output, which a person has led into a file or another program."""
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
 
 
 def show_script(text: str) -> None:

@@ -7,10 +7,13 @@ from typing import cast
 
 import msgspec
 
+from fairway.cli.curves import of_points, sparkline
 from fairway.spec.artifact import Artifact, Node
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import MetricPoint, Phase, RunStatus, RunSummary, StepStatus
 from fairway.spec.text import one_line
+
+_MOST_METRICS = 12
 
 _WORDS = {
     Phase.PENDING: "pending",
@@ -85,7 +88,12 @@ def run(status: RunStatus, *, alive: bool) -> list[str]:
         lines.append(f"  code      sha256 {spec.code[:16] or 'unknown'}{resumed}")
     if status.models:
         lines.append("  models    " + ", ".join(status.models))
+    if status.tags:
+        lines.append("  tags      " + " ".join(status.tags))
+    if status.note:
+        lines.append(f"  note      {status.note}")
     lines += _kept(status.metrics, status.shown)
+    lines += _kept_by_steps(status)
     if status.steps:
         lines += [
             "",
@@ -142,14 +150,27 @@ def is_nothing(node: Node | None) -> bool:
     return node is None or (isinstance(node, Artifact) and node.inline == b"null" and node.format == "json")
 
 
+def _kept_by_steps(status: RunStatus) -> list[str]:
+    """Return a line for each metric that steps logged, as far as they are few."""
+    lines = [
+        line.replace("  metric    ", f"  metric    {step.spec.name}/", 1)
+        for step in status.steps
+        for line in _kept(step.metrics, {})
+    ]
+    left = len(lines) - _MOST_METRICS
+    return lines if left <= 0 else [*lines[:_MOST_METRICS], f"  … {left} more metrics of steps"]
+
+
 def _kept(metrics: Sequence[MetricPoint], shown: Mapping[str, Artifact]) -> list[str]:
     """Return a line for each logged metric and for each shown picture or table."""
+    series = of_points(metrics)
     last: dict[str, tuple[float, int]] = {}
     for point in metrics:
         last[point.name] = (point.value, last.get(point.name, (0.0, 0))[1] + 1)
     return [
         *(
-            f"  metric    {name} {value:.6g}" + (f"  (last of {count})" if count > 1 else "")
+            f"  metric    {name} {value:.6g}"
+            + (f"  (last of {count})  {sparkline(series[name])}" if count > 1 else "")
             for name, (value, count) in last.items()
         ),
         *(f"  shown     {title}  {one.format}, {format_memory(one.size)}" for title, one in shown.items()),

@@ -59,8 +59,6 @@ TOKEN_SECONDS = 600
 HOME = "/tmp/home"
 """Home of the user in a pod. The first process makes it, because `/tmp` begins empty."""
 
-SCRATCH = "/tmp:/dev/shm"
-"""The folders that the first process of a pod empties when no attempt runs."""
 
 _GRACE = 30
 _LEAST_CPU = 0.01
@@ -134,9 +132,7 @@ def host_pod(wanted: HostPod, install: Install) -> PodTemplate:
                 command=wanted.command,
                 resources=amounts(wanted.resources, install.driver.resources.memory),
                 security_context=container_security(),
-                env=environment(
-                    {**trust.variables(install), "FAIRWAY_SCRATCH": SCRATCH, **wanted.environment}
-                ),
+                env=environment({**trust.variables(install), **wanted.environment}),
                 volume_mounts=(
                     Mount(name="tmp", mount_path="/tmp"),
                     Mount(name="work", mount_path="/fairway"),

@@ -21,7 +21,7 @@ from fairway.ports.platform import Platform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.errors import NotFound, UsageError
-from fairway.spec.history import RunQuery, RunRecord
+from fairway.spec.history import Removal, RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import whole_number
@@ -61,6 +61,26 @@ class AliasRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     version: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
 
 
+class TagRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A word to put on a run, or with `present` false to take off."""
+
+    tag: str
+    present: bool = True
+
+
+class NoteRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The text to write on a run; an empty one removes it."""
+
+    note: str
+
+
+class RemoveRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The runs and versions to remove. Without `really` they stay, and the answer tells what would go."""
+
+    names: list[str]
+    really: bool = False
+
+
 class Api:
     """The handlers for one platform."""
 
@@ -94,7 +114,7 @@ class Api:
             ),
             self._entry("DELETE", "/endpoints/{name}", self.undeploy),
             self._entry(post, "/shutdown", self.shutdown, takes=ShutdownRequest),
-            *UpkeepRoutes(self._platform).entries(),
+            *UpkeepRoutes(lambda: self._platform).entries(),
         ]
 
     def _about_runs(self) -> list[Entry]:
@@ -109,6 +129,9 @@ class Api:
             self._entry(get, "/runs/{name}", self.run, gives=RunStatus),
             self._entry(get, "/runs/{name}/follow", self.follow, gives=list[Update]),
             self._entry(post, "/runs/{name}/cancel", self.cancel, gives=Cancelled),
+            self._entry(post, "/runs/{name}/tag", self.tag, takes=TagRequest),
+            self._entry(post, "/runs/{name}/note", self.note, takes=NoteRequest),
+            self._entry(post, "/remove", self.remove, takes=RemoveRequest, gives=list[Removal]),
             self._entry(get, "/runs/{name}/outputs", self.outputs, gives=Outputs),
             self._entry(get, "/runs/{name}/output", self.output, gives=LogPage),
             self._entry(get, "/runs/{name}/logs", self.logs, gives=list[LogLine]),
@@ -175,6 +198,23 @@ class Api:
     async def cancel(self, request: Request) -> object:
         """Stop a run, or record that an interrupted one will not go on."""
         return await self._whole(self._platform.cancel(_name(request)))
+
+    async def tag(self, request: Request) -> object:
+        """Put a word on a run, or take it off."""
+        wanted: TagRequest = await body(request, TagRequest)
+        await self._whole(self._platform.tag(_name(request), wanted.tag, present=wanted.present))
+        return {"run": _name(request)}
+
+    async def note(self, request: Request) -> object:
+        """Write a text on a run."""
+        wanted: NoteRequest = await body(request, NoteRequest)
+        await self._whole(self._platform.note(_name(request), wanted.note))
+        return {"run": _name(request)}
+
+    async def remove(self, request: Request) -> object:
+        """Remove runs and versions of models that nothing needs, or tell what would go."""
+        wanted: RemoveRequest = await body(request, RemoveRequest)
+        return await self._whole(self._platform.remove(wanted.names, really=wanted.really))
 
     async def outputs(self, request: Request) -> object:
         """Return the attempts of a run that have output, in order of their first output, and whether more may come."""

@@ -3,6 +3,8 @@
 Must not know who may ask, because the gate has checked that before.
 """
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,9 +20,13 @@ _HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 class UpkeepRoutes:
-    """The handlers for one platform."""
+    """The handlers for one platform.
 
-    def __init__(self, platform: Platform) -> None:
+    Args:
+        platform: returns the platform. The table of routes is also made where there is none, to describe them.
+    """
+
+    def __init__(self, platform: Callable[[], Platform]) -> None:
         self._platform = platform
 
     def entries(self) -> list[Entry]:
@@ -51,22 +57,22 @@ class UpkeepRoutes:
 
     async def gc(self, request: Request) -> object:
         """Remove content that nothing refers to, or count it."""
-        return await self._platform.clean(await body(request, Cleaning))
+        return await self._platform().clean(await body(request, Cleaning))
 
     async def backup(self, request: Request) -> object:
         """Keep the log as it is now, and list it with all that it refers to."""
-        return await self._platform.snapshot()
+        return await self._platform().snapshot()
 
     async def tries(self, request: Request) -> object:
         """Try the object storage of the platform, and return what was found; nothing without any."""
-        return await self._platform.tries()
+        return await self._platform().tries()
 
     async def piece(self, request: Request) -> object:
         """Return a piece of a part of a snapshot, from `offset` on; nothing at its end."""
         offset = whole_number(request.query_params.get("offset", "0"), _MOST)
         if offset is None:
             raise UsageError("offset is a whole number")
-        found = await self._platform.snapshot_piece(
+        found = await self._platform().snapshot_piece(
             request.path_params["name"], request.query_params.get("path", ""), offset
         )
         return Response(found, 200, _HEADERS, "application/octet-stream")

@@ -10,7 +10,7 @@ from typing import ParamSpec, Protocol, TypeVar
 from fairway.engine.records import Records
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
-from fairway.spec.history import RunQuery, RunRecord
+from fairway.spec.history import Removal, RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
@@ -142,6 +142,18 @@ class EnginePlatform:
     async def cancel(self, run: str) -> Cancelled:
         """Stop a run, or put on record that an interrupted one will not go on. Raises UsageError when it is over."""
         return await self._aside(self._records.cancel, run)
+
+    async def tag(self, run: str, tag: str, *, present: bool) -> None:
+        """Put a word on a run, or take it off. Raises NotFound, UsageError."""
+        await self._aside(self._records.tag, run, tag, present=present)
+
+    async def note(self, run: str, text: str) -> None:
+        """Write a text on a run. An empty text removes it. Raises NotFound, UsageError."""
+        await self._aside(self._records.note, run, text)
+
+    async def remove(self, names: list[str], *, really: bool) -> list[Removal]:
+        """Remove runs and versions; without `really`, tell what would go. Raises NotFound, UsageError."""
+        return await self._aside(self._records.remove, names, really=really)
 
     async def find(self, prefix: str) -> str:
         """Return the one run whose name starts with `prefix`; the newest for an empty one. Raises NotFound, UsageError."""

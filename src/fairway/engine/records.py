@@ -9,15 +9,16 @@ from pathlib import Path
 import msgspec
 
 from fairway.engine import bringing, bundles, history
+from fairway.engine.removing import Removing
 from fairway.engine.upkeep import Upkeep
 from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
 from fairway.spec.artifact import Artifact, sources_of
 from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.errors import NotFound, SerializationError, UsageError
-from fairway.spec.event import AliasMoved, Event, RunEnded
-from fairway.spec.history import RunQuery, RunRecord
+from fairway.spec.event import AliasMoved, Event, RunEnded, RunNoted, RunTagged
+from fairway.spec.history import Removal, RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
-from fairway.spec.names import check_registered
+from fairway.spec.names import check_note, check_registered, check_tag
 from fairway.spec.run import Failure, Phase, Reason, RunStatus, RunSummary
 from fairway.spec.update import NOTES, Cancelled, LogLine, LogPage, Outputs
 
@@ -63,6 +64,13 @@ class Records:
         self._clock = parts.clock
         self._waiting = parts.waiting
         self._most = parts.most
+        self._removing = Removing(
+            metadata=parts.metadata,
+            artifacts=parts.artifacts,
+            logs=parts.logs,
+            leases=parts.leases,
+            clock=parts.clock,
+        )
 
     def find(self, prefix: str) -> str:
         """Return the run whose name starts with `prefix`; the newest for an empty one.
@@ -207,6 +215,24 @@ class Records:
         if sum(file.size for file in self._artifacts.files(status.code)) > self._most:
             raise SerializationError(f"the sources of run {run} are too many to be shown")
         return bundles.texts(status.code, self._artifacts)
+
+    def tag(self, run: str, tag: str, *, present: bool) -> None:
+        """Put a word on a run, or take it off. Raises NotFound, UsageError."""
+        self._metadata.require_own()
+        check_tag(tag)
+        self._known(run)
+        self._metadata.append([Event(body=RunTagged(tag, present), run=run, time=self._clock.now())])
+
+    def note(self, run: str, text: str) -> None:
+        """Write a text on a run. An empty text removes it. Raises NotFound, UsageError."""
+        self._metadata.require_own()
+        check_note(text)
+        self._known(run)
+        self._metadata.append([Event(body=RunNoted(text), run=run, time=self._clock.now())])
+
+    def remove(self, names: list[str], *, really: bool) -> list[Removal]:
+        """Remove runs and versions, all or none; without `really`, tell what would go. Raises NotFound, UsageError."""
+        return self._removing.remove(names, really=really)
 
     def deployed(self) -> list[EndpointStatus]:
         """Return every endpoint on record, also those that were removed. Nothing is observed."""

@@ -2,16 +2,17 @@
 
 import html
 from collections.abc import Callable
+from typing import Any
 
+from fairway.engine.addresses import resolved
+from fairway.engine.steps import Ask, Load, Step, failed, log_of, not_over
 from fairway.evaluation import evaluation_html
-from fairway.spec.artifact import Artifact, Node
-from fairway.spec.errors import SerializationError
+from fairway.spec.artifact import Artifact
+from fairway.spec.errors import SerializationError, UsageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.quantities import format_duration, format_memory
 from fairway.spec.run import Phase, RunStatus, StepStatus
 from fairway.spec.text import one_line
-
-Load = Callable[[Node], object]
 
 _SHORT = 40
 _DRAWN = 8
@@ -25,14 +26,20 @@ class Run:
         status: the run as the log has it.
         load: loads the value of a node, which may run code of this project.
         look: loads the value of an artifact without running anything; `load` when it is left out.
+        ask: asks the platform of the run. Without it, there is no log and no source.
     """
 
     def __init__(
-        self, status: RunStatus, load: Load, look: Callable[[Artifact], object] | None = None
+        self,
+        status: RunStatus,
+        load: Load,
+        look: Callable[[Artifact], object] | None = None,
+        ask: "Ask[Any] | None" = None,
     ) -> None:
         self.status = status
         self._load = load
         self._look = look or load
+        self._ask = ask
 
     @property
     def name(self) -> str:
@@ -51,13 +58,54 @@ class Run:
 
     @property
     def result(self) -> object:
-        """Value that the pipeline returned; None when the run did not succeed."""
-        return None if self.status.result is None else self._load(self.status.result)
+        """Value that the pipeline returned.
+
+        Raises:
+            StepFailed: the run failed. The error has the traceback of the user's code.
+            Interrupted: the run was cancelled.
+            NotFound: the run is not over.
+        """
+        if self.status.failure is not None:
+            raise failed(f"run {self.name}", self.status, self.status.failure)
+        if not self.status.phase.ended:
+            raise not_over("the pipeline", self.status)
+        if self.status.result is None:
+            return None
+        return self._load(resolved(self.status, self.status.result))
 
     @property
-    def steps(self) -> dict[str, StepStatus]:
-        """Status of every step by name, in the order of the calls."""
-        return {step.spec.name: step for step in self.status.steps}
+    def parameters(self) -> dict[str, object]:
+        """Parameters of the run by name."""
+        return {name: self._load(one) for name, one in self.status.spec.parameters.items()}
+
+    @property
+    def steps(self) -> dict[str, Step]:
+        """Every step by name, in the order of the calls: `.output`, `.inputs`, `.log`, `.metrics`."""
+        return {step.spec.name: Step(self.status, step, self._load, self._ask) for step in self.status.steps}
+
+    @property
+    def log(self) -> str:
+        """What the steps and the pipeline printed."""
+        return log_of(self._ask, self.name, "")
+
+    @property
+    def source(self) -> dict[str, str | None]:
+        """Source files of the run by path; None for a file that is not kept. Raises NotFound."""
+        if self._ask is None:
+            raise UsageError(
+                "the source of this run is not at hand", hint=f"`fairway show {self.name} --source`"
+            )
+        return self._ask(lambda platform: platform.code(self.name))
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """Words that people put on the run."""
+        return self.status.tags
+
+    @property
+    def note(self) -> str:
+        """Text that somebody wrote on the run."""
+        return self.status.note
 
     @property
     def metrics(self) -> dict[str, list[tuple[float, float]]]:
@@ -95,7 +143,7 @@ class Run:
 
     def output(self, step: str) -> object:
         """Return the value that a step returned. Raises KeyError when there is no such step, or it has no result."""
-        outputs = self.steps[step].outputs
+        outputs = self.steps[step].status.outputs
         if not outputs:
             raise KeyError(step)
         loaded = [self._load(output) for output in outputs]

@@ -74,6 +74,10 @@ class ArtifactStore(Protocol):
         """Return the files that a manifest names. Raises CorruptArtifact, NotFound."""
         ...
 
+    def size(self, digest: str) -> int:
+        """Return the bytes of a blob, with the files that it names if it is a manifest; 0 if there is none."""
+        ...
+
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> "Swept":
         """Remove blobs that are not in `keep` and are older than `older_than` seconds. Kept manifests keep their files."""
         ...
@@ -144,6 +148,10 @@ class LogStore(Protocol):
         """Return complete lines with their times from a byte offset, and the offset after them. At most `most` bytes are read."""
         ...
 
+    def forget(self, run: str) -> None:
+        """Remove all output of a run that is over, and the records of its attempts."""
+        ...
+
     def attempts(self, run: str) -> list[tuple[str, int]]:
         """Return the attempts of a run that have output: step name and number, in order of first output."""
         ...
@@ -186,10 +194,7 @@ class MetadataStore(Protocol):
         ...
 
     def past(self, query: RunQuery, before: int = 0, most: int = 5000) -> tuple[list[RunRecord], int]:
-        """Return at most `most` runs that a query asks for, newest first, without `alive` and without regard to its condition.
-
-        The number is the position of the last one, to go on from with `before`; 0 if there are no more.
-        """
+        """Return at most `most` runs of a query, whatever its condition, and the position to go on from; 0 at the end."""
         ...
 
     def run(self, name: str) -> RunStatus:
@@ -218,6 +223,10 @@ class MetadataStore(Protocol):
 
     def registered_by(self, run: str) -> list[str]:
         """Return the names of the models that a run registered, in order, without reading the run itself."""
+        ...
+
+    def owned(self, owner: str, going: Sequence[str]) -> list[str]:
+        """Return the digests that a run or "model NAME:VERSION" needs, and nothing else but what is in `going`."""
         ...
 
     def require_own(self) -> None:

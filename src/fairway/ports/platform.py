@@ -9,7 +9,7 @@ from typing import Protocol
 
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
-from fairway.spec.history import RunQuery, RunRecord
+from fairway.spec.history import Removal, RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
@@ -54,6 +54,22 @@ class Platform(Protocol):
 
     async def cancel(self, run: str) -> Cancelled:
         """Stop a run, or put on record that an interrupted one will not go on."""
+        ...
+
+    async def tag(self, run: str, tag: str, *, present: bool) -> None:
+        """Put a word on a run, or take it off."""
+        ...
+
+    async def note(self, run: str, text: str) -> None:
+        """Write a text on a run. An empty text removes it."""
+        ...
+
+    async def remove(self, names: list[str], *, really: bool) -> list[Removal]:
+        """Remove runs and versions such as "churn:3", all or none of them; without `really`, tell what would go.
+
+        Raises:
+            UsageError: one of them is needed. Nothing has changed then.
+        """
         ...
 
     async def find(self, prefix: str) -> str:

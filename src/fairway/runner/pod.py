@@ -45,8 +45,6 @@ from fairway.spec.link import (
 )
 from fairway.spec.wire import Start, decode_to_host
 
-SCRATCH = "FAIRWAY_SCRATCH"
-"""Variable with the folders for temporary files, separated as in PATH."""
 EXIT_TERMINATED = 143
 EXIT_REFUSED = 77
 _LOOK_SECONDS = 0.5
@@ -345,8 +343,8 @@ def _name(number: int) -> str:
 
 
 def _scratch_folders() -> list[Path]:
-    """Return the folders that belong to this pod alone. A process elsewhere has none that it may empty."""
-    return [Path(path) for path in os.environ.get(SCRATCH, "").split(os.pathsep) if path]
+    """Return the folders for temporary files if they belong to this process alone, as the first one of a container."""
+    return [Path("/tmp"), Path("/dev/shm")] if os.getpid() == 1 else []
 
 
 def _settings(words: Sequence[str]) -> Settings:

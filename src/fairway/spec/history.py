@@ -3,6 +3,7 @@
 import msgspec
 
 from fairway.spec.decoding import UNREADABLE
+from fairway.spec.errors import UsageError
 from fairway.spec.run import Phase
 
 Scalar = bool | int | float | str | None
@@ -76,6 +77,25 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def known(self) -> Facts:
         """Its parameters, last metrics and models. Empty if they cannot be read."""
         return read_facts(self.facts)
+
+
+class Removal(msgspec.Struct, frozen=True):
+    """A run or version that goes, and the bytes of content that nothing else needs."""
+
+    name: str
+    size: int
+
+
+def parse_phase(text: str) -> Phase | None:
+    """Return the phase of a word, in any case; None for an empty one. "done" means Succeeded. Raises UsageError."""
+    word = {"done": "succeeded"}.get(text.lower(), text.lower())
+    found = next((phase for phase in Phase if phase.value.lower() == word), None)
+    if text and found is None:
+        raise UsageError(
+            f"{text[:40]!r} is no phase",
+            hint=f"the phases are {', '.join(phase.value.lower() for phase in Phase)}",
+        )
+    return found
 
 
 _decode = msgspec.json.Decoder(Facts).decode

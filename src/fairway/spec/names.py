@@ -21,6 +21,28 @@ def is_registered(name: str) -> bool:
     return _is_word(name) and name[0].isalnum()
 
 
+_LONGEST_TAG = 60
+_LONGEST_NOTE = 2000
+
+
+def check_tag(tag: str) -> None:
+    """Refuse a text that is not one word. Raises UsageError."""
+    if (
+        not 0 < len(tag) <= _LONGEST_TAG
+        or not tag.isprintable()
+        or any(letter.isspace() or letter == "," for letter in tag)
+    ):
+        raise UsageError(
+            f"{tag[:80]!r} is no tag", hint=f"a tag is one word of at most {_LONGEST_TAG} letters"
+        )
+
+
+def check_note(note: str) -> None:
+    """Refuse a note that is too long. Raises UsageError."""
+    if len(note) > _LONGEST_NOTE:
+        raise UsageError(f"the note has {len(note)} characters", hint=f"a note has at most {_LONGEST_NOTE}")
+
+
 def check_registered(*names: object) -> None:
     """Refuse a value that cannot name a model or an alias. Raises UsageError."""
     for name in names:

@@ -215,6 +215,16 @@ class FileArtifacts:
         with Explaining("reading an artifact", self._blobs):
             return folders.decode(self._manifest(digest), digest).files
 
+    def size(self, digest: str) -> int:
+        """Return the bytes of a blob, with the files that it names if it is a manifest; 0 if there is none."""
+        try:
+            with open(confined.open_below(self._root, self._path(digest)), "rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                is_manifest = file.read(len(folders.PREFIX)) == folders.PREFIX
+            return size + (sum(entry.size for entry in self.files(digest)) if is_manifest else 0)
+        except (OSError, StorageError, CorruptArtifact, NotFound):
+            return 0
+
     def manifests(self, digests: list[str]) -> list[str]:
         """Return the digests of these whose content begins as a manifest does. Raises StorageError."""
         found: list[str] = []

@@ -79,6 +79,12 @@ class FileLogs:
         if data:
             self._write(stream, data)
 
+    def forget(self, run: str) -> None:
+        """Remove the folder of a run that is over: its output, and the records of its attempts. Raises StorageError."""
+        path = str(self._layout.run(run))
+        with Explaining("removing the output of a run", path):
+            confined.remove_below(str(self._layout.root), path)
+
     def close(self, run: str, step: str, attempt: int) -> None:
         """End the log of an attempt and complete an unfinished line."""
         stream = self._streams.pop((run, step, attempt), None)

@@ -245,6 +245,11 @@ class SqliteMetadata:
             )
         return found
 
+    def owned(self, owner: str, going: Sequence[str]) -> list[str]:
+        """Return the digests that a run or "model NAME:VERSION" needs, and nothing else but what is in `going`."""
+        with self._readers.reading() as db:
+            return queries.owned(db, owner, going) if db is not None else []
+
     def digests(self) -> Iterator[str]:
         """Yield the digest of every artifact in an event, except artifacts that are always inline."""
         with self._readers.reading() as db:

@@ -302,6 +302,10 @@ class ObjectArtifacts(RelayedArtifacts):
         self._cache.touch(digest)
         return self._objects.size(digest) if is_digest(digest) else None
 
+    def size(self, digest: str) -> int:
+        """Return the bytes of a blob; 0 if there is none. Raises StorageError."""
+        return (self._objects.size(digest) if is_digest(digest) else None) or 0
+
     def missing(self, digests: list[str]) -> list[str]:
         """Return the digests that there is no blob for. The others count as new from now on. Raises StorageError."""
         asked = [digest for digest in digests if is_digest(digest)]

@@ -4,7 +4,7 @@ A row names the event with the details, and this module decodes the event. Knows
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -281,6 +281,16 @@ def revisions(db: sqlite3.Connection, endpoint: str) -> list[RevisionSpec]:
     """Return all revisions of an endpoint, oldest first; empty if there is no such endpoint."""
     sql = "SELECT body FROM revision JOIN event USING(seq) WHERE endpoint = ? ORDER BY number"
     return [_revision(body) for (body,) in db.execute(sql, (endpoint,))]
+
+
+def owned(db: sqlite3.Connection, owner: str, going: Sequence[str]) -> list[str]:
+    """Return the digests that an owner needs, and nothing else but what is going."""
+    marks = ", ".join("?" * len(going)) or "''"
+    sql = (
+        "SELECT digest FROM ref AS mine WHERE owner = ? AND NOT EXISTS"
+        f" (SELECT 1 FROM ref WHERE digest = mine.digest AND owner != mine.owner AND owner NOT IN ({marks}))"
+    )
+    return [digest for (digest,) in db.execute(sql, (owner, *going))]
 
 
 def digests(db: sqlite3.Connection) -> Iterator[str]:

@@ -4,7 +4,6 @@ What comes back may have passed through other people's hands, so reading it runs
 """
 
 import asyncio
-import hashlib
 import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fairway.local.interrupts import blocking
 from fairway.spec.artifact import Artifact, Group, Node, RefData
-from fairway.spec.errors import CorruptArtifact, SerializationError
+from fairway.spec.errors import SerializationError
 from fairway.wiring import sending, targets
 
 if TYPE_CHECKING:
@@ -72,12 +71,27 @@ class There:
             return tuple(items) if node.container == "tuple" else items
         from fairway.runner.values import Values
 
-        if self._kept is None:
-            self._kept = tempfile.TemporaryDirectory(prefix="fairway-")
-        store = _store(self._kept.name)
+        store = self._store()
         if node.inline is None:
             self.ask(lambda platform: _fetch(platform, store, node))
         return Values(store).load(node, trusted=False)
+
+    def model(self, reference: str) -> object:
+        """Return the model of a registered version. What could run code is refused. Raises FairwayError."""
+        from fairway import formats
+
+        version = self.ask(lambda platform: platform.resolve(reference))
+        artifact = version.candidate.artifact
+        store = self._store()
+        if artifact.inline is None:
+            self.ask(lambda platform: _fetch(platform, store, artifact))
+        return formats.load_model(artifact, store.open, trusted=False)
+
+    def _store(self) -> "FileArtifacts":
+        """Return the store of what was fetched, which lasts as long as this object."""
+        if self._kept is None:
+            self._kept = tempfile.TemporaryDirectory(prefix="fairway-")
+        return _store(self._kept.name)
 
     def ask(self, question: "Callable[[RemotePlatform], Coroutine[Any, Any, T]]") -> T:
         """Ask the platform of the target, from code without an event loop or with one. Raises FairwayError."""
@@ -119,10 +133,10 @@ async def _fetch(platform: "RemotePlatform", store: "FileArtifacts", artifact: A
 async def _fetch_blob(platform: "RemotePlatform", store: "FileArtifacts", digest: str) -> None:
     if store.exists(digest):
         return
-    content = await platform.blob(digest)
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise CorruptArtifact(f"the content {digest[:12]} was changed on its way here", hint="ask again")
-    await asyncio.to_thread(store.put_bytes, content)
+    with tempfile.TemporaryDirectory(prefix="fairway-") as folder:
+        path = Path(folder) / "content"
+        await platform.bring(digest, path)
+        await asyncio.to_thread(store.put_file, path)
 
 
 def _print(*lines: str) -> None:

@@ -150,7 +150,6 @@ def test_a_user_without_a_password_entry_has_a_home_and_a_name() -> None:
     variables = {one["name"]: one["value"] for one in container(some(environment={"A": "1"}))["env"]}
     assert variables == {
         "A": "1",
-        "FAIRWAY_SCRATCH": "/tmp:/dev/shm",
         "HOME": "/tmp/home",
         "LOGNAME": "fairway",
         "TMPDIR": "/tmp",
