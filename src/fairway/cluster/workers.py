@@ -166,6 +166,8 @@ class Workers:
             worker.keep()
             if all(seat.quitting for seat in worker.running):
                 self._dismiss(worker)
+            else:
+                self._lives.let_go(worker.name)
         self._bookings.clear()
         self._homeless.clear()
 
@@ -265,8 +267,8 @@ class Workers:
         if not worker.taken:
             raise _Elsewhere
         first = next(iter(worker.taken))
-        if not worker.is_single and sizing.slots(first.wanted, worker.room, self._driver) > 1:
-            self.scale.keep_small(worker.kind)
+        several = not worker.is_single and sizing.slots(first.wanted, worker.room, self._driver) > 1
+        if several and self.scale.keep_small(worker.kind):
             raise _Elsewhere
         if any(one.is_ready for one in self._of_kind(first)):
             self.scale.hold_back(worker.kind)
@@ -297,6 +299,14 @@ class Workers:
         for booking in left:
             if not self._settle(booking):
                 self._house(booking)
+        self._rehouse()
+
+    def _rehouse(self) -> None:
+        """Find other pods for the steps that wait for one of a kind that there is no more."""
+        for booking in [one for one in self._homeless if not self._of_kind(one)]:
+            if len(self._workers) < self._bounds.most:
+                del self._homeless[booking]
+                self._make(booking)
 
     def _seat(self, booking: Booking, worker: Worker) -> None:
         assert worker.host is not None
@@ -376,6 +386,8 @@ class Workers:
             worker.host.send(Quit())
         elif worker.booting is not None:
             worker.booting.cancel()
+        if not self._is_left:
+            self._rehouse()
 
     def _hear(self, worker: Worker, host: ClusterHost, message: FromHost | Gone | Back) -> None:
         if isinstance(message, Described | Bound | Identified):
@@ -388,6 +400,7 @@ class Workers:
             for seat in list(worker.seats):
                 seat.hear(message)
             self._serve(worker)
+            self._rehouse()
             return
         seat = worker.seat_of(message.step, message.attempt)
         if seat is None:
@@ -411,6 +424,7 @@ class Workers:
             worker.give_up(booking)
             if booking.is_waiting and not self._settle(booking):
                 self._house(booking)
+        self._rehouse()
         self._tell()
 
 
