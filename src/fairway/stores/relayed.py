@@ -159,14 +159,8 @@ class RelayedArtifacts:
         return self._cache.files(digest)
 
     def size(self, digest: str) -> int:
-        """Return the number of bytes of a blob. Raises NotFound, StorageError."""
-        size = self._asked(digest) if is_digest(digest) else None
-        if size is None:
-            raise NotFound(
-                f"artifact {digest[:12]} is not in the store of {self._upstream.place}",
-                hint="run the pipeline again to make it again",
-            )
-        return size
+        """Return the bytes of a blob, with the files that it names if it is a manifest that was fetched; 0 if there is none."""
+        return self._cache.size(digest) or (self._asked(digest) if is_digest(digest) else None) or 0
 
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> Swept:
         """Remove blobs from the cache that are not kept and are old enough. The control plane keeps its own.
