@@ -158,6 +158,10 @@ class RelayedArtifacts:
         self._fetch(digest)
         return self._cache.files(digest)
 
+    def size(self, digest: str) -> int:
+        """Return the bytes of a blob, with the files that it names if it is a manifest that was fetched; 0 if there is none."""
+        return self._cache.size(digest) or (self._asked(digest) if is_digest(digest) else None) or 0
+
     def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> Swept:
         """Remove blobs from the cache that are not kept and are old enough. The control plane keeps its own.
 
