@@ -155,6 +155,12 @@ FIELDS = (
         rules={"pattern": f"^$|{_NAME}"},
     ),
     Field(
+        path="install.restore",
+        example="chart-copy",
+        value="restoreFrom",
+        words="the copy of a log in `store` with which an empty volume begins, or `newest`. Empty begins anew.",
+    ),
+    Field(
         path="install.cloud",
         example="chart-cloud",
         value="cloud",

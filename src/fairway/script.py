@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
 from fairway.local import descent
 from fairway.local.interrupts import blocking
 from fairway.spec.errors import FairwayError, Interrupted, UsageError
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 from fairway.wiring import deployments, headstart, machine, settings, target
 
 if TYPE_CHECKING:

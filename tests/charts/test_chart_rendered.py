@@ -96,6 +96,11 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"store_secret": "keys"},
         {"store": "s3://bucket"},
     ),
+    "a copy of the log": (
+        {"store": "s3://bucket", "restoreFrom": "newest"},
+        {},
+        {"store": "s3://bucket", "restore": "newest"},
+    ),
     "a cloud": ({"cloud": "aks"}, {}, {"cloud": "aks"}),
     "few pods": ({"stepPods": {"most": 8, "kept": 0}}, {}, {"pods": StepPods(most=8, kept=0.0)}),
     "pods kept for a part of a second": (
@@ -279,6 +284,7 @@ def test_the_volume_is_kept_unless_the_values_say_otherwise(helm: Helm, tmp_path
         ({"imagee": "x"}, "additional properties 'imagee' not allowed"),
         ({"size": "10 GB"}, "/size"),
         ({"storeSecret": "keys"}, "the store is on a volume"),
+        ({"restoreFrom": "newest"}, "the store is on a volume"),
         ({"store": "nfs://server"}, "/store"),
         ({"store": "gs://b", "storeIdentity": "arn:aws:iam::123456789012:role/fairway"}, "/storeIdentity"),
         ({"cloud": "mars"}, "/cloud"),

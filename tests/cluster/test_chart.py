@@ -217,7 +217,7 @@ def test_every_recorded_version_is_upgraded_to_this_one(
 def test_a_target_at_what_helm_installed_runs_a_project(
     helm: Helm, person: Person, there: Kubectl, registry: str
 ) -> None:
-    place(helm, "install", push_image(registry), "--set", "driver.cpu=0.5,driver.memory=512Mi")
+    place(helm, "install", push_image(registry))
     assert "Succeeded" in helm("test", "fairway", "--timeout", "120s")
     project = replace(person, folder="shop")
     (person.home / "shop").mkdir()

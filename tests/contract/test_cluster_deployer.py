@@ -16,7 +16,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import RevisionSpec
 from fairway.spec.errors import FairwayError, UsageError
 from fairway.spec.install import Install
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 
 INSTALL = Install(uid="ab" * 16, namespace="team", version="1", image="none@sha256:0")
 ADDRESS = "http://churn.team.svc"

@@ -24,7 +24,7 @@ from fairway.spec.endpoint import DeployRequest, request_url
 from fairway.spec.errors import CorruptArtifact, FairwayError, NotAllowed, NotFound, UsageError
 from fairway.spec.event import AttemptEnded, RunEnded, RunStarted, StepCalled, StepEnded
 from fairway.spec.model import Candidate, Lineage
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 from fairway.spec.run import Phase, RunRequest
 from fairway.spec.update import Over, Printed, Recorded, Update
 from fairway.wiring import machine, runs, target

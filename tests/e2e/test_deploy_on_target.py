@@ -26,7 +26,8 @@ def make(factor: float) -> bytes:
     told = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 2])
     weight = helper.make_tensor("w", TensorProto.FLOAT, [1], [factor])
     graph = helper.make_graph([helper.make_node("Mul", ["input", "w"], ["y"])], "g", [given], [told], [weight])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    # Longer than what a record holds itself, so that there is something to fetch.
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9, doc_string="x" * 9000)
 
 @fw.pipeline
 def main(factor: float = 2.0) -> fw.ModelVersion:
@@ -157,6 +158,9 @@ def test_what_has_no_meaning_on_a_cluster_is_refused(project: Project) -> None:
     assert "endpoints of this machine have their ports here already" in told
     told = on_team(project, "endpoints", "--forward", "absent", expect=4).stderr
     assert "there is no endpoint 'absent'" in told
+    told = project.fairway("render", "scale", expect=2).stderr
+    assert "name a cluster: `fairway render scale --target NAME`" in told
+    assert "there is no endpoint 'absent'" in on_team(project, "render", "absent", expect=4).stderr
     assert "--port goes with --forward" in on_team(project, "endpoints", "--port", "9000", expect=2).stderr
 
 
@@ -231,3 +235,50 @@ def test_a_script_deploys_on_a_target(project: Project) -> None:
     with httpx2.Client(trust_env=False, timeout=30) as client:
         assert client.post(url, json=4.0).json() == 2.0
     assert status(project, "half")["revision"]["replicas"] == {"low": 1, "high": 2}
+
+
+def test_new_lines_of_the_servers_are_followed(project: Project, cluster: ApiServer) -> None:
+    on_team(project, "deploy", "scale:1", "--replicas", "1")
+    cluster.pods["scale"] = ["scale-a"]
+    cluster.printed = "2026-01-01T00:00:00.1Z first\n"
+    following = subprocess.Popen(
+        project.command("logs", "scale", "--follow", "--target", "team"),
+        cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        assert following.stdout is not None
+        assert following.stdout.readline() == "r1 scale-a | first\n"
+        # The cluster repeats the lines of the last second.
+        cluster.printed += "2026-01-01T00:00:00.2Z second\n"
+        assert following.stdout.readline() == "r1 scale-a | second\n"
+        following.send_signal(signal.SIGINT)
+        assert following.wait(timeout=60) == 130
+    finally:
+        following.kill()
+        following.wait()
+
+
+def test_a_deployment_goes_on_after_ctrl_c(project: Project, cluster: ApiServer) -> None:
+    command = project.start("deploy", "scale:1", "--replicas", "1", "--target", "team")
+    assert wait_for(lambda: any(one.path.startswith("/api/v1/deploy?") for one in cluster.plane.asked))
+    command.send_signal(signal.SIGINT)
+    _, told = command.communicate(timeout=60)
+    assert command.returncode == 130, told
+    assert "a deployment that team has begun goes on" in told
+    assert "`fairway endpoints --target team` shows it" in told
+    assert wait_for(lambda: status_or_none(project, "scale") == "Running")
+
+
+def status_or_none(project: Project, name: str) -> str | None:
+    listed = json.loads(on_team(project, "endpoints", "--json").stdout)
+    return next((one["phase"] for one in listed if one["name"] == name), None)
+
+
+def test_the_answer_to_a_deployment_may_be_lost_and_it_is_deployed_once(
+    project: Project, cluster: ApiServer
+) -> None:
+    cluster.plane.lost = 2
+    on_team(project, "deploy", "scale:1", "--replicas", "1")
+    asked_for = [one for one in cluster.plane.asked if one.path.startswith("/api/v1/deploy?")]
+    assert len(asked_for) >= 3
+    assert status(project, "scale")["wanted"] == 1

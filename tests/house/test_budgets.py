@@ -12,7 +12,7 @@ from fairway.spec import errors as spec_errors
 
 ROOT = Path(fairway.__file__).parent
 FILES = sorted(path for path in ROOT.rglob("*.py") if "templates" not in path.parts)
-FACES = {"task", "options", "register", "evaluate", "endpoint", "run_command", "deploy_command", "runs"}
+FACES = {"task", "runs", "options", "register", "evaluate", "endpoint", "run_command", "deploy_command"}
 """What users call with keywords, and commands, whose parameters are flags."""
 
 

@@ -25,16 +25,16 @@ OPENINGS = words("what whether where when how who whose why as so one that ditto
 
 VERBS = words(
     """
-    Accept Add Allow Answer Append Apply Ask Average Begin Bind Bring Build Call Cancel Carry Change Check
+    Accept Add Allow Answer Append Apply Ask Average Begin Bind Book Bring Build Call Cancel Carry Change Check
     Checkpoint Choose Clean Clear Close Collect Commit Compare Compile Complete Compress Compute Configure
-    Connect Convert Copy Count Create Cut Declare Decode Delete Deploy Describe Divide Do Draw Drop Encode End
-    Enter Estimate Evaluate Explain Export Fill Find Follow Forget Fork Format Forward Free Get Give Group Guess
+    Connect Convert Copy Count Create Cut Decide Declare Decode Delete Deploy Describe Divide Do Draw Drop Encode End
+    Enter Estimate Evaluate Explain Export Fill Find Follow Forget Fork Format Forward Free Get Give Go Group Guess
     Handle Hash Hide Hold Import Infer Install Join Judge Keep Kill Leave Let Limit List Load Lock Log Look Make
     Mark Match Measure Merge Move Name Note Notice Number Open Order Outline Parse Pass Pick Pickle Point
     Prepare Print Process Publish Put Queue Raise Read Reap Rebuild Receive Reconcile Record Refuse Register
     Release Remember Remove Rename Render Replace Report Reserve Reset Resolve Restart Resume Return Run Save
     Seal Search Send Serialise Serve Set Settle Show Sign Sort Split Start Stop Store Strip Submit Sum Take Tell
-    Treat Trust Turn Undeploy Unpack Update Use Validate Verify Wait Warn Watch Write Yield
+    Treat Trust Try Turn Undeploy Unpack Update Use Validate Verify Wait Warn Watch Write Yield
     """
 )
 """Verbs that open the docstring of a function. Add a verb here when a function does something else."""

@@ -9,8 +9,8 @@
 {{- fail (printf "Fairway is in namespace %s already, as the release %s: change it with `helm upgrade %s CHART --namespace %s`" .Release.Namespace $release $release .Release.Namespace) -}}
 {{- end -}}
 {{- end -}}
-{{- if and (not .Values.store) (or .Values.storeIdentity .Values.storeSecret) -}}
-{{- fail "credentials for object storage are named, and the store is on a volume: set `store` too" -}}
+{{- if and (not .Values.store) (or .Values.storeIdentity .Values.storeSecret .Values.restoreFrom) -}}
+{{- fail "credentials or a copy in object storage are named, and the store is on a volume: set `store` too" -}}
 {{- end -}}
 {{- if lt (include "fairway.size" . | int64) 1048576 -}}
 {{- fail (printf "a store of size %v is too small: set `size` to 1Mi or more" .Values.size) -}}

@@ -20,7 +20,7 @@ from typing import (
 from fairway.author import naming
 from fairway.spec.errors import UsageError
 from fairway.spec.project import EndpointSpec
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 
 P = ParamSpec("P")
 R = TypeVar("R")

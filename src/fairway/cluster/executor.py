@@ -13,8 +13,9 @@ from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links
 from fairway.cluster.lives import PodLives, unwanted
 from fairway.cluster.room import amount
+from fairway.cluster.scaling import Bounds
 from fairway.cluster.seats import Seat
-from fairway.cluster.workers import Bounds, Worker, Workers
+from fairway.cluster.workers import Worker, Workers
 from fairway.spec.errors import FairwayError
 from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec, ProjectSpec
@@ -24,8 +25,8 @@ from fairway.spec.wire import DRIVER, FromHost
 _SHARED = "driver"
 _PODS = "pods"
 _OWN = "own pods"
-_RECONNECT_SECONDS = 60.0
-"""Seconds that hosts have to come back after a restart of the control plane, before anybody asks about them."""
+_RECONNECT_SECONDS = 300.0
+"""Seconds that a pod has to come back after a restart of the control plane. What the cluster says of it may end that earlier."""
 _STOP_SECONDS = 15.0
 """Seconds that the pipeline of an earlier engine has to end."""
 
@@ -106,7 +107,7 @@ class ClusterExecutor:
             return None
         grant = Grant(resources=wanted)
         self._taken[id(grant)] = grant
-        self._workers.pace.began(self._blueprints.kind(None, wanted), id(grant), time.monotonic())
+        self._workers.scale.pace.began(self._blueprints.kind(None, wanted), id(grant), time.monotonic())
         return grant
 
     def give_back(self, grant: Grant) -> None:
@@ -115,15 +116,15 @@ class ClusterExecutor:
             self._workers.give_back(grant)
         else:
             kind = self._blueprints.kind(None, grant.resources)
-            self._workers.pace.ended(kind, id(grant), time.monotonic())
+            self._workers.scale.pace.ended(kind, id(grant), time.monotonic())
 
     def wait_for(self, wanted: Resources, step: str, waiting: int = 1) -> None:
         """Note how many steps wait. No other run uses these pods."""
-        self._workers.waiting = waiting
+        self._workers.scale.waiting = waiting
 
     def stop_waiting(self) -> None:
         """Note that no step waits."""
-        self._workers.waiting = 0
+        self._workers.scale.waiting = 0
 
     def who_else(self) -> str:
         """Return what leaves no room: nobody but the run itself."""
@@ -170,7 +171,8 @@ class ClusterExecutor:
     ) -> Worker | tuple[ClusterHost, tuple[tuple[str, int], ...]] | None:
         """Take over the host of a Job if its pod comes back with attempts. End it otherwise."""
         name = job.metadata.name
-        if job.metadata.deletion_timestamp:
+        if job.metadata.deletion_timestamp or job.status.failed:
+            # Its pod is gone, or on its way, so it would be waited for in vain.
             await self._lives.refuse(name)
             return None
         if not names.is_driver(name):

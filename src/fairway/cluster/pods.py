@@ -59,6 +59,7 @@ TOKEN_SECONDS = 600
 HOME = "/tmp/home"
 """Home of the user in a pod. The first process makes it, because `/tmp` begins empty."""
 
+
 _GRACE = 30
 _LEAST_CPU = 0.01
 _DISK = (2**30, 10 * 2**30)

@@ -9,13 +9,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-import msgspec
-
 from fairway.cluster import pending, sizing
 from fairway.cluster.blueprints import Blueprints
 from fairway.cluster.bookings import Booking, Worker
 from fairway.cluster.hosts import ClusterHost
 from fairway.cluster.lives import PodLives, unwanted
+from fairway.cluster.scaling import Bounds, Scale
 from fairway.cluster.seats import Hear, Key, Seat, tell_printed
 from fairway.spec.errors import HostLost
 from fairway.spec.places import Attempt, Back, CannotPlace, Gone, Place
@@ -25,20 +24,6 @@ from fairway.spec.wire import Bound, Described, FromHost, Identified, Quit
 
 _UNPLACED_SECONDS = 10.0
 """Seconds that a pod waits for a node before its steps go elsewhere, if they can."""
-_HELD_BACK_SECONDS = 30.0
-"""Seconds for which no further pod of a kind is made, after the cluster had no room for one."""
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds for the pods of a run.
-
-    Attributes:
-        most: the most pods at a time.
-        kept: the seconds for which a pod is kept after its last attempt. 0 ends it at once.
-    """
-
-    most: int = 64
-    kept: float = 60.0
 
 
 class _Elsewhere(Exception):
@@ -56,8 +41,7 @@ class Workers:
         found_room: called soon after a step that waits may find room.
 
     Attributes:
-        waiting: the number of steps that wait for room.
-        pace: the measured durations.
+        scale: decides how many pods there are, and of which size.
     """
 
     def __init__(
@@ -68,8 +52,7 @@ class Workers:
         driver_has_room: Callable[[Resources], bool],
         found_room: Callable[[], None],
     ) -> None:
-        self.waiting = 0
-        self.pace = sizing.Pace()
+        self.scale = Scale(blueprints.driver_size)
         self._lives = lives
         self._blueprints = blueprints
         self._driver = blueprints.driver_size
@@ -80,9 +63,6 @@ class Workers:
         self._bookings: dict[int, tuple[Grant, Booking]] = {}
         self._homeless: dict[Booking, None] = {}
         self._suspects: set[str] = set()
-        self._single_sized: set[str] = set()
-        self._asked: dict[str, float] = {}
-        self._held_back: dict[str, float] = {}
         self._telling = self._is_left = False
 
     def book(self, place: Place, wanted: Resources, step: str, beside: int) -> Grant | None:
@@ -97,10 +77,10 @@ class Workers:
                 return None
         elif not self._settle(booking):
             if not self._is_worth_making(booking, beside):
-                self._asked.setdefault(step, time.monotonic())
+                self.scale.asked(step)
                 return None
             self._make(booking)
-        self._asked.pop(step, None)
+        self.scale.found(step)
         grant = Grant(resources=wanted)
         self._bookings[id(grant)] = (grant, booking)
         return grant
@@ -135,7 +115,7 @@ class Workers:
         _, booking = self._bookings.pop(id(grant), (None, None))
         if booking is None:
             return
-        self.pace.ended(booking.kind, id(booking), time.monotonic())
+        self.scale.pace.ended(booking.kind, id(booking), time.monotonic())
         self._homeless.pop(booking, None)
         worker = booking.worker
         if worker is not None and booking not in worker.seats.values():
@@ -188,7 +168,6 @@ class Workers:
                 self._dismiss(worker)
         self._bookings.clear()
         self._homeless.clear()
-        self._asked.clear()
 
     def _booking(self, place: Place, wanted: Resources, step: str) -> Booking:
         booking = Booking(place, self._blueprints.kind(place.environment, wanted), wanted, step)
@@ -225,33 +204,14 @@ class Workers:
 
     def _is_worth_making(self, booking: Booking, beside: int) -> bool:
         """Tell whether a pod is worth making for a step that finds no room."""
-        now, there = time.monotonic(), self._of_kind(booking)
         if len(self._workers) >= self._bounds.most and not self.free_unused():
             return False
-        if booking.is_suspect:
-            return True
-        starting = [one for one in there if not one.is_ready]
-        for one in starting:
-            self.pace.is_starting(now - one.began)
-        most = max(sizing.AT_ONCE, len(there) - len(starting))
-        if booking.kind in self._held_back:
-            # One at a time from here on: there was no room for as many.
-            most = 1 if now > self._held_back[booking.kind] else 0
-        if len(starting) >= most:
-            return False
-        if not beside and (not there or not self.pace.is_known(booking.kind)):
-            return True
-        places = beside + sum(sizing.slots(booking.wanted, one.room, self._driver) for one in there)
-        waited = now - self._asked.get(booking.step, now)
-        return self.pace.is_worth_a_pod(booking.kind, max(self.waiting, 1), places, now) or (
-            self.pace.is_stuck(booking.kind, waited, now)
-        )
+        return self.scale.wants_another(booking, self._of_kind(booking), beside)
 
     def _make(self, booking: Booking) -> None:
         """Make a pod for a booking, and for others like it if more wait."""
         apart = booking.is_apart
-        one = apart or booking.is_suspect or booking.kind in self._single_sized
-        room = sizing.room_for(booking.wanted, 1 if one else max(1, self.waiting), self._driver)
+        room = self.scale.room(booking)
         name = self._blueprints.step(booking.step, booking.number) if apart else self._blueprints.worker()
         worker = self._workers[name] = Worker(name, booking.kind, room, is_single=apart)
         worker.take(booking, self._driver)
@@ -289,7 +249,7 @@ class Workers:
                 tell_printed(host, first.hear, first.step, first.number)
             self._unborn(worker, error)
         else:
-            self.pace.started(time.monotonic() - worker.began)
+            self.scale.pace.started(time.monotonic() - worker.began)
             worker.is_ready = True
             host.listen(partial(self._hear, worker))
             for booking in list(worker.taken):
@@ -306,10 +266,10 @@ class Workers:
             raise _Elsewhere
         first = next(iter(worker.taken))
         if not worker.is_single and sizing.slots(first.wanted, worker.room, self._driver) > 1:
-            self._single_sized.add(worker.kind)
+            self.scale.keep_small(worker.kind)
             raise _Elsewhere
         if any(one.is_ready for one in self._of_kind(first)):
-            self._held_back[worker.kind] = time.monotonic() + _HELD_BACK_SECONDS
+            self.scale.hold_back(worker.kind)
             raise _Elsewhere
         own = first.place.environment is None and not first.is_apart
         if unplaced and own and self._driver_has_room(first.wanted):
@@ -332,7 +292,7 @@ class Workers:
                 if not any(one.is_ready for one in self._of_kind(booking)):
                     booking.fail(error)
                 else:
-                    self._held_back[worker.kind] = time.monotonic() + _HELD_BACK_SECONDS
+                    self.scale.hold_back(worker.kind)
             left = [booking for booking in left if booking.is_pending]
         for booking in left:
             if not self._settle(booking):
@@ -346,7 +306,7 @@ class Workers:
         freed = partial(self._freed, worker)
         seat = Seat(f"{worker.name}/{worker.count}", worker.host, booking.hear, freed)
         worker.seats[seat] = booking
-        self.pace.began(booking.kind, id(booking), time.monotonic())
+        self.scale.pace.began(booking.kind, id(booking), time.monotonic())
         booking.waiting.set_result(seat)
 
     def _take_over(self, worker: Worker, step: str, number: int) -> None:

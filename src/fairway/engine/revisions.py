@@ -11,7 +11,6 @@ import msgspec
 
 from fairway.plan.provenance import made_here
 from fairway.ports import ArtifactStore, Clock, MetadataStore
-from fairway.spec import replicas
 from fairway.spec.artifact import INLINE_LIMIT, Artifact
 from fairway.spec.endpoint import DeployRequest, Offer, RevisionSpec
 from fairway.spec.errors import NotFound, UsageError
@@ -144,7 +143,7 @@ def _check(request: DeployRequest) -> None:
             f"{request.name!r} cannot be an endpoint's name",
             hint="letters a to z, digits, `-`, `_` and `.`, at most 63",
         )
-    replicas.checked(request.replicas)
+    request.replicas.check()
     for name, limit in msgspec.structs.asdict(request.limits).items():
         if not 0 <= limit <= _MAX_LIMIT:
             raise UsageError(f"a limit of {limit} for {name} cannot be kept", hint=f"from 0 to {_MAX_LIMIT}")

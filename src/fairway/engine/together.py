@@ -229,6 +229,8 @@ class RunsTogether:
         for part in self._described:
             if same_project(part.request, request) and part.request.resume == request.resume:
                 self._forget(part)
+                # Which environments the tasks need is known only once the project is described, so their images come later.
+                part.request.images.update(request.images)
                 return part
         return None
 

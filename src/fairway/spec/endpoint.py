@@ -9,8 +9,7 @@ import msgspec
 
 from fairway.spec.artifact import Artifact
 from fairway.spec.model import ModelVersion
-from fairway.spec.quantities import whole_number
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds, whole_number
 
 _LAST_PORT = 65535
 _LONGEST_DRAIN = 60.0

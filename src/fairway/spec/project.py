@@ -8,8 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from fairway.spec.quantities import Resources
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds, Resources
 
 
 class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):

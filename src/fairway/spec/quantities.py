@@ -1,4 +1,4 @@
-"""The resources of a step, and the amounts as people write them: "2Gi", "500m", "10m", "1h30m"."""
+"""The resources of a step, the replicas of an endpoint, and the amounts as people write them: "2Gi", "500m", "1h30m", "1-10"."""
 
 import contextlib
 import math
@@ -14,6 +14,14 @@ _DECIMAL = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, 
 _MEMORY_UNITS = _DECIMAL | {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("KMGTPE", start=1)}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _DURATION_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+MOST_REPLICAS = 64
+"""The most replicas of an endpoint."""
+
+_BOUNDS = re.compile(r"(?P<low>[0-9]{1,9})(?:-(?P<high>[0-9]{1,9}))?", re.ASCII)
+_REPLICAS_HINT = (
+    f"a number from 1 to {MOST_REPLICAS}, or a lowest and a highest one: `--replicas 2`, `--replicas 1-10`"
+)
 
 
 class Resources(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -168,3 +176,56 @@ def format_duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+class Bounds(msgspec.Struct, frozen=True):
+    """The number of replicas that a revision may have. If the bounds differ, an autoscaler chooses the number.
+
+    A replica is a process on this machine, and a pod on a cluster.
+    """
+
+    low: int = 1
+    high: int = 1
+
+    @classmethod
+    def exactly(cls, count: int) -> "Bounds":
+        """Return the bounds of a fixed number."""
+        return cls(count, count)
+
+    @classmethod
+    def parse(cls, text: str) -> "Bounds":
+        """Read "3" or "1-10". Raises UsageError."""
+        found = _BOUNDS.fullmatch(text.strip())
+        if found is None:
+            raise UsageError(f"{text[:40]!r} is no number of replicas", hint=_REPLICAS_HINT)
+        low = int(found["low"])
+        return cls(low, int(found["high"] or low)).check()
+
+    @classmethod
+    def of(cls, value: object) -> "Bounds":
+        """Return the bounds that a value of Python code means: 3 or (1, 10). Raises UsageError."""
+        if type(value) is int:
+            return cls(value, value).check()
+        if type(value) is tuple and len(value) == 2:  # pyright: ignore[reportUnknownArgumentType]
+            low, high = value  # pyright: ignore[reportUnknownVariableType]
+            if type(low) is int and type(high) is int:  # pyright: ignore[reportUnknownArgumentType]
+                return cls(low, high).check()
+        raise UsageError(
+            f"replicas={value!r} is no number of replicas", hint="write `replicas=3` or `replicas=(1, 10)`"
+        )
+
+    def __contains__(self, count: int) -> bool:
+        return self.low <= count <= self.high
+
+    def __str__(self) -> str:
+        return str(self.low) if self.low == self.high else f"{self.low}-{self.high}"
+
+    def nearest(self, count: int) -> int:
+        """Return the allowed number that is nearest to `count`."""
+        return max(self.low, min(count, self.high))
+
+    def check(self) -> "Bounds":
+        """Return these bounds if an endpoint can have them. Raises UsageError."""
+        if not 1 <= self.low <= self.high <= MOST_REPLICAS:
+            raise UsageError(f"an endpoint cannot have {self} replicas", hint=_REPLICAS_HINT)
+        return self

@@ -115,13 +115,17 @@ class Bucket:
 
     def create(self, key: str, data: bytes) -> bool:
         """Create an object. Return false if there is one. Raises StorageError."""
+        if self.creates:
+            return self.create_once(key, data)
+        if self.find(key) is not None:
+            return False
+        self.put(key, data)
+        return True
+
+    def create_once(self, key: str, data: bytes) -> bool:
+        """Create an object on the condition that there is none, which not every store understands. Raises StorageError."""
         from obstore.exceptions import AlreadyExistsError
 
-        if not self.creates:
-            if self.find(key) is not None:
-                return False
-            self.put(key, data)
-            return True
         with self._told("writing an object"):
             try:
                 self._library.put(self._moving, key, data, mode="create", use_multipart=False)

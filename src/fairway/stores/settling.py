@@ -143,10 +143,12 @@ def _creates_once(bucket: Bucket, key: str) -> bool:
     """Tell whether the store refuses to create an object that is there, also to several writers at once."""
     fresh = f"{key}-race"
     try:
-        if bucket.create(key, b"another"):
+        if bucket.create_once(key, b"another"):
             return False
         with ThreadPoolExecutor(_RACERS) as racers:
-            won = list(racers.map(partial(bucket.create, fresh), [b"%d" % mine for mine in range(_RACERS)]))
+            won = list(
+                racers.map(partial(bucket.create_once, fresh), [b"%d" % mine for mine in range(_RACERS)])
+            )
         return won.count(True) == 1
     except StoreUnreachable:
         raise

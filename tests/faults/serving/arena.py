@@ -21,7 +21,7 @@ from fairway.local.workers import control_name
 from fairway.remote import Direct, RemotePlatform
 from fairway.server.output import NAME
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 
 MODELS = """
 import fairway as fw

@@ -9,7 +9,7 @@ import msgspec
 from arena import ONE, Answer, Arena, exchange, request, resident, wait_for
 
 from fairway.spec.endpoint import DeployRequest, ServerLimits
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 
 SECONDS = 120.0
 STARTS = """

@@ -97,6 +97,10 @@ def item(n: int) -> int:
     return n * n
 
 @fw.pipeline
+def beside(mark: str = "") -> list[int]:
+    return [calm.options(cpu=0.5)(mark + str(number)) for number in range(8)]
+
+@fw.pipeline
 def many(mark: str = "") -> list[int]:
     return [item(number) for number in range(60)]
 
@@ -300,6 +304,71 @@ def test_a_step_goes_on_while_its_control_plane_is_replaced(tmp_path: Path) -> N
         assert target.mark.read_text() == "began\n"
         steps = {step.spec.name: step for step in target.stores.metadata.run("k7m2").steps}
         assert len(steps["long"].attempts) == 1
+
+    play(tmp_path, work)
+
+
+def test_steps_that_share_a_pod_go_on_while_their_control_plane_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizing, "_FIRST_START_SECONDS", 0.2)
+    marks = [tmp_path / f"mark{number}" for number in range(8)]
+
+    async def work(target: Target) -> None:
+        # The first engine stays: a process that died would not end its hosts, as a task does that is cancelled.
+        first = asyncio.get_running_loop().create_task(target.run("beside"))
+        async with asyncio.timeout(60):
+            while not all(mark.exists() for mark in marks):
+                await asyncio.sleep(0.05)
+        made = [name for name in target.namespace.kube.processes if "-w-" in name]
+        assert len(made) <= 2, "several steps are in each pod"
+        await target.namespace.restart()
+        target.stores.close()
+        target.stores = LocalStores(target.folder / "store").prepare()
+        second = asyncio.get_running_loop().create_task(
+            target.run("beside", target.stores.metadata.run("k7m2"))
+        )
+        async with asyncio.timeout(60):
+            while sum("-d-" in name for name in target.namespace.kube.processes) < 2:
+                await asyncio.sleep(0.05)
+        for mark in marks:
+            Path(f"{mark}.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert {mark.read_text() for mark in marks} == {"began\n"}
+        assert {len(step.attempts) for step in target.stores.metadata.run("k7m2").steps} == {1}
+        async with asyncio.timeout(30):
+            while target.namespace.kube.jobs:
+                await asyncio.sleep(0.05)
+        first.cancel()
+
+    play(tmp_path, work)
+
+
+def test_a_pod_that_went_while_its_control_plane_was_away_is_not_waited_for(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        kube = target.namespace.kube
+        first = asyncio.get_running_loop().create_task(target.run("slow"))
+        async with asyncio.timeout(30):
+            while not target.mark.exists():
+                await asyncio.sleep(0.02)
+        await target.namespace.end()
+        first.cancel()
+        (name,) = [name for name in kube.processes if "-d-a" not in name]
+        pods_here.kill(kube.processes[name])
+        await kube.processes[name].wait()
+        await asyncio.sleep(0.1)
+        for pod in [pod for pod in kube.pods if pod.startswith(name)]:
+            del kube.pods[pod]
+        kube.jobs[name]["status"] = {"failed": 1}
+        await target.namespace.begin()
+        target.stores.close()
+        target.stores = LocalStores(target.folder / "store").prepare()
+        (tmp_path / "mark.go").touch()
+        async with asyncio.timeout(45):
+            ended = await target.run("slow", target.stores.metadata.run("k7m2"))
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\nbegan\n"
 
     play(tmp_path, work)
 

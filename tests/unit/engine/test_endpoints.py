@@ -12,7 +12,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import DeployRequest, EndpointStatus
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.model import Candidate, Lineage
-from fairway.spec.replicas import Bounds
+from fairway.spec.quantities import Bounds
 from fairway.stores import FileArtifacts, Layout
 from fairway.stores.metadata import SqliteMetadata
 
@@ -254,3 +254,18 @@ def test_a_function_is_deployed_with_what_its_references_mean_now(house: House) 
     assert (find("churn").version.version, find("churn").trusted) == (1, False)
     with pytest.raises(NotFound, match="had no version 2 when"):
         find("churn:2")
+
+
+def test_a_revision_that_crashes_beside_the_one_that_serves_is_told_with_its_reason(house: House) -> None:
+    async def work() -> EndpointStatus:
+        await house.engine.deploy(deploy(house))
+        seen = house.deployer.serving["churn"]
+        house.deployer.serving["churn"] = msgspec.structs.replace(
+            seen, workers=3, others=1, starting=0, crashing=1, reason="revision 2: its server ended twice"
+        )
+        (status,) = await house.engine.endpoints()
+        return status
+
+    status = asyncio.run(work())
+    assert (status.phase, status.serving, status.others, status.crashing) == ("Running", 1, 1, 1)
+    assert status.reason == "revision 2: its server ended twice"

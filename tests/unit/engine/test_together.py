@@ -47,6 +47,7 @@ class World:
         self.written: list[Any] = []
         self.ended_hosts: list[str] = []
         self.refusals = 0
+        self.opened: list[RunRequest] = []
         self.opening = asyncio.Event()
         world = self
 
@@ -93,6 +94,7 @@ class World:
             if request.resume:
                 self.opening.set()
                 await asyncio.Event().wait()
+            self.opened.append(request)
             self.homes.append(Home(run))
             return Opened(None, self.homes[-1], ProjectSpec(name="flow", path="flow.py"))  # type: ignore[arg-type]
 
@@ -192,6 +194,16 @@ def test_a_submission_takes_the_host_of_its_own_bundle(monkeypatch: pytest.Monke
         assert world.runs._taken(request(bundle="c" * 64)) is None
         assert world.runs._taken(request("other.py")) is None
         assert world.runs._taken(request(resume="r1")) is None
+
+    play(work())
+
+
+def test_a_host_that_described_a_project_hears_of_the_images_of_its_tasks() -> None:
+    async def work() -> None:
+        world = World()
+        await world.runs.describe(request(images={"": "own"}))
+        assert world.runs._taken(request(images={"": "own", "k": "of tasks"})) is not None
+        assert world.opened[0].images == {"": "own", "k": "of tasks"}
 
     play(work())
 

@@ -3,12 +3,18 @@
 import pytest
 
 from fairway.spec.errors import UsageError
-from fairway.spec.replicas import MOST, Bounds
+from fairway.spec.quantities import MOST_REPLICAS, Bounds
 
 
 @pytest.mark.parametrize(
     ("text", "low", "high"),
-    [("3", 3, 3), ("1-10", 1, 10), (" 2 ", 2, 2), (f"{MOST}", MOST, MOST), ("4-4", 4, 4)],
+    [
+        ("3", 3, 3),
+        ("1-10", 1, 10),
+        (" 2 ", 2, 2),
+        (f"{MOST_REPLICAS}", MOST_REPLICAS, MOST_REPLICAS),
+        ("4-4", 4, 4),
+    ],
 )
 def test_a_number_or_two_are_read(text: str, low: int, high: int) -> None:
     assert Bounds.parse(text) == Bounds(low, high)
@@ -24,8 +30,8 @@ def test_a_number_or_two_are_read(text: str, low: int, high: int) -> None:
         "-",
         "10-1",
         "0-3",
-        f"{MOST + 1}",
-        f"1-{MOST + 1}",
+        f"{MOST_REPLICAS + 1}",
+        f"1-{MOST_REPLICAS + 1}",
         "1.5",
         "1-2-3",
         "٣",

@@ -101,7 +101,8 @@ _BUSY_PERCENT = 70
 _STEADY_SECONDS = 300
 _GROW_SECONDS = 15
 _GROW_PODS = 4
-_DNS = 53
+_DNS = (53, 5353)
+"""Ports of pods with name servers. OpenShift has them at the second one, behind a Service at the first."""
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,7 +180,7 @@ def service(made: Made) -> Service:
 def network_policy(made: Made) -> NetworkPolicy:
     """Return the rule for connections: in from the namespace, out to the control plane and to name servers."""
     endpoint = made.revision.endpoint
-    names = (PolicyPort(port=_DNS, protocol="UDP"), PolicyPort(port=_DNS))
+    names = tuple(PolicyPort(port=port, protocol=kind) for port in _DNS for kind in ("UDP", "TCP"))
     return NetworkPolicy(
         metadata=_metadata(made, naming.shared(endpoint), of_revision=False),
         spec=NetworkPolicySpec(

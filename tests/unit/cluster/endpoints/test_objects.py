@@ -130,7 +130,9 @@ def test_connections_come_from_the_namespace_and_go_to_the_control_plane_and_nam
         {"ports": [{"protocol": "TCP", "port": 8080}], "from": [{"podSelector": {"matchLabels": {}}}]}
     ]
     names, plane = spec["egress"]
-    assert {(port["port"], port["protocol"]) for port in names["ports"]} == {(53, "UDP"), (53, "TCP")}
+    assert {(port["port"], port["protocol"]) for port in names["ports"]} == {
+        (port, kind) for port in (53, 5353) for kind in ("UDP", "TCP")
+    }
     assert [port["port"] for port in plane["ports"]] == [7700]
     assert plane["to"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "fairway"
 
