@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -149,9 +149,15 @@ def installed(kubectl: Kubectl, registry: str, make_namespace: Callable[..., str
     return name
 
 
+@pytest.fixture(scope="module")
+def editor(kubectl: Kubectl, installed: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The kubeconfig of somebody who may edit the namespace."""
+    return make_user(kubectl, tmp_path_factory.mktemp("editor"), "edit", installed)
+
+
 @pytest.fixture
-def laptop(tmp_path: Path, kubectl: Kubectl, installed: str) -> Iterator[Laptop]:
-    return Laptop(tmp_path, make_user(kubectl, tmp_path, "edit", installed))
+def laptop(tmp_path: Path, editor: Path) -> Laptop:
+    return Laptop(tmp_path, editor)
 
 
 def attempts(shown: Any) -> list[int]:

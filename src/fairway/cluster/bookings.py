@@ -109,13 +109,15 @@ class Worker:
 
     def could_take(self, booking: Booking, driver: Resources) -> bool:
         """Tell whether a booking has room here once everything else is over."""
-        if self.is_closed or booking.kind != self.kind or self.is_single is not booking.is_apart:
+        if self.is_closed or self.is_out_of_reach:
+            return False
+        if booking.kind != self.kind or self.is_single is not booking.is_apart:
             return False
         return self.is_single or sizing.suits(booking.wanted, self.room, driver)
 
     def has_room(self, booking: Booking, driver: Resources) -> bool:
         """Tell whether a booking has room here now."""
-        if self.is_out_of_reach or not self.could_take(booking, driver):
+        if not self.could_take(booking, driver):
             return False
         if self.is_single or booking.is_suspect or any(other.is_suspect for other in self.taken):
             return not self.taken

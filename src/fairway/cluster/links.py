@@ -197,6 +197,12 @@ class Links:
             del self._fenced[next(iter(self._fenced))]
         self._settle(name)
 
+    def release(self, name: str) -> None:
+        """End the session of a host without giving the host up. Its pod is welcomed by whoever expects it next."""
+        known = self._links.pop(name, None)
+        if known is not None:
+            known.close()
+
     def add(self, connection: "_Connection") -> bool:
         """Count a new connection. Return False if there are too many that nobody knows."""
         strangers = sum(one.link is None for one in self._connections)

@@ -65,7 +65,7 @@ class PodLives:
         host = ClusterHost(link, partial(self._explain, name, alone), partial(self.remove, name))
         task = asyncio.get_running_loop().create_task(self._look_after(host, alone))
         self._looking_after[name] = task
-        task.add_done_callback(lambda _: self._looking_after.pop(name))
+        task.add_done_callback(lambda _: self._looking_after.pop(name, None))
         return host
 
     async def described(
@@ -120,6 +120,13 @@ class PodLives:
         if not await self._jobs.is_gone(name, _GONE_SECONDS):
             self._links.forget(name, "it did not end in time")
 
+    def let_go(self, name: str) -> None:
+        """Leave a pod as it is, with what runs in it, to the next engine that expects its host."""
+        task = self._looking_after.pop(name, None)
+        if task is not None:
+            task.cancel()
+        self._links.release(name)
+
     async def refuse(self, name: str) -> None:
         """End a host of an earlier engine. Its pod is refused, wherever it is."""
         self._links.forget(name)
@@ -161,8 +168,10 @@ class PodLives:
             over.cancel()
             self._ending.pop(host.name, None)
             self._jobs.forget(host.name)
-            self._links.forget(host.name)
-            await self._jobs.delete(host.name)
+            # Otherwise this process ends, or the pod was let go. The next engine finds it.
+            if host.is_gone:
+                self._links.forget(host.name)
+                await self._jobs.delete(host.name)
 
     async def _read_log(self, host: ClusterHost) -> bool:
         """Keep what a pod printed that never connected, before the pod is gone, and tell whether that was tried."""

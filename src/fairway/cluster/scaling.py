@@ -56,9 +56,11 @@ class Scale:
         """Note that the cluster has no room for as many pods of a kind."""
         self._held_back[kind] = time.monotonic() + _HELD_BACK_SECONDS
 
-    def keep_small(self, kind: str) -> None:
-        """Make no more pods of a kind for several steps, because no node has room for one."""
+    def keep_small(self, kind: str) -> bool:
+        """Make no more pods of a kind for several steps, because no node has room for one. Return False if that is known."""
+        is_new = kind not in self._small
         self._small.add(kind)
+        return is_new
 
     def room(self, booking: Booking) -> Resources:
         """Return the size of a pod for a step, and for others like it if more wait."""
@@ -74,7 +76,7 @@ class Scale:
             beside: the number of steps of this size that the driver carries out at once.
         """
         now = time.monotonic()
-        if booking.is_suspect:
+        if booking.is_suspect or not (beside or there):
             return True
         starting = [one for one in there if not one.is_ready]
         for one in starting:
@@ -85,7 +87,7 @@ class Scale:
             most = 1 if now > self._held_back[booking.kind] else 0
         if len(starting) >= most:
             return False
-        if not beside and (not there or not self.pace.is_known(booking.kind)):
+        if not beside and not self.pace.is_known(booking.kind):
             return True
         places = beside + sum(sizing.slots(booking.wanted, one.room, self._driver) for one in there)
         waited = now - self._asked.get(booking.step, now)

@@ -149,7 +149,7 @@ class Workers:
             seat.listen(hear)
             found += [(key, seat) for key in seat.limits]
         assert worker.host is not None
-        worker.host.listen(partial(self._hear, worker))
+        worker.host.listen(partial(self._receive, worker))
         return found
 
     def free_unused(self) -> bool:
@@ -166,6 +166,8 @@ class Workers:
             worker.keep()
             if all(seat.quitting for seat in worker.running):
                 self._dismiss(worker)
+            else:
+                self._lives.let_go(worker.name)
         self._bookings.clear()
         self._homeless.clear()
 
@@ -251,7 +253,7 @@ class Workers:
         else:
             self.scale.pace.started(time.monotonic() - worker.began)
             worker.is_ready = True
-            host.listen(partial(self._hear, worker))
+            host.listen(partial(self._receive, worker))
             for booking in list(worker.taken):
                 if booking.is_waiting:
                     self._seat(booking, worker)
@@ -265,8 +267,8 @@ class Workers:
         if not worker.taken:
             raise _Elsewhere
         first = next(iter(worker.taken))
-        if not worker.is_single and sizing.slots(first.wanted, worker.room, self._driver) > 1:
-            self.scale.keep_small(worker.kind)
+        several = not worker.is_single and sizing.slots(first.wanted, worker.room, self._driver) > 1
+        if several and self.scale.keep_small(worker.kind):
             raise _Elsewhere
         if any(one.is_ready for one in self._of_kind(first)):
             self.scale.hold_back(worker.kind)
@@ -297,6 +299,14 @@ class Workers:
         for booking in left:
             if not self._settle(booking):
                 self._house(booking)
+        self._rehouse()
+
+    def _rehouse(self) -> None:
+        """Find other pods for the steps that wait for one of a kind that there is no more."""
+        for booking in [one for one in self._homeless if not self._of_kind(one)]:
+            if len(self._workers) < self._bounds.most:
+                del self._homeless[booking]
+                self._make(booking)
 
     def _seat(self, booking: Booking, worker: Worker) -> None:
         assert worker.host is not None
@@ -341,7 +351,7 @@ class Workers:
                 booking.worker.give_up(booking)
             worker.take(booking, self._driver)
             self._seat(booking, worker)
-        self._tell()
+        self._offer_room()
         if worker.taken:
             return
         if worker.is_single or self._is_left or not self._bounds.kept:
@@ -356,13 +366,13 @@ class Workers:
         waiting = (*self._homeless, *(booking for one in starting for booking in one.taken))
         return next((one for one in waiting if one.is_waiting and worker.has_room(one, self._driver)), None)
 
-    def _tell(self) -> None:
+    def _offer_room(self) -> None:
         """Let the engine ask again soon, and not while it handles a message."""
         if not self._telling and not self._is_left:
             self._telling = True
-            asyncio.get_running_loop().call_soon(self._told)
+            asyncio.get_running_loop().call_soon(self._room_offered)
 
-    def _told(self) -> None:
+    def _room_offered(self) -> None:
         self._telling = False
         if not self._is_left:
             self._found_room()
@@ -376,8 +386,10 @@ class Workers:
             worker.host.send(Quit())
         elif worker.booting is not None:
             worker.booting.cancel()
+        if not self._is_left:
+            self._rehouse()
 
-    def _hear(self, worker: Worker, host: ClusterHost, message: FromHost | Gone | Back) -> None:
+    def _receive(self, worker: Worker, host: ClusterHost, message: FromHost | Gone | Back) -> None:
         if isinstance(message, Described | Bound | Identified):
             return
         if isinstance(message, Gone | Back):
@@ -386,14 +398,15 @@ class Workers:
                 self._lose(worker, message)
                 return
             for seat in list(worker.seats):
-                seat.hear(message)
+                seat.receive(message)
             self._serve(worker)
+            self._rehouse()
             return
         seat = worker.seat_of(message.step, message.attempt)
         if seat is None:
             return
         booking = worker.seats[seat]
-        if not seat.hear(message, alone=worker.is_alone()):
+        if not seat.receive(message, alone=worker.is_alone()):
             self._suspects.add(booking.step)
 
     def _lose(self, worker: Worker, gone: Gone) -> None:
@@ -406,12 +419,13 @@ class Workers:
             self._suspects.update(worker.seats[seat].step for seat in worker.running)
         left = [booking for booking in worker.taken if booking not in worker.seats.values()]
         for seat in list(worker.seats):
-            seat.hear(gone)
+            seat.receive(gone)
         for booking in left:
             worker.give_up(booking)
             if booking.is_waiting and not self._settle(booking):
                 self._house(booking)
-        self._tell()
+        self._rehouse()
+        self._offer_room()
 
 
 def _who(worker: Worker) -> str:

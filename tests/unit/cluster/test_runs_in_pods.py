@@ -373,6 +373,30 @@ def test_a_pod_that_went_while_its_control_plane_was_away_is_not_waited_for(tmp_
     play(tmp_path, work)
 
 
+def test_a_step_goes_on_when_its_engine_breaks_and_the_same_process_takes_the_run_up(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        first = asyncio.get_running_loop().create_task(target.run("slow"))
+        async with asyncio.timeout(30):
+            while not target.mark.exists():
+                await asyncio.sleep(0.02)
+        first.cancel()
+        await asyncio.wait([first])
+        second = asyncio.get_running_loop().create_task(
+            target.run("slow", target.stores.metadata.run("k7m2"))
+        )
+        async with asyncio.timeout(60):
+            while sum("-d-" in name for name in target.namespace.kube.processes) < 2:
+                await asyncio.sleep(0.05)
+        (tmp_path / "mark.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\n"
+        steps = {step.spec.name: step for step in target.stores.metadata.run("k7m2").steps}
+        assert len(steps["long"].attempts) == 1
+
+    play(tmp_path, work)
+
+
 def test_a_small_step_goes_on_while_its_control_plane_is_replaced_and_its_pipeline_begins_again(
     tmp_path: Path,
 ) -> None:

@@ -16,7 +16,7 @@ from fairway.cluster.scaling import Bounds
 from fairway.cluster.seats import Seat
 from fairway.cluster.workers import Workers
 from fairway.spec.errors import FairwayError, HostLost
-from fairway.spec.link import Dismiss, Facts, HostEnded, Orders, Passed
+from fairway.spec.link import Dismiss, Draining, Facts, HostEnded, Orders, Passed
 from fairway.spec.places import Attempt, CannotPlace, Gone, Place
 from fairway.spec.project import EnvironmentSpec
 from fairway.spec.quantities import Grant, Resources
@@ -40,6 +40,10 @@ class PlayedLives:
 
     def __init__(self) -> None:
         self.made: dict[str, PlayedPod] = {}
+        self.left: list[str] = []
+
+    def let_go(self, name: str) -> None:
+        self.left.append(name)
 
     async def cleared(self, name: str) -> None:
         return
@@ -351,6 +355,35 @@ def test_a_pod_that_the_cluster_refuses_is_given_up_quietly_while_another_one_wo
     play(work)
 
 
+def test_a_step_that_waits_for_a_busy_pod_gets_another_one_when_that_is_lost() -> None:
+    async def work(run: Run) -> None:
+        await run.runs("a", wanted=LARGE)
+        grant = run.book("b", LARGE)
+        assert grant is not None
+        waiting = run.begin("b", grant)
+        await settle()
+        run.pods[1].ready.set_exception(CannotPlace(Failure(reason=Reason.QUOTA, message="full")))
+        await settle()
+        run.pods[0].host.lose(LOST)
+        await settle()
+        run.all_ready()
+        assert (await waiting).name.startswith(run.pods[2].host.name)
+
+    play(work)
+
+
+def test_a_pod_that_is_out_of_reach_gets_no_step_until_it_is_back() -> None:
+    async def work(run: Run) -> None:
+        (seat,) = await run.runs("a")
+        run.pods[0].exited("a")
+        seat.send(Quit())
+        run.pods[0].link.hear(Draining())
+        await run.runs("b")
+        assert len(run.pods) == 2
+
+    play(work)
+
+
 def test_a_pod_that_the_cluster_refuses_fails_its_steps_if_there_is_no_other() -> None:
     async def work(run: Run) -> None:
         grant = run.book("a")
@@ -454,5 +487,6 @@ def test_at_the_end_of_a_run_all_pods_end_but_those_that_still_work() -> None:
         seats[0].send(Quit())
         run.workers.leave()
         assert [pod.is_dismissed for pod in run.pods] == [True, False]
+        assert run.lives.left == [run.pods[1].host.name]
 
     play(work)
