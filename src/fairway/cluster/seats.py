@@ -76,7 +76,7 @@ class Seat:
         """End the pod with everything in it."""
         await self._host.close()
 
-    def hear(self, message: FromHost | Gone | Back, *, alone: bool = True) -> bool:
+    def receive(self, message: FromHost | Gone | Back, *, alone: bool = True) -> bool:
         """Pass a message on. Return False if the end of an attempt cannot be blamed on it, because it was not alone.
 
         The system ends any of the processes that share the memory of a pod. One that kept to its own bound is not at fault: it
@@ -121,4 +121,4 @@ def tell_printed(host: ClusterHost, hear: Hear | None, step: str, attempt: int) 
     """Pass on what a host printed in which no attempt began, as output of the attempt that it was made for."""
     message = host.printed_as(step, attempt)
     if message is not None and hear is not None:
-        Seat(host.name, host, hear, lambda seat: None).hear(message)
+        Seat(host.name, host, hear, lambda seat: None).receive(message)

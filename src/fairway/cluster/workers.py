@@ -370,9 +370,9 @@ class Workers:
         """Let the engine ask again soon, and not while it handles a message."""
         if not self._telling and not self._is_left:
             self._telling = True
-            asyncio.get_running_loop().call_soon(self._told)
+            asyncio.get_running_loop().call_soon(self._tell_now)
 
-    def _told(self) -> None:
+    def _tell_now(self) -> None:
         self._telling = False
         if not self._is_left:
             self._found_room()
@@ -398,7 +398,7 @@ class Workers:
                 self._lose(worker, message)
                 return
             for seat in list(worker.seats):
-                seat.hear(message)
+                seat.receive(message)
             self._serve(worker)
             self._rehouse()
             return
@@ -406,7 +406,7 @@ class Workers:
         if seat is None:
             return
         booking = worker.seats[seat]
-        if not seat.hear(message, alone=worker.is_alone()):
+        if not seat.receive(message, alone=worker.is_alone()):
             self._suspects.add(booking.step)
 
     def _lose(self, worker: Worker, gone: Gone) -> None:
@@ -419,7 +419,7 @@ class Workers:
             self._suspects.update(worker.seats[seat].step for seat in worker.running)
         left = [booking for booking in worker.taken if booking not in worker.seats.values()]
         for seat in list(worker.seats):
-            seat.hear(gone)
+            seat.receive(gone)
         for booking in left:
             worker.give_up(booking)
             if booking.is_waiting and not self._settle(booking):
