@@ -1,4 +1,4 @@
-"""Servers of object storage: versitygw, which keeps objects as files, and moto, which keeps them in memory."""
+"""A server of object storage: versitygw, which keeps objects as files."""
 
 import os
 import socket

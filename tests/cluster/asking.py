@@ -27,7 +27,7 @@ class Load:
         keep: true to keep connections open and use them again, as long as the server does not close them.
     """
 
-    def __init__(self, address: str, host: str, body: bytes, *, keep: bool, rate: float = 50.0) -> None:
+    def __init__(self, address: str, host: str, body: bytes, *, keep: bool, rate: float = 25.0) -> None:
         self.answers = Answers()
         self._address = address
         end = "" if keep else "Connection: close\r\n"

@@ -20,7 +20,7 @@ from test_remote_run import Laptop, lines_until
 from lab.kubectl import Kubectl, make_user
 from lab.lab import Lab
 
-LONG = "a_task_whose_name_is_so_long_that_fifty_letters_are_not_enough"
+LONG = "a_task_whose_name_is_so_long_that_fifty_letters_end"
 TEXT = f"""
 import fairway as fw
 
@@ -140,8 +140,9 @@ def denied(pod: Any) -> dict[str, Any]:
 
 
 def late(pod: Any) -> dict[str, Any]:
-    """Return an answer after the API server has stopped waiting for it."""
-    time.sleep(4)
+    """Return an answer for the pod of a step after the API server has stopped waiting for it."""
+    if "-d-a" not in pod["metadata"]["labels"]["fairway.dev/host"]:
+        time.sleep(4)
     return {"allowed": True}
 
 

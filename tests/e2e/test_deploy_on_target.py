@@ -256,3 +256,29 @@ def test_new_lines_of_the_servers_are_followed(project: Project, cluster: ApiSer
     finally:
         following.kill()
         following.wait()
+
+
+def test_a_deployment_goes_on_after_ctrl_c(project: Project, cluster: ApiServer) -> None:
+    command = project.start("deploy", "scale:1", "--replicas", "1", "--target", "team")
+    assert wait_for(lambda: any(one.path.startswith("/api/v1/deploy?") for one in cluster.plane.asked))
+    command.send_signal(signal.SIGINT)
+    _, told = command.communicate(timeout=60)
+    assert command.returncode == 130, told
+    assert "a deployment that team has begun goes on" in told
+    assert "`fairway endpoints --target team` shows it" in told
+    assert wait_for(lambda: status_or_none(project, "scale") == "Running")
+
+
+def status_or_none(project: Project, name: str) -> str | None:
+    listed = json.loads(on_team(project, "endpoints", "--json").stdout)
+    return next((one["phase"] for one in listed if one["name"] == name), None)
+
+
+def test_the_answer_to_a_deployment_may_be_lost_and_it_is_deployed_once(
+    project: Project, cluster: ApiServer
+) -> None:
+    cluster.plane.lost = 2
+    on_team(project, "deploy", "scale:1", "--replicas", "1")
+    asked_for = [one for one in cluster.plane.asked if one.path.startswith("/api/v1/deploy?")]
+    assert len(asked_for) >= 3
+    assert status(project, "scale")["wanted"] == 1

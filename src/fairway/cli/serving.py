@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
@@ -13,9 +13,12 @@ from fairway.cli.story import report, show, show_json
 from fairway.cli.targeting import targeted
 from fairway.cli.whereabouts import from_here
 from fairway.spec.endpoint import Deployed, DeployRequest
-from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
+from fairway.spec.errors import EXIT_DONE, Interrupted, NotFound, UsageError
 from fairway.spec.quantities import Bounds
 from fairway.wiring import deployments, process, serving, settings, target
+
+if TYPE_CHECKING:
+    from fairway.wiring.targets import Target
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 
@@ -75,8 +78,9 @@ def deploy_command(
     def done(answer: Deployed, request: DeployRequest) -> None:
         deployed.append(answer)
         if not as_json:
-            _story(answer, request)
+            _story(answer, request, away=there is not None)
 
+    asked = serving.Asked(what, file, module, only)
     tell = _silent if as_json else report
     there = targeting.chosen(os.path.dirname(file))
     if there is not None and port:
@@ -85,30 +89,37 @@ def deploy_command(
             hint=f"leave `--port` out; `{from_here('fairway endpoints --forward NAME --port PORT', None)}` chooses one here",
         )
     if there is not None:
-        work = serving.deploy(there, serving.Asked(what, file, module, only), wished, done, tell)
+        _deploy_there(there, asked, wished, done, tell)
     else:
-        work = _deploy_here(what, (file, module, only), wished, done, tell)
-    asyncio.run(work)
+        asyncio.run(_deploy_here(asked, wished, done, tell))
     if as_json:
         show_json(deployed if file else deployed[0])
     return EXIT_DONE
 
 
+def _deploy_there(
+    there: "Target", asked: serving.Asked, wished: serving.Wished, done: serving.Done, tell: target.Tell
+) -> None:
+    """Serve a model, or the endpoints of a project, on a target. Raises FairwayError."""
+    try:
+        asyncio.run(serving.deploy(there, asked, wished, done, tell))
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"stopped here; a deployment that {there.name} has begun goes on",
+            hint=f"`{from_here('fairway endpoints', None)}` shows it",
+        ) from None
+
+
 async def _deploy_here(
-    what: str,
-    project: tuple[str, str, str],
-    wished: serving.Wished,
-    done: serving.Done,
-    tell: target.Tell,
+    asked: serving.Asked, wished: serving.Wished, done: serving.Done, tell: target.Tell
 ) -> None:
     """Serve a model, or the endpoints of a project, on this machine. Raises FairwayError."""
-    file, module, only = project
-    root = settings.store_root(file, module)
+    root = settings.store_root(asked.file, asked.module)
     platform = target.here(root, tell)
-    if file:
-        requests = await deployments.function_requests(root, file, module, only)
+    if asked.file:
+        requests = await deployments.function_requests(root, asked.file, asked.module, asked.only)
     else:
-        requests = [await deployments.model_request(platform, what)]
+        requests = [await deployments.model_request(platform, asked.model)]
     for request in wished(requests):
         done(await platform.deploy(request), request)
 
@@ -147,7 +158,7 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     if as_json:
         show_json(answer)
     else:
-        _story(answer, None)
+        _story(answer, None, away=targeting.is_away())
     return EXIT_DONE
 
 
@@ -213,10 +224,10 @@ def down_command(as_json: bool) -> int:
     return EXIT_DONE
 
 
-def _story(answer: Deployed, request: DeployRequest | None) -> None:
+def _story(answer: Deployed, request: DeployRequest | None, *, away: bool) -> None:
     """Print what was deployed. Standard output gets only the URL that answers."""
     report(*endpoint_views.deployed(answer, request))
-    if targeting.is_away():
+    if away:
         command = from_here(f"fairway endpoints --forward {answer.status.name}", None)
         report(f"  in the cluster alone; `{command}` opens it on this machine")
     show(answer.status.url)

@@ -25,8 +25,8 @@ from fairway.spec.wire import DRIVER, FromHost
 _SHARED = "driver"
 _PODS = "pods"
 _OWN = "own pods"
-_RECONNECT_SECONDS = 60.0
-"""Seconds that hosts have to come back after a restart of the control plane, before anybody asks about them."""
+_RECONNECT_SECONDS = 300.0
+"""Seconds that a pod has to come back after a restart of the control plane. What the cluster says of it may end that earlier."""
 _STOP_SECONDS = 15.0
 """Seconds that the pipeline of an earlier engine has to end."""
 
@@ -171,7 +171,8 @@ class ClusterExecutor:
     ) -> Worker | tuple[ClusterHost, tuple[tuple[str, int], ...]] | None:
         """Take over the host of a Job if its pod comes back with attempts. End it otherwise."""
         name = job.metadata.name
-        if job.metadata.deletion_timestamp:
+        if job.metadata.deletion_timestamp or job.status.failed:
+            # Its pod is gone, or on its way, so it would be waited for in vain.
             await self._lives.refuse(name)
             return None
         if not names.is_driver(name):

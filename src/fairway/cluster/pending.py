@@ -231,7 +231,9 @@ def _pull(image: str, reason: str, message: str, waited: float) -> Pending:
         return Pending(text=f"the registry limits pulls of {image}: {_short(message)}")
     final = reason in ("InvalidImageName", "ErrImageNeverPull") or bool(_PULL_FINAL.search(message))
     if not final:
-        return Pending(text=f"its image {image} is not pulled yet: {_short(message) or reason}")
+        # The image and its address stand before the cause, in quotes and several times.
+        cause = message.rpartition('": ')[2] or message
+        return Pending(text=f"its image {image} is not pulled yet: {_short(cause) or reason}")
     if _PULL_DENIED.search(message):
         why, hint = (
             f"the registry denies {image}",

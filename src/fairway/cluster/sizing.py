@@ -20,7 +20,7 @@ LEAST_MEMORY = 192 * 2**20
 _UNDECLARED = 256 * 2**20
 """Memory that counts as used by a step that declares none, beside others in a pod."""
 _WORTH = 2.0
-"""How many times longer than a pod's start the waiting steps must take before another pod is worth it."""
+"""The ratio of the waiting steps' time to a pod's start above which another pod is worth it."""
 _FIRST_START_SECONDS = 2.0
 _SHARE_OF_LAST = 0.2
 """The weight of the last measurement in a mean."""

@@ -149,7 +149,7 @@ class Workers:
             seat.listen(hear)
             found += [(key, seat) for key in seat.limits]
         assert worker.host is not None
-        worker.host.listen(partial(self._hear, worker))
+        worker.host.listen(partial(self._receive, worker))
         return found
 
     def free_unused(self) -> bool:
@@ -253,7 +253,7 @@ class Workers:
         else:
             self.scale.pace.started(time.monotonic() - worker.began)
             worker.is_ready = True
-            host.listen(partial(self._hear, worker))
+            host.listen(partial(self._receive, worker))
             for booking in list(worker.taken):
                 if booking.is_waiting:
                     self._seat(booking, worker)
@@ -351,7 +351,7 @@ class Workers:
                 booking.worker.give_up(booking)
             worker.take(booking, self._driver)
             self._seat(booking, worker)
-        self._tell()
+        self._offer_room()
         if worker.taken:
             return
         if worker.is_single or self._is_left or not self._bounds.kept:
@@ -366,13 +366,13 @@ class Workers:
         waiting = (*self._homeless, *(booking for one in starting for booking in one.taken))
         return next((one for one in waiting if one.is_waiting and worker.has_room(one, self._driver)), None)
 
-    def _tell(self) -> None:
+    def _offer_room(self) -> None:
         """Let the engine ask again soon, and not while it handles a message."""
         if not self._telling and not self._is_left:
             self._telling = True
-            asyncio.get_running_loop().call_soon(self._tell_now)
+            asyncio.get_running_loop().call_soon(self._room_offered)
 
-    def _tell_now(self) -> None:
+    def _room_offered(self) -> None:
         self._telling = False
         if not self._is_left:
             self._found_room()
@@ -389,7 +389,7 @@ class Workers:
         if not self._is_left:
             self._rehouse()
 
-    def _hear(self, worker: Worker, host: ClusterHost, message: FromHost | Gone | Back) -> None:
+    def _receive(self, worker: Worker, host: ClusterHost, message: FromHost | Gone | Back) -> None:
         if isinstance(message, Described | Bound | Identified):
             return
         if isinstance(message, Gone | Back):
@@ -425,7 +425,7 @@ class Workers:
             if booking.is_waiting and not self._settle(booking):
                 self._house(booking)
         self._rehouse()
-        self._tell()
+        self._offer_room()
 
 
 def _who(worker: Worker) -> str:

@@ -107,7 +107,7 @@ class PastRun:
 
     @property
     def log(self) -> str:
-        """What the steps and the pipeline printed."""
+        """Lines that the steps and the pipeline printed."""
         return self.run.log
 
     @property
@@ -130,7 +130,7 @@ class PastRun:
 
 
 class Runs(Sequence[PastRun]):
-    """Runs of the past, newest first. `runs[0]` is the newest, `runs["k7m2"]` the one of that name.
+    """A list of runs of the past, newest first. `runs[0]` is the newest, `runs["k7m2"]` the one of that name.
 
     Args:
         records: the runs.

@@ -85,7 +85,7 @@ class Run:
 
     @property
     def log(self) -> str:
-        """What the steps and the pipeline printed."""
+        """Lines that the steps and the pipeline printed."""
         return log_of(self._ask, self.name, "")
 
     @property

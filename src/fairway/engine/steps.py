@@ -51,7 +51,7 @@ class Step:
 
     @property
     def spec(self) -> StepSpec:
-        """What was asked for: task, inputs, resources."""
+        """Specification of the step: task, inputs, resources."""
         return self.status.spec
 
     @property
@@ -66,7 +66,7 @@ class Step:
 
     @property
     def why(self) -> str:
-        """Why it ran or did not."""
+        """Reason why it ran or did not."""
         return self.status.why
 
     @property
@@ -76,12 +76,12 @@ class Step:
 
     @property
     def outputs(self) -> tuple[Artifact, ...]:
-        """What it returned, as it is stored."""
+        """Artifacts that it returned, as they are stored."""
         return self.status.outputs
 
     @property
     def failure(self) -> Failure | None:
-        """Why it failed."""
+        """Failure of the step; None without one."""
         return self.status.failure
 
     @property
@@ -108,7 +108,7 @@ class Step:
 
     @property
     def log(self) -> str:
-        """What its attempts printed."""
+        """Lines that its attempts printed."""
         return log_of(self._ask, self._run.spec.name, self.name)
 
     @property

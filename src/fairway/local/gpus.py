@@ -12,7 +12,7 @@ def models() -> list[str]:
         folders = sorted(_DRIVER.iterdir())
     except OSError:
         return []
-    found = [_told(folders[place], "Model") for place in visible()]
+    found = [_field(folders[place], "Model") for place in visible()]
     return [model for model in dict.fromkeys(found) if model and "Unknown" not in model]
 
 
@@ -39,11 +39,11 @@ def visible() -> dict[int, str]:
 
 def _uuid(folder: Path) -> str:
     """Return the name that the driver gives a device. Its number depends on the order of a library; the name does not."""
-    name = _told(folder, "GPU UUID")
+    name = _field(folder, "GPU UUID")
     return name if name.startswith("GPU-") and "?" not in name else ""
 
 
-def _told(folder: Path, key: str) -> str:
+def _field(folder: Path, key: str) -> str:
     """Return a value that the driver tells about a device."""
     try:
         lines = (folder / "information").read_text("utf-8").splitlines()

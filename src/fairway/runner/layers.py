@@ -10,25 +10,39 @@ import os
 import shutil
 import sys
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 import msgspec
 
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import CorruptArtifact, FairwayError, StorageError
 from fairway.spec.layers import PLACE, LayerList, StoredLayer
-from fairway.stores.upstream import Pieces, Upstream
+from fairway.stores.opening import open_content
 
 EXIT_BROKEN = 1
 EXIT_LATER = 75
 """The status of a failure that another try may not have: the control plane could not be reached."""
 
-_TOKEN = "X-Fairway-Token"
-"""Name of the header with a Kubernetes token."""
-
 _MOST_FILES = 2_000_000
 _FOLDER_MODE, _FILE_MODE = 0o775, 0o664
+
+
+class Piecewise(Protocol):
+    """Content that is read once, in pieces."""
+
+    def pieces(self) -> Iterable[bytes]:
+        """Yield the content."""
+        ...
+
+
+class Content(Protocol):
+    """The content of a store, by digest."""
+
+    def get(self, digest: str, take: Callable[[Piecewise], None]) -> bool:
+        """Pass the content with a digest to `take`. Return False if there is none."""
+        ...
 
 
 class Settings(argparse.Namespace):
@@ -47,7 +61,7 @@ class Settings(argparse.Namespace):
     to: Path
 
 
-def fetch(upstream: Upstream, digest: str, to: Path) -> None:
+def fetch(upstream: Content, digest: str, to: Path) -> None:
     """Put the layers of a list into a folder, unless they are there.
 
     Raises:
@@ -75,11 +89,11 @@ def fetch(upstream: Upstream, digest: str, to: Path) -> None:
     mark.touch()
 
 
-def _content(upstream: Upstream, digest: str) -> bytes:
+def _content(upstream: Content, digest: str) -> bytes:
     """Return content of the store, which has to have its digest."""
     found: list[bytes] = []
 
-    def take(answer: Pieces) -> None:
+    def take(answer: Piecewise) -> None:
         found[:] = [b"".join(answer.pieces())]
 
     if not upstream.get(digest, take):
@@ -103,7 +117,7 @@ def _clear(to: Path) -> None:
             os.unlink(entry.path)
 
 
-def _archive(upstream: Upstream, layer: StoredLayer, to: Path) -> Path:
+def _archive(upstream: Content, layer: StoredLayer, to: Path) -> Path:
     """Return the file of a layer that was put together from its parts."""
     path = to / f".{layer.digest}.tar.gz"
     whole = hashlib.sha256()
@@ -184,7 +198,7 @@ def main(words: Sequence[str]) -> int:
     parser.add_argument("--to", type=Path, default=Path(PLACE))
     settings = parser.parse_args(words, namespace=Settings())
     try:
-        fetch(Upstream(settings.api, settings.token, header=_TOKEN), settings.list, settings.to)
+        fetch(open_content(settings.api, settings.token), settings.list, settings.to)
     except (CorruptArtifact, FairwayError, OSError, tarfile.TarError, EOFError) as error:
         # The kubelet keeps the last lines, and the run tells them.
         print(f"{error}", file=sys.stderr)

@@ -78,7 +78,7 @@ class Bucket:
 
     def find(self, key: str) -> Held | None:
         """Return an object; None if there is none. Raises StorageError."""
-        with self._told("asking for an object"):
+        with self._translated("asking for an object"):
             try:
                 found = self._library.head(self._asking, key)
             except FileNotFoundError as error:
@@ -87,7 +87,7 @@ class Bucket:
 
     def read(self, key: str) -> bytes | None:
         """Return the content of a small object; None if there is none. Raises StorageError."""
-        with self._told("reading an object"):
+        with self._translated("reading an object"):
             try:
                 return bytes(self._library.get(self._moving, key).bytes())
             except FileNotFoundError as error:
@@ -95,7 +95,7 @@ class Bucket:
 
     def beginning(self, key: str, length: int) -> bytes:
         """Return the first bytes of an object that is not empty; none if there is none. Raises StorageError."""
-        with self._told("reading an object"):
+        with self._translated("reading an object"):
             try:
                 return bytes(self._library.get_range(self._asking, key, start=0, length=length))
             except FileNotFoundError as error:
@@ -107,7 +107,7 @@ class Bucket:
         with self._transfers:
             for start in range(0, size, PIECE):
                 length = min(PIECE, size - start)
-                with self._told("reading an object"):
+                with self._translated("reading an object"):
                     piece = bytes(self._library.get_range(self._moving, key, start=start, length=length))
                 if len(piece) != length:
                     raise StorageError(f"an object of {self.place.name} is shorter than it was: {key}")
@@ -126,7 +126,7 @@ class Bucket:
         """Create an object on the condition that there is none, which not every store understands. Raises StorageError."""
         from obstore.exceptions import AlreadyExistsError
 
-        with self._told("writing an object"):
+        with self._translated("writing an object"):
             try:
                 self._library.put(self._moving, key, data, mode="create", use_multipart=False)
             except AlreadyExistsError:
@@ -135,7 +135,7 @@ class Bucket:
 
     def put(self, key: str, data: bytes) -> None:
         """Write an object, which replaces one of that key. Raises StorageError."""
-        with self._told("writing an object"):
+        with self._translated("writing an object"):
             self._library.put(self._moving, key, data, use_multipart=False)
 
     def put_pieces(self, key: str, size: int, pieces: Iterable[bytes]) -> None:
@@ -153,17 +153,17 @@ class Bucket:
 
         part = max(_LEAST_PART, -(-size // _MOST_PARTS))
         try:
-            with self._transfers, self._told("writing an object"):
+            with self._transfers, self._translated("writing an object"):
                 self._library.put(self._moving, key, given(), chunk_size=part, max_concurrency=2)
         except _OwnError as own:
             raise cast("Exception", own.__cause__) from None
 
     def listed(self, prefix: str) -> Iterator[Held]:
         """Yield every object whose key begins with a prefix that ends in a slash. Raises StorageError."""
-        with self._told("listing objects"):
+        with self._translated("listing objects"):
             stream = cast("Any", self._library).list(self._moving, prefix, chunk_size=_LISTED)
         while True:
-            with self._told("listing objects"):
+            with self._translated("listing objects"):
                 chunk = next(stream, None)
             if chunk is None:
                 return
@@ -172,7 +172,7 @@ class Bucket:
 
     def delete(self, keys: Sequence[str]) -> None:
         """Delete objects. One that is not there is no error. Raises StorageError."""
-        with self._told("deleting objects"):
+        with self._translated("deleting objects"):
             for start in range(0, len(keys), _LISTED):
                 try:
                     self._library.delete(self._moving, list(keys[start : start + _LISTED]))
@@ -186,7 +186,7 @@ class Bucket:
             raise told from None
 
     @contextmanager
-    def _told(self, doing: str) -> Generator[None, None, None]:
+    def _translated(self, doing: str) -> Generator[None, None, None]:
         """Turn an error of the library into a StorageError for a person."""
         from obstore.exceptions import BaseError
 

@@ -15,6 +15,8 @@ from fairway.stores.results import FileResults
 from fairway.stores.upstream import Upstream
 
 _RELAY = "relay:"
+_TOKEN = "X-Fairway-Token"
+"""Name of the header with the token of a pod."""
 
 
 class OpenStore:
@@ -63,6 +65,16 @@ def relayed_place(url: str, cache: str, credential: str) -> StorePlace:
         credential: the absolute path of the file with the credential of the run.
     """
     return StorePlace(f"{_RELAY}{url}|{cache}|{credential}")
+
+
+def open_content(url: str, token: str) -> Upstream:
+    """Return the content of a control plane for a pod that has no credential of a run yet.
+
+    Args:
+        url: such as "http://fairway.team.svc:7700".
+        token: the absolute path of the file with the token of the pod.
+    """
+    return Upstream(url, token, header=_TOKEN)
 
 
 def _open_relayed(place: StorePlace) -> OpenStore:

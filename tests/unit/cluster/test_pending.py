@@ -55,8 +55,8 @@ def test_what_no_waiting_mends_is_refused_after_a_while_and_named(
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("image-unreachable", "is not pulled yet"),
-        ("image-odd-name", "is not pulled yet"),
+        ("image-unreachable", "is not pulled yet: dial tcp closed.example: connect: connection refused"),
+        ("image-odd-name", "is not pulled yet: dial tcp: lookup UPPER on"),
     ],
 )
 def test_a_registry_that_does_not_answer_is_waited_for(name: str, text: str) -> None:

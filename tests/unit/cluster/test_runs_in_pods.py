@@ -345,6 +345,34 @@ def test_steps_that_share_a_pod_go_on_while_their_control_plane_is_replaced(
     play(tmp_path, work)
 
 
+def test_a_pod_that_went_while_its_control_plane_was_away_is_not_waited_for(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        kube = target.namespace.kube
+        first = asyncio.get_running_loop().create_task(target.run("slow"))
+        async with asyncio.timeout(30):
+            while not target.mark.exists():
+                await asyncio.sleep(0.02)
+        await target.namespace.end()
+        first.cancel()
+        (name,) = [name for name in kube.processes if "-d-a" not in name]
+        pods_here.kill(kube.processes[name])
+        await kube.processes[name].wait()
+        await asyncio.sleep(0.1)
+        for pod in [pod for pod in kube.pods if pod.startswith(name)]:
+            del kube.pods[pod]
+        kube.jobs[name]["status"] = {"failed": 1}
+        await target.namespace.begin()
+        target.stores.close()
+        target.stores = LocalStores(target.folder / "store").prepare()
+        (tmp_path / "mark.go").touch()
+        async with asyncio.timeout(45):
+            ended = await target.run("slow", target.stores.metadata.run("k7m2"))
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\nbegan\n"
+
+    play(tmp_path, work)
+
+
 def test_a_step_goes_on_when_its_engine_breaks_and_the_same_process_takes_the_run_up(tmp_path: Path) -> None:
     async def work(target: Target) -> None:
         first = asyncio.get_running_loop().create_task(target.run("slow"))

@@ -95,6 +95,21 @@ def test_a_store_that_replaces_what_is_to_be_created_is_found_out_and_used_for_b
         make("third", owner="f" * 32)
 
 
+@pytest.mark.parametrize("racing", [True, False], ids=["several writers at once", "one after the other"])
+def test_a_store_that_keeps_its_word_in_part_is_found_out(make: Make, stub: Stub, racing: bool) -> None:
+    right = stub.answer
+
+    def answer(
+        method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, bytes, dict[str, str]]:
+        if "/tries/" in path and path.endswith("-race") == racing:
+            headers.pop("if-none-match", None)
+        return right(method, path, headers, body)
+
+    stub.answer = answer  # type: ignore[method-assign]
+    assert not make().bucket.creates
+
+
 def test_a_store_that_knows_no_condition_is_used_for_blobs(make: Make, stub: Stub) -> None:
     right = stub.answer
 

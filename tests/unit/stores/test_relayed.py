@@ -148,7 +148,9 @@ def test_what_is_known_to_be_there_is_not_asked_for_again(odd: Odd, store: Relay
     assert odd.asked == []
 
 
-@pytest.mark.parametrize("trouble", [(503, b"{}"), (502, b"bad gateway"), (500, b""), (429, b"{}"), (507, b"{}"), close])
+@pytest.mark.parametrize(
+    "trouble", [(503, b"{}"), (502, b"bad gateway"), (500, b""), (429, b"{}"), (507, b"{}"), close]
+)
 def test_a_request_is_sent_again_while_the_control_plane_is_in_trouble(
     odd: Odd, store: RelayedArtifacts, upstream: Upstream, trouble: Reply
 ) -> None:

@@ -24,7 +24,7 @@ class Watched(Protocol):
 
 
 class View:
-    """What is seen of the endpoints of an installation.
+    """The endpoints of an installation as they are seen.
 
     Args:
         kube: watches.

@@ -261,7 +261,8 @@ class Push:
 
     async def blobs(self, image: Image) -> None:
         """Make everything that an image consists of present. Raises FairwayError."""
-        for layer in image.base.layers:
+        # A repository that has the base has all of its layers.
+        for layer in image.base.layers if image.base.name.repository != self._repository else ():
             await self._send_base_layer(layer, image.base)
         for layer in image.layers:
             await self.layer(layer)

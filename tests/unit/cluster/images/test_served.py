@@ -163,6 +163,19 @@ def test_on_another_environment_the_layer_is_not_sent_again(
     assert any(note.startswith("model: there already") for note in notes)
 
 
+def test_an_environment_of_the_same_repository_is_not_asked_for_its_layers(
+    registry: Served, workshop: Workshop, source: tuple[Content, Artifact, Artifact], tmp_path: Path
+) -> None:
+    base = f"{registry.host}/own/fairway-env@" + soon(
+        put_base(registry.repository("own/fairway-env"), tmp_path / "base")
+    )
+    notes: list[str] = []
+    tools = msgspec.structs.replace(workshop, note=notes.append)
+    made = soon(served_image(base, wanted(source)[0], f"{registry.host}/own", "linux/amd64", tools))
+    assert made.sent > 0
+    assert [note.partition(":")[0] for note in notes] == ["model"]
+
+
 def test_a_registry_that_takes_nothing_from_this_person_says_so(
     workshop: Workshop,
     source: tuple[Content, Artifact, Artifact],
