@@ -190,7 +190,7 @@ def test_a_pod_that_is_deleted_costs_its_items_an_attempt_and_no_retry(
         gone = pods.until(1)[0]
         kubectl.inside(installed)("delete", "pod", gone, "--wait=false")
         shown = laptop.shown(name)
-    assert shown["phase"] == "succeeded"
+    assert shown["phase"] == "Succeeded"
     assert set(losses(shown)) <= {"host"}
     assert max(attempts(shown)) <= 2
     assert len(losses(shown)) <= 8
@@ -201,11 +201,11 @@ def test_an_item_that_harms_its_pod_fails_alone_after_its_retries(
     laptop: Laptop, how: str, reason: str
 ) -> None:
     shown = laptop.run("flow.py:bitter", "--how", how, expect=1)
-    failed = [step for step in shown["steps"] if step["phase"] == "failed"]
+    failed = [step for step in shown["steps"] if step["phase"] == "Failed"]
     assert len(failed) == 1
     counted = [one["failure"]["reason"] for one in failed[0]["attempts"]]
     assert [one for one in counted if one != "host"] == [reason, reason]
-    assert sum(step["phase"] == "succeeded" for step in shown["steps"]) == 23
+    assert sum(step["phase"] == "Succeeded" for step in shown["steps"]) == 23
 
 
 def test_a_cancelled_map_leaves_no_pod(laptop: Laptop, kubectl: Kubectl, installed: str) -> None:
@@ -231,7 +231,7 @@ def test_a_map_goes_on_while_the_control_plane_is_killed(
         chosen = "app.kubernetes.io/name=fairway,app.kubernetes.io/instance=fairway"
         there("delete", "pod", "-l", chosen, "--grace-period=0", "--force")
         shown = laptop.shown(name)
-    assert shown["phase"] == "succeeded"
+    assert shown["phase"] == "Succeeded"
     assert losses(shown) == []
     until = time.monotonic() + 90
     while there.json("get", "jobs", "-l", "app.kubernetes.io/name=fairway-run")["items"]:
