@@ -120,6 +120,7 @@ def test_what_helm_installs_is_left_to_helm_by_the_command_line(
     assert left(there) == set()
 
 
+@pytest.mark.thorough
 def test_what_the_command_line_installs_is_not_taken_over_by_helm(
     helm: Helm, person: Person, there: Kubectl, ready: str
 ) -> None:

@@ -226,13 +226,23 @@ def test_a_revision_that_never_becomes_ready_is_taken_back_with_its_own_words(te
 
 
 @pytest.mark.timeout(600, func_only=True)
+_LONG = pytest.mark.thorough
+
+
 @pytest.mark.parametrize(
     ("text", "image", "words"),
     [
         (POISON, "", "no such table"),
-        ("kept = [b'x' * 2**20 * n for n in range(1, 200)]\n", "", "it ran out of memory"),
-        ("import os\n\nos._exit(3)\n", "", "its server ended with status 3"),
-        (FUNCTION.format(name="first", factor=1), "{registry}/none@sha256:" + "0" * 64, "there is no image"),
+        pytest.param(
+            "kept = [b'x' * 2**20 * n for n in range(1, 200)]\n", "", "it ran out of memory", marks=_LONG
+        ),
+        pytest.param("import os\n\nos._exit(3)\n", "", "its server ended with status 3", marks=_LONG),
+        pytest.param(
+            FUNCTION.format(name="first", factor=1),
+            "{registry}/none@sha256:" + "0" * 64,
+            "there is no image",
+            marks=_LONG,
+        ),
     ],
     ids=["raises", "takes too much memory", "exits", "has no image"],
 )
@@ -256,6 +266,7 @@ def test_a_service_that_belongs_to_somebody_else_is_left_alone(team: Team) -> No
         team.deploy("fairway", 1)
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600, func_only=True)
 def test_pods_that_are_deleted_are_replaced_before_clients_notice(team: Team) -> None:
     team.deploy("steady", 10)
@@ -299,6 +310,7 @@ def test_an_endpoint_answers_without_the_control_plane_whose_death_ends_no_chang
     team.undeploy("lasting")
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(600, func_only=True)
 def test_pods_come_and_go_within_the_bounds_and_a_budget_keeps_one_of_two(team: Team) -> None:
     status = team.deploy("wide", 10, Bounds(2, 3)).status
@@ -321,6 +333,7 @@ def test_pods_come_and_go_within_the_bounds_and_a_budget_keeps_one_of_two(team: 
     team.undeploy("wide")
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(900, func_only=True)
 def test_endpoints_outlive_an_uninstall_that_keeps_them_and_a_later_one_removes_them(
     make_namespace: Callable[..., str], kubectl: Kubectl, registry: str, tmp_path: Path

@@ -151,6 +151,7 @@ def node_losses(installation: Installation, run: str) -> list[dict[str, Any]]:
     return [failure for failure in found if failure["reason"] == "node"]
 
 
+@pytest.mark.thorough
 def test_a_step_whose_registry_is_away_waits_with_a_sentence_and_can_be_cancelled(
     installation: Installation, measured: Callable[..., None]
 ) -> None:

@@ -182,6 +182,7 @@ def test_many_small_items_use_few_pods_and_give_what_the_laptop_gives(
     assert len(pods.names) <= 8
 
 
+@pytest.mark.thorough
 def test_a_pod_that_is_deleted_costs_its_items_an_attempt_and_no_retry(
     laptop: Laptop, kubectl: Kubectl, installed: str
 ) -> None:
@@ -196,7 +197,9 @@ def test_a_pod_that_is_deleted_costs_its_items_an_attempt_and_no_retry(
     assert len(losses(shown)) <= 8
 
 
-@pytest.mark.parametrize(("how", "reason"), [("exit", "crash"), ("memory", "oom")])
+@pytest.mark.parametrize(
+    ("how", "reason"), [("exit", "crash"), pytest.param("memory", "oom", marks=pytest.mark.thorough)]
+)
 def test_an_item_that_harms_its_pod_fails_alone_after_its_retries(
     laptop: Laptop, how: str, reason: str
 ) -> None:
@@ -221,6 +224,7 @@ def test_a_cancelled_map_leaves_no_pod(laptop: Laptop, kubectl: Kubectl, install
             time.sleep(0.5)
 
 
+@pytest.mark.thorough
 def test_a_map_goes_on_while_the_control_plane_is_killed(
     laptop: Laptop, kubectl: Kubectl, installed: str
 ) -> None:

@@ -147,6 +147,7 @@ def test_a_target_is_cleaned_and_copied_by_the_words_of_this_machine(
     assert len(copied) >= 3
 
 
+@pytest.mark.thorough
 def test_the_keys_of_the_store_are_nowhere_but_in_their_secret(team: Team, kubectl: Kubectl) -> None:
     inside = kubectl.inside(team.namespace)
     told = inside("get", "all,configmaps,events,serviceaccounts,jobs", "-o", "yaml")
@@ -165,8 +166,18 @@ def test_doctor_tries_the_store_from_the_control_plane(team: Team) -> None:
     ("store", "secret", "said"),
     [
         ("s3://not-there/team?endpoint={url}", servers.SECRET, "there is no bucket not-there"),
-        ("s3://artifacts/bad?endpoint={url}", "another", "does not accept the credentials"),
-        ("s3://artifacts/bad?endpoint=http://127.0.0.1:9", servers.SECRET, "does not answer"),
+        pytest.param(
+            "s3://artifacts/bad?endpoint={url}",
+            "another",
+            "does not accept the credentials",
+            marks=pytest.mark.thorough,
+        ),
+        pytest.param(
+            "s3://artifacts/bad?endpoint=http://127.0.0.1:9",
+            servers.SECRET,
+            "does not answer",
+            marks=pytest.mark.thorough,
+        ),
     ],
     ids=["no bucket", "wrong keys", "no server"],
 )

@@ -206,6 +206,7 @@ def test_a_webhook_that_refuses_pods_ends_the_run_with_its_words(
     nothing_left(kubectl.inside(installed), 60)
 
 
+@pytest.mark.thorough
 def test_a_webhook_that_does_not_answer_is_waited_for_and_named(laptop: Laptop, hook: Hook) -> None:
     hook.answer = late
     following = laptop.start("run", "flow.py:one")
