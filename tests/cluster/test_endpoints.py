@@ -30,6 +30,7 @@ from lab.kubectl import Kubectl, make_user
 T = TypeVar("T")
 
 FUNCTION = "import fairway as fw\n\n@fw.endpoint\ndef {name}(x: float) -> float:\n    return x * {factor}\n"
+LONG = pytest.mark.thorough
 POISON = "import fairway as fw\n\nraise ValueError('no such table')\n"
 LIMITS = ServerLimits(request_seconds=5.0, drain_seconds=5.0)
 OBJECTS = "deployments,replicasets,pods,services,configmaps,networkpolicies,poddisruptionbudgets,horizontalpodautoscalers"
@@ -226,22 +227,19 @@ def test_a_revision_that_never_becomes_ready_is_taken_back_with_its_own_words(te
 
 
 @pytest.mark.timeout(600, func_only=True)
-_LONG = pytest.mark.thorough
-
-
 @pytest.mark.parametrize(
     ("text", "image", "words"),
     [
         (POISON, "", "no such table"),
         pytest.param(
-            "kept = [b'x' * 2**20 * n for n in range(1, 200)]\n", "", "it ran out of memory", marks=_LONG
+            "kept = [b'x' * 2**20 * n for n in range(1, 200)]\n", "", "it ran out of memory", marks=LONG
         ),
-        pytest.param("import os\n\nos._exit(3)\n", "", "its server ended with status 3", marks=_LONG),
+        pytest.param("import os\n\nos._exit(3)\n", "", "its server ended with status 3", marks=LONG),
         pytest.param(
             FUNCTION.format(name="first", factor=1),
             "{registry}/none@sha256:" + "0" * 64,
             "there is no image",
-            marks=_LONG,
+            marks=LONG,
         ),
     ],
     ids=["raises", "takes too much memory", "exits", "has no image"],
