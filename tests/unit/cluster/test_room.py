@@ -5,6 +5,7 @@ from typing import Any, cast
 import pods_here
 import pytest
 
+from fairway.cluster import bookings, scaling, workers
 from fairway.cluster import executor as module
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.cluster.jobs import Jobs
@@ -33,7 +34,8 @@ class Time:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Time:
     clock = Time()
-    monkeypatch.setattr(module, "time", clock)
+    for one in (module, bookings, scaling, workers):
+        monkeypatch.setattr(one, "time", clock)
     return clock
 
 
@@ -70,16 +72,18 @@ def test_steps_get_pods_once_the_driver_is_busy_with_long_ones(
     assert all(executor.take(pod, SMALL, name) for name in "cdef")
 
 
-def test_nobody_waits_for_long_although_steps_end_on_the_driver(
+def test_many_steps_get_a_pod_although_steps_end_on_the_driver(
     executor: ClusterExecutor, clock: Time
 ) -> None:
     driver, pod, _ = executor.places(None)
-    for _ in range(7):
+    for _ in range(3):
         grant = executor.take(driver, SMALL, "a")
         assert grant is not None
-        assert executor.take(pod, SMALL, "c") is None
         clock.now += 1.5
         executor.give_back(grant)
+    executor.wait_for(SMALL, "c", 3)
+    assert executor.take(pod, SMALL, "c") is None
+    executor.wait_for(SMALL, "c", 20)
     assert executor.take(pod, SMALL, "c") is not None
 
 
@@ -89,14 +93,20 @@ def test_what_the_driver_never_has_room_for_gets_a_pod_at_once(executor: Cluster
         assert executor.take(pod, wanted, "big") is not None
 
 
-def test_a_wide_run_has_a_bound_of_pods(executor: ClusterExecutor) -> None:
+def test_a_wide_run_starts_a_few_pods_at_a_time(executor: ClusterExecutor) -> None:
     pod = executor.places(None)[1]
     grants = [executor.take(pod, Resources(cpu=8.0), f"s{number}") for number in range(70)]
+    assert sum(grant is not None for grant in grants) == 4
+
+
+def test_isolated_steps_of_a_wide_run_have_a_bound_of_pods(executor: ClusterExecutor) -> None:
+    own = executor.places(None)[2]
+    grants = [executor.take(own, Resources(cpu=8.0), f"s{number}") for number in range(70)]
     assert sum(grant is not None for grant in grants) == 64
     first = grants[0]
     assert first is not None
     executor.give_back(first)
-    assert executor.take(pod, Resources(cpu=8.0), "later") is not None
+    assert executor.take(own, Resources(cpu=8.0), "later") is not None
 
 
 def test_another_environment_is_only_in_pods(executor: ClusterExecutor) -> None:
