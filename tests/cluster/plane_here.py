@@ -64,8 +64,9 @@ class PlaneHere:
         return list(self.kubectl.json("get", "pods", "-l", "app.kubernetes.io/name=fairway-run")["items"])
 
     def pod(self, host: str) -> Any:
-        """Return the pod of a host."""
-        return next(one for one in self.pods() if one["metadata"]["labels"]["fairway.dev/host"] == host)
+        """Return the pod of a host, or of a seat in it."""
+        name = host.partition("/")[0]
+        return next(one for one in self.pods() if one["metadata"]["labels"]["fairway.dev/host"] == name)
 
 
 @asynccontextmanager

@@ -141,7 +141,7 @@ def test_functions_are_deployed_opened_explained_and_removed(person: Person, kub
     assert "scaled  revision 1" in person.does("rollback", "scaled", "--target", "team")
     assert ask(f"http://{address}/", 2.0) == 4.0
     person.does("undeploy", "scaled", "--target", "team")
-    assert there("get", "all,configmaps", "-l", "fairway.dev/endpoint=scaled", "-o", "name") == ""
+    until(lambda: there("get", "all,configmaps", "-l", "fairway.dev/endpoint=scaled", "-o", "name") == "")
 
 
 def test_a_revision_that_cannot_serve_is_taken_back_with_its_reason(person: Person) -> None:

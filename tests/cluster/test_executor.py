@@ -251,7 +251,7 @@ def test_an_image_that_is_not_there_is_refused_in_a_minute(play: Play) -> None:
         async def nowhere(environment: Any) -> str:
             return f"{ground.plane.namespace._install.image.partition('@')[0]}-no@sha256:{'0' * 64}"
 
-        ground.executor._images = nowhere
+        ground.executor._blueprints._images = nowhere
         place = ground.executor.places(EnvironmentSpec(requirements=("six==1.17.0",)))[0]
         attempt = Attempt(step="own", number=1, grant=Grant(resources=SMALL))
         with pytest.raises(CannotPlace) as raised:

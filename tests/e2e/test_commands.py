@@ -105,7 +105,7 @@ def test_json_of_every_verb_parses(project: Project) -> None:
     would = parsed("rm", names[0], "toy:1")
     assert isinstance(would, dict)
     assert [item["name"] for item in would["items"]] == [names[0], "toy:1"]
-    assert isinstance(parsed("models", "download", "toy"), dict)
+    assert isinstance(parsed("models", "download", "toy", "--native"), dict)
     lines = parsed("logs", names[0])
     assert isinstance(lines, list)
     assert [line["text"] for line in lines if line["step"] == "train"] == ["training with 0.5"]

@@ -10,7 +10,7 @@ from itertools import islice
 from fairway.plan.following import Position, checksum, read_position
 from fairway.ports import Leases, LogStore, MetadataStore
 from fairway.spec.errors import NotFound
-from fairway.spec.event import AttemptEnded, Event, RunEnded
+from fairway.spec.event import MARKS, AttemptEnded, Event, RunEnded
 from fairway.spec.update import NOTES, News, Noted, Over, Printed, Recorded, Update, Waits
 from fairway.spec.wire import DRIVER
 
@@ -56,7 +56,9 @@ class RecordFollower:
         position = read_position(after)
         # Ask for the engine before reading. If it was gone by then, all that it wrote is read below.
         at_work = self._leases.holder(run)
-        events = list(islice(self._metadata.events(max(position.seq - 1, 0), run), _EVENTS))
+        recorded = self._metadata.events(max(position.seq - 1, 0), run)
+        # What people put on a run after its end is none of its updates, and would hide the end.
+        events = list(islice((one for one in recorded if not isinstance(one.body, MARKS)), _EVENTS))
         if not events:
             raise NotFound(f"there is no run {run!r}", hint="`fairway runs` lists them")
         last = events[-1].body

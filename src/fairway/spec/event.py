@@ -130,6 +130,10 @@ class RunRemoved(msgspec.Struct, frozen=True, tag="run.removed"):
     """The fact that somebody removed a run. Its events stay in the log, and its content is not kept for it any more."""
 
 
+MARKS = (RunTagged, RunNoted, RunRemoved)
+"""The facts about a run that come from people and not from its engine, so they may come after its end."""
+
+
 class VersionRemoved(msgspec.Struct, frozen=True, tag="version.removed"):
     """The fact that somebody removed a version of a model. Its number is not given again."""
 

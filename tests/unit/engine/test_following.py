@@ -14,8 +14,10 @@ from fairway.spec.event import (
     Body,
     Event,
     RunEnded,
+    RunNoted,
     RunResumed,
     RunStarted,
+    RunTagged,
     StepCalled,
 )
 from fairway.spec.run import Phase, RunSpec, StepResult, StepSpec
@@ -150,6 +152,16 @@ def test_a_run_that_was_resumed_is_followed_through_both_tries(record: Record) -
     assert facts(found).count("RunEnded") == 2
     assert isinstance(found[-1].news, Over)
     assert found[-1].news.ended == RunEnded(Phase.SUCCEEDED)
+
+
+def test_a_run_is_over_although_somebody_put_words_on_it_afterwards(record: Record) -> None:
+    record.over()
+    ends = record.rest()[-1]
+    record.tell(RunTagged("kept"), RunNoted("the best so far"))
+    found = record.rest()
+    assert [one.news for one in found][-1] == ends.news
+    assert not {"RunTagged", "RunNoted"} & set(facts(found))
+    assert record.rest(ends.position) == [ends]
 
 
 def test_the_end_is_told_again_to_who_asks_behind_it(record: Record) -> None:
