@@ -45,7 +45,7 @@ def test_everything_is_accepted_by_the_cluster_under_restricted(
 ) -> None:
     rendered = person.run("render", "--namespace", person.namespace, "--image", ready).stdout
     judged = there("apply", "--dry-run=server", "--validate=strict", "-f", "-", text=rendered)
-    assert judged.count("(server dry run)") == 12
+    assert judged.count("(server dry run)") == 13
     assert "Warning" not in judged
 
 

@@ -114,9 +114,9 @@ def _asked(query: RunQuery, before: int) -> tuple[str, list[object]]:
         parts.append(("seq < (SELECT seq FROM run WHERE name = ?)", query.before))
     if before:
         parts.append(("seq < ?", before))
-    where = " AND ".join(part for part, _ in parts) or "1"
+    conditions = " AND ".join(part for part, _ in parts) or "1"
     columns = "name, pipeline, phase, started, ended, steps, failed, message, facts, note, seq"
-    return f"SELECT {columns} FROM run WHERE {where}", [value for _, value in parts]
+    return f"SELECT {columns} FROM run WHERE {conditions}", [value for _, value in parts]
 
 
 def run(db: sqlite3.Connection, name: str) -> RunStatus | None:
