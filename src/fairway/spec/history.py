@@ -49,6 +49,11 @@ class RunQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     before: str = ""
 
 
+def _no_facts() -> msgspec.Raw:
+    """Return the default of a field. A schema cannot show raw JSON, so it is no default value."""
+    return msgspec.Raw(b"{}")
+
+
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A run of the past in a list.
 
@@ -69,7 +74,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     failed: int = 0
     alive: bool = False
     message: str = ""
-    facts: msgspec.Raw = msgspec.Raw(b"{}")
+    facts: msgspec.Raw = msgspec.field(default_factory=_no_facts)
     tags: tuple[str, ...] = ()
     note: str = ""
 
