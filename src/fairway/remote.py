@@ -54,6 +54,7 @@ _KINDS: dict[int, type[FairwayError]] = {
     401: NotAllowed,
     403: NotAllowed,
     404: NotFound,
+    410: CorruptArtifact,
     507: StorageError,
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from installation import Installation, install, wait
 
-from fairway.control.identity import NEEDED, PODS
+from fairway.control.identity import NEEDED, PODS, SERVERS
 from fairway.spec import link
 from fairway.spec.install import LINK_PORT
 from fairway.spec.link import Facts, Hello, Refused
@@ -121,7 +121,6 @@ def test_every_route_refuses_tokens_of_no_role_and_tokens_that_are_void(
     head, body, signature = one.installation.tokens["deployer"].split(".")
     tokens = {
         "an account without a role": inside("create", "token", "default").strip(),
-        "a pod": one.tokens[0],
         "another audience": one.installation.token("deployer", "--audience=elsewhere"),
         "void": bound,
         "signed by nobody": f"{head}.{body}.{signature[::-1]}",
@@ -130,6 +129,15 @@ def test_every_route_refuses_tokens_of_no_role_and_tokens_that_are_void(
     for whose, token in tokens.items():
         assert refusals(one, PROTECTED, x_fairway_token=token) == {}, whose
     assert refusals(one, PROTECTED, anonymous="1") == {}, "nobody"
+
+
+def test_the_token_of_a_pod_reads_content_by_its_digest_and_opens_nothing_else(
+    tenants: tuple[Tenant, Tenant],
+) -> None:
+    # A pod fetches the packages of its run before it has the credential of the run.
+    one, other = tenants
+    assert set(refusals(one, PROTECTED, x_fairway_token=one.tokens[0])) <= SERVERS
+    assert refusals(other, PROTECTED, x_fairway_token=one.tokens[0]) == {}
 
 
 def test_a_viewer_changes_nothing_and_a_runner_deploys_nothing(tenants: tuple[Tenant, Tenant]) -> None:

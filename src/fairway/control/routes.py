@@ -19,7 +19,7 @@ from starlette.routing import Route
 from fairway.control.gate import Refused
 from fairway.server import errorlog
 from fairway.spec import versions
-from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
+from fairway.spec.errors import CorruptArtifact, FairwayError, NotAllowed, NotFound, StorageError, UsageError
 
 Policy = Literal["public", "token"]
 """The policy of a route: open to anybody on this machine, or to whoever has the token."""
@@ -30,6 +30,8 @@ _STATUS: tuple[tuple[type[FairwayError], int], ...] = (
     (UsageError, 400),
     (NotAllowed, 403),
     (NotFound, 404),
+    # Unlike a full disk, damaged content does not become better by asking again.
+    (CorruptArtifact, 410),
     (StorageError, 507),
 )
 
