@@ -126,6 +126,8 @@ def test_a_full_volume_is_said_to_the_pod_and_nothing_is_left_in_half(
     with Plane(disk, accounts, free_port()) as plane:
         plane.start()
         store = pod(plane, "r1", tmp_path)
+        # Nobody makes room here, so waiting for it is cut short.
+        store.artifacts._upstream._patience = 3.0  # type: ignore[union-attr]
         with pytest.raises(StorageError, match="full") as caught:
             store.artifacts.put_bytes(os.urandom(20 * 2**20))
         assert caught.value.hint
