@@ -11,8 +11,11 @@ from fairway.wiring.lacking import require_here
 
 
 def bundle(folder: Path, text: str) -> Bundle:
-    (folder / "flow.py").write_text(text)
-    return collect(str(folder / "flow.py"), "", DigestCache(str(folder / ".digests.json")))
+    # A file with relative imports belongs to a package, whose parent is sent as well.
+    own = folder / "own"
+    own.mkdir(exist_ok=True)
+    (own / "flow.py").write_text(text)
+    return collect(str(own / "flow.py"), "", DigestCache(str(folder / ".digests.json")))
 
 
 def test_all_modules_that_are_not_here_are_named_with_the_way_to_them(tmp_path: Path) -> None:
@@ -38,7 +41,7 @@ def test_a_module_that_may_be_missed_is_no_reason_to_refuse(tmp_path: Path, text
 
 
 def test_modules_of_the_project_itself_are_there(tmp_path: Path) -> None:
-    (tmp_path / "beside.py").write_text("")
-    (tmp_path / "src/deep").mkdir(parents=True)
-    (tmp_path / "src/deep/inner.py").write_text("")
+    (tmp_path / "own/src/deep").mkdir(parents=True)
+    (tmp_path / "own/beside.py").write_text("")
+    (tmp_path / "own/src/deep/inner.py").write_text("")
     require_here(bundle(tmp_path, "import beside\nimport deep.inner\n"))
