@@ -93,7 +93,8 @@ def test_a_failing_call_is_said_and_nothing_acknowledged_is_lost(
 
 def test_a_program_that_swallows_errors_is_found(tmp_path: Path) -> None:
     needs_strace()
-    points = [point for point in chosen(tmp_path, 60) if point[0].startswith(("rename", "link"))][:3]
+    # Some of these calls prepare the store and are said by other code, so a few are not enough.
+    points = [point for point in chosen(tmp_path, 60) if point[0].startswith(("rename", "link"))][:8]
     _, found = failing(tmp_path, points, "errors are swallowed")
     assert any("is not in the store" in why or "lost" in why for why in found), found
 
