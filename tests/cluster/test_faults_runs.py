@@ -101,6 +101,7 @@ def judge(installation: Installation, run: str, count: int) -> Counter[str]:
     return found
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout(2400, func_only=True)
 def test_a_control_plane_that_is_killed_under_runs_loses_nothing_and_repeats_nothing(
     installation: Installation, full: bool, rng: random.Random, measured: Callable[..., None]
