@@ -88,7 +88,7 @@ def judge(installation: Installation, run: str, count: int) -> Counter[str]:
     found: Counter[str] = Counter(runs=1)
     for step in installation.run(run)["steps"]:
         name, numbers = step["spec"]["name"], [one["number"] for one in step["attempts"]]
-        assert [one["phase"] for one in step["attempts"]][-1] == "Succeeded", step["attempts"]
+        assert [one["phase"] for one in step["attempts"]][-1] == "Succeeded", str((result(news), step))
         told = [ticks(installation.printed(run, name, number)) for number in numbers]
         found["steps"] += 1
         found["attempts with work"] += sum(map(bool, told))

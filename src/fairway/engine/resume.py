@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from fairway.plan.run import Recorded
 from fairway.ports import ResultStore, StillRunning
 from fairway.spec.artifact import Artifact
-from fairway.spec.run import Phase, RunStatus, StepStatus
+from fairway.spec.run import Phase, RunStatus, StepResult, StepStatus
 from fairway.spec.wire import REGISTER
 
 
@@ -22,8 +22,10 @@ def recorded_steps(
     for step in status.steps:
         attempts = max((attempt.number for attempt in step.attempts), default=0)
         outputs: tuple[Artifact, ...] | None = step.outputs if step.phase is Phase.SUCCEEDED else None
+        result = None
         if outputs is None:
-            attempts, outputs = _unrecorded(status, step, attempts, results)
+            attempts, result = _unrecorded(status, step, attempts, results)
+            outputs = result.outputs if result is not None else None
         one = running.get(step.spec.name) if outputs is None else None
         # An attempt that left a record is over, even if its process is still there.
         alive = one is not None and results.read(status.spec.name, one.step, one.attempt) is None
@@ -32,16 +34,23 @@ def recorded_steps(
             attempts,
             outputs,
             settled=step.phase is Phase.SUCCEEDED,
+            result=result if result is not None and not _is_logged(step, result) else None,
             running=one.attempt if one is not None and alive else 0,
             place=one.place.name if one is not None and alive else "",
         )
     return found
 
 
+def _is_logged(step: StepStatus, result: StepResult) -> bool:
+    """Tell whether the log has the end of an attempt."""
+    return any(one.number == result.attempt and one.phase.ended for one in step.attempts)
+
+
 def _unrecorded(
     status: RunStatus, step: StepStatus, attempts: int, results: ResultStore
-) -> tuple[int, tuple[Artifact, ...] | None]:
-    outputs: tuple[Artifact, ...] | None = None
+) -> tuple[int, StepResult | None]:
+    """Return the number of attempts, and the record of one that succeeded."""
+    done: StepResult | None = None
     number = max(attempts, 1)
     while True:
         result = results.read(status.spec.name, step.spec.name, number)
@@ -50,8 +59,8 @@ def _unrecorded(
             # The record of a `register` step says that a model is packaged. Its version exists only once the engine has
             # published it. The log then says that the step succeeded.
             if result.failure is None and step.spec.task != REGISTER:
-                outputs = result.outputs
+                done = result
         elif number > attempts:
-            return attempts, outputs
+            return attempts, done
         # The last attempt on record may have died without a result. The next one may have left a result that is in no log.
         number += 1

@@ -269,6 +269,7 @@ class RunEngine:
         if action.replayed:
             self._listener.kept(action.step)
         else:
+            self._log_late_end(action.step)
             found = self._lookups.explain(action.step)
             upstream = action.failure is not None and action.failure.reason is Reason.UPSTREAM
             self._journal.record(
@@ -287,6 +288,13 @@ class RunEngine:
                 action.step,
             )
         self._pipeline.settled(action.step)
+
+    def _log_late_end(self, step: str) -> None:
+        """Put the end of an attempt on record that came after the log of an earlier try, with what it used and showed."""
+        before = self._before.get(step)
+        late = before.result if before is not None else None
+        if late is not None and late.attempt == self._state.steps[step].attempt:
+            self._journal.record(AttemptEnded(late.attempt, late), step)
 
     def _handle_child(self, host: Host, said: Said) -> None:
         if self._hosts.running(said.step, said.attempt) is not host:

@@ -5,7 +5,7 @@ import msgspec
 from fairway.spec.artifact import Artifact
 from fairway.spec.places import Place
 from fairway.spec.quantities import Resources
-from fairway.spec.run import ONE_CORE, Failure, Phase, StepSpec
+from fairway.spec.run import ONE_CORE, Failure, Phase, StepResult, StepSpec
 
 _encode = msgspec.msgpack.Encoder().encode
 _unpack_call = msgspec.msgpack.Decoder(StepSpec).decode
@@ -96,6 +96,7 @@ class Recorded(msgspec.Struct, frozen=True):
     Attributes:
         outputs: the outputs. None when the step has to run again.
         settled: True when the end of the step is in the log. Otherwise only the record of its attempt shows the end.
+        result: the record of the attempt that ended after the log did. None when the log has the end.
         running: the number of an attempt that was seen to run still. It is 0 when there was none.
         place: the name of the place where that attempt runs.
     """
@@ -104,6 +105,7 @@ class Recorded(msgspec.Struct, frozen=True):
     attempts: int
     outputs: tuple[Artifact, ...] | None = None
     settled: bool = True
+    result: StepResult | None = None
     running: int = 0
     place: str = ""
 

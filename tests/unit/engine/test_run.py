@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from rig import HERE, RUN, PlayedHost, Rig
 
+from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError, HostLost
 from fairway.spec.event import AttemptEnded, AttemptStarted, RunEnded, RunResumed, StepEnded
 from fairway.spec.places import Back, CannotPlace, Place
@@ -320,6 +321,40 @@ def test_one_that_had_left_its_record_is_not_waited_for() -> None:
         rig.say_return()
         rig.exit(rig.home, DRIVER)
         assert (await rig.end()).phase is Phase.SUCCEEDED
+
+    play(work())
+
+
+def test_what_an_attempt_used_and_showed_is_kept_although_the_log_had_ended_before_it() -> None:
+    async def work() -> None:
+        rig, _ = resumed(steps=(a_step("one"),))
+        picture = Artifact(format="svg", digest="0" * 64, size=9)
+        late = StepResult(
+            run=RUN.name, step="one", attempt=1, usage=Usage(wall=7.0), shown={"curve": picture}
+        )
+        rig.stores.records["one", 1] = late
+        await rig.begin()
+        rig.call("one")
+        rig.say_return()
+        rig.exit(rig.home, DRIVER)
+        assert (await rig.end()).phase is Phase.SUCCEEDED
+        assert rig.stores.bodies(AttemptEnded) == [AttemptEnded(1, late)]
+
+    play(work())
+
+
+def test_an_end_that_the_log_has_is_not_put_there_again() -> None:
+    async def work() -> None:
+        over = AttemptStatus(number=1, phase=Phase.SUCCEEDED)
+        step = msgspec.structs.replace(a_step("one"), attempts=(over,))
+        rig, _ = resumed(steps=(step,))
+        rig.stores.records["one", 1] = StepResult(run=RUN.name, step="one", attempt=1)
+        await rig.begin()
+        rig.call("one")
+        rig.say_return()
+        rig.exit(rig.home, DRIVER)
+        assert (await rig.end()).phase is Phase.SUCCEEDED
+        assert rig.stores.bodies(AttemptEnded) == []
 
     play(work())
 
