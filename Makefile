@@ -5,11 +5,12 @@ PYTHON := $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 UV := uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header --no-annotate
-WORKERS ?= 2
+# One more than the cores of a small machine: the worker with the tests of the cluster waits for pods most of the time.
+WORKERS ?= 3
 
 NODES ?= 1
 
-.PHONY: demo test test-cluster cluster cluster-up cluster-down lint types contracts check chart lock lock-peers bench faults sbom clean setup torch
+.PHONY: demo test test-cluster cluster cluster-up cluster-down lint types contracts check chart screenshots lock lock-peers bench faults sbom clean setup torch
 
 .venv/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3.11"; exit 1; }
@@ -72,6 +73,10 @@ check: lint types contracts
 # The Helm chart, made of the manifests in Python.
 chart: setup
 	$(BIN)/python charts/generate.py
+
+# Pictures of the pages for the documents, of runs of the template.
+screenshots: setup
+	$(BIN)/python docs/screenshots.py
 
 lock:
 	$(UV) pyproject.toml --all-extras --group build --group dev -o requirements/dev.txt

@@ -81,10 +81,10 @@ def measure(bench: Bench) -> Figures:
         raise RuntimeError(
             "set KUBECONFIG to a cluster's, FAIRWAY_LAB_REGISTRY to a registry that its nodes pull from, and have kubectl"
         )
-    image = _pushed(registry)
-    with _namespace(kubectl) as namespace:
+    image = push_image(registry)
+    with own_namespace(kubectl) as namespace:
         there = There(kubectl, namespace, image, bench.folder, itertools.count(int(time.time())))
-        bench.versions["Kubernetes"] = _version(kubectl)
+        bench.versions["Kubernetes"] = version_of(kubectl)
         bench.say("installing")
         figures: Figures = {"installing": alternate(_installing(there), bench.size(3, 1))}
         there.fairway("install", "--namespace", namespace, "--image", image, "--ephemeral")
@@ -110,7 +110,7 @@ def measure(bench: Bench) -> Figures:
     return figures
 
 
-def _pushed(registry: str) -> str:
+def push_image(registry: str) -> str:
     """Push the image of this version, and return its name by digest."""
     base = os.environ.get("FAIRWAY_LAB_BASE", f"{registry}/python:3.11")
     words = ["image", "push", f"{registry}/fairway-bench", "--insecure", "--base", base, "--python", "3.11"]
@@ -121,7 +121,7 @@ def _pushed(registry: str) -> str:
 
 
 @contextmanager
-def _namespace(kubectl: str) -> Iterator[str]:
+def own_namespace(kubectl: str) -> Iterator[str]:
     """Make a namespace, and remove it."""
     name = f"fairway-bench-{secrets.token_hex(3)}"
     _kubectl(kubectl, "create", "namespace", name)
@@ -140,7 +140,7 @@ def _kubectl(kubectl: str, *words: str) -> str:
     return done.stdout
 
 
-def _version(kubectl: str) -> str:
+def version_of(kubectl: str) -> str:
     found = re.search(r"Server Version: v(\S+)", _kubectl(kubectl, "version"))
     return found[1] if found else "unknown"
 

@@ -114,5 +114,10 @@ def times(value: Spread | float) -> str:
     return f"{_digits(value.middle)}× ({_digits(value.low)} to {_digits(value.high)})"
 
 
+def percents(value: Spread) -> str:
+    """A share, with its spread."""
+    return f"{value.middle:.0%} ({value.low:.0%} to {value.high:.0%})"
+
+
 def _digits(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"

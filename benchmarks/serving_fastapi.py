@@ -1,6 +1,6 @@
 """A model served by hand with FastAPI and ONNX Runtime, as its documentation teaches: typed body, typed answer.
 
-`python serving_fastapi.py MODEL.onnx NAME PORT`.
+`python serving_fastapi.py MODEL.onnx NAME PORT [HOST]`.
 """
 
 import sys
@@ -36,7 +36,7 @@ class Inferred(BaseModel):
     outputs: list[Tensor]
 
 
-def main(path: str, model: str, port: int) -> None:
+def main(path: str, model: str, port: int, host: str = "127.0.0.1") -> None:
     """Serve."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -56,10 +56,8 @@ def main(path: str, model: str, port: int) -> None:
         return Inferred(model_name=model, id=asked.id, outputs=outputs)
 
     app.post(f"/v2/models/{model}/infer")(infer)
-    uvicorn.run(
-        app, host="127.0.0.1", port=port, loop="uvloop", http="httptools", access_log=False, log_config=None
-    )
+    uvicorn.run(app, host=host, port=port, loop="uvloop", http="httptools", access_log=False, log_config=None)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), *sys.argv[4:])

@@ -91,8 +91,9 @@ async def load(plan: dict[str, object]) -> dict[str, object]:
     request = head.replace("\n", "\r\n").encode() + b"content-length: %d\r\n\r\n" % len(body) + body
     seen = Seen()
     loop = asyncio.get_running_loop()
+    place = (str(plan.get("address", "127.0.0.1")), int(str(plan["port"])))
     made = [
-        (await loop.create_connection(lambda: Client(request, seen), "127.0.0.1", int(str(plan["port"]))))[1]
+        (await loop.create_connection(lambda: Client(request, seen), *place))[1]
         for _ in range(int(str(plan["connections"])))
     ]
     await asyncio.sleep(float(str(plan["warm"])))

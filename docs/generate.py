@@ -43,7 +43,8 @@ PLACES = {
     ".fairway/blobs/": "content by its sha256",
     ".fairway/runs/RUN/": "records and output of a run's attempts",
     ".fairway/endpoints/": "sockets and logs of the model servers",
-    ".fairway/platform/": "the platform process: its token (mode 0600), its address, its log",
+    ".fairway/platform/": "the platform process: its token, the hashes of other tokens and of sessions (mode 0600), its address, "
+    "its log",
     "~/.config/fairway/targets.json": "the targets that were added (mode 0600); below `XDG_CONFIG_HOME` where that is set",
     "~/.cache/fairway/": "virtual environments of tasks with `environment=`, and parts of images; below `XDG_CACHE_HOME` if set",
 }

@@ -20,9 +20,11 @@ from pathlib import Path
 import hypothesis
 import pytest
 from xdist.remote import Producer
-from xdist.scheduler import LoadFileScheduling
+
+sys.path.insert(0, str(Path(__file__).parent))
 
 import fairway
+from distribution import Distribution
 from fairway.spec.host import THREAD_VARIABLES
 
 RESULTS = Path(__file__).parent / "results"
@@ -74,20 +76,10 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["FAIRWAY_FIRST_PORT"] = str(_FIRST_PLATFORM_PORT + _worker() * _PORTS)
 
 
-class _Scheduling(LoadFileScheduling):
-    """Gives a file to one worker, as `--dist loadfile` does, and all tests of the cluster to one as well.
-
-    They share one lab, and some of them harm its nodes.
-    """
-
-    def _split_scope(self, nodeid: str) -> str:
-        return "tests/cluster" if nodeid.startswith("tests/cluster/") else super()._split_scope(nodeid)
-
-
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling | None:
-    """Distribute files as above; other ways of distributing tests stay as they are."""
-    return _Scheduling(config, log) if config.getvalue("dist") == "loadfile" else None
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Distribution | None:
+    """Distribute files as this suite needs it; other ways of distributing tests stay as they are."""
+    return Distribution(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 # An example may take its time: on a busy machine, a deadline fails tests that are right.

@@ -11,6 +11,7 @@ from fairway.spec import VERSION
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from fairway.author.cancelling import cancel
     from fairway.author.endpoint import endpoint
     from fairway.author.environment import Environment
     from fairway.author.files import File, Folder, Secret
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from fairway.spec.errors import FairwayError, StepFailed
     from fairway.spec.evaluation import Evaluation
     from fairway.spec.model import ModelVersion
+    from fairway.tuning.search import search
 
 __version__ = VERSION
 
 _HOMES = {
+    "cancel": "author.cancelling",
     "endpoint": "author.endpoint",
     "Environment": "author.environment",
     "File": "author.files",
@@ -41,6 +44,7 @@ _HOMES = {
     "model": "lookup",
     "runs": "lookup",
     "register": "author.reporting",
+    "search": "tuning.search",
     "show": "author.reporting",
     "task": "author.task",
     "evaluate": "evaluation",
@@ -62,6 +66,7 @@ __all__ = [
     "Ref",
     "Secret",
     "StepFailed",
+    "cancel",
     "deploy",
     "endpoint",
     "evaluate",
@@ -72,6 +77,7 @@ __all__ = [
     "register",
     "run",
     "runs",
+    "search",
     "show",
     "task",
     "value",

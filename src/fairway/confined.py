@@ -32,9 +32,8 @@ def folder(path: str, *, anyones: bool = False) -> bool:
     Raises:
         StorageError: it is a link or another kind of file, or it belongs to another user.
     """
-    try:
-        found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    found = _found(path)
+    if found is None:
         return False
     if stat.S_ISLNK(found.st_mode):
         raise _odd(path, "a link, and no link in a store is followed")
@@ -53,7 +52,7 @@ def make_folder(path: str) -> None:
         OSError: the folder cannot be made.
     """
     missing: list[str] = []
-    at = path
+    at = os.path.abspath(path)
     while not os.path.lexists(at):
         missing.append(at)
         at = os.path.dirname(at)
@@ -170,9 +169,8 @@ def file(path: str, *, anyones: bool = False) -> bool:
     Raises:
         StorageError: it is a link or another kind of file, or it belongs to another user.
     """
-    try:
-        found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
+    found = _found(path)
+    if found is None:
         return False
     _check_file(path, found, anyones)
     return True
@@ -326,6 +324,14 @@ def unlink_own(path: str) -> None:
         os.unlink(path)
     except (FileNotFoundError, NotADirectoryError):
         return
+
+
+def _found(path: str) -> os.stat_result | None:
+    """Return the facts of a path, of which the last part may be a link; None if nothing is there."""
+    try:
+        return os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 def _check_file(path: str, found: os.stat_result, anyones: bool) -> None:

@@ -1,5 +1,6 @@
 """The functions `fw.run` and `fw.deploy`, with which a script, a test or a notebook runs a pipeline or serves a model."""
 
+import importlib
 import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -15,6 +16,7 @@ from fairway.wiring import deployments, headstart, machine, settings, target
 if TYPE_CHECKING:
     from fairway.author.endpoint import Endpoint
     from fairway.author.pipeline import Pipeline
+    from fairway.engine.live import LiveRun
     from fairway.engine.report import Run
     from fairway.ports.platform import Platform
     from fairway.spec.endpoint import Deployed, DeployRequest
@@ -234,10 +236,26 @@ async def _carry_out(platform: "Platform", request: "RunRequest") -> "tuple[str,
 async def _end_of(platform: "Platform", name: str) -> "Over":
     from fairway.spec.update import Over
 
+    live = _live(name)
     async for update in platform.follow(name):
+        if live is not None:
+            live.take(update.news)
         if isinstance(update.news, Over):
             return update.news
     raise AssertionError("a run is followed to its end")
+
+
+def _live(name: str) -> "LiveRun | None":
+    """Return the drawer of a run's progress in a notebook; None anywhere else, where nothing can be drawn again."""
+    loaded = sys.modules.get("IPython")
+    shell = loaded.get_ipython() if loaded is not None else None
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    from fairway.engine.live import LiveRun
+
+    display: Callable[..., Any] = importlib.import_module("IPython.display").display
+    shown = display({"text/plain": f"run {name}"}, raw=True, display_id=True)
+    return LiveRun(name, lambda picture: shown.update(picture, raw=True))
 
 
 def _ask(where: "Path | There", question: "Callable[[Platform], Coroutine[Any, Any, T]]") -> T:

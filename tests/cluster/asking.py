@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 _PATIENCE = 10.0
+_MOST_OPEN = 64
+"""Requests of one client without an answer. With more, the client would measure how busy the machine is."""
 
 
 @dataclass
@@ -19,7 +21,7 @@ class Answers:
 
 
 class Load:
-    """A client in a thread that sends `rate` requests a second from `with` until its end. It never repeats one.
+    """A client in a thread that sends up to `rate` requests a second from `with` until its end. It never repeats one.
 
     Args:
         address: the address of a Service, with port 80.
@@ -48,27 +50,36 @@ class Load:
         self._thread.join(_PATIENCE * 3)
 
     async def _work(self) -> None:
-        began, tasks = time.monotonic(), set[asyncio.Task[None]]()
+        due, tasks = time.monotonic(), set[asyncio.Task[None]]()
         while not self._ending.is_set():
+            if len(tasks) >= _MOST_OPEN:
+                await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             task = asyncio.create_task(self._ask())
             tasks.add(task)
             task.add_done_callback(tasks.discard)
             self.answers.sent += 1
-            await asyncio.sleep(max(0.0, began + self.answers.sent / self._rate - time.monotonic()))
+            # What was not sent in time is not made up for.
+            due = max(due + 1 / self._rate, time.monotonic() - 1.0)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
         await asyncio.gather(*tasks)
 
     async def _ask(self) -> None:
-        began = time.monotonic()
+        began, at = time.monotonic(), time.strftime("%H:%M:%S")
+        reached: list[str] = []
         try:
             async with asyncio.timeout(_PATIENCE):
-                self.answers.bodies.append(await self._exchange())
+                self.answers.bodies.append(await self._exchange(reached))
         except (OSError, asyncio.IncompleteReadError, TimeoutError, AssertionError) as error:
-            self.answers.lost.append(f"{type(error).__name__} {error} after {time.monotonic() - began:.1f} s")
+            how = f"{type(error).__name__} {error} {' '.join(reached) or 'not connected'}"
+            self.answers.lost.append(f"{at} {how} after {time.monotonic() - began:.1f} s")
         if time.monotonic() - began > 1:
             self.answers.slow.append(time.monotonic() - began)
 
-    async def _exchange(self) -> bytes:
-        reader, writer = self._idle.pop() if self._idle else await asyncio.open_connection(self._address, 80)
+    async def _exchange(self, reached: list[str]) -> bytes:
+        """Send a request and return the body of the answer. Note how far that came."""
+        kept = self._kept()
+        reader, writer = kept or await asyncio.open_connection(self._address, 80)
+        reached.append("kept" if kept else "fresh")
         writer.write(self._request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         assert b" 200 " in head.split(b"\r\n")[0], head
@@ -79,3 +90,12 @@ class Load:
         else:
             writer.close()
         return body
+
+    def _kept(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """Return an idle connection that the server has not closed, as every client with a pool looks for one."""
+        while self._idle:
+            reader, writer = self._idle.pop()
+            if not reader.at_eof() and not writer.is_closing() and reader.exception() is None:
+                return reader, writer
+            writer.close()
+        return None

@@ -19,6 +19,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import teams
+
 from cluster import standing_in
 from lab import audit as audit_log
 from lab import network, policies
@@ -206,3 +208,15 @@ def ready(registry: str) -> str:
 def broken(registry: str) -> str:
     """An image with a control plane that ends."""
     return standing_in.push(registry, "standing-in", standing_in.BROKEN)
+
+
+@pytest.fixture(scope="module")
+def team(
+    make_namespace: Callable[..., str],
+    kubectl: Kubectl,
+    registry: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[teams.Team]:
+    """A namespace with Fairway, for the tests of a file."""
+    with teams.made(kubectl, registry, make_namespace(), tmp_path_factory.mktemp("team")) as found:
+        yield found

@@ -95,13 +95,12 @@ def judge(installation: Installation, run: str, count: int) -> Counter[str]:
         found["pods that had no work yet and were replaced"] += sum(not one for one in told)
         found["lines lost"] += count - len(set(told[-1]))
         found["lines doubled"] += sum(len(one) - len(set(one)) for one in told)
-        assert all(one == sorted(one) for one in told)
+        assert all(one == sorted(one) for one in told), (run, name, told)
     phase, value = result(news)
     assert (phase, value) == ("Succeeded", str(found["steps"] * count))
     return found
 
 
-@pytest.mark.thorough
 @pytest.mark.timeout(2400, func_only=True)
 def test_a_control_plane_that_is_killed_under_runs_loses_nothing_and_repeats_nothing(
     installation: Installation, full: bool, rng: random.Random, measured: Callable[..., None]

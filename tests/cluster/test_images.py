@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 
 import pytest
 
@@ -91,6 +92,17 @@ def test_fairway_runs_as_any_user_on_a_closed_file_system(
     assert told["compiled"]
     assert "/opt/fairway/lib/" in told["idna"][1]
     assert "version" in run(kubectl, namespace, pushed.image, "command", ["fairway", "--version"])
+
+
+def test_nothing_of_the_standard_library_is_compiled_in_a_pod(
+    kubectl: Kubectl, namespace: str, pushed: Pushed
+) -> None:
+    told = run(
+        kubectl, namespace, pushed.image, "bytecode", ["python", "-v", "-c", "import asyncio, json, fairway"]
+    )
+    loaded = re.findall(r"^# code object from '?([^'\n]+)'?$", told, re.MULTILINE)
+    assert sum(path.endswith("json/__pycache__/decoder.cpython-311.pyc") for path in loaded) == 1
+    assert [path for path in loaded if path.endswith(".py")] == ["/usr/lib/python3.11/sitecustomize.py"]
 
 
 def test_a_projects_packages_win_over_those_of_fairway(

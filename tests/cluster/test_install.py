@@ -200,6 +200,21 @@ def test_an_ephemeral_store_needs_no_volume(person: Person, there: Kubectl, read
     person.does("uninstall", "--yes")
 
 
+def test_options_for_pods_reach_the_pods_and_stay_in_an_upgrade(
+    person: Person, there: Kubectl, ready: str
+) -> None:
+    person.does(
+        *("install", "--image", ready, "--ephemeral", "--user", "4711"),
+        *("--pod-label", "team=risk", "--pods-most", "3", "--driver-cpu", "500m"),
+    )
+    (pod,) = there.json("get", "pods", "-l", "team=risk")["items"]
+    assert pod["spec"]["securityContext"]["runAsUser"] == 4711
+    person.does("upgrade", "--pods-most", "5")
+    install = json.loads(there.json("get", "cm", "fairway-install")["data"]["install.json"])
+    assert (install["user"], install["pod_labels"]) == (4711, {"team": "risk"})
+    assert (install["pods"]["most"], install["driver"]["cpu"]) == (5, 0.5)
+
+
 def test_a_service_of_somebody_else_is_not_taken_over(person: Person, there: Kubectl, ready: str) -> None:
     there("create", "service", "clusterip", "fairway", "--tcp=80:80")
     told = person.fails("install", "--image", ready)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from plane_here import push_image
+from teams import VISITORS, answer
 from test_remote_run import Laptop
 
 from lab.kubectl import Kubectl, make_user
@@ -29,6 +30,10 @@ def rate() -> int:
 @fw.pipeline
 def main() -> int:
     return rate()
+
+@fw.endpoint
+def shop(x: float) -> float:
+    return x * shop_rates.RATE
 """
 
 
@@ -121,3 +126,17 @@ def test_packages_reach_every_pod_of_a_run_without_a_registry(
     pods = there.json("get", "pods", "-l", "app.kubernetes.io/name=fairway-run")["items"]
     assert {one["name"] for pod in pods for one in pod["spec"]["initContainers"]} == {"packages"}
     assert laptop.fairway("follow", again.stdout.strip()).returncode == 0
+
+
+def test_packages_reach_the_servers_of_an_endpoint_without_a_registry(
+    laptop: Laptop, kubectl: Kubectl, installed: str
+) -> None:
+    told = laptop.fairway("deploy", "flow.py", "--replicas", "1").stderr
+    assert "packages go through the store of team: " in told
+    there = kubectl.inside(installed)
+    (pod,) = there.json("get", "pods", "-l", "fairway.dev/endpoint=shop")["items"]
+    assert [one["name"] for one in pod["spec"]["initContainers"]] == ["packages"]
+    there.apply(VISITORS)
+    address = there.json("get", "service", "shop")["spec"]["clusterIP"]
+    assert answer(address, 2, f"shop.{installed}.svc") == 14
+    laptop.fairway("undeploy", "shop")

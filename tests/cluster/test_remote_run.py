@@ -218,3 +218,42 @@ def test_nothing_of_a_run_is_left_in_the_namespace(laptop: Laptop, kubectl: Kube
     while inside.json("get", "jobs,pods", "-l", "app.kubernetes.io/name=fairway-run")["items"]:
         assert time.monotonic() < until
         time.sleep(1)
+
+
+def test_a_run_whose_driver_waits_says_for_what_before_it_has_a_name(
+    laptop: Laptop, kubectl: Kubectl, installed: str
+) -> None:
+    there = kubectl.inside(installed)
+    there("create", "quota", "full", "--hard=pods=1")
+    running = laptop.start("run", "flow.py")
+    told = []
+    try:
+        for line in running.stderr or ():
+            told.append(line)
+            if "is used up" in line:
+                break
+        else:
+            raise AssertionError(told)
+        there("delete", "quota", "full")
+        rest = running.communicate(timeout=200)[1]
+    finally:
+        running.kill()
+        there("delete", "quota", "full", "--ignore-not-found")
+    assert running.returncode == 0, rest
+    assert "the pipeline waits: quota full is used up: pods 1 of 1" in told[-1]
+    assert not [line for line in told if " run " in line], told
+    assert "is used up" not in rest
+
+
+def test_a_step_is_tried_again_in_the_cluster_and_a_run_made_again_on_the_laptop(laptop: Laptop) -> None:
+    laptop.fairway("run", "flow.py", "--numbers", "2", "3")
+    name = json.loads(laptop.fairway("runs", "--json").stdout)[0]["name"]
+    laptop.write("rates.py", "RATE = 5\n")
+    done = laptop.fairway("retry", f"{name}/double-2")
+    assert re.search(r"double value=3 +done", done.stderr)
+    assert "result  15" in done.stdout
+    assert f"repeats   {name}/double-2" in laptop.fairway("show").stdout
+    again = laptop.fairway("reproduce", name, "--as-is", "--quiet")
+    assert again.stdout.count("equal to the bit") == 4
+    laptop.write("flow.py", HEAD + TEXT.replace("    return value * RATE", "    breakpoint()"))
+    assert "breakpoint() has no terminal here" in laptop.fairway("run", "flow.py", expect=1).stderr

@@ -12,7 +12,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "buckets"))
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import servers
+from grounds import Play, in_this_process, over_http, played
 from planes import Accounts, Plane
+
+from fairway.stores import Layout
+from fairway.stores.metadata import SqliteMetadata
 
 
 @pytest.fixture
@@ -41,3 +45,39 @@ def gateway(
         pytest.skip(why)
     with servers.Gateway(tmp_path_factory.mktemp("gateway") / "objects", free_port()) as found:
         yield found
+
+
+@pytest.fixture(params=[in_this_process, over_http], ids=["in this process", "over HTTP"])
+def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
+    """Runs work on a fresh ground."""
+    return lambda work: played(request.param, tmp_path, work)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Play:
+    """Runs work on a fresh ground that is asked over HTTP."""
+    (tmp_path / "shop").mkdir()
+    return lambda work: played(over_http, tmp_path / "shop", work)
+
+
+STORES: dict[str, Callable[[Path], SqliteMetadata]] = {"sqlite": lambda root: SqliteMetadata(Layout(root))}
+
+
+@pytest.fixture(params=sorted(STORES))
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], SqliteMetadata]]:
+    """Opens the same store of metadata again at each call, as another process would."""
+    opened: list[SqliteMetadata] = []
+
+    def again() -> SqliteMetadata:
+        opened.append(STORES[request.param](tmp_path / "store"))
+        return opened[-1]
+
+    yield again
+    for one in opened:
+        one.close()
+
+
+@pytest.fixture
+def store(make: Callable[[], SqliteMetadata]) -> SqliteMetadata:
+    """A store of metadata."""
+    return make()

@@ -1,7 +1,7 @@
 """The deployer of a cluster when its process is stopped in the middle, and when others change its objects."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -49,6 +49,19 @@ def process(cluster: ClusterHere) -> ClusterDeployer:
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run a test."""
     asyncio.run(work)
+
+
+def alone(work: Callable[[ClusterHere, ClusterDeployer], Coroutine[Any, Any, None]]) -> None:
+    """Run a test with a cluster of its own and one process that looks after its endpoints."""
+
+    async def whole() -> None:
+        cluster = ClusterHere()
+        deployer = process(cluster)
+        await work(cluster, deployer)
+        deployer.close()
+        cluster.close()
+
+    asyncio.run(whole())
 
 
 @pytest.fixture(autouse=True)
@@ -145,25 +158,19 @@ def test_a_service_of_somebody_else_is_refused_and_left_alone() -> None:
 
 
 def test_a_revision_that_ends_again_and_again_is_told_with_its_last_words() -> None:
-    async def work() -> None:
-        cluster = ClusterHere()
-        deployer = process(cluster)
+    async def work(cluster: ClusterHere, deployer: ClusterDeployer) -> None:
         await deployer.roll(revision(1), ADDRESS)
         cluster.failing.add("2")
         with pytest.raises(FairwayError, match=r"its server ended .*: no such table"):
             await deployer.roll(revision(2), ADDRESS)
         assert cluster.names(kinds.DEPLOYMENT) == ["fw-churn-r1"]
         assert cluster.outages == 0
-        deployer.close()
-        cluster.close()
 
-    run(work())
+    alone(work)
 
 
 def test_what_serves_is_told_to_crash_at_once_and_its_pods_are_left_to_kubernetes() -> None:
-    async def work() -> None:
-        cluster = ClusterHere()
-        deployer = process(cluster)
+    async def work(cluster: ClusterHere, deployer: ClusterDeployer) -> None:
         await deployer.roll(revision(1), ADDRESS)
         cluster.failing.add("1")
         cluster.objects[kinds.POD].clear()
@@ -178,16 +185,12 @@ def test_what_serves_is_told_to_crash_at_once_and_its_pods_are_left_to_kubernete
         while (seen := await deployer.observe("churn")) is None or seen.ready != 1:
             await asyncio.sleep(0.01)
         assert (seen.serving, seen.crashing, seen.reason) == (1, 0, "")
-        deployer.close()
-        cluster.close()
 
-    run(work())
+    alone(work)
 
 
 def test_a_service_whose_selector_somebody_changed_leads_back_after_a_roll() -> None:
-    async def work() -> None:
-        cluster = ClusterHere()
-        deployer = process(cluster)
+    async def work(cluster: ClusterHere, deployer: ClusterDeployer) -> None:
         await deployer.roll(revision(1), ADDRESS)
         cluster.objects[kinds.SERVICE]["churn"]["spec"]["selector"] = {"app": "other"}
         cluster._move()
@@ -195,16 +198,12 @@ def test_a_service_whose_selector_somebody_changed_leads_back_after_a_roll() -> 
             await asyncio.sleep(0.01)
         status = await deployer.roll(revision(1), ADDRESS)
         assert (status.serving, status.ready) == (1, 1)
-        deployer.close()
-        cluster.close()
 
-    run(work())
+    alone(work)
 
 
 def test_a_revision_takes_over_with_as_many_pods_as_served_before() -> None:
-    async def work() -> None:
-        cluster = ClusterHere()
-        deployer = process(cluster)
+    async def work(cluster: ClusterHere, deployer: ClusterDeployer) -> None:
         await deployer.roll(revision(1, replicas=Bounds.exactly(3)), ADDRESS)
         most: list[int] = []
         apply = cluster.apply
@@ -219,10 +218,8 @@ def test_a_revision_takes_over_with_as_many_pods_as_served_before() -> None:
         status = await deployer.roll(revision(2, replicas=Bounds(1, 10)), ADDRESS)
         assert (status.ready, most) == (3, [3, 1])
         assert cluster.outages == 0
-        deployer.close()
-        cluster.close()
 
-    run(work())
+    alone(work)
 
 
 def test_an_address_follows_from_the_name_and_a_port_cannot_be_wished_for() -> None:

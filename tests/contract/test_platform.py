@@ -1,139 +1,22 @@
-"""What every platform promises to whoever asks it: in the same process, and over HTTP."""
+"""What every platform promises of endpoints, models and itself: in the same process, and over HTTP."""
 
 import asyncio
-import contextlib
-import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
-from pathlib import Path
+import http.server
+import threading
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-import msgspec
 import pytest
-import uvicorn
-from fakes import FakeClock, FakeDeployer
+from grounds import Ground, Play, followed, request
 
-from fairway.control.api import Api
-from fairway.control.gate import Gate
-from fairway.control.routes import application, public_paths
-from fairway.engine.endpoints import EndpointEngine
-from fairway.engine.platform import EnginePlatform
+from fairway.local import owner
 from fairway.ports.platform import Platform
-from fairway.remote import Direct, RemotePlatform
-from fairway.spec.artifact import Artifact
-from fairway.spec.endpoint import DeployRequest, request_url
-from fairway.spec.errors import CorruptArtifact, FairwayError, NotAllowed, NotFound, UsageError
-from fairway.spec.event import AttemptEnded, RunEnded, RunStarted, StepCalled, StepEnded
-from fairway.spec.model import Candidate, Lineage
+from fairway.spec.deeds import DeedQuery
+from fairway.spec.endpoint import request_url
+from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.quantities import Bounds
-from fairway.spec.run import Phase, RunRequest
-from fairway.spec.update import Over, Printed, Recorded, Update
-from fairway.wiring import machine, runs, target
-
-TOKEN = "t" * 43
-
-PROJECT = """
-import time
-from pathlib import Path
-import fairway as fw
-
-@fw.task
-def count(number: int) -> int:
-    for line in range(number):
-        print(f"line {line}")
-    return number
-
-@fw.task
-def hold(until: str) -> None:
-    while not Path(until).exists():
-        time.sleep(0.02)
-
-@fw.pipeline
-def main(number: int = 3):
-    print("begun")
-    count(number)
-    count(number + 1)
-
-@fw.pipeline
-def held(until: str):
-    hold(until)
-"""
-
-
-class Ground:
-    """A project with a store that has a registered model, and the platform of both."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.file = folder / "project.py"
-        self.file.write_text(PROJECT, encoding="utf-8")
-        self.stores = machine.LocalStores(folder / ".fairway").prepare()
-        self.deployer = FakeDeployer()
-        self.engine = EndpointEngine(self.stores.metadata, self.deployer, self.stores.artifacts, FakeClock())
-        self.platform: Platform = EnginePlatform(
-            machine.records(self.stores), lambda: runs.here(self.stores), lambda: self.engine, self.stop
-        )
-        artifact = Artifact(format="onnx", digest="0" * 64, size=2, inline=b"{}")
-        for _ in range(2):
-            self.stores.metadata.register(
-                Candidate(name="churn", artifact=artifact), Lineage(run="", step=""), lambda rival: None, ()
-            )
-        self.stopped: list[bool] = []
-
-    async def stop(self, endpoints: bool) -> None:
-        self.stopped.append(endpoints)
-
-    def asked(self, pipeline: str = "main", **texts: str) -> RunRequest:
-        """A request for a run of the project."""
-        return RunRequest(
-            file=str(self.file), pipeline=pipeline, texts={name: [text] for name, text in texts.items()}
-        )
-
-
-@contextlib.asynccontextmanager
-async def in_this_process(ground: Ground) -> AsyncIterator[None]:
-    yield
-    await ground.platform.close()
-
-
-@contextlib.asynccontextmanager
-async def over_http(ground: Ground) -> AsyncIterator[None]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        port = listening.getsockname()[1]
-        entries = Api(target.attended(ground.stores, ground.engine, ground.stop)).entries()
-        gate = Gate(application(entries), [f"127.0.0.1:{port}"], TOKEN, public_paths(entries))  # type: ignore[arg-type]
-        config = uvicorn.Config(gate, ws="none", lifespan="off", log_config=None)  # type: ignore[arg-type]
-        config.load()
-        server = uvicorn.Server(config)
-        server.lifespan = config.lifespan_class(config)
-        await server.startup(sockets=[listening])
-        ground.platform = RemotePlatform(Direct(f"http://127.0.0.1:{port}", TOKEN))
-        try:
-            yield
-        finally:
-            await server.shutdown(sockets=[listening])
-
-
-Play = Callable[[Callable[[Ground], Coroutine[Any, Any, None]]], None]
-
-
-@pytest.fixture(params=[in_this_process, over_http], ids=["in this process", "over HTTP"])
-def play(request: pytest.FixtureRequest, tmp_path: Path) -> Play:
-    """Runs work on a fresh ground."""
-
-    async def whole(work: Callable[[Ground], Coroutine[Any, Any, None]]) -> None:
-        ground = Ground(tmp_path)
-        try:
-            async with request.param(ground):
-                await work(ground)
-        finally:
-            await ground.engine.close()
-            ground.stores.close()
-
-    return lambda work: asyncio.run(whole(work))
-
-
-def request(**changes: Any) -> DeployRequest:
-    return DeployRequest(**{"name": "churn", "model": "churn", **changes})
+from fairway.spec.run import RunRequest
+from fairway.spec.serving import Question
 
 
 def test_there_is_nothing(play: Play) -> None:
@@ -238,145 +121,6 @@ def test_what_cannot_be_is_refused_in_words_with_the_next_step(
     play(work)
 
 
-async def followed(ground: Ground, run: str, after: str = "") -> list[Update]:
-    """All updates of a run to its end."""
-    return [update async for update in ground.platform.follow(run, after)]
-
-
-def told(updates: list[Update]) -> tuple[list[type], dict[str, bytes]]:
-    """Kinds of the facts in order, and what each step printed."""
-    printed: dict[str, bytes] = {}
-    for update in updates:
-        if isinstance(update.news, Printed):
-            printed[update.news.step] = printed.get(update.news.step, b"") + update.news.data
-    facts = [type(update.news.event.body) for update in updates if isinstance(update.news, Recorded)]
-    return facts, printed
-
-
-PRINTED = {
-    "pipeline": b"begun\n",
-    "count": b"line 0\nline 1\nline 2\n",
-    "count-2": b"line 0\nline 1\nline 2\nline 3\n",
-}
-
-
-def test_a_project_says_what_it_declares(play: Play) -> None:
-    async def work(ground: Ground) -> None:
-        project = await ground.platform.describe(ground.asked())
-        assert [pipeline.name for pipeline in project.pipelines] == ["main", "held"]
-        assert [parameter.name for parameter in project.pipelines[0].parameters] == ["number"]
-
-    play(work)
-
-
-def test_a_run_that_is_submitted_is_on_record_and_is_followed_to_its_end(play: Play) -> None:
-    async def work(ground: Ground) -> None:
-        run = await ground.platform.submit(ground.asked(number="3"))
-        assert (await ground.platform.run(run)).spec.shown == {"number": "3"}
-        updates = await followed(ground, run)
-        facts, printed = told(updates)
-        assert facts[0] is RunStarted
-        assert facts[-1] is RunEnded
-        assert (facts.count(StepCalled), facts.count(AttemptEnded), facts.count(StepEnded)) == (2, 2, 2)
-        assert printed == PRINTED
-        over = updates[-1].news
-        assert isinstance(over, Over)
-        assert over.ended is not None
-        assert over.ended.phase is Phase.SUCCEEDED
-        assert (await ground.platform.run(run)).phase is Phase.SUCCEEDED
-        assert [summary.name for summary in await ground.platform.runs()] == [run]
-        assert await ground.platform.find("") == run
-
-    play(work)
-
-
-def test_following_goes_on_from_any_position_with_nothing_lost_and_nothing_twice(play: Play) -> None:
-    async def work(ground: Ground) -> None:
-        run = await ground.platform.submit(ground.asked(number="3"))
-        updates: list[Update] = []
-        position = ""
-        while not updates or not isinstance(updates[-1].news, Over):
-            async for update in ground.platform.follow(run, position):
-                updates.append(update)
-                position = update.position
-                break
-        facts, printed = told(updates)
-        assert (facts.count(RunStarted), facts.count(StepCalled), facts.count(StepEnded)) == (1, 2, 2)
-        assert facts.count(RunEnded) == 1
-        assert printed == PRINTED
-
-    play(work)
-
-
-def test_output_of_an_attempt_comes_before_its_end(play: Play) -> None:
-    async def work(ground: Ground) -> None:
-        run = await ground.platform.submit(ground.asked(number="3"))
-        left = dict(PRINTED)
-        for update in await followed(ground, run):
-            if isinstance(update.news, Printed):
-                left[update.news.step] = left[update.news.step][len(update.news.data) :]
-            elif isinstance(update.news, Recorded) and isinstance(update.news.event.body, AttemptEnded):
-                assert left[update.news.event.step] == b""
-
-    play(work)
-
-
-def test_a_run_is_cancelled_and_says_so(play: Play) -> None:
-    async def work(ground: Ground) -> None:
-        run = await ground.platform.submit(ground.asked("held", until=str(ground.folder / "never")))
-        async for update in ground.platform.follow(run):
-            if isinstance(update.news, Recorded) and isinstance(update.news.event.body, StepCalled):
-                break
-        assert (await ground.platform.run(run)).alive
-        assert (await ground.platform.cancel(run)).stopping
-        facts = await followed(ground, run, update.position)
-        over = facts[-1].news
-        assert isinstance(over, Over)
-        assert over.ended is not None
-        assert over.ended.phase is Phase.CANCELLED
-
-    play(work)
-
-
-def test_wrong_parameters_are_refused_and_nothing_is_started(play: Play) -> None:
-    async def work(ground: Ground) -> None:
-        with pytest.raises(UsageError, match="number"):
-            await ground.platform.submit(ground.asked(number="many"))
-        with pytest.raises(UsageError, match="has no pipeline 'nobody'"):
-            await ground.platform.submit(ground.asked("nobody"))
-        assert await ground.platform.runs() == []
-
-    play(work)
-
-
-def test_a_plan_says_what_would_run_and_runs_nothing(play: Play) -> None:
-    async def work(ground: Ground) -> None:
-        plan = await ground.platform.plan(ground.asked(number="3"))
-        assert [(step.step, step.will) for step in plan] == [
-            ("count number=3", "run"),
-            ("count-2 number=4", "run"),
-        ]
-        assert await ground.platform.runs() == []
-
-    play(work)
-
-
-def test_what_steps_printed_is_read_line_by_line(play: Play) -> None:
-    async def work(ground: Ground) -> None:
-        run = await ground.platform.submit(ground.asked(number="3"))
-        await followed(ground, run)
-        assert sorted((await ground.platform.outputs(run)).attempts) == [
-            ("count", 1),
-            ("count-2", 1),
-            ("pipeline", 1),
-        ]
-        page = await ground.platform.logs(run, "count", 1)
-        assert [line.text for line in page.lines] == ["line 0", "line 1", "line 2"]
-        assert (await ground.platform.logs(run, "count", 1, page.offset)).lines == []
-
-    play(work)
-
-
 def test_models_and_their_aliases(play: Play) -> None:
     async def work(ground: Ground) -> None:
         platform = ground.platform
@@ -394,12 +138,17 @@ def test_models_and_their_aliases(play: Play) -> None:
     play(work)
 
 
-def test_content_of_one_file_is_read(play: Play) -> None:
+def test_changes_are_told_with_the_person_who_asked(play: Play) -> None:
     async def work(ground: Ground) -> None:
-        digest = ground.stores.artifacts.put_bytes(b"content \xff")
-        assert await ground.platform.read(Artifact(format="json", digest=digest, size=9)) == b"content \xff"
-        with pytest.raises(FairwayError):
-            await ground.platform.read(Artifact(format="json", digest="0" * 64, size=9))
+        await ground.platform.alias("churn", "champion", 1)
+        run = await ground.platform.submit(ground.asked())
+        await followed(ground, run)
+        await ground.platform.tag(run, "good", present=True)
+        told = [(one.kind, one.name, one.did) for one in await ground.platform.deeds(DeedQuery())]
+        assert told == [("run", run, "tagged"), ("run", run, "started"), ("model", "churn", "moved alias")]
+        (newest,) = await ground.platform.deeds(DeedQuery(kind="run", limit=1))
+        assert (newest.who, newest.detail) == (owner.name(), "good")
+        assert await ground.platform.deeds(DeedQuery(who="nobody")) == []
 
     play(work)
 
@@ -443,105 +192,83 @@ def test_the_platform_is_stopped_with_or_without_its_endpoints(play: Play) -> No
     play(work)
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Play:
-    """Runs work on a fresh ground that is asked over HTTP."""
-
-    async def whole(work: Callable[[Ground], Coroutine[Any, Any, None]]) -> None:
-        ground = Ground(tmp_path / "shop")
-        try:
-            async with over_http(ground):
-                await work(ground)
-        finally:
-            await ground.engine.close()
-            ground.stores.close()
-
-    (tmp_path / "shop").mkdir()
-    return lambda work: asyncio.run(whole(work))
-
-
-def test_only_code_of_the_project_is_taken_over_http(served: Play, tmp_path: Path) -> None:
-    """What is refused is neither imported nor read."""
-    touched = tmp_path / "touched"
-    outside = tmp_path / "outside.py"
-    outside.write_text(f"open({str(touched)!r}, 'w')\n", encoding="utf-8")
-    (tmp_path / "shop" / "link.py").symlink_to(outside)
-    file = str(tmp_path / "shop" / "project.py")
-    code = Artifact(format="pickle", digest="0" * 64, size=1, inline=b".")
-    hidden = b'{"$leaf": "pickle", "kind": "int", "data": "Lg=="}'
-    refused = [
-        RunRequest(file=str(outside)),
-        RunRequest(file=str(tmp_path / "shop" / ".." / "outside.py")),
-        RunRequest(file=str(tmp_path / "shop" / "link.py")),
-        RunRequest(file="outside.py"),
-        RunRequest(file=file, folder="/"),
-        RunRequest(file=file, pickled=str(outside)),
-        RunRequest(pickled=str(outside)),
-        RunRequest(),
-        RunRequest(file=file, parameters={"number": code}),
-        RunRequest(
-            file=file, parameters={"number": msgspec.structs.replace(code, format="bundle", inline=hidden)}
-        ),
-        RunRequest(
-            file=file, parameters={"number": msgspec.structs.replace(code, format="json", code="0" * 64)}
-        ),
-    ]
-
+def test_deployments_say_what_served_from_when_on(play: Play) -> None:
     async def work(ground: Ground) -> None:
-        for request in refused:
-            for verb in (ground.platform.submit, ground.platform.describe, ground.platform.plan):
-                with pytest.raises((NotAllowed, UsageError)):
-                    await verb(request)
-        assert await ground.platform.runs() == []
-        plain = Artifact(format="json", digest="0" * 64, size=1, inline=b"1")
-        await ground.platform.submit(RunRequest(file=file, pipeline="main", parameters={"number": plain}))
-
-    served(work)
-    assert not touched.exists()
-
-
-def test_content_is_brought_to_a_file_in_pieces(play: Play) -> None:
-    async def work(ground: Ground) -> None:
-        data = bytes(range(256)) * 40_000  # more than a piece
-        digest = ground.stores.artifacts.put_bytes(data)
-        target = ground.folder / "brought"
-        await ground.platform.bring(digest, target)
-        assert target.read_bytes() == data
-        assert await ground.platform.piece(digest, len(data) - 2) == data[-2:]
-        assert await ground.platform.piece(digest, len(data)) == b""
-        with pytest.raises(NotFound):
-            await ground.platform.bring("0" * 64, ground.folder / "nothing")
-        assert not (ground.folder / "nothing").exists()
+        await ground.platform.deploy(request(model="churn:1"))
+        await ground.platform.deploy(request(model="churn:2", replicas=Bounds(3, 3)))
+        await ground.platform.rollback("churn")
+        await ground.platform.deploy(request(name="other", private=True))
+        found = await ground.platform.serving.deployments("churn")
+        assert [(one.revision, one.model, one.version, one.reason) for one in found] == [
+            (1, "churn", 1, "rolled back from 2"),
+            (2, "churn", 2, "deployed"),
+            (1, "churn", 1, "deployed"),
+        ]
+        assert found[1].replicas == Bounds(3, 3)
+        every = await ground.platform.serving.deployments()
+        assert [one.endpoint for one in every] == ["other", "churn", "churn", "churn"]
+        assert [one.private for one in every] == [True, False, False, False]
+        assert await ground.platform.serving.deployments("nobody") == []
 
     play(work)
 
 
-def test_content_that_is_damaged_becomes_no_file(play: Play) -> None:
+def test_a_request_is_sent_to_an_endpoint_and_its_answer_comes_back(play: Play) -> None:
+    class Answering(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            answer = f"{self.path} {self.headers['authorization']} {body.decode()}".encode()
+            self.send_response(418)
+            self.send_header("content-type", "text/tea")
+            self.send_header("content-length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: object) -> None:
+            return
+
     async def work(ground: Ground) -> None:
-        digest = ground.stores.artifacts.put_bytes(b"content" * 1000)
-        blob = ground.stores.layout.blobs / digest[:2] / digest
-        blob.chmod(0o600)
-        blob.write_bytes(b"CONTENT" * 1000)
-        with pytest.raises(CorruptArtifact):
-            await ground.platform.bring(digest, ground.folder / "brought")
-        assert not (ground.folder / "brought").exists()
+        ground.deployer.reserved["churn"] = f"http://127.0.0.1:{server.server_port}"
+        await ground.platform.deploy(request())
+        reply = await ground.platform.serving.ask("churn", Question(path="/x?y=1", body=b"hello", key="k"))
+        assert (reply.status, reply.kind, reply.body) == (418, "text/tea", b"/x?y=1 Bearer k hello")
+        assert 0 < reply.seconds < 60
+        with pytest.raises(UsageError, match="at most"):
+            await ground.platform.serving.ask("churn", Question(body=bytes(2**19 + 1)))
+        with pytest.raises(NotFound, match="nothing serves as 'nobody'"):
+            await ground.platform.serving.ask("nobody", Question())
+        server.shutdown()
+        server.server_close()
+        with pytest.raises(FairwayError, match="gave no answer"):
+            await ground.platform.serving.ask("churn", Question())
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    play(work)
+
+
+def test_output_and_traffic_of_what_never_served_are_refused(play: Play) -> None:
+    async def work(ground: Ground) -> None:
+        for asked in (ground.platform.serving.output, ground.platform.serving.traffic):
+            with pytest.raises(NotFound, match="there is no endpoint 'nobody'"):
+                await asked("nobody")
+        await ground.platform.deploy(request())
+        assert await ground.platform.serving.output("churn") == []
+        assert (await ground.platform.serving.traffic("churn")).hour == ()
 
     play(work)
 
 
-def test_a_file_of_the_store_is_no_piece(served: Play) -> None:
+def test_a_platform_tells_its_health(play: Play) -> None:
     async def work(ground: Ground) -> None:
-        for digest in ("../store.json", "..", "0" * 63, "A" * 64):
-            with pytest.raises(FairwayError, match=r"no digest|nothing here"):
-                await ground.platform.piece(digest, 0)
+        health = await ground.platform.health()
+        assert {one.check for one in health.checks} >= {"python", "sqlite", "disk", "writing"}
+        assert health.free > 0
+        for _ in range(200):
+            health = await ground.platform.health()
+            if health.counted:
+                break
+            await asyncio.sleep(0.05)
+        assert "log of events" in {one.kind for one in health.stored}
 
-    served(work)
-
-
-def test_a_file_of_the_store_is_no_content(served: Play) -> None:
-    async def work(ground: Ground) -> None:
-        for digest in ("../store.json", "..", "", "0" * 63, "A" * 64, "0" * 64 + "\n"):
-            with pytest.raises(UsageError, match="no digest"):
-                await ground.platform.read(Artifact(format="json", digest=digest, size=1))
-
-    served(work)
+    play(work)

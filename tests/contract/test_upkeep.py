@@ -7,14 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_platform import Ground, Play, play
+from grounds import Ground, Play
 
 from fairway.ports.platform import Platform
 from fairway.spec.errors import CorruptArtifact, FairwayError, NotFound, StorageError, UsageError
 from fairway.spec.upkeep import DATABASE, Cleaning, Part, Snapshot
 from fairway.wiring.backups import fetch
-
-__all__ = ["play"]
 
 
 def ignored(here: int, whole: int) -> None: ...

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -64,9 +65,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 120.0) -> bool:
 
 def told(project: Project, *words: str, expect: int | None = 0) -> list[str]:
     """What the pipeline's own function prints, line by line."""
-    project.fairway("run", "project.py", *words, expect=expect)
-    name = project.newest()
-    return project.fairway("logs", f"{name}/pipeline").stdout.splitlines()
+    return _printed(project, project.fairway("run", "project.py", *words, expect=expect))
 
 
 def steps(project: Project) -> dict[str, dict[str, object]]:
@@ -78,5 +77,11 @@ def steps(project: Project) -> dict[str, dict[str, object]]:
 
 def told_of(project: Project, pipeline: str, *words: str) -> list[str]:
     """As `told`, of one pipeline of several."""
-    project.fairway("run", f"project.py:{pipeline}", *words)
-    return project.fairway("logs", f"{project.newest()}/pipeline").stdout.splitlines()
+    return _printed(project, project.fairway("run", f"project.py:{pipeline}", *words))
+
+
+def _printed(project: Project, run: subprocess.CompletedProcess[str]) -> list[str]:
+    """What the pipeline of a run printed that a command has just carried out, whose first line names it."""
+    named = re.match(r"\S+  run (\w+)  ", run.stderr)
+    assert named, run.stderr
+    return project.fairway("logs", f"{named[1]}/pipeline").stdout.splitlines()

@@ -89,6 +89,15 @@ class Project:
         return answer.status, msgspec.json.decode(answer.read())
 
 
+def trained_twice(folder: Path, text: str) -> Path:
+    """Write the project file `churn.py` into a folder, and register two versions of its model."""
+    (folder / "churn.py").write_text(text)
+    project = Project(folder)
+    project.fairway("run", "churn.py")
+    project.fairway("run", "churn.py", "--c", "0.01")
+    return folder
+
+
 def processes(*words: bytes) -> list[int]:
     """Living processes with these words in their command line, but for those that pass a worker's output on."""
     found: list[int] = []

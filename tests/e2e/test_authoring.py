@@ -1,9 +1,11 @@
 """What a project file can say, by the real command line: control flow, calls, values, words inside steps."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from projects import HEAD, Project, steps, told, told_of
@@ -336,6 +338,15 @@ def changed(old: str, new: str) -> Callable[[str], str]:
     return lambda text: text.replace(old, new)
 
 
+@pytest.fixture(scope="module")
+def explained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run whose step is cached."""
+    project = Project(tmp_path_factory.mktemp("explained"))
+    project.write(EXPLAINED)
+    project.fairway("run", "project.py")
+    return project.folder
+
+
 @pytest.mark.parametrize(
     ("change", "words", "why"),
     [
@@ -350,10 +361,10 @@ def changed(old: str, new: str) -> Callable[[str], str]:
     ],
 )
 def test_explain_says_what_broke_the_cache(
-    project: Project, change: Callable[[str], str], words: tuple[str, ...], why: str
+    explained: Path, tmp_path: Path, change: Callable[[str], str], words: tuple[str, ...], why: str
 ) -> None:
-    project.write(EXPLAINED)
-    project.fairway("run", "project.py")
+    shutil.copytree(explained, tmp_path / "project")
+    project = Project(tmp_path / "project")
     (project.folder / "project.py").write_text(change(HEAD + EXPLAINED) if words == () else HEAD + EXPLAINED)
     planned = json.loads(project.fairway("plan", "project.py", *words, "--json").stdout)
     said = project.fairway("run", "project.py", "--explain", *words).stderr

@@ -1,58 +1,23 @@
 """The standard clients of the Open Inference Protocol against real workers, each in an environment of its own."""
 
-import hashlib
-import json
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from standard_clients import asked
 from workers import Server, stored
 
 onnx = pytest.importorskip("onnx")
 linear_model = pytest.importorskip("sklearn.linear_model")
 pytest.importorskip("onnxruntime")
 
-HERE = Path(__file__).parent
 DTYPES = {
     "BOOL": "?", "UINT8": "u1", "UINT16": "u2", "UINT32": "u4", "UINT64": "u8", "INT8": "i1", "INT16": "i2",
     "INT32": "i4", "INT64": "i8", "FP16": "f2", "FP32": "f4", "FP64": "f8", "BYTES": object,
 }  # fmt: skip
 KINDS = {"FP16": "FLOAT16", "FP32": "FLOAT", "FP64": "DOUBLE", "BYTES": "STRING"}
-
-
-def environment(name: str) -> Path:
-    """The Python of `requirements/NAME.txt`, made once and kept until the lock changes."""
-    lock = HERE / "requirements" / f"{name}.txt"
-    digest = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    place = HERE.parents[1] / ".bench" / f"client-{name}-{digest}"
-    python = place / "bin" / "python"
-    if not (place / "made").exists():
-        uv = Path(sys.executable).parent / "uv"
-        for old in place.parent.glob(f"client-{name}-*"):
-            shutil.rmtree(old)
-        for command in (
-            [uv, "venv", "--quiet", "--python", sys.executable, place],
-            [uv, "pip", "install", "--quiet", "--python", python, "--require-hashes", "-r", lock],
-        ):
-            done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
-            if done.returncode:
-                pytest.skip(f"the environment of the clients cannot be built: {done.stderr[-300:]}")
-        (place / "made").touch()
-    return python
-
-
-def asked(name: str, script: str, *ports: int) -> Any:
-    """What a script of `clients` saw."""
-    command = [environment(name), HERE / "clients" / f"{script}.py", *map(str, ports)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def every_datatype() -> tuple[Any, pd.DataFrame]:
@@ -95,7 +60,7 @@ def rooms(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def test_triton_s_clients_requests_and_httpx_are_understood(every: Server) -> None:
-    told = asked("kserve", "ask_by_triton", every.port)
+    told = asked("kserve", "ask_by_triton", f"127.0.0.1:{every.port}", f"localhost:{every.port}")
     assert told["live"] is told["ready"] is True
     assert told["models"] == [True, True, False, False]
     assert (told["server"], told["metadata"], len(told["config"])) == ("fairway", [13, 13], 13)
@@ -125,13 +90,13 @@ def test_triton_s_clients_requests_and_httpx_are_understood(every: Server) -> No
 
 
 def test_kserve_s_client_is_understood(every: Server) -> None:
-    told = asked("kserve", "ask_by_kserve", every.port)
+    told = asked("kserve", "ask_by_kserve", f"127.0.0.1:{every.port}")
     assert told.pop("live") is told.pop("ready") is told.pop("model") is True
     assert told == {key: ["k1"] for key in ("True True", "True False", "False True", "False False")}
 
 
 def test_what_mlserver_s_codecs_make_is_obeyed_or_refused(every: Server, rooms: Server) -> None:
-    told = asked("mlserver", "ask_by_mlserver", every.port, rooms.port)
+    told = asked("mlserver", "ask_by_mlserver", str(every.port), str(rooms.port))
     assert told["numpy"] == [True] * 12
     assert told["text"] == ["a", "é"]
     assert told["base64"] == "the content_type 'base64' is not read"

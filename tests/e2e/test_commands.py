@@ -12,16 +12,23 @@ from pathlib import Path
 import click
 import pytest
 from projects import Project, wait_for
+from receiver import Receiver
 
 from fairway.cli.main import COMMANDS, cli
 
 TEXT = """
+class Constant:
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def predict(self, rows):
+        return [self.value for _ in rows]
+
 @fw.task
 def train(rate: float) -> object:
-    from sklearn.dummy import DummyRegressor
     print("training with", rate)
     fw.log(loss=rate)
-    return DummyRegressor(strategy="constant", constant=rate).fit([[0.0], [1.0]], [0.0, 1.0])
+    return Constant(rate)
 
 @fw.pipeline
 def main(rate: float = 0.5):
@@ -33,6 +40,11 @@ def gated(rate: float = 0.5):
     report = fw.evaluate([0, 1, 1, 0], [0, 1, 0, 0])
     fw.register("toy", train(rate), evaluation=report, at_least={"accuracy": 0.99})
 """
+
+LEARNED = """from sklearn.dummy import DummyRegressor
+    return DummyRegressor(strategy="constant", constant=rate).fit([[0.0], [1.0]], [0.0, 1.0])
+"""
+"""The end of `train` with a model that has an ONNX form, which takes many times as long to register."""
 
 
 def every_command() -> list[tuple[list[str], click.Command]]:
@@ -63,8 +75,8 @@ def test_every_help_has_an_example_that_is_a_command(words: list[str], command: 
     for option in command.get_params(context):
         assert not isinstance(option, click.Option) or option.help, option.name
     takes_json = any("--json" in option.opts for option in command.params)
-    # A group only holds commands, and the objects that `render` prints are for kubectl.
-    assert takes_json or words in (["completion"], ["target"], ["image"], ["render"]), "no --json"
+    # A group only holds commands, the objects that `render` prints are for kubectl, and in a debugger a person types.
+    assert takes_json or words in (["completion"], ["target"], ["image"], ["render"], ["debug"]), "no --json"
 
 
 ON_A_CLUSTER = {
@@ -74,12 +86,13 @@ ON_A_CLUSTER = {
 
 
 def test_json_of_every_verb_parses(project: Project) -> None:
-    project.write(TEXT)
+    project.write(TEXT.replace("return Constant(rate)", LEARNED))
     tried: set[str] = set()
 
     def parsed(*words: str) -> object:
         done = project.fairway(*words, "--json")
-        verb = " ".join(words[:2]) if words[0] == "models" and len(words) > 1 else words[0]
+        of_group = words[0] in ("models", "tokens", "webhooks") and len(words) > 1
+        verb = " ".join(words[:2]) if of_group else words[0]
         tried.add(verb)
         if verb == "logs":
             return [json.loads(line) for line in done.stdout.splitlines()]
@@ -120,15 +133,23 @@ def test_json_of_every_verb_parses(project: Project) -> None:
     assert isinstance(parsed("models", "compare", "toy:1", "toy:2"), dict)
     assert parsed("resume", names[0])
     assert parsed("follow", names[0])
+    assert isinstance(parsed("retry", f"{names[0]}/train"), dict)
+    assert isinstance(parsed("profile", f"{names[0]}/train", "-o", "calls.svg"), dict)
+    assert isinstance(parsed("reproduce", names[0], "--as-is"), dict)
+    exported = parsed("models", "export", "toy:1", "package")
+    assert isinstance(exported, dict)
+    assert isinstance(parsed("models", "import", "package"), dict)
     parsed("gc")
+    parsed("du")
     parsed("doctor")
+    assert isinstance(parsed("audit"), list)
     assert parsed("trust", "--show")
     parsed("backup", "copy")
     project.environment["FAIRWAY_HOME"] = str(project.folder / "again")
     parsed("restore", "copy")
     listed = parsed("models")
     assert isinstance(listed, list)
-    assert listed[0]["newest"]["version"] == 2
+    assert listed[0]["newest"]["version"] == 3
     del project.environment["FAIRWAY_HOME"]
     parsed("up")
     try:
@@ -138,10 +159,25 @@ def test_json_of_every_verb_parses(project: Project) -> None:
         parsed("deploy", "toy:1")
         parsed("rollback", "toy")
         parsed("undeploy", "toy")
+        assert isinstance(parsed("ui"), dict)
+        assert isinstance(parsed("tokens", "add", "ana"), dict)
+        assert isinstance(parsed("tokens"), list)
+        parsed("tokens", "rm", "ana")
+        assert isinstance(parsed("schedule", "project.py:main", "--cron", "0 6 * * *"), dict)
+        assert isinstance(parsed("schedules"), list)
+        parsed("unschedule", "main")
+        with Receiver() as receiver:
+            assert isinstance(parsed("webhooks", "add", "team", receiver.url), dict)
+            assert isinstance(parsed("webhooks", "test", "team"), dict)
+        assert isinstance(parsed("webhooks"), list)
+        assert parsed("webhooks", "send") == {"posted": 0}
+        assert parsed("webhooks", "rm", "team") == {"removed": "team"}
     finally:
         parsed("down")
     verbs = {" ".join(words) for words, command in every_command() if not isinstance(command, click.Group)}
-    assert verbs | {"models"} == tried | {"completion", "cancel"} | ON_A_CLUSTER
+    assert (
+        verbs | {"models", "tokens", "webhooks"} == tried | {"completion", "cancel", "debug"} | ON_A_CLUSTER
+    )
 
 
 def test_exit_codes_tell_what_happened(project: Project) -> None:
@@ -237,16 +273,23 @@ def test_more_than_the_machine_has_is_refused_by_name(project: Project, asked: s
 def test_logs_follow_a_step_until_the_run_is_over(project: Project) -> None:
     project.write(
         "@fw.task\ndef tick():\n    open('begun', 'w').close()\n    for i in range(6):\n        print('tick', i, flush=True)\n"
-        "        time.sleep(0.3)\n\n@fw.task\ndef other():\n    print('apart')\n\n"
-        "@fw.pipeline\ndef main():\n    tick()\n    other()\n"
+        "        while i == 2 and not os.path.exists('heard'):\n            time.sleep(0.02)\n\n"
+        "@fw.task\ndef other():\n    print('apart')\n\n@fw.pipeline\ndef main():\n    tick()\n    other()\n"
     )
     running = project.start("run", "project.py", "--quiet")
     assert wait_for((project.folder / "begun").exists)
     assert "running" in project.fairway("runs").stdout
-    followed = project.fairway("logs", f"{project.newest()}/tick", "--follow", "--times")
+    words = project.command("logs", f"{project.newest()}/tick", "--follow", "--times")
+    with subprocess.Popen(
+        words, cwd=project.folder, env=project.environment, stdout=subprocess.PIPE, text=True
+    ) as following:
+        assert following.stdout is not None
+        first = following.stdout.readline()
+        (project.folder / "heard").touch()
+        # The pipe has lines already that were read with the first one, and `communicate` would not know of them.
+        lines = [first, *following.stdout.readlines()]
     assert running.wait(timeout=240) == 0
-    lines = followed.stdout.splitlines()
-    assert [line.split(" ", 1)[1] for line in lines] == [f"tick {i}" for i in range(6)]
+    assert [line.split(" ", 1)[1].strip() for line in lines] == [f"tick {i}" for i in range(6)]
     assert lines[0][2] == lines[0][5] == ":"
 
 

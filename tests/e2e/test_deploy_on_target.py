@@ -13,6 +13,7 @@ import httpx2
 import pytest
 from projects import HEAD, Project, wait_for
 from standin import ApiServer
+from team_targets import backed, on_team
 
 from fairway.spec.install import Install
 
@@ -56,42 +57,23 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def cluster(tmp_path: Path, store: Path) -> Iterator[ApiServer]:
     """A cluster whose control plane is a platform process of this machine, and whose registry is down."""
-    folder = tmp_path / "cluster"
-    with ApiServer(folder) as server:
-        backend = Project(folder)
-        backend.environment["FAIRWAY_HOME"] = str(folder / "store")
-        subprocess.run(["cp", "-a", str(store), str(folder / "store")], check=True)
-        server.plane.url = json.loads(backend.fairway("up", "--json").stdout)["url"]
-        server.plane.store = folder / "store"
-        server.plane.bearer = (folder / "store" / "platform" / "token").read_text()
+    with backed(tmp_path / "cluster", store) as server:
         image = f"127.0.0.1:1/fairway@sha256:{'0' * 64}"
         server.install = Install(uid="0" * 32, namespace="ml", version="0.1.0", image=image).encode()
-        try:
-            yield server
-        finally:
-            backend.fairway("down", expect=None)
+        yield server
 
 
 @pytest.fixture
 def project(tmp_path: Path, cluster: ApiServer) -> Project:
-    folder = tmp_path / "shop"
-    folder.mkdir()
-    made = Project(folder)
-    made.environment |= {
-        "KUBECONFIG": str(cluster.kubeconfig),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-    }
-    made.fairway("target", "add", "team")
-    return made
+    return on_team(tmp_path / "shop", cluster)
 
 
-def on_team(project: Project, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
+def ask_team(project: Project, *words: str, expect: int = 0) -> subprocess.CompletedProcess[str]:
     return project.fairway(*words, "--target", "team", expect=expect)
 
 
 def status(project: Project, name: str) -> dict[str, Any]:
-    found = json.loads(on_team(project, "endpoints", "--json").stdout)
+    found = json.loads(ask_team(project, "endpoints", "--json").stdout)
     return next(one for one in found if one["name"] == name)
 
 
@@ -104,24 +86,24 @@ def asked(url: str, rows: list[list[float]]) -> list[float]:
 
 
 def test_a_model_is_deployed_rolled_back_and_removed_with_the_words_of_this_machine(project: Project) -> None:
-    first = on_team(project, "deploy", "scale:1", "--replicas", "1")
+    first = ask_team(project, "deploy", "scale:1", "--replicas", "1")
     assert "scale  revision 1  version 1, onnx, 1 replica\n" in first.stderr
     assert "samples reproduced 4/4" in first.stderr
     assert "`fairway endpoints --forward scale --target team` opens it on this machine" in first.stderr
     assert asked(first.stdout.strip(), [[1.0, 2.0]]) == [2.0, 4.0]
-    second = on_team(project, "deploy", "scale", "--replicas", "1")
+    second = ask_team(project, "deploy", "scale", "--replicas", "1")
     assert asked(second.stdout.strip(), [[1.0, 2.0]]) == [3.0, 6.0]
-    listed = on_team(project, "endpoints").stdout
+    listed = ask_team(project, "endpoints").stdout
     assert re.search(r"^scale +http://\S+ +2 +version 2, onnx +1/1 +running$", listed, re.MULTILINE), listed
-    assert "scale  revision 1  version 1" in on_team(project, "rollback", "scale").stderr
-    assert "endpoint scale is as wanted: revision 1 answers" in on_team(project, "why", "scale").stderr
-    assert "scale is removed" in on_team(project, "undeploy", "scale").stderr
-    assert json.loads(on_team(project, "endpoints", "--json").stdout) == []
-    assert "there is no endpoint 'scale'" in on_team(project, "why", "scale", expect=4).stderr
+    assert "scale  revision 1  version 1" in ask_team(project, "rollback", "scale").stderr
+    assert "endpoint scale is as wanted: revision 1 answers" in ask_team(project, "why", "scale").stderr
+    assert "scale is removed" in ask_team(project, "undeploy", "scale").stderr
+    assert json.loads(ask_team(project, "endpoints", "--json").stdout) == []
+    assert "there is no endpoint 'scale'" in ask_team(project, "why", "scale", expect=4).stderr
 
 
 def test_where_nothing_can_be_pushed_the_servers_fetch_the_model_themselves(project: Project) -> None:
-    told = on_team(project, "deploy", "scale:1", "--replicas", "1").stderr
+    told = ask_team(project, "deploy", "scale:1", "--replicas", "1").stderr
     assert "127.0.0.1:1" in told
     assert "the servers fetch their content from team instead" in told
     assert status(project, "scale")["revision"].get("image", "") == ""
@@ -130,7 +112,7 @@ def test_where_nothing_can_be_pushed_the_servers_fetch_the_model_themselves(proj
 def test_the_version_that_the_image_is_made_for_is_the_one_that_is_served(
     project: Project, cluster: ApiServer
 ) -> None:
-    on_team(project, "deploy", "scale", "--replicas", "1")
+    ask_team(project, "deploy", "scale", "--replicas", "1")
     (body,) = [one.body for one in cluster.plane.asked if one.path.startswith("/api/v1/deploy?")]
     assert json.loads(body)["model"] == "scale:2"
 
@@ -140,33 +122,33 @@ def test_the_functions_of_a_file_are_sent_and_served(project: Project) -> None:
     (project.folder / "pyproject.toml").write_text("[tool.fairway]\n")
     (project.folder / "src" / "serve.py").write_text(HEAD + FUNCTIONS)
     (project.folder / "src" / "rates.py").write_text("RATE = 2\n")
-    done = on_team(project, "deploy", "src/serve.py")
+    done = ask_team(project, "deploy", "src/serve.py")
     assert "uploaded 3 files to team" in done.stderr
     assert "double  revision 1  function double, 1 replica of up to 3" in done.stderr
     with httpx2.Client(trust_env=False, timeout=30) as client:
         assert client.post(done.stdout.strip(), json=4.0).json() == 8.0
-    assert "uploaded" not in on_team(project, "deploy", "src/serve.py:double", "--replicas", "1").stderr
+    assert "uploaded" not in ask_team(project, "deploy", "src/serve.py:double", "--replicas", "1").stderr
     assert (
-        "declares no endpoint 'absent'" in on_team(project, "deploy", "src/serve.py:absent", expect=2).stderr
+        "declares no endpoint 'absent'" in ask_team(project, "deploy", "src/serve.py:absent", expect=2).stderr
     )
 
 
 def test_what_has_no_meaning_on_a_cluster_is_refused(project: Project) -> None:
-    told = on_team(project, "deploy", "scale", "--port", "9000", expect=2).stderr
+    told = ask_team(project, "deploy", "scale", "--port", "9000", expect=2).stderr
     assert "an endpoint on team has an address of its own" in told
     told = project.fairway("endpoints", "--forward", "scale", expect=2).stderr
     assert "endpoints of this machine have their ports here already" in told
-    told = on_team(project, "endpoints", "--forward", "absent", expect=4).stderr
+    told = ask_team(project, "endpoints", "--forward", "absent", expect=4).stderr
     assert "there is no endpoint 'absent'" in told
     told = project.fairway("render", "scale", expect=2).stderr
     assert "name a cluster: `fairway render scale --target NAME`" in told
-    assert "there is no endpoint 'absent'" in on_team(project, "render", "absent", expect=4).stderr
-    assert "--port goes with --forward" in on_team(project, "endpoints", "--port", "9000", expect=2).stderr
+    assert "there is no endpoint 'absent'" in ask_team(project, "render", "absent", expect=4).stderr
+    assert "--port goes with --forward" in ask_team(project, "endpoints", "--port", "9000", expect=2).stderr
 
 
 def test_an_endpoint_is_opened_on_this_machine_until_ctrl_c(project: Project, cluster: ApiServer) -> None:
     port = int(
-        on_team(project, "deploy", "scale:1", "--replicas", "1").stdout.split("/")[2].rpartition(":")[2]
+        ask_team(project, "deploy", "scale:1", "--replicas", "1").stdout.split("/")[2].rpartition(":")[2]
     )
     cluster.pods["scale"] = ["scale-a", "scale-b"]
     cluster.ports = {"scale-a": port, "scale-b": port}
@@ -202,14 +184,14 @@ def asked_here(url: str, port: int) -> bool:
 
 
 def test_what_the_servers_print_is_read_from_the_cluster(project: Project, cluster: ApiServer) -> None:
-    on_team(project, "deploy", "scale:1", "--replicas", "1")
+    ask_team(project, "deploy", "scale:1", "--replicas", "1")
     cluster.pods["scale"] = ["scale-a"]
     cluster.printed = "2026-01-01T00:00:00.1Z begun\n2026-01-01T00:00:00.2Z a line with words\n"
-    assert on_team(project, "logs", "scale").stdout.splitlines() == [
+    assert ask_team(project, "logs", "scale").stdout.splitlines() == [
         "r1 scale-a | begun",
         "r1 scale-a | a line with words",
     ]
-    line = json.loads(on_team(project, "logs", "scale", "--json").stdout.splitlines()[1])
+    line = json.loads(ask_team(project, "logs", "scale", "--json").stdout.splitlines()[1])
     assert (line["endpoint"], line["revision"], line["pod"], line["text"]) == (
         "scale",
         1,
@@ -238,7 +220,7 @@ def test_a_script_deploys_on_a_target(project: Project) -> None:
 
 
 def test_new_lines_of_the_servers_are_followed(project: Project, cluster: ApiServer) -> None:
-    on_team(project, "deploy", "scale:1", "--replicas", "1")
+    ask_team(project, "deploy", "scale:1", "--replicas", "1")
     cluster.pods["scale"] = ["scale-a"]
     cluster.printed = "2026-01-01T00:00:00.1Z first\n"
     following = subprocess.Popen(
@@ -270,7 +252,7 @@ def test_a_deployment_goes_on_after_ctrl_c(project: Project, cluster: ApiServer)
 
 
 def status_or_none(project: Project, name: str) -> str | None:
-    listed = json.loads(on_team(project, "endpoints", "--json").stdout)
+    listed = json.loads(ask_team(project, "endpoints", "--json").stdout)
     return next((one["phase"] for one in listed if one["name"] == name), None)
 
 
@@ -278,7 +260,7 @@ def test_the_answer_to_a_deployment_may_be_lost_and_it_is_deployed_once(
     project: Project, cluster: ApiServer
 ) -> None:
     cluster.plane.lost = 2
-    on_team(project, "deploy", "scale:1", "--replicas", "1")
+    ask_team(project, "deploy", "scale:1", "--replicas", "1")
     asked_for = [one for one in cluster.plane.asked if one.path.startswith("/api/v1/deploy?")]
     assert len(asked_for) >= 3
     assert status(project, "scale")["wanted"] == 1

@@ -1,6 +1,7 @@
 """Lists of runs with their metrics, comparisons, words on runs, models as files, and the removal of what is not needed."""
 
 import json
+import shutil
 from pathlib import Path
 
 import onnx
@@ -24,13 +25,21 @@ def main(rate: float = 0.5, register: bool = False):
 """
 
 
-@pytest.fixture
-def two(project: Project) -> Project:
-    """A project with two runs that differ in a parameter, and the second of which registered a model."""
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two runs that differ in a parameter, and the second of which registered a model."""
+    project = Project(tmp_path_factory.mktemp("made"))
     project.write(TEXT)
     project.fairway("run", "project.py")
     project.fairway("run", "project.py", "--rate", "0.25", "--register")
-    return project
+    return project.folder
+
+
+@pytest.fixture
+def two(made: Path, tmp_path: Path) -> Project:
+    """A project of one test with the two runs."""
+    shutil.copytree(made, tmp_path / "two")
+    return Project(tmp_path / "two")
 
 
 def test_runs_are_listed_with_metrics_and_chosen_columns(two: Project) -> None:

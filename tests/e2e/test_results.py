@@ -142,6 +142,25 @@ def test_get_brings_files_folders_and_pictures_as_they_are(project: Project, run
     assert "<rect" in _written(project, f"{run}/pipeline/box", "box.svg").read_text()
 
 
+def test_get_of_a_file_loads_nothing_that_converts_or_draws(project: Project, run: str) -> None:
+    words = [sys.executable, "-X", "importtime", "-m", "fairway", "get", f"{run}/note", "-o", "copy.txt"]
+    done = subprocess.run(
+        words, cwd=project.folder, capture_output=True, text=True, timeout=240, check=True
+    )  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert (project.folder / "copy.txt").read_text() == "first\nsecond\n"
+    assert "fairway.engine.bringing" in loaded
+    drawing = {
+        "fairway.evaluation",
+        "fairway.formats.exporting",
+        "fairway.formats.svg",
+        "html",
+        "csv",
+        "tempfile",
+    }
+    assert loaded & drawing == set()
+
+
 def test_get_writes_several_values_into_a_folder(project: Project) -> None:
     project.write(TEXT)
     project.fairway("run", "project.py:several")

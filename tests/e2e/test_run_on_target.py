@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from projects import Project, wait_for
 from standin import ApiServer
+from team_targets import backed, on_team
 
 TEXT = """
 from pathlib import Path
@@ -43,33 +44,19 @@ def main(numbers: list[int] = [1], data: Path = Path("data.csv"), gate: str = ""
 def cluster(tmp_path: Path) -> Iterator[ApiServer]:
     """A cluster whose control plane hands runs to a platform process of this machine."""
     folder = tmp_path / "cluster"
-    with ApiServer(folder) as server:
-        backend = Project(folder)
-        backend.environment["FAIRWAY_HOME"] = str(folder / "store")
-        server.plane.url = json.loads(backend.fairway("up", "--json").stdout)["url"]
-        server.plane.store = folder / "store"
-        server.plane.bearer = (folder / "store" / "platform" / "token").read_text()
+    with backed(folder) as server:
         try:
             yield server
         finally:
             (folder / "gate").touch()
-            backend.fairway("down", expect=None)
 
 
 @pytest.fixture
 def project(tmp_path: Path, cluster: ApiServer) -> Project:
-    folder = tmp_path / "shop"
-    folder.mkdir()
-    made = Project(folder)
-    made.environment |= {
-        "KUBECONFIG": str(cluster.kubeconfig),
-        "XDG_CONFIG_HOME": str(tmp_path / "config"),
-        "XDG_CACHE_HOME": str(tmp_path / "cache"),
-    }
+    made = on_team(tmp_path / "shop", cluster)
     made.write(TEXT)
-    (folder / "rates.py").write_text("RATE = 2\n")
-    (folder / "data.csv").write_text("some data")
-    made.fairway("target", "add", "team")
+    (made.folder / "rates.py").write_text("RATE = 2\n")
+    (made.folder / "data.csv").write_text("some data")
     return made
 
 
@@ -289,3 +276,39 @@ def test_a_pipeline_in_no_file_cannot_go_to_a_target(project: Project) -> None:
         command, cwd=project.folder, env=project.environment, capture_output=True, text=True, timeout=240
     )
     assert "main is in no file, so it cannot be sent to team" in done.stderr
+
+
+def test_a_step_is_tried_again_on_the_target_with_the_present_code(project: Project) -> None:
+    project.write(TEXT.replace("    return value * RATE", "    return RATE / (value - 2)"))
+    project.fairway("run", "project.py", "--numbers", "2", "--target", "team", expect=1)
+    name = json.loads(project.fairway("runs", "--target", "team", "--json").stdout)[0]["name"]
+    assert (
+        "ZeroDivisionError" in project.fairway("retry", f"{name}/double", "--target", "team", expect=1).stderr
+    )
+    project.write(TEXT)
+    words = ("--file", "project.py", "--target", "team")
+    done = project.fairway("retry", f"{name}/double", *words)
+    assert re.search(r"double value=2 +done", done.stderr)
+    again = json.loads(project.fairway("show", "--target", "team", "--json").stdout)
+    assert [step["spec"]["name"] for step in again["steps"]] == ["double"]
+
+
+def test_the_repository_of_a_project_that_was_sent_is_on_record(project: Project) -> None:
+    own = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null"}
+    for words in (["init", "-q", "-b", "trunk"], ["add", "project.py"], ["commit", "-qm", "first"]):
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@b", *words]
+        subprocess.run(command, cwd=project.folder, env=own, check=True, timeout=60)
+    project.write(TEXT.replace("value * RATE", "value * RATE + 1"))
+    project.fairway("run", "project.py", "--target", "team")
+    assert ", with changes" in project.fairway("show", "--target", "team").stdout
+    project.fairway("show", "--source", "-o", "then", "--target", "team")
+    assert "+    return value * RATE + 1" in (project.folder / "then" / "git.diff").read_text()
+
+
+def test_a_run_of_the_target_is_reproduced_on_this_machine(project: Project) -> None:
+    project.fairway("run", "project.py", "--numbers", "2", "3", "--target", "team")
+    name = json.loads(project.fairway("runs", "--target", "team", "--json").stdout)[0]["name"]
+    (project.folder / "rates.py").write_text("RATE = 3\n")
+    done = project.fairway("reproduce", name, "--target", "team", expect=None)
+    assert "double    equal to the bit" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from served import FUNCTIONS, PROJECT, Load, Project, connect, eventually, infer
+from served import FUNCTIONS, PROJECT, Load, Project, connect, eventually, infer, trained_twice
 
 from fairway.spec.model import Lineage, ModelVersion
 from fairway.stores import Layout
@@ -26,12 +26,7 @@ pytest.importorskip("onnxruntime")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with two versions of a model, made once."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "churn.py").write_text(PROJECT)
-    project = Project(folder)
-    project.fairway("run", "churn.py")
-    project.fairway("run", "churn.py", "--c", "0.01")
-    return folder
+    return trained_twice(tmp_path_factory.mktemp("trained"), PROJECT)
 
 
 @pytest.fixture

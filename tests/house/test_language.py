@@ -29,10 +29,10 @@ VERBS = words(
     Checkpoint Choose Clean Clear Close Collect Commit Compare Compile Complete Compress Compute Configure
     Connect Convert Copy Count Create Cut Decide Declare Decode Delete Deploy Describe Divide Do Draw Drop Encode End
     Enter Estimate Evaluate Explain Export Fill Find Follow Forget Fork Format Forward Free Get Give Go Group Guess
-    Handle Hash Hide Hold Import Infer Install Join Judge Keep Kill Leave Let Limit List Load Lock Log Look Make
+    Handle Hash Hide Hold Import Infer Install Join Judge Keep Kill Leave Let Limit Link List Load Lock Log Look Make
     Mark Match Measure Merge Move Name Note Notice Number Open Order Outline Parse Pass Pick Pickle Point
-    Prepare Print Process Publish Put Queue Raise Read Reap Rebuild Receive Reconcile Record Refuse Register
-    Release Remember Remove Rename Render Replace Report Reserve Reset Resolve Restart Resume Return Run Save
+    Post Prepare Print Process Publish Put Queue Raise Read Reap Rebuild Receive Reconcile Record Refuse Register
+    Release Remember Remove Rename Render Replace Report Reserve Reset Resolve Restart Restore Resume Return Run Save
     Seal Search Send Serialise Serve Set Settle Show Sign Sort Split Start Stop Store Strip Submit Sum Take Tell
     Treat Trust Try Turn Undeploy Unpack Update Use Validate Verify Wait Warn Watch Write Yield
     """

@@ -11,19 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from engine_fakes import (
-    HERE,
-    PROJECT,
-    RUN,
-    FakeClock,
-    FakeExecutor,
-    FakeHost,
-    FakeLogs,
-    FakeMetadata,
-    FakeResults,
-)
+from engine_fakes import FakeClock, FakeExecutor, FakeLogs, FakeMetadata, FakeResults
+from engine_hosts import HERE, PROJECT, RUN, FakeHost
+from simulated_record import Plan, Step, artifact
 from simulated_time import SimulatedLoop
-from simulation import Plan, Step, artifact
 
 from fairway.engine.listening import Listener
 from fairway.engine.publishing import inline_artifact

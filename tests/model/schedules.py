@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
-from simulation import Plan, Simulation, Step
+from simulated_record import Plan, Step
+from simulation import Simulation
 
 from fairway.plan.driver import Conclude
 from fairway.plan.run import Action

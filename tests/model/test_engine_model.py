@@ -5,11 +5,12 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 
 import pytest
-from engine_fakes import HERE, POD
+from engine_fakes import POD
+from engine_hosts import HERE
 from engine_world import Task, World
 from msgspec import structs
 from schedules import a_plan, fate, some_crashes
-from simulation import Plan
+from simulated_record import Plan
 
 from fairway.engine import journal, pipeline, resume, room, run
 from fairway.engine.run import RunEngine

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import pytest
 from msgspec import structs
-from simulation import Step, artifact, one_machine
+from simulated_record import Step, artifact, one_machine
 
 from fairway.plan.driver import Conclude
 from fairway.plan.run import Begin, Halt, RunState, Settle, decide

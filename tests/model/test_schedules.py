@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from schedules import first_wrong, outcome, sweep
-from simulation import Plan, Simulation, Step
+from simulated_record import Plan, Step
+from simulation import Simulation
 
 from fairway.engine import resume
 from fairway.plan import queue

@@ -18,6 +18,7 @@ from fairway.local.deployer import LocalDeployer
 from fairway.local.executor import LocalExecutor
 from fairway.local.launching import launch
 from fairway.spec.artifact import Artifact
+from fairway.spec.endpoint import ServerLine
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import HostSetup, ProjectCode
 from fairway.spec.run import RunRequest
@@ -71,6 +72,9 @@ class Processes:
         made = LocalDeployer(stores.root, stores.artifacts.open, _FIRST_PORT)
         made.changed = changed
         return made
+
+    def ended_output(self, endpoint: str) -> list[ServerLine]:
+        return []
 
     def over(self, run: str) -> None:
         return

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from planes import TOKENS, Accounts, Plane
+from sent_runs import PROJECT, RUNNER, bundle, events, follow, phase, submit
 from servers import BUCKET, SECRET, Gateway
-from test_runs import PROJECT, RUNNER, bundle, events, follow, phase, submit
 
 LARGE = os.urandom(2**20) * 20
 

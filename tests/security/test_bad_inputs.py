@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
 
 ROW = b"[0.5,-1.0,2.0]"
 INFER = {
@@ -183,44 +182,6 @@ def test_mutated_bodies_crash_nothing(live: Any, watch: Watch, full: bool, measu
     assert grown <= 50, f"{grown} MiB"
     measured("T30", "Mutated bodies to model server, endpoint and platform", goal="0 crashes, 0 answers ≥ 500, ≤ 50 MB more",
              bodies=count, seed=seed, answers_500=failed, crashes=crashes, memory_mb=grown)  # fmt: skip
-
-
-@pytest.mark.parametrize("which", ["model", "private", "platform"])
-def test_schemathesis_finds_no_server_error(live: Any, which: str, full: bool) -> None:
-    import schemathesis  # here and not at the top: every worker of the test runner imports every file
-
-    port, token = {
-        "model": (live.model, ""), "private": (live.private, live.key), "platform": (live.port, live.token),
-    }[which]  # fmt: skip
-    path = "/api/v1/openapi.json" if which == "platform" else "/openapi.json"
-    line = HTTPConnection("127.0.0.1", port, timeout=240)
-    line.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
-    document = json.loads(line.getresponse().read())
-    schema = schemathesis.openapi.from_dict(document)
-    client = Client(port, token)
-    asked = 0
-    for found in schema.get_all_operations():
-        operation = found.ok()
-        if "shutdown" in operation.path or (which == "platform" and operation.method.upper() == "DELETE"):
-            continue
-
-        @settings(max_examples=150 if full else 12, deadline=None, database=None, phases=[Phase.generate],
-                  derandomize=True, suppress_health_check=list(HealthCheck))  # fmt: skip
-        @given(case=operation.as_strategy())
-        def run(case: Any) -> None:
-            nonlocal asked
-            asked += 1
-            sent = case.as_transport_kwargs(base_url="http://x")
-            body = sent.get("data") or b""
-            if "json" in sent:
-                body = json.dumps(sent["json"]).encode("utf-8", "surrogatepass")
-            if not isinstance(body, bytes):
-                body = str(body).encode("utf-8", "replace")
-            target = sent["url"].removeprefix("http://x").encode("ascii", "replace").decode()
-            assert client.ask(case.method, target, body) < 500, (case.method, target, body[:200])
-
-        run()
-    assert asked > 10
 
 
 def raw(port: int, head: bytes, *pieces: bytes, pause: float = 0.0) -> int:

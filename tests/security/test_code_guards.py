@@ -23,6 +23,9 @@ EVALUATES = {"author/task.py"}
 WRITES_ARCHIVES = {"cluster/canary.py", "cluster/images/layers.py"}
 """Layers of images are tar archives. They are only written there."""
 
+READS_ARCHIVES = {"cluster/images/standard.py"}
+"""A layer of a base is read there. Modules are copied under numbers, so no name of the archive becomes a path."""
+
 UNPACKS_ARCHIVES = {"runner/layers.py"}
 """In a pod, after their digest was compared. Each entry is looked at: nothing leaves the folder or goes through a link."""
 
@@ -30,6 +33,9 @@ READS_YAML = {"cluster/client/kubeconfig.py"}
 """With a safe loader, as `test_kubeconfigs_are_read_as_plain_data` holds."""
 
 SQL = re.compile(r"\s*(SELECT|INSERT|UPDATE|DELETE|DROP|PRAGMA|REPLACE|CREATE)\b")
+
+COMPOSES_SQL = {"stores/listing.py"}
+"""From its own constants. `test_listing` holds that no text of a person becomes a part of a query."""
 
 READS_ENVIRONMENT = {
     "wiring/settings.py", "wiring/headstart.py", "wiring/runs.py",
@@ -40,6 +46,8 @@ READS_ENVIRONMENT = {
     "local/environments.py", "local/gpus.py", "local/projects.py", "local/sharing.py", "runner/proof.py",
     "stores/ownkey.py", "local/project_listing.py", "runner/pod.py", "wiring/clusters.py", "wiring/images.py",
     "wiring/namespace.py", "wiring/plane.py", "wiring/targets.py", "stores/bucket.py",
+    "cli/ui.py", "local/git.py", "runner/debugging.py", "runner/inline.py", "cli/webhooks.py", "local/descriptions.py",
+    "local/posting.py", "runner/pod_forking.py",
 }  # fmt: skip
 
 
@@ -72,7 +80,7 @@ def faults(tree: ast.AST, file: str) -> Iterator[str]:
         )
         if environment and file not in READS_ENVIRONMENT:
             yield f"{file}:{node.lineno} reads the environment"
-        if isinstance(node, ast.JoinedStr) and built(node):
+        if isinstance(node, ast.JoinedStr) and built(node) and file not in COMPOSES_SQL:
             yield f"{file}:{node.lineno} builds SQL from parts"
         if not isinstance(node, ast.Call):
             continue
@@ -99,7 +107,7 @@ def faults(tree: ast.AST, file: str) -> Iterator[str]:
         if name.endswith(unpickles) and file not in READS_PICKLES:
             yield f"{where} reads a pickle"
         risky = ("torch.load", "tarfile.open", "extractall", "unpack_archive", "yaml.load", "unsafe_load")
-        known = (name == "tarfile.open" and file in WRITES_ARCHIVES | UNPACKS_ARCHIVES) or (
+        known = (name == "tarfile.open" and file in WRITES_ARCHIVES | READS_ARCHIVES | UNPACKS_ARCHIVES) or (
             name == "yaml.load" and file in READS_YAML
         )
         if name.endswith(risky) and not known:
@@ -123,7 +131,7 @@ def all_faults() -> list[str]:
     found: list[str] = []
     for path in sorted(SOURCE.rglob("*.py")):
         file = path.relative_to(SOURCE).as_posix()
-        if not file.startswith("cli/templates/"):
+        if not file.startswith("templates/"):
             found += faults(ast.parse(path.read_text("utf-8")), file)
     return found
 
@@ -148,7 +156,7 @@ def test_a_planted_line_is_seen(line: str) -> None:
 
 
 def test_tokens_are_compared_in_constant_time_by_their_digest() -> None:
-    for file in ("control/gate.py", "server/gate.py"):
+    for file in ("control/known.py", "server/gate.py"):
         tree = ast.parse((SOURCE / file).read_text("utf-8"))
         names = {dotted(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
         assert {"hmac.compare_digest", "hashlib.sha256"} <= names, file

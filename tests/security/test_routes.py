@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import itertools
+import re
 import socket
 from collections.abc import Iterable
 from typing import Any
@@ -13,15 +14,20 @@ from starlette.applications import Starlette
 from starlette.routing import Mount, Route, WebSocketRoute
 
 from fairway.control import routes as control_routes
-from fairway.control.admission import ClusterGate, guarded
+from fairway.control.admission import ClusterGate, admit
 from fairway.control.api import Api
-from fairway.control.gate import Gate as PlatformGate
+from fairway.control.entering import LEAVE
+from fairway.control.front import front
 from fairway.control.identity import Credentials, People
+from fairway.control.known import Known
 from fairway.control.store_routes import StoreRoutes
+from fairway.pages.site import Site
+from fairway.pages.threshold import ENTER
 from fairway.server.answers import as_json
 from fairway.server.app import Application
 from fairway.server.gate import Gate
 from fairway.server.routes import Route as ServerRoute
+from fairway.spec.access import Actor, Role
 from fairway.spec.endpoint import ServerLimits
 
 HOST = "127.0.0.1:7700"
@@ -31,7 +37,8 @@ CLOSED = (1000, 1008)
 """Codes of a WebSocket that was closed before it was accepted."""
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "HEAD", "OPTIONS")
-PLATFORM_PUBLIC = {"/healthz", "/readyz"}
+API_PUBLIC = {"/healthz", "/readyz"}
+PLATFORM_PUBLIC = API_PUBLIC | {"/enter", "/static/page.css", "/static/page.js", "/static/icon.svg"}
 SERVER_PUBLIC = {"/livez", "/readyz", "/v2/health/live", "/v2/health/ready"}
 CREDENTIALS: dict[str, list[tuple[bytes, bytes]]] = {
     "none": [],
@@ -78,11 +85,18 @@ class Served:
 
 
 def platform() -> tuple[Any, set[str]]:
+    """The front of a platform on a machine: its API, its pages, and the ways in."""
     entries = Api(None).entries()  # type: ignore[arg-type]
-    gate = PlatformGate(
-        control_routes.application(entries), [HOST], TOKEN, control_routes.public_paths(entries)  # type: ignore[arg-type]
-    )  # fmt: skip
-    return gate, {entry.path.replace("{name}", "some") for entry in entries}
+    site = Site(None, asyncio.Event())  # type: ignore[arg-type]
+    known = Known(Actor(name="me", role=Role.ADMINISTRATOR), TOKEN)
+    gate = front(known, None, entries, site, 7700)  # type: ignore[arg-type]
+    paths = (
+        {entry.path for entry in entries}
+        | {view.path for view in site.views()}
+        | {ENTER, LEAVE}
+        | set(site.open_paths())
+    )
+    return gate, {re.sub("{[^}]*}", "some", path) for path in paths}
 
 
 def server() -> tuple[Any, set[str]]:
@@ -97,9 +111,9 @@ def control_plane() -> tuple[Any, set[str]]:
     async def review(token: str) -> str:
         return ""
 
-    made = guarded([*Api(None).entries(), *StoreRoutes(None, None).entries()])  # type: ignore[arg-type]
+    made = [*Api(None).entries(), *StoreRoutes(None, None).entries()]  # type: ignore[arg-type]
     gate = ClusterGate(
-        control_routes.application(made), People(review, "team"), Credentials(), control_routes.public_paths(made)  # type: ignore[arg-type]
+        control_routes.application(made, admit=admit), People(review, "team"), Credentials(), control_routes.public_paths(made)  # type: ignore[arg-type]
     )  # fmt: skip
     names = {"{name}": "some", "{digest}": "0" * 64, "{run}": "r1", "{step}": "s", "{attempt}": "1"}
     paths = {entry.path for entry in made}
@@ -217,7 +231,7 @@ def test_every_route_is_denied_without_the_right_token_under_every_disguise(
     made: str, measured, full: bool
 ) -> None:
     app, paths = {"platform": platform, "server": server, "control plane": control_plane}[made]()
-    public = SERVER_PUBLIC if made == "server" else PLATFORM_PUBLIC
+    public = {"server": SERVER_PUBLIC, "platform": PLATFORM_PUBLIC, "control plane": API_PUBLIC}[made]
     assert public <= paths
     public = public | ({f"{path}/" for path in public} if made == "server" else set[str]())
     chosen = paths if full else set(sorted(paths)[::3]) | {"/", "/api/v1/shutdown", "/metrics"} & paths
@@ -284,7 +298,7 @@ def test_a_route_cannot_be_written_without_a_policy() -> None:
 
 def test_the_public_paths_are_these_and_no_others() -> None:
     entries = Api(None).entries()  # type: ignore[arg-type]
-    assert control_routes.public_paths(entries) == PLATFORM_PUBLIC
+    assert control_routes.public_paths(entries) == API_PUBLIC
     app, _ = server()
     assert {path for path, route in app._routes.items() if route.policy == "public"} == SERVER_PUBLIC
 

@@ -14,7 +14,7 @@ from projects import Project
 from fairway.cli import progress, story, views
 from fairway.engine import pictures
 from fairway.engine.report import Run
-from fairway.engine.svg import drawing
+from fairway.formats.svg import drawing
 from fairway.spec.artifact import Artifact
 from fairway.spec.run import (
     Failure,

@@ -26,15 +26,39 @@ from types import (
     MethodType,
     ModuleType,
 )
-from typing import cast
+from typing import NamedTuple, cast
 
-from fairway.author import lookups, members, source
+from fairway.author import distributions, lookups, members, source
+from fairway.author.reaching import Reached
 from fairway.author.session import is_ref
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 _CONTAINERS = (list, tuple, set, frozenset, dict)
 _SLOTS = (MemberDescriptorType, GetSetDescriptorType)
 _MISSING = object()
+
+
+class Code(NamedTuple):
+    """The code that the result of a task depends on.
+
+    Attributes:
+        parts: digests of the project's code by part.
+        packages: the version by name of each installed package that the code can reach, with the Python and the machine. None
+            when that cannot be told.
+    """
+
+    parts: dict[str, str]
+    packages: dict[str, str] | None
+
+
+def of_task(function: Callable[..., object]) -> Code:
+    """Return the code behind the function of a task, as `parts` does, and the packages that it can reach."""
+    inner = members.function_of(function)
+    if inner is None:
+        return Code(parts(function), None)
+    walk = _walked(function, inner)
+    walk.reached.parameters(inner)
+    return Code(walk.found, distributions.versions(walk.reached.roots) if walk.reached.known else None)
 
 
 def parts(function: Callable[..., object]) -> dict[str, str]:
@@ -47,11 +71,15 @@ def parts(function: Callable[..., object]) -> dict[str, str]:
     inner = members.function_of(function)
     if inner is None:
         return {"function ?": _digest(repr(function))}
+    return _walked(function, inner).found
+
+
+def _walked(function: Callable[..., object], inner: FunctionType) -> "_Walk":
     walk = _Walk(inner.__module__)
     walk.function(inner, f"function {inner.__qualname__}")
     if not isinstance(function, FunctionType):
         walk.value(inner.__qualname__, function)
-    return walk.found
+    return walk
 
 
 def names(objects: Iterable[object]) -> tuple[str, ...]:
@@ -102,6 +130,7 @@ class _Walk:
 
     def __init__(self, home: str) -> None:
         self.found: dict[str, str] = {}
+        self.reached = Reached()
         self._home = home
         self._seen: dict[int, object] = {}
         self._open: set[int] = set()
@@ -110,6 +139,7 @@ class _Walk:
         """Count a function and everything it refers to."""
         if not self._first(function):
             return
+        self.reached.value(function)
         if source.is_installed_file(function.__code__.co_filename):
             self._installed(function)
         elif label.startswith("function ") or source.is_project(function.__module__):
@@ -122,6 +152,7 @@ class _Walk:
         """Count a value that a function refers to by `name`, if it is code of the project or plain data."""
         if is_ref(value):
             return  # a look at its type would load the value that it stands for
+        self.reached.value(value)
         if isinstance(value, ModuleType):
             self.modules(value.__name__)
         elif (text := self._text(value)) is not None:
@@ -141,6 +172,8 @@ class _Walk:
         imports = source.imported_names(function.__code__, function.__globals__.get("__package__"))
         for module in imports:
             self.modules(module)
+        self.reached.modules(imports)
+        self.reached.calls(function.__code__, imports)
         self._by_name(function, named, imports)
 
     def _names(self, compiled: CodeType, scope: dict[str, object], home: str) -> list[object]:
@@ -150,12 +183,14 @@ class _Walk:
             value = scope.get(chain[0], _MISSING)
             if value is _MISSING:
                 named.append(getattr(builtins, chain[0], None))
+            self.reached.value(named[-1] if value is _MISSING else value)
             name = self._local(home, chain[0])
             for part in chain[1:]:
                 if is_ref(value) or not isinstance(value, ModuleType) or part not in vars(value):
                     break
                 name = f"{value.__name__}.{part}"
                 value = vars(value)[part]
+                self.reached.value(value)
             named.append(value)
             if value is not _MISSING and value is not sys.modules and value is not os.environ:
                 self.value(name, value)
@@ -188,7 +223,9 @@ class _Walk:
         found = lookups.modules(function, named, imports)
         for module in found or ():
             self.modules(module)
+        self.reached.modules(found or ())
         if found is None:
+            self.reached.known = False
             for path in lookups.everything(function):
                 self._add(f"file {path.name}", source.file_text(str(path)))
 
@@ -224,6 +261,7 @@ class _Walk:
 
     def _class(self, kind: type) -> None:
         """Count a class of the project with its bases and everything that its members refer to."""
+        self.reached.module(kind.__module__)
         if not source.is_project(kind.__module__) or not self._first(kind):
             return
         own = self._local(kind.__module__, kind.__qualname__)
@@ -248,6 +286,7 @@ class _Walk:
     def modules(self, name: str) -> None:
         """Count a module of the project as a whole, and the project's modules that it imports."""
         for module, text in source.module_texts(name):
+            self.reached.file(module)
             self._add(f"module {module}", text)
         compiled = getattr(sys.modules.get(name), "__file__", None)
         if isinstance(compiled, str) and not compiled.endswith(".py") and source.is_project(name):
@@ -261,6 +300,7 @@ class _Walk:
         """
         if is_ref(value) or isinstance(value, ModuleType):
             return None
+        self.reached.value(value)
         if isinstance(value, _PLAIN):
             return repr(value) if type(value) in _PLAIN else self._state(value)
         # A value that contains itself would never end.

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Never, cast
 
-from fairway.author import naming, shadows, source
+from fairway.author import distributions, naming, shadows, source
 from fairway.author.endpoint import Endpoint, endpoint_of
 from fairway.author.pipeline import Pipeline
 from fairway.author.session import is_ref
@@ -168,10 +168,13 @@ def describe(path: str, module: ModuleType) -> ProjectSpec:
     """
     _refuse_ambiguous(module)
     tasks, pipelines, endpoints = declared(module)
+    packages = distributions.listed()
     return ProjectSpec(
         path=path,
         name=module.__name__,
-        environment=environment_digest(),
+        environment=hashlib.sha256(packages.encode()).hexdigest(),
+        packages=packages,
+        machine=distributions.machine(),
         python=platform.python_version(),
         tasks=tuple(task.spec for task in tasks.values()),
         pipelines=tuple(pipeline.describe() for pipeline in pipelines.values()),
@@ -256,15 +259,3 @@ def own_files(module: ModuleType) -> dict[str, Path]:
         if path.suffix == ".py":
             found[source.module_place(other.__name__, path).as_posix()] = path
     return found
-
-
-def environment_digest() -> str:
-    """Return the sha256 digest of the interpreter's version and of the installed distributions and their versions."""
-    installed: set[str] = set()
-    for folder in sys.path:
-        try:
-            installed |= {name for name in os.listdir(folder) if name.endswith(".dist-info")}
-        except OSError:
-            continue
-    text = "\n".join([platform.python_version(), platform.machine(), *sorted(installed)])
-    return hashlib.sha256(text.encode()).hexdigest()

@@ -4,11 +4,13 @@ A process that runs a pipeline or a step enters a session here. Without a sessio
 functions. This module defines the shape of a session and does not know the engine.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fairway.spec.artifact import RefData
 from fairway.spec.model import ModelVersion
 from fairway.spec.run import MetricPoint, StepSpec
+from fairway.spec.trials import TrialAsked
+from fairway.spec.wire import Happened
 
 
 class Session(Protocol):
@@ -35,6 +37,27 @@ class Session(Protocol):
 
     def show(self, title: str, value: object) -> None:
         """Keep a picture or table."""
+        ...
+
+
+@runtime_checkable
+class PipelineSession(Session, Protocol):
+    """The services of a run for a pipeline's function, which can follow and give up the steps that it started."""
+
+    def cancel(self, steps: tuple[str, ...], why: str) -> None:
+        """End steps whose results are not needed any more."""
+        ...
+
+    def search(self, name: str) -> tuple[str, tuple[TrialAsked, ...]]:
+        """Begin a search. Return its name in the run, and the trials that an earlier try at the run asked for."""
+        ...
+
+    def ask(self, trial: TrialAsked) -> None:
+        """Put a trial on record, before its steps are started."""
+        ...
+
+    def watch(self, steps: tuple[str, ...]) -> tuple[Happened, ...]:
+        """Follow further steps, and wait for news of the steps that are followed."""
         ...
 
 

@@ -128,6 +128,11 @@ def function_text(compiled: CodeType) -> str | None:
     return "\n".join(texts) if texts and compiled in file.codes else None
 
 
+def imports_of(path: str) -> set[str]:
+    """Return the names of the modules that a file imports anywhere, without those that it imports relatively."""
+    return {name for name in _file(path).imports if not name.startswith(".")}
+
+
 def effects(path: str) -> tuple[str, CodeType | None]:
     """Return the statements that change something elsewhere when a module is imported.
 

@@ -49,7 +49,7 @@ class Task(Generic[P, R]):
         self.__doc__ = function.__doc__
         self.__wrapped__ = function
         self._signature: inspect.Signature | None = None
-        self._code: dict[str, str] | None = None
+        self._code: code.Code | None = None
         self._outputs = -1
         # A function of the top level is importable by its name; one made inside a function is looked up at its first call.
         self._found = "<locals>" not in self.__qualname__
@@ -159,22 +159,27 @@ class Task(Generic[P, R]):
             )
         # Digests are computed once, and only for cached tasks, because the walk through the code takes time.
         if self.spec.cache and self._code is None:
-            self._code = code.parts(self.function)
-        step = StepSpec(
+            self._code = code.of_task(self.function)
+        step = self.step(labels.label(arguments))
+        return as_refs(session, session.call(step, arguments), self.outputs)
+
+    def step(self, label: str) -> StepSpec:
+        """Return the call of the task, without the name of a step and without inputs."""
+        return StepSpec(
             name=self.title,
             task=self.spec.name,
             inputs={},
-            label=labels.label(arguments),
+            label=label,
             outputs=self.outputs,
             resources=self.spec.resources,
             retries=self.spec.retries,
             timeout=self.spec.timeout,
             cache=self.spec.cache,
-            code=self._code or {},
+            code=self._code.parts if self._code is not None else {},
+            packages=self._code.packages if self._code is not None else None,
             environment=self.spec.environment,
             isolated=self.spec.isolated,
         )
-        return as_refs(session, session.call(step, arguments), self.outputs)
 
     def __repr__(self) -> str:
         return f"<task {self.__name__}>"

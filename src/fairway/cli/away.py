@@ -8,14 +8,15 @@ import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fairway.cli import outline, targeting
-from fairway.cli.running import Manner, choose_pipeline, exit_code, print_end, print_flags, read_flags, watch
+from fairway.cli import outline, run_help, targeting
+from fairway.cli.running import Manner, choose_pipeline, finish, read_flags, watch
 from fairway.cli.story import report, show, show_json
 from fairway.cli.whereabouts import from_here
+from fairway.engine import addresses
 from fairway.remote import RemotePlatform
-from fairway.spec.errors import EXIT_DONE, EXIT_INTERRUPTED, FairwayError, UsageError
+from fairway.spec.errors import EXIT_DONE, EXIT_INTERRUPTED, FairwayError
 from fairway.spec.quantities import format_memory
 from fairway.spec.run import Phase, RunRequest, RunStatus
 
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
     from fairway.spec.update import Over
     from fairway.wiring.sending import Sent
 
+T = TypeVar("T")
+
 _FILES = ("file", "folder", "path", "list")
+_ASK_SECONDS = 3.0
+"""Seconds after which a request that has no answer yet is asked about."""
 
 
 def run(
@@ -43,12 +48,12 @@ def run(
         begun = time.monotonic()
         if helping:
             project = await _describe(platform, request, await _send(platform, request, []))
-            print_flags(choose_pipeline(project, request), project)
+            run_help.show_flags(choose_pipeline(project, request), project)
             return EXIT_DONE
         await prepare(platform, request, words)
         return await _submit(platform, request, manner, begun, detach=detach)
 
-    return asyncio.run(_closing(platform, work()))
+    return asyncio.run(_close_after(platform, work()))
 
 
 def resume(platform: RemotePlatform, word: str, file: Path | None, manner: Manner, *, detach: bool) -> int:
@@ -65,7 +70,7 @@ def resume(platform: RemotePlatform, word: str, file: Path | None, manner: Manne
                 report(f"run {name} has succeeded; nothing is left to do")
             return EXIT_DONE
         request = RunRequest(resume=name, pipeline=status.spec.pipeline)
-        found = str(file.absolute()) if file is not None else _project_here(status)
+        found = str(file.absolute()) if file is not None else project_here(status)
         if found:
             request.file = found
             await _describe(platform, request, await _send(platform, request, []))
@@ -73,11 +78,36 @@ def resume(platform: RemotePlatform, word: str, file: Path | None, manner: Manne
             report(f"note: the project of run {name} is not here, so it goes on with the code that it has")
         return await _submit(platform, request, manner, begun, detach=detach)
 
-    return asyncio.run(_closing(platform, work()))
+    return asyncio.run(_close_after(platform, work()))
 
 
-async def prepare(platform: RemotePlatform, request: RunRequest, words: list[str]) -> None:
-    """Send the project of a request, and read the words behind the file as flags. Raises FairwayError."""
+def retry(platform: RemotePlatform, word: str, file: Path | None, manner: Manner, *, detach: bool) -> int:
+    """Run one step of a run on a target again, with the project as it is here now or else with the code of the run."""
+
+    async def work() -> int:
+        begun = time.monotonic()
+        run, _, step = word.partition("/")
+        status = await platform.run(await platform.find(run))
+        spec = status.spec
+        addresses.step_of(status, step)
+        request = RunRequest(pipeline=spec.pipeline, repeats=f"{spec.name}/{step}")
+        found = str(file.absolute()) if file is not None else project_here(status)
+        if found:
+            request.file = found
+            await _describe(platform, request, await _send(platform, request, []))
+        else:
+            report(
+                f"note: the project of run {spec.name} is not here, so the step runs with the code that it had"
+            )
+            request.file, request.module = spec.project, spec.module
+            request.bundle, request.images = spec.bundle, spec.images
+        return await _submit(platform, request, manner, begun, detach=detach)
+
+    return asyncio.run(_close_after(platform, work()))
+
+
+async def prepare(platform: RemotePlatform, request: RunRequest, words: list[str]) -> "PipelineSpec":
+    """Send the project of a request, and read the words behind the file as flags. Return its pipeline. Raises FairwayError."""
     here = [word.rpartition("=")[2] for word in words]
     # A bare word that is also the name of a folder, such as `data`, is more often a value of another kind.
     named = [
@@ -91,6 +121,7 @@ async def prepare(platform: RemotePlatform, request: RunRequest, words: list[str
         request.config = sent.path_there(request.config)
     pipeline = read_flags(await _describe(platform, request, sent), request, words)
     _translate(sent, request, pipeline)
+    return pipeline
 
 
 async def _send(platform: RemotePlatform, request: RunRequest, named: list[str]) -> "Sent":
@@ -110,11 +141,11 @@ async def _describe(platform: RemotePlatform, request: RunRequest, sent: "Sent")
 
     found = targeting.chosen(sent.bundle.folder)
     if found is None:
-        return await platform.describe(request)
+        return await _telling(platform, request, platform.describe(request))
     equipment = Equipment(found, sent.bundle, report, platform)
     own = await equipment.own()
     request.images = {"": own} if own else {}
-    project = await platform.describe(request)
+    project = await _telling(platform, request, platform.describe(request))
     request.images |= await equipment.of_tasks(project)
     return project
 
@@ -133,7 +164,7 @@ def _translate(sent: "Sent", request: RunRequest, pipeline: "PipelineSpec") -> N
             del request.texts[parameter.name]
 
 
-def _project_here(status: RunStatus) -> str:
+def project_here(status: RunStatus) -> str:
     """Return the file of a recorded run in the project around the working directory; empty if there is none like it."""
     path = status.spec.project
     marker = f"/{status.spec.bundle}/"
@@ -148,11 +179,25 @@ def _project_here(status: RunStatus) -> str:
     return ""
 
 
+async def _telling(platform: RemotePlatform, request: RunRequest, asked: Coroutine[Any, Any, T]) -> T:
+    """Return the answer to a request for a run, and print meanwhile what it waits for. Raises FairwayError."""
+    request.key = request.key or os.urandom(16).hex()
+    answer = asyncio.ensure_future(asked)
+    try:
+        while not (await asyncio.wait([answer], timeout=_ASK_SECONDS))[0]:
+            # A control plane of an earlier version has no notes, and one that is away cannot tell any.
+            with suppress(FairwayError):
+                report(*await platform.waiting(request.key))
+        return answer.result()
+    finally:
+        answer.cancel()
+
+
 async def _submit(
     platform: RemotePlatform, request: RunRequest, manner: Manner, begun: float, *, detach: bool
 ) -> int:
     """Submit a run, follow it and print how it ended; with `detach`, print how to follow it."""
-    name = await platform.submit(request)
+    name = await _telling(platform, request, platform.submit(request))
     if detach:
         if manner.as_json:
             show_json({"run": name})
@@ -168,16 +213,7 @@ async def _submit(
     over = await _Followed(platform, name, progress).over()
     if over is None:
         return EXIT_INTERRUPTED
-    if over.ended is None:
-        raise UsageError(
-            f"run {name} was interrupted: nobody works on it",
-            hint=f"`{from_here(f'fairway resume {name}', None)}` goes on with it",
-        )
-    if manner.as_json:
-        show_json(await platform.run(name))
-    else:
-        await print_end(platform, None, name, over, time.monotonic() - begun)
-    return exit_code(over.ended)
+    return await finish(platform, None, name, over, time.monotonic() - begun, manner)
 
 
 def _how_to_go_on(name: str) -> str:
@@ -256,9 +292,7 @@ class _Followed:
             report(text)
 
 
-async def _closing(platform: RemotePlatform, work: Coroutine[Any, Any, int]) -> int:
+async def _close_after(platform: RemotePlatform, work: Coroutine[Any, Any, int]) -> int:
     """Do some work and close the platform."""
-    try:
+    async with targeting.closing(platform):
         return await work
-    finally:
-        await platform.close()

@@ -5,6 +5,7 @@ import importlib.metadata
 
 import msgspec
 
+from fairway.cli import targeting
 from fairway.cli.story import report, show, show_json
 from fairway.cluster import canary, checking, installed
 from fairway.cluster.checking import Check, State
@@ -65,11 +66,8 @@ async def _store(kube: Kubernetes, place: Place) -> list[Check]:
             namespace=kube.access.namespace,
             kubeconfig=place.kubeconfig,
         )
-        platform = targets.platform(target, report)
-        try:
+        async with targeting.closing(targets.platform(target, report)) as platform:
             tried = await platform.tries()
-        finally:
-            await platform.close()
     except NotAllowed as error:
         return [Check("objects", "optional", f"not tried: {error.message}", error.hint)]
     except FairwayError as error:

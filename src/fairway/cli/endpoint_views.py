@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from fairway.cli import views
 from fairway.cli.whereabouts import from_here
+from fairway.plan.revisions import last_times
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+from fairway.spec.serving import Counts, Deployment, Traffic
 
 _LONGEST = 80
 
@@ -24,6 +26,36 @@ def table(found: Sequence[EndpointStatus]) -> list[str]:
         for status in found
     ]
     return views.table(("endpoint", "url", "revision", "serves", "replicas", "phase", ""), rows)
+
+
+def past(deployments: list[Deployment]) -> list[str]:
+    """Return the table of an endpoint's revisions: what each one served, from when until when, and who did it."""
+    rows = [
+        (
+            str(one.deployment.revision),
+            one.deployment.serves,
+            views.when(one.deployment.time),
+            views.when(one.until) if one.until else "now",
+            one.deployment.who,
+            one.deployment.reason,
+        )
+        for one in last_times(deployments)
+    ]
+    return views.table(("revision", "serves", "from", "until", "by", ""), rows)
+
+
+def busy(traffic: Traffic) -> str:
+    """Return the requests of the last hour in one line."""
+    if not traffic.until:
+        return "requests are not counted yet"
+    whole = Counts()
+    for one in traffic.hour:
+        whole.add(one.counts)
+    told = f"last hour: {whole.requests:,} requests, {whole.errors:,} errors, {whole.refused:,} refused"
+    for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+        seconds = whole.quantile(share)
+        told += f", {name} {seconds * 1000:.3g} ms" if seconds is not None else ""
+    return told
 
 
 def revision(status: EndpointStatus) -> str:

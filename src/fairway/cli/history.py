@@ -2,6 +2,7 @@
 
 import sys
 import time
+from pathlib import Path
 
 import click
 
@@ -12,10 +13,10 @@ from fairway.cli.printing import print_logs
 from fairway.cli.story import report, show, show_json
 from fairway.cli.targeting import targeted
 from fairway.ports.platform import Platform
-from fairway.spec.errors import EXIT_DONE, NotFound
+from fairway.spec.errors import EXIT_DONE, NotFound, UsageError
+from fairway.spec.log import LogLine
 from fairway.spec.run import RunStatus
 from fairway.spec.text import plain
-from fairway.spec.update import LogLine
 from fairway.wiring import machine, settings
 
 _POLL = 0.2
@@ -27,17 +28,30 @@ _POLL = 0.2
 @click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
 @click.option("--save", default="", help="Write the pictures and tables that were shown to this folder.")
 @click.option("--source", is_flag=True, help="Print the project's source files as the run worked with them.")
-def show_command(run: str | None, as_json: bool, save: str, source: bool) -> int:
+@click.option(
+    "--output",
+    "-o",
+    metavar="FOLDER",
+    default="",
+    help="Write the source files to this folder, with `--source`.",
+)
+def show_command(run: str | None, as_json: bool, save: str, source: bool, output: str) -> int:
     """Show RUN step by step, or one step of it by RUN/STEP; the newest run when none is named.
 
     \b
     Example:
       fairway show k7m2/train-2
     """
+    if output and not source:
+        raise UsageError(
+            "-o names the folder for the source files", hint="`fairway show RUN --source -o FOLDER`"
+        )
     platform = looking.opened()
     name, _, step_name = (run or "").partition("/")
     status = ask(platform.run(ask(platform.find(name))))
     name = status.spec.name
+    if output:
+        return _write_source(platform, status, Path(output))
     if source:
         return _show_source(platform, status, as_json=as_json)
     if save:
@@ -68,6 +82,28 @@ def _show_source(platform: Platform, status: RunStatus, *, as_json: bool) -> int
         show_json(found)
         return EXIT_DONE
     show(*views.sources({path: "(not kept)" if text is None else text for path, text in found.items()}))
+    return EXIT_DONE
+
+
+def _write_source(platform: Platform, status: RunStatus, folder: Path) -> int:
+    """Write the files of a run's code, and the difference from its commit, to a folder."""
+    import asyncio  # imported here, because most commands that look wait for nobody
+
+    from fairway.engine import source
+
+    async def work() -> tuple[source.Brought, bool]:
+        brought = await source.bring(platform, status, folder)
+        return brought, await source.bring_difference(platform, status, folder)
+
+    brought, difference = asyncio.run(work())
+    count = len(brought.paths)
+    report(f"{count} {'file' if count == 1 else 'files'} written to {folder}")
+    report(*(f"note: {path} is not kept, because it held a secret" for path in brought.lacking))
+    git = status.spec.git
+    if difference and git is not None:
+        report(f"{folder / source.DIFFERENCE} is how the project differed from commit {git.commit[:12]}")
+    elif git is not None and git.note:
+        report(f"note: the difference from commit {git.commit[:12]} is not kept: {git.note}")
     return EXIT_DONE
 
 

@@ -7,18 +7,20 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 import msgspec
 
 from fairway.cli import rendering, targeting
 from fairway.cli.arguments import Argument
+from fairway.cli.pod_flags import POD_FLAGS, pod_options
 from fairway.cli.story import agreed, report, show, show_block, show_json
 from fairway.cluster import installing, manifests, placing, removing, yaml
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.installing import Outcome
 from fairway.cluster.manifests import Settings, Source
+from fairway.cluster.pod_options import PodOptions
 from fairway.cluster.preflight import UNKNOWN_IMAGE, Order, with_cache
 from fairway.spec import objects
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UsageError
@@ -28,6 +30,15 @@ from fairway.wiring import clusters
 
 T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Bring(Protocol):
+    """A verb that brings an installation to a namespace."""
+
+    def __call__(
+        self, kube: Kubernetes, order: Order, push: installing.Push, note: installing.Note, *, dry_run: bool
+    ) -> Coroutine[Any, Any, Outcome]: ...
+
 
 _DISTRIBUTION = "fairway-ml"
 _BY_DIGEST = re.compile(r"[^\s@]+@sha256:[0-9a-f]{64}")
@@ -110,8 +121,8 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     dry_run: bool = False
     as_json: bool = False
 
-    def order(self) -> Order:
-        """Return the installation that the flags describe. Raises UsageError."""
+    def order(self, pods: PodOptions) -> Order:
+        """Return the installation that the flags describe, with pods as others describe them. Raises UsageError."""
         if self.store:
             objects.parse(self.store)
         elif self.restore_from:
@@ -138,6 +149,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
             store_identity=self.store_identity,
             store_secret=self.store_secret,
             restore=self.restore_from,
+            pods=pods,
         )
 
 
@@ -154,7 +166,7 @@ def _options(*groups: tuple[Callable[[F], F], ...]) -> Callable[[F], F]:
 
 @targeting.targeted
 @click.command("install")
-@_options(_PLACE, _IMAGE, _STORE, _STORE_ACCESS, _PULL, _CLOUD, _WAIT)
+@_options(_PLACE, _IMAGE, _STORE, _STORE_ACCESS, _PULL, _CLOUD, POD_FLAGS, _WAIT)
 def install_command(**given: Any) -> int:
     """Install Fairway in a namespace of a cluster, with your kubeconfig and no right beyond the namespace.
 
@@ -165,20 +177,13 @@ def install_command(**given: Any) -> int:
     Example:
       fairway install --namespace ml-team --registry ghcr.io/acme
     """
-    flags = Flags(**given)
-    order = flags.order()
-    kube = _cluster(flags.context, flags.namespace)
-    outcome = _carried_out(
-        kube,
-        lambda: installing.install(kube, order, _push, _note, dry_run=flags.dry_run),
-        "run `fairway install` again to complete it, or `fairway uninstall`",
-    )
-    return _print_outcome(outcome, flags, kube, "installed")
+    again = "run `fairway install` again to complete it, or `fairway uninstall`"
+    return _brought(given, installing.install, "installed", again)
 
 
 @targeting.targeted
 @click.command("upgrade")
-@_options(_PLACE, _IMAGE, (_STORE[1],), _STORE_ACCESS, _PULL, _CLOUD, _WAIT)
+@_options(_PLACE, _IMAGE, (_STORE[1],), _STORE_ACCESS, _PULL, _CLOUD, POD_FLAGS, _WAIT)
 def upgrade_command(**given: Any) -> int:
     """Bring Fairway in a namespace to the version of this command. Its data stays.
 
@@ -188,15 +193,7 @@ def upgrade_command(**given: Any) -> int:
     Example:
       fairway upgrade --namespace ml-team --registry ghcr.io/acme
     """
-    flags = Flags(**given)
-    order = flags.order()
-    kube = _cluster(flags.context, flags.namespace)
-    outcome = _carried_out(
-        kube,
-        lambda: installing.upgrade(kube, order, _push, _note, dry_run=flags.dry_run),
-        "run `fairway upgrade` again to complete it",
-    )
-    return _print_outcome(outcome, flags, kube, "upgraded")
+    return _brought(given, installing.upgrade, "upgraded", "run `fairway upgrade` again to complete it")
 
 
 @targeting.targeted
@@ -246,7 +243,7 @@ def uninstall_command(
 @click.option(
     "--namespace", "-n", default="", help="Namespace of the objects.  [default: fairway, or the endpoint's]"
 )
-@_options((_IMAGE[0],), _STORE, _STORE_ACCESS, _PULL, _CLOUD)
+@_options((_IMAGE[0],), _STORE, _STORE_ACCESS, _PULL, _CLOUD, POD_FLAGS)
 def render_command(endpoint: str, **given: Any) -> int:
     """Print the objects of an installation as YAML, for review or for `kubectl apply -f -`. Asks no cluster.
 
@@ -264,8 +261,9 @@ def render_command(endpoint: str, **given: Any) -> int:
             hint="leave `--target` out, or name an endpoint: `fairway render ENDPOINT --target NAME`",
         )
     given["namespace"] = given["namespace"] or "fairway"
+    pods = pod_options(given)
     flags = Flags(**given)
-    order = flags.order()
+    order = flags.order(pods)
     if not flags.image:
         raise UsageError(
             "there is no image to render: name one by digest",
@@ -282,7 +280,7 @@ def render_command(endpoint: str, **given: Any) -> int:
         restore=order.restore,
     )
     settings = Settings(
-        install=install,
+        install=order.pods.applied(install),
         storage_class=order.storage_class,
         ephemeral=order.ephemeral,
         store_identity=order.store_identity,
@@ -301,6 +299,22 @@ def namespace_uid(namespace: str) -> str:
     It is always the same for a namespace, so that a second `kubectl apply` changes nothing. The Helm chart has the same one.
     """
     return hashlib.sha256(f"fairway/{namespace}".encode()).hexdigest()[:32]
+
+
+def _brought(given: dict[str, Any], verb: _Bring, did: str, again: str) -> int:
+    """Bring an installation to a namespace, and print the outcome.
+
+    Args:
+        given: the flags by name.
+        did: the verb in the past, for people.
+        again: the command that goes on after Ctrl-C.
+    """
+    pods = pod_options(given)
+    flags = Flags(**given)
+    order = flags.order(pods)
+    kube = _cluster(flags.context, flags.namespace)
+    outcome = _carried_out(kube, lambda: verb(kube, order, _push, _note, dry_run=flags.dry_run), again)
+    return _print_outcome(outcome, flags, kube, did)
 
 
 def _carried_out(kube: Kubernetes, verb: Callable[[], Coroutine[Any, Any, T]], again: str) -> T:

@@ -27,9 +27,8 @@ def rm_command(names: tuple[str, ...], yes: bool, as_json: bool) -> int:
     Example:
       fairway rm k7m2 churn:3
     """
-    platform = targeting.acting()
-    found = ask(platform.remove(list(names), really=yes))
-    ask(platform.close())
+    with targeting.acting() as platform:
+        found = ask(platform.remove(list(names), really=yes))
     if as_json:
         show_json({"removed": yes, "items": found})
         return EXIT_DONE
@@ -54,12 +53,11 @@ def tag_command(run: str, words: tuple[str, ...], remove: bool, as_json: bool) -
     Example:
       fairway tag k7m2 baseline
     """
-    platform = targeting.acting()
-    name = ask(platform.find(run))
-    for word in words:
-        ask(platform.tag(name, word, present=not remove))
-    tags = ask(platform.run(name)).tags
-    ask(platform.close())
+    with targeting.acting() as platform:
+        name = ask(platform.find(run))
+        for word in words:
+            ask(platform.tag(name, word, present=not remove))
+        tags = ask(platform.run(name)).tags
     if as_json:
         show_json({"run": name, "tags": tags})
     else:
@@ -79,10 +77,9 @@ def note_command(run: str, text: str, as_json: bool) -> int:
     Example:
       fairway note k7m2 "before the new features"
     """
-    platform = targeting.acting()
-    name = ask(platform.find(run))
-    ask(platform.note(name, text))
-    ask(platform.close())
+    with targeting.acting() as platform:
+        name = ask(platform.find(run))
+        ask(platform.note(name, text))
     if as_json:
         show_json({"run": name, "note": text})
     else:

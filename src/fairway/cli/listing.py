@@ -10,6 +10,7 @@ from fairway.cli.asking import ask
 from fairway.cli.story import report, show, show_json
 from fairway.cli.targeting import targeted
 from fairway.cli.whereabouts import elsewhere
+from fairway.spec import comparison
 from fairway.spec.errors import EXIT_DONE, UsageError
 from fairway.spec.history import Facts, RunQuery, RunRecord, parse_phase
 from fairway.spec.quantities import format_duration
@@ -30,6 +31,12 @@ _MOST_COLUMNS = 4
 @click.option("--since", default="", help='Only runs that started since then: "7d", "2h" or a date.')
 @click.option("--tag", default="", help="Only runs with this word on them.")
 @click.option("--phase", default="", help="Only runs in this phase, such as failed.")
+@click.option("--text", default="", help="Only runs with this text in their name, pipeline, note or cause.")
+@click.option(
+    "--sort",
+    default="",
+    help="`started`, `took`, or a metric or parameter; with `-` before it, the greatest first.",
+)
 @click.option(
     "--columns", default="", help='Metrics and parameters to show, such as "accuracy,depth"; `all` for all.'
 )
@@ -49,6 +56,8 @@ def runs_command(limit: int, columns: str, as_json: bool, **asked: str) -> int:
         since=since,
         tag=asked["tag"],
         phase=parse_phase(asked["phase"]),
+        text=asked["text"],
+        sort=asked["sort"],
         limit=limit,
     )
     found = ask(platform.past(query))
@@ -150,9 +159,9 @@ def compare_command(runs: tuple[str, ...], everything: bool, as_json: bool) -> i
             )
         names = [before[0].name, newest]
     facts = [comparing.facts_of(platform, name) for name in names]
-    keys = list(dict.fromkeys(key for one in facts for key in one))
-    keys = [key for key in keys if everything or len({one.get(key, "") for one in facts}) > 1]
-    found = {key: tuple(one.get(key, "") for one in facts) for key in comparing.ordered(keys)}
+    differ, equal = comparison.differing(facts)
+    keys = comparison.ordered([*differ, *equal]) if everything else differ
+    found = {key: tuple(one.get(key, "") for one in facts) for key in keys}
     if as_json:
         show_json({"runs": list(runs) if len(runs) > 1 else names, "differences": found})
         return EXIT_DONE
@@ -163,5 +172,6 @@ def compare_command(runs: tuple[str, ...], everything: bool, as_json: bool) -> i
     curves = comparing.curves(platform, names)
     show(*(["", *curves] if curves else []))
     changed = comparing.changed_files(platform, names)
+    changed += comparing.changed_circumstances(platform, names)
     show(*(["", *changed] if changed else []))
     return EXIT_DONE

@@ -9,8 +9,6 @@ from fairway.cli import targeting
 from fairway.cli.asking import ask
 from fairway.cli.story import report
 from fairway.cli.writing import write_anew
-from fairway.engine.pictures import rendered
-from fairway.formats import look
 from fairway.ports.platform import Platform
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import EndpointStatus
@@ -83,6 +81,8 @@ def evaluations_of(platform: Platform, status: RunStatus) -> dict[str, Evaluatio
 
 def save_shown(platform: Platform, status: RunStatus, folder: str) -> tuple[int, list[str]]:
     """Write pictures and tables of a run to a folder. Return the number of files, and a line for each failure."""
+    from fairway.engine.pictures import rendered  # imported here, because it loads all that draws
+
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
     shown = [("pipeline", status.shown), *((step.spec.name, step.shown) for step in status.steps)]
@@ -102,4 +102,6 @@ def save_shown(platform: Platform, status: RunStatus, folder: str) -> tuple[int,
 
 def _value(platform: Platform, artifact: Artifact) -> object:
     """Read the value of an artifact to show it. It must be plain data, whoever made it. Raises FairwayError."""
+    from fairway.formats import look  # imported here, because most commands show no values
+
     return look(artifact.format, ask(platform.read(artifact)), artifact.kind)

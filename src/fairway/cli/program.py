@@ -13,8 +13,8 @@ gc.set_threshold(10_000)  # what is imported stays: looking through it every 700
 from fairway.wiring import headstart  # noqa: E402 - nothing may be imported before
 
 _WITH_PROJECT = ("run", "plan")
-_ELSEWHERE = ("--detach", "--target")
-"""Flags of a run that is carried out by another process, so that the project is not imported here."""
+_ELSEWHERE = ("--detach", "--target", "--here")
+"""Flags of a run for which no host is started ahead: another process carries it out, or this process itself."""
 
 
 def open_streams() -> None:

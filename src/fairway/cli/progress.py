@@ -12,12 +12,11 @@ import msgspec
 
 from fairway.spec.event import AttemptEnded, AttemptStarted, Event, RunResumed, StepCalled, StepEnded
 from fairway.spec.quantities import format_duration, format_memory
-from fairway.spec.run import Phase, StepSpec, Usage
+from fairway.spec.run import Phase, Reason, StepSpec, Usage
 from fairway.spec.text import one_line, plain
 from fairway.spec.update import Kept, News, Noted, Printed, Recalled, Recorded, Waits
 from fairway.spec.wire import DRIVER, REGISTER
 
-_WORDS = {Phase.SUCCEEDED: "done", Phase.FAILED: "failed", Phase.CANCELLED: "cancelled"}
 _MANY = 12
 _REDRAW = 0.1
 _TICK = 0.25
@@ -42,6 +41,7 @@ class _Held(msgspec.Struct):
 
     count: int = 0
     cached: int = 0
+    given_up: int = 0
     wall: float = 0.0
     memory: int = 0
     begun: int = 0
@@ -57,13 +57,21 @@ class _Held(msgspec.Struct):
 
 
 class Progress:
-    """The printer of a run's progress. `explain` adds why each step ran. `quiet` leaves out the output of steps."""
+    """The printer of a run's progress.
 
-    def __init__(self, stream: TextIO, *, explain: bool = False, quiet: bool = False) -> None:
+    `explain` adds why each step ran. `quiet` leaves out the output of steps. Without `live`, each line stays where it was
+    printed, because something else uses the terminal too.
+    """
+
+    def __init__(
+        self, stream: TextIO, *, explain: bool = False, quiet: bool = False, live: bool = True
+    ) -> None:
         self._stream = stream
         self._explain = explain
         self._quiet = quiet
-        self._live = stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+        self._live = (
+            live and stream.isatty() and not os.environ.get("CI") and os.environ.get("TERM") != "dumb"
+        )
         self._calls: dict[str, _Call] = {}
         self._called = 0
         self._speakers: dict[str, str] = {}
@@ -216,7 +224,8 @@ class Progress:
             return
         self._open[spec.task] -= 1
         many = self._counts[spec.task] > _MANY or self._lines.get(spec.task, 0) >= _MANY
-        if (many or not spec.label) and body.phase is Phase.SUCCEEDED and not self._explain:
+        folds = body.phase is Phase.SUCCEEDED or (many and _is_given_up(body))
+        if (many or not spec.label) and folds and not self._explain:
             self._hold(self._held.setdefault(spec.task, _Held()), step, body)
             if not self._open[spec.task] and not many:
                 self._release(spec.task)
@@ -232,9 +241,10 @@ class Progress:
         usage, begun = self._usage.pop(step, None), self._begun.pop(step, None)
         held.count += 1
         held.cached += body.cached
+        held.given_up += _is_given_up(body)
         held.title, held.last = self._title(step), body
         call = self._calls.pop(step, None)
-        if call is not None and body.phase is not Phase.SUCCEEDED:
+        if call is not None and body.phase is not Phase.SUCCEEDED and not _is_given_up(body):
             self._failed[step] = call
         if usage is not None:
             held.wall += usage.wall
@@ -272,16 +282,21 @@ class Progress:
         if held is None or held.last is None:
             return
         title = f"{task} ×{held.count}" if held.count > 1 else held.title
+        if 0 < held.given_up < held.count:
+            self._print(f"  {self._cell(title)} done      {held.cost()}   {held.given_up} of them given up")
+            return
         if 0 < held.cached < held.count:
             self._print(f"  {self._cell(title)} done      {held.cost()}   {held.cached} of them cached")
             return
         self._line(title, held.last, held.cost())
 
     def _line(self, title: str, body: StepEnded, cost: str) -> None:
-        word = "cached" if body.cached else _WORDS.get(body.phase, str(body.phase))
+        word = "cached" if body.cached else body.phase.word
+        word = "given up" if _is_given_up(body) else word
         text = f"  {self._cell(title)} {word:<9} {cost}"
         if body.failure is not None:
-            why = body.failure.message if body.failure.message != word else ""
+            known = (word, Reason.GIVEN_UP.text)
+            why = "" if body.failure.message in known else body.failure.message
             text = f"  {self._cell(title)} {word:<9} {why}"
         elif self._explain and body.why:
             text = f"{text}   {body.why}"
@@ -337,6 +352,10 @@ class Progress:
             self._stream.flush()
         except (OSError, ValueError):
             self._live = False
+
+
+def _is_given_up(body: StepEnded) -> bool:
+    return body.failure is not None and body.failure.reason is Reason.GIVEN_UP
 
 
 def _moment(event: Event) -> float:

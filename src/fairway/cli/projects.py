@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from click.shell_completion import get_completion_class
 
-from fairway.cli import templates
+from fairway import templates
 from fairway.cli.story import report, show_json, show_script
 from fairway.cli.writing import write_anew
 from fairway.spec.errors import EXIT_DONE, UsageError

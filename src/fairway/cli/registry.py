@@ -10,9 +10,13 @@ from fairway.cli.asking import ask
 from fairway.cli.story import report, show, show_json
 from fairway.cli.targeting import targeted
 from fairway.cli.whereabouts import elsewhere
+from fairway.engine import packages
+from fairway.plan.versions import differences, headline
 from fairway.spec.errors import EXIT_DONE
 from fairway.spec.model import ModelVersion
 from fairway.spec.quantities import format_memory
+from fairway.wiring import packages as packaging
+from fairway.wiring import settings
 
 
 @targeted
@@ -115,9 +119,8 @@ def alias_command(model: str, alias: str, version: int, as_json: bool) -> int:
     Example:
       fairway models alias churn champion 4
     """
-    platform = targeting.acting()
-    served = ask(platform.alias(model, alias, version)).can_be_served or not version
-    ask(platform.close())
+    with targeting.acting() as platform:
+        served = ask(platform.alias(model, alias, version)).can_be_served or not version
     if as_json:
         show_json({"model": model, "alias": alias, "version": version})
     else:
@@ -153,6 +156,86 @@ def download_command(model: str, output: str, native: bool, as_json: bool) -> in
 
 
 @targeted
+@models_command.command("export")
+@click.argument("model", cls=Argument, completes="model")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--sign",
+    metavar="KEY",
+    type=click.Path(path_type=Path),
+    help="Sign the package with this SSH key of yours. ssh-keygen reads it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def export_command(model: str, folder: Path, sign: Path | None, as_json: bool) -> int:
+    """Write MODEL, MODEL:VERSION or MODEL@ALIAS to FOLDER with everything that a server needs.
+
+    The package has a digest, which stands for every byte in it. Nothing of the model is run.
+
+    \b
+    Example:
+      fairway models export churn:3 ../churn-3 --sign ~/.ssh/id_ed25519
+    """
+    platform = looking.opened()
+    version = ask(platform.resolve(model))
+    digest = ask(packages.write(platform, version, folder, packaging.signing(sign)))
+    if as_json:
+        show_json(
+            {
+                "model": version.name,
+                "version": version.version,
+                "folder": str(folder),
+                "digest": digest,
+                "signed": sign is not None,
+            }
+        )
+    else:
+        report(f"{version} is written to {folder}{', signed' if sign else ''}, sha256 {digest}")
+        report(
+            f"hint: `fairway models import {folder} --trust ALLOWED_SIGNERS` takes it from signers that a file names"
+            if sign
+            else f"hint: `fairway models import {folder} --digest {digest}` takes exactly this package"
+        )
+    return EXIT_DONE
+
+
+@models_command.command("import")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--digest", default="", help="The digest that the package must have, as the export printed it.")
+@click.option(
+    "--trust",
+    metavar="ALLOWED_SIGNERS",
+    type=click.Path(path_type=Path),
+    help="Take the package only if one of the signers in this file has signed it.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print as JSON.")
+def import_command(folder: Path, digest: str, trust: Path | None, as_json: bool) -> int:
+    """Register the model in FOLDER, which `fairway models export` wrote, as the next version of its name here.
+
+    A package with a changed byte is refused, and so is a model that can only be served by running code of its own.
+
+    \b
+    Example:
+      fairway models import ../churn-3 --trust ALLOWED_SIGNERS
+    """
+    version, package = packaging.take(settings.store_root(), folder, digest, trust)
+    if as_json:
+        show_json(version)
+        return EXIT_DONE
+    if package.signer:
+        report(f"the package is signed by {package.signer}")
+    elif package.signed:
+        report(
+            "the signature of the package is not checked",
+            "hint: `--trust ALLOWED_SIGNERS` checks whose it is",
+        )
+    else:
+        report("the package is not signed")
+    name = f"{version.name}:{version.version}"
+    report(f"{name} is registered", f"hint: `fairway deploy {name}` serves it")
+    return EXIT_DONE
+
+
+@targeted
 @models_command.command("compare")
 @click.argument("model", cls=Argument, completes="model")
 @click.argument("other", cls=Argument, completes="model")
@@ -165,9 +248,8 @@ def compare_command(model: str, other: str, as_json: bool) -> int:
       fairway models compare churn:3 churn:4
     """
     platform = looking.opened()
-    first, second = (_facts(ask(platform.resolve(name))) for name in (model, other))
-    keys = [key for key in dict.fromkeys([*first, *second]) if first.get(key) != second.get(key)]
-    differing = {key: (first.get(key, ""), second.get(key, "")) for key in keys}
+    first, second = (ask(platform.resolve(name)) for name in (model, other))
+    differing = differences(first, second)
     if as_json:
         show_json({"models": [model, other], "differences": differing})
     elif not differing:
@@ -175,31 +257,6 @@ def compare_command(model: str, other: str, as_json: bool) -> int:
     else:
         show(*views.table(("", model, other), [(key, *pair) for key, pair in differing.items()]))
     return EXIT_DONE
-
-
-def headline(version: ModelVersion) -> str:
-    """Return the most important metric of a version, such as "accuracy 0.912"."""
-    if version.evaluation is None or not version.evaluation.metrics:
-        return ""
-    metrics = version.evaluation.metrics
-    gates = version.candidate.gates
-    chosen = next(
-        (name for name in (gates.metric, *gates.at_least, *gates.at_most) if name in metrics),
-        next(iter(metrics)),
-    )
-    return f"{chosen} {metrics[chosen]:.3g}"
-
-
-def _facts(version: ModelVersion) -> dict[str, str]:
-    lineage = version.lineage
-    facts = {"run": lineage.run, "code": lineage.code[:12], "environment": lineage.environment[:12]}
-    facts["framework"] = version.candidate.framework
-    facts |= {f"source {file.path}": file.digest[:12] for file in version.candidate.sources}
-    facts |= {f"parameter {key}": value for key, value in lineage.parameters.items()}
-    facts |= {f"data {key}": value[:24] for key, value in lineage.data.items()}
-    if version.evaluation is not None:
-        facts |= {f"metric {key}": f"{value:.6g}" for key, value in version.evaluation.metrics.items()}
-    return facts
 
 
 def _listing(sources: dict[str, str]) -> list[str]:

@@ -49,7 +49,7 @@ def print_endpoint(name: str, given: Mapping[str, Any]) -> int:
 def _notes(revision: RevisionSpec, namespace: str) -> list[str]:
     """Return what the objects need that is not among them."""
     notes: list[str] = []
-    if not revision.image:
+    if not revision.image or revision.layers:
         notes.append(
             "the image has no content: the servers fetch it from the control plane, and need its namespace"
         )

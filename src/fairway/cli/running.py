@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from fairway.cli import flags, targeting, views
+from fairway.cli import flags, run_help, targeting, views
 from fairway.cli.arguments import Argument, PipelineCommand
 from fairway.cli.asking import ask
 from fairway.cli.story import report, report_block, show, show_block, show_if_heard, show_json
@@ -36,6 +36,11 @@ _FINISHED = click.option("--json", "as_json", is_flag=True, help="Print the fini
 _DETACH = click.option(
     "--detach", is_flag=True, help="Hand the run to the platform process and return; print the run's name."
 )
+_HERE = click.option(
+    "--here",
+    is_flag=True,
+    help="Run the steps in this process, one after the other, so that a debugger works.",
+)
 
 
 class Manner(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,12 +49,17 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
     explain: bool = False
     quiet: bool = False
     as_json: bool = False
+    live: bool = True
 
     def progress(self) -> "Progress | None":
         """Return the printer of a run's progress. Return None when only data is wanted."""
         from fairway.cli.progress import Progress
 
-        return None if self.as_json else Progress(sys.stderr, explain=self.explain, quiet=self.quiet)
+        return (
+            None
+            if self.as_json
+            else Progress(sys.stderr, explain=self.explain, quiet=self.quiet, live=self.live)
+        )
 
 
 @targeted
@@ -60,6 +70,7 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 @_EXPLAIN
 @_QUIET
 @_DETACH
+@_HERE
 @_FINISHED
 @click.option("-h", "--help", "helping", is_flag=True, help="Show the flags of the pipeline in FILE.")
 @click.pass_context
@@ -72,6 +83,7 @@ def run_command(
     explain: bool,
     quiet: bool,
     detach: bool,
+    here: bool,
     as_json: bool,
     helping: bool,
 ) -> int:
@@ -93,8 +105,12 @@ def run_command(
             "which file?", hint="flags come behind it: `fairway run FILE " + " ".join([file, *words]) + "`"
         )
     begun = time.monotonic()
-    request = _asked(file, config)
-    manner = Manner(explain=explain, quiet=quiet, as_json=as_json)
+    request = asked(file, config)
+    manner = Manner(explain=explain, quiet=quiet, as_json=as_json, live=not here)
+    if here and not helping:
+        from fairway.cli import debugging
+
+        return debugging.run_here(request, manner, begun, list(words), detach=detach)
     there = targeting.away(os.path.dirname(request.file))
     if there is not None:
         from fairway.cli import away
@@ -104,8 +120,8 @@ def run_command(
     if helping:
         return asyncio.run(_help(target.here(root), request))
     if detach:
-        return _detach(root, request, list(words), as_json=as_json)
-    return asyncio.run(_carry_out(target.here(root), root, request, manner, begun, list(words)))
+        return submit_apart(root, request, list(words), as_json=as_json)
+    return asyncio.run(carry_out(target.here(root), root, request, manner, begun, list(words)))
 
 
 @targeted
@@ -151,12 +167,12 @@ def resume_command(
             status.spec.module or Path(status.spec.project).stem,
         )
     if detach:
-        return _detach(root, request, [], as_json=as_json)
+        return submit_apart(root, request, [], as_json=as_json)
     target.start_ahead(root, status.spec, request.file)
-    return asyncio.run(_carry_out(platform, root, request, manner, begun, []))
+    return asyncio.run(carry_out(platform, root, request, manner, begun, []))
 
 
-def _asked(word: str, config: str) -> RunRequest:
+def asked(word: str, config: str) -> RunRequest:
     """Return the request that FILE:PIPELINE means. Raises NotFound, UsageError."""
     name, _, pipeline = word.partition(":")
     file, module = process.find_project(name)
@@ -193,25 +209,15 @@ def follow_command(run: str | None, explain: bool, quiet: bool, as_json: bool) -
 
 async def _follow(platform: Platform, root: Path | None, name: str, manner: Manner) -> int:
     """Follow a run from its beginning, and print how it ended."""
-    try:
+    async with targeting.closing(platform):
         status = await platform.run(name)
         progress = manner.progress()
         if progress is not None:
             progress.headline(f"{status.spec.pipeline}  run {name}")
         over = await watch(platform, name, progress)
         status = await platform.run(name)
-        if over.ended is None:
-            raise UsageError(
-                f"run {name} was interrupted: nobody works on it",
-                hint=f"`fairway resume {name}` goes on with it",
-            )
-        if manner.as_json:
-            show_json(status)
-        else:
-            await print_end(platform, root, name, over, status.ended - status.started)
-        return exit_code(over.ended)
-    finally:
-        await platform.close()
+        took = status.ended - status.started
+        return await finish(platform, root, name, over, took, manner)
 
 
 @targeted
@@ -225,9 +231,8 @@ def cancel_command(run: str, as_json: bool) -> int:
     Example:
       fairway cancel k7m2
     """
-    platform = targeting.acting()
-    cancelled = ask(platform.cancel(ask(platform.find(run))))
-    ask(platform.close())
+    with targeting.acting() as platform:
+        cancelled = ask(platform.cancel(ask(platform.find(run))))
     if as_json:
         show_json({"run": cancelled.run, "cancelled": True})
     elif cancelled.stopping:
@@ -250,12 +255,12 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
     Example:
       fairway plan churn.py --depths 2 4
     """
-    request = _asked(file, config)
+    request = asked(file, config)
     there = targeting.away(os.path.dirname(request.file))
     platform = there or target.here(settings.store_root(request.file, request.module))
 
     async def plan() -> int:
-        try:
+        async with targeting.closing(platform):
             if there is not None:
                 from fairway.cli import away
 
@@ -263,8 +268,6 @@ def plan_command(file: str, words: tuple[str, ...], config: str, as_json: bool) 
             else:
                 read_flags(await platform.describe(request), request, list(words))
             steps = await platform.plan(request)
-        finally:
-            await platform.close()
         if as_json:
             show_json(steps)
             return EXIT_DONE
@@ -294,15 +297,13 @@ def choose_pipeline(project: "ProjectSpec", request: RunRequest) -> "PipelineSpe
 
 
 async def _help(platform: Platform, request: RunRequest) -> int:
-    try:
+    async with targeting.closing(platform):
         project = await platform.describe(request)
-        print_flags(choose_pipeline(project, request), project)
-    finally:
-        await platform.close()
+        run_help.show_flags(choose_pipeline(project, request), project)
     return EXIT_DONE
 
 
-def _detach(root: Path, request: RunRequest, words: list[str], *, as_json: bool) -> int:
+def submit_apart(root: Path, request: RunRequest, words: list[str], *, as_json: bool) -> int:
     """Submit a run to the platform process, and print how to follow it."""
     process.refuse_in_step("a detached run")
     if request.config:
@@ -311,7 +312,7 @@ def _detach(root: Path, request: RunRequest, words: list[str], *, as_json: bool)
     platform = target.apart(root, (lambda *lines: None) if as_json else report)
 
     async def submit() -> str:
-        if not request.resume:
+        if not request.resume and not request.repeats:
             read_flags(await platform.describe(request), request, words)
         return await platform.submit(request)
 
@@ -328,27 +329,20 @@ def _detach(root: Path, request: RunRequest, words: list[str], *, as_json: bool)
     return EXIT_DONE
 
 
-async def _carry_out(
+async def carry_out(
     platform: Platform, root: Path, request: RunRequest, manner: Manner, begun: float, words: list[str]
 ) -> int:
     """Describe the project, read the flags, submit the run, follow it, and print how it ended."""
-    try:
+    async with targeting.closing(platform):
         project = await platform.describe(request)
-        if not request.resume:
+        if not request.resume and not request.repeats:
             read_flags(project, request, words)
         name = await platform.submit(request)
         progress = manner.progress()
         if progress is not None:
             progress.headline(f"{request.pipeline}  run {name}  on this machine")
         over = await watch(platform, name, progress)
-        assert over.ended is not None
-        if manner.as_json:
-            show_json(await platform.run(name))
-        else:
-            await print_end(platform, root, name, over, time.monotonic() - begun)
-    finally:
-        await platform.close()
-    return exit_code(over.ended)
+        return await finish(platform, root, name, over, time.monotonic() - begun, manner)
 
 
 async def watch(platform: Platform, name: str, progress: "Progress | None") -> "Over":
@@ -363,6 +357,27 @@ async def watch(platform: Platform, name: str, progress: "Progress | None") -> "
         if progress is not None:
             progress.take(update.news)
     raise AssertionError("a run is followed to its end")
+
+
+async def finish(
+    platform: Platform, root: Path | None, name: str, over: "Over", seconds: float, manner: Manner
+) -> int:
+    """Print how a run that was followed ended, and return the exit code. Raises UsageError if it did not end.
+
+    Args:
+        root: the store of this machine; None on a target.
+        seconds: the time that the run took.
+    """
+    if over.ended is None:
+        raise UsageError(
+            f"run {name} was interrupted: nobody works on it",
+            hint=f"`{from_here(f'fairway resume {name}', root)}` goes on with it",
+        )
+    if manner.as_json:
+        show_json(await platform.run(name))
+    else:
+        await print_end(platform, root, name, over, seconds)
+    return exit_code(over.ended)
 
 
 async def print_end(platform: Platform, root: Path | None, name: str, over: "Over", seconds: float) -> None:
@@ -415,24 +430,3 @@ def exit_code(ended: "RunEnded") -> int:
     if ended.phase is Phase.CANCELLED:
         return EXIT_INTERRUPTED
     return EXIT_REFUSED if ended.failure is not None and ended.failure.reason is Reason.GATE else EXIT_FAILED
-
-
-def print_flags(pipeline: "PipelineSpec", project: "ProjectSpec") -> None:
-    formatter = click.HelpFormatter()
-    formatter.write_usage("fairway run", f"{Path(project.path).name}:{pipeline.name} [FLAGS]")
-    if pipeline.doc:
-        formatter.write_paragraph()
-        formatter.write_text(pipeline.doc)
-    described = flags.describe(pipeline)
-    if described:
-        with formatter.section("Flags"):
-            formatter.write_dl(described)
-    with formatter.section("Of every run"):
-        shared = [
-            ("--explain", "why each step ran"), ("--quiet", ""), ("--detach", "hand it to the platform process"), ("--json", ""),
-            ("--target NAME", "where it runs"),
-        ]  # fmt: skip
-        if not flags.has_config(pipeline):
-            shared.insert(0, ("--config FILE", "parameters from JSON or TOML"))
-        formatter.write_dl(shared)
-    show_block(formatter.getvalue().rstrip())

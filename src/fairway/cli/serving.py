@@ -153,8 +153,8 @@ def rollback_command(endpoint: str, revision: int | None, as_json: bool) -> int:
     Example:
       fairway rollback churn
     """
-    platform = targeting.acting(_silent if as_json else report)
-    answer = asyncio.run(platform.rollback(endpoint, revision or 0))
+    with targeting.acting(_silent if as_json else report) as platform:
+        answer = asyncio.run(platform.rollback(endpoint, revision or 0))
     if as_json:
         show_json(answer)
     else:
@@ -173,8 +173,8 @@ def undeploy_command(endpoint: str, as_json: bool) -> int:
     Example:
       fairway undeploy churn
     """
-    platform = targeting.acting(_silent if as_json else report)
-    asyncio.run(platform.undeploy(endpoint))
+    with targeting.acting(_silent if as_json else report) as platform:
+        asyncio.run(platform.undeploy(endpoint))
     if as_json:
         show_json({"undeployed": endpoint})
     else:

@@ -1,28 +1,21 @@
 """Commands that maintain the store and check the machine."""
 
-import platform
-import shutil
-import sqlite3
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fairway.cli import targeting, trusting
+from fairway.cli import expiring, targeting, trusting
 from fairway.cli.asking import ask
 from fairway.cli.story import report, show, show_json
-from fairway.cli.trusting import Check
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UsageError
 from fairway.spec.quantities import format_memory
-from fairway.spec.upkeep import Cleaning
+from fairway.spec.upkeep import Check, Cleaning
 from fairway.stores import copying
-from fairway.wiring import machine, settings, target
+from fairway.wiring import machine, settings, target, targets
 
 if TYPE_CHECKING:
     from fairway.remote import RemotePlatform
-
-_ENOUGH_SPACE = 2**30
 
 
 @targeting.targeted
@@ -39,7 +32,9 @@ _ENOUGH_SPACE = 2**30
 def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
     """Find stored content that no run, model or endpoint refers to, and with --delete remove it.
 
-    What a run at work has stored stays. On a target, content that was used in the last two hours stays too.
+    Runs go first that are older than `keep` in [tool.fairway] of pyproject.toml says. Those with a word on them stay, and
+    those whose model is still there. What a run at work has stored stays. On a target, content that was used in the last two
+    hours stays too.
 
     \b
     Example:
@@ -48,13 +43,21 @@ def gc_command(delete: bool, older_than: float, as_json: bool) -> int:
     """
     root = settings.store_root()
     platform = targeting.away() or (target.owned(root) if delete else target.looking(root, report))
+    old = expiring.expired(platform, targets.retention())
+    if delete:
+        expiring.remove(platform, old)
     cleaned = ask(platform.clean(Cleaning(hours=older_than, delete=delete)))
     if as_json:
-        show_json({"blobs": cleaned.blobs, "bytes": cleaned.size, "deleted": cleaned.deleted})
+        counts = {"blobs": cleaned.blobs, "bytes": cleaned.size}
+        show_json({**counts, "runs": old, "deleted": cleaned.deleted})
         return EXIT_DONE
     did = "removed" if delete else "would remove"
+    if old:
+        report(
+            f"{did} {len(old)} runs that are kept no longer: {' '.join(old[:8])}{' …' if len(old) > 8 else ''}"
+        )
     report(f"{did} {cleaned.blobs} blobs, {format_memory(cleaned.size)}")
-    if cleaned.blobs and not delete:
+    if (cleaned.blobs or old) and not delete:
         named = f" --target {targeting.typed()}" if targeting.typed() else ""
         report(f"hint: `fairway gc --delete{named}` removes them")
     return EXIT_DONE
@@ -97,10 +100,8 @@ def _fetch(platform: "RemotePlatform", folder: Path) -> int:
     from fairway.wiring import backups
 
     async def bring() -> int:
-        try:
+        async with targeting.closing(platform):
             return await backups.fetch(platform, folder, lambda here, whole: None)
-        finally:
-            await platform.close()
 
     try:
         return asyncio.run(bring())
@@ -166,11 +167,7 @@ def doctor_command(rebuild: bool, content: bool, as_json: bool, **cluster: Any) 
         return checking.check_cluster(checking.Place(**place), as_json=as_json)
     root = settings.store_root()
     checks = [
-        Check("python", platform.python_version()),
-        Check("sqlite", sqlite3.sqlite_version),
-        Check("uv", shutil.which("uv") or "not installed; environments are built with pip"),
-        _space(root),
-        _writing(root),
+        *machine.checks(root),
         _store(root, rebuild=rebuild),
         *_ownership(root),
         *([_content(root)] if content else ()),
@@ -205,23 +202,6 @@ def _ownership(root: Path) -> list[Check]:
         return []
     found = trusting.owner(root)
     return [found, trusting.modes(root, own=found.ok)]
-
-
-def _space(root: Path) -> Check:
-    folder = root if root.exists() else root.parent
-    free = shutil.disk_usage(folder).free
-    hint = f"free some space; `fairway gc --delete` and `du -sh {folder}/*` help"
-    return Check("disk", f"{format_memory(free)} free at {folder}", free > _ENOUGH_SPACE, hint)
-
-
-def _writing(root: Path) -> Check:
-    folder = root if root.exists() else root.parent
-    try:
-        with tempfile.TemporaryFile(dir=folder):
-            return Check("writing", f"possible at {folder}")
-    except OSError as error:
-        hint = "set `FAIRWAY_HOME` to a directory that can be written"
-        return Check("writing", f"not possible at {folder}: {error.strerror}", False, hint)
 
 
 def _store(root: Path, *, rebuild: bool) -> Check:

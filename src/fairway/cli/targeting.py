@@ -3,10 +3,13 @@
 A command asks here for its platform and works on a target without knowing it.
 """
 
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from fairway.cli.asking import ask
 from fairway.cli.story import report
 from fairway.ports.platform import Platform
 from fairway.spec.errors import FairwayError
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from fairway.wiring.targets import Target
 
 F = TypeVar("F", bound="click.Command")
+P = TypeVar("P", bound=Platform)
 
 _CHOICE = "fairway.target"
 
@@ -77,10 +81,24 @@ def away(folder: str = "") -> "RemotePlatform | None":
 
 
 def looking() -> Platform:
-    """Return the platform for a command that only looks."""
+    """Return the platform for a command that only looks. Nothing of it has to be closed."""
     return away() or target.looking(settings.store_root(), report)
 
 
-def acting(tell: target.Tell = report) -> Platform:
-    """Return the platform for a command that changes something."""
-    return away() or target.here(settings.store_root(), tell)
+@contextmanager
+def acting(tell: target.Tell = report) -> Generator[Platform, None, None]:
+    """Open the platform for a command that changes something, and close it after the block. Raises FairwayError."""
+    platform = away() or target.here(settings.store_root(), tell)
+    try:
+        yield platform
+    finally:
+        ask(platform.close())
+
+
+@asynccontextmanager
+async def closing(platform: P) -> AsyncGenerator[P, None]:
+    """Close a platform after a block, on the event loop of the block: a connection belongs to the loop that opened it."""
+    try:
+        yield platform
+    finally:
+        await platform.close()

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import click
-import msgspec
 
 from fairway.cli.story import report, show_json
 from fairway.formats import CODE_FORMATS
 from fairway.spec.errors import EXIT_DONE, NotFound
 from fairway.spec.text import legible
+from fairway.spec.upkeep import Check
 from fairway.stores import trusting
 from fairway.wiring import machine, settings
 
@@ -16,15 +16,6 @@ _MEANING = (
     "to trust it means: what is in it may run as you. `fairway run` takes results from it, `fairway resume` imports its",
     "project files, `fairway deploy` and `fairway up` load its models and start its endpoints",
 )
-
-
-class Check(msgspec.Struct, frozen=True):
-    """The result of a check. If it is not `ok`, `hint` says what to do."""
-
-    check: str
-    found: str
-    ok: bool = True
-    hint: str = ""
 
 
 @click.command("trust")

@@ -10,18 +10,11 @@ import msgspec
 from fairway.cli.curves import of_points, sparkline
 from fairway.spec.artifact import Artifact, Node
 from fairway.spec.quantities import format_duration, format_memory
-from fairway.spec.run import MetricPoint, Phase, RunStatus, RunSummary, StepStatus
+from fairway.spec.run import MetricPoint, Phase, Reason, RunStatus, RunSummary, StepStatus
 from fairway.spec.text import one_line
+from fairway.spec.webhook import Delivery
 
 _MOST_METRICS = 12
-
-_WORDS = {
-    Phase.PENDING: "pending",
-    Phase.RUNNING: "running",
-    Phase.SUCCEEDED: "done",
-    Phase.FAILED: "failed",
-    Phase.CANCELLED: "cancelled",
-}
 
 
 def table(head: Sequence[str], cells: Sequence[Sequence[str]]) -> list[str]:
@@ -52,7 +45,7 @@ def clock(text: str) -> str:
 
 def run_word(phase: Phase, *, alive: bool) -> str:
     """Return the phase of a run for people. A Running run without an engine was interrupted."""
-    return "interrupted" if phase is Phase.RUNNING and not alive else _WORDS[phase]
+    return "interrupted" if phase is Phase.RUNNING and not alive else phase.word
 
 
 def runs(summaries: Sequence[RunSummary]) -> list[str]:
@@ -83,15 +76,20 @@ def run(status: RunStatus, *, alive: bool) -> list[str]:
         )
     if spec.shown:
         lines.append("  with      " + "  ".join(f"{name}={value}" for name, value in spec.shown.items()))
+    if spec.repeats is not None:
+        lines.append(f"  repeats   {spec.repeats.run}/{spec.repeats.step.name}, this step alone")
     if status.code:
         resumed = f", then {status.code[:16]}" if status.code != spec.code else ""
         lines.append(f"  code      sha256 {spec.code[:16] or 'unknown'}{resumed}")
+    if spec.git is not None:
+        lines.append(f"  git       {spec.git}")
     if status.models:
         lines.append("  models    " + ", ".join(status.models))
     if status.tags:
         lines.append("  tags      " + " ".join(status.tags))
     if status.note:
         lines.append(f"  note      {status.note}")
+    lines += [f"  webhook   {one.hook} {delivery(one)}" for one in status.deliveries]
     lines += _kept(status.metrics, status.shown)
     lines += _kept_by_steps(status)
     if status.steps:
@@ -110,6 +108,16 @@ def run(status: RunStatus, *, alive: bool) -> list[str]:
     return lines
 
 
+def delivery(one: Delivery) -> str:
+    """Return what became of a message to a webhook."""
+    if not one.time:
+        return "is not told yet"
+    tries = f" after {one.tries} tries" if one.tries > 1 else ""
+    if one.delivered:
+        return f"told at {when(one.time)}{tries}"
+    return f"not told{tries}: {one.why}"
+
+
 def sources(texts: Mapping[str, str]) -> list[str]:
     """Return source files one after the other, each below its name."""
     return [line for name, text in texts.items() for line in (f"# {name}", *text.split("\n"))]
@@ -118,7 +126,7 @@ def sources(texts: Mapping[str, str]) -> list[str]:
 def step(status: StepStatus) -> list[str]:
     """Return a step in full: inputs, outputs with their formats, attempts, metrics, failure."""
     spec = status.spec
-    lines = [f"{spec.name}  {'cached' if status.cached else _WORDS[status.phase]}  {spec.label}".rstrip()]
+    lines = [f"{spec.name}  {'cached' if status.cached else status.phase.word}  {spec.label}".rstrip()]
     if status.why:
         lines.append(f"  why       {status.why}")
     for name, node in spec.inputs.items():
@@ -134,7 +142,7 @@ def step(status: StepStatus) -> list[str]:
     for attempt in status.attempts:
         usage = attempt.usage
         lines.append(
-            f"  attempt {attempt.number} {_WORDS[attempt.phase]}  {format_duration(usage.wall)} wall, "
+            f"  attempt {attempt.number} {attempt.phase.word}  {format_duration(usage.wall)} wall, "
             f"{format_duration(usage.cpu)} CPU, peak {format_memory(usage.memory)}"
         )
     lines += _kept(status.metrics, status.shown)
@@ -194,6 +202,10 @@ def _node(node: object) -> str:
 def _step_row(status: StepStatus) -> tuple[str, ...]:
     usage = status.attempts[-1].usage if status.attempts else None
     said = status.failure.message if status.failure is not None else status.spec.label
+    given_up = status.failure is not None and status.failure.reason is Reason.GIVEN_UP
+    if given_up:
+        # The label tells what was given up, which the reason alone does not.
+        said = f"{status.spec.label}  {said}".strip()
     if status.phase is Phase.PENDING and status.why:
         said = f"{said}  {status.why}".strip()
     took = usage.wall if usage else 0.0
@@ -201,7 +213,7 @@ def _step_row(status: StepStatus) -> tuple[str, ...]:
         took = max(0.0, time.time() - status.attempts[-1].started)
     return (
         status.spec.name,
-        "cached" if status.cached else _WORDS[status.phase],
+        "cached" if status.cached else "given up" if given_up else status.phase.word,
         format_duration(took) if usage else "",
         format_memory(usage.memory) if usage and usage.memory else "",
         str(len(status.attempts)) if status.attempts else "",

@@ -130,4 +130,5 @@ class Blueprints:
 
     def _command(self, name: str) -> tuple[str, ...]:
         where = ("--plane", self._project.plane, "--api", self._project.api)
-        return ("python", "-m", "fairway.runner.pod", *where, "--name", name)
+        # The host is a fork of this process: it prints at once, and the working folder is no place of modules.
+        return ("python", "-u", "-P", "-m", "fairway.runner.pod", *where, "--name", name)

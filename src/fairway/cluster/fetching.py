@@ -35,6 +35,12 @@ def with_packages(pod: PodSpec, install: Install) -> PodSpec:
         command=_command(wanted, install),
         resources=_without_gpus(host.resources),
         volume_mounts=(*host.volume_mounts[:-1], mount),
+        # The cluster refuses these for a container that ends before the others begin.
+        ports=(),
+        startup_probe=None,
+        readiness_probe=None,
+        liveness_probe=None,
+        lifecycle=None,
     )
     volume = Volume(name=PACKAGES, empty_dir=EmptyDir(size_limit=str(wanted.room)))
     return msgspec.structs.replace(
@@ -57,6 +63,8 @@ def _with_room(given: Amounts, room: int) -> Amounts:
 
 
 def _without_gpus(given: Amounts) -> Amounts:
+    """Return amounts without devices: their names have a vendor before a slash, as in `nvidia.com/gpu`."""
+
     def plain(amounts: dict[str, str]) -> dict[str, str]:
         return {name: text for name, text in amounts.items() if "/" not in name}
 

@@ -222,7 +222,7 @@ def _changed(before: Settings, order: Order) -> Settings:
     source = order.source if order.source.registry else before.source
     changed = msgspec.structs.replace(
         before,
-        install=install,
+        install=order.pods.applied(install),
         size=max(before.size, order.size),
         source=source,
         store_identity=order.store_identity or before.store_identity,

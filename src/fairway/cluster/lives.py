@@ -89,7 +89,8 @@ class PodLives:
         began, said, pause = time.monotonic(), "", _FIRST_PAUSE
         while not host.described.done():
             waited = time.monotonic() - began
-            found = pending.in_queue(await self._pending(host, waited), placing.queue_of(wanted.resources))
+            found = await self._pending(host, waited)
+            found = pending.in_queue(found, placing.queue_of(wanted.resources), waited)
             if found.failure is not None:
                 raise CannotPlace(found.failure)
             doubt(found, waited)

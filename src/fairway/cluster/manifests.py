@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from fairway.cluster import control_volumes, identities, pods, trust
+from fairway.cluster import control_volumes, identities, pod_options, pods, trust
 from fairway.cluster.kinds import (
     ClaimSpec,
     ConfigMap,
@@ -166,6 +166,7 @@ def check(settings: Settings) -> None:
     ):
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} cannot be the name of a Secret, a ConfigMap or a storage class")
+    pod_options.check(install)
     if settings.size < 2**20:
         raise UsageError(
             f"a store of {settings.size} bytes is too small", hint="use 1 MiB or more: `--size 10Gi`"

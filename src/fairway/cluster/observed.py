@@ -117,8 +117,13 @@ class Pod(_Part, frozen=True, kw_only=True):
 
     @property
     def containers(self) -> tuple[ContainerStatus, ...]:
-        """The containers, those first that run before the others."""
-        return self.status.init_container_statuses + self.status.container_statuses
+        """The containers, those first that run before the others. Of these, one that has done its work is left out."""
+        before = (
+            one
+            for one in self.status.init_container_statuses
+            if one.state.terminated is None or one.state.terminated.exit_code
+        )
+        return (*before, *self.status.container_statuses)
 
     @property
     def ended(self) -> Terminated | None:

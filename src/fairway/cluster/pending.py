@@ -51,6 +51,8 @@ _HOPELESS_SECONDS = 60.0
 _PULL_SECONDS = 30.0
 """Seconds after which a pull that the registry refuses counts as refused. The kubelet has tried it again by then."""
 _CONFIG_SECONDS = 60.0
+_TURN_SECONDS = 20.0
+"""Seconds that a Job waits in a queue before it is said that the queue may be missing."""
 _UNHEARD = "its pod runs and does not reach the control plane; a network policy may be in the way"
 _UNHEARD_SECONDS = 30.0
 _UNMADE = "its pod is not made yet"
@@ -78,9 +80,17 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
         return self.text == _UNMADE
 
 
-def in_queue(found: Pending, queue: str) -> Pending:
-    """Explain a Job without a pod that was put into a queue. It has none until it is its turn."""
-    return Pending(text=f"its turn in queue {queue}") if queue and found.is_unmade else found
+def in_queue(found: Pending, queue: str, waited: float) -> Pending:
+    """Explain a Job without a pod that was put into a queue. It has none until it is its turn.
+
+    Kueue tells nobody who may not read its own objects that a queue is missing, and a Job waits for that as well.
+    """
+    if not queue or not found.is_unmade:
+        return found
+    text = f"its turn in queue {queue}"
+    if waited > _TURN_SECONDS:
+        text += f"; if `kubectl get localqueue {queue}` does not find that queue, it waits for ever"
+    return Pending(text=text)
 
 
 def without_pod(events: tuple[Event, ...]) -> Pending:

@@ -11,6 +11,7 @@ from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import Forbidden, Invalid, NotThere
 from fairway.cluster.installed import numbers
 from fairway.cluster.manifests import Settings, Source
+from fairway.cluster.pod_options import PodOptions
 from fairway.cluster.pods import INSTALL_LABEL, MANAGED_BY
 from fairway.cluster.readiness import Named
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound
@@ -46,6 +47,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         store_identity: what a cloud lets use that place. Empty in an upgrade leaves what is there.
         store_secret: the Secret with the variables for that place. Empty in an upgrade leaves what is there.
         restore: the copy of a log in that place to begin with, or `newest`. Empty begins anew.
+        pods: what is said of the pods.
     """
 
     version: str
@@ -61,6 +63,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     store_identity: str = ""
     store_secret: str = ""
     restore: str = ""
+    pods: PodOptions = PodOptions()
 
 
 class _Amounts(msgspec.Struct, frozen=True):
@@ -183,7 +186,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         restore=order.restore,
     )
     settings = Settings(
-        install=install,
+        install=order.pods.applied(install),
         size=order.size or Settings(install=install).size,
         storage_class=order.storage_class,
         access="ReadWriteOncePod" if numbers(version) >= _RWOP_SINCE else "ReadWriteOnce",

@@ -26,10 +26,11 @@ class NotReady(FairwayError):
 
 
 class _Waited(msgspec.Struct):
-    """The cause that lasts, and the moment since which it does."""
+    """The cause that lasts, the moment since which it does, and what a container printed before it ended."""
 
     cause: str = ""
     since: float = 0.0
+    output: str = ""
 
 
 async def is_ready(kube: Kubernetes) -> bool:
@@ -57,11 +58,14 @@ async def wait(kube: Kubernetes, seconds: float, note: Callable[[str], None]) ->
             return
         now = time.monotonic()
         if found.cause != waited.cause:
-            waited = _Waited(found.cause, now)
+            waited = _Waited(found.cause, now, waited.output)
             note(f"waits for the control plane: {one_line(found.words)}")
+        if found.crashed:
+            # It is read at each look: while a container starts again, the cluster has no output of the one before.
+            waited.output = await _last_lines(kube, found.crashed) or waited.output
         late = now >= end
         if late or now - waited.since >= found.patience:
-            raise await _given_up(kube, found, seconds if late else 0.0)
+            raise _given_up(kube, found, seconds if late else 0.0, waited.output)
         await asyncio.sleep(_POLL)
 
 
@@ -86,17 +90,14 @@ async def _deployment(kube: Kubernetes) -> DeploymentView:
     return await kube.get(kinds.DEPLOYMENT, SERVICE, type=DeploymentView)
 
 
-async def _given_up(kube: Kubernetes, found: Finding, seconds: float) -> NotReady:
+def _given_up(kube: Kubernetes, found: Finding, seconds: float, output: str) -> NotReady:
     """Return the error, with the last output of a container that ended."""
-    details = ""
-    if found.crashed:
-        details = await _last_lines(kube, found.crashed)
     time_is_over = f" after {seconds:.0f} s" if seconds else ""
     place = f"`{kube.access.kubectl} -n {kube.access.namespace} "
     return NotReady(
         f"the control plane is not ready{time_is_over}: {found.words}",
         hint=found.hint.replace("`kubectl ", place),
-        details=details,
+        details=output if found.crashed else "",
     )
 
 

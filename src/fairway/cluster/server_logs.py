@@ -4,7 +4,7 @@ The cluster keeps what a container printed since its start, and what the one bef
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 import msgspec
 
@@ -12,31 +12,13 @@ from fairway.cluster.client import kinds
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.calls import Call
 from fairway.cluster.client.errors import KubernetesError, NotThere
+from fairway.cluster.client.output import printed
 from fairway.cluster.endpoints import naming
+from fairway.spec.endpoint import ServerLine
 
 _LINES = 2000
 _BYTES = 4 * 2**20
 _POLL_SECONDS = 1.0
-
-
-class ServerLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that a server printed.
-
-    Attributes:
-        endpoint: the name of the endpoint.
-        revision: the number of the revision that the server serves.
-        pod: the name of the pod.
-        time: the time of the line, as the cluster wrote it: RFC 3339 with nanoseconds, in UTC.
-        text: the line.
-        previous: True if a container before the present one of the pod printed it.
-    """
-
-    endpoint: str
-    revision: int
-    pod: str
-    time: str
-    text: str
-    previous: bool = False
 
 
 class _Meta(msgspec.Struct, frozen=True, rename="camel"):
@@ -72,43 +54,46 @@ class _Pod(msgspec.Struct, frozen=True):
         return naming.selects(self.metadata.labels)
 
     @property
+    def container(self) -> str:
+        """The name of the container with the server; empty if the pod does not say it."""
+        return self.spec.containers[0].name if self.spec.containers else ""
+
+    @property
     def has_restarted(self) -> bool:
         """True if a container of the pod ended and was started again."""
         return any(one.restart_count for one in self.status.container_statuses)
 
 
-async def lines(kube: Kubernetes, endpoint: str, *, follow: bool) -> AsyncIterator[ServerLine]:
+async def lines(
+    kube: Kubernetes, endpoint: str, *, follow: bool, earlier: Sequence[ServerLine] = ()
+) -> AsyncIterator[ServerLine]:
     """Yield what the servers of an endpoint printed, pod after pod. With `follow`, go on with new lines for ever.
 
     Args:
         kube: the cluster.
         endpoint: the name of the endpoint.
         follow: True to go on.
+        earlier: lines of servers that have ended, some of which the cluster may still have.
 
     Raises:
         KubernetesError: pods or their logs may not be read.
     """
     seen: dict[str, str] = {}
+    labels = f"{naming.ENDPOINT_LABEL}={naming.service(endpoint)}"
     while True:
-        pods = (
-            await kube.list(
-                kinds.POD, labels=f"{naming.ENDPOINT_LABEL}={naming.service(endpoint)}", type=_Pod
-            )
-        ).items
+        pods = (await kube.list(kinds.POD, labels=labels, type=_Pod)).items
+        if not seen:
+            there = {pod.metadata.name for pod in pods}
+            for line in earlier:
+                if line.pod not in there:
+                    yield line
         for pod in sorted(pods, key=lambda one: (one.revision, one.metadata.creation_timestamp)):
             name = pod.metadata.name
-            if name not in seen and pod.has_restarted:
-                for time, text in await _read(kube, pod, previous=True):
-                    yield ServerLine(
-                        endpoint=endpoint,
-                        revision=pod.revision,
-                        pod=name,
-                        time=time,
-                        text=text,
-                        previous=True,
-                    )
+            if name not in seen:
+                for line in await _before(kube, endpoint, pod, earlier):
+                    yield line
             last = seen.setdefault(name, "")
-            for time, text in await _read(kube, pod, since=last):
+            for time, text in await read(kube, name, pod.container, since=last):
                 # The cluster starts at the whole second, so lines that were printed before come again.
                 if time <= last:
                     continue
@@ -119,24 +104,46 @@ async def lines(kube: Kubernetes, endpoint: str, *, follow: bool) -> AsyncIterat
         await asyncio.sleep(_POLL_SECONDS)
 
 
-async def _read(
-    kube: Kubernetes, pod: _Pod, *, previous: bool = False, since: str = ""
+async def _before(
+    kube: Kubernetes, endpoint: str, pod: _Pod, earlier: Sequence[ServerLine]
+) -> list[ServerLine]:
+    """Return what the containers of a pod printed before the present one. The cluster has the last of them alone."""
+    if not pod.has_restarted:
+        return []
+    name = pod.metadata.name
+    last = [
+        ServerLine(endpoint=endpoint, revision=pod.revision, pod=name, time=time, text=text, previous=True)
+        for time, text in await read(kube, name, pod.container, previous=True)
+    ]
+    return [line for line in earlier if line.pod == name and not (last and line.time >= last[0].time)] + last
+
+
+async def read(
+    kube: Kubernetes, pod: str, container: str = "", *, previous: bool = False, since: str = ""
 ) -> list[tuple[str, str]]:
-    """Return the times and texts of lines of a pod. A pod that is gone, or has not started yet, has none."""
+    """Return the times and texts of lines of a pod. A pod that is gone, or has not started yet, has none.
+
+    Args:
+        kube: the cluster.
+        pod: the name of the pod.
+        container: the name of its container; empty for the only one.
+        previous: True for the container before the present one.
+        since: the time after which lines are wanted; empty for the last ones.
+    """
     query = [("timestamps", "true"), ("limitBytes", str(_BYTES))]
     query.append(("sinceTime", f"{since[:19]}Z") if since else ("tailLines", str(_LINES)))
-    if pod.spec.containers:
-        query.append(("container", pod.spec.containers[0].name))
+    if container:
+        query.append(("container", container))
     if previous:
         query.append(("previous", "true"))
     call = Call(
         method="GET",
-        path=kinds.POD.path(kube.access.namespace, pod.metadata.name, "log"),
+        path=kinds.POD.path(kube.access.namespace, pod, "log"),
         query=tuple(query),
         verb="get",
         resource="pods/log",
         kind=kinds.POD.name,
-        name=pod.metadata.name,
+        name=pod,
         namespace=kube.access.namespace,
     )
     try:
@@ -148,5 +155,5 @@ async def _read(
         if error.status == 400:
             return []
         raise
-    found = [line.partition(" ") for line in body.decode("utf-8", "replace").splitlines()]
+    found = [line.partition(" ") for line in printed(body).decode("utf-8", "replace").splitlines()]
     return [(time, text) for time, _, text in found]

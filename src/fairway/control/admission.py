@@ -11,12 +11,15 @@ from typing import cast
 from starlette.requests import Request
 
 from fairway.control.bodies import BODY_LIMIT, Bodies, Body
-from fairway.control.gate import Application, Headers, Receive, Scope, Send, refuse
-from fairway.control.identity import NEEDED, PERSON, RUN, Caller, Credentials, People, allows
+from fairway.control.gate import Application, Receive, Scope, refuse
+from fairway.control.headers import Headers, Send, safeguarded
+from fairway.control.identity import PERSON, RUN, Caller, Credentials, People, allows
 from fairway.control.refused import Refused
 from fairway.control.routes import Entry
-from fairway.control.store_routes import BASE, BODY
+from fairway.control.store_routes import BODY, STORE
 from fairway.control.store_routes import RUN as RUN_OF_REQUEST
+from fairway.pages.visit import ACTOR
+from fairway.spec.access import Actor, Role, acting
 
 _CALLER = "fairway.caller"
 _LONGEST = 16_384
@@ -47,8 +50,10 @@ class ClusterGate:
         if kind == "lifespan":
             await self._inner(scope, receive, send)
             return
+        if kind == "http":
+            send = safeguarded(send, lambda status: None)
         # Content of any size is stored in pieces. Every other body is held as a whole.
-        limit = None if scope["path"].startswith(f"{BASE}/") and scope.get("method") == "PUT" else BODY_LIMIT
+        limit = None if scope["path"].startswith(f"{STORE}/") and scope.get("method") == "PUT" else BODY_LIMIT
         try:
             if kind != "http":
                 raise Refused(403, "this kind of connection is not accepted")
@@ -57,6 +62,10 @@ class ClusterGate:
             if scope["path"] not in self._public:
                 scope[_CALLER] = caller = await self._caller(headers)
                 scope[RUN_OF_REQUEST] = caller.run
+                if caller.role is not None:
+                    # The API server knows accounts and no people, so the account stands for the person.
+                    scope[ACTOR] = actor = Actor(name=caller.name.rpartition(":")[2], role=caller.role)
+                    acting.set(actor.name)
             self._bodies.check(headers, limit)
         except Refused as refused:
             if kind == "websocket":
@@ -81,51 +90,31 @@ class ClusterGate:
         raise Refused(401, "a token is needed", f"send it in the header `{PERSON}`")
 
 
-def guarded(entries: list[Entry]) -> list[Entry]:
-    """Return routes that answer only who may use them. Raises RuntimeError for a route that the table does not name."""
-    return [_guarded(entry) for entry in entries]
+def admit(request: Request, entry: Entry) -> None:
+    """Let a caller through to a route that it may use. Raises Refused."""
+    caller = cast("Caller | None", request.scope.get(_CALLER))
+    if caller is None or not allows(caller, entry):
+        raise Refused(403, *_why_not(caller, entry.role))
 
 
-def _guarded(entry: Entry) -> Entry:
-    route = (entry.method, entry.path)
-    if route not in NEEDED or (NEEDED[route] is None) != (entry.policy == "public"):
-        raise RuntimeError(f"route {entry.method} {entry.path} is not in the table of roles")
-    if entry.policy == "public":
-        return entry
-    inner = entry.handler
-
-    async def handler(request: Request) -> object:
-        caller = cast("Caller | None", request.scope.get(_CALLER))
-        if caller is None or not allows(caller, route):
-            raise Refused(403, *_why_not(caller, route))
-        return await inner(request)
-
-    handler.__doc__ = inner.__doc__
-    return Entry(
-        method=entry.method,
-        path=entry.path,
-        policy=entry.policy,
-        handler=handler,
-        takes=entry.takes,
-        gives=entry.gives,
-    )
-
-
-def _why_not(caller: Caller | None, route: tuple[str, str]) -> tuple[str, str]:
-    needed = NEEDED[route]
+def _why_not(caller: Caller | None, needed: Role | None) -> tuple[str, str]:
     if caller is not None and caller.serves:
         return (
             "a model server may read content by its digest, and nothing else; so may a pod without a credential",
             "",
         )
-    if caller is None or caller.role is None or needed is None:
+    if caller is None or caller.role is None:
         return "this credential is for the store routes of its run alone", ""
-    if caller.role >= needed or needed.name == "NOBODY":
+    if needed is None:
         return "only pods of a run may do this", ""
-    word = needed.name.lower()
+    if needed is Role.ADMINISTRATOR:
+        return (
+            "roles on a cluster are given by Kubernetes",
+            "give the right to create tokens of fairway-viewer",
+        )
     return (
-        f"this needs the role {word}, and the token is of {caller.name}",
-        f"ask for the right to create tokens of fairway-{word}",
+        f"this needs the role {needed.word}, and the token is of {caller.name}",
+        f"ask for the right to create tokens of fairway-{needed.word}",
     )
 
 

@@ -4,40 +4,37 @@ It asks a `Platform` and knows nothing else. Must not know who may ask, because 
 """
 
 import asyncio
-import math
-import re
-from collections.abc import Awaitable, Callable
-from typing import Annotated
-from urllib.parse import unquote
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
 
 import msgspec
 from starlette.requests import Request
-from starlette.responses import Response
 
-from fairway.control.changes import LONGEST_KEY, Changes
-from fairway.control.routes import Entry, body, openapi
+from fairway.control import query_values as values
+from fairway.control.changes import LONGEST_KEY, KeyedChanges
+from fairway.control.handlers import BASE
+from fairway.control.people_routes import PeopleRoutes
+from fairway.control.project_routes import ProjectRoutes
+from fairway.control.routes import Entry, Policy, as_bytes, body, openapi
+from fairway.control.schedule_routes import ScheduleRoutes
+from fairway.control.serving_routes import ServingRoutes
+from fairway.control.sessions import Codes
 from fairway.control.upkeep_routes import UpkeepRoutes
+from fairway.control.webhook_routes import WebhookRoutes
 from fairway.ports.platform import Platform
-from fairway.spec.artifact import Artifact
+from fairway.spec.artifact import Artifact, is_digest
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
-from fairway.spec.errors import NotFound, UsageError
+from fairway.spec.errors import UsageError
 from fairway.spec.history import Removal, RunQuery, RunRecord
+from fairway.spec.log import LogLine, LogPage, LogPart, LogQuery, Outputs
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
-from fairway.spec.quantities import whole_number
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
-from fairway.spec.update import Cancelled, Foreseen, LogLine, LogPage, Outputs, Submitted, Update
+from fairway.spec.update import Cancelled, Foreseen, Submitted, Update
 
-_BASE = "/api/v1"
 _LINES = 10_000
-_LONGEST_WAIT = 25.0
-"""Seconds that a client may wait for one answer. A proxy in between may cut a connection after 60."""
-
 _MOST_UPDATES = 1000
 _MOST_RUNS = 5000
-_MOST = 2**53
-_BYTES = "application/octet-stream"
-_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 class RollbackRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -82,61 +79,116 @@ class RemoveRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
 
 class Api:
-    """The handlers for one platform."""
+    """The handlers for one platform.
 
-    def __init__(self, platform: Platform) -> None:
+    Args:
+        platform: is asked for everything.
+        codes: the codes that let a browser in; None for a platform without pages.
+        more: further routes for people, which this kind of platform alone has.
+    """
+
+    def __init__(self, platform: Platform, codes: Codes | None = None, more: Sequence[Entry] = ()) -> None:
         self._platform = platform
-        self._changes = Changes()
+        self._codes = codes
+        self._more = more
+        self._changes = KeyedChanges()
         self.ready = False
         self.closing = asyncio.Event()
         """An event that is set when the platform stops. A client that waits for news is then answered at once."""
 
     def entries(self) -> list[Entry]:
         """Return all routes."""
-        get, post = "GET", "POST"
+        get = "GET"
         return [
             Entry(method=get, path="/healthz", policy="public", handler=self.health),
             Entry(method=get, path="/readyz", policy="public", handler=self.readiness),
-            Entry(method=get, path=f"{_BASE}/openapi.json", policy="token", handler=self.openapi),
+            Entry(method=get, path=f"{BASE}/openapi.json", policy="viewer", handler=self.openapi),
             *self._about_runs(),
-            self._entry(get, "/models", self.models, gives=list[ModelSummary]),
-            self._entry(get, "/models/{name}", self.model, gives=list[ModelVersion]),
-            self._entry(get, "/version", self.version, gives=ModelVersion),
-            self._entry(get, "/runs/{name}/code", self.code, gives=dict[str, str | None]),
-            self._entry(get, "/sources", self.sources, gives=dict[str, str]),
-            self._entry(get, "/aliases", self.aliases, gives=dict[str, int]),
-            self._entry(post, "/aliases", self.alias, takes=AliasRequest, gives=ModelVersion),
-            self._entry(get, "/endpoints", self.endpoints, gives=list[EndpointStatus]),
-            self._entry(get, "/deployed", self.deployed, gives=list[EndpointStatus]),
-            self._entry(post, "/deploy", self.deploy, takes=DeployRequest, gives=Deployed),
-            self._entry(
-                post, "/endpoints/{name}/rollback", self.rollback, takes=RollbackRequest, gives=Deployed
-            ),
-            self._entry("DELETE", "/endpoints/{name}", self.undeploy),
-            self._entry(post, "/shutdown", self.shutdown, takes=ShutdownRequest),
+            *self._about_models(),
+            *PeopleRoutes(lambda: self._platform, lambda: self._codes).entries(),
             *UpkeepRoutes(lambda: self._platform).entries(),
+            *ServingRoutes(lambda: self._platform).entries(),
+            *ProjectRoutes(lambda: self._platform).entries(),
+            *ScheduleRoutes(lambda: self._platform).entries(),
+            *WebhookRoutes(lambda: self._platform).entries(),
+            *self._more,
+        ]
+
+    def _about_models(self) -> list[Entry]:
+        return [
+            self._entry("viewer", "GET /models", self.models, gives=list[ModelSummary]),
+            self._entry("viewer", "GET /models/{name}", self.model, gives=list[ModelVersion]),
+            self._entry("viewer", "GET /version", self.version, asks={"of": str}, gives=ModelVersion),
+            self._entry("viewer", "GET /runs/{name}/code", self.code, gives=dict[str, str | None]),
+            self._entry("viewer", "GET /sources", self.sources, asks={"of": str}, gives=dict[str, str]),
+            self._entry("viewer", "GET /aliases", self.aliases, asks={"model": str}, gives=dict[str, int]),
+            self._entry("deployer", "POST /aliases", self.alias, takes=AliasRequest, gives=ModelVersion),
+            self._entry("viewer", "GET /endpoints", self.endpoints, gives=list[EndpointStatus]),
+            self._entry("viewer", "GET /deployed", self.deployed, gives=list[EndpointStatus]),
+            self._entry(
+                "deployer",
+                "POST /deploy",
+                self.deploy,
+                asks={"wait": values.Wait},
+                takes=DeployRequest,
+                gives=Deployed,
+            ),
+            self._entry(
+                "deployer",
+                "POST /endpoints/{name}/rollback",
+                self.rollback,
+                asks={"wait": values.Wait},
+                takes=RollbackRequest,
+                gives=Deployed,
+            ),
+            self._entry(
+                "deployer",
+                "DELETE /endpoints/{name}",
+                self.undeploy,
+                asks={"wait": values.Wait, "key": values.Key},
+            ),
+            self._entry("deployer", "POST /shutdown", self.shutdown, takes=ShutdownRequest),
         ]
 
     def _about_runs(self) -> list[Entry]:
-        get, post = "GET", "POST"
         return [
-            self._entry(get, "/runs", self.runs, gives=list[RunSummary]),
-            self._entry(post, "/runs", self.submit, takes=RunRequest, gives=Submitted),
-            self._entry(post, "/runs/query", self.past, takes=RunQuery, gives=list[RunRecord]),
-            self._entry(post, "/describe", self.describe, takes=RunRequest, gives=ProjectSpec),
-            self._entry(post, "/plan", self.plan, takes=RunRequest, gives=list[Foreseen]),
-            self._entry(get, "/find", self.find, gives=Submitted),
-            self._entry(get, "/runs/{name}", self.run, gives=RunStatus),
-            self._entry(get, "/runs/{name}/follow", self.follow, gives=list[Update]),
-            self._entry(post, "/runs/{name}/cancel", self.cancel, gives=Cancelled),
-            self._entry(post, "/runs/{name}/tag", self.tag, takes=TagRequest),
-            self._entry(post, "/runs/{name}/note", self.note, takes=NoteRequest),
-            self._entry(post, "/remove", self.remove, takes=RemoveRequest, gives=list[Removal]),
-            self._entry(get, "/runs/{name}/outputs", self.outputs, gives=Outputs),
-            self._entry(get, "/runs/{name}/output", self.output, gives=LogPage),
-            self._entry(get, "/runs/{name}/logs", self.logs, gives=list[LogLine]),
-            self._entry(post, "/content", self.content, takes=Artifact, gives=bytes),
-            self._entry(get, "/content/{digest}", self.piece, gives=bytes),
+            self._entry(
+                "viewer", "GET /runs", self.runs, asks={"limit": values.Limit}, gives=list[RunSummary]
+            ),
+            self._entry("runner", "POST /runs", self.submit, takes=RunRequest, gives=Submitted),
+            self._entry("viewer", "POST /runs/query", self.past, takes=RunQuery, gives=list[RunRecord]),
+            self._entry("runner", "POST /describe", self.describe, takes=RunRequest, gives=ProjectSpec),
+            self._entry("runner", "POST /plan", self.plan, takes=RunRequest, gives=list[Foreseen]),
+            self._entry("viewer", "GET /find", self.find, asks={"prefix": str}, gives=Submitted),
+            self._entry("viewer", "GET /runs/{name}", self.run, gives=RunStatus),
+            self._entry("viewer", "GET /runs/{name}/change", self.change, gives=int),
+            self._entry(
+                "viewer",
+                "GET /runs/{name}/follow",
+                self.follow,
+                asks={"after": str, "wait": values.Wait},
+                gives=list[Update],
+            ),
+            self._entry("runner", "POST /runs/{name}/cancel", self.cancel, gives=Cancelled),
+            self._entry("runner", "POST /runs/{name}/tag", self.tag, takes=TagRequest),
+            self._entry("runner", "POST /runs/{name}/note", self.note, takes=NoteRequest),
+            self._entry("deployer", "POST /remove", self.remove, takes=RemoveRequest, gives=list[Removal]),
+            self._entry("viewer", "GET /runs/{name}/outputs", self.outputs, gives=Outputs),
+            self._entry(
+                "viewer",
+                "GET /runs/{name}/output",
+                self.output,
+                asks={"step": str, "attempt": values.Attempt, "offset": values.Offset},
+                gives=LogPage,
+            ),
+            self._entry("viewer", "POST /runs/{name}/log", self.log, takes=LogQuery, gives=LogPart),
+            self._entry(
+                "viewer", "GET /runs/{name}/logs", self.logs, asks={"step": str}, gives=list[LogLine]
+            ),
+            self._entry("viewer", "POST /content", self.content, takes=Artifact, gives=bytes),
+            self._entry(
+                "viewer", "GET /content/{digest}", self.piece, asks={"offset": values.Offset}, gives=bytes
+            ),
         ]
 
     async def health(self, request: Request) -> object:
@@ -153,7 +205,7 @@ class Api:
 
     async def runs(self, request: Request) -> object:
         """Return the newest runs."""
-        return await self._platform.runs(_number(request, "limit", 50, 1000))
+        return await self._platform.runs(values.number(request, "limit", 50, values.MOST_RUNS))
 
     async def past(self, request: Request) -> object:
         """Return runs of the past that a query asks for, newest first, at most 5,000; `before` goes on."""
@@ -176,17 +228,21 @@ class Api:
 
     async def find(self, request: Request) -> object:
         """Return the one run whose name begins with `?prefix=`; the newest without it."""
-        return Submitted(await self._platform.find(request.query_params.get("prefix", "")))
+        return Submitted(await self._platform.find(values.text(request, "prefix")))
 
     async def run(self, request: Request) -> object:
         """Return one run with all its steps."""
-        return await self._platform.run(_name(request))
+        return await self._platform.run(values.name(request))
+
+    async def change(self, request: Request) -> object:
+        """Return the place in the log of the last event of a run; 0 without one. It grows with every change of the run."""
+        return await self._platform.change(values.name(request))
 
     async def follow(self, request: Request) -> object:
         """Return the updates of a run after the position `?after=`. Wait up to `?wait=` seconds for them, 25 at most."""
-        wait = _seconds(request)
-        after = request.query_params.get("after", "")
-        asked = asyncio.ensure_future(self._platform.updates(_name(request), after, wait))
+        wait = values.seconds(request)
+        after = values.text(request, "after")
+        asked = asyncio.ensure_future(self._platform.updates(values.name(request), after, wait))
         closing = asyncio.ensure_future(self.closing.wait())
         try:
             await asyncio.wait({asked, closing}, return_when=asyncio.FIRST_COMPLETED)
@@ -197,19 +253,19 @@ class Api:
 
     async def cancel(self, request: Request) -> object:
         """Stop a run, or record that an interrupted one will not go on."""
-        return await self._whole(self._platform.cancel(_name(request)))
+        return await self._whole(self._platform.cancel(values.name(request)))
 
     async def tag(self, request: Request) -> object:
         """Put a word on a run, or take it off."""
         wanted: TagRequest = await body(request, TagRequest)
-        await self._whole(self._platform.tag(_name(request), wanted.tag, present=wanted.present))
-        return {"run": _name(request)}
+        await self._whole(self._platform.tag(values.name(request), wanted.tag, present=wanted.present))
+        return {"run": values.name(request)}
 
     async def note(self, request: Request) -> object:
         """Write a text on a run."""
         wanted: NoteRequest = await body(request, NoteRequest)
-        await self._whole(self._platform.note(_name(request), wanted.note))
-        return {"run": _name(request)}
+        await self._whole(self._platform.note(values.name(request), wanted.note))
+        return {"run": values.name(request)}
 
     async def remove(self, request: Request) -> object:
         """Remove runs and versions of models that nothing needs, or tell what would go."""
@@ -218,16 +274,20 @@ class Api:
 
     async def outputs(self, request: Request) -> object:
         """Return the attempts of a run that have output, in order of their first output, and whether more may come."""
-        return await self._platform.outputs(_name(request))
+        return await self._platform.outputs(values.name(request))
 
     async def output(self, request: Request) -> object:
         """Return lines that an attempt printed, from a byte `?offset=` on. `?step=` and `?attempt=` name the attempt."""
-        step, attempt = request.query_params.get("step", ""), _number(request, "attempt", 1, _MOST)
-        return await self._platform.logs(_name(request), step, attempt, _count(request, "offset"))
+        step, attempt = values.text(request, "step"), values.number(request, "attempt", 1, values.MOST)
+        return await self._platform.logs(values.name(request), step, attempt, values.count(request, "offset"))
+
+    async def log(self, request: Request) -> object:
+        """Return a part of what an attempt printed: from a place, its end, or around a line that a search finds."""
+        return await self._platform.log(values.name(request), await body(request, LogQuery))
 
     async def logs(self, request: Request) -> object:
         """Return the last lines that a run's steps printed; `?step=` asks for one step."""
-        name, only = _name(request), request.query_params.get("step", "")
+        name, only = values.name(request), values.text(request, "step")
         lines: list[LogLine] = []
         for step, attempt in (await self._platform.outputs(name)).attempts:
             page = LogPage(lines=[], offset=0)
@@ -242,19 +302,16 @@ class Api:
     async def content(self, request: Request) -> object:
         """Return the content of an artifact that is one file of at most 32 MiB, in base64."""
         artifact: Artifact = await body(request, Artifact)
-        if not _DIGEST.fullmatch(artifact.digest):
+        if not is_digest(artifact.digest):
             raise UsageError(f"{artifact.digest[:80]!r} is no digest")
         return await self._platform.read(artifact)
 
     async def piece(self, request: Request) -> object:
         """Return the bytes of some content from a byte `?offset=` on, at most 8 MiB; none behind its end."""
         digest = request.path_params["digest"]
-        if not _DIGEST.fullmatch(digest):
+        if not is_digest(digest):
             raise UsageError(f"{digest[:80]!r} is no digest")
-        piece = await self._platform.piece(digest, _count(request, "offset"))
-        return Response(
-            piece, 200, {"cache-control": "no-store", "x-content-type-options": "nosniff"}, _BYTES
-        )
+        return as_bytes(await self._platform.piece(digest, values.count(request, "offset")))
 
     async def models(self, request: Request) -> object:
         """Return every registered model."""
@@ -262,18 +319,18 @@ class Api:
 
     async def model(self, request: Request) -> object:
         """Return all versions of a model, or the one that name:version or name@alias means."""
-        name = _name(request)
+        name = values.name(request)
         if ":" in name or "@" in name:
             return [await self._platform.resolve(name)]
         return await self._platform.versions(name)
 
     async def version(self, request: Request) -> object:
         """Return the version that `?of=` means: "churn" (newest), "churn:3" or "churn@champion"."""
-        return await self._platform.resolve(request.query_params.get("of", ""))
+        return await self._platform.resolve(values.text(request, "of"))
 
     async def sources(self, request: Request) -> object:
         """Return the project's source files that travel with the version `?of=`, by name."""
-        return await self._platform.sources(request.query_params.get("of", ""))
+        return await self._platform.sources(values.text(request, "of"))
 
     async def code(self, request: Request) -> object:
         """Return the source files of a run's last work, by path; null for a file that is not kept."""
@@ -281,7 +338,7 @@ class Api:
 
     async def aliases(self, request: Request) -> object:
         """Return the version number of every alias; `?model=` asks for those of one model."""
-        return await self._platform.aliases(request.query_params.get("model", ""))
+        return await self._platform.aliases(values.text(request, "model"))
 
     async def alias(self, request: Request) -> object:
         """Let an alias name a version of a model; version 0 removes it."""
@@ -306,20 +363,20 @@ class Api:
     async def rollback(self, request: Request) -> object:
         """Return an endpoint to an earlier revision, and answer when that does; `pending` after `?wait=` seconds."""
         wanted: RollbackRequest = await body(request, RollbackRequest)
-        name = _name(request)
+        name = values.name(request)
         return await self._deployed(
             request, name, wanted.key, lambda: self._platform.rollback(name, wanted.revision)
         )
 
     async def undeploy(self, request: Request) -> object:
         """Remove an endpoint after what is in flight; `pending` after `?wait=` seconds. `?key=` is the key of the request."""
-        name, key = _name(request), request.query_params.get("key", "")[:LONGEST_KEY]
+        name, key = values.name(request), values.text(request, "key")[:LONGEST_KEY]
 
         async def removed() -> object:
             await self._platform.undeploy(name)
             return {"undeployed": name}
 
-        wait = _seconds(request) if "wait" in request.query_params else None
+        wait = values.seconds(request) if "wait" in request.query_params else None
         done = await self._changes.outcome(key and f"{key} undeploy {name}", removed, wait)
         return done or {"undeployed": name, "pending": True}
 
@@ -337,7 +394,7 @@ class Api:
         self, request: Request, name: str, key: str, change: Callable[[], Awaitable[Deployed]]
     ) -> object:
         """Carry a deployment out to its end, and return its outcome, or how it is by now."""
-        wait = _seconds(request) if "wait" in request.query_params else None
+        wait = values.seconds(request) if "wait" in request.query_params else None
         done = await self._changes.outcome(key and f"{key} {name}", change, wait)
         if done is not None:
             return done
@@ -346,47 +403,21 @@ class Api:
 
     def _entry(
         self,
-        method: str,
-        path: str,
+        policy: Policy,
+        route: str,
         handler: Callable[[Request], Awaitable[object]],
         *,
+        asks: dict[str, Any] | None = None,
         takes: object = None,
         gives: object = dict[str, object],
     ) -> Entry:
+        method, _, path = route.partition(" ")
         return Entry(
-            method=method, path=_BASE + path, policy="token", handler=handler, takes=takes, gives=gives
+            method=method,
+            path=BASE + path,
+            policy=policy,
+            handler=handler,
+            asks=asks or {},
+            takes=takes,
+            gives=gives,
         )
-
-
-def _name(request: Request) -> str:
-    name = unquote(request.path_params["name"])
-    if not name:
-        raise NotFound("there is nothing without a name")
-    return name
-
-
-def _seconds(request: Request) -> float:
-    text = request.query_params.get("wait", "0")
-    try:
-        wait = float(text)
-    except ValueError:
-        wait = -1.0
-    if math.isnan(wait) or wait < 0.0:
-        raise UsageError(f"wait is a number of seconds, not {text[:40]!r}")
-    return min(wait, _LONGEST_WAIT)
-
-
-def _count(request: Request, name: str) -> int:
-    text = request.query_params.get(name, "0")
-    number = whole_number(text, _MOST)
-    if number is None:
-        raise UsageError(f"{name} is a number from 0 to {_MOST}, not {text[:40]!r}")
-    return number
-
-
-def _number(request: Request, name: str, default: int, most: int) -> int:
-    text = request.query_params.get(name, str(default))
-    number = whole_number(text, most)
-    if not number:
-        raise UsageError(f"{name} is a number from 1 to {most}, not {text[:40]!r}")
-    return number

@@ -19,6 +19,7 @@ from fairway.local import descent
 from fairway.local.engines import Report
 from fairway.local.exiting import leave
 from fairway.ports.platform import Platform
+from fairway.spec.access import acting
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, FairwayError, StorageError
 from fairway.spec.run import RunRequest
 from fairway.spec.update import NOTES, Noted
@@ -47,8 +48,13 @@ def _report(report: Report) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Carry out the run that is asked for on standard input."""
-    (root,) = arguments
+    """Carry out the run that is asked for on standard input.
+
+    Args:
+        arguments: the folder of the store, and the name of the person who asks.
+    """
+    root, who = arguments
+    acting.set(who)
     try:
         descent.refuse_at_import("a run")
         request = msgspec.json.decode(sys.stdin.buffer.read(), type=RunRequest)

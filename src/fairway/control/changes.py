@@ -11,7 +11,7 @@ LONGEST_KEY = 64
 _MOST_KEPT = 200
 
 
-class Changes:
+class KeyedChanges:
     """The changes of one platform."""
 
     def __init__(self) -> None:

@@ -23,14 +23,17 @@ from typing import cast
 import msgspec
 import uvloop
 
-from fairway.control.admission import ClusterGate, guarded
+from fairway.control.admission import ClusterGate, admit
 from fairway.control.api import Api
+from fairway.control.ended_routes import EndedRoutes
 from fairway.control.identity import Credentials, People
 from fairway.control.log_copying import LogCopying
 from fairway.control.routes import application, public_paths
 from fairway.control.store_routes import StoreRoutes
+from fairway.control.waiting_routes import WaitingRoutes
 from fairway.engine.endpoints import EndpointEngine
 from fairway.engine.together import RunsElsewhere, RunsTogether
+from fairway.local import arenas
 from fairway.local.exiting import leave
 from fairway.local.platforms import PlatformLock
 from fairway.server.listening import started
@@ -40,7 +43,7 @@ from fairway.spec.install import Install
 from fairway.spec.quantities import whole_number
 from fairway.spec.text import one_line
 from fairway.stores.faults import DiskFailed
-from fairway.wiring import plane
+from fairway.wiring import hooks, plane
 from fairway.wiring.machine import LocalStores
 from fairway.wiring.namespace import Namespace
 from fairway.wiring.plane import Cluster
@@ -124,6 +127,9 @@ class ControlPlane:
         await self._take_up(runs)
         endpoints = plane.endpoints(self._stores, self._cluster)
         looking = loop.create_task(endpoints.watch())
+        scheduling = loop.create_task(plane.scheduler(self._stores, runs, log).keep())
+        postman = hooks.postman(self._stores, shared=True)
+        posting = loop.create_task(postman.keep(hooks.alone(self._stores), log))
         # Requests are the last to be let in, because an answer means that everything is up.
         answering = Answering(self._gate(elsewhere, endpoints), listening)
         copying = LogCopying(plane.log_copies(self._stores), log)
@@ -133,6 +139,8 @@ class ControlPlane:
             await self._stopping.wait()
         finally:
             looking.cancel()
+            scheduling.cancel()
+            posting.cancel()
             if self._tidying is not None:
                 self._tidying.cancel()
             await runs.close()
@@ -188,11 +196,12 @@ class ControlPlane:
             return await runs.there(self._cluster.review(token))
 
         def made() -> tuple[Api, ClusterGate]:
-            api = Api(plane.platform(self._stores, self._leases, runs, endpoints))
+            own = [*WaitingRoutes(runs.waiting).entries(), *EndedRoutes(self._cluster.ended_output).entries()]
+            api = Api(plane.platform(self._stores, self._leases, runs, endpoints), more=own)
             store = StoreRoutes(*plane.store_parts(self._stores), self.broke)
-            entries = guarded([*api.entries(), *store.entries()])
+            entries = [*api.entries(), *store.entries()]
             people = People(review, self._namespace)
-            gate = ClusterGate(application(entries), people, self._pods, public_paths(entries))  # type: ignore[arg-type]
+            gate = ClusterGate(application(entries, admit=admit), people, self._pods, public_paths(entries))  # type: ignore[arg-type]
             return api, gate
 
         return made
@@ -270,6 +279,8 @@ def main(arguments: list[str], make: Make) -> int:
 
 def serve(file: Path, volume: Path, listen: Address, links: Address, make: Make) -> None:
     """Run the control plane until it is asked to end, and then end this process. Raises FairwayError if it cannot start."""
+    # Before any thread: a reader of a large store would leave memory behind in each of them.
+    arenas.share_one()
     install = _read(file)
     stores = plane.open_stores(plane.prepare_volume(volume), install)
     stores.layout.prepare()

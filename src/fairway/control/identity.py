@@ -1,4 +1,4 @@
-"""The identity of a caller of a control plane, and the table of what each one may do.
+"""The identity of a caller of a control plane, and what each one may do.
 
 A person shows a Kubernetes token of one of three accounts without any right. The API server says whose token it is, and the
 name of the account is the role. A pod shows the credential of its run, and a model server the token of its account. Must not
@@ -11,11 +11,12 @@ import secrets
 import time
 from asyncio import Future, ensure_future
 from collections.abc import Awaitable, Callable
-from enum import IntEnum
 
 import msgspec
 
 from fairway.control.refused import Refused
+from fairway.control.routes import Entry
+from fairway.spec.access import Role
 from fairway.spec.errors import FairwayError
 from fairway.spec.install import SERVER_ACCOUNT, STEP_ACCOUNT
 
@@ -34,16 +35,6 @@ Review = Callable[[str], Awaitable[str]]
 """Function that returns the name of the account that a token belongs to; empty for a token that is not valid."""
 
 
-class Role(IntEnum):
-    """The role of a person. A higher one may do everything that a lower one may."""
-
-    VIEWER = 1
-    RUNNER = 2
-    DEPLOYER = 3
-    NOBODY = 4
-    """A role that no person has, for routes that are open to pods alone."""
-
-
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """The sender of a request: a person with a role, a pod of a run, or a pod that only fetches content."""
 
@@ -53,59 +44,21 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     serves: bool = False
 
 
-_VIEWER, _RUNNER, _DEPLOYER, _NOBODY = Role.VIEWER, Role.RUNNER, Role.DEPLOYER, Role.NOBODY
+Route = tuple[str, str]
+"""A route as method and path, as declared."""
 
-NEEDED: dict[tuple[str, str], Role | None] = {
-    ("GET", "/healthz"): None,
-    ("GET", "/readyz"): None,
-    ("GET", "/api/v1/openapi.json"): _VIEWER,
-    ("GET", "/api/v1/runs"): _VIEWER,
-    ("POST", "/api/v1/runs"): _RUNNER,
-    ("POST", "/api/v1/runs/query"): _VIEWER,
-    ("POST", "/api/v1/describe"): _RUNNER,
-    ("POST", "/api/v1/plan"): _RUNNER,
-    ("GET", "/api/v1/find"): _VIEWER,
-    ("GET", "/api/v1/runs/{name}"): _VIEWER,
-    ("GET", "/api/v1/runs/{name}/follow"): _VIEWER,
-    ("POST", "/api/v1/runs/{name}/cancel"): _RUNNER,
-    ("POST", "/api/v1/runs/{name}/tag"): _RUNNER,
-    ("POST", "/api/v1/runs/{name}/note"): _RUNNER,
-    ("POST", "/api/v1/remove"): _DEPLOYER,
-    ("GET", "/api/v1/runs/{name}/outputs"): _VIEWER,
-    ("GET", "/api/v1/runs/{name}/output"): _VIEWER,
-    ("GET", "/api/v1/runs/{name}/logs"): _VIEWER,
-    ("GET", "/api/v1/runs/{name}/code"): _VIEWER,
-    ("POST", "/api/v1/content"): _VIEWER,
-    ("GET", "/api/v1/content/{digest}"): _VIEWER,
-    ("GET", "/api/v1/models"): _VIEWER,
-    ("GET", "/api/v1/models/{name}"): _VIEWER,
-    ("GET", "/api/v1/version"): _VIEWER,
-    ("GET", "/api/v1/sources"): _VIEWER,
-    ("GET", "/api/v1/aliases"): _VIEWER,
-    ("POST", "/api/v1/aliases"): _DEPLOYER,
-    ("GET", "/api/v1/endpoints"): _VIEWER,
-    ("GET", "/api/v1/deployed"): _VIEWER,
-    ("POST", "/api/v1/deploy"): _DEPLOYER,
-    ("POST", "/api/v1/endpoints/{name}/rollback"): _DEPLOYER,
-    ("DELETE", "/api/v1/endpoints/{name}"): _DEPLOYER,
-    ("POST", "/api/v1/shutdown"): _DEPLOYER,
-    ("POST", "/api/v1/gc"): _DEPLOYER,
-    ("POST", "/api/v1/tries"): _RUNNER,
-    ("POST", "/api/v1/backups"): _DEPLOYER,
-    ("GET", "/api/v1/backups/{name}"): _DEPLOYER,
-    ("GET", "/api/v1/store/blobs/{digest}"): _RUNNER,
-    ("PUT", "/api/v1/store/blobs/{digest}"): _RUNNER,
-    ("POST", "/api/v1/store/missing"): _RUNNER,
-    ("GET", "/api/v1/store/results/{run}/{step}/{attempt}"): _NOBODY,
-    ("PUT", "/api/v1/store/results/{run}/{step}/{attempt}"): _NOBODY,
-}
-"""The role that each route needs; None for the two that are open. A route that is not in the table is not answered."""
-
-PODS = frozenset(key for key in NEEDED if key[1].startswith("/api/v1/store/"))
+PODS: frozenset[Route] = frozenset(
+    {
+        ("GET", "/api/v1/store/blobs/{digest}"),
+        ("PUT", "/api/v1/store/blobs/{digest}"),
+        ("POST", "/api/v1/store/missing"),
+        ("GET", "/api/v1/store/results/{run}/{step}/{attempt}"),
+        ("PUT", "/api/v1/store/results/{run}/{step}/{attempt}"),
+    }
+)
 """The routes that a pod may use with the credential of its run."""
 
-
-SERVERS = frozenset({("GET", "/api/v1/store/blobs/{digest}")})
+SERVERS: frozenset[Route] = frozenset({("GET", "/api/v1/store/blobs/{digest}")})
 """The routes that model servers, and pods of runs before they have a credential, may use with the token of their account."""
 
 
@@ -122,7 +75,7 @@ class People:
         self._review = review
         self._clock = clock
         self._roles = {
-            f"{_ACCOUNT}{namespace}:fairway-{role.name.lower()}": role for role in Role if role < _NOBODY
+            f"{_ACCOUNT}{namespace}:fairway-{role.word}": role for role in Role if role < Role.ADMINISTRATOR
         }
         # A pod of a run has no credential yet when it fetches the packages of its environment.
         self._fetching = {f"{_ACCOUNT}{namespace}:{account}" for account in (SERVER_ACCOUNT, STEP_ACCOUNT)}
@@ -211,14 +164,15 @@ class Credentials:
         return Caller(name=f"run {run}", run=run)
 
 
-def allows(caller: Caller, route: tuple[str, str]) -> bool:
-    """Tell whether a caller may use a route, named by method and path as declared."""
+def allows(caller: Caller, entry: Entry) -> bool:
+    """Tell whether a caller may use a route that is not public."""
+    route = (entry.method, entry.path)
     if caller.run:
         return route in PODS
     if caller.serves:
         return route in SERVERS
-    needed = NEEDED[route]
-    return needed is None or (caller.role is not None and caller.role >= needed)
+    needed = entry.role
+    return needed is not None and caller.role is not None and caller.role >= needed
 
 
 def _hashed(text: str) -> bytes:

@@ -19,17 +19,21 @@ import uvloop
 
 from fairway.author import redaction
 from fairway.control.api import Api
-from fairway.control.gate import Gate
-from fairway.control.routes import application, public_paths
-from fairway.local import descent
+from fairway.control.front import front
+from fairway.control.known import Known
+from fairway.control.routes import report
+from fairway.control.sessions import Sessions
+from fairway.local import arenas, descent
+from fairway.local import owner as owner_of_process
 from fairway.local.listening import bind
 from fairway.local.platforms import PlatformLock
+from fairway.pages.site import Site
 from fairway.server.listening import started
+from fairway.spec.access import Actor, Role
 from fairway.spec.errors import FairwayError, UsageError
 from fairway.spec.text import one_line
-from fairway.wiring import machine, settings, target
+from fairway.wiring import endpoint_records, hooks, machine, settings, target
 
-_HOST = "127.0.0.1"
 _PORTS = 100
 _CLOSE_SECONDS = 5
 _KEEP_ALIVE = 5
@@ -43,19 +47,26 @@ class PlatformProcess:
         self._engine, self._deployer = machine.endpoint_engine(self._stores)
         self._stopping = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
+        self._traffic = endpoint_records.keeper(self._stores)
         self._said = said
 
     async def run(self, lock: PlatformLock, token: str) -> None:
         """Answer requests until stopped."""
         listening = _bind(settings.first_port())
         port = int(listening.getsockname()[1])
-        api = Api(target.attended(self._stores, self._engine, self.stop))
-        entries = api.entries()
-        hosts = (f"{_HOST}:{port}", f"localhost:{port}")
-        gate = Gate(application(entries), hosts, token, public_paths(entries))  # type: ignore[arg-type]
+        platform = target.attended(self._stores, self._engine, self.stop, self._traffic)
+        known = self._known(token)
+        api = Api(platform, known.codes)
+        site = Site(platform, api.closing, report)
+        gate = front(known, platform, api.entries(), site, port)
         # Recover before watching: the watch would start again what serves already.
         await self._deployer.recover()
         self._watching = asyncio.get_running_loop().create_task(self._engine.watch())
+        counting = asyncio.get_running_loop().create_task(self._traffic.watch())
+        scheduling = asyncio.get_running_loop().create_task(target.scheduler(self._stores, print).keep())
+        posting = asyncio.get_running_loop().create_task(
+            hooks.postman(self._stores).keep(hooks.alone(self._stores), print)
+        )
         self._on_signals()
         server = await started(gate, listening, keep_alive=_KEEP_ALIVE, close_seconds=_CLOSE_SECONDS)
         api.ready = True
@@ -66,10 +77,20 @@ class PlatformProcess:
         finally:
             # Answer the waiting followers first, because the server's shutdown waits for open requests.
             api.closing.set()
+            counting.cancel()
             await server.shutdown(sockets=[listening])
+            self._traffic.close()
+            scheduling.cancel()
+            posting.cancel()
             await self._engine.close()
             self._deployer.let_go()
             self._stores.close()
+
+    def _known(self, token: str) -> Known:
+        """Return the people who may ask this platform."""
+        sessions = Sessions(machine.sessions(self._stores))
+        owner = Actor(name=owner_of_process.name(), role=Role.ADMINISTRATOR)
+        return Known(owner, token, machine.tokens(self._stores), sessions)
 
     async def stop(self, endpoints: bool) -> None:
         """Stop watching, then with `endpoints` all that serves, then the process."""
@@ -140,6 +161,8 @@ def _print_nothing(url: str) -> None:
 
 def serve(root: Path, said: Callable[[str], None]) -> None:
     """Run the platform of a store until it is stopped, and pass its address to `said`. Raises FairwayError."""
+    # Before any thread: a reader of a large store would leave memory behind in each of them.
+    arenas.share_one()
     machine.LocalStores(root).prepare().close()
     with PlatformLock(root) as lock:
         token = machine.token_of(root)

@@ -20,8 +20,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 
 from fairway.control.bodies import BODY_LIMIT, Body
+from fairway.control.handlers import BASE
 from fairway.control.refused import Refused
-from fairway.control.routes import Entry, as_json, body
+from fairway.control.routes import BYTES, Entry, as_bytes, as_json, body
 from fairway.ports import ResultStore
 from fairway.server.protocol import MORE_TIME
 from fairway.spec.artifact import Artifact
@@ -34,7 +35,7 @@ from fairway.stores.refusals import StoreUnreachable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BASE = "/api/v1/store"
+STORE = f"{BASE}/store"
 BODY = "fairway.body"
 """Key of the request's body in its scope."""
 
@@ -46,8 +47,6 @@ _MOST_RECORD = 8 * BODY_LIMIT
 _MOST_ATTEMPT = 2**31
 _THREADS = 8
 """Threads that write and read content. A slow disk holds up these, and no thread that answers questions."""
-
-_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 
 
 class Written(Protocol):
@@ -119,16 +118,16 @@ class StoreRoutes:
 
     def entries(self) -> list[Entry]:
         """Return all routes."""
-        blob, record = f"{BASE}/blobs/{{digest}}", f"{BASE}/results/{{run}}/{{step}}/{{attempt}}"
+        blob, record = f"{STORE}/blobs/{{digest}}", f"{STORE}/results/{{run}}/{{step}}/{{attempt}}"
         return [
-            Entry(method="GET", path=blob, policy="token", handler=self.blob, gives=bytes),
-            Entry(method="PUT", path=blob, policy="token", handler=self.put_blob),
+            Entry(method="GET", path=blob, policy="runner", handler=self.blob, gives=bytes),
+            Entry(method="PUT", path=blob, policy="runner", handler=self.put_blob),
             Entry(
-                method="POST", path=f"{BASE}/missing", policy="token", handler=self.missing,
+                method="POST", path=f"{STORE}/missing", policy="runner", handler=self.missing,
                 takes=MissingRequest, gives=list[str],
             ),
-            Entry(method="GET", path=record, policy="token", handler=self.record, gives=StepResult),
-            Entry(method="PUT", path=record, policy="token", handler=self.put_record),
+            Entry(method="GET", path=record, policy="pods", handler=self.record, gives=StepResult),
+            Entry(method="PUT", path=record, policy="pods", handler=self.put_record),
         ]  # fmt: skip
 
     async def blob(self, request: Request) -> object:
@@ -139,17 +138,17 @@ class StoreRoutes:
             raise NotFound(
                 f"artifact {digest[:12]} is not in the store", hint="run the pipeline again to make it again"
             )
-        headers = {**_HEADERS, "content-length": str(size)}
+        headers = {"content-length": str(size)}
         if request.method == "HEAD":
-            return Response(None, 200, headers, "application/octet-stream")
+            return Response(None, 200, headers, BYTES)
         verified = request.query_params.get("check") != "1"
         if not verified:
             self._artifacts.doubt(digest)
         found = Artifact(format="", digest=digest, size=size)
         path = cast("Path", await self._aside(self._artifacts.open, found, verified=verified))
         if size <= _PIECE:
-            return Response(await self._aside(path.read_bytes), 200, _HEADERS, "application/octet-stream")
-        return StreamingResponse(self._pieces(path), 200, headers, "application/octet-stream")
+            return as_bytes(await self._aside(path.read_bytes))
+        return StreamingResponse(self._pieces(path), 200, headers, BYTES)
 
     async def put_blob(self, request: Request) -> object:
         """Store the body under its digest. Refuse it if the digest is another one."""

@@ -3,61 +3,65 @@
 Must not know who may ask, because the gate has checked that before.
 """
 
-from collections.abc import Callable
-
 from starlette.requests import Request
-from starlette.responses import Response
 
-from fairway.control.routes import Entry, body
-from fairway.ports.platform import Platform
-from fairway.spec.errors import UsageError
-from fairway.spec.quantities import whole_number
-from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
-
-_BASE = "/api/v1"
-_MOST = 2**53
-_HEADERS = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+from fairway.control import query_values as values
+from fairway.control.handlers import BASE, Handlers
+from fairway.control.routes import Entry, as_bytes, body
+from fairway.spec.deeds import Deed, DeedQuery
+from fairway.spec.upkeep import Cleaned, Cleaning, Health, Snapshot, Tried
 
 
-class UpkeepRoutes:
-    """The handlers for one platform.
-
-    Args:
-        platform: returns the platform. The table of routes is also made where there is none, to describe them.
-    """
-
-    def __init__(self, platform: Callable[[], Platform]) -> None:
-        self._platform = platform
+class UpkeepRoutes(Handlers):
+    """The handlers for the store."""
 
     def entries(self) -> list[Entry]:
         """Return all routes."""
         return [
             Entry(
                 method="POST",
-                path=f"{_BASE}/gc",
-                policy="token",
+                path=f"{BASE}/deeds",
+                policy="viewer",
+                handler=self.deeds,
+                takes=DeedQuery,
+                gives=list[Deed],
+            ),
+            Entry(
+                method="POST",
+                path=f"{BASE}/gc",
+                policy="deployer",
                 handler=self.gc,
                 takes=Cleaning,
                 gives=Cleaned,
             ),
+            Entry(method="GET", path=f"{BASE}/health", policy="viewer", handler=self.health, gives=Health),
             Entry(
-                method="POST", path=f"{_BASE}/backups", policy="token", handler=self.backup, gives=Snapshot
+                method="POST", path=f"{BASE}/backups", policy="deployer", handler=self.backup, gives=Snapshot
             ),
             Entry(
                 method="GET",
-                path=f"{_BASE}/backups/{{name}}",
-                policy="token",
+                path=f"{BASE}/backups/{{name}}",
+                policy="deployer",
                 handler=self.piece,
+                asks={"path": str, "offset": values.Offset},
                 gives=bytes,
             ),
             Entry(
-                method="POST", path=f"{_BASE}/tries", policy="token", handler=self.tries, gives=list[Tried]
+                method="POST", path=f"{BASE}/tries", policy="runner", handler=self.tries, gives=list[Tried]
             ),
         ]
+
+    async def deeds(self, request: Request) -> object:
+        """Return the changes that people asked for, newest first; `before` goes on."""
+        return await self._platform().deeds(await body(request, DeedQuery))
 
     async def gc(self, request: Request) -> object:
         """Remove content that nothing refers to, or count it."""
         return await self._platform().clean(await body(request, Cleaning))
+
+    async def health(self, request: Request) -> object:
+        """Return the state of the platform and of the machine under it."""
+        return await self._platform().health()
 
     async def backup(self, request: Request) -> object:
         """Keep the log as it is now, and list it with all that it refers to."""
@@ -69,10 +73,6 @@ class UpkeepRoutes:
 
     async def piece(self, request: Request) -> object:
         """Return a piece of a part of a snapshot, from `offset` on; nothing at its end."""
-        offset = whole_number(request.query_params.get("offset", "0"), _MOST)
-        if offset is None:
-            raise UsageError("offset is a whole number")
-        found = await self._platform().snapshot_piece(
-            request.path_params["name"], request.query_params.get("path", ""), offset
-        )
-        return Response(found, 200, _HEADERS, "application/octet-stream")
+        offset, path = values.count(request, "offset"), values.text(request, "path")
+        found = await self._platform().snapshot_piece(request.path_params["name"], path, offset)
+        return as_bytes(found)

@@ -4,9 +4,11 @@ This process follows a run by its record. Must not know how a process is started
 """
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import msgspec
 
+from fairway.engine.aside import Aside
 from fairway.engine.following import RecordFollower
 from fairway.engine.requests import refuse_code, refuse_without_file
 from fairway.engine.runs import RunsHere
@@ -16,6 +18,22 @@ from fairway.spec.run import RunRequest
 from fairway.spec.update import Foreseen, Update
 
 
+class Descriptions(Protocol):
+    """Descriptions of projects, kept while nothing changes that their imports depend on."""
+
+    def mark(self, request: RunRequest) -> str:
+        """Return a text that changes with what an import of the project may depend on. Empty if that is not known."""
+        ...
+
+    def kept(self, mark: str) -> ProjectSpec | None:
+        """Return the description with a mark; None without one."""
+        ...
+
+    def keep(self, mark: str, project: ProjectSpec) -> None:
+        """Keep a description."""
+        ...
+
+
 class ApartParts(msgspec.Struct, frozen=True, kw_only=True):
     """Parts of the runs that other processes carry out.
 
@@ -23,12 +41,16 @@ class ApartParts(msgspec.Struct, frozen=True, kw_only=True):
         describing: returns the runs of this process, which import a project for one question.
         start: starts the process of a run and returns the run's name once it is on record.
         is_inside: whether a file or folder belongs to the project of the store.
+        descriptions: keeps what projects declare.
+        aside: calls a function that blocks.
     """
 
     follower: RecordFollower
     describing: Callable[[], RunsHere]
     start: Callable[[RunRequest], Awaitable[str]]
     is_inside: Callable[[str], bool]
+    descriptions: Descriptions
+    aside: Aside
 
 
 class RunsApart:
@@ -38,13 +60,22 @@ class RunsApart:
         self._parts = parts
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
-        """Import the project in a host and return what it declares. Raises FairwayError."""
+        """Return what a project declares. A host imports it, unless it is as it was the last time. Raises FairwayError."""
         self._check(request)
-        runs = self._parts.describing()
+        parts = self._parts
+        mark = await parts.aside(parts.descriptions.mark, request)
+        kept = await parts.aside(parts.descriptions.kept, mark)
+        if kept is not None:
+            return kept
+        runs = parts.describing()
         try:
-            return await runs.describe(request)
+            project = await runs.describe(request)
         finally:
             await runs.close()
+        # A file that was changed during the import may have been read before or after that.
+        if mark and mark == await parts.aside(parts.descriptions.mark, request):
+            await parts.aside(parts.descriptions.keep, mark, project)
+        return project
 
     async def submit(self, request: RunRequest) -> str:
         """Start a process for the run and return the run's name once it is on record. Raises FairwayError."""

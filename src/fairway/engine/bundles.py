@@ -39,6 +39,14 @@ def keep(files: Sequence[SourceFile], store: ArtifactStore) -> str:
     return digest if store.renew(digest, len(listed)) else store.put_bytes(listed)
 
 
+def keep_content(content: bytes, store: ArtifactStore) -> Artifact:
+    """Store a text that belongs to the record of a run, if the store does not hold it yet. Raises StorageError."""
+    digest = hashlib.sha256(content).hexdigest()
+    if not store.renew(digest, len(content)):
+        store.put_bytes(content)
+    return Artifact(format="file", digest=digest, size=len(content), kind="text")
+
+
 def digest_of(files: Sequence[SourceFile]) -> str:
     """Return the digest of the bundle of these files; empty without any file."""
     return hashlib.sha256(encode(files)).hexdigest() if files else ""

@@ -15,7 +15,8 @@ import msgspec
 
 from fairway.engine.revisions import Revisions, key_of
 from fairway.plan.endpoints import Action, Remove, Roll, Tries, Wanted, decide, succeeded, tried
-from fairway.ports import ArtifactStore, Clock, Deployer, MetadataStore
+from fairway.ports import ArtifactStore, Clock, Deployer
+from fairway.ports.serving import EndpointRecords
 from fairway.spec.endpoint import Bounds, Deployed, DeployRequest, EndpointStatus, RevisionSpec
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.event import EndpointPointed, Event
@@ -28,7 +29,7 @@ class EndpointEngine:
     """The engine of endpoints. It deploys, and from `watch` on it keeps alive what is deployed."""
 
     def __init__(
-        self, metadata: MetadataStore, deployer: Deployer, artifacts: ArtifactStore, clock: Clock
+        self, metadata: EndpointRecords, deployer: Deployer, artifacts: ArtifactStore, clock: Clock
     ) -> None:
         self._metadata = metadata
         self._deployer = deployer

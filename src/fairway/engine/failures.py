@@ -91,6 +91,17 @@ def too_many_lost(count: int) -> Failure:
     return Failure(reason=Reason.HOST, message=f"hosts were lost {count} times")
 
 
+def nothing_to_return(step: str, failure: Failure | None) -> Failure:
+    """Report that the pipeline returned the result of a step that has none."""
+    why = failure.message if failure is not None else "it has no result"
+    return Failure(
+        reason=Reason.UPSTREAM,
+        message=f"the pipeline returned the result of {step}, which has none: {why}",
+        hint="return the result of a step that succeeded",
+        cause=step,
+    )
+
+
 def cancelled() -> Failure:
     """Report that an attempt was cancelled before it began."""
     return Failure(reason=Reason.CANCELLED, message=Reason.CANCELLED.text)

@@ -10,7 +10,7 @@ from itertools import islice
 from fairway.plan.following import Position, checksum, read_position
 from fairway.ports import Leases, LogStore, MetadataStore
 from fairway.spec.errors import NotFound
-from fairway.spec.event import MARKS, AttemptEnded, Event, RunEnded
+from fairway.spec.event import MARKS, NOTICES, AttemptEnded, Event, RunEnded
 from fairway.spec.update import NOTES, News, Noted, Over, Printed, Recorded, Update, Waits
 from fairway.spec.wire import DRIVER
 
@@ -21,6 +21,8 @@ _BYTES = 512 * 1024
 
 _PIECE = 128 * 1024
 """Bytes of an attempt's output that are read at once. This is more than the longest line."""
+
+_BESIDE = (*MARKS, *NOTICES)
 
 Waiting = Callable[[str], tuple[str, str]]
 """Function that returns the step of a run that waits for room, and the run that it waits for; empty texts without one."""
@@ -57,8 +59,8 @@ class RecordFollower:
         # Ask for the engine before reading. If it was gone by then, all that it wrote is read below.
         at_work = self._leases.holder(run)
         recorded = self._metadata.events(max(position.seq - 1, 0), run)
-        # What people put on a run after its end is none of its updates, and would hide the end.
-        events = list(islice((one for one in recorded if not isinstance(one.body, MARKS)), _EVENTS))
+        # What comes after the end of a run is none of its updates, and would hide the end.
+        events = list(islice((one for one in recorded if not isinstance(one.body, _BESIDE)), _EVENTS))
         if not events:
             raise NotFound(f"there is no run {run!r}", hint="`fairway runs` lists them")
         last = events[-1].body

@@ -1,59 +1,63 @@
-"""Runs of the past that meet a condition, read from the record in batches."""
+"""Runs of the past that meet a condition, read from the record: all at once, or in batches up to a limit."""
 
 import difflib
 
 import msgspec
 
+from fairway.engine.names import is_known
 from fairway.plan import conditions
 from fairway.ports import Leases, MetadataStore
 from fairway.spec.errors import NotFound, UsageError
-from fairway.spec.history import RunQuery, RunRecord
+from fairway.spec.history import ALL, START, RunQuery, RunRecord
+from fairway.spec.run import Phase
 
 _BATCH = 5000
+_GOING = (Phase.PENDING, Phase.RUNNING)
+_FIRST = 200
+"""The runs in the first batch for a condition. Most lists are short, and most runs that the bounds leave fulfil it."""
 
 
 def past(metadata: MetadataStore, leases: Leases, query: RunQuery) -> list[RunRecord]:
-    """Return the runs that a query asks for, newest first.
+    """Return the runs that a query asks for, in its order.
 
     Raises:
-        UsageError: the condition does not follow the grammar, or no run knows a name in it.
+        UsageError: the condition does not follow the grammar, or no run knows a name in it or in the order.
         NotFound: there is no run `query.before`.
     """
     condition = conditions.parse(query.where) if query.where.strip() else None
-    if query.before and query.before not in metadata.run_names(query.before):
+    if query.before and not is_known(metadata, query.before):
         raise NotFound(f"there is no run {query.before!r}", hint="`fairway runs` lists them")
+    if condition is not None:
+        _refuse_unknown(condition, metadata)
+    bounds = condition.bounds if condition is not None else ()
     found: list[RunRecord] = []
-    looked: list[RunRecord] = []
-    before = 0
+    after = START
+    # Without a limit, one batch is faster than many, and each run of it is kept anyway.
+    most = min(_BATCH, query.limit) if query.limit else ALL
+    if condition is not None and query.limit:
+        most = max(most, _FIRST)
     while True:
-        most = min(_BATCH, query.limit) if query.limit and condition is None else _BATCH
-        batch, before = metadata.past(query, before, most)
-        if condition is None:
-            found += batch
-        else:
-            looked = looked if len(looked) >= 2 * _BATCH else [*looked, *batch]
-            found += filter(condition.holds, batch)
-        if not before or (query.limit and len(found) >= query.limit):
+        batch, after = metadata.past(query, bounds, after, most)
+        found += batch if condition is None else filter(condition.holds, batch)
+        most = _BATCH
+        if after == START or (query.limit and len(found) >= query.limit):
             break
-    if condition is not None and not found:
-        _refuse_unknown(condition, looked)
     if query.limit:
         del found[query.limit :]
     for place, run in enumerate(found):
-        if not run.phase.ended:
+        if run.phase in _GOING:
             found[place] = msgspec.structs.replace(run, alive=bool(leases.holder(run.name)))
     return found
 
 
-def _refuse_unknown(condition: conditions.Condition, runs: list[RunRecord]) -> None:
+def _refuse_unknown(condition: conditions.Condition, metadata: MetadataStore) -> None:
     """Refuse a condition with a name that no run knows, because it is probably misspelt. Raises UsageError."""
-    known = {name for facts in (run.known for run in runs) for name in (*facts.metrics, *facts.parameters)}
-    for name in sorted(condition.names - known):
-        if not known:
-            return
-        close = difflib.get_close_matches(name, sorted(known), 1)
-        guess = f"did you mean `{close[0]}`? " if close else ""
-        raise UsageError(
-            f"no run has a metric or parameter {name!r}",
-            hint=f"{guess}they have {', '.join(sorted(known)[:12])}",
-        )
+    unknown = metadata.lacking_facts(sorted(condition.names))
+    known = sorted(metadata.fact_names()) if unknown else []
+    if not known:
+        return
+    close = difflib.get_close_matches(unknown[0], known, 1)
+    guess = f"did you mean `{close[0]}`? " if close else ""
+    raise UsageError(
+        f"no run has a metric or parameter {unknown[0]!r}", hint=f"{guess}they have {', '.join(known[:12])}"
+    )

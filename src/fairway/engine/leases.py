@@ -5,6 +5,7 @@ because the next process knows nothing else of it. Must not know what an engine 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ class RunLeases:
 
     def __init__(self) -> None:
         self._desks: dict[str, Desk] = {}
+        self._due: Counter[str] = Counter()
 
     def desk(self, run: str) -> "Desk":
         """Return the place at which one run will be worked on. Raises UsageError if there is one already."""
@@ -49,9 +51,19 @@ class RunLeases:
         finally:
             self.clear(desk)
 
+    def expect(self, run: str) -> None:
+        """Count a run as worked on until `expected` is called, because this process is about to take it up."""
+        self._due[run] += 1
+
+    def expected(self, run: str) -> None:
+        """Note that a run was taken up, or that nobody needs to."""
+        self._due[run] -= 1
+        if not self._due[run]:
+            del self._due[run]
+
     def holder(self, run: str) -> str:
-        """Return who works on a run; empty if nobody does."""
-        return _HOLDER if run in self._desks else ""
+        """Return who works on a run or is about to; empty if nobody is."""
+        return _HOLDER if run in self._desks or run in self._due else ""
 
     def ask_to_stop(self, run: str) -> bool:
         """Ask the engine of a run to cancel it, and wait until that is on record. Return false if there is none.

@@ -34,6 +34,12 @@ class Notes(Listener):
         if len(self.texts) < _MOST:
             self.texts.append(text)
 
+    def early(self) -> list[str]:
+        """Return, once, the lines that came before the run was on record. Only then can anybody follow it and count lines."""
+        found = list(self.texts) if not self.on_record.done() else []
+        del self.texts[: len(found)]
+        return found
+
     def end(self, over: Over) -> None:
         """Report that the run is over."""
         self._ended(None)

@@ -2,13 +2,14 @@
 
 import html
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, overload
 
 from fairway.engine.frames import frame
 from fairway.engine.report import Run
 from fairway.engine.steps import Step
 from fairway.spec.errors import NotFound
-from fairway.spec.history import Facts, RunRecord, Scalar
+from fairway.spec.history import Facts, RunRecord, Scalar, read_all_facts
 from fairway.spec.quantities import format_duration
 from fairway.spec.run import Phase
 from fairway.spec.text import one_line
@@ -173,19 +174,19 @@ class Runs(Sequence[PastRun]):
             library: "pandas" or "polars". Without it, the one that is installed.
         """
         records = self._records
-        known = [record.known for record in records]
+        known = read_all_facts(records)
         columns: dict[str, Sequence[object]] = {
             "run": [record.name for record in records],
             "pipeline": [record.pipeline for record in records],
-            "phase": [record.phase.value for record in records],
+            "phase": [str(record.phase) for record in records],
             "started": [record.started for record in records],
             "ended": [record.ended for record in records],
             "took": [record.ended - record.started if record.ended else None for record in records],
             "version": [", ".join(facts.models) for facts in known],
             "tags": [" ".join(record.tags) for record in records],
         }
-        metrics = dict.fromkeys(name for facts in known for name in facts.metrics)
-        parameters = dict.fromkeys(name for facts in known for name in facts.parameters)
+        metrics = dict.fromkeys(chain.from_iterable(facts.metrics for facts in known))
+        parameters = dict.fromkeys(chain.from_iterable(facts.parameters for facts in known))
         for name in parameters:
             title = f"parameter.{name}" if name in columns or name in metrics else name
             columns[title] = [facts.parameters.get(name) for facts in known]

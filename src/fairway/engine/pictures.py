@@ -3,8 +3,8 @@
 import html
 from typing import Any, cast
 
-from fairway.engine.svg import drawing
 from fairway.evaluation import evaluation_html, tables
+from fairway.formats.svg import drawing
 from fairway.spec.artifact import Artifact
 from fairway.spec.evaluation import Evaluation
 

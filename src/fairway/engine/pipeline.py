@@ -3,16 +3,20 @@
 It is begun, its questions are answered, and it is begun again when it is lost. It is over once the function returned.
 """
 
+from collections.abc import Callable
+
 from fairway.engine import failures
 from fairway.engine.hosts import MOST_LOSSES, Hosts
 from fairway.engine.journal import Journal
+from fairway.plan.cachekey import resolved
+from fairway.plan.driver import Conclude
 from fairway.plan.run import RunState
 from fairway.ports import Host
-from fairway.spec.artifact import Node
-from fairway.spec.event import AttemptStarted
+from fairway.spec.artifact import Node, RefData, walk
+from fairway.spec.event import AttemptStarted, RunEnded
 from fairway.spec.places import Place
-from fairway.spec.run import Failure, RunSpec
-from fairway.spec.wire import DRIVER, Answer, Exited, Returned, Start
+from fairway.spec.run import Failure, Phase, RunSpec
+from fairway.spec.wire import DRIVER, Answer, Await, Exited, Returned, Start
 
 
 class Pipeline:
@@ -25,7 +29,8 @@ class Pipeline:
         self._state = state
         self._hosts = hosts
         self._journal = journal
-        self._questions: dict[str, list[int]] = {}
+        self._questions: dict[str, list[Await]] = {}
+        self.repeated: Callable[[], None] = lambda: None
 
     @property
     def host(self) -> Host | None:
@@ -36,6 +41,7 @@ class Pipeline:
         """Begin the pipeline, for the first time or again. A repeated pipeline repeats its calls and gets the same answers."""
         attempt = self._state.driver.begin()
         if attempt > 1:
+            self.repeated()
             # The new attempt repeats metrics and pictures. With this event, a reader of the log takes them for the same ones.
             self._journal.record(AttemptStarted(attempt, place=self._home.name), DRIVER)
         if self._home.outlives:
@@ -43,17 +49,37 @@ class Pipeline:
         else:
             self._find_host(attempt)
 
-    def ask(self, question: int, step: str) -> None:
+    def ask(self, question: Await) -> None:
         """Answer the question for a step's value, now or when the step is over."""
-        if self._state.steps[step].phase.ended:
-            self._answer(question, step)
+        if self._state.steps[question.step].phase.ended:
+            self._answer(question)
         else:
-            self._questions.setdefault(step, []).append(question)
+            self._questions.setdefault(question.step, []).append(question)
 
     def settled(self, step: str) -> None:
         """Answer the waiting questions for a step that is over now."""
         for question in self._questions.pop(step, ()):
-            self._answer(question, step)
+            self._answer(question)
+
+    def outcome(self, conclusion: Conclude) -> RunEnded:
+        """Return the end of the run with what the function returned.
+
+        The function may have returned the result of a step that has none, because it gave the step up, or because it
+        handled the failure that the step came from.
+        """
+        result = self.result
+        if conclusion.phase is not Phase.SUCCEEDED or result is None:
+            return RunEnded(conclusion.phase, conclusion.failure)
+        steps = [self._state.steps[leaf.step] for leaf in walk(result) if isinstance(leaf, RefData)]
+        lost = next((step for step in steps if step.phase is not Phase.SUCCEEDED), None)
+        if lost is not None:
+            return RunEnded(Phase.FAILED, failures.nothing_to_return(lost.name, lost.failure))
+        return RunEnded(conclusion.phase, conclusion.failure, resolved(result, self._state.resolve))
+
+    def send(self, answer: Answer) -> None:
+        """Send an answer to the pipeline's function, if it runs."""
+        if self.host is not None:
+            self.host.send(answer)
 
     def cancel(self) -> None:
         """Count the pipeline as over if it runs nowhere, because then no process can report that it ended."""
@@ -110,6 +136,7 @@ class Pipeline:
             driver.returned(host)
             return
         self._hosts.assign(DRIVER, attempt, host)
+        repeats = self._spec.repeats
         host.send(
             Start(
                 run=self._spec.name,
@@ -117,12 +144,12 @@ class Pipeline:
                 attempt=attempt,
                 task=self._spec.pipeline,
                 inputs=dict(self._spec.parameters),
+                repeats=repeats.step if repeats is not None else None,
             )
         )
 
-    def _answer(self, question: int, name: str) -> None:
-        step = self._state.steps[name]
-        if step.failure is not None:
-            self._state.driver.delivered(name)
-        if self.host is not None:
-            self.host.send(Answer(step=DRIVER, question=question, outputs=step.outputs, failure=step.failure))
+    def _answer(self, question: Await) -> None:
+        step = self._state.steps[question.step]
+        if step.failure is not None and not question.aside:
+            self._state.driver.delivered(question.step)
+        self.send(Answer(step=DRIVER, question=question.question, outputs=step.outputs, failure=step.failure))

@@ -5,20 +5,26 @@ This module loads no event loop by itself, because most commands ask a question 
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
+from fairway.engine.aside import Aside, at_once
+from fairway.engine.people import People
+from fairway.engine.projects import NoProject
 from fairway.engine.records import Records
+from fairway.ports.projects import Projects
+from fairway.ports.serving import Serving
+from fairway.ports.webhooks import Webhooks
 from fairway.spec.artifact import Artifact
+from fairway.spec.deeds import Deed, DeedQuery
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.history import Removal, RunQuery, RunRecord
+from fairway.spec.log import LogPage, LogPart, LogQuery, Outputs
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
-from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Over, Update
-from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from fairway.spec.schedule import ScheduleSpec, ScheduleStatus
+from fairway.spec.update import Cancelled, Foreseen, Over, Update
+from fairway.spec.upkeep import Cleaned, Cleaning, Health, Snapshot, Tried
 
 _WAIT_SECONDS = 20.0
 
@@ -67,19 +73,6 @@ class Endpoints(Protocol):
         ...
 
 
-class Aside(Protocol):
-    """A caller of functions that block."""
-
-    def __call__(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
-        """Call the function and return its value."""
-        ...
-
-
-async def at_once(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a blocking function right here, because nobody else waits in this process."""
-    return function(*args, **kwargs)
-
-
 class EnginePlatform:
     """A platform in this process.
 
@@ -108,11 +101,42 @@ class EnginePlatform:
         self._stop = stop
         self._aside = aside
         self._close = close
+        self._make_serving: Callable[[], Serving] | None = None
+        self._serving: Serving | None = None
+        self.projects: Projects = NoProject()
+
+    def knowing(self, serving: Callable[[], Serving]) -> "EnginePlatform":
+        """Take a function that makes the part for endpoints over time when it is first needed. Return this platform."""
+        self._make_serving = serving
+        return self
+
+    def within(self, projects: Projects) -> "EnginePlatform":
+        """Take the part that knows the project in whose folder this platform lies. Return this platform."""
+        self.projects = projects
+        return self
 
     @property
     def place(self) -> str:
         """Folder of the store."""
         return self._records.place
+
+    @property
+    def people(self) -> People:
+        """Part that knows who may do what."""
+        return self._records.people(self._aside)
+
+    @property
+    def serving(self) -> Serving:
+        """Part that knows endpoints over time."""
+        if self._serving is None:
+            assert self._make_serving is not None, "this platform was made without that part"
+            self._serving = self._make_serving()
+        return self._serving
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Part that knows whom to tell of the end of runs."""
+        return self._records.webhooks(self._aside)
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
         """Import the project that a run is asked of, and return what it declares. Raises FairwayError."""
@@ -171,6 +195,10 @@ class EnginePlatform:
         """Return one run with all its steps. Raises NotFound."""
         return await self._aside(self._records.run, name)
 
+    async def change(self, run: str) -> int:
+        """Return the place in the log of the last event of a run; 0 without one."""
+        return await self._aside(self._records.change, run)
+
     async def outputs(self, run: str) -> Outputs:
         """Return the attempts of a run that have output. Raises NotFound."""
         return await self._aside(self._records.outputs, run)
@@ -178,6 +206,10 @@ class EnginePlatform:
     async def logs(self, run: str, step: str, attempt: int, offset: int = 0) -> LogPage:
         """Return complete lines that an attempt printed, from an offset on. Raises NotFound."""
         return await self._aside(self._records.logs, run, step, attempt, offset)
+
+    async def log(self, run: str, query: LogQuery) -> LogPart:
+        """Return the part of an attempt's output that a query asks for. Raises NotFound."""
+        return await self._aside(self._records.log, run, query)
 
     async def read(self, artifact: Artifact) -> bytes:
         """Return the content of an artifact that is one file. Raises SerializationError, StorageError."""
@@ -239,9 +271,29 @@ class EnginePlatform:
         """Return every endpoint on record, also those that were removed. Nothing is observed."""
         return await self._aside(self._records.deployed)
 
+    async def deeds(self, query: DeedQuery) -> list[Deed]:
+        """Return the changes that people asked for, newest first."""
+        return await self._aside(self._records.deeds, query)
+
+    async def schedules(self) -> list[ScheduleStatus]:
+        """Return every schedule with its last due times and the next one."""
+        return await self._aside(self._records.schedules.all)
+
+    async def schedule(self, spec: ScheduleSpec) -> ScheduleStatus:
+        """Keep a schedule from now on, in place of the one with its name. Raises NotAllowed, UsageError."""
+        return await self._aside(self._records.schedules.set, spec)
+
+    async def unschedule(self, name: str) -> None:
+        """Remove a schedule. The runs that it started go on. Raises NotFound."""
+        await self._aside(self._records.schedules.remove, name)
+
     async def clean(self, request: Cleaning) -> Cleaned:
         """Remove content that nothing refers to, or count it. Raises StorageError."""
         return await self._aside(self._records.upkeep.clean, request)
+
+    async def health(self) -> Health:
+        """Return the state of the platform and of the machine under it."""
+        return await self._aside(self._records.upkeep.health)
 
     async def snapshot(self) -> Snapshot:
         """Keep the log as it is now, and list it with all that it refers to. Raises StorageError."""

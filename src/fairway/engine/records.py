@@ -9,18 +9,27 @@ from pathlib import Path
 import msgspec
 
 from fairway.engine import bringing, bundles, history
+from fairway.engine.aside import Aside
+from fairway.engine.deeds import deeds
+from fairway.engine.names import find_run, is_known
+from fairway.engine.outbox import NOBODY, Outbox
+from fairway.engine.people import People, TokenStore
 from fairway.engine.removing import Removing
+from fairway.engine.schedules import Schedules
 from fairway.engine.upkeep import Upkeep
 from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
+from fairway.ports.webhooks import Webhooks
 from fairway.spec.artifact import Artifact, sources_of
+from fairway.spec.deeds import Deed, DeedQuery
 from fairway.spec.endpoint import EndpointStatus
 from fairway.spec.errors import NotFound, SerializationError, UsageError
-from fairway.spec.event import AliasMoved, Event, RunEnded, RunNoted, RunTagged
+from fairway.spec.event import AliasMoved, Event, RunEnded, RunNoted, RunStopAsked, RunTagged
 from fairway.spec.history import Removal, RunQuery, RunRecord
+from fairway.spec.log import LogLine, LogPage, LogPart, LogQuery, Outputs
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.names import check_note, check_registered, check_tag
 from fairway.spec.run import Failure, Phase, Reason, RunStatus, RunSummary
-from fairway.spec.update import NOTES, Cancelled, LogLine, LogPage, Outputs
+from fairway.spec.update import NOTES, Cancelled
 
 _MOST_LOG = 2**20
 _TRIES = 10
@@ -37,7 +46,11 @@ class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         place: name of the place of the stores, for people.
         upkeep: removes content, and hands out copies.
+        schedules: the schedules on record.
         most: bytes of an artifact, or of a version's sources, that are returned at once.
+        tokens: opens the place where tokens are kept; None where the target itself knows who may do what.
+        outbox: takes messages about runs that end here.
+        webhooks: makes the part for webhooks, with a caller of functions that block.
     """
 
     place: str
@@ -48,7 +61,11 @@ class RecordParts(msgspec.Struct, frozen=True, kw_only=True):
     clock: Clock
     waiting: Waiting
     upkeep: Upkeep
+    schedules: Schedules
     most: int = 2**62
+    tokens: Callable[[], TokenStore] | None = None
+    outbox: Outbox = NOBODY
+    webhooks: Callable[[Aside], Webhooks] | None = None
 
 
 class Records:
@@ -57,6 +74,7 @@ class Records:
     def __init__(self, parts: RecordParts) -> None:
         self.place = parts.place
         self.upkeep = parts.upkeep
+        self.schedules = parts.schedules
         self._metadata = parts.metadata
         self._artifacts = parts.artifacts
         self._logs = parts.logs
@@ -64,6 +82,9 @@ class Records:
         self._clock = parts.clock
         self._waiting = parts.waiting
         self._most = parts.most
+        self._tokens = parts.tokens
+        self._outbox = parts.outbox
+        self._make_webhooks = parts.webhooks
         self._removing = Removing(
             metadata=parts.metadata,
             artifacts=parts.artifacts,
@@ -79,17 +100,12 @@ class Records:
             NotFound: there is no such run.
             UsageError: several runs have such a name.
         """
-        names = self._metadata.run_names(prefix)
-        if prefix in names:
-            return prefix
-        if not names:
-            what = f"no run {prefix!r}" if prefix else f"no run yet in {self.place}"
-            raise NotFound(
-                f"there is {what}", hint="`fairway runs` lists them" if prefix else "`fairway run FILE`"
-            )
-        if prefix and len(names) > 1:
-            raise UsageError(f"{prefix!r} fits {len(names)} runs: {', '.join(names[:5])}")
-        return names[0]
+        if prefix:
+            return find_run(self._metadata, prefix)
+        newest = self._metadata.runs(1)
+        if not newest:
+            raise NotFound(f"there is no run yet in {self.place}", hint="`fairway run FILE`")
+        return newest[0].name
 
     def runs(self, limit: int) -> list[RunSummary]:
         """Return the newest runs. `alive` tells whether an engine is at work on them."""
@@ -117,6 +133,10 @@ class Records:
         )
         return msgspec.structs.replace(status, steps=steps)
 
+    def change(self, run: str) -> int:
+        """Return the place in the log of the last event of a run; 0 without one."""
+        return self._metadata.last_change(run)
+
     def outputs(self, run: str) -> Outputs:
         """Return the attempts of a run that have output. Raises NotFound."""
         self._known(run)
@@ -131,6 +151,11 @@ class Records:
         lines, behind = self._logs.read(run, step, attempt, offset, _MOST_LOG)
         shown = [LogLine(step=step, attempt=attempt, time=time, text=text) for time, text in lines]
         return LogPage(lines=shown, offset=behind)
+
+    def log(self, run: str, query: LogQuery) -> LogPart:
+        """Return the part of an attempt's output that a query asks for. Raises NotFound."""
+        self._known(run)
+        return self._logs.part(run, query)
 
     def read(self, artifact: Artifact) -> bytes:
         """Return the content of an artifact that is one file.
@@ -245,6 +270,9 @@ class Records:
             UsageError: the run is over.
         """
         self._metadata.require_own()
+        if not self._metadata.run(run).phase.ended:
+            # The engine of the run may be another process, which cannot know who asks.
+            self._metadata.append([Event(body=RunStopAsked(), run=run, time=self._clock.now())])
         for left in reversed(range(_TRIES)):
             if self._leases.ask_to_stop(run):
                 return Cancelled(run, stopping=True)
@@ -260,6 +288,20 @@ class Records:
             break
         return Cancelled(run, stopping=False)
 
+    def people(self, aside: Aside) -> People:
+        """Return the people of the platform, with a caller of functions that block."""
+        return People(self._tokens, self._metadata, self._clock, aside)
+
+    def webhooks(self, aside: Aside) -> Webhooks:
+        """Return the part of the platform for webhooks, with a caller of functions that block. Raises UsageError."""
+        if self._make_webhooks is None:
+            raise UsageError("this platform tells nobody of the end of runs")
+        return self._make_webhooks(aside)
+
+    def deeds(self, query: DeedQuery) -> list[Deed]:
+        """Return the deeds of people that a query asks for, newest first."""
+        return deeds(self._metadata, query)
+
     def _end_interrupted(self, run: str) -> bool:
         """Record the end of a run that nobody works on. Return False if it has ended.
 
@@ -267,11 +309,14 @@ class Records:
             UsageError: somebody works on it.
         """
         with self._leases.take(run):
-            if self._metadata.run(run).phase.ended:
+            found = self._metadata.run(run)
+            if found.phase.ended:
                 return False
             failure = Failure(reason=Reason.CANCELLED, message="cancelled after it was interrupted")
-            body = RunEnded(Phase.CANCELLED, failure)
-            self._metadata.append([Event(body=body, run=run, time=self._clock.now())])
+            ended, now = RunEnded(Phase.CANCELLED, failure), self._clock.now()
+            facts = self._outbox.facts(found.spec, found.started, ended)
+            self._metadata.append([Event(body=body, run=run, time=now) for body in facts])
+            self._outbox.recorded()
             return True
 
     def _blob(self, digest: str) -> Path:
@@ -282,5 +327,5 @@ class Records:
         return found
 
     def _known(self, run: str) -> None:
-        if run not in self._metadata.run_names(run):
+        if not is_known(self._metadata, run):
             raise NotFound(f"there is no run {run!r}", hint="`fairway runs` lists them")

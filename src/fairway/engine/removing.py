@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from fairway.engine.names import find_run
 from fairway.ports import ArtifactStore, Clock, Leases, LogStore, MetadataStore
 from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import Offer
@@ -37,7 +38,7 @@ class Removing(msgspec.Struct, frozen=True, kw_only=True):
         if really:
             self.metadata.require_own()
         versions = {self._version(name) for name in names if ":" in name or "@" in name}
-        runs = [self._run(name) for name in names if ":" not in name and "@" not in name]
+        runs = [find_run(self.metadata, name) for name in names if ":" not in name and "@" not in name]
         whys = [
             why
             for why in (
@@ -63,14 +64,6 @@ class Removing(msgspec.Struct, frozen=True, kw_only=True):
             for run in runs:
                 self.logs.forget(run)
         return found
-
-    def _run(self, prefix: str) -> str:
-        names = self.metadata.run_names(prefix)
-        if not prefix or not names:
-            raise NotFound(f"there is no run {prefix!r}", hint="`fairway runs` lists them")
-        if prefix not in names and len(names) > 1:
-            raise UsageError(f"{prefix!r} fits {len(names)} runs: {', '.join(names[:5])}")
-        return prefix if prefix in names else names[0]
 
     def _version(self, reference: str) -> tuple[str, int]:
         if Reference.parse(reference).mark != ":":

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 from fairway.engine.addresses import resolved
-from fairway.engine.steps import Ask, Load, Step, failed, log_of, not_over
+from fairway.engine.outcome import Ask, Load, Outcome
+from fairway.engine.steps import Step, failed, last_values, log_of, not_over, value_of
 from fairway.evaluation import evaluation_html
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import SerializationError, UsageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.quantities import format_duration, format_memory
-from fairway.spec.run import Phase, RunStatus, StepStatus
+from fairway.spec.run import RunStatus, StepStatus
 from fairway.spec.text import one_line
 
 _SHORT = 40
@@ -19,7 +20,7 @@ _DRAWN = 8
 """Greatest number of steps, and of metrics and evaluations each, that a summary lists."""
 
 
-class Run:
+class Run(Outcome[RunStatus]):
     """A finished run.
 
     Args:
@@ -36,25 +37,8 @@ class Run:
         look: Callable[[Artifact], object] | None = None,
         ask: "Ask[Any] | None" = None,
     ) -> None:
-        self.status = status
-        self._load = load
+        super().__init__(status, load, ask)
         self._look = look or load
-        self._ask = ask
-
-    @property
-    def name(self) -> str:
-        """Name of the run, as in `fairway show NAME`."""
-        return self.status.spec.name
-
-    @property
-    def phase(self) -> Phase:
-        """Phase in which the run ended."""
-        return self.status.phase
-
-    @property
-    def ok(self) -> bool:
-        """True if the run succeeded."""
-        return self.status.phase is Phase.SUCCEEDED
 
     @property
     def result(self) -> object:
@@ -146,8 +130,7 @@ class Run:
         outputs = self.steps[step].status.outputs
         if not outputs:
             raise KeyError(step)
-        loaded = [self._load(output) for output in outputs]
-        return loaded[0] if len(loaded) == 1 else tuple(loaded)
+        return value_of(outputs, self._load)
 
     def __repr__(self) -> str:
         spent = format_duration(max(0.0, self.status.ended - self.status.started))
@@ -155,7 +138,7 @@ class Run:
         lines += [f"  {_title(step):<28} {_outcome(step)}" for step in self.status.steps[:_SHORT]]
         if len(self.status.steps) > _SHORT:
             lines.append(f"  … {len(self.status.steps) - _SHORT} more steps")
-        last = {point.name: point.value for point in self.status.metrics}
+        last = last_values(self.status.metrics)
         lines += [f"  {name:<28} {number:.6g}" for name, number in list(last.items())[:_DRAWN]]
         lines += [f"  {name:<28} {evaluation!r}" for name, evaluation in self._some_evaluations()]
         lines += [f"  {model} is registered" for model in self.status.models]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from fairway.plan.run import Recorded
 from fairway.ports import ResultStore, StillRunning
 from fairway.spec.artifact import Artifact
-from fairway.spec.run import Phase, RunStatus, StepResult, StepStatus
+from fairway.spec.run import INTERRUPTED, Failure, Phase, Reason, RunStatus, StepResult, StepStatus
 from fairway.spec.wire import REGISTER
 
 
@@ -37,13 +37,24 @@ def recorded_steps(
             result=result if result is not None and not _is_logged(step, result) else None,
             running=one.attempt if one is not None and alive else 0,
             place=one.place.name if one is not None and alive else "",
+            given_up=_given_up(step),
         )
     return found
 
 
+def _given_up(step: StepStatus) -> Failure | None:
+    """Return why the pipeline gave a step up. It stays given up, because the pipeline decided that from what it knew."""
+    if step.phase is not Phase.CANCELLED or step.failure is None:
+        return None
+    return step.failure if step.failure.reason is Reason.GIVEN_UP else None
+
+
 def _is_logged(step: StepStatus, result: StepResult) -> bool:
-    """Tell whether the log has the end of an attempt."""
-    return any(one.number == result.attempt and one.phase.ended for one in step.attempts)
+    """Tell whether the log has the end of an attempt. An engine that was lost has left none, even if others came after it."""
+    return any(
+        one.number == result.attempt and one.phase.ended and one.failure != INTERRUPTED
+        for one in step.attempts
+    )
 
 
 def _unrecorded(

@@ -10,11 +10,12 @@ import secrets
 import msgspec
 
 from fairway.plan.provenance import made_here
-from fairway.ports import ArtifactStore, Clock, MetadataStore
+from fairway.ports import ArtifactStore, Clock
+from fairway.ports.serving import EndpointRecords
 from fairway.spec.artifact import INLINE_LIMIT, Artifact
 from fairway.spec.endpoint import DeployRequest, Offer, RevisionSpec
 from fairway.spec.errors import NotFound, UsageError
-from fairway.spec.event import EndpointPointed
+from fairway.spec.layers import decode_list, parse_reference
 from fairway.spec.model import ModelVersion
 from fairway.spec.names import is_served
 
@@ -24,7 +25,7 @@ _MAX_LIMIT = 2**40
 class Revisions:
     """The revisions of a store's endpoints."""
 
-    def __init__(self, metadata: MetadataStore, artifacts: ArtifactStore, clock: Clock) -> None:
+    def __init__(self, metadata: EndpointRecords, artifacts: ArtifactStore, clock: Clock) -> None:
         self._metadata = metadata
         self._artifacts = artifacts
         self._clock = clock
@@ -39,6 +40,7 @@ class Revisions:
             replicas=request.replicas,
             limits=request.limits,
             image=request.image,
+            layers=self._layers(request.image),
             created=self._clock.now(),
         )
         if request.model:
@@ -64,11 +66,7 @@ class Revisions:
     def earlier(self, current: RevisionSpec, number: int) -> RevisionSpec:
         """Return an earlier revision that served; 0 means the newest before `current`. Raises NotFound, UsageError."""
         name = current.endpoint
-        served = {
-            event.body.number
-            for event in self._metadata.events()
-            if isinstance(event.body, EndpointPointed) and event.body.endpoint == name
-        }
+        served = {one.revision for one in self._metadata.deployments(name)}
         revisions = {
             found.number: found for found in self._metadata.revisions(name) if found.number in served
         }
@@ -94,6 +92,22 @@ class Revisions:
             if part is not None and not self._artifacts.holds(part):
                 raise NotFound(f"the content of {version} is not in the store", hint="`fairway doctor`")
         return version
+
+    def _layers(self, image: str) -> tuple[str, ...]:
+        """Return the digests of the packages that servers fetch from the store: none if an image has them. Raises NotFound."""
+        wanted = parse_reference(image)
+        if wanted is None:
+            return ()
+        size = self._artifacts.size(wanted.digest)
+        content = self._artifacts.open(Artifact(format="layer", digest=wanted.digest, size=size))
+        listed = decode_list(content if isinstance(content, bytes) else content.read_bytes())
+        needed = (wanted.digest, *dict.fromkeys(part for layer in listed.layers for part in layer.parts))
+        if not all(map(self._artifacts.exists, needed)):
+            raise NotFound(
+                "the store lacks packages of the endpoint",
+                hint="deploy it from the project's folder, so that they are sent",
+            )
+        return needed
 
     def _trusts(self, version: ModelVersion) -> bool:
         """Tell whether a run of this project made the model.

@@ -15,11 +15,12 @@ from fairway.engine.hosts import Hosts
 from fairway.engine.journal import Journal
 from fairway.engine.listening import Listener
 from fairway.engine.lookups import Lookups
+from fairway.engine.outbox import NOBODY, Outbox
 from fairway.engine.pipeline import Pipeline
 from fairway.engine.publishing import Models, Publisher
 from fairway.engine.resume import recorded_steps
 from fairway.engine.room import Room
-from fairway.plan import cachekey
+from fairway.engine.watching import Watching
 from fairway.plan.driver import Conclude
 from fairway.plan.placement import Placement
 from fairway.plan.run import Action, Begin, Halt, LookUp, RunState, Settle, decide
@@ -40,6 +41,7 @@ from fairway.spec.places import Back, Gone
 from fairway.spec.project import ProjectSpec
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Failure, Phase, Reason, RunSpec, RunStatus, StepResult, StepSpec
+from fairway.spec.trials import TrialAsked
 from fairway.spec.wire import (
     DRIVER,
     REGISTER,
@@ -49,25 +51,29 @@ from fairway.spec.wire import (
     Committed,
     Exited,
     FromHost,
+    GiveUp,
     Identified,
     Log,
     Metrics,
+    Recall,
     Returned,
     Said,
     Showed,
     Stop,
+    Watch,
     decode_from_child,
 )
 
 
 class Stores(msgspec.Struct, frozen=True):
-    """The stores of an engine."""
+    """The stores of an engine, and the outbox for messages about the end of its run."""
 
     metadata: MetadataStore
     results: ResultStore
     logs: LogStore
     read: Callable[[Artifact], bytes]
     holds: Callable[[Artifact], bool]
+    outbox: Outbox = NOBODY
 
 
 class RunEngine:
@@ -113,8 +119,11 @@ class RunEngine:
         self._room = Room(self._executor, self._state, self._clock, self._listener, self._go_on)
         self._attempts = Attempts(spec.name, self._state, self._hosts, self._room, self._journal, self._clock)
         self._pipeline = Pipeline(spec, self._home, self._state, self._hosts, self._journal)
+        self._watching = Watching(self._state, self._pipeline.send, resumed)
+        self._pipeline.repeated = self._watching.forget
         self._executor.enter(spec.name, self._capacity_changed)
         try:
+            self._started = self._clock.now() if resumed is None else resumed.started
             if resumed is None:
                 return await self._work(RunStarted(spec))
             return await self._work(RunResumed(project.source, self._adopt(seen)))
@@ -150,11 +159,9 @@ class RunEngine:
             if self._timer is not None:
                 self._timer.cancel()
             self._hosts.close()
-        result = None
-        if conclusion.phase is Phase.SUCCEEDED and self._pipeline.result is not None:
-            result = cachekey.resolved(self._pipeline.result, self._state.resolve)
-        ended = RunEnded(conclusion.phase, conclusion.failure, result)
-        self._journal.record(ended)
+        ended = self._pipeline.outcome(conclusion)
+        for fact in await self._stores.outbox.facts_aside(self._spec, self._started, ended):
+            self._journal.record(fact)
         await self._journal.flush()
         # After the flush: a host that quits ends its children, and one of them could be what a resume needs.
         self._hosts.quit()
@@ -180,7 +187,7 @@ class RunEngine:
                 self._exited(host, message)
             elif isinstance(message, Log):
                 self._stores.logs.append(
-                    self._spec.name, message.step, message.attempt, message.time, message.data
+                    self._spec.name, message.step, message.attempt, message.time, message.data, message.sent
                 )
                 self._listener.output(message.step, message.attempt, message.data)
             elif isinstance(message, Identified):
@@ -253,6 +260,9 @@ class RunEngine:
             place = self._placement.place(action.place)
             assert place is not None
             self._attempts.begin(action, place)
+            # Other runs may leave no room, and then nothing was begun.
+            if self._state.steps[action.step].running:
+                self._watching.begun(action.step)
         elif isinstance(action, LookUp):
             self._look_up(action.step)
         elif isinstance(action, Settle):
@@ -288,6 +298,7 @@ class RunEngine:
                 action.step,
             )
         self._pipeline.settled(action.step)
+        self._watching.settled(action.step)
 
     def _log_late_end(self, step: str) -> None:
         """Put the end of an attempt on record that came after the log of an earlier try, with what it used and showed."""
@@ -303,16 +314,26 @@ class RunEngine:
         if isinstance(message, Call):
             self._called(message.spec)
         elif isinstance(message, Await):
-            self._pipeline.ask(message.question, message.step)
+            self._pipeline.ask(message)
         elif isinstance(message, Committed):
             # The record is durable, so the attempt ends now. Its process has nothing left to do but to go away.
             self._stores.logs.close(self._spec.name, said.step, said.attempt)
             self._hosts.over(said.step, said.attempt)
             self._attempt_ended(message.result)
+        elif isinstance(message, Recall):
+            self._watching.recall(message)
+        elif isinstance(message, TrialAsked):
+            if self._watching.asked(message):
+                self._journal.record(message, said.step)
+        elif isinstance(message, Watch):
+            self._watching.watch(message)
+        elif isinstance(message, GiveUp):
+            self._state.give_up(message.steps, message.why)
         elif isinstance(message, Ask):
             host.send(self._models.answer(said.step, message))
         elif isinstance(message, Metrics):
             self._journal.record(MetricsLogged(message.points), said.step)
+            self._watching.logged(said.step, message.points)
         elif isinstance(message, Showed):
             self._journal.record(PictureShown(message.title, message.picture), said.step)
         elif isinstance(message, Returned):

@@ -7,20 +7,23 @@ or who follows a run.
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack, suppress
+from functools import partial
 from typing import Any
 
 import msgspec
 
-from fairway.engine import bundles
+from fairway.engine import bundles, repeating
 from fairway.engine.feed import Feed
 from fairway.engine.following import RecordFollower
-from fairway.engine.names import choose_pipeline, new_name
+from fairway.engine.names import check_name, choose_pipeline, is_known, new_name
 from fairway.engine.notes import Notes
 from fairway.engine.run import RunEngine, Stores
 from fairway.ports import ArtifactStore, Clock, Executor, Home, Leases
+from fairway.spec.artifact import Artifact
 from fairway.spec.errors import UsageError
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import Phase, RunRequest, RunSpec, RunStatus
+from fairway.spec.source import GitState
 from fairway.spec.update import Foreseen, Over, Update
 from fairway.spec.wire import Bind, typed
 
@@ -37,11 +40,20 @@ Cancel = Callable[..., None]
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """A project that was imported: its home, what it declares, and the executor of its steps."""
+    """A project that was imported: its home, what it declares, and the executor of its steps.
+
+    Attributes:
+        git: the state of its repository, if it was looked at.
+        difference: the content of the difference in that state.
+        packages: the stored list of the installed packages.
+    """
 
     executor: Executor
     home: Home
     project: ProjectSpec
+    git: GitState | None = None
+    difference: bytes = b""
+    packages: Artifact | None = None
 
 
 class RunParts(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,6 +66,7 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
         interrupts: calls the given function on signals to this process, while its block lasts.
         feed: makes the receiver of a run's updates.
         name: the name of the one run that is begun, if it was chosen before.
+        earlier: returns a run of which a step is repeated, if it is not on record here.
     """
 
     stores: Stores
@@ -67,6 +80,7 @@ class RunParts(msgspec.Struct, frozen=True, kw_only=True):
     foresee: Callable[[RunSpec, Opened], Awaitable[list[Foreseen]]]
     feed: Callable[[], Feed | Notes] = Feed
     name: str = ""
+    earlier: Callable[[str], RunStatus] | None = None
 
 
 class _Described(msgspec.Struct, frozen=True):
@@ -163,7 +177,7 @@ class RunsHere:
         stack.enter_context(self._parts.interrupts(cancel))
         name, earlier = request.resume, None
         if spec is not None:
-            spec = self._named(spec, stack)
+            spec = self._named(spec, stack, 1 if request.name else _DRAWS)
             name = spec.name
         else:
             stack.enter_context(self._parts.leases.take(name))
@@ -196,6 +210,7 @@ class RunsHere:
                     ended = await engine.run(spec, opened.project, opened.home, earlier)
             finally:
                 await opened.home.close()
+            self._parts.stores.outbox.recorded()
             over = Over(ended, tuple(self._metadata.registered_by(spec.name)))
         except BaseException as error:
             feed.fail(error)
@@ -204,30 +219,40 @@ class RunsHere:
         else:
             feed.end(over)
 
-    def _named(self, spec: RunSpec, stack: ExitStack) -> RunSpec:
+    def _named(self, spec: RunSpec, stack: ExitStack, draws: int) -> RunSpec:
         """Take the lease of a new run. Draw another name if an engine that began at the same moment has the same one."""
-        for _ in range(_DRAWS):
+        for _ in range(draws):
             with suppress(UsageError), ExitStack() as taken:
                 taken.enter_context(self._parts.leases.take(spec.name))
                 # Only the lease makes this certain. Before it was taken, the other engine may have come and gone.
-                if spec.name not in self._metadata.run_names(spec.name):
+                if not is_known(self._metadata, spec.name):
                     stack.callback(taken.pop_all().close)
                     return spec
-            spec = msgspec.structs.replace(spec, name=new_name(set(self._metadata.run_names())))
+            spec = msgspec.structs.replace(spec, name=new_name(partial(is_known, self._metadata)))
         raise UsageError("no name could be found for the run", hint="start it again")
+
+    def _wished(self, request: RunRequest) -> str:
+        """Return the name that a request asks for; empty if any will do. Raises UsageError if there is such a run."""
+        if request.name and is_known(self._metadata, check_name(request.name)):
+            raise UsageError(f"there is a run {request.name} already", hint=f"`fairway show {request.name}`")
+        return request.name
 
     async def _new_run(self, request: RunRequest, opened: Opened) -> RunSpec:
         project = opened.project
-        pipeline = choose_pipeline(project, request.pipeline)
-        parameters, shown = request.parameters, request.shown
-        if parameters is None:
+        pipeline = "" if request.repeats else choose_pipeline(project, request.pipeline)
+        parameters, shown, repeats = request.parameters, request.shown, None
+        if request.repeats:
+            earlier = self._parts.earlier or self._metadata.run
+            before, repeats = repeating.found(earlier, request.repeats, self._parts.stores.holds)
+            pipeline, parameters, shown = before.pipeline, before.parameters, before.shown
+        elif parameters is None:
             bind = Bind(pipeline=pipeline, texts=typed(request.texts), config=request.config)
             bound = await opened.home.bind(bind)
             if bound.failure is not None:
                 raise UsageError(bound.failure.message, hint=bound.failure.hint)
             parameters, shown = bound.parameters, bound.shown
         return RunSpec(
-            name=self._parts.name or new_name(set(self._metadata.run_names())),
+            name=self._parts.name or self._wished(request) or new_name(partial(is_known, self._metadata)),
             pipeline=pipeline,
             # The host's path of a bundle's file means nothing elsewhere. The path in the bundle is what a resume needs.
             project=request.file if request.bundle else project.path,
@@ -239,12 +264,21 @@ class RunsHere:
             bundle=request.bundle,
             images=request.images,
             key=request.key,
+            repeats=repeats,
+            git=request.git or opened.git,
+            packages=opened.packages,
+            machine=project.machine,
         )
 
     def _with_code(self, opened: Opened) -> Opened:
-        """Store the project's source files, so that the run can show its code later."""
-        source = bundles.keep(opened.project.files, self._parts.artifacts)
-        return msgspec.structs.replace(opened, project=msgspec.structs.replace(opened.project, source=source))
+        """Store the project's source files and the list of its packages, so that the run can be shown and made again later."""
+        store, project = self._parts.artifacts, opened.project
+        source = bundles.keep(project.files, store)
+        if opened.difference:
+            bundles.keep_content(opened.difference, store)
+        packages = bundles.keep_content(project.packages.encode(), store) if project.packages else None
+        project = msgspec.structs.replace(project, source=source)
+        return msgspec.structs.replace(opened, project=project, packages=packages)
 
     def _describe_change(self, before: str, after: str) -> str:
         """Return a line about the files that changed since a run worked last."""

@@ -1,53 +1,30 @@
 """A step of a run for a script or notebook: its output, inputs, log and metrics, each read when it is asked for."""
 
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 from fairway.engine import addresses
 from fairway.engine.frames import frame
+from fairway.engine.outcome import Ask, Load, Outcome
 from fairway.ports.platform import Platform
-from fairway.spec.artifact import Artifact, Node
+from fairway.spec.artifact import Artifact
 from fairway.spec.errors import Interrupted, NotFound, StepFailed, UsageError
 from fairway.spec.run import AttemptStatus, Failure, MetricPoint, Phase, RunStatus, StepSpec, StepStatus
 from fairway.spec.text import one_line
 
-T = TypeVar("T")
 
-Load = Callable[[Node], object]
-Ask = Callable[[Callable[[Platform], Coroutine[Any, Any, T]]], T]
-"""A function that asks the platform of a run."""
-
-
-class Step:
+class Step(Outcome[StepStatus]):
     """A step of a run.
 
     Args:
         run: the status of the run.
         status: the status of the step.
-        load: loads the value of a node.
-        ask: asks the platform of the run; None without one.
+        load: loads the value of a node, which may run code of this project.
+        ask: asks the platform of the run; None without one, and then there is no log.
     """
 
     def __init__(self, run: RunStatus, status: StepStatus, load: Load, ask: "Ask[Any] | None") -> None:
-        self.status = status
+        super().__init__(status, load, ask)
         self._run = run
-        self._load = load
-        self._ask = ask
-
-    @property
-    def name(self) -> str:
-        """Name of the step, such as "train-2"."""
-        return self.status.spec.name
-
-    @property
-    def phase(self) -> Phase:
-        """Phase of the step."""
-        return self.status.phase
-
-    @property
-    def ok(self) -> bool:
-        """True if the step succeeded."""
-        return self.status.phase is Phase.SUCCEEDED
 
     @property
     def spec(self) -> StepSpec:
@@ -95,8 +72,7 @@ class Step:
             raise failed(f"step {self.name} of run {self._run.spec.name}", self._run, self.status.failure)
         if not self.status.outputs:
             raise not_over(f"step {self.name}", self._run)
-        loaded = [self._load(output) for output in self.status.outputs]
-        return loaded[0] if len(loaded) == 1 else tuple(loaded)
+        return value_of(self.status.outputs, self._load)
 
     @property
     def inputs(self) -> dict[str, object]:
@@ -123,12 +99,23 @@ class Step:
 
     def __repr__(self) -> str:
         word = "cached" if self.cached else self.phase.lower()
-        last = {point.name: point.value for point in self.status.metrics}
+        last = last_values(self.status.metrics)
         metrics = "  ".join(f"{name}={value:.6g}" for name, value in list(last.items())[:4])
         why = self.status.failure.message if self.status.failure is not None else ""
         return one_line(
             "  ".join(part for part in (f"step {self.name}", word, self.label, metrics, why) if part)
         )
+
+
+def value_of(outputs: tuple[Artifact, ...], load: Load) -> object:
+    """Load the value that a step returned, or the tuple of several values."""
+    loaded = [load(output) for output in outputs]
+    return loaded[0] if len(loaded) == 1 else tuple(loaded)
+
+
+def last_values(points: tuple[MetricPoint, ...]) -> dict[str, float]:
+    """Return the last value of each metric by name."""
+    return {point.name: point.value for point in points}
 
 
 def curve(points: tuple[MetricPoint, ...]) -> Any:

@@ -15,14 +15,14 @@ import msgspec
 
 from fairway.engine.following import RecordFollower
 from fairway.engine.leases import Desk, RunLeases
-from fairway.engine.names import new_name
+from fairway.engine.names import check_name, is_known, new_name
 from fairway.engine.notes import Notes
 from fairway.engine.requests import refuse_code, refuse_without_file
 from fairway.engine.run import Stores
 from fairway.engine.runs import Note, Opened, RunParts, RunsHere, same_project
 from fairway.ports import ArtifactStore, Clock
 from fairway.spec.errors import FairwayError, NotFound, UsageError
-from fairway.spec.event import Event, RunCancelling, RunEnded, RunResumed, RunStarted
+from fairway.spec.event import Body, Event, RunCancelling, RunEnded, RunResumed, RunStarted
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import Failure, Phase, Reason, RunRequest, RunSpec
 from fairway.spec.update import Foreseen, Noted, Update
@@ -87,7 +87,7 @@ class _Withdrawn(UsageError):
 
 
 class RunsTogether:
-    """The runs of one process for many people. Its methods but `updates` belong to the loop of the engines."""
+    """The runs of one process for many people. Its methods but `updates` and `waiting` belong to the loop of the engines."""
 
     def __init__(self, parts: TogetherParts) -> None:
         self._parts = parts
@@ -96,13 +96,14 @@ class RunsTogether:
         self._notes: dict[str, Notes] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._by_key: dict[str, asyncio.Task[str]] = {}
+        self._asked: dict[str, _Part] = {}
         self._resuming = asyncio.Semaphore(_STARTING)
         self._began = parts.clock.monotonic()
         self._closing = False
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
         """Import the project and return what it declares. `submit` then uses the same host. Raises FairwayError."""
-        part = self._part(request)
+        part = self._part(request, await self._run_of(request))
         try:
             project = await part.runs.describe(request)
         except BaseException:
@@ -145,9 +146,14 @@ class RunsTogether:
             if found or left <= 0:
                 return [Update(one.news, f"{one.position}+{seen}") for one in found]
 
+    def waiting(self, key: str) -> list[str]:
+        """Return, once, the notes about the request with a key, whose run nobody can follow yet. Any thread may call it."""
+        part = self._asked.get(key)
+        return part.notes.early() if part is not None and part.notes is not None else []
+
     async def plan(self, request: RunRequest) -> list[Foreseen]:
         """Return the steps that a run would carry out, without running any of them. Raises FairwayError."""
-        part = self._taken(request) or self._part(request)
+        part = self._taken(request) or self._part(request, await self._run_of(request))
         try:
             return await part.runs.plan(request)
         finally:
@@ -172,15 +178,20 @@ class RunsTogether:
         for part in list(self._described):
             await self._drop(part)
 
-    def _part(self, request: RunRequest) -> _Part:
-        """Make the part for a submission, with the name of its run. Raises FairwayError for a request that is not accepted."""
+    async def _run_of(self, request: RunRequest) -> str:
+        """Return the name of the run of a submission. Raises FairwayError for a request that is not accepted."""
+        if request.resume:
+            return request.resume
+        wished = check_name(request.name) if request.name else ""
+        await self._check(request)
+        return wished or await asyncio.to_thread(new_name, partial(is_known, self._metadata))
+
+    def _part(self, request: RunRequest, run: str) -> _Part:
+        """Make the part for a submission. Raises FairwayError if the run cannot be worked on."""
         if self._closing:
             raise FairwayError(
                 "the control plane is stopping", hint="ask again in a few seconds: another one starts"
             )
-        run = request.resume or new_name(set(self._metadata.run_names()))
-        if not request.resume:
-            self._check(request)
         desk = self._parts.leases.desk(run)
         parts = self._parts
 
@@ -204,9 +215,11 @@ class RunsTogether:
             )
         )
         part = _Part(made, desk, request)
+        if request.key:
+            _keep(self._asked, request.key, part)
         return part
 
-    def _check(self, request: RunRequest) -> None:
+    async def _check(self, request: RunRequest) -> None:
         refuse_without_file(request)
         refuse_code(request)
         if not request.bundle:
@@ -218,7 +231,8 @@ class RunsTogether:
                 f"{request.file[:200]!r} is no path in a bundle",
                 hint="name the file from the project's folder",
             )
-        if not self._parts.artifacts.exists(request.bundle):
+        # Content may lie in object storage, and an answer from there takes long at times.
+        if not await asyncio.to_thread(self._parts.artifacts.exists, request.bundle):
             raise NotFound(
                 f"bundle {request.bundle[:12]} is not in the store",
                 hint="send it first, and then run it again",
@@ -255,7 +269,7 @@ class RunsTogether:
             self._parts.over(part.desk.run)
 
     async def _submit(self, request: RunRequest) -> str:
-        part = self._taken(request) or self._part(request)
+        part = self._taken(request) or self._part(request, await self._run_of(request))
         starting = self._task(part.runs.submit(request))
         # The name of a new run is known to nobody before it is on record, so only one that is taken up can be cancelled.
         part.desk.expect(partial(self._withdraw, part, starting) if request.resume else None)
@@ -281,9 +295,10 @@ class RunsTogether:
         starting.cancel()
         return noted
 
-    def _note(self, run: str, body: RunCancelling | RunEnded) -> Future[int]:
-        """Put a fact about a run without an engine on record."""
-        return self._metadata.submit([Event(body=body, run=run, time=self._parts.clock.now())])
+    def _note(self, run: str, *bodies: Body) -> Future[int]:
+        """Put facts about a run without an engine on record."""
+        now = self._parts.clock.now()
+        return self._metadata.submit([Event(body=body, run=run, time=now) for body in bodies])
 
     async def _submit_once(self, request: RunRequest) -> str:
         """Submit a request unless the process before this one did."""
@@ -303,7 +318,9 @@ class RunsTogether:
             self._take_up(run, _FIRST_PAUSE)
 
     def _take_up(self, run: str, pause: float) -> None:
-        self._task(self._resume(run, pause))
+        # Now and not in the task: whoever follows the run meanwhile must not hear that nobody works on it.
+        self._parts.leases.expect(run)
+        self._task(self._resume(run, pause)).add_done_callback(lambda _: self._parts.leases.expected(run))
 
     async def _resume(self, run: str, pause: float) -> None:
         """Resume a run, again and again while the cluster or the disk does not let it."""
@@ -321,12 +338,19 @@ class RunsTogether:
 
     async def _goes_on(self, run: str) -> bool:
         """Resume a run. Return False if nobody works on it any more, so that its hosts are of no use."""
-        if (await asyncio.to_thread(self._metadata.run, run)).phase.ended:
+        # An engine that gave up has left events in the queue of the log. Whoever reads the log before they are in it does again
+        # what they tell of.
+        await asyncio.wrap_future(self._metadata.submit([]))
+        found = await asyncio.to_thread(self._metadata.run, run)
+        if found.phase.ended:
             return False
         if await asyncio.to_thread(self._was_cancelled, run):
             with self._parts.leases.take(run):
                 failure = Failure(reason=Reason.CANCELLED, message="cancelled, and then its engine was gone")
-                await asyncio.wrap_future(self._note(run, RunEnded(Phase.CANCELLED, failure)))
+                ended = RunEnded(Phase.CANCELLED, failure)
+                outbox = self._parts.stores().outbox
+                facts = await outbox.facts_aside(found.spec, found.started, ended)
+                await asyncio.wrap_future(self._note(run, *facts))
             return False
         try:
             await self._submit(RunRequest(resume=run))
@@ -334,7 +358,7 @@ class RunsTogether:
             return True
         except (UsageError, NotFound) as error:
             self._parts.say(f"run {run} cannot be resumed: {error.message}")
-            return bool(self._parts.leases.holder(run))
+            return run in self._parts.leases.runs()
         return True
 
     def _was_cancelled(self, run: str) -> bool:
@@ -366,6 +390,7 @@ class RunsElsewhere:
         self._runs = runs
         self._loop = loop
         self.updates = runs.updates
+        self.waiting = runs.waiting
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
         """Import the project and return what it declares. Raises FairwayError."""

@@ -6,14 +6,19 @@ What a run at work has stored may not be on record yet, so content that is young
 from typing import Protocol
 
 from fairway.ports import ArtifactStore, Clock, Leases, MetadataStore
-from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
+from fairway.spec.event import Event, StoreCleaned
+from fairway.spec.upkeep import Cleaned, Cleaning, Health, Snapshot, Tried
 
 _MOST_RUNS = 1000
 _MARGIN = 60.0
 
 
 class Copies(Protocol):
-    """The files of a store, for a copy of it."""
+    """The files of a store and the machine under it."""
+
+    def health(self) -> Health:
+        """Return the health of the store's machine."""
+        ...
 
     def take(self) -> Snapshot:
         """Keep the log as it is now, and list it with all that it refers to."""
@@ -59,7 +64,14 @@ class Upkeep:
         """Remove content that nothing refers to, or count it. Raises StorageError."""
         age = max(request.hours * 3600.0, self._youngest, self._age_of_work())
         swept = self._artifacts.sweep(self._metadata.digests(), older_than=age, dry=not request.delete)
+        if request.delete and swept.blobs:
+            body = StoreCleaned(blobs=swept.blobs, size=swept.size)
+            self._metadata.append([Event(body=body, time=self._clock.now())])
         return Cleaned(blobs=swept.blobs, size=swept.size, deleted=request.delete)
+
+    def health(self) -> Health:
+        """Return the health of the store's machine."""
+        return self._copies.health()
 
     def snapshot(self) -> Snapshot:
         """Keep the log as it is now, and list it with all that it refers to. Raises StorageError."""

@@ -62,14 +62,15 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 def picture(title: str, description: str, parts: Iterable[str], size: tuple[float, float]) -> str:
     """Return a whole SVG document with a title and a description for screen readers. The size is in pixels."""
     width, height = size
+    drawn = "".join(parts)
+    # A screen reader takes an image as one thing, so it would not come to the links in it.
+    role = "group" if "<a " in drawn else "img"
     head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" viewBox="0 0 {width:.0f} {height:.0f}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="{role}" viewBox="0 0 {width:.0f} {height:.0f}" '
         f'width="{width:.0f}" height="{height:.0f}" {FONT} font-size="11" fill="currentColor">'
     )
     named = f"<title>{escape(title)}</title><desc>{escape(description)}</desc>"
-    return (
-        head + named + text((14, 20), title, anchor="start", size=13, bold=True) + "".join(parts) + "</svg>"
-    )
+    return f"{head}{named}{text((14, 20), title, anchor='start', size=13, bold=True)}{drawn}</svg>"
 
 
 def escape(value: str) -> str:

@@ -49,6 +49,12 @@ def decode(content: Content, kind: str = "") -> object:
     return _from_arrow(table, kind)
 
 
+def own_columns(table: Any) -> int:
+    """Return how many columns of the table of a DataFrame are its own. Its index follows them. Raises SerializationError."""
+    forms = _extra(table).get("arrays")
+    return len(forms) if isinstance(forms, list) else len(table.column_names)  # pyright: ignore[reportUnknownArgumentType]
+
+
 def _extra(table: Any) -> dict[str, Any]:
     """Return the plain values that were stored with a table to make its value again."""
     metadata: dict[bytes, bytes] = table.schema.metadata or {}

@@ -69,13 +69,18 @@ def named(artifact: Artifact) -> str:
     return "  ".join(word for word in words if word)
 
 
+def own(artifact: Artifact, content: bytes) -> object:
+    """Return the evaluation, version or other record of Fairway in an artifact; None for a value of the user."""
+    if not artifact.kind.startswith("fairway."):
+        return None
+    try:
+        return codecs.look("json", content, artifact.kind)
+    except SerializationError:
+        return None  # a record of an earlier or later version is shown as plain data
+
+
 def _plain(artifact: Artifact, content: bytes, rows: int, brief: bool) -> list[str]:
-    value: object = None
-    if artifact.kind.startswith("fairway."):
-        try:
-            value = codecs.look("json", content, artifact.kind)
-        except SerializationError:
-            value = None  # a record of an earlier or later version is shown as plain data
+    value: object = own(artifact, content)
     if isinstance(value, Evaluation):
         return [repr(value)] if brief else str(value).split("\n")
     if isinstance(value, ModelVersion):

@@ -6,6 +6,7 @@ change may leave all facts as they are.
 
 import hashlib
 import os
+import threading
 import time
 from contextlib import suppress
 
@@ -49,7 +50,8 @@ class DigestCache:
             return known[1], facts
         for _ in range(_TRIES):
             begun = time.time_ns()
-            with open(path, "rb") as stream:
+            # Somebody may have put a named pipe there, whose writer nobody should wait for.
+            with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as stream:
                 facts = os.fstat(stream.fileno())
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
                 after = os.fstat(stream.fileno())
@@ -62,7 +64,7 @@ class DigestCache:
         """Keep the digests for the next time. If that fails, files are read again then."""
         if not self._is_changed and len(self._seen) == len(self._load()):
             return
-        fresh = f"{self._place}.{os.getpid()}"
+        fresh = f"{self._place}.{os.getpid()}-{threading.get_ident()}"
         with suppress(OSError):
             os.makedirs(os.path.dirname(self._place), mode=0o700, exist_ok=True)
             with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from fairway.local.launching import TOKEN
+from fairway.spec.access import acting
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound, StorageError, UsageError
 from fairway.spec.run import RunRequest
 
@@ -52,7 +53,7 @@ async def start(root: Path, request: RunRequest) -> str:
 def _start(root: Path, request: RunRequest) -> str:
     # Not by asyncio: what it starts, it kills when it is closed.
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "fairway.control.carrying", str(root)],
+        [sys.executable, "-P", "-m", "fairway.control.carrying", str(root), acting.get()],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

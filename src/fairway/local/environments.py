@@ -8,6 +8,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from fairway.spec.project import EnvironmentSpec
 
 _NEEDED = ("msgspec", "cloudpickle")
 _LAST_LINES = 15
+_MOST_UNAVAILABLE = 20
 
 
 class Built(msgspec.Struct, frozen=True):
@@ -74,10 +76,78 @@ async def ensure(environment: EnvironmentSpec, cache: Path, note: Callable[[str]
     return built
 
 
+async def unavailable(environment: EnvironmentSpec, said: str = "") -> list[str]:
+    """Return the requirements of a complete environment that no index has for this machine, up to twenty of them.
+
+    An installer names only the first one. So uv is asked again without those that it named, until it would install the rest.
+    Pip takes a minute for an answer, so it is not asked again.
+
+    Args:
+        environment: the wanted environment.
+        said: the message of the error with which its build failed.
+    """
+    import tempfile
+
+    found = _named(said, environment.requirements)
+    left = [line for line in environment.requirements if line not in found]
+    uv = _installed("uv") or _sibling("uv")
+    if uv is None:
+        return found
+    with tempfile.TemporaryDirectory(prefix="fairway-") as place:
+        folder, asked = Path(place) / "environment", Path(place) / "requirements.txt"
+        await _run(_create(environment, folder, uv), environment)
+        command = [*_install(uv, str(folder / "bin" / "python")), "--dry-run", "--no-deps", "-r", str(asked)]
+        while len(found) < _MOST_UNAVAILABLE:
+            asked.write_text("\n".join(left) + "\n")
+            try:
+                await _run(command, environment)
+            except FairwayError as error:
+                named = _named(error.message, left)
+            else:
+                return found
+            if not named:
+                return found
+            found += named
+            left = [line for line in left if line not in named]
+    return found
+
+
+def _named(text: str, requirements: Sequence[str]) -> list[str]:
+    """Return the pinned requirements that an installer names in the message of an error."""
+    found: list[str] = []
+    # The first line is ours, and names the first requirements whatever went wrong.
+    text = text.partition("\n")[2]
+    for line in requirements:
+        name, pinned, version = line.partition("==")
+        # Installers write the name of a package in its normal form, whatever form the requirement has.
+        words = re.sub(r"[-_.]+", "[-_.]+", name) + "==" + re.escape(version)
+        if pinned and re.search(rf"(?<![\w.-]){words}(?![\w+-]|\.\w)", text, re.IGNORECASE):
+            found.append(line)
+    return found
+
+
+def path(built: Built) -> str:
+    """Return PYTHONPATH for an environment: Fairway, and what this process has there of modules that no installer put there."""
+    own = [
+        one for one in os.environ.get("PYTHONPATH", "").split(os.pathsep) if one and not _has_packages(one)
+    ]
+    return os.pathsep.join([str(built.package), *own])
+
+
+def _has_packages(folder: str) -> bool:
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return "fairway" in names or any(name.endswith(".dist-info") for name in names)
+
+
 def key(environment: EnvironmentSpec) -> str:
     """Return the digest of everything that decides what is installed."""
     python = environment.python or ".".join(map(str, sys.version_info[:2]))
     text = "\n".join([python, sys.platform, *_pinned_needs(environment), *environment.requirements])
+    if environment.complete:
+        text += "\ncomplete"
     return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
@@ -121,13 +191,10 @@ async def _build(environment: EnvironmentSpec, folder: Path) -> None:
     _write(requirements, environment.requirements)
     _write(needs, _pinned_needs(environment))
     python = str(folder / "bin" / "python")
-    install = (
-        [uv, "pip", "install", "--quiet", "--python", python]
-        if uv
-        else [python, "-m", "pip", "install", "--quiet"]
-    )
+    install = _install(uv, python)
     if environment.requirements:
         extra = ["--require-hashes"] if environment.hashed else []
+        extra += ["--no-deps"] if environment.complete else []
         await _run([*install, *extra, "-r", str(requirements)], environment)
     package = folder / "fairway"
     package.mkdir(mode=0o700)
@@ -139,6 +206,12 @@ async def _build(environment: EnvironmentSpec, folder: Path) -> None:
     os.chmod(folder, 0o700)
     # Last: a build that is killed before this line is not complete, and the next one starts again.
     _write(folder / "complete", [_digest(folder)])
+
+
+def _install(uv: str | None, python: str) -> list[str]:
+    """Return the command that installs packages for an interpreter, without the packages."""
+    own = [uv, "pip", "install", "--python", python] if uv else [python, "-m", "pip", "install"]
+    return [*own, "--quiet"]
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:

@@ -19,9 +19,11 @@ class Interrupts:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __enter__(self) -> None:
-        if threading.current_thread() is not threading.main_thread():
-            return
         self._loop = asyncio.get_running_loop()
+        if threading.current_thread() is not threading.main_thread():
+            # Signals reach the main thread alone. `blocking` waits there, and passes them on.
+            _in_threads[threading.get_ident()] = self
+            return
         for number in (signal.SIGINT, signal.SIGTERM):
             self._loop.add_signal_handler(number, self._asked)
         self._loop.add_signal_handler(signal.SIGHUP, lambda: None)
@@ -33,11 +35,20 @@ class Interrupts:
         else:
             self._cancel(grace=0.0)
 
-    def __exit__(self, *_: object) -> None:
+    def ask(self) -> None:
+        """Do what Ctrl-C does, from another thread."""
         if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._asked)
+
+    def __exit__(self, *_: object) -> None:
+        if _in_threads.pop(threading.get_ident(), None) is None and self._loop is not None:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 with suppress(ValueError, RuntimeError):
                     self._loop.remove_signal_handler(number)
+
+
+_in_threads: dict[int, Interrupts] = {}
+"""The interrupts of the runs in threads other than the main one, by thread."""
 
 
 def _has_a_loop() -> bool:
@@ -54,16 +65,28 @@ def blocking(work: Coroutine[object, object, T]) -> T:
         return asyncio.run(work)
     outcome: list[T] = []
     errors: list[BaseException] = []
+    done = threading.Event()
 
     def main() -> None:
         try:
             outcome.append(asyncio.run(work))
         except BaseException as error:
             errors.append(error)
+        finally:
+            done.set()
 
     thread = threading.Thread(target=main, name="fairway")
     thread.start()
-    thread.join()
+    # An event, because a join that was interrupted once takes the thread for ended.
+    while not done.is_set():
+        try:
+            done.wait()
+        except KeyboardInterrupt:
+            run = _in_threads.get(thread.ident or 0)
+            if run is None:
+                raise
+            # The run ends its steps, and then so does the thread.
+            run.ask()
     if errors:
         raise errors[0]
     return outcome[0]

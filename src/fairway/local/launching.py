@@ -40,22 +40,18 @@ def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
         NotFound: there is no such project file.
         UsageError: the import of a project starts this host, or too many runs are inside one another.
     """
-    mark = descent.next_mark()
-    if setup.code.file and not os.path.isfile(setup.code.file):
-        raise NotFound(
-            f"there is no file {setup.code.file}", hint="`fairway init` writes a project to start from"
-        )
+    mark = checked(setup)
     near, far = socket.socketpair()
     output, far_output = os.pipe()
-    environment = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
-    environment[descent.MARK] = mark
-    environment.pop(TOKEN, None)
+    environment = variables(mark)
     if path:
         environment["PYTHONPATH"] = path
     words = [str(os.getpid()), *setup.words()]
     command = [python or sys.executable, "-P", "-m", "fairway.runner", *words]
     # Place the socket last: its number in the host may be the number of the pipe in this process.
-    actions = [(os.POSIX_SPAWN_DUP2, far_output, 1), (os.POSIX_SPAWN_DUP2, far_output, 2)]
+    # No input: a host is in the background of the terminal, and would stop for ever if the project read from it.
+    actions: list[tuple[object, ...]] = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0)]
+    actions += [(os.POSIX_SPAWN_DUP2, far_output, 1), (os.POSIX_SPAWN_DUP2, far_output, 2)]
     if far.fileno() == LINE:
         far.set_inheritable(True)
     else:
@@ -65,3 +61,21 @@ def launch(setup: HostSetup, python: str = "", path: str = "") -> Launched:
     os.close(far_output)
     os.set_blocking(output, False)
     return Launched(pid, near, mark, output)
+
+
+def checked(setup: HostSetup) -> str:
+    """Return the mark for a host that can be started now. Raises NotFound or UsageError, as `launch` does."""
+    mark = descent.next_mark()
+    if setup.code.file and not os.path.isfile(setup.code.file):
+        raise NotFound(
+            f"there is no file {setup.code.file}", hint="`fairway init` writes a project to start from"
+        )
+    return mark
+
+
+def variables(mark: str) -> dict[str, str]:
+    """Return the environment of a host."""
+    given = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
+    given[descent.MARK] = mark
+    given.pop(TOKEN, None)
+    return given

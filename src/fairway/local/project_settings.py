@@ -3,12 +3,15 @@
 Must not know any target. TOML is read only if the text has the words, because most projects have none of them.
 """
 
+import re
 from typing import cast
 
 from fairway.local.projects import settings_file
 from fairway.spec.errors import UsageError
+from fairway.spec.retention import DAY, Retention
 
-_WORDS = (b"target", b"exclude", b"requirements")
+_AGE = re.compile(r"([0-9]{1,5})([dwh])")
+_WORDS = (b"target", b"exclude", b"requirements", b"keep")
 
 
 class ProjectSettings:
@@ -19,17 +22,24 @@ class ProjectSettings:
         target: the target on which commands of this project work. It may be empty.
         exclude: the patterns of files that are not sent, as in `.gitignore`.
         requirements: the requirements file with the packages of the project on a target. It may be empty.
+        keep: how long runs are kept.
     """
 
-    __slots__ = ("exclude", "path", "requirements", "target")
+    __slots__ = ("exclude", "keep", "path", "requirements", "target")
 
     def __init__(
-        self, path: str = "", target: str = "", exclude: tuple[str, ...] = (), requirements: str = ""
+        self,
+        path: str = "",
+        target: str = "",
+        exclude: tuple[str, ...] = (),
+        requirements: str = "",
+        keep: Retention | None = None,
     ) -> None:
         self.path = path
         self.target = target
         self.exclude = exclude
         self.requirements = requirements
+        self.keep = keep or Retention()
 
 
 def read(folder: str) -> ProjectSettings:
@@ -56,7 +66,22 @@ def read(folder: str) -> ProjectSettings:
             f"requirements of [tool.fairway] in {path} is not the path of a file",
             hint='`requirements = "requirements.txt"`',
         )
-    return ProjectSettings(path, target, _patterns(path, table.get("exclude", [])), requirements)
+    exclude = _patterns(path, table.get("exclude", []))
+    return ProjectSettings(path, target, exclude, requirements, _retention(path, table.get("keep", {})))
+
+
+def _retention(path: str, found: object) -> Retention:
+    """Return how long runs are kept. Raises UsageError."""
+    table = cast("dict[str, object]", found) if isinstance(found, dict) else {"": found}
+    runs, tagged = table.get("runs", "0d"), table.get("tagged", True)
+    written = _AGE.fullmatch(runs) if isinstance(runs, str) else None
+    if table.keys() - {"runs", "tagged"} or written is None or not isinstance(tagged, bool):
+        raise UsageError(
+            f"keep of [tool.fairway] in {path} is not how long runs are kept",
+            hint='`keep = { runs = "90d" }`, with `tagged = false` if words on a run shall not keep it',
+        )
+    seconds = float(written[1]) * {"d": DAY, "w": 7 * DAY, "h": DAY / 24}[written[2]]
+    return Retention(seconds=seconds, tagged=tagged)
 
 
 def _patterns(path: str, found: object) -> tuple[str, ...]:

@@ -9,10 +9,15 @@ from fairway.spec.run import StepSpec
 Resolve = Callable[[RefData], Node]
 
 
-RULES = "2"
+RULES = "3"
 """Version of the rules that find the parts of a key. Results of other rules may be stale and are not used."""
 
 _INPUT_CODE = "code of input "
+_PACKAGE = "package "
+_ENVIRONMENT = "environment"
+_OWN_KINDS = ("builtins", "fairway")
+_PACKAGE_OF = {"sklearn": "scikit_learn"}
+"""The packages whose modules have another name, by module, for the kinds of values that are usual."""
 
 
 def parts(
@@ -28,7 +33,10 @@ def parts(
         found[f"input {name}"] = digest_of(node, resolve)
         if code and (names := _names(node, resolve)):
             found[f"{_INPUT_CODE}{name}"] = _digest(f"{one}\t{code[one]}" for one in names)
-    found["environment"] = environment
+    if spec.packages is not None and spec.environment is None and not _strangers(spec, resolve):
+        found |= {f"{_PACKAGE}{name}": version for name, version in spec.packages.items()}
+    else:
+        found[_ENVIRONMENT] = environment
     found["rules"] = RULES
     return found
 
@@ -62,10 +70,17 @@ def explain(before: dict[str, str], now: dict[str, str], label: str = "") -> str
     """
     if not before:
         return f"no earlier result with {label}" if label else "no earlier result"
+    if before.get("rules", RULES) != now.get("rules", RULES):
+        return f"{_readable('rules')} changed"
+    # The one stands for the others, so a change between them would list every package as gone or new.
+    if _ENVIRONMENT in before and _ENVIRONMENT not in now:
+        return "the packages that its code can reach are known now"
+    if _ENVIRONMENT in now and any(name.startswith(_PACKAGE) for name in before):
+        return "it is not known any more which packages its code can reach, so every package counts"
     changed = [name for name in now if name in before and before[name] != now[name]]
     added = [name for name in now if name not in before]
     removed = [name for name in before if name not in now]
-    said = [f"{_readable(name)} changed" for name in changed]
+    said = [_change(name, before[name], now[name]) for name in changed]
     said += [f"{_readable(name)} is new" for name in added]
     said += [f"{_readable(name)} is gone" for name in removed]
     return (
@@ -94,6 +109,32 @@ def resolved(node: Node, resolve: Resolve) -> Node:
             container=node.container, items=items, keys=tuple(resolved(child, resolve) for child in node.keys)
         )
     return node
+
+
+def _change(part: str, before: str, now: str) -> str:
+    if part.startswith(_PACKAGE):
+        return f"{part.removeprefix(_PACKAGE)} {before} became {now}"
+    return f"{_readable(part)} changed"
+
+
+def _strangers(spec: StepSpec, resolve: Resolve) -> bool:
+    """Tell whether an input is an object of a package that the code of the step does not name."""
+    known = {*_OWN_KINDS, *(spec.packages or ())}
+    for node in spec.inputs.values():
+        for leaf in _leaves(node, resolve):
+            root, dot, _ = leaf.kind.partition(".")
+            own = {name.partition(":")[0].partition(".")[0] for name in leaf.refers}
+            if dot and root not in own and not {root.lower(), _PACKAGE_OF.get(root, root)} & known:
+                return True
+    return False
+
+
+def _leaves(node: Node, resolve: Resolve) -> Iterable[Artifact]:
+    for leaf in walk(node):
+        if isinstance(leaf, Artifact):
+            yield leaf
+        else:
+            yield from _leaves(resolve(leaf), resolve)
 
 
 def _names(node: Node, resolve: Resolve) -> list[str]:

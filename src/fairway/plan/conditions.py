@@ -18,7 +18,7 @@ from functools import partial
 import msgspec
 
 from fairway.spec.errors import UsageError
-from fairway.spec.history import Facts, RunRecord, Scalar
+from fairway.spec.history import Comparison, Facts, Mark, RunRecord, Scalar
 
 
 class _Seen(msgspec.Struct, frozen=True, gc=False):
@@ -72,7 +72,23 @@ class _Lacking:
 
 
 _LACKING = _Lacking()
-_Term = Callable[[_Seen], object]
+_Value = Callable[[_Seen], object]
+
+
+class _Term(msgspec.Struct, frozen=True):
+    """A side of a comparison: a literal, which is `known`, or a name, whose `kind` is "metric" or "parameter" if it says so."""
+
+    value: _Value
+    kind: str = ""
+    name: str = ""
+    known: object = _LACKING
+
+
+class _Part(msgspec.Struct, frozen=True):
+    """A part of a condition, with the comparisons that hold wherever it holds."""
+
+    test: _Test
+    bounds: tuple[Comparison, ...] = ()
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -81,10 +97,12 @@ class Condition(msgspec.Struct, frozen=True):
     Attributes:
         test: tells whether it holds for a run that was looked at.
         names: the names of metrics and parameters in it.
+        bounds: comparisons that hold for every run for which the condition holds. A store narrows its search by them.
     """
 
     test: Callable[[_Seen], bool]
     names: frozenset[str]
+    bounds: tuple[Comparison, ...] = ()
 
     def holds(self, run: RunRecord) -> bool:
         """Tell whether it holds for a run."""
@@ -102,7 +120,7 @@ def parse(text: str) -> Condition:
     reader = _Reader(text)
     holds = reader.any(0)
     reader.expect_end()
-    return Condition(holds, frozenset(reader.names))
+    return Condition(holds.test, frozenset(reader.names), holds.bounds)
 
 
 class _Reader:
@@ -114,31 +132,31 @@ class _Reader:
         self._tokens = _tokens(text)
         self._at = 0
 
-    def any(self, depth: int) -> _Test:
+    def any(self, depth: int) -> _Part:
         """Read conditions that are joined by `or`."""
         if depth > _DEEPEST:
             raise UsageError("the condition has too many parentheses inside one another")
-        tests = [self._all(depth)]
+        parts = [self._all(depth)]
         while self._take_word("or"):
-            tests.append(self._all(depth))
-        return tests[0] if len(tests) == 1 else partial(_any, tests)
+            parts.append(self._all(depth))
+        return parts[0] if len(parts) == 1 else _Part(partial(_any, [part.test for part in parts]))
 
     def expect_end(self) -> None:
         """Refuse whatever follows. Raises UsageError."""
         if self._at < len(self._tokens):
             raise self._refused("`and`, `or` or the end")
 
-    def _all(self, depth: int) -> _Test:
-        tests = [self._single(depth)]
+    def _all(self, depth: int) -> _Part:
+        parts = [self._single(depth)]
         while self._take_word("and"):
-            tests.append(self._single(depth))
-        return tests[0] if len(tests) == 1 else partial(_all, tests)
+            parts.append(self._single(depth))
+        return _together(parts)
 
-    def _single(self, depth: int) -> _Test:
+    def _single(self, depth: int) -> _Part:
         if depth > _DEEPEST:
             raise UsageError("the condition has too many parts inside one another")
         if self._take_word("not"):
-            return partial(_not, self._single(depth + 1))
+            return _Part(partial(_not, self._single(depth + 1).test))
         if self._take_mark("("):
             inner = self.any(depth + 1)
             if not self._take_mark(")"):
@@ -146,22 +164,23 @@ class _Reader:
             return inner
         return self._comparison()
 
-    def _comparison(self) -> _Test:
+    def _comparison(self) -> _Part:
         left = self._term()
         if (negated := self._take_word("not")) or self._is_word("in"):
             if not self._take_word("in"):
                 raise self._refused("`in`")
-            among = partial(_among, left, self._literals())
-            return partial(_not_among, left, among) if negated else among
-        tests: list[_Test] = []
+            among = partial(_among, left.value, self._literals())
+            return _Part(partial(_not_among, left.value, among) if negated else among)
+        parts: list[_Part] = []
         while (token := self._next("mark")) is not None and token.text in (*_ORDERS, *_EQUAL, *_UNEQUAL):
             self._at += 1
             right = self._term()
-            tests.append(partial(_compare, left, token.text, right))
+            test = partial(_compare, left.value, token.text, right.value)
+            parts.append(_Part(test, _bounds(left, token.text, right)))
             left = right
-        if not tests:
+        if not parts:
             raise self._refused("a comparison such as `> 0.9`")
-        return tests[0] if len(tests) == 1 else partial(_all, tests)
+        return _together(parts)
 
     def _literals(self) -> tuple[object, ...]:
         if not self._take_mark("("):
@@ -185,18 +204,18 @@ class _Reader:
         self._at += 1
         known = _literal(token)
         if known is not _LACKING:
-            return lambda run: known
+            return _Term(lambda run: known, known=known)
         name = token.text.strip("`")
         kind, dot, rest = name.partition(".")
         if dot and kind in ("metric", "metrics"):
             self.names.add(rest)
-            return lambda run: run.facts.metrics.get(rest, _LACKING)
+            return _Term(lambda run: run.facts.metrics.get(rest, _LACKING), "metric", rest)
         if dot and kind in ("parameter", "parameters", "params", "param"):
             self.names.add(rest)
-            return lambda run: run.facts.parameters.get(rest, _LACKING)
+            return _Term(lambda run: run.facts.parameters.get(rest, _LACKING), "parameter", rest)
         if name not in _OWN:
             self.names.add(name)
-        return partial(_value, name)
+        return _Term(partial(_value, name), "", name)
 
     def _next(self, kind: str = "") -> _Token | None:
         token = self._tokens[self._at] if self._at < len(self._tokens) else None
@@ -265,7 +284,33 @@ def _value(name: str, run: _Seen) -> object:
     return found
 
 
-def _compare(left: _Term, mark: str, right: _Term, run: _Seen) -> bool:
+def _together(parts: list[_Part]) -> _Part:
+    """Return the part that holds where all of these hold."""
+    if len(parts) == 1:
+        return parts[0]
+    return _Part(
+        partial(_all, [part.test for part in parts]), tuple(b for part in parts for b in part.bounds)
+    )
+
+
+_BOUNDING: dict[str, Mark] = {"<": "<", "<=": "<=", ">": ">", ">=": ">=", "=": "=", "==": "="}
+_TURNED: dict[Mark, Mark] = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "=": "="}
+
+
+def _bounds(left: _Term, mark: str, right: _Term) -> tuple[Comparison, ...]:
+    """Return the bound that a comparison is, if it is one of a name with a number or text."""
+    bounding = _BOUNDING.get(mark)
+    if bounding is None:
+        return ()
+    if right.name and not left.name:
+        left, bounding, right = right, _TURNED[bounding], left
+    value = right.known
+    if not left.name or right.name or not isinstance(value, float | int | str):
+        return ()
+    return (Comparison(left.kind, left.name, bounding, value if isinstance(value, str) else float(value)),)
+
+
+def _compare(left: _Value, mark: str, right: _Value, run: _Seen) -> bool:
     one, other = left(run), right(run)
     if one is _LACKING or other is _LACKING:
         return False
@@ -280,11 +325,11 @@ def _compare(left: _Term, mark: str, right: _Term, run: _Seen) -> bool:
     return False
 
 
-def _among(left: _Term, values: tuple[object, ...], run: _Seen) -> bool:
+def _among(left: _Value, values: tuple[object, ...], run: _Seen) -> bool:
     return left(run) in values
 
 
-def _not_among(left: _Term, among: _Test, run: _Seen) -> bool:
+def _not_among(left: _Value, among: _Test, run: _Seen) -> bool:
     return left(run) is not _LACKING and not among(run)
 
 

@@ -9,6 +9,11 @@ CANCELLED = Failure(reason=Reason.CANCELLED, message=Reason.CANCELLED.text)
 UNKNOWN = Failure(reason=Reason.NONE, message="failed")
 
 
+def given_up(why: str) -> Failure:
+    """Return the failure of a step that the pipeline gave up. An empty reason gives the usual text."""
+    return Failure(reason=Reason.GIVEN_UP, message=why or Reason.GIVEN_UP.text)
+
+
 def upstream(source: StepState) -> Failure:
     """Return the failure of a step that takes the output of `source`. Its cause is the first step that failed."""
     cause = source.failure.cause if source.failure is not None and source.failure.cause else source.name

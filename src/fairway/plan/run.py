@@ -7,6 +7,7 @@ on a cluster and in a simulation. The work of a call does not grow with the numb
 
 import heapq
 from collections import deque
+from collections.abc import Iterable
 
 import msgspec
 
@@ -147,6 +148,9 @@ class RunState:
         if same and earlier.outputs is not None:
             self._settle(step, Phase.SUCCEEDED, outputs=earlier.outputs, replayed=earlier.settled)
             return True
+        if same and earlier.given_up is not None:
+            self._settle(step, Phase.CANCELLED, failure=earlier.given_up, replayed=True)
+            return True
         if not earlier.running:
             return False
         place = self._placement.place(earlier.place)
@@ -179,6 +183,8 @@ class RunState:
         failure = result.failure
         if failure is None:
             self._settle(step, Phase.SUCCEEDED, outputs=result.outputs)
+        elif step.given_up is not None:
+            self._settle(step, Phase.CANCELLED, failure=step.given_up)
         elif self._cancelling:
             self._settle(step, Phase.CANCELLED, failure=failure)
         elif self._again(step, failure.reason):
@@ -198,7 +204,8 @@ class RunState:
             return
         if step.running:
             self._queue.give_back(step)
-        self._settle(step, Phase.CANCELLED if self._cancelling else Phase.FAILED, failure=failure)
+        unwanted = self._cancelling or step.given_up is not None
+        self._settle(step, Phase.CANCELLED if unwanted else Phase.FAILED, failure=step.given_up or failure)
 
     def no_room(self, name: str) -> None:
         """Take the answer to `Begin` that other runs leave no room. Nothing was begun, so the step waits for `room`."""
@@ -208,8 +215,23 @@ class RunState:
         self._queue.no_room(step)
         step.attempt -= 1
         step.phase = Phase.PENDING
-        if self._cancelling:
-            self._settle(step, Phase.CANCELLED, failure=failures.CANCELLED)
+        if self._cancelling or step.given_up is not None:
+            self._settle(step, Phase.CANCELLED, failure=step.given_up or failures.CANCELLED)
+
+    def give_up(self, names: Iterable[str], why: str) -> None:
+        """Note that the pipeline does not need these steps any more. A step that is over stays as it is.
+
+        A running attempt is halted. If it succeeds before the halt reaches it, its result counts.
+        """
+        for name in names:
+            step = self.steps.get(name)
+            if step is None or step.phase.ended or step.given_up is not None:
+                continue
+            step.given_up = failures.given_up(why)
+            if step.running:
+                self._out.append(Halt(step.name, step.attempt))
+            else:
+                self._settle(step, Phase.CANCELLED, failure=step.given_up)
 
     def room(self) -> None:
         """Note that other runs may leave room now."""

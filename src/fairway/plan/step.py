@@ -25,6 +25,7 @@ class StepState:
         waiting: the number of inputs that are not there yet.
         looking: True between `LookUp` and its answer.
         running: True between `Begin` and the end of the attempt.
+        given_up: the reason why the pipeline does not need the step any more. None while it does.
         places: the places where the step may run.
         at: the place where it runs.
         turn: the number of the step among the steps that became ready.
@@ -39,6 +40,7 @@ class StepState:
         "dependents",
         "failure",
         "faults",
+        "given_up",
         "looking",
         "losses",
         "name",
@@ -66,6 +68,7 @@ class StepState:
         self.faults = 0
         self.losses = 0
         self.looking = False
+        self.given_up: Failure | None = None
         self.running = False
         self.waiting = 0
         self.turn = 0
@@ -99,6 +102,7 @@ class Recorded(msgspec.Struct, frozen=True):
         result: the record of the attempt that ended after the log did. None when the log has the end.
         running: the number of an attempt that was seen to run still. It is 0 when there was none.
         place: the name of the place where that attempt runs.
+        given_up: the reason why the pipeline gave the step up. None when it did not.
     """
 
     spec: StepSpec
@@ -108,6 +112,7 @@ class Recorded(msgspec.Struct, frozen=True):
     result: StepResult | None = None
     running: int = 0
     place: str = ""
+    given_up: Failure | None = None
 
 
 def _pack(kept: object) -> bytes:

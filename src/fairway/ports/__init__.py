@@ -3,23 +3,27 @@
 An adapter never imports this module. It fits by shape. `wiring` names adapters, and there the type checker compares the
 two.
 
-The rule for store calls on an event loop: the loop of a run's engine is shared with nobody. So short synchronous calls of
-a store may block it, and a slow disk then delays that run alone. A part that shares its loop (the engine of endpoints, the
-platform's API) makes every call in a thread that writes, or that reads the log or content. Such a call waits for the disk,
-and all requests would wait with it. Reading a small table, such as that of endpoints, may stay on the loop.
+The rule for store calls on an event loop: the loop of engines of runs answers no requests. So short synchronous calls of a
+store may block it. A slow disk then delays those runs, which wait for it anyway: their log has one writer. A part that
+shares its loop with requests (the engine of endpoints, the platform's API) makes every call in a thread that writes, or that
+reads the log or content, because all requests would wait with it. Reading a small table, such as that of endpoints, may stay
+on the loop. Files beside the stores, such as that of webhooks, are read in a thread wherever several runs share a loop.
 Calls of an executor, a host or a deployer that wait for something outside are `async` and never block.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from fairway.spec.artifact import Artifact, FileEntry
+from fairway.ports.artifacts import ArtifactStore as ArtifactStore
+from fairway.ports.artifacts import BlobWriter as BlobWriter
+from fairway.ports.artifacts import Swept as Swept
+from fairway.ports.leases import Leases as Leases
+from fairway.ports.logs import LogStore as LogStore
+from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import EndpointStatus, RevisionSpec
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import Event
-from fairway.spec.history import RunQuery, RunRecord
+from fairway.spec.history import START, Comparison, Position, RunQuery, RunRecord
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
 from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec
@@ -31,94 +35,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
 
-class ArtifactStore(Protocol):
-    """A store of immutable content by SHA-256, written whole or not at all. It is safe under any number of processes."""
-
-    def put_bytes(self, data: bytes) -> str:
-        """Store `data` and return its digest once it is durable."""
-        ...
-
-    def writer(self) -> AbstractContextManager["BlobWriter"]:
-        """Open a file that is hashed while it is written. It becomes a blob when the block ends without an error."""
-        ...
-
-    def put_file(self, path: Path) -> tuple[str, int]:
-        """Store a copy of a file and return digest and size."""
-        ...
-
-    def put_folder(self, path: Path) -> tuple[str, int]:
-        """Store every regular file below `path` and their manifest. Return the manifest's digest and the total size."""
-        ...
-
-    def open(self, artifact: Artifact, *, verified: bool = False, name: str = "") -> Path | bytes:
-        """Return the content: inline bytes, or a path that must not be written to. A folder's files lie below the path.
-
-        The path ends in `name`, if given. The digest is checked unless `verified`, or unless this process has checked
-        it before. Raises CorruptArtifact, NotFound.
-        """
-        ...
-
-    def exists(self, digest: str) -> bool:
-        """Tell whether the store holds a blob."""
-        ...
-
-    def holds(self, artifact: Artifact) -> bool:
-        """Tell whether the store holds all content of an artifact, without reading it. Content found damaged does not count."""
-        ...
-
-    def renew(self, digest: str, size: int) -> bool:
-        """Make a blob count as new, so that no sweep removes it. Return False if there is none of this size."""
-        ...
-
-    def files(self, digest: str) -> tuple[FileEntry, ...]:
-        """Return the files that a manifest names. Raises CorruptArtifact, NotFound."""
-        ...
-
-    def size(self, digest: str) -> int:
-        """Return the bytes of a blob, with the files that it names if it is a manifest; 0 if there is none."""
-        ...
-
-    def sweep(self, keep: Iterable[str], *, older_than: float, dry: bool) -> "Swept":
-        """Remove blobs that are not in `keep` and are older than `older_than` seconds. Kept manifests keep their files."""
-        ...
-
-
-class BlobWriter(Protocol):
-    """A binary file for writing that knows its digest once its block has ended.
-
-    It is an `io.IOBase` at run time. `BinaryIO` is no protocol, so a type checker needs a cast if a `BinaryIO` is wanted.
-    """
-
-    def write(self, data: bytes | bytearray | memoryview, /) -> int:
-        """Add bytes and return their number. All of them are taken."""
-        ...
-
-    def tell(self) -> int:
-        """Return the number of bytes written so far. The file cannot seek."""
-        ...
-
-    def flush(self) -> None:
-        """Do nothing, because the content counts only once the block has ended."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the written content, in hex."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Number of bytes written."""
-        ...
-
-
-class Swept(Protocol):
-    """The result of a sweep: the number of unreferenced blobs, and their bytes."""
-
-    blobs: int
-    size: int
-
-
 class ResultStore(Protocol):
     """A store with one record per attempt. A record never changes: the first one that was committed counts."""
 
@@ -128,32 +44,6 @@ class ResultStore(Protocol):
 
     def read(self, run: str, step: str, attempt: int) -> StepResult | None:
         """Return the record; None if there is none, or a power loss cut it short."""
-        ...
-
-
-class LogStore(Protocol):
-    """A store of the output of attempts, as lines with time stamps. Output outlives the process that printed it."""
-
-    def append(self, run: str, step: str, attempt: int, time: float, data: bytes) -> None:
-        """Add output as it came. Lines may arrive in pieces."""
-        ...
-
-    def close(self, run: str, step: str, attempt: int) -> None:
-        """Close the output of an attempt, because no more will come."""
-        ...
-
-    def read(
-        self, run: str, step: str, attempt: int, offset: int = 0, most: int = 4 << 20
-    ) -> tuple[list[tuple[float, str]], int]:
-        """Return complete lines with their times from a byte offset, and the offset after them. At most `most` bytes are read."""
-        ...
-
-    def forget(self, run: str) -> None:
-        """Remove all output of a run that is over, and the records of its attempts."""
-        ...
-
-    def attempts(self, run: str) -> list[tuple[str, int]]:
-        """Return the attempts of a run that have output: step name and number, in order of first output."""
         ...
 
 
@@ -185,16 +75,40 @@ class MetadataStore(Protocol):
         """Record a revision under the endpoint's next number and return it with that number."""
         ...
 
-    def run_names(self, prefix: str = "") -> list[str]:
-        """Return the names of runs that start with `prefix`, newest first."""
+    def deeds(self, who: str = "", before: int = 0) -> Iterator[Event]:
+        """Yield the events that people cause with a seq below `before`, newest first, of one person or of all."""
+        ...
+
+    def run_names(self, prefix: str = "", most: int = 0) -> list[str]:
+        """Return the names of runs that start with `prefix`, newest first; with `most`, of the first so many by name.
+
+        Among the first is always the run with exactly that name.
+        """
         ...
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """Return the newest runs, without `alive`."""
         ...
 
-    def past(self, query: RunQuery, before: int = 0, most: int = 5000) -> tuple[list[RunRecord], int]:
-        """Return at most `most` runs of a query, whatever its condition, and the position to go on from; 0 at the end."""
+    def past(
+        self, query: RunQuery, bounds: Sequence[Comparison] = (), after: Position = START, most: int = 5000
+    ) -> tuple[list[RunRecord], Position]:
+        """Return at most `most` runs of a query, and the position to go on from; `START` at the end.
+
+        The condition of the query counts only as far as the bounds say.
+        """
+        ...
+
+    def lacking_facts(self, names: Sequence[str]) -> list[str]:
+        """Return those of some names that no metric and no parameter of a run has."""
+        ...
+
+    def fact_names(self) -> list[str]:
+        """Return the names of all metrics and parameters of runs."""
+        ...
+
+    def last_change(self, run: str) -> int:
+        """Return the place in the log of the last event of a run; 0 without one."""
         ...
 
     def run(self, name: str) -> RunStatus:
@@ -417,22 +331,6 @@ class Deployer(Protocol):
 
     async def remove(self, endpoint: str) -> None:
         """Remove an endpoint after its open requests."""
-        ...
-
-
-class Leases(Protocol):
-    """Leases on runs: only the holder works on a run. A lease ends with its holder, however that ends."""
-
-    def take(self, run: str) -> AbstractContextManager[object]:
-        """Hold the lease on a run for the length of a block. Raises UsageError if somebody else holds it."""
-        ...
-
-    def holder(self, run: str) -> str:
-        """Return the holder of the lease on a run, such as "process 4711"; empty if there is none."""
-        ...
-
-    def ask_to_stop(self, run: str) -> bool:
-        """Ask the holder to cancel the run. Return False if there was nobody to ask."""
         ...
 
 

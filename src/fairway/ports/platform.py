@@ -7,14 +7,21 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Protocol
 
+from fairway.ports.people import People
+from fairway.ports.projects import Projects
+from fairway.ports.serving import Serving
+from fairway.ports.webhooks import Webhooks
 from fairway.spec.artifact import Artifact
+from fairway.spec.deeds import Deed, DeedQuery
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.history import Removal, RunQuery, RunRecord
+from fairway.spec.log import LogPage, LogPart, LogQuery, Outputs
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
-from fairway.spec.update import Cancelled, Foreseen, LogPage, Outputs, Update
-from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
+from fairway.spec.schedule import ScheduleSpec, ScheduleStatus
+from fairway.spec.update import Cancelled, Foreseen, Update
+from fairway.spec.upkeep import Cleaned, Cleaning, Health, Snapshot, Tried
 
 
 class Platform(Protocol):
@@ -26,6 +33,26 @@ class Platform(Protocol):
     @property
     def place(self) -> str:
         """Place of the platform, for people: the folder of a store, or a URL."""
+        ...
+
+    @property
+    def people(self) -> People:
+        """Part of the platform that knows who may do what."""
+        ...
+
+    @property
+    def serving(self) -> Serving:
+        """Part of the platform that knows endpoints over time."""
+        ...
+
+    @property
+    def projects(self) -> Projects:
+        """Part of the platform that knows the project in whose folder it lies."""
+        ...
+
+    @property
+    def webhooks(self) -> Webhooks:
+        """Part of the platform that knows whom to tell of the end of runs."""
         ...
 
     async def describe(self, request: RunRequest) -> ProjectSpec:
@@ -88,12 +115,20 @@ class Platform(Protocol):
         """Return one run with all its steps."""
         ...
 
+    async def change(self, run: str) -> int:
+        """Return the place in the log of the last event of a run; 0 without one. It grows with every change of the run."""
+        ...
+
     async def outputs(self, run: str) -> Outputs:
         """Return the attempts of a run that have output."""
         ...
 
     async def logs(self, run: str, step: str, attempt: int, offset: int = 0) -> LogPage:
         """Return complete lines that an attempt printed, from an offset on."""
+        ...
+
+    async def log(self, run: str, query: LogQuery) -> LogPart:
+        """Return the part of an attempt's output that a query asks for, such as its end or what a search finds."""
         ...
 
     async def read(self, artifact: Artifact) -> bytes:
@@ -163,8 +198,28 @@ class Platform(Protocol):
         """Return every endpoint on record, also those that were removed. Nothing is observed."""
         ...
 
+    async def deeds(self, query: DeedQuery) -> list[Deed]:
+        """Return the changes that people asked for, newest first."""
+        ...
+
+    async def schedules(self) -> list[ScheduleStatus]:
+        """Return every schedule with its last due times and the next one."""
+        ...
+
+    async def schedule(self, spec: ScheduleSpec) -> ScheduleStatus:
+        """Keep a schedule from now on, in place of the one with its name. Raises UsageError."""
+        ...
+
+    async def unschedule(self, name: str) -> None:
+        """Remove a schedule. The runs that it started go on. Raises NotFound."""
+        ...
+
     async def clean(self, request: Cleaning) -> Cleaned:
         """Remove content that nothing refers to, or count it."""
+        ...
+
+    async def health(self) -> Health:
+        """Return the state of the platform and of the machine under it."""
         ...
 
     async def snapshot(self) -> Snapshot:

@@ -12,22 +12,24 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import msgspec
 
 from fairway.author import redaction, session
 from fairway.author.task import Task
-from fairway.ports import ArtifactStore, ResultStore
 from fairway.runner import failures, processes, registering
-from fairway.runner.channel import Channel
-from fairway.runner.sessions import DriverSession, StepSession
+from fairway.runner.channel import Line
+from fairway.runner.sessions import DriverSession, StepSession, repeat_step
 from fairway.runner.values import Values
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import StepFailed, StorageError
 from fairway.spec.host import THREAD_VARIABLES, StorePlace
-from fairway.spec.run import Failure, Reason, StepResult
+from fairway.spec.run import Failure, Reason, StepResult, Usage
 from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Start
+
+if TYPE_CHECKING:
+    from fairway.ports import ArtifactStore, ResultStore
 
 
 class Project(Protocol):
@@ -42,8 +44,16 @@ class Project(Protocol):
         ...
 
 
+Caller = Callable[[Callable[[], object]], object]
+"""A caller of the function of a pipeline or step, which returns what the function returns."""
+
+
+def _call_plainly(function: Callable[[], object]) -> object:
+    return function()
+
+
 class Workplace(msgspec.Struct, frozen=True):
-    """Everything that a child needs besides its order.
+    """Everything that an attempt needs besides its order.
 
     Attributes:
         project: the imported project.
@@ -51,33 +61,42 @@ class Workplace(msgspec.Struct, frozen=True):
         results: the store of the records that attempts leave.
         foreign: True when the child works in another environment than the project's own.
         store: the place of the store, for processes that are started to read it.
+        call: calls the function. A process with a terminal calls it under a debugger.
+        usage: returns the time and memory used since a moment in monotonic seconds.
+        trusted: False when the inputs may be anybody's, so that reading them runs no code.
     """
 
     project: Project
-    artifacts: ArtifactStore
-    results: ResultStore
+    artifacts: "ArtifactStore"
+    results: "ResultStore"
     foreign: bool
     store: StorePlace
+    call: Caller = _call_plainly
+    usage: Callable[[float], Usage] = processes.usage
+    trusted: bool = True
 
 
-def run(start: Start, channel: Channel, place: Workplace) -> int:
+def run(start: Start, channel: Line, place: Workplace) -> int:
     """Run one attempt and return the exit status of its process."""
     _reseed(start)
     # Before any code of the project runs: the host takes a secret out of the output only if it knows the secret.
     redaction.report_new(channel.reveal)
-    values = Values(place.artifacts, start.verified, foreign=place.foreign)
+    values = Values(place.artifacts, start.verified, foreign=place.foreign, trusted=place.trusted)
     if start.step == DRIVER:
-        return _drive(start, channel, place.project, values)
+        return _drive(start, channel, place, values)
     return _step(start, channel, place, values)
 
 
-def _drive(start: Start, channel: Channel, project: Project, values: Values) -> int:
+def _drive(start: Start, channel: Line, place: Workplace, values: Values) -> int:
     driver = DriverSession(channel, values)
     session.enter(driver)
     try:
-        function = project.pipeline(start.task)
-        arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
-        result = values.to_node(function(**arguments))
+        if start.repeats is not None:
+            result = repeat_step(start.repeats, driver, place.project.task(start.repeats.task))
+        else:
+            function = place.project.pipeline(start.task)
+            arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
+            result = values.to_node(place.call(lambda: function(**arguments)))
         # Before the message, so that everything the code printed is in the log when the engine reads the outcome.
         _flush()
         channel.send(Returned(result=result))
@@ -90,45 +109,35 @@ def _drive(start: Start, channel: Channel, project: Project, values: Values) -> 
     return 0
 
 
-def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> int:
+class _Outcome(msgspec.Struct, frozen=True):
+    """The outcome of a step's function. `storing` is the time in seconds from its return until its outputs were in the store."""
+
+    outputs: tuple[Artifact, ...] = ()
+    metrics: dict[str, float] = {}
+    failure: Failure | None = None
+    storing: float = 0.0
+
+
+def _step(start: Start, channel: Line, place: Workplace, values: Values) -> int:
     begun = time.monotonic()
     _know_share(start)
     inside = StepSession(channel, values)
     session.enter(inside)
-    outputs: tuple[Artifact, ...] = ()
-    metrics: dict[str, float] = {}
-    failure: Failure | None = None
-    try:
-        arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
-    except Exception as error:
-        failure = failures.of_code(error, Reason.INPUT)
-    else:
-        try:
-            result = _call(start, place, values, arguments)
-        except processes.Terminated:
-            raise
-        except BaseException as error:
-            failure = failures.of_code(error)
-        else:
-            try:
-                outputs = _outputs(start, values, result)
-                metrics = _metrics(result)
-            except Exception as error:
-                failure = failures.of_code(error, Reason.RESULT)
+    outcome = _worked(start, place, values)
     _flush()
-    usage = processes.usage(begun)
+    usage = msgspec.structs.replace(place.usage(begun), storing=outcome.storing)
     if start.memory and usage.memory > start.memory:
         # The message is empty because the engine, which has both numbers as well, writes it.
-        outputs, metrics, failure = (), {}, Failure(reason=Reason.OOM, message="")
+        outcome = _Outcome(failure=Failure(reason=Reason.OOM, message=""))
     record = StepResult(
         run=start.run,
         step=start.step,
         attempt=start.attempt,
-        outputs=outputs,
-        failure=failure,
+        outputs=outcome.outputs,
+        failure=outcome.failure,
         usage=usage,
         shown=inside.shown,
-        metrics=metrics,
+        metrics=outcome.metrics,
     )
     try:
         first = place.results.commit(record)
@@ -139,7 +148,28 @@ def _step(start: Start, channel: Channel, place: Workplace, values: Values) -> i
     # one counts, and the outputs here are not its outputs.
     if first:
         channel.send(Committed(result=record))
-    return 0 if failure is None else 1
+    return 0 if outcome.failure is None else 1
+
+
+def _worked(start: Start, place: Workplace, values: Values) -> _Outcome:
+    """Load the inputs of a step, call its function and store what the function returned."""
+    try:
+        arguments = {name: values.from_node(node) for name, node in start.inputs.items()}
+    except Exception as error:
+        return _Outcome(failure=failures.of_code(error, Reason.INPUT))
+    try:
+        result = place.call(lambda: _call(start, place, values, arguments))
+    except processes.Terminated:
+        raise
+    except BaseException as error:
+        return _Outcome(failure=failures.of_code(error))
+    returned = time.monotonic()
+    try:
+        outputs, metrics = _outputs(start, values, result), _metrics(result)
+    except Exception as error:
+        failure = failures.of_code(error, Reason.RESULT)
+        return _Outcome(failure=failure, storing=time.monotonic() - returned)
+    return _Outcome(outputs, metrics, storing=time.monotonic() - returned)
 
 
 def _call(start: Start, place: Workplace, values: Values, arguments: dict[str, object]) -> object:

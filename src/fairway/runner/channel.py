@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections import deque
+from typing import Protocol
 
 from fairway.spec.errors import Interrupted, UsageError
 from fairway.spec.quantities import format_memory
@@ -13,14 +14,44 @@ from fairway.spec.wire import (
     Await,
     Call,
     FromChild,
+    Recall,
     Revealed,
     Splitter,
     Start,
     ToHost,
+    Watch,
     decode_to_host,
     frame,
     frame_for_host,
 )
+
+
+class Line(Protocol):
+    """The connection of the code of a run with the engine, whether that is near or far."""
+
+    def send(self, message: FromChild) -> None:
+        """Send a message that has no answer."""
+        ...
+
+    def reveal(self, name: str, value: str) -> None:
+        """Report the value of a secret that the code of this process has from here on."""
+        ...
+
+    def wait_for(self, step: str) -> Answer:
+        """Wait until a step has ended and return its outcome."""
+        ...
+
+    def ask_model(self, reference: str) -> Answer:
+        """Ask the engine which version a model reference means in this run."""
+        ...
+
+    def recall(self, search: str) -> Answer:
+        """Ask for the trials of a search that are on record."""
+        ...
+
+    def watch(self, steps: tuple[str, ...]) -> Answer:
+        """Follow further steps, and wait for news of the steps that are followed."""
+        ...
 
 
 class Channel:
@@ -69,6 +100,20 @@ class Channel:
         with self._lock:
             self._questions += 1
             self._socket.sendall(frame(Ask(question=self._questions, model=reference)))
+            return self._answer(self._questions)
+
+    def recall(self, search: str) -> Answer:
+        """Ask for the trials of a search that are on record."""
+        with self._lock:
+            self._questions += 1
+            self._socket.sendall(frame(Recall(question=self._questions, search=search)))
+            return self._answer(self._questions)
+
+    def watch(self, steps: tuple[str, ...]) -> Answer:
+        """Follow further steps, and wait for news of the steps that are followed."""
+        with self._lock:
+            self._questions += 1
+            self._socket.sendall(frame(Watch(question=self._questions, steps=steps)))
             return self._answer(self._questions)
 
     def _answer(self, question: int) -> Answer:

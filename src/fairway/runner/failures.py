@@ -9,7 +9,7 @@ import msgspec
 
 from fairway.author import describe, redaction, shadows, source, tracebacks, unfound
 from fairway.author.ref import hint_for
-from fairway.runner import processes
+from fairway.runner import debugging, processes
 from fairway.spec.errors import FairwayError, StepFailed
 from fairway.spec.run import Failure, Reason
 from fairway.spec.text import bounded, legible, shortened
@@ -70,6 +70,9 @@ def _of_raised(error: BaseException, reason: Reason) -> Failure:
     if isinstance(error, SystemExit):
         message = f"the code called sys.exit({tracebacks.repr_of(error.code)})"
         return Failure(reason=reason, message=message, details=details)
+    unheard = debugging.explain(error)
+    if unheard is not None:
+        return Failure(reason=reason, message=unheard[0], hint=unheard[1], details=details)
     message = tracebacks.headline(error)
     hint = hint_for(error) or _hint_for_module(error)
     if isinstance(error, MemoryError):
@@ -84,8 +87,11 @@ def _of_raised(error: BaseException, reason: Reason) -> Failure:
 def _why_not_imported(error: BaseException, path: str) -> Failure:
     if isinstance(error, FairwayError):
         return Failure(reason=Reason.USER, message=str(error.message), hint=str(error.hint))
+    unheard = debugging.explain(error)
     shadow = shadows.explain(error, describe.folders())
-    if shadow is not None:
+    if unheard is not None:
+        message, hint = f"{path} could not be imported: {unheard[0]}", unheard[1]
+    elif shadow is not None:
         message, hint = f"{path} could not be imported: {shadow[0]}", shadow[1]
     elif isinstance(error, ModuleNotFoundError) and error.name:
         message, hint = unfound.explain(error, path, describe.folders())

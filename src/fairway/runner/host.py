@@ -13,28 +13,22 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import cast
 
 import msgspec
 
-from fairway.author import bundle, code, describe, parameters, redaction, secret_names, session
+from fairway.author import code, redaction
 from fairway.formats.warming import warm
-from fairway.local import descent, importing
-from fairway.runner import attempt, failures, lifeline, processes, reaping
+from fairway.local import descent
+from fairway.runner import attempt, debugging, lifeline, processes, reaping
 from fairway.runner.channel import Channel
 from fairway.runner.children import Child, Limits
-from fairway.runner.project import ImportedProject, load_module
-from fairway.runner.values import Values
-from fairway.spec.errors import UsageError
+from fairway.runner.project import ImportedProject, bind, describe_project
 from fairway.spec.host import LINE, HostSetup
-from fairway.spec.text import legible
 from fairway.spec.wire import (
     DRIVER,
     Answer,
     Bind,
-    Bound,
-    Described,
     Exited,
     FromHost,
     Identified,
@@ -89,7 +83,8 @@ class Host:
         descent.enter(os.environ[descent.MARK])
         self.engine.set_inheritable(False)
         os.register_at_fork(after_in_child=self._close_in_child)
-        self._send(self._describe())
+        self._project, described = describe_project(self.setup, self.store)
+        self._send(described)
         self._flush()
         # After the import, which may change the environment and the limits of the process.
         self._enter_step = descent.step_entry()
@@ -120,26 +115,6 @@ class Host:
         assert self._project is not None
         return self._project
 
-    def _describe(self) -> Described:
-        session.settle(self.setup.store.address)
-        project = self.setup.code.file
-        try:
-            with importing.apart():
-                # Before the import, whose output and error may hold a secret.
-                if project:
-                    redaction.name_more(secret_names.read(Path(project).parent))
-                redaction.watch_environment()
-                module = load_module(self.setup.code)
-            self._project = ImportedProject(module)
-            redaction.refresh()
-            spec = describe.describe(project, module)
-            if project and not self.setup.foreign:
-                files = bundle.source_files(module, self.store.artifacts.exists)
-                spec = msgspec.structs.replace(spec, files=files)
-        except BaseException as error:
-            return Described(pid=os.getpid(), failure=failures.of_import(error, project))
-        return Described(pid=os.getpid(), project=spec)
-
     def _read_engine(self) -> None:
         try:
             data = self.engine.recv(_READ)
@@ -165,24 +140,11 @@ class Host:
                 if (child.step, child.attempt) == (message.step, message.attempt):
                     child.stop(message.grace)
         elif isinstance(message, Bind):
-            self._send(self._bind(message))
+            self._send(bind(self.project, self.store, message))
         elif isinstance(message, Identify):
             self._send(Identified(digests={name: code.digest(name) for name in message.names}))
         elif isinstance(message, Quit):
             self._quitting = True
-
-    def _bind(self, message: Bind) -> Bound:
-        try:
-            pipeline = self.project.pipelines[message.pipeline]
-            values = parameters.bind(pipeline.function, message.words(), message.config)
-            _check_secrets(values)
-            store, clean = Values(self.store.artifacts), redaction.live().text
-            return Bound(
-                parameters={name: store.save(value) for name, value in values.items()},
-                shown={name: legible(clean(text)) for name, text in parameters.shown(values).items()},
-            )
-        except Exception as error:
-            return Bound(failure=failures.of_parameters(error))
 
     def _start(self, start: Start, content: bytes) -> None:
         if start.step != DRIVER and not self._warm:
@@ -426,19 +388,9 @@ class Host:
                 self._quitting = True
 
 
-def _check_secrets(values: dict[str, object]) -> None:
-    """Refuse parameters whose values may not be stored. Raises UsageError."""
-    for name, value in values.items():
-        why = redaction.refusal(name, value)
-        if why:
-            raise UsageError(
-                why,
-                hint=f"annotate it `{name}: fw.Secret`, give the name of an environment variable, and `reveal()` it",
-            )
-
-
 def main(words: list[str]) -> int:
     """Run a host with its options as words of a command line, and return the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     processes.print_anything()
+    debugging.refuse_breakpoints()
     return Host(*HostSetup.from_words(words)).serve()

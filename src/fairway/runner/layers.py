@@ -14,11 +14,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-import msgspec
-
-from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import CorruptArtifact, FairwayError, StorageError
-from fairway.spec.layers import PLACE, LayerList, StoredLayer
+from fairway.spec.layers import PLACE, StoredLayer, decode_list
 from fairway.stores.opening import open_content
 
 EXIT_BROKEN = 1
@@ -72,11 +69,7 @@ def fetch(upstream: Content, digest: str, to: Path) -> None:
     mark = to / f".complete-{digest}"
     if mark.exists():
         return
-    content = _content(upstream, digest)
-    try:
-        listed = msgspec.json.decode(content, type=LayerList)
-    except UNREADABLE:
-        raise CorruptArtifact(f"{digest[:12]} is no list of layers", hint="start the run again") from None
+    listed = decode_list(_content(upstream, digest))
     here = f"{sys.version_info.major}.{sys.version_info.minor}"
     if listed.python != here:
         raise FairwayError(

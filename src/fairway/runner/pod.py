@@ -21,12 +21,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from fairway.author import secret_names
-from fairway.local.launching import launch
 from fairway.runner import pod_code
+from fairway.runner.pod_forking import start_host
 from fairway.runner.pod_host import HostEnd, PodHost
 from fairway.runner.pod_link import Attempts, PodLink
 from fairway.runner.pod_memory import ControlGroup
 from fairway.runner.pod_output import HostOutput
+from fairway.runner.pod_positions import Positions
 from fairway.runner.pod_scratch import Scratch
 from fairway.spec import VERSION
 from fairway.spec.errors import FairwayError
@@ -87,6 +88,7 @@ class Pod:
         self._settings = settings
         self._selector = selectors.DefaultSelector()
         self._group = ControlGroup()
+        self._positions = Positions(settings.name)
         host, _, port = settings.plane.rpartition(":")
         self._link = PodLink((host, int(port)), settings.name, settings.token, self._facts(), self._selector)
         self._link.receive = self._receive
@@ -96,6 +98,7 @@ class Pod:
         self._host: PodHost | None = None
         self._orders: Orders | None = None
         self._early: list[bytes] = []
+        self._fetching: threading.Thread | None = None
         self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._wake, self._wakes = socket.socketpair()
         self._dismissed = self._terminated = False
@@ -106,6 +109,8 @@ class Pod:
     def run(self) -> int:
         """Serve until the end and return the exit status."""
         self._watch_signals()
+        # Before the first wait, because a pod that is not connected hears nothing that could end it.
+        self._look()
         while self._status is None:
             for key, _ in self._selector.select(_LOOK_SECONDS):
                 key.data()
@@ -199,17 +204,21 @@ class Pod:
                 self._done.put(lambda: self._start(path))
             self._wakes.send(b"x")
 
-        threading.Thread(target=carry, daemon=True).start()
+        self._fetching = threading.Thread(target=carry, daemon=True)
+        self._fetching.start()
 
     def _start(self, file: Path) -> None:
         orders = self._orders
         assert orders is not None
+        assert self._fetching is not None
+        # It has nothing left to do, and a fork needs a process of one thread.
+        self._fetching.join()
         code = ProjectCode(str(file), orders.module)
         if orders.bundle:
             # A relative path in the project's code means the same as in its folder on the laptop.
             os.chdir(self._settings.root / "code" / orders.bundle)
         try:
-            launched = launch(HostSetup(self._store(orders), code, foreign=orders.foreign))
+            launched = start_host(HostSetup(self._store(orders), code, foreign=orders.foreign))
         except FairwayError as error:
             self._cannot_begin(str(error))
             return
@@ -235,7 +244,7 @@ class Pod:
         self._send_report(HostEnded(code=1, text=text))
 
     def _passed(self, content: bytes) -> None:
-        self._link.send(Passed(content))
+        self._link.send(Passed(self._positions.with_position(content)))
 
     def _receive(self, message: Message) -> None:
         if isinstance(message, Dismiss):

@@ -9,18 +9,21 @@ import signal
 import sys
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from fairway import formats
 from fairway.local.descent import MARK
-from fairway.ports import ArtifactStore
 from fairway.runner import lifeline
 from fairway.spec.artifact import Artifact
 from fairway.spec.errors import FairwayError
 from fairway.spec.host import StorePlace
 from fairway.spec.model import Candidate, Lineage, ModelVersion
 from fairway.stores.opening import open_store
+
+if TYPE_CHECKING:
+    from fairway.ports import ArtifactStore
 
 _SECONDS = 900.0
 _ORDER, _ANSWER, _PRINTED = "order.json", "answer.json", "printed"
@@ -109,7 +112,7 @@ def examine(order: Order) -> Proof:
     return Proof(f"it reproduced {parity.reproduced} of {parity.rows} samples: {parity.note}")
 
 
-def _content(store: ArtifactStore, artifact: Artifact) -> bytes:
+def _content(store: "ArtifactStore", artifact: Artifact) -> bytes:
     content = store.open(artifact)
     return content if isinstance(content, bytes) else content.read_bytes()
 

@@ -1,4 +1,7 @@
-"""The sessions of a run, which serve the code inside it: one for the function of a pipeline, one for a step."""
+"""The sessions of a run, which serve the code inside it: one for the function of a pipeline, one for a step.
+
+The driver of a run that repeats one recorded step calls the task of that step here, in place of the pipeline's function.
+"""
 
 import math
 
@@ -6,15 +9,18 @@ import msgspec
 
 from fairway import formats
 from fairway.author import redaction
-from fairway.runner.channel import Channel
+from fairway.author.task import Task
+from fairway.runner.channel import Line
 from fairway.runner.values import Values
-from fairway.spec.artifact import Artifact, RefData
+from fairway.spec.artifact import Artifact, Group, Node, RefData
 from fairway.spec.errors import NotAllowed, NotFound, StepFailed
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.model import ModelVersion
+from fairway.spec.quantities import Resources
 from fairway.spec.run import Failure, MetricPoint, StepSpec
 from fairway.spec.text import legible
-from fairway.spec.wire import Answer, Call, Metrics, Showed
+from fairway.spec.trials import TrialAsked
+from fairway.spec.wire import REGISTER, Answer, Call, GiveUp, Happened, Metrics, Showed
 
 
 class StepSession:
@@ -22,7 +28,7 @@ class StepSession:
 
     pipeline = False
 
-    def __init__(self, channel: Channel, values: Values) -> None:
+    def __init__(self, channel: Line, values: Values) -> None:
         self.shown: dict[str, Artifact] = {}
         self._channel = channel
         self._values = values
@@ -92,10 +98,11 @@ class DriverSession(StepSession):
 
     pipeline = True
 
-    def __init__(self, channel: Channel, values: Values) -> None:
+    def __init__(self, channel: Line, values: Values) -> None:
         super().__init__(channel, values)
         self._calls: dict[str, int] = {}
         self._answers: dict[str, Answer] = {}
+        self._searches: dict[str, int] = {}
 
     def call(self, spec: StepSpec, arguments: dict[str, object]) -> RefData:
         """Start a step and return at once. Its name counts the calls of the task, so that a replay finds the step again."""
@@ -105,6 +112,10 @@ class DriverSession(StepSession):
         label = legible(redaction.live().text(spec.label))
         self._channel.send(Call(spec=msgspec.structs.replace(spec, name=name, inputs=inputs, label=label)))
         return RefData(name)
+
+    def repeat(self, spec: StepSpec) -> None:
+        """Start a step whose name and stored inputs are known, and return at once."""
+        self._channel.send(Call(spec=spec))
 
     def show(self, title: str, value: object) -> None:
         """Store a picture or table with the run. It is sent at once, because a pipeline leaves no record of its own."""
@@ -123,9 +134,96 @@ class DriverSession(StepSession):
         loaded = [self._values.load(output) for output in answer.outputs]
         return loaded[0] if len(loaded) == 1 else tuple(loaded)
 
+    def cancel(self, steps: tuple[str, ...], why: str) -> None:
+        """End steps whose results are not needed any more. A step that is over keeps its result."""
+        self._channel.send(GiveUp(steps=steps, why=why))
+
+    def search(self, name: str) -> tuple[str, tuple[TrialAsked, ...]]:
+        """Begin a search. Its name counts the searches of this name, so that a replay finds its trials again."""
+        count = self._searches[name] = self._searches.get(name, 0) + 1
+        unique = name if count == 1 else f"{name}-{count}"
+        return unique, self._channel.recall(unique).trials
+
+    def ask(self, trial: TrialAsked) -> None:
+        """Put a trial on record. Its steps are started after this, so no step of a trial exists without it."""
+        self._channel.send(trial)
+
+    def watch(self, steps: tuple[str, ...]) -> tuple[Happened, ...]:
+        """Follow further steps, and wait for news. The outcome of a step that is over needs no further question."""
+        happened = self._channel.watch(steps).happened
+        for one in happened:
+            if one.ended:
+                self._answers[one.step] = Answer(
+                    step=one.step, question=0, outputs=one.outputs, failure=one.failure
+                )
+        return happened
+
 
 def step_failed(step: str, failure: Failure) -> StepFailed:
     """Return the exception that a failed step raises in the pipeline."""
     return StepFailed(
         f"{step}: {failure.message}", hint=failure.hint, step=failure.cause or step, details=failure.details
     )
+
+
+def repeat_step(recorded: StepSpec, driver: DriverSession, task: "Task[..., object] | None") -> Node:
+    """Start the step again and return the node of its result.
+
+    Args:
+        recorded: the call as it was recorded.
+        driver: the session that starts the step.
+        task: the present task of that name; None if the project has none.
+
+    Raises:
+        StepFailed: the task is gone, or it does not take the recorded inputs any more.
+    """
+    spec = recorded
+    if recorded.task != REGISTER:
+        if task is None:
+            raise StepFailed(
+                f"the project has no task {recorded.task!r} any more",
+                hint="a step is repeated with the present code: bring the task back under its name",
+            )
+        _check_inputs(recorded, task)
+        spec = _present(recorded, task)
+    # One attempt: a person who asks for it wants to see how it ends.
+    driver.repeat(msgspec.structs.replace(spec, cache=False, retries=0))
+    if not spec.outputs:
+        return RefData(spec.name)
+    return Group(container="tuple", items=tuple(RefData(spec.name, index) for index in range(spec.outputs)))
+
+
+def _present(recorded: StepSpec, task: "Task[..., object]") -> StepSpec:
+    """Return the recorded call with the settings that the task has now.
+
+    A setting that only the call had, by `.options(…)`, stays as it was.
+    """
+    now = task.step(recorded.label)
+    return msgspec.structs.replace(
+        now,
+        name=recorded.name,
+        inputs=recorded.inputs,
+        resources=now.resources if now.resources != Resources() else recorded.resources,
+        timeout=now.timeout or recorded.timeout,
+        environment=now.environment or recorded.environment,
+        isolated=now.isolated or recorded.isolated,
+    )
+
+
+def _check_inputs(recorded: StepSpec, task: "Task[..., object]") -> None:
+    """Raise StepFailed if the function of the task does not take the recorded inputs."""
+    known = task.signature.parameters
+    gone = [name for name in recorded.inputs if name not in known]
+    new = [
+        name
+        for name, one in known.items()
+        if name not in recorded.inputs
+        and one.default is one.empty
+        and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    ]
+    if gone or new:
+        what = f"no parameter {gone[0]!r}" if gone else f"a new parameter {new[0]!r} without a default"
+        raise StepFailed(
+            f"{recorded.task} has {what}, so it cannot be called with the inputs of then",
+            hint="give it the parameters of then, or run the pipeline again",
+        )

@@ -7,7 +7,7 @@ import sys
 
 from fairway.author import redaction
 from fairway.local import descent, importing
-from fairway.runner import attempt, lifeline, processes
+from fairway.runner import attempt, debugging, lifeline, processes
 from fairway.runner.channel import Channel
 from fairway.runner.project import ImportedProject, load_module
 from fairway.spec.host import HostSetup
@@ -22,6 +22,7 @@ def main(words: list[str]) -> int:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     processes.print_anything()
     processes.unwind_on_termination()
+    debugging.refuse_breakpoints()
     fd, setup = HostSetup.from_words(words[1:])
     line = socket.socket(fileno=fd)
     line.set_inheritable(False)

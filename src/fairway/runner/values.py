@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 import msgspec
 
@@ -15,9 +15,11 @@ from fairway.author.ref import node_of
 from fairway.author.session import is_ref
 from fairway.formats import codecs
 from fairway.formats.encoded import Encoded
-from fairway.ports import ArtifactStore
 from fairway.spec.artifact import INLINE_LIMIT, Artifact, Group, Node, RefData
 from fairway.spec.errors import SerializationError
+
+if TYPE_CHECKING:
+    from fairway.ports import ArtifactStore
 
 
 class Values:
@@ -27,14 +29,21 @@ class Values:
         store: the store of their content.
         verified: digests that need no check, because this run wrote or checked them.
         foreign: True when the values cross to another environment, so that pickles are refused.
+        trusted: False when other people than the project's own can have made values, so that reading one runs no code.
     """
 
     def __init__(
-        self, store: ArtifactStore, verified: Collection[str] = (), *, foreign: bool = False
+        self,
+        store: "ArtifactStore",
+        verified: Collection[str] = (),
+        *,
+        foreign: bool = False,
+        trusted: bool = True,
     ) -> None:
         self._store = store
         self._verified = set(verified)
         self._foreign = foreign
+        self._trusted = trusted
 
     def save(self, value: object) -> Artifact:
         """Store a value in the format of its type. Raises SerializationError, StorageError."""
@@ -124,11 +133,12 @@ class Values:
             return dict(zip([self.from_node(key) for key in node.keys], items, strict=True))
         return tuple(items) if node.container == "tuple" else items
 
-    def load(self, artifact: Artifact, *, trusted: bool = True) -> object:
+    def load(self, artifact: Artifact, *, trusted: bool | None = None) -> object:
         """Return the value of an artifact.
 
-        An artifact that no run of this project made is not trusted: reading it runs no code.
+        An artifact that no run of this project made is not trusted: reading it runs no code. The default is that of all values.
         """
+        trusted = self._trusted if trusted is None else trusted
         if self._foreign and artifact.format == "pickle":
             raise SerializationError(
                 f"a {artifact.kind} is kept as a pickle, which cannot cross to another environment",

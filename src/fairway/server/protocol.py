@@ -46,7 +46,8 @@ _IDLE_SECONDS = 1.0
 
 _SMALL = 64 * 1024
 _REFUSED = (
-    b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%sconnection: close\r\n\r\n%s"
+    b"HTTP/1.1 %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%scache-control: no-store\r\n"
+    b"x-content-type-options: nosniff\r\nconnection: close\r\n\r\n%s"
 )
 _FULL_BODY = b'{"error":"too many connections are open"}'
 _FULL = _REFUSED % (b"503 Service Unavailable", len(_FULL_BODY), b"retry-after: 1\r\n", _FULL_BODY)

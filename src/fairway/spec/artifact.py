@@ -13,8 +13,15 @@ import msgspec
 INLINE_LIMIT = 4096
 """The number of bytes up to which content travels inside results and events, and does not become a file."""
 
+_DIGITS = frozenset("0123456789abcdef")
 
-class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag="artifact", omit_defaults=True):
+
+def is_digest(text: str) -> bool:
+    """Tell whether a text has the form of a digest. No other text may become a path."""
+    return len(text) == 64 and _DIGITS.issuperset(text)
+
+
+class Artifact(msgspec.Struct, frozen=True, gc=False, kw_only=True, tag="artifact", omit_defaults=True):
     """An immutable value in the store.
 
     Attributes:
@@ -40,7 +47,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, tag="artifact", omit_d
     refers: tuple[str, ...] = ()
 
 
-class RefData(msgspec.Struct, frozen=True, tag="ref", omit_defaults=True):
+class RefData(msgspec.Struct, frozen=True, gc=False, tag="ref", omit_defaults=True):
     """The output of a step.
 
     `item` is one element of an output that is declared as a tuple, and −1 is the whole output.
@@ -50,7 +57,7 @@ class RefData(msgspec.Struct, frozen=True, tag="ref", omit_defaults=True):
     item: int = -1
 
 
-class Group(msgspec.Struct, frozen=True, tag="group", omit_defaults=True):
+class Group(msgspec.Struct, frozen=True, gc=False, tag="group", omit_defaults=True):
     """A container of nodes. `keys` of a dict are parallel to `items`, and they are empty for other containers."""
 
     container: Literal["list", "tuple", "dict"]

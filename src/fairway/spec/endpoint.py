@@ -76,7 +76,9 @@ class RevisionSpec(msgspec.Struct, frozen=True, kw_only=True):
         models: every version that the function may ask for, as a JSON list of `Offer`. None when there was none.
         replicas: the number of replicas. Each is a worker process of the model server.
         key_digest: the sha256 of the key that prediction routes need. It is empty if they are open on loopback.
-        image: on a cluster, the image by digest whose environment serves. Empty for the image of the installation.
+        image: on a cluster, the image by digest whose environment serves, or the reference to layers in the store. Empty for the
+            image of the installation.
+        layers: the digests of the content that such a reference leads to, which the store keeps as long as the revision.
     """
 
     endpoint: str
@@ -92,6 +94,7 @@ class RevisionSpec(msgspec.Struct, frozen=True, kw_only=True):
     limits: ServerLimits = ServerLimits()
     key_digest: str = ""
     image: str = ""
+    layers: tuple[str, ...] = ()
     created: float = 0.0
 
 
@@ -133,6 +136,26 @@ class EndpointStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         msgspec.structs.force_setattr(self, "port", port_of(self.address))
+
+
+class ServerLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that a server printed.
+
+    Attributes:
+        endpoint: the name of the endpoint.
+        revision: the number of the revision that the server serves.
+        pod: the name of the pod.
+        time: the time of the line, as the cluster wrote it: RFC 3339 with nanoseconds, in UTC.
+        text: the line.
+        previous: True if a container before the present one of the pod printed it.
+    """
+
+    endpoint: str
+    revision: int
+    pod: str
+    time: str
+    text: str
+    previous: bool = False
 
 
 class DeployRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,6 +6,9 @@ from fairway.spec.artifact import Artifact, Node
 from fairway.spec.endpoint import RevisionSpec
 from fairway.spec.model import ModelVersion
 from fairway.spec.run import Failure, MetricPoint, Phase, RunSpec, StepResult, StepSpec
+from fairway.spec.schedule import Due, ScheduleSpec
+from fairway.spec.trials import TrialAsked
+from fairway.spec.webhook import Notice, Webhook
 
 
 class RunStarted(msgspec.Struct, frozen=True, tag="run.started"):
@@ -38,13 +41,13 @@ class RunEnded(msgspec.Struct, frozen=True, tag="run.ended"):
     result: Node | None = None
 
 
-class StepCalled(msgspec.Struct, frozen=True, tag="step.called"):
+class StepCalled(msgspec.Struct, frozen=True, gc=False, tag="step.called"):
     """The fact that the pipeline called a task."""
 
     spec: StepSpec
 
 
-class AttemptStarted(msgspec.Struct, frozen=True, tag="attempt.started"):
+class AttemptStarted(msgspec.Struct, frozen=True, gc=False, tag="attempt.started"):
     """The fact that an attempt of a step was sent to a host.
 
     If hosts outlive the engine, the fact is recorded before the attempt is sent.
@@ -59,14 +62,14 @@ class AttemptStarted(msgspec.Struct, frozen=True, tag="attempt.started"):
     place: str = ""
 
 
-class AttemptEnded(msgspec.Struct, frozen=True, tag="attempt.ended"):
+class AttemptEnded(msgspec.Struct, frozen=True, gc=False, tag="attempt.ended"):
     """The fact that an attempt of a step is over. `result` is its record, or a substitute when it left none."""
 
     number: int
     result: StepResult
 
 
-class StepEnded(msgspec.Struct, frozen=True, tag="step.ended"):
+class StepEnded(msgspec.Struct, frozen=True, gc=False, tag="step.ended"):
     """The fact that a step is over.
 
     Attributes:
@@ -86,7 +89,7 @@ class StepEnded(msgspec.Struct, frozen=True, tag="step.ended"):
     source_step: str = ""
 
 
-class MetricsLogged(msgspec.Struct, frozen=True, tag="metrics.logged"):
+class MetricsLogged(msgspec.Struct, frozen=True, gc=False, tag="metrics.logged"):
     """The fact that a step logged values, or the pipeline, whose step name is `DRIVER`."""
 
     points: tuple[MetricPoint, ...]
@@ -130,8 +133,51 @@ class RunRemoved(msgspec.Struct, frozen=True, tag="run.removed"):
     """The fact that somebody removed a run. Its events stay in the log, and its content is not kept for it any more."""
 
 
-MARKS = (RunTagged, RunNoted, RunRemoved)
+class RunStopAsked(msgspec.Struct, frozen=True, tag="run.stop_asked"):
+    """The fact that somebody asked for the stop of a run. Its engine records by itself when it begins to stop."""
+
+
+class WebhookDue(msgspec.Struct, frozen=True, tag="webhook.due"):
+    """The fact that webhooks have to be told of the end of a run. It is recorded together with that end."""
+
+    notice: Notice
+    hooks: tuple[str, ...]
+
+
+class WebhookPosted(msgspec.Struct, frozen=True, tag="webhook.posted"):
+    """The fact that a webhook was told of the end of a run, or that it could not be told.
+
+    Attributes:
+        notice: the identifier of the end.
+        status: the HTTP status of the last answer; 0 without one.
+        why: why the message was not taken. It is empty if it was.
+    """
+
+    notice: str
+    hook: str
+    delivered: bool
+    status: int = 0
+    tries: int = 0
+    why: str = ""
+
+
+MARKS = (RunTagged, RunNoted, RunRemoved, RunStopAsked)
 """The facts about a run that come from people and not from its engine, so they may come after its end."""
+
+NOTICES = (WebhookDue, WebhookPosted)
+"""The facts about messages to webhooks. Their outcome comes after the end of the run."""
+
+
+class WebhookSet(msgspec.Struct, frozen=True, tag="webhook.set"):
+    """The fact that somebody set a webhook. The log holds neither its whole address nor its key."""
+
+    webhook: Webhook
+
+
+class WebhookRemoved(msgspec.Struct, frozen=True, tag="webhook.removed"):
+    """The fact that somebody removed a webhook."""
+
+    name: str
 
 
 class VersionRemoved(msgspec.Struct, frozen=True, tag="version.removed"):
@@ -139,6 +185,25 @@ class VersionRemoved(msgspec.Struct, frozen=True, tag="version.removed"):
 
     model: str
     version: int
+
+
+class ScheduleSet(msgspec.Struct, frozen=True, tag="schedule.set"):
+    """The fact that somebody wants a run again and again. It replaces an earlier schedule of the same name."""
+
+    schedule: ScheduleSpec
+
+
+class ScheduleRemoved(msgspec.Struct, frozen=True, tag="schedule.removed"):
+    """The fact that a schedule holds no longer. The runs that it started go on."""
+
+    name: str
+
+
+class ScheduleDue(msgspec.Struct, frozen=True, tag="schedule.due"):
+    """The fact that a due time of a schedule was decided on."""
+
+    name: str
+    due: Due
 
 
 class RevisionCreated(msgspec.Struct, frozen=True, tag="revision.created", omit_defaults=True):
@@ -165,6 +230,26 @@ class EndpointPointed(msgspec.Struct, frozen=True, tag="endpoint.pointed"):
     address: str = ""
 
 
+class StoreCleaned(msgspec.Struct, frozen=True, tag="store.cleaned"):
+    """The fact that somebody removed content that nothing referred to."""
+
+    blobs: int
+    size: int
+
+
+class TokenGiven(msgspec.Struct, frozen=True, tag="token.given"):
+    """The fact that somebody gave a person a token. The log holds nothing that could stand in for the token."""
+
+    name: str
+    role: str
+
+
+class TokenTaken(msgspec.Struct, frozen=True, tag="token.taken"):
+    """The fact that somebody took a token away."""
+
+    name: str
+
+
 Body = (
     RunStarted
     | RunResumed
@@ -176,24 +261,36 @@ Body = (
     | StepEnded
     | MetricsLogged
     | PictureShown
+    | TrialAsked
     | ModelRegistered
     | AliasMoved
     | RunTagged
     | RunNoted
     | RunRemoved
+    | RunStopAsked
+    | WebhookDue
+    | WebhookPosted
+    | WebhookSet
+    | WebhookRemoved
     | VersionRemoved
+    | ScheduleSet
+    | ScheduleRemoved
+    | ScheduleDue
     | RevisionCreated
     | EndpointPointed
+    | StoreCleaned
+    | TokenGiven
+    | TokenTaken
 )
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A fact with its place in the log.
 
     Attributes:
         seq: the place in the log, from 1 without gaps. It is 0 before the fact is appended.
         time: the time of the recording in seconds since the epoch. It is for people and never decides an order.
-        who: the user name and program that caused the fact.
+        who: the name of the person who caused the fact. It is empty in logs of earlier versions.
     """
 
     body: Body

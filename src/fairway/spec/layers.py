@@ -3,9 +3,13 @@
 A list names the layers. The list is content of the store like any other, and its digest is in the reference to it.
 """
 
+import hashlib
 import re
 
 import msgspec
+
+from fairway.spec.decoding import UNREADABLE
+from fairway.spec.errors import CorruptArtifact
 
 PREFIX = "layers:"
 """The beginning of a reference, which stands where otherwise the name of an image stands."""
@@ -47,6 +51,15 @@ class LayerList(msgspec.Struct, frozen=True, kw_only=True):
     def encode(self) -> bytes:
         """Return the list as content of a store."""
         return msgspec.json.encode(self)
+
+
+def decode_list(content: bytes) -> LayerList:
+    """Return the list that content of a store is. Raises CorruptArtifact."""
+    try:
+        return msgspec.json.decode(content, type=LayerList)
+    except UNREADABLE:
+        digest = hashlib.sha256(content).hexdigest()
+        raise CorruptArtifact(f"{digest[:12]} is no list of layers", hint="start the run again") from None
 
 
 class LayerReference(msgspec.Struct, frozen=True):

@@ -135,7 +135,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         artifact: the model in its native format.
         compiled: the same model as ONNX, which is kept only when it reproduced the samples.
-        compile_note: the reason why there is no compiled form, or how close it came ("max difference 2e-7").
+        compile_note: the reason why there is no compiled form, or how close it came ("max difference below 1e-05").
         samples: up to 32 input rows with the model's outputs, format "samples".
         framework: the framework with its version, such as "scikit-learn 1.9.1".
         sources: the project's source files that travel with the model, `artifact.code` by name.

@@ -18,11 +18,13 @@ class EnvironmentSpec(msgspec.Struct, frozen=True, kw_only=True):
         requirements: lines in the form of pip, each pinned with ==, or the lines of a lock file.
         python: a version such as "3.12". Empty is the project's own.
         hashed: True when the lines have hashes, which must then match.
+        complete: True when the lines name every package, so that nothing else is installed for them.
     """
 
     requirements: tuple[str, ...] = ()
     python: str = ""
     hashed: bool = False
+    complete: bool = False
 
     @property
     def key(self) -> str:
@@ -82,11 +84,18 @@ class TaskSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PipelineSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A pipeline: its parameters and the first line of its documentation."""
+    """A pipeline: its parameters, and the first line of its documentation.
+
+    Attributes:
+        schedule: the five fields of cron for `fairway schedule`. It is empty without a schedule of its own.
+        timezone: the time zone that the fields are meant in.
+    """
 
     name: str
     parameters: tuple[Parameter, ...] = ()
     doc: str = ""
+    schedule: str = ""
+    timezone: str = ""
 
 
 class EndpointSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,6 +137,8 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
         source: the digest of the bundle of `files`. It is empty until the bundle is stored.
         files: the project's own source files.
         environment: the digest of the interpreter's version and the installed distributions.
+        packages: the list of which `environment` is the digest, one distribution a line.
+        machine: the machine that imported the project, for people.
     """
 
     path: str
@@ -135,6 +146,8 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     source: str = ""
     files: tuple[SourceFile, ...] = ()
     environment: str = ""
+    packages: str = ""
+    machine: str = ""
     python: str = ""
     tasks: tuple[TaskSpec, ...] = ()
     pipelines: tuple[PipelineSpec, ...] = ()

@@ -1,4 +1,8 @@
-"""Runs, steps and attempts: their specifications and their observed states."""
+"""Runs, steps and attempts: their specifications and their observed states.
+
+Most types are outside the garbage collector (`gc=False`), since they cannot be in a cycle. The collector would look at
+them again and again while a run of ten thousand steps is read, and take longer than the reading.
+"""
 
 from enum import StrEnum
 
@@ -7,6 +11,9 @@ import msgspec
 from fairway.spec.artifact import Artifact, Node
 from fairway.spec.project import EnvironmentSpec
 from fairway.spec.quantities import Resources
+from fairway.spec.source import GitState
+from fairway.spec.trials import TrialAsked
+from fairway.spec.webhook import Delivery
 
 
 class Phase(StrEnum):
@@ -22,6 +29,11 @@ class Phase(StrEnum):
     def ended(self) -> bool:
         """True when the phase cannot change any more."""
         return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED)
+
+    @property
+    def word(self) -> str:
+        """The word for people, such as "running". A success is "done"."""
+        return "done" if self is Phase.SUCCEEDED else self.value.lower()
 
 
 class Reason(StrEnum):
@@ -53,6 +65,7 @@ class Reason(StrEnum):
     QUOTA = "quota"
     ADMISSION = "admission"
     DISK = "disk"
+    GIVEN_UP = "dropped"
 
     @property
     def is_loss(self) -> bool:
@@ -94,6 +107,7 @@ REASON_TEXTS = {
     Reason.QUOTA: "the quota of the namespace leaves no room for its pod",
     Reason.ADMISSION: "the cluster refused its pod",
     Reason.DISK: "it wrote more to disk than it may",
+    Reason.GIVEN_UP: "given up by the pipeline",
 }
 """The text of each reason for people. Stores of earlier versions hold these texts: never change one."""
 
@@ -117,6 +131,10 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
         bundle: the digest of the bundle in which the project came to this target. It is empty for a project that lies on
             the target's own disk.
         key: the key of the request that asked for the run. A request that is sent again has the same key.
+        repeats: the step of an earlier run that this run repeats in place of its pipeline, with the inputs of then.
+        git: the state of the project's repository, if it has one.
+        packages: the list of the installed packages, of which `environment` is the digest.
+        machine: the machine on which the project was imported, for people.
     """
 
     name: str
@@ -131,13 +149,17 @@ class RunSpec(msgspec.Struct, frozen=True, kw_only=True):
     images: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     bundle: str = ""
     key: str = ""
+    repeats: "Repeated | None" = None
+    git: GitState | None = None
+    packages: Artifact | None = None
+    machine: str = ""
 
 
 ONE_CORE = Resources()
 """The resources of a step whose task asks for none."""
 
 
-class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StepSpec(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A call of a task in a run.
 
     Attributes:
@@ -146,6 +168,8 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         label: a text for people, such as "depth=2", that tells the step from other steps of the same task.
         code: the digests of all code that the result of a cached step depends on. They are named by part:
             "function train", "constant RATE".
+        packages: the version of each installed package that a cached step can reach, by name. None when that is not known, so
+            that every package of the environment counts.
         environment: the environment of the step. None is the project's own.
         isolated: True when each attempt gets a host of its own wherever the target can give it one.
     """
@@ -160,19 +184,33 @@ class StepSpec(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     timeout: float = 0.0
     cache: bool = False
     code: dict[str, str] = {}
+    packages: dict[str, str] | None = None
     environment: EnvironmentSpec | None = None
     isolated: bool = False
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
-    """The resources that an attempt used: wall and CPU seconds, and its peak of resident memory in bytes."""
+class Repeated(msgspec.Struct, frozen=True, kw_only=True):
+    """A step of an earlier run. `step` is its call as it was recorded, with values in place of references to other steps."""
+
+    run: str
+    step: StepSpec
+
+
+class Usage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
+    """The resources that an attempt used: wall and CPU seconds, and its peak of resident memory in bytes.
+
+    Attributes:
+        storing: the part of the wall seconds, at their end, in which the outputs were stored. It is 0 where it is not known,
+            as in records of earlier versions.
+    """
 
     wall: float = 0.0
     cpu: float = 0.0
     memory: int = 0
+    storing: float = 0.0
 
 
-class Failure(msgspec.Struct, frozen=True, kw_only=True):
+class Failure(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The failure of something that has no result. `details` is the user's own traceback, `cause` a step's name."""
 
     reason: Reason
@@ -182,7 +220,11 @@ class Failure(msgspec.Struct, frozen=True, kw_only=True):
     cause: str = ""
 
 
-class StepResult(msgspec.Struct, frozen=True, kw_only=True):
+INTERRUPTED = Failure(reason=Reason.HOST, message="interrupted: the run's engine was lost")
+"""The failure of an attempt whose end is in no log, because another engine went on with the run."""
+
+
+class StepResult(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The record of an attempt. It is written exactly once, and it decides how the attempt ended.
 
     Attributes:
@@ -202,7 +244,7 @@ class StepResult(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, float] = msgspec.field(default_factory=dict[str, float])
 
 
-class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
+class MetricPoint(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A logged value. `index` is the `step=` of `fw.log`, or a count."""
 
     name: str
@@ -210,7 +252,7 @@ class MetricPoint(msgspec.Struct, frozen=True, kw_only=True):
     index: float = 0.0
 
 
-class AttemptStatus(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptStatus(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The observed state of an attempt. Times are seconds since the epoch."""
 
     number: int
@@ -221,13 +263,17 @@ class AttemptStatus(msgspec.Struct, frozen=True, kw_only=True):
     failure: Failure | None = None
 
 
-class StepStatus(msgspec.Struct, frozen=True, kw_only=True):
+class StepStatus(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The observed state of a step.
 
-    `why` gives the reason why it ran or did not. `source_run` names the run that a cached result is from.
+    Attributes:
+        called: the time of the call in seconds since the epoch; 0 if it is not known.
+        why: the reason why it ran or did not.
+        source_run: the run that a cached result is from.
     """
 
     spec: StepSpec
+    called: float = 0.0
     phase: Phase = Phase.PENDING
     attempts: tuple[AttemptStatus, ...] = ()
     outputs: tuple[Artifact, ...] = ()
@@ -239,8 +285,13 @@ class StepStatus(msgspec.Struct, frozen=True, kw_only=True):
     shown: dict[str, Artifact] = msgspec.field(default_factory=dict[str, Artifact])
 
 
-class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A run in a list. `alive` is True while an engine works on it. A Running run without an engine was interrupted."""
+class RunListed(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A run in a list of any kind.
+
+    Attributes:
+        alive: True while an engine works on it. A Running run without an engine was interrupted.
+        message: why it failed.
+    """
 
     name: str
     pipeline: str
@@ -253,6 +304,12 @@ class RunSummary(msgspec.Struct, frozen=True, kw_only=True):
     message: str = ""
 
 
+class RunSummary(RunListed, frozen=True, kw_only=True, gc=False):
+    """A run in a list of the newest. `failed_step` is the first step that failed."""
+
+    failed_step: str = ""
+
+
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The observed state of a run, with all steps in the order of their calls.
 
@@ -262,6 +319,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         code: the digest of the bundle that the run works with: the first bundle, or that of the last `resume`.
         tags: the words that people have put on the run, sorted.
         note: the text that somebody has written on the run.
+        trials: the trials that the searches of the run asked for, in order.
+        deliveries: what became of the messages to webhooks about the ends of the run.
     """
 
     spec: RunSpec
@@ -278,6 +337,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     alive: bool = False
     tags: tuple[str, ...] = ()
     note: str = ""
+    trials: tuple[TrialAsked, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
 
 
 class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -299,6 +360,9 @@ class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             project that lies on the platform's own disk.
         key: a text that the sender draws for each run. The same request may be sent again after a broken connection, and
             the platform answers it with the run that it has begun.
+        repeats: a step such as "k7m2/train-2", which the run repeats alone with its recorded inputs.
+        git: the state of the project's repository, if it was looked at where the project came from.
+        name: the name that the run gets. It is empty if any name will do. No second run gets it.
     """
 
     file: str = ""
@@ -310,7 +374,10 @@ class RunRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     shown: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     config: str = ""
     resume: str = ""
+    name: str = ""
     folder: str = ""
     images: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     bundle: str = ""
     key: str = ""
+    repeats: str = ""
+    git: GitState | None = None

@@ -83,32 +83,6 @@ class Update(msgspec.Struct, frozen=True):
     position: str
 
 
-class LogLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line that a step printed. `time` is in seconds since the epoch."""
-
-    step: str
-    attempt: int
-    time: float
-    text: str
-
-
-class Outputs(msgspec.Struct, frozen=True, kw_only=True):
-    """The attempts of a run that have output, as step and number, in the order of their first output.
-
-    More may come while the run is `alive`.
-    """
-
-    attempts: list[tuple[str, int]]
-    alive: bool
-
-
-class LogPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of an attempt's complete output lines, and the offset behind them. More may follow while the offset moves."""
-
-    lines: list[LogLine]
-    offset: int
-
-
 class Foreseen(msgspec.Struct, frozen=True):
     """A step that a run would have. `will` is "run", "cached" or "may run", and `why` is the reason."""
 

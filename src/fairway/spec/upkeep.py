@@ -62,3 +62,45 @@ class Tried(msgspec.Struct, frozen=True):
     found: str
     ok: bool = True
     hint: str = ""
+
+
+class Check(msgspec.Struct, frozen=True):
+    """The result of a check. If it is not `ok`, `hint` says what to do."""
+
+    check: str
+    found: str
+    ok: bool = True
+    hint: str = ""
+
+
+class Stored(msgspec.Struct, frozen=True, kw_only=True):
+    """The content of a store of one kind, such as "artifacts": the number of files and their bytes on the disk."""
+
+    kind: str
+    files: int
+    size: int
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of a platform and of the machine under it.
+
+    Attributes:
+        checks: what was checked.
+        free: the free bytes on the disk of the store.
+        memory: the bytes of memory that the platform process uses.
+        servers_memory: the bytes of memory that model servers of this machine use.
+        stored: the content of the store by kind. It is counted now and then, so it is empty at first.
+        counted: the time of that count in seconds since the epoch; 0 before the first.
+    """
+
+    checks: list[Check] = []
+    free: int = 0
+    memory: int = 0
+    servers_memory: int = 0
+    stored: list[Stored] = []
+    counted: float = 0.0
+
+    @property
+    def stored_whole(self) -> int:
+        """The bytes of the whole store."""
+        return sum(one.size for one in self.stored)

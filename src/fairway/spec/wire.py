@@ -15,6 +15,7 @@ from fairway.spec.model import ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import Failure, MetricPoint, StepResult, StepSpec, Usage
 from fairway.spec.text import legible
+from fairway.spec.trials import TrialAsked
 
 PROTOCOL = 2
 MAX_FRAME = 64 * 2**20
@@ -55,6 +56,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
         memory: the most bytes that the attempt's processes may use together. 0 is no limit.
         lease: the token with which a run that the attempt starts works within the attempt's share of the machine.
         gpus: the devices that the attempt was given, as `CUDA_VISIBLE_DEVICES` takes them.
+        repeats: the call of a task that the driver makes instead of calling the pipeline's function.
     """
 
     run: str
@@ -69,6 +71,7 @@ class Start(msgspec.Struct, frozen=True, kw_only=True, tag="start"):
     verified: tuple[str, ...] = ()
     lease: str = ""
     gpus: tuple[str, ...] = ()
+    repeats: StepSpec | None = None
 
 
 class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
@@ -82,11 +85,28 @@ class Stop(msgspec.Struct, frozen=True, kw_only=True, tag="stop"):
     grace: float = 0.0
 
 
+class Happened(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The news of a step for a pipeline that follows it.
+
+    Attributes:
+        begun: True when an attempt of the step began.
+        points: the values that the step logged.
+        ended: True when the step is over. It succeeded if there is no `failure`.
+    """
+
+    step: str
+    begun: bool = False
+    points: tuple[MetricPoint, ...] = ()
+    ended: bool = False
+    outputs: tuple[Artifact, ...] = ()
+    failure: Failure | None = None
+
+
 class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     """A message from engine to driver: the value of a step that it waits for, or the answer to a question.
 
-    Exactly one of `outputs`, `failure` and `model` is set. `trusted` is True when a run of this project made the model,
-    so that its content may run code.
+    At most one of `outputs`, `failure`, `model`, `trials` and `happened` is set. `trusted` is True when a run of this
+    project made the model, so that its content may run code.
     """
 
     step: str
@@ -95,6 +115,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
     failure: Failure | None = None
     model: ModelVersion | None = None
     trusted: bool = False
+    trials: tuple[TrialAsked, ...] = ()
+    happened: tuple[Happened, ...] = ()
 
 
 class Identify(msgspec.Struct, frozen=True, kw_only=True, tag="identify"):
@@ -141,13 +163,26 @@ class Started(msgspec.Struct, frozen=True, kw_only=True, tag="started"):
     pid: int
 
 
-class Log(msgspec.Struct, frozen=True, kw_only=True, tag="log"):
-    """A message from host to engine: output of an attempt as raw bytes. `time` is the time at which it was read."""
+class Sent(msgspec.Struct, frozen=True, array_like=True):
+    """The position of output that may be sent again: its sender, and the bytes of the attempt that the sender had sent before."""
+
+    origin: str
+    offset: int
+
+
+class Log(msgspec.Struct, frozen=True, kw_only=True, tag="log", omit_defaults=True):
+    """A message from host to engine: output of an attempt as raw bytes.
+
+    Attributes:
+        time: the time at which it was read.
+        sent: its position, if the message may come twice.
+    """
 
     step: str
     attempt: int
     time: float
     data: bytes
+    sent: Sent | None = None
 
 
 class Cause(StrEnum):
@@ -189,10 +224,15 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, tag="call"):
 
 
 class Await(msgspec.Struct, frozen=True, kw_only=True, tag="await"):
-    """A message from driver to engine: the pipeline needs the value of a step. The `Answer` has the same `question`."""
+    """A message from driver to engine: the pipeline needs the value of a step. The `Answer` has the same `question`.
+
+    Attributes:
+        aside: True when only the host waits for the end of the step. The pipeline is not told of its failure then.
+    """
 
     question: int
     step: str
+    aside: bool = False
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
@@ -200,6 +240,27 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
 
     question: int
     model: str
+
+
+class Recall(msgspec.Struct, frozen=True, kw_only=True, tag="recall"):
+    """A message from driver to engine: a search begins, and needs the trials that it asked for before."""
+
+    question: int
+    search: str
+
+
+class Watch(msgspec.Struct, frozen=True, kw_only=True, tag="watch"):
+    """A message from driver to engine: follow these steps besides the earlier ones, and answer once there is news."""
+
+    question: int
+    steps: tuple[str, ...]
+
+
+class GiveUp(msgspec.Struct, frozen=True, kw_only=True, tag="give_up"):
+    """A message from driver to engine: end these steps, because the pipeline does not need their results any more."""
+
+    steps: tuple[str, ...]
+    why: str
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True, tag="metrics"):
@@ -238,7 +299,9 @@ class Revealed(msgspec.Struct, frozen=True, kw_only=True):
     value: str
 
 
-FromChild = Call | Await | Ask | Metrics | Showed | Returned | Committed
+FromChild = (
+    Call | Await | Ask | Recall | TrialAsked | Watch | GiveUp | Metrics | Showed | Returned | Committed
+)
 
 
 class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):

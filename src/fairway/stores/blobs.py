@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from fairway import confined
-from fairway.spec.artifact import Artifact, FileEntry, sources_of
+from fairway.spec.artifact import Artifact, FileEntry, is_digest, sources_of
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.stores import folders
 from fairway.stores.durable import CHUNK, HashingFile, make_folders, sync, temporary_name, write_all
@@ -21,7 +21,6 @@ from fairway.stores.layout import Layout
 from fairway.stores.sweeping import Swept, buckets, sweep
 from fairway.stores.unfinished import Unfinished
 
-_DIGITS = frozenset("0123456789abcdef")
 _MAX_CHECKED = 200_000
 
 Handover = Callable[[str, str], None]
@@ -416,7 +415,3 @@ def corrupt(digest: str, why: str) -> CorruptArtifact:
         f"artifact {digest} is damaged: {why}",
         hint="run the pipeline again to make it again, and look for other damage with `fairway doctor`",
     )
-
-
-def is_digest(text: str) -> bool:
-    return len(text) == 64 and _DIGITS.issuperset(text)

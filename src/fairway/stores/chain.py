@@ -85,6 +85,20 @@ def rows(connection: sqlite3.Connection, after: int = 0, run: str = "", *, limit
     return [Row(*values) for values in found]
 
 
+def deeds(connection: sqlite3.Connection, who: str, before: int, *, limit: int = 200) -> list[Row]:
+    """Return stored events that people cause with a seq below `before`, newest first; of one person or of all."""
+    conditions = " AND who = ?" if who else ""
+    sql = f"SELECT {_COLUMNS} FROM event WHERE {schema.IS_DEED} AND seq < ?{conditions} ORDER BY seq DESC LIMIT ?"
+    values = (before or 2**62, *([who] if who else []), limit)
+    return [Row(*row) for row in connection.execute(sql, values)]
+
+
+def notices(connection: sqlite3.Connection, *, limit: int = 2000) -> list[Row]:
+    """Return the newest stored events about messages to webhooks, oldest first."""
+    sql = f"SELECT {_COLUMNS} FROM event WHERE {schema.IS_NOTICE} ORDER BY seq DESC LIMIT ?"
+    return [Row(*row) for row in reversed(connection.execute(sql, (limit,)).fetchall())]
+
+
 def mark(connection: sqlite3.Connection) -> bytes:
     """Return the mark of the log: seq and hash of the last event with a checksum; empty without events."""
     found = connection.execute("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1").fetchone()

@@ -32,7 +32,6 @@ _PAGES = 3
 """Estimated number of pages that a commit writes besides one for each changed row."""
 
 _MAX_WAL = 16 << 20
-
 _BUSY_SECONDS = 30.0
 _NEEDS_WRITER = (sqlite3.SQLITE_READONLY_ROLLBACK, sqlite3.SQLITE_READONLY_RECOVERY)
 """Errors that a reader gets if a writer was killed while it created the database."""
@@ -46,8 +45,8 @@ _PRAGMAS = (
     "checkpoint_fullfsync = ON",
 )
 
-LOOKING = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON")
-"""Pragmas for reading: the database may come from somebody else."""
+LOOKING = ("trusted_schema = OFF", "cell_size_check = ON", "query_only = ON", "cache_size = -512")
+"""Pragmas for reading: the database may come from somebody else, and each thread has its own cache."""
 
 
 def explain_sqlite(error: sqlite3.Error, path: Path) -> StorageError:
@@ -233,6 +232,7 @@ class WriteConnection:
             self._seal = sealing.admit(connection if logged else None, self._layout, writing=True)
             _bring_up_to_date(connection, self._layout)
             sealing.make_room(connection)
+            schema.index(connection)
             self._file = os.lstat(self._path).st_ino
         except BaseException:
             connection.close()

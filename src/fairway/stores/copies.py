@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from fairway import confined
-from fairway.spec.artifact import Artifact
+from fairway.spec.artifact import Artifact, is_digest
 from fairway.spec.errors import NotFound
 from fairway.spec.upkeep import DATABASE, Part, Snapshot
 from fairway.stores import copying
-from fairway.stores.blobs import FileArtifacts, is_digest
+from fairway.stores.blobs import FileArtifacts
 from fairway.stores.durable import make_folders
 from fairway.stores.faults import Explaining
 from fairway.stores.layout import Layout

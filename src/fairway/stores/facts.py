@@ -26,8 +26,26 @@ TABLES = """
 CREATE TABLE metric(
     run TEXT NOT NULL, name TEXT NOT NULL, rank INTEGER NOT NULL, step TEXT NOT NULL, seq INTEGER NOT NULL,
     value REAL, PRIMARY KEY(run, name, rank, step)) WITHOUT ROWID;
+CREATE TABLE fact(
+    kind INTEGER NOT NULL, name TEXT NOT NULL, seq INTEGER NOT NULL, value,
+    PRIMARY KEY(kind, name, seq)) WITHOUT ROWID;
+CREATE INDEX fact_value ON fact(kind, name, value, seq);
 CREATE TABLE tag(tag TEXT NOT NULL, run TEXT NOT NULL, PRIMARY KEY(tag, run)) WITHOUT ROWID;
+CREATE INDEX tag_run ON tag(run, tag);
 """
+"""The tables of metrics, facts and tags. A fact is a parameter or metric of a run.
+
+The values of one name lie together in the order of the runs, so that a million of them are compared or sorted at once.
+"""
+
+PARAMETER, METRIC = 0, 1
+"""The kinds of facts."""
+
+KINDS = {
+    "metric": METRIC, "metrics": METRIC,
+    "parameter": PARAMETER, "parameters": PARAMETER, "params": PARAMETER, "param": PARAMETER,
+}  # fmt: skip
+"""The kinds of facts by the words before a dot in a condition."""
 
 _MOST_NAMES = 500
 """The metrics of a run by which it is found."""
@@ -39,9 +57,19 @@ _encode = msgspec.json.Encoder().encode
 _scalar: "msgspec.json.Decoder[Scalar]" = msgspec.json.Decoder(bool | int | float | str | None)
 
 
-def begun(spec: RunSpec) -> bytes:
-    """Return the facts of a run that begins."""
-    return _encode(Facts({name: _value(spec, name) for name in {**spec.shown, **spec.parameters}}))
+def begun(execute: Execute, spec: RunSpec, seq: int) -> bytes:
+    """Return the facts of a run that begins, and keep each so that the run is found by it."""
+    parameters = {name: _value(spec, name) for name in {**spec.shown, **spec.parameters}}
+    for name, value in parameters.items():
+        execute("INSERT OR REPLACE INTO fact VALUES(?, ?, ?, ?)", (PARAMETER, name, seq, _kept(value)))
+    return _encode(Facts(parameters))
+
+
+def _kept(value: Scalar) -> Scalar:
+    """Return a value as a table keeps it. A whole number that is too large for one becomes a float."""
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return float(value) if abs(value) < 2**1000 else None
+    return value
 
 
 def _value(spec: RunSpec, name: str) -> Scalar:
@@ -66,10 +94,17 @@ def logged(execute: Execute, event: Event, body: MetricsLogged) -> None:
 def put(execute: Execute, event: Event, rank: int, values: dict[str, float]) -> None:
     """Keep values by name as those of the event's step."""
     for name, value in values.items():
+        kept = None if math.isnan(value) else value
         execute(
             "INSERT OR REPLACE INTO metric VALUES(?, ?, ?, ?, ?, ?)",
-            (event.run, name, rank, event.step, event.seq, None if math.isnan(value) else value),
+            (event.run, name, rank, event.step, event.seq, kept),
         )
+        execute(_COUNTS, (METRIC, name, kept, event.run, event.run, name, rank))
+
+
+_COUNTS = """INSERT OR REPLACE INTO fact SELECT ?, ?, run.seq, ? FROM run WHERE run.name = ?
+    AND NOT EXISTS(SELECT 1 FROM metric WHERE metric.run = ? AND metric.name = ? AND metric.rank > ?)"""
+"""The statement that keeps a value by which a run is found, unless a value with a higher rank counts."""
 
 
 def repeat(execute: Execute, event: Event, run: str, step: str) -> None:
@@ -79,6 +114,9 @@ def repeat(execute: Execute, event: Event, run: str, step: str) -> None:
         " WHERE run = ? AND rank = 0 AND step = ?",
         (event.run, event.step, event.seq, run, step),
     )
+    copied = execute("SELECT name, value FROM metric WHERE run = ? AND rank = 0 AND step = ?", (run, step))
+    for name, value in copied.fetchall():
+        execute(_COUNTS, (METRIC, name, value, event.run, event.run, name, OF_STEP))
 
 
 def ended(execute: Execute, run: str, models: Iterable[str]) -> None:
@@ -118,6 +156,12 @@ def noted(execute: Execute, event: Event, body: RunNoted) -> None:
 
 def removed(execute: Execute, event: Event, body: RunRemoved) -> None:
     """Forget a run. What is on record about it in the log stays there."""
+    found = execute("SELECT seq, facts FROM run WHERE name = ?", (event.run,)).fetchone()
+    if found is not None:
+        names = [(PARAMETER, name) for name in read_facts(found[1]).parameters]
+        metrics = execute("SELECT DISTINCT name FROM metric WHERE run = ?", (event.run,)).fetchall()
+        for kind, name in [*names, *((METRIC, name) for (name,) in metrics)]:
+            execute("DELETE FROM fact WHERE kind = ? AND name = ? AND seq = ?", (kind, name, found[0]))
     execute("DELETE FROM run WHERE name = ?", (event.run,))
     for table in ("step", "metric", "tag", "cache"):
         execute(f"DELETE FROM {table} WHERE run = ?", (event.run,))

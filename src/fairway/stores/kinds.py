@@ -11,7 +11,14 @@ from fairway.spec.errors import StorageError
 from fairway.stores import schema
 from fairway.stores.layout import Layout
 
-_HELD = {"TEXT": "'text'", "INTEGER": "'integer'", "REAL": "'real', 'integer'", "BLOB": "'blob'"}
+_HELD = {
+    "TEXT": "'text'",
+    "INTEGER": "'integer'",
+    "REAL": "'real', 'integer'",
+    "BLOB": "'blob'",
+    "": "'text', 'integer', 'real'",
+}
+"""The kinds of values in a column, by its type. A column without a type holds the value of a fact, which is any scalar."""
 
 
 def check(connection: sqlite3.Connection, layout: Layout) -> None:

@@ -10,12 +10,19 @@ import os
 from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fairway import confined
+from fairway.spec.log import LogLine, LogPart, LogQuery
 from fairway.spec.quantities import whole_number
+from fairway.stores import log_views
 from fairway.stores.durable import make_folders, write_all
 from fairway.stores.faults import FULL, Explaining
 from fairway.stores.layout import Layout, original_name, safe_name
+from fairway.stores.log_marks import Mark
+
+if TYPE_CHECKING:
+    from fairway.spec.wire import Sent
 
 MAX_LINE = 64 * 1024
 """Maximum number of bytes in a stored line."""
@@ -27,6 +34,7 @@ _MAX_OPEN = 64
 _START = -1
 _UNKNOWN = -2
 _INDEX = "order"
+_MARKED = ".mark"
 _decoder_for = codecs.getincrementaldecoder("utf-8")
 
 
@@ -36,13 +44,14 @@ class _Stream:
     `length` is the number of bytes in the unfinished line, −1 at the start of a line, and −2 if it must be read from the file.
     """
 
-    __slots__ = ("decoder", "fd", "folder", "length", "lost", "name", "path", "time")
+    __slots__ = ("decoder", "fd", "folder", "length", "lost", "mark", "name", "path", "time")
 
     def __init__(self, folder: str, name: str) -> None:
         self.folder = folder
         self.name = name
         self.path = f"{folder}/{name}.log"
         self.fd = -1
+        self.mark: Mark | None = None
         self.decoder: codecs.IncrementalDecoder | None = None
         self.length = _UNKNOWN
         self.lost = 0
@@ -57,8 +66,12 @@ class FileLogs:
         self._streams: dict[tuple[str, str, int], _Stream] = {}
         self._open: OrderedDict[_Stream, None] = OrderedDict()
 
-    def append(self, run: str, step: str, attempt: int, time: float, data: bytes) -> None:
+    def append(
+        self, run: str, step: str, attempt: int, time: float, data: bytes, sent: "Sent | None" = None
+    ) -> None:
         """Append output, which may end in the middle of a line. `time` is in seconds since the epoch.
+
+        With a position, the part is left out that was appended before, by this process or an earlier one.
 
         On a full disk, output is dropped and the run continues. Once there is space, the log says how many bytes are missing.
 
@@ -70,6 +83,8 @@ class FileLogs:
             stream = _Stream(str(self._layout.logs(run)), f"{safe_name(step)}.{attempt}")
             self._streams[run, step, attempt] = stream
         stream.time = time
+        if sent is not None:
+            data = self._fresh(stream, sent, data)
         if stream.decoder is not None:
             text = stream.decoder.decode(data)
             data = text.encode("utf-8")
@@ -118,6 +133,19 @@ class FileLogs:
         end = data.rfind(b"\n") + 1
         return [_parsed(line) for line in data[: end - 1].split(b"\n")] if end else [], offset + end
 
+    def part(self, run: str, query: LogQuery) -> LogPart:
+        """Return the part of an attempt's output that a query asks for. It is empty for an attempt without output."""
+        path = f"{self._layout.logs(run)}/{safe_name(query.step)}.{query.attempt}.log"
+        with Explaining("reading a log", path):
+            try:
+                fd = confined.open_below(str(self._layout.root), path)
+            except FileNotFoundError:
+                return LogPart(step=query.step, attempt=query.attempt)
+            try:
+                return _asked(fd, query)
+            finally:
+                os.close(fd)
+
     def attempts(self, run: str) -> list[tuple[str, int]]:
         """Return the attempts of a run with output, as step name and number, in the order of their first output."""
         path = f"{self._layout.logs(run)}/{_INDEX}"
@@ -144,13 +172,38 @@ class FileLogs:
                 if stream.length == _UNKNOWN:
                     stream.length = _length_so_far(fd)
                 note = _note(stream) if stream.lost else b""
-                write_all(fd, note + _stamped(stream, stream.time, data))
+                stamped = note + _stamped(stream, stream.time, data)
+                if stream.mark is not None:
+                    stream.mark.announce(fd, len(stamped))
+                write_all(fd, stamped)
                 stream.lost = 0
             except OSError as error:
                 if error.errno not in FULL:
                     raise
                 stream.lost += len(data)
                 stream.length = _UNKNOWN
+
+    def _fresh(self, stream: _Stream, sent: "Sent", data: bytes) -> bytes:
+        """Return the part of some output that the log does not have. On a full disk that is not known, so it is all."""
+        with Explaining("writing a log", stream.path):
+            try:
+                return self._mark(stream, sent.origin).take(sent.offset, data)
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                return data
+
+    def _mark(self, stream: _Stream, origin: str) -> Mark:
+        """Return the mark for the output of a sender."""
+        log = self._file(stream)
+        if stream.mark is not None and not stream.mark.is_of(origin):
+            stream.mark.close()
+            stream.mark = None
+        if stream.mark is None:
+            path = f"{stream.folder}/{stream.name}{_MARKED}"
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+            stream.mark = Mark(confined.open_below(str(self._layout.root), path, flags), log, origin)
+        return stream.mark
 
     def _file(self, stream: _Stream) -> int:
         if stream.fd >= 0:
@@ -175,6 +228,10 @@ class FileLogs:
             with suppress(OSError):
                 os.close(stream.fd)
             stream.fd = -1
+            if stream.mark is not None:
+                with suppress(OSError):
+                    stream.mark.close()
+                stream.mark = None
 
 
 def _length_so_far(fd: int) -> int:
@@ -228,6 +285,35 @@ def _stamped(stream: _Stream, time: float, data: bytes) -> bytes:
         out.append(data[at:stop] + b"\n")
         at, stream.length = stop, _START
     return b"".join(out)
+
+
+def _asked(fd: int, query: LogQuery) -> LogPart:
+    words = log_views.PROBLEMS if query.problems else (query.find.lower().encode(),)
+    found = searched = -1
+    if query.problems or query.find:
+        found, searched = log_views.search(fd, words, query.at, back=query.back)
+    if found >= 0:
+        start = log_views.part(fd, found, query.lines // 2, back=True).start
+        seen = log_views.part(fd, start, query.lines)
+    elif searched >= 0:
+        seen = log_views.part(fd, max(0, query.at), query.lines)
+    else:
+        seen = log_views.part(fd, query.at, query.lines, back=query.back)
+    parsed = [(place, *_parsed(line)) for place, line in seen.lines]
+    return LogPart(
+        step=query.step,
+        attempt=query.attempt,
+        lines=[
+            LogLine(step=query.step, attempt=query.attempt, time=time, text=text) for _, time, text in parsed
+        ],
+        places=[place for place, _, _ in parsed],
+        start=seen.start,
+        end=seen.end,
+        size=seen.size,
+        number=seen.number,
+        found=found,
+        searched=searched,
+    )
 
 
 def _parsed(line: bytes) -> tuple[float, str]:

@@ -14,15 +14,19 @@ from pathlib import Path
 
 import msgspec
 
+from fairway.spec.access import acting
 from fairway.spec.endpoint import EndpointStatus, RevisionSpec
 from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.evaluation import Evaluation
 from fairway.spec.event import AliasMoved, Body, Event, ModelRegistered, RevisionCreated
-from fairway.spec.history import RunQuery, RunRecord
+from fairway.spec.history import START, Comparison, Position, RunQuery, RunRecord
 from fairway.spec.model import Candidate, Lineage, ModelSummary, ModelVersion
 from fairway.spec.run import RunStatus, RunSummary
-from fairway.stores import chain, kinds, queries, schema, sealing
+from fairway.spec.schedule import ScheduleStatus
+from fairway.spec.serving import Deployment
+from fairway.stores import chain, kinds, listing, queries, schedules, schema, sealing
 from fairway.stores.connections import LOOKING, ReadConnections, confirmed, explain_sqlite
+from fairway.stores.deployments import deployments
 from fairway.stores.durable import sync, sync_folder
 from fairway.stores.faults import Explaining
 from fairway.stores.layout import Layout
@@ -43,10 +47,10 @@ class SqliteMetadata:
     """The metadata store of one machine.
 
     Args:
-        who: user name and program, written into events that have none.
+        who: returns the name of this user. It is written into events, unless the work is done for somebody else.
     """
 
-    def __init__(self, layout: Layout, *, who: str = "") -> None:
+    def __init__(self, layout: Layout, *, who: Callable[[], str] = str) -> None:
         self._layout = layout
         self._who = who
         self._writer = Writer(layout)
@@ -58,9 +62,9 @@ class SqliteMetadata:
         It fails with StorageError if the events cannot be made durable or contradict the record. After a full disk, the store
         continues once there is space. After `DiskFailed`, it accepts nothing more.
         """
-        kept = list(events)
-        if self._who:
-            kept = [event if event.who else msgspec.structs.replace(event, who=self._who) for event in kept]
+        # Asked here and not in the thread of the writer, which works for everybody.
+        who = self._doer()
+        kept = [event if event.who else msgspec.structs.replace(event, who=who) for event in events]
         return self._writer.submit(lambda db: _append(db, kept))
 
     def why_foreign(self) -> str:
@@ -109,7 +113,7 @@ class SqliteMetadata:
                 store is locked and must not use the store.
             aliases: names that move to the new version; `gates.better_than` moves too.
         """
-        now = time.time()
+        now, who = time.time(), self._doer()
 
         def work(db: sqlite3.Connection) -> ModelVersion:
             if lineage.run and (earlier := queries.version_of(db, lineage.run, lineage.step)) is not None:
@@ -128,42 +132,61 @@ class SqliteMetadata:
             names = dict.fromkeys((*aliases, rival_alias) if rival_alias else aliases)
             bodies: list[Body] = [ModelRegistered(version)]
             bodies += [AliasMoved(candidate.name, name, version.version) for name in names]
-            self._add(db, bodies, now, lineage.run, lineage.step)
+            run, step = lineage.run, lineage.step
+            chain.append(db, [Event(body=body, run=run, step=step, time=now, who=who) for body in bodies])
             return version
 
         return self._writer.submit(work, alone=True).result()
 
     def create_revision(self, revision: RevisionSpec) -> RevisionSpec:
         """Record a revision under the next number of its endpoint and return it with that number."""
-        now = time.time()
+        now, who = time.time(), self._doer()
 
         def work(db: sqlite3.Connection) -> RevisionSpec:
             numbers = db.execute("SELECT max(number) FROM revision WHERE endpoint = ?", (revision.endpoint,))
             numbered = msgspec.structs.replace(
                 revision, number=(numbers.fetchone()[0] or 0) + 1, created=revision.created or now
             )
-            self._add(db, [RevisionCreated(numbered)], now, "", "")
+            chain.append(db, [Event(body=RevisionCreated(numbered), time=now, who=who)])
             return numbered
 
         return self._writer.submit(work, alone=True).result()
 
-    def run_names(self, prefix: str = "") -> list[str]:
-        """Return the names of runs that start with a prefix, newest first."""
+    def run_names(self, prefix: str = "", most: int = 0) -> list[str]:
+        """Return the names of runs that start with a prefix, newest first; with `most`, of the first so many by name."""
         with self._readers.reading() as db:
-            return queries.run_names(db, prefix) if db is not None else []
+            return queries.run_names(db, prefix, most) if db is not None else []
 
     def runs(self, limit: int = 50) -> list[RunSummary]:
         """Return the newest runs. `alive` is not set."""
         with self._readers.reading() as db:
             return queries.runs(db, limit) if db is not None else []
 
-    def past(self, query: RunQuery, before: int = 0, most: int = 5000) -> tuple[list[RunRecord], int]:
-        """Return at most `most` runs that a query asks for, newest first, without regard to its condition. `alive` is not set.
+    def past(
+        self, query: RunQuery, bounds: Sequence[Comparison] = (), after: Position = START, most: int = 5000
+    ) -> tuple[list[RunRecord], Position]:
+        """Return at most `most` runs that a query asks for, in its order. `alive` is not set.
 
-        The number is the position of the last one, to go on from with `before`; 0 if there are no more.
+        Its condition counts only as far as the bounds say. The position is that of the last run, to go on from with `after`;
+        `START` if there are no more. Raises UsageError if no run has what the list is sorted by.
         """
         with self._readers.reading() as db:
-            return queries.past(db, query, before, most) if db is not None else ([], 0)
+            return listing.past(db, query, bounds, after, most) if db is not None else ([], START)
+
+    def lacking_facts(self, names: Sequence[str]) -> list[str]:
+        """Return those of some names that no metric and no parameter of a run has."""
+        with self._readers.reading() as db:
+            return listing.lacking(db, names) if db is not None else list(names)
+
+    def fact_names(self) -> list[str]:
+        """Return the names of all metrics and parameters of runs."""
+        with self._readers.reading() as db:
+            return listing.names(db) if db is not None else []
+
+    def last_change(self, run: str) -> int:
+        """Return the place in the log of the last event of a run; 0 without one."""
+        with self._readers.reading() as db:
+            return queries.last_change(db, run) if db is not None else 0
 
     def run(self, name: str) -> RunStatus:
         """Return a run with all its steps. Raises NotFound."""
@@ -185,6 +208,22 @@ class SqliteMetadata:
                 if event is not None:
                     yield event
             after = batch[-1].seq
+
+    def deeds(self, who: str = "", before: int = 0) -> Iterator[Event]:
+        """Yield the durable events that people cause, newest first, with a seq below `before`; of one person or of all."""
+        while True:
+            with self._readers.reading() as db:
+                batch = chain.deeds(db, who, before) if db is not None else []
+            yield from (event for row in batch if (event := row.event()) is not None)
+            if not batch:
+                return
+            before = batch[-1].seq
+
+    def notices(self) -> list[Event]:
+        """Return the newest facts about messages to webhooks, oldest first."""
+        with self._readers.reading() as db:
+            found = chain.notices(db) if db is not None else []
+        return [event for row in found if (event := row.event()) is not None]
 
     def cached(self, key: str) -> CacheHit | None:
         """Return the newest step with this cache key that succeeded; None without one."""
@@ -245,10 +284,25 @@ class SqliteMetadata:
             )
         return found
 
+    def deployments(self, endpoint: str = "") -> list[Deployment]:
+        """Return the newest deployments, newest first, of one endpoint or of all."""
+        with self._readers.reading() as db:
+            return deployments(db, endpoint) if db is not None else []
+
+    def schedules(self) -> list[ScheduleStatus]:
+        """Return every schedule with its last due times, by name."""
+        with self._readers.reading() as db:
+            return schedules.read(db, schema.decode) if db is not None else []
+
     def owned(self, owner: str, going: Sequence[str]) -> list[str]:
         """Return the digests that a run or "model NAME:VERSION" needs, and nothing else but what is in `going`."""
         with self._readers.reading() as db:
             return queries.owned(db, owner, going) if db is not None else []
+
+    def owners(self) -> list[tuple[str, str]]:
+        """Return every digest with everything that needs it: a run, "model NAME:VERSION", "endpoint NAME"."""
+        with self._readers.reading() as db:
+            return db.execute("SELECT digest, owner FROM ref").fetchall() if db is not None else []
 
     def digests(self) -> Iterator[str]:
         """Yield the digest of every artifact in an event, except artifacts that are always inline."""
@@ -328,8 +382,9 @@ class SqliteMetadata:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _add(self, db: sqlite3.Connection, bodies: Sequence[Body], now: float, run: str, step: str) -> None:
-        chain.append(db, [Event(body=body, run=run, step=step, time=now, who=self._who) for body in bodies])
+    def _doer(self) -> str:
+        """Return the name of the person for whom the present work is done."""
+        return acting.get() or self._who()
 
 
 def _append(db: sqlite3.Connection, events: Sequence[Event]) -> int:

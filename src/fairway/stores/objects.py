@@ -17,11 +17,12 @@ from pathlib import Path
 
 import msgspec
 
+from fairway.spec.artifact import is_digest
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import StorageError
 from fairway.spec.objects import ObjectPlace
 from fairway.stores import folders
-from fairway.stores.blobs import corrupt, is_digest
+from fairway.stores.blobs import corrupt
 from fairway.stores.bucket import PIECE, Bucket, Held
 from fairway.stores.durable import make_folders
 from fairway.stores.faults import Explaining

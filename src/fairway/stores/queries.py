@@ -13,14 +13,16 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.endpoint import EndpointStatus, RevisionSpec
 from fairway.spec.errors import NotFound, StorageError
 from fairway.spec.event import Body, ModelRegistered, RevisionCreated, StepEnded
-from fairway.spec.history import RunQuery, RunRecord
 from fairway.spec.model import ModelSummary, ModelVersion, Reference
 from fairway.spec.run import Phase, RunStatus, RunSummary
-from fairway.stores import chain, facts, schema
+from fairway.stores import schema
 from fairway.stores.folding import RunFold
 
 _SHOWN = 40
 """Maximum number of letters of a reference that an error repeats."""
+
+_BEHIND_ALL = "\U0010ffff"
+"""The last of all characters. A prefix with it is behind every name with the prefix."""
 
 
 class CacheHit(msgspec.Struct, kw_only=True):
@@ -31,15 +33,22 @@ class CacheHit(msgspec.Struct, kw_only=True):
     outputs: tuple[Artifact, ...] = ()
 
 
-def run_names(db: sqlite3.Connection, prefix: str) -> list[str]:
-    """Return the names of runs that start with a prefix, newest first."""
-    sql = "SELECT name FROM run WHERE substr(name, 1, ?) = ? ORDER BY seq DESC"
-    return [name for (name,) in db.execute(sql, (len(prefix), prefix))]
+def run_names(db: sqlite3.Connection, prefix: str, most: int = 0) -> list[str]:
+    """Return the names of runs that start with a prefix, newest first; with `most`, of the first so many by name."""
+    # A range is found by the primary key. A comparison of beginnings would look at every run.
+    sql = (
+        "SELECT name FROM (SELECT name, seq FROM run WHERE name >= ? AND name < ? ORDER BY name LIMIT ?)"
+        " ORDER BY seq DESC"
+    )
+    return [name for (name,) in db.execute(sql, (prefix, prefix + _BEHIND_ALL, most or -1))]
 
 
 def runs(db: sqlite3.Connection, limit: int) -> list[RunSummary]:
     """Return the newest runs."""
-    columns = "name, pipeline, phase, started, ended, steps, failed, message"
+    step = "SELECT name FROM step WHERE run = run.name AND phase = 'Failed' ORDER BY called LIMIT 1"
+    columns = (
+        f"name, pipeline, phase, started, ended, steps, failed, message, CASE WHEN failed THEN ({step}) END"
+    )
     sql = f"SELECT {columns} FROM run ORDER BY seq DESC LIMIT ?"
     return [
         RunSummary(
@@ -51,80 +60,26 @@ def runs(db: sqlite3.Connection, limit: int) -> list[RunSummary]:
             steps=steps,
             failed=failed,
             message=message,
+            failed_step=step or "",
         )
-        for name, pipeline, phase, started, ended, steps, failed, message in db.execute(sql, (limit,))
+        for name, pipeline, phase, started, ended, steps, failed, message, step in db.execute(sql, (limit,))
     ]
 
 
-def past(db: sqlite3.Connection, query: RunQuery, before: int, most: int) -> tuple[list[RunRecord], int]:
-    """Return runs that a query asks for, newest first, without regard to its condition.
-
-    Args:
-        query: what is asked for.
-        before: the position before which to look; 0 for the newest.
-        most: at most so many runs.
-
-    Returns:
-        the runs, and the position of the last one; 0 if there are no more.
-    """
-    sql, values = _asked(query, before)
-    words: dict[str, list[str]] = {}
-    for name, word in db.execute("SELECT run, tag FROM tag ORDER BY run, tag"):
-        words.setdefault(name, []).append(word)
-    phases = {phase.value: phase for phase in Phase}
-    found: list[RunRecord] = []
-    last = 0
-    rows = db.execute(f"{sql} ORDER BY seq DESC LIMIT ?", (*values, most))
-    for name, pipeline, phase, started, ended, steps, failed, message, data, note, seq in rows:
-        last = seq
-        found.append(
-            RunRecord(
-                name=name,
-                pipeline=pipeline,
-                phase=phases[phase],
-                started=started,
-                ended=ended,
-                steps=steps,
-                failed=failed,
-                message=message,
-                facts=msgspec.Raw(
-                    data if phase != Phase.RUNNING.value else facts.so_far(db.execute, name, data)
-                ),
-                tags=tuple(words[name]) if name in words else (),
-                note=note,
-            )
-        )
-    return found, int(last) if len(found) == most else 0
-
-
-def _asked(query: RunQuery, before: int) -> tuple[str, list[object]]:
-    """Return the statement for the runs of a query, and its values."""
-    parts: list[tuple[str, object]] = []
-    if query.pipeline:
-        parts.append(("pipeline = ?", query.pipeline))
-    if query.phase is not None:
-        parts.append(("phase = ?", query.phase.value))
-    if query.since:
-        parts.append(("started >= ?", query.since))
-    if query.until:
-        parts.append(("started < ?", query.until))
-    if query.tag:
-        parts.append(("name IN (SELECT run FROM tag WHERE tag = ?)", query.tag))
-    if query.before:
-        parts.append(("seq < (SELECT seq FROM run WHERE name = ?)", query.before))
-    if before:
-        parts.append(("seq < ?", before))
-    conditions = " AND ".join(part for part, _ in parts) or "1"
-    columns = "name, pipeline, phase, started, ended, steps, failed, message, facts, note, seq"
-    return f"SELECT {columns} FROM run WHERE {conditions}", [value for _, value in parts]
+def last_change(db: sqlite3.Connection, run: str) -> int:
+    """Return the place in the log of the last event of a run; 0 without one."""
+    found = db.execute("SELECT max(seq) FROM event WHERE run = ? AND run != ''", (run,)).fetchone()
+    return int(found[0] or 0)
 
 
 def run(db: sqlite3.Connection, name: str) -> RunStatus | None:
     """Return a run with all its steps; None if there is no such run."""
-    fold, seq = RunFold(), 0
-    while batch := chain.rows(db, seq, name, limit=2000):
-        fold.add(event for row in batch if (event := row.event()) is not None)
-        seq = batch[-1].seq
+    fold = RunFold()
+    sql = "SELECT body, step, time FROM event WHERE run = ? AND run != '' ORDER BY seq"
+    for data, step, time in db.execute(sql, (name,)):
+        body = schema.decode(data)
+        if body is not None:
+            fold.fold(body, step, time)
     return fold.status()
 
 

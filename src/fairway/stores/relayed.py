@@ -14,11 +14,11 @@ from typing import Protocol
 
 import msgspec
 
-from fairway.spec.artifact import Artifact, FileEntry, sources_of
+from fairway.spec.artifact import Artifact, FileEntry, is_digest, sources_of
 from fairway.spec.decoding import UNREADABLE
 from fairway.spec.errors import CorruptArtifact, NotFound, StorageError
 from fairway.spec.run import StepResult
-from fairway.stores.blobs import FileArtifacts, corrupt, is_digest
+from fairway.stores.blobs import FileArtifacts, corrupt
 from fairway.stores.durable import HashingFile
 from fairway.stores.sweeping import Swept
 from fairway.stores.upstream import Pieces, Upstream

@@ -30,16 +30,43 @@ from fairway.spec.event import (
     RunResumed,
     RunStarted,
     RunTagged,
+    ScheduleDue,
+    ScheduleRemoved,
+    ScheduleSet,
     StepCalled,
     StepEnded,
     VersionRemoved,
 )
 from fairway.spec.run import Phase
-from fairway.stores import facts
+from fairway.stores import facts, schedules
 from fairway.stores.earlier import folded
 
-VERSION = 3
+VERSION = 5
 """Version of the tables. A database with an older version gets its derived tables rebuilt from the log."""
+
+IS_DEED = """kind IN ('run.started', 'run.resumed', 'run.stop_asked', 'run.tagged', 'run.noted', 'run.removed',
+ 'version.removed', 'alias.moved', 'endpoint.pointed', 'store.cleaned', 'token.given', 'token.taken',
+ 'webhook.set', 'webhook.removed')"""
+"""The condition for events that people cause. The index has it in the same words, because SQLite compares them."""
+
+IS_NOTICE = "kind IN ('webhook.due', 'webhook.posted')"
+"""The condition for events about messages to webhooks, in the words of the index."""
+
+_ORDERS = (
+    "CREATE INDEX IF NOT EXISTS run_started ON run(started, seq)",
+    "CREATE INDEX IF NOT EXISTS run_took ON run(max(0, ended - started), seq) WHERE ended > 0",
+)
+"""The statements that make the indexes of the orders of runs."""
+
+_ALL_ORDERS = ";".join(_ORDERS)
+
+INDEXES = (
+    "DROP INDEX IF EXISTS event_deed",
+    f"CREATE INDEX IF NOT EXISTS event_deeds ON event(seq, who) WHERE {IS_DEED}",
+    f"CREATE INDEX IF NOT EXISTS event_notices ON event(seq) WHERE {IS_NOTICE}",
+    *_ORDERS,
+)
+"""The statements that make the indexes that came later. A store of an earlier version gets them when it is next written."""
 
 LOG = """
 CREATE TABLE IF NOT EXISTS event(
@@ -53,7 +80,9 @@ CREATE TABLE run(
     name TEXT PRIMARY KEY, seq INTEGER NOT NULL, pipeline TEXT NOT NULL, phase TEXT NOT NULL,
     started REAL NOT NULL, ended REAL NOT NULL, steps INTEGER NOT NULL, failed INTEGER NOT NULL,
     message TEXT NOT NULL, facts BLOB NOT NULL, note TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX run_seq ON run(seq);
+CREATE INDEX run_seq ON run(seq, pipeline, phase, started, ended, name, message, note);
+CREATE INDEX run_pipeline ON run(pipeline, seq);
+{_ALL_ORDERS};
 CREATE TABLE step(
     run TEXT NOT NULL, name TEXT NOT NULL, called INTEGER NOT NULL, task TEXT NOT NULL, label TEXT NOT NULL,
     phase TEXT NOT NULL, PRIMARY KEY(run, name)) WITHOUT ROWID;
@@ -74,13 +103,16 @@ CREATE TABLE endpoint(
 CREATE TABLE revision(
     endpoint TEXT NOT NULL, number INTEGER NOT NULL, seq INTEGER NOT NULL,
     PRIMARY KEY(endpoint, number)) WITHOUT ROWID;
+CREATE TABLE pointed(seq INTEGER PRIMARY KEY, endpoint TEXT NOT NULL, number INTEGER NOT NULL);
+CREATE INDEX pointed_endpoint ON pointed(endpoint, seq);
 CREATE TABLE ref(
     digest TEXT NOT NULL, owner TEXT NOT NULL, PRIMARY KEY(digest, owner)) WITHOUT ROWID;
 CREATE INDEX ref_owner ON ref(owner);
-{facts.TABLES}"""
+{facts.TABLES}{schedules.TABLES}"""
 
 TABLES = (
-    "run", "step", "cache", "parts", "model_version", "alias", "endpoint", "revision", "ref", "metric", "tag",
+    "run", "step", "cache", "parts", "model_version", "alias", "endpoint", "revision", "pointed", "ref", "metric",
+    "fact", "tag", "schedule", "due",
 )  # fmt: skip
 """The derived tables."""
 
@@ -133,11 +165,19 @@ def apply(connection: sqlite3.Connection, event: Event) -> None:
         connection.executemany("INSERT OR IGNORE INTO ref VALUES(?, ?)", digests)
 
 
+def index(connection: sqlite3.Connection) -> None:
+    """Make the indexes that are not there yet."""
+    for statement in INDEXES:
+        connection.execute(statement)
+
+
 def _owner(event: Event) -> str:
     """Return the name of what needs the content in an event. It is kept until that is removed."""
     body = event.body
     if isinstance(body, ModelRegistered):
         return f"model {body.version.name}:{body.version.version}"
+    if isinstance(body, ScheduleSet):
+        return schedules.owner(body.schedule.name)
     return f"endpoint {body.revision.endpoint}" if isinstance(body, RevisionCreated) else event.run
 
 
@@ -147,7 +187,14 @@ _Execute = facts.Execute
 def _run_started(execute: _Execute, event: Event, body: RunStarted) -> None:
     execute(
         "INSERT INTO run VALUES(?, ?, ?, ?, ?, 0, 0, 0, '', ?, '')",
-        (event.run, event.seq, body.spec.pipeline, Phase.RUNNING.value, event.time, facts.begun(body.spec)),
+        (
+            event.run,
+            event.seq,
+            body.spec.pipeline,
+            Phase.RUNNING.value,
+            event.time,
+            facts.begun(execute, body.spec, event.seq),
+        ),
     )
 
 
@@ -261,6 +308,7 @@ def _endpoint_pointed(execute: _Execute, event: Event, body: EndpointPointed) ->
         " WHERE name = ?",
         (body.number, body.reason, body.address, body.endpoint),
     )
+    execute("INSERT INTO pointed VALUES(?, ?, ?)", (event.seq, body.endpoint, body.number))
 
 
 _CHANGES: dict[type, Callable[[_Execute, Event, Any], None]] = {
@@ -275,6 +323,9 @@ _CHANGES: dict[type, Callable[[_Execute, Event, Any], None]] = {
     RunNoted: facts.noted,
     RunRemoved: facts.removed,
     VersionRemoved: _version_removed,
+    ScheduleSet: schedules.changed,
+    ScheduleRemoved: schedules.removed,
+    ScheduleDue: schedules.decided,
     StepEnded: _step_ended,
     ModelRegistered: _model_registered,
     AliasMoved: _alias_moved,
@@ -289,12 +340,17 @@ def _artifacts(body: Body) -> Iterable[Artifact]:
         return (*body.result.outputs, *body.result.shown.values())
     if isinstance(body, PictureShown):
         return (body.picture,)
+    if isinstance(body, ScheduleSet):
+        return schedules.artifacts(body)
     if isinstance(body, StepEnded):
         return body.outputs
     if isinstance(body, StepCalled):
         return _leaves(body.spec.inputs.values())
     if isinstance(body, RunStarted):
-        return (*body.spec.parameters.values(), *_bundle(body.spec.code))
+        spec = body.spec
+        kept = (spec.packages, spec.git.difference if spec.git is not None else None)
+        inputs = _leaves(spec.repeats.step.inputs.values()) if spec.repeats is not None else []
+        return (*spec.parameters.values(), *_bundle(spec.code), *filter(None, kept), *inputs)
     if isinstance(body, RunResumed):
         return _bundle(body.code)
     if isinstance(body, RunEnded):
@@ -307,7 +363,8 @@ def _artifacts(body: Body) -> Iterable[Artifact]:
             if found is not None
         ]
     if isinstance(body, RevisionCreated):
-        return [found for found in (body.revision.source, body.revision.models) if found is not None]
+        layers = [Artifact(format="layer", digest=one, size=0) for one in body.revision.layers]
+        return [*layers, *filter(None, (body.revision.source, body.revision.models))]
     return ()
 
 

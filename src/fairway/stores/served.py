@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from fairway.spec.artifact import Artifact
+from fairway.spec.artifact import Artifact, is_digest
 from fairway.spec.host import StorePlace
 from fairway.stores import folders
-from fairway.stores.blobs import FileArtifacts, is_digest
+from fairway.stores.blobs import FileArtifacts
 from fairway.stores.layout import Layout
 from fairway.stores.opening import open_store, parts
 from fairway.stores.relayed import RelayedArtifacts

@@ -5,6 +5,7 @@ has changed. Knows nothing about events. The caller says what to keep.
 """
 
 import os
+import re
 import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
@@ -12,9 +13,13 @@ from contextlib import ExitStack, suppress
 import msgspec
 
 from fairway import confined
+from fairway.spec.artifact import is_digest
 from fairway.spec.errors import CorruptArtifact
 from fairway.stores import folders
 from fairway.stores.durable import sync, temporary_name
+
+_BUCKET = re.compile("[0-9a-f]{2}")
+"""The names that a store gives to its folders. Whatever has another name beside them is not the store's."""
 
 STALE = 86400.0
 """Age in seconds from which a temporary file counts as abandoned."""
@@ -69,8 +74,10 @@ def sweep(root: str, keep: Iterable[str], *, before: float, dry: bool) -> Swept:
     """
     kept = Kept()
     for digest in keep:
-        kept.add(digest)
-        _keep_files(root, digest, kept)
+        # A log from elsewhere may have any text here, and a text must not become a path.
+        if is_digest(digest):
+            kept.add(digest)
+            _keep_files(root, digest, kept)
     swept = Swept()
     for prefix in sorted(buckets(root)):
         _sweep_bucket(root, prefix, kept.bucket(prefix), before, dry, swept)
@@ -87,7 +94,7 @@ def buckets(root: str) -> list[str]:
     except FileNotFoundError:
         return []
     try:
-        return [name for name in os.listdir(blobs) if len(name) == 2]
+        return [name for name in os.listdir(blobs) if _BUCKET.fullmatch(name)]
     finally:
         os.close(blobs)
 
@@ -114,7 +121,7 @@ def _sweep_bucket(root: str, prefix: str, wanted: set[bytes], before: float, dry
         aside = confined.enter(root, ("blobs", "tmp"), made=sync)
         opened.callback(os.close, aside)
         for name in os.listdir(bucket):
-            if len(name) == 64 and bytes.fromhex(name[:32]) not in wanted:
+            if is_digest(name) and bytes.fromhex(name[:32]) not in wanted:
                 _consider(bucket, aside, name, before, dry, swept)
 
 

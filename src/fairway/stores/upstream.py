@@ -123,6 +123,7 @@ class Upstream:
         self._credential = ""
         self._process = 0
         self._idle: list[HTTPConnection] = []
+        self._address: tuple[str, int] | None = None
 
     @property
     def place(self) -> str:
@@ -130,8 +131,17 @@ class Upstream:
         return f"{self._host}:{self._port}"
 
     def prepare(self) -> None:
-        """Load what requests need, so that processes forked from here need not."""
+        """Load what requests need and look the address up, so that processes forked from here need not.
+
+        In a cluster a name takes several questions to the name server, and every attempt is a process.
+        """
         importlib.import_module("http.client")
+        if self._address is None:
+            import socket
+
+            with suppress(OSError):  # it goes wrong again in the process that connects, which tries again
+                found = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+                self._address = (str(found[0][4][0]), self._port)
 
     def size(self, digest: str) -> int | None:
         """Return the size of a blob, which no sweep removes for a day from now on; None if there is none."""
@@ -230,6 +240,20 @@ class Upstream:
             return self._idle.pop(), True
         return HTTPConnection(self._host, self._port, timeout=_CONNECT_SECONDS, blocksize=_BLOCK), False
 
+    def _connect(self, connection: "HTTPConnection") -> None:
+        """Connect to the address that is known, or to the one that the name has now. Raises OSError."""
+        if self._address is not None:
+            import socket
+
+            try:
+                connection.sock = socket.create_connection(self._address, _CONNECT_SECONDS)
+            except OSError:
+                self._address = None
+                raise
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        else:
+            connection.connect()
+
     def _send(
         self,
         connection: "HTTPConnection",
@@ -240,7 +264,7 @@ class Upstream:
         """Send a request once. Raises _Again if it has to be repeated, StorageError if it is refused."""
         line = cast("socket | None", connection.sock)
         if line is None:
-            connection.connect()
+            self._connect(connection)
             cast("socket", connection.sock).settimeout(_ANSWER_SECONDS)
         content = body() if body is not None else None
         try:

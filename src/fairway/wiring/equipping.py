@@ -41,6 +41,8 @@ _COMPANIONS = {
     "lightgbm": ("onnx", "onnxruntime", "onnxmltools", "skl2onnx"),
     "xgboost": ("onnx", "onnxruntime", "onnxmltools", "skl2onnx"),
     "torch": ("onnx", "onnxruntime", "safetensors"),
+    "keras": ("onnx", "onnxruntime"),
+    "onnx": ("onnxruntime",),
     "pandas": ("pyarrow",),
     "polars": ("pyarrow",),
 }

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,14 @@ if TYPE_CHECKING:
     from fairway.engine.endpoints import EndpointEngine
     from fairway.engine.records import Records, Waiting
     from fairway.local.deployer import LocalDeployer
+    from fairway.local.health import HealthLook
     from fairway.local.leases import FileLeases
+    from fairway.local.sealed_file import SealedFile
+    from fairway.local.tokens import Tokens
     from fairway.ports import Leases
     from fairway.spec.artifact import Artifact, Node
     from fairway.spec.host import HostSetup
-    from fairway.spec.upkeep import Snapshot, Tried
+    from fairway.spec.upkeep import Check, Health, Snapshot, Tried
     from fairway.stores import FileArtifacts, FileLogs, FileResults
     from fairway.stores.copies import StoreCopies
     from fairway.stores.metadata import SqliteMetadata
@@ -66,9 +70,10 @@ class LocalStores:
     def metadata(self) -> "SqliteMetadata":
         """The event log and its tables."""
         if self._metadata is None:
+            from fairway.local import owner
             from fairway.stores.metadata import SqliteMetadata
 
-            self._metadata = SqliteMetadata(self.layout)
+            self._metadata = SqliteMetadata(self.layout, who=owner.name)
         return self._metadata
 
     @property
@@ -148,6 +153,13 @@ class LocalStores:
             self._metadata.close()
 
 
+def checks(root: Path) -> "list[Check]":
+    """Check what this machine offers to a store, without reading the store itself."""
+    from fairway.local import health
+
+    return health.checks(root)
+
+
 def endpoint_folder(root: Path, name: str) -> Path:
     """Return the folder in which an endpoint's workers leave their output."""
     from fairway.local.listening import folder
@@ -168,7 +180,9 @@ def records(
     Content that was used in the last `youngest` seconds is never removed.
     """
     from fairway.engine.records import RecordParts, Records
+    from fairway.engine.schedules import Schedules
     from fairway.engine.upkeep import Upkeep
+    from fairway.wiring import hooks
 
     held = leases or stores.leases
     return Records(
@@ -180,17 +194,23 @@ def records(
             leases=held,
             clock=SystemClock(),
             waiting=waiting or stores.waiting,
+            schedules=Schedules(stores.metadata, SystemClock()),
             upkeep=Upkeep(stores.metadata, stores.artifacts, held, _Copies(stores), SystemClock(), youngest),
             most=most,
+            # Those who give leases of their own are a control plane, where Kubernetes knows who may do what.
+            tokens=None if leases is not None else partial(tokens, stores),
+            outbox=hooks.outbox(stores) if leases is None else hooks.outbox_of_many(stores),
+            webhooks=partial(hooks.webhooks, stores, shared=leases is not None),
         )
     )
 
 
 class _Copies:
-    """The copies of a store. The part that makes them is loaded when it is used."""
+    """The copies of a store, and its health. The parts that make them are loaded when they are used."""
 
     def __init__(self, stores: LocalStores) -> None:
         self._stores = stores
+        self._look: HealthLook | None = None
 
     def take(self) -> "Snapshot":
         """Keep the log as it is now, and list it with all that it refers to."""
@@ -207,6 +227,14 @@ class _Copies:
 
         artifacts = self._stores.artifacts
         return try_again(artifacts) if isinstance(artifacts, ObjectArtifacts) else []
+
+    def health(self) -> "Health":
+        """Return the health of this machine, as far as it concerns the store."""
+        if self._look is None:
+            from fairway.local.health import HealthLook
+
+            self._look = HealthLook(self._stores.root)
+        return self._look.look()
 
     def _made(self) -> "StoreCopies":
         from fairway.stores.copies import StoreCopies
@@ -238,3 +266,28 @@ def _token_seal(root: Path) -> Callable[[str], str]:
     seal = stores.metadata.admitted()
     stores.close()
     return lambda text: seal.over(b"token", text.encode())[:32]
+
+
+def tokens(stores: LocalStores) -> "Tokens":
+    """Return the tokens that the owner of a store gave to people."""
+    from fairway.local import owner
+    from fairway.local.tokens import Tokens
+
+    stores.prepare()
+    return Tokens(sealed(stores, "platform/tokens.json", b"tokens"), owner.name())
+
+
+def sessions(stores: LocalStores) -> "SealedFile":
+    """Return the file that keeps the sessions of browsers."""
+    return sealed(stores, "platform/sessions.json", b"sessions")
+
+
+def sealed(stores: LocalStores, place: str, kind: bytes) -> "SealedFile":
+    """Return a file below the folder of a store that only its owner can read and change.
+
+    Args:
+        kind: a word for what is in it, so that no file can stand in for one of another kind.
+    """
+    from fairway.local.sealed_file import SealedFile
+
+    return SealedFile(stores.root, place, lambda content: stores.metadata.admitted().over(kind, content))

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from fairway.cluster import names, observed, pods
+from fairway.cluster import names, observed, pods, server_logs
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.config import in_cluster
 from fairway.cluster.client.errors import KubernetesError, Unauthorized
 from fairway.cluster.client.kinds import CONFIG_MAP, JOB
+from fairway.cluster.endpoints import naming, objects
 from fairway.cluster.endpoints.deployer import ClusterDeployer
+from fairway.cluster.endpoints.ended import EndedOutput
 from fairway.cluster.endpoints.servers import Servers
 from fairway.cluster.executor import ClusterExecutor, Project
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links, PodIdentity
 from fairway.engine.runs import Opened
 from fairway.spec import install as installs
+from fairway.spec.endpoint import ServerLine
 from fairway.spec.errors import FairwayError
 from fairway.spec.install import Install
 from fairway.spec.link import Orders
@@ -62,6 +65,7 @@ class Namespace:
         self._watching: asyncio.Task[None] | None = None
         self._deployer: ClusterDeployer | None = None
         self._servers = Servers()
+        self._ended = EndedOutput(self._printed)
 
     async def start(self) -> None:
         """Find the owner of the pods, and take connections of pods from now on. Raises FairwayError."""
@@ -143,8 +147,20 @@ class Namespace:
         """Return the manager of model servers, and call a function whenever one of them changes. To be called after `start`."""
         events = partial(self._jobs.events, "Pod")
         self._deployer = ClusterDeployer(self._kube, self._install, events, self._servers.runtime, self._say)
-        self._deployer.start(changed)
+        self._deployer.start(partial(self._deployer_changed, changed))
         return self._deployer
+
+    def ended_output(self, endpoint: str) -> list[ServerLine]:
+        """Return what servers of an endpoint printed that have ended. It may be called on any thread."""
+        return self._ended.lines(naming.service(endpoint))
+
+    def _deployer_changed(self, changed: Callable[[], None]) -> None:
+        assert self._deployer is not None
+        self._ended.look(self._deployer.pods)
+        changed()
+
+    async def _printed(self, pod: str, previous: bool) -> list[tuple[str, str]]:
+        return await server_logs.read(self._kube, pod, objects.CONTAINER, previous=previous)
 
     def over(self, run: str) -> None:
         """Do nothing: the hosts of a run are closed by its engine."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fairway.spec.errors import FairwayError, StorageError
-from fairway.wiring import machine, runs
+from fairway.wiring import hooks, machine, runs
 from fairway.wiring.machine import LocalStores, SystemClock
 
 if TYPE_CHECKING:
@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from fairway.engine.leases import RunLeases
     from fairway.engine.platform import EnginePlatform
     from fairway.engine.runs import Note, Opened
+    from fairway.engine.scheduler import Scheduler
     from fairway.engine.together import RunsElsewhere, RunsTogether
     from fairway.ports import Deployer, ResultStore
-    from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+    from fairway.ports.serving import Serving
+    from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, ServerLine
     from fairway.spec.install import Install
     from fairway.spec.run import RunRequest
+    from fairway.spec.serving import ServerOutput, Traffic
     from fairway.stores import FileArtifacts
     from fairway.stores.objects import ObjectArtifacts
 
@@ -66,6 +69,10 @@ class Cluster(Protocol):
         """Return the manager of model servers, and call a function whenever one of them changes. To be called after `start`."""
         ...
 
+    def ended_output(self, endpoint: str) -> "list[ServerLine]":
+        """Return what servers of an endpoint printed that have ended. It may be called on any thread."""
+        ...
+
     async def close(self) -> None:
         """Take no more connections. Pods are left as they are."""
         ...
@@ -100,6 +107,20 @@ class EndpointsElsewhere:
     async def endpoints(self) -> "list[EndpointStatus]":
         """Return every endpoint as wanted and as observed."""
         return await self._there(self._engine.endpoints())
+
+
+def scheduler(stores: LocalStores, runs: "RunsTogether", say: Callable[[str], None]) -> "Scheduler":
+    """Return the keeper of the schedules of a control plane. It belongs to the loop of the engines."""
+    from fairway.engine.scheduler import Scheduler
+
+    # A run that is not over goes on, because a control plane takes its runs up again.
+    return Scheduler(
+        stores.metadata,
+        SystemClock(),
+        runs.submit,
+        lambda run: not stores.metadata.run(run).phase.ended,
+        say,
+    )
 
 
 def prepare_volume(root: Path) -> Path:
@@ -236,7 +257,7 @@ def together(stores: LocalStores, held: "RunLeases", cluster: Cluster, reports: 
 
     return RunsTogether(
         TogetherParts(
-            stores=lambda: runs.engine_stores(stores),
+            stores=lambda: runs.engine_stores(stores, hooks.outbox_of_many(stores)),
             artifacts=stores.artifacts,
             leases=held,
             clock=SystemClock(),
@@ -277,7 +298,30 @@ def platform(
         lambda: EndpointsElsewhere(served, carried.there),
         _stop,
         asyncio.to_thread,
+    ).knowing(partial(_serving, stores, EndpointsElsewhere(served, carried.there)))
+
+
+def _serving(stores: LocalStores, endpoints: EndpointsElsewhere) -> "Serving":
+    """Return the part that knows endpoints over time."""
+    from fairway.engine.serving import ServingRecords
+    from fairway.local.asking import ask
+
+    return ServingRecords(stores.metadata.deployments, _no_output, _no_traffic, endpoints.endpoints, ask)
+
+
+def _no_output(endpoint: str) -> "list[ServerOutput]":
+    """Refuse to read the output of pods. A control plane has no right to it, and a person's kubeconfig has."""
+    raise FairwayError(
+        f"what the servers of {endpoint} print is in the cluster, and the control plane may not read it",
+        hint=f"`fairway logs {endpoint} --target NAME` reads it with your own rights",
     )
+
+
+async def _no_traffic(endpoint: str) -> "Traffic":
+    """Return no traffic, because nobody counts it in a cluster yet."""
+    from fairway.spec.serving import Traffic
+
+    return Traffic()
 
 
 def store_parts(stores: LocalStores) -> "tuple[FileArtifacts | ObjectArtifacts, Callable[[], ResultStore]]":

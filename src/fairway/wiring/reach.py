@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from fairway.local.interrupts import blocking
 from fairway.spec.artifact import Artifact, Group, Node
 from fairway.spec.errors import NotFound
 from fairway.wiring import settings, target
 from fairway.wiring.machine import LocalStores
+from fairway.wiring.questions import answered
 
 if TYPE_CHECKING:
     from fairway.engine.past import Runs
@@ -38,15 +38,7 @@ class Here:
 
     def ask(self, question: "Callable[[Platform], Coroutine[Any, Any, T]]") -> T:
         """Ask the platform of the store, from code without an event loop or with one. Raises FairwayError."""
-
-        async def asked() -> T:
-            platform = target.looking(self.root, lambda *lines: None)
-            try:
-                return await question(platform)
-            finally:
-                await platform.close()
-
-        return blocking(asked())
+        return answered(partial(target.looking, self.root, lambda *lines: None), question)
 
     def load(self, node: Node) -> object:
         """Return the value of a node. Raises FairwayError."""

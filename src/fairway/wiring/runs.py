@@ -6,21 +6,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fairway.spec.errors import UsageError
-from fairway.wiring import headstart, settings
+from fairway.wiring import headstart, hooks, settings
 from fairway.wiring.machine import LocalStores, SystemClock
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from contextlib import AbstractContextManager
+
     from fairway.engine.apart import RunsApart
     from fairway.engine.following import RecordFollower, Waiting
+    from fairway.engine.outbox import Outbox
     from fairway.engine.run import Stores
-    from fairway.engine.runs import Note, Opened, RunsHere
+    from fairway.engine.runs import Cancel, Note, Opened, RunsHere
+    from fairway.local.executor import LocalExecutor
     from fairway.ports import Leases
-    from fairway.spec.run import RunRequest, RunSpec
+    from fairway.spec.run import RunRequest, RunSpec, RunStatus
+    from fairway.spec.source import GitState
     from fairway.spec.update import Foreseen
 
 
-def here(stores: LocalStores) -> "RunsHere":
-    """Make the part that carries out runs in this process."""
+def here(
+    stores: LocalStores,
+    opening: "Callable[[RunRequest, Note], Awaitable[Opened]] | None" = None,
+    interrupts: "Callable[[Cancel], AbstractContextManager[None]] | None" = None,
+    earlier: "Callable[[str], RunStatus] | None" = None,
+) -> "RunsHere":
+    """Make the part that carries out runs in this process.
+
+    Args:
+        opening: imports the project of a request. The default imports it in a process of its own.
+        interrupts: cancels a run when the person wants it. The default listens to signals.
+        earlier: returns the run of which a step is repeated. The default is the record of the stores.
+    """
     from fairway.engine.runs import RunParts, RunsHere
     from fairway.local.interrupts import Interrupts
 
@@ -32,18 +49,22 @@ def here(stores: LocalStores) -> "RunsHere":
             leases=stores.leases,
             clock=SystemClock(),
             follower=follower(stores, stores.leases, stores.waiting),
-            open=partial(open_project, stores),
+            open=opening or partial(open_project, stores),
             project_of=partial(project_of, stores.root),
-            interrupts=Interrupts,
+            interrupts=interrupts or Interrupts,
             foresee=partial(foresee, parts),
+            earlier=earlier,
         )
     )
 
 
 def apart(stores: LocalStores) -> "RunsApart":
     """Make the part that has each run carried out by a process of its own."""
+    import asyncio
+
     from fairway.engine.apart import ApartParts, RunsApart
     from fairway.local import engines
+    from fairway.local.descriptions import Descriptions
 
     return RunsApart(
         ApartParts(
@@ -51,15 +72,38 @@ def apart(stores: LocalStores) -> "RunsApart":
             describing=partial(here, stores),
             start=partial(engines.start, stores.root),
             is_inside=partial(is_inside, stores.root),
+            descriptions=Descriptions(stores.root, stores.root.parent, _digests_file(stores.root)),
+            aside=asyncio.to_thread,
         )
     )
 
 
-def engine_stores(stores: LocalStores) -> "Stores":
-    """Return the stores for one engine."""
+def _digests_file(root: Path) -> str:
+    """Return the file of the digests of a project's files. The user's cache has it, and not the store: it can be made again."""
+    import hashlib
+
+    from fairway.local import environments
+
+    name = hashlib.sha256(os.fsencode(root.parent)).hexdigest()[:32]
+    return str(environments.cache_folder(root) / "digests" / f"described-{name}.json")
+
+
+def engine_stores(stores: LocalStores, outbox: "Outbox | None" = None) -> "Stores":
+    """Return the stores for one engine.
+
+    Args:
+        outbox: the outbox of its runs; None for that of a process with one run.
+    """
     from fairway.engine.run import Stores
 
-    return Stores(stores.metadata, stores.results, stores.logs, stores.read, stores.artifacts.holds)
+    return Stores(
+        stores.metadata,
+        stores.results,
+        stores.logs,
+        stores.read,
+        stores.artifacts.holds,
+        outbox or hooks.outbox(stores),
+    )
 
 
 def follower(stores: LocalStores, leases: "Leases", waiting: "Waiting") -> "RecordFollower":
@@ -72,7 +116,29 @@ def follower(stores: LocalStores, leases: "Leases", waiting: "Waiting") -> "Reco
 async def open_project(stores: LocalStores, request: "RunRequest", note: "Note") -> "Opened":
     """Import the project of a request in a host. A host that was started ahead is used."""
     launched = headstart.launch_host(stores.prepare().setup(request.file, request.module, request.pickled))
+    import asyncio
+
     from fairway.engine.runs import Opened
+
+    made = executor(stores, request, note)
+    stores.metadata.open_ahead()
+    looking = asyncio.ensure_future(repository_of(stores.root, request))
+    home, project = await made.adopt(launched)
+    return Opened(made, home, project, *await looking)
+
+
+async def repository_of(root: Path, request: "RunRequest") -> "tuple[GitState | None, bytes]":
+    """Return the state of the repository of a request's project, and the content of its difference from the commit."""
+    from fairway.wiring import origin
+
+    if request.git is not None or request.resume or not request.file:
+        return None, b""
+    inside = is_inside(root, request.file) and not settings.is_named()
+    return await origin.look(str(root.parent) if inside else os.path.dirname(request.file))
+
+
+def executor(stores: LocalStores, request: "RunRequest", note: "Note") -> "LocalExecutor":
+    """Make the executor for the project of a request."""
     from fairway.local import environments
     from fairway.local.executor import LocalExecutor
     from fairway.local.sharing import Share, shared_folder
@@ -80,10 +146,7 @@ async def open_project(stores: LocalStores, request: "RunRequest", note: "Note")
 
     setup = stores.setup(request.file, request.module, request.pickled)
     share = Share(shared_folder(), os.environ.get(LEASE, ""), str(stores.root), note)
-    executor = LocalExecutor(setup, environments.cache_folder(stores.root), note, _print_import, share)
-    stores.metadata.open_ahead()
-    home, project = await executor.adopt(launched)
-    return Opened(executor, home, project)
+    return LocalExecutor(setup, environments.cache_folder(stores.root), note, _print_import, share)
 
 
 async def foresee(parts: "Stores", spec: "RunSpec", opened: "Opened") -> "list[Foreseen]":

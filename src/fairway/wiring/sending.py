@@ -12,6 +12,7 @@ import msgspec
 from fairway.local.bundling import Bundle, BundledFile, collect
 from fairway.local.digests import DigestCache
 from fairway.spec.errors import StorageError, UsageError
+from fairway.wiring import origin
 from fairway.wiring.targets import cache_folder
 
 if TYPE_CHECKING:
@@ -81,6 +82,9 @@ async def send(platform: "RemotePlatform", request: "RunRequest", named: Sequenc
         except _Changed:
             continue
         request.file, request.module, request.bundle = bundle.file, bundle.module, bundle.digest
+        request.git, difference = await origin.look(bundle.folder)
+        if difference:
+            await platform.put(hashlib.sha256(difference).hexdigest(), difference)
         return sent
     raise StorageError(
         f"{request.file} or a file beside it changes while it is sent", hint="wait until it is written"

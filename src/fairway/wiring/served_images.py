@@ -15,6 +15,7 @@ from fairway.cluster.images.served import MOST, Content, Wanted, served_image
 from fairway.local.bundling import Bundle
 from fairway.spec.artifact import Artifact, FileEntry, sources_of
 from fairway.spec.errors import CorruptArtifact, NotFound
+from fairway.spec.layers import parse_reference
 from fairway.spec.model import ModelVersion
 from fairway.spec.quantities import format_memory
 from fairway.stores import folders
@@ -56,7 +57,7 @@ class ServedImages:
         self._platform = platform
         self._note = note
         self._bundle = bundle
-        self._equipment = Equipment(target, bundle, note)
+        self._equipment = Equipment(target, bundle, note, platform)
         self._workshop = make_workshop(note)
 
     async def environment(self) -> str:
@@ -125,6 +126,8 @@ class ServedImages:
 
     async def _with_content(self, base: str, wanted: Wanted) -> str:
         """Return the image with content on top of an environment, or the environment alone where nobody here may push."""
+        if parse_reference(base) is not None:
+            return base  # there is no image that content could be put on: the servers fetch it as they fetch their packages
         install = await self._equipment.installed()
         try:
             made = await served_image(

@@ -1,5 +1,6 @@
 """The servers of an endpoint of a target: a port of this machine that leads to them, their output and their objects."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import TYPE_CHECKING
@@ -11,13 +12,14 @@ from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import NotThere
 from fairway.cluster.endpoints import naming, objects
 from fairway.cluster.forwarding import listening
-from fairway.spec.errors import NotFound
-from fairway.wiring.targets import access_to
+from fairway.spec.errors import FairwayError, NotFound
+from fairway.wiring.targets import access_to, platform
 
 if TYPE_CHECKING:
-    from fairway.cluster.server_logs import ServerLine
-    from fairway.spec.endpoint import RevisionSpec
+    from fairway.spec.endpoint import RevisionSpec, ServerLine
     from fairway.wiring.targets import Target
+
+_ENDED_SECONDS = 10.0
 
 
 @contextlib.asynccontextmanager
@@ -46,9 +48,22 @@ async def opened(
 
 async def printed(target: "Target", endpoint: str, *, follow: bool) -> "AsyncIterator[ServerLine]":
     """Yield what the servers of an endpoint printed. With `follow`, go on for ever. Raises FairwayError."""
+    earlier = await _ended(target, endpoint)
     async with Kubernetes(access_to(target)) as kube:
-        async for line in server_logs.lines(kube, endpoint, follow=follow):
+        async for line in server_logs.lines(kube, endpoint, follow=follow, earlier=earlier):
             yield line
+
+
+async def _ended(target: "Target", endpoint: str) -> "list[ServerLine]":
+    """Return what the control plane keeps of servers that have ended. Without it, there is only what the cluster keeps."""
+    found = platform(target, lambda *lines: None)
+    try:
+        async with asyncio.timeout(_ENDED_SECONDS):
+            return await found.ended_output(endpoint)
+    except (FairwayError, TimeoutError):
+        return []
+    finally:
+        await found.close()
 
 
 async def rendered(target: "Target", revision: "RevisionSpec", namespace: str) -> str:

@@ -7,13 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from fairway.wiring import headstart, machine, runs
+from fairway.wiring import deployments, endpoint_records, headstart, machine, runs
 from fairway.wiring.machine import LocalStores, token_of
-from fairway.wiring.settings import first_port
+from fairway.wiring.settings import first_port, is_named
 
 if TYPE_CHECKING:
     from fairway.engine.endpoints import EndpointEngine
     from fairway.engine.platform import EnginePlatform
+    from fairway.engine.runs import RunsHere
+    from fairway.engine.scheduler import Scheduler
+    from fairway.engine.traffic import TrafficKeeper
+    from fairway.ports.serving import Serving
     from fairway.remote import RemotePlatform
     from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
     from fairway.spec.run import RunSpec
@@ -79,39 +83,79 @@ def only_look_if_foreign(stores: LocalStores, tell: Tell) -> LocalStores:
     return stores
 
 
-def platform_of(stores: LocalStores, tell: Tell = _nothing) -> "EnginePlatform":
-    """Return the platform of this process for stores. Closing it closes them."""
+def platform_of(
+    stores: LocalStores, tell: Tell = _nothing, make_runs: "Callable[[], RunsHere] | None" = None
+) -> "EnginePlatform":
+    """Return the platform of this process for stores. Closing it closes them.
+
+    Args:
+        tell: takes a line when the platform process is started.
+        make_runs: makes the part that carries out runs, if it is not the usual one.
+    """
     from fairway.engine.platform import EnginePlatform
 
     endpoints = _Endpoints(stores, tell)
-    return EnginePlatform(
+    made = EnginePlatform(
         machine.records(stores),
-        partial(runs.here, stores),
+        make_runs or partial(runs.here, stores),
         lambda: endpoints,
         endpoints.stop,
         close=stores.close,
     )
+    return made.knowing(partial(_serving_seen, stores, endpoints))
 
 
 def attended(
-    stores: LocalStores, engine: "EndpointEngine", stop: Callable[[bool], Awaitable[None]]
+    stores: LocalStores,
+    engine: "EndpointEngine",
+    stop: Callable[[bool], Awaitable[None]],
+    traffic: "TrafficKeeper | None" = None,
 ) -> "EnginePlatform":
     """Return the platform behind the platform process: each run gets a process of its own.
 
     Args:
         engine: looks after the endpoints.
         stop: ends the platform process; with true, the endpoints as well.
+        traffic: counts the requests of the endpoints.
     """
     import asyncio
 
     from fairway.engine.platform import EnginePlatform
+    from fairway.engine.projects import NoProject, ProjectHere
+    from fairway.local.project_files import ProjectFolder
 
-    return EnginePlatform(
+    # A store that the user named belongs to no project folder, so nothing is listed or written around it.
+    named = is_named()
+    folder = ProjectFolder(stores.root.parent)
+    prepare = partial(deployments.function_requests, stores.root)
+    project = NoProject() if named else ProjectHere(folder, asyncio.to_thread, prepare)
+    made = EnginePlatform(
         machine.records(stores, _MOST_SENT),
         partial(runs.apart, stores),
         lambda: engine,
         stop,
         asyncio.to_thread,
+    )
+    return made.within(project).knowing(partial(endpoint_records.attended, stores, engine.endpoints, traffic))
+
+
+def _serving_seen(stores: LocalStores, endpoints: "_Endpoints") -> "Serving":
+    """Return the part for endpoints over time. The platform process is asked if it runs, because it counts requests."""
+    if is_up(stores.root):
+        return apart(stores.root).serving
+    return endpoint_records.unattended(stores, endpoints.endpoints)
+
+
+def scheduler(stores: LocalStores, say: Callable[[str], None]) -> "Scheduler":
+    """Return the keeper of the schedules of a store. Each run gets a process of its own."""
+    from fairway.engine.scheduler import Scheduler
+
+    return Scheduler(
+        stores.metadata,
+        machine.SystemClock(),
+        runs.apart(stores).submit,
+        lambda run: bool(stores.leases.holder(run)),
+        say,
     )
 
 

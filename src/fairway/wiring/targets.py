@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from fairway.cluster.client.config import Access
     from fairway.remote import RemotePlatform
+    from fairway.spec.retention import Retention
 
 LOCAL = "local"
 """The name of this machine among the targets."""
@@ -118,6 +119,11 @@ def default(folder: str = "") -> tuple[str, str]:
         return name, "FAIRWAY_TARGET"
     project = project_settings.read(folder or os.getcwd())
     return (project.target, project.path) if project.target else ("", "")
+
+
+def retention() -> "Retention":
+    """Return how long the runs of the project around the working directory are kept. Raises UsageError."""
+    return project_settings.read(os.getcwd()).keep
 
 
 def resolved(target: Target) -> Target:

@@ -9,10 +9,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fairway.local.interrupts import blocking
 from fairway.spec.artifact import Artifact, Group, Node, RefData
 from fairway.spec.errors import SerializationError
 from fairway.wiring import sending, targets
+from fairway.wiring.questions import answered
 
 if TYPE_CHECKING:
     from fairway.remote import RemotePlatform
@@ -95,15 +95,7 @@ class There:
 
     def ask(self, question: "Callable[[RemotePlatform], Coroutine[Any, Any, T]]") -> T:
         """Ask the platform of the target, from code without an event loop or with one. Raises FairwayError."""
-
-        async def asked() -> T:
-            platform = self.platform()
-            try:
-                return await question(platform)
-            finally:
-                await platform.close()
-
-        return blocking(asked())
+        return answered(self.platform, question)
 
 
 def _store(folder: str) -> "FileArtifacts":

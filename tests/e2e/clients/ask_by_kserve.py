@@ -1,4 +1,4 @@
-"""Asks one worker through KServe's REST client: `python ask_by_kserve.py PORT` prints what came back as JSON."""
+"""Asks a server through KServe's REST client: `python ask_by_kserve.py HOST:PORT` prints what came back as JSON."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ import numpy as np
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 from kserve.protocol.infer_type import RequestedOutput
 
-WHERE = f"http://127.0.0.1:{sys.argv[1]}"
+WHERE = f"http://{sys.argv[1]}"
 DTYPES = {
     "BOOL": "?", "UINT8": "u1", "UINT16": "u2", "UINT32": "u4", "UINT64": "u8", "INT8": "i1", "INT16": "i2",
     "INT32": "i4", "INT64": "i8", "FP16": "f2", "FP32": "f4", "FP64": "f8", "BYTES": object,

@@ -1,4 +1,7 @@
-"""Asks one worker through Triton's HTTP clients, requests and httpx: `python ask_by_triton.py PORT` prints what came back."""
+"""Asks a server through Triton's HTTP clients, requests and httpx: `python ask_by_triton.py HOST:PORT [NAME:PORT]`.
+
+It prints what came back. NAME is another name of the same server.
+"""
 
 import asyncio
 import json
@@ -11,8 +14,7 @@ import requests
 import tritonclient.http as triton
 import tritonclient.http.aio as triton_aio
 
-PORT = sys.argv[1]
-WHERE = f"127.0.0.1:{PORT}"
+WHERE, NAMED = sys.argv[1], sys.argv[-1]
 DTYPES = {
     "BOOL": "?", "UINT8": "u1", "UINT16": "u2", "UINT32": "u4", "UINT64": "u8", "INT8": "i1", "INT16": "i2",
     "INT32": "i4", "INT64": "i8", "FP16": "f2", "FP32": "f4", "FP64": "f8",
@@ -132,7 +134,7 @@ def plain() -> dict[str, int]:
         "requests form": requests.post(url, data={"a": 1}).status_code,
         "requests files": requests.post(url, files={"f": text.encode()}).status_code,
         "requests pieces": requests.post(url, data=iter([text[:9].encode(), text[9:].encode()])).status_code,
-        "requests name": requests.post(f"http://localhost:{PORT}/", json=row).status_code,
+        "requests name": requests.post(f"http://{NAMED}/", json=row).status_code,
         "httpx content": httpx.post(url, content=text).status_code,
         "httpx json": httpx.post(url, json=row).status_code,
     }

@@ -239,8 +239,8 @@ SAME_NAMES = """
 import glob, os, time
 import fairway.engine.names as names
 drawn = iter(("k7m2", "p3x8", "r5r5", "t2t2") * 5)
-def new_name(taken=frozenset()):
-    name = next(name for name in drawn if name not in taken)
+def new_name(is_taken):
+    name = next(name for name in drawn if not is_taken(name))
     open(f"drew-{os.getpid()}", "w").close()
     while len(glob.glob("drew-*")) < 4: time.sleep(0.01)
     return name

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from served import processes
 
 from fairway.local import listening, platforms
 from fairway.local.workers import control_name
 from fairway.remote import Direct, RemotePlatform
-from fairway.server.output import NAME
 from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
 from fairway.spec.quantities import Bounds
 
@@ -295,22 +295,6 @@ def killed(pid: int) -> Killed:
         return Killed(asked, time.monotonic())
     finally:
         os.close(whole)
-
-
-def processes(*words: bytes) -> list[int]:
-    """Living processes with all these words in their command line, but for those that pass output on."""
-    found: list[int] = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                command = (entry / "cmdline").read_bytes()
-                own = (entry / "comm").read_text().strip()
-                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
-            except (OSError, IndexError):
-                continue
-            if state != "Z" and own != NAME and all(word in command for word in words):
-                found.append(int(entry.name))
-    return sorted(found)
 
 
 def resident(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""Puts `arena` beside these tests on the path, which the import mode of the suite does not."""
+"""Puts `arena` beside these tests and `served` on the path, which the import mode of the suite does not."""
 
 import resource
 import shutil
@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2] / "e2e")]
 
 pytest.importorskip("onnxruntime")
 
-from arena import MODELS, Arena
+from arena import MODELS, Arena  # noqa: E402
 
 _DESCRIPTORS = 8192
 

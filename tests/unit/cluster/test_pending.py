@@ -222,12 +222,14 @@ def test_a_class_of_priority_that_is_not_there_is_named() -> None:
 
 
 def test_a_job_in_a_queue_waits_for_its_turn_and_not_for_a_pod() -> None:
-    waits = pending.in_queue(pending.without_pod(()), "team-a")
+    waits = pending.in_queue(pending.without_pod(()), "team-a", 5)
     assert waits.text == "its turn in queue team-a"
     assert not waits.is_unmade
-    assert pending.in_queue(pending.without_pod(()), "").is_unmade
+    long = pending.in_queue(pending.without_pod(()), "team-a", 30)
+    assert long.text.startswith("its turn in queue team-a; if `kubectl get localqueue team-a`")
+    assert pending.in_queue(pending.without_pod(()), "", 99).is_unmade
     refused = pending.without_pod((Event(reason="FailedCreate", message="forbidden"),))
-    assert pending.in_queue(refused, "team-a") is refused
+    assert pending.in_queue(refused, "team-a", 99) is refused
 
 
 def test_a_pod_that_fetches_its_packages_says_so() -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fairway.control.changes import _MOST_KEPT, Changes
+from fairway.control.changes import _MOST_KEPT, KeyedChanges
 from fairway.spec.errors import NotFound
 
 
@@ -23,7 +23,7 @@ class Work:
 
 def test_a_request_that_is_sent_again_joins_the_change_that_it_began() -> None:
     async def work() -> None:
-        changes, change = Changes(), Work()
+        changes, change = KeyedChanges(), Work()
         assert await changes.outcome("key", change, 0.0) is None
         assert await changes.outcome("key", change, 0.01) is None
         change.let_go.set()
@@ -36,7 +36,7 @@ def test_a_request_that_is_sent_again_joins_the_change_that_it_began() -> None:
 
 def test_another_key_and_no_key_begin_changes_of_their_own() -> None:
     async def work() -> None:
-        changes, change = Changes(), Work()
+        changes, change = KeyedChanges(), Work()
         change.let_go.set()
         for key in ("one", "two", "", ""):
             assert await changes.outcome(key, change, None) == "over"
@@ -47,7 +47,7 @@ def test_another_key_and_no_key_begin_changes_of_their_own() -> None:
 
 def test_a_change_goes_on_when_its_client_leaves() -> None:
     async def work() -> None:
-        changes, change = Changes(), Work()
+        changes, change = KeyedChanges(), Work()
         asking = asyncio.ensure_future(changes.outcome("key", change, None))
         while not change.begun:
             await asyncio.sleep(0)
@@ -64,7 +64,7 @@ def test_everybody_who_asks_gets_the_refusal() -> None:
         raise NotFound("there is no such model")
 
     async def work() -> None:
-        changes = Changes()
+        changes = KeyedChanges()
         for _ in range(2):
             with pytest.raises(NotFound):
                 await changes.outcome("key", refuse, None)
@@ -74,7 +74,7 @@ def test_everybody_who_asks_gets_the_refusal() -> None:
 
 def test_only_the_newest_outcomes_are_kept() -> None:
     async def work() -> None:
-        changes, change = Changes(), Work()
+        changes, change = KeyedChanges(), Work()
         change.let_go.set()
         for number in range(2 * _MOST_KEPT):
             await changes.outcome(str(number), change, None)

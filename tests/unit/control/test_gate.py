@@ -7,10 +7,12 @@ import msgspec
 import pytest
 from starlette.requests import Request
 
-from fairway.control import api
+from fairway.control import api, query_values
 from fairway.control.bodies import BODY_LIMIT
 from fairway.control.gate import Gate
+from fairway.control.known import Known
 from fairway.control.routes import Entry, application, body, check, openapi, public_paths
+from fairway.spec.access import Actor, Role
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.stores import queries
 
@@ -45,8 +47,8 @@ async def broken(request: Request) -> object:
 
 ENTRIES = [
     Entry(method="GET", path="/healthz", policy="public", handler=live),
-    Entry(method="POST", path="/echo", policy="token", handler=echo, takes=Echo),
-    Entry(method="GET", path="/broken/{how}", policy="token", handler=broken),
+    Entry(method="POST", path="/echo", policy="viewer", handler=echo, takes=Echo),
+    Entry(method="GET", path="/broken/{how}", policy="viewer", handler=broken),
 ]
 
 
@@ -57,7 +59,8 @@ def ask(
     chunks: tuple[bytes, ...] = (b"",),
     kind: str = "http",
 ) -> tuple[int, dict[str, Any], dict[bytes, bytes]]:
-    gate = Gate(application(ENTRIES), ["127.0.0.1:7700", "localhost:7700"], TOKEN, public_paths(ENTRIES))
+    known = Known(Actor(name="me", role=Role.ADMINISTRATOR), TOKEN)
+    gate = Gate(application(ENTRIES), ["127.0.0.1:7700", "localhost:7700"], known, public_paths(ENTRIES))  # type: ignore[arg-type]
     messages = [
         {"type": "http.request", "body": chunk, "more_body": place < len(chunks) - 1}
         for place, chunk in enumerate(chunks)
@@ -186,7 +189,7 @@ def test_an_application_with_an_undeclared_or_inexact_public_route_does_not_star
 def test_a_path_is_public_only_when_all_its_methods_are() -> None:
     both = [
         Entry(method="GET", path="/x", policy="public", handler=live),
-        Entry(method="POST", path="/x", policy="token", handler=live),
+        Entry(method="POST", path="/x", policy="viewer", handler=live),
     ]
     assert public_paths(both) == frozenset()
 
@@ -213,7 +216,7 @@ def test_a_host_may_be_written_in_capitals() -> None:
 def test_a_number_of_thousands_of_digits_is_refused_in_a_sentence(limit: str) -> None:
     request = Request({"type": "http", "query_string": f"limit={limit}".encode(), "headers": []})
     with pytest.raises(UsageError, match="limit is a number from 1 to 1000") as refused:
-        api._number(request, "limit", 50, 1000)
+        query_values.number(request, "limit", 50, 1000)
     assert len(refused.value.message) < 200
 
 

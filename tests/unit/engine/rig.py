@@ -9,6 +9,7 @@ import msgspec
 from fakes import FakeClock
 
 from fairway.engine.listening import Listener
+from fairway.engine.outbox import NOBODY, Outbox
 from fairway.engine.run import RunEngine, Stores
 from fairway.spec.artifact import Artifact
 from fairway.spec.event import Body, Event, RunEnded
@@ -153,6 +154,7 @@ class Rig:
         places: Sequence[Place] = (HERE,),
         capacity: dict[str, Resources] | None = None,
         resumed: RunStatus | None = None,
+        outbox: Outbox = NOBODY,
     ) -> None:
         self.stores = PlayedStores()
         self.executor = PlayedExecutor(
@@ -161,7 +163,7 @@ class Rig:
         self.home = PlayedHost("host-1", places[0])
         self.clock = FakeClock()
         stores: Any = self.stores
-        parts = Stores(stores, stores, stores, lambda artifact: b"", lambda artifact: True)
+        parts = Stores(stores, stores, stores, lambda artifact: b"", lambda artifact: True, outbox)
         executor: Any = self.executor
         self.engine = RunEngine(parts, executor, self.clock, Listener())
         self._resumed = resumed

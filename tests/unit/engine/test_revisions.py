@@ -11,7 +11,9 @@ from fairway.engine.revisions import Revisions
 from fairway.server.sessions import offered
 from fairway.spec.artifact import INLINE_LIMIT, Artifact
 from fairway.spec.endpoint import DeployRequest, RevisionSpec
-from fairway.spec.event import Event, StepEnded
+from fairway.spec.errors import NotFound
+from fairway.spec.event import Event, RevisionCreated, StepEnded
+from fairway.spec.layers import LayerList, LayerReference, StoredLayer
 from fairway.spec.model import Candidate, Lineage, ModelVersion
 from fairway.spec.run import Phase
 from fairway.stores import FileArtifacts, Layout
@@ -107,3 +109,28 @@ def test_a_long_list_of_models_is_content_of_the_store(house: House) -> None:
 
 def test_a_store_without_models_offers_none(house: House) -> None:
     assert house.revisions.decided(house.function()).models is None
+
+
+def test_the_store_keeps_the_packages_of_a_revision_that_are_in_no_image(house: House) -> None:
+    parts = tuple(house.artifacts.put_bytes(part) for part in (b"one", b"two"))
+    layer = StoredLayer(digest="a" * 64, size=6, unpacked=10, parts=parts)
+    listed = LayerList(python="3.11", layers=(layer,))
+    digest = house.artifacts.put_bytes(listed.encode())
+    other = house.artifacts.put_bytes(b"nobody needs this")
+    request = DeployRequest(
+        name="f", function="f", source=SOURCE, module="f.py", image=str(LayerReference(digest, 1000))
+    )
+    revision = house.revisions.planned(request)
+    house.metadata.append([Event(body=RevisionCreated(revision=revision))])
+    house.artifacts.sweep(house.metadata.digests(), older_than=-60, dry=False)
+    assert [house.artifacts.exists(one) for one in (digest, *parts, other)] == [True, True, True, False]
+
+
+def test_packages_that_the_store_lacks_are_not_deployed(house: House) -> None:
+    layer = StoredLayer(digest="a" * 64, size=6, unpacked=10, parts=("b" * 64,))
+    digest = house.artifacts.put_bytes(LayerList(python="3.11", layers=(layer,)).encode())
+    image = str(LayerReference(digest, 1000))
+    with pytest.raises(NotFound, match="lacks packages"):
+        house.revisions.planned(
+            DeployRequest(name="f", function="f", source=SOURCE, module="f.py", image=image)
+        )

@@ -3,127 +3,17 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from together_world import World, request
 
 from fairway.engine import together
 from fairway.engine.leases import RunLeases
 from fairway.engine.notes import Notes
-from fairway.engine.run import Stores
-from fairway.engine.runs import Opened
-from fairway.engine.together import RunsTogether, TogetherParts
 from fairway.spec.errors import FairwayError, NotFound, StorageError, UsageError
 from fairway.spec.event import RunCancelling, RunEnded, RunResumed, RunStarted
-from fairway.spec.project import ProjectSpec
-from fairway.spec.run import Phase, RunRequest, RunSpec, RunStatus
-
-BUNDLE = "b" * 64
-
-
-class Home:
-    """A host that imports nothing."""
-
-    def __init__(self, run: str) -> None:
-        self.run = run
-        self.closed = False
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-class World:
-    """Parts that remember what they were asked for."""
-
-    def __init__(self) -> None:
-        self.homes: list[Home] = []
-        self.over: list[str] = []
-        self.said: list[str] = []
-        self.broke: list[BaseException] = []
-        self.held = {BUNDLE}
-        self.leases = RunLeases()
-        self.events_of: dict[str, list[Any]] = {}
-        self.written: list[Any] = []
-        self.ended_hosts: list[str] = []
-        self.refusals = 0
-        self.opened: list[RunRequest] = []
-        self.opening = asyncio.Event()
-        world = self
-
-        class Metadata:
-            def run_names(self, prefix: str = "") -> list[str]:
-                return []
-
-            def run(self, name: str) -> Any:
-                if name not in world.events_of:
-                    raise NotFound(f"there is no run {name!r}")
-                ended = isinstance(world.events_of[name][-1], RunEnded)
-                phase = Phase.CANCELLED if ended else Phase.RUNNING
-                return RunStatus(
-                    spec=RunSpec(name=name, pipeline="p", project="flow.py", bundle=BUNDLE),
-                    phase=phase,
-                    started=0.0,
-                )
-
-            def events(self, after: int, run: str) -> Any:
-                return [type("Event", (), {"body": body}) for body in world.events_of[run]]
-
-            def submit(self, events: list[Any]) -> "Future[int]":
-                for event in events:
-                    world.written.append(event.body)
-                    world.events_of[event.run].append(event.body)
-                done: Future[int] = Future()
-                done.set_result(1)
-                return done
-
-        class Artifacts:
-            def exists(self, digest: str) -> bool:
-                return digest in world.held
-
-        class Clock:
-            def now(self) -> float:
-                return 0.0
-
-            def monotonic(self) -> float:
-                return 0.0
-
-        async def open_project(run: str, request: RunRequest, note: Any) -> Opened:
-            if request.file == "broken.py":
-                raise UsageError("it cannot be imported")
-            if request.resume:
-                self.opening.set()
-                await asyncio.Event().wait()
-            self.opened.append(request)
-            self.homes.append(Home(run))
-            return Opened(None, self.homes[-1], ProjectSpec(name="flow", path="flow.py"))  # type: ignore[arg-type]
-
-        stores = Stores(Metadata(), None, None, None, None)  # type: ignore[arg-type]
-        self.runs = RunsTogether(
-            TogetherParts(
-                stores=lambda: stores,
-                artifacts=Artifacts(),  # type: ignore[arg-type]
-                leases=self.leases,
-                clock=Clock(),
-                follower=None,  # type: ignore[arg-type]
-                open=open_project,
-                foresee=None,  # type: ignore[arg-type]
-                over=self.over.append,
-                end_hosts=self.end_hosts,
-                say=self.said.append,
-                broke=self.broke.append,
-            )
-        )
-
-    async def end_hosts(self, run: str) -> None:
-        if self.refusals:
-            self.refusals -= 1
-            raise FairwayError("the API server does not answer")
-        self.ended_hosts.append(run)
-
-
-def request(file: str = "flow.py", **more: Any) -> RunRequest:
-    return RunRequest(**{"file": file, "bundle": BUNDLE, **more})
+from fairway.spec.run import Phase, RunRequest, RunSpec
 
 
 def play(work: Coroutine[Any, Any, None]) -> None:
@@ -289,6 +179,18 @@ def test_a_run_that_was_cancelled_before_a_restart_ends_without_a_driver(
     play(work())
 
 
+def test_a_run_is_taken_up_after_what_its_last_engine_wrote_is_in_the_log() -> None:
+    async def work() -> None:
+        world = World()
+        world.events_of["r1"] = [STARTED]
+        world.queued.append(("r1", RunEnded(Phase.CANCELLED)))
+        world.runs.resume(["r1"])
+        await until(lambda: world.ended_hosts)
+        assert world.homes == []
+
+    play(work())
+
+
 def test_a_run_that_is_cancelled_while_it_is_taken_up_ends_at_once() -> None:
     async def work() -> None:
         world = World()
@@ -384,5 +286,54 @@ def test_the_notes_of_a_run_are_bounded() -> None:
         for number in range(1000):
             notes.note(str(number))
         assert (notes.texts[0], len(notes.texts)) == ("0", 200)
+
+    play(work())
+
+
+def test_what_a_request_waits_for_is_told_once_and_to_whoever_has_its_key() -> None:
+    async def work() -> None:
+        world = World()
+        asked = asyncio.ensure_future(world.runs.describe(request("slow.py", key="k1")))
+        while not (told := world.runs.waiting("k1")):
+            await asyncio.sleep(0)
+        assert told == ["the pipeline waits: its image is not pulled yet"]
+        assert world.runs.waiting("k1") == world.runs.waiting("k2") == world.runs.waiting("") == []
+        await asked
+
+    play(work())
+
+
+def test_the_notes_of_a_run_on_record_are_left_to_its_followers() -> None:
+    async def work() -> None:
+        notes = Notes(lambda error: None)
+        notes.note("one")
+        notes.begun()
+        assert (notes.early(), notes.texts) == ([], ["one"])
+
+    play(work())
+
+
+def test_a_run_that_waits_to_be_taken_up_is_being_worked_on() -> None:
+    async def work() -> None:
+        world = World()
+        names = [f"r{number}" for number in range(together._STARTING + 2)]
+        world.events_of.update({name: [STARTED] for name in names})
+        world.runs.resume(names)
+        assert all(world.leases.holder(name) for name in names), "also before any of the tasks begins"
+        await world.opening.wait()
+        assert world.leases.holder(names[-1]), "and while others are taken up first"
+        assert names[-1] not in world.leases.runs(), "a person may resume or cancel it"
+
+    play(work())
+
+
+def test_a_run_that_was_over_before_it_was_taken_up_is_left() -> None:
+    async def work() -> None:
+        world = World()
+        world.events_of["r1"] = [STARTED, RunEnded(Phase.CANCELLED)]
+        world.runs.resume(["r1"])
+        await until(lambda: world.ended_hosts)
+        await asyncio.sleep(0)
+        assert not world.leases.holder("r1")
 
     play(work())

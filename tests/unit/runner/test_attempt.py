@@ -5,6 +5,7 @@ import random
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -66,6 +67,22 @@ def lock() -> object:
     return threading.Lock()
 
 
+class Slow:
+    """A value that takes a while to be stored."""
+
+    def __init__(self, broken: bool) -> None:
+        self.broken = broken
+
+    def __reduce__(self) -> tuple[object, tuple[bool]]:
+        time.sleep(0.2)
+        return None if self.broken else (Slow, (False,))  # type: ignore[return-value]
+
+
+@task
+def slow(broken: bool) -> object:
+    return Slow(broken)
+
+
 @task
 def split(n: int) -> tuple[int, str]:
     return n, "one" if n else ["one"]  # type: ignore[return-value]
@@ -118,7 +135,7 @@ def stopped() -> None:
     raise processes.Terminated
 
 
-TASKS = (double, draw, fail, lock, split, give, every, stop, threads, reveal, mode)
+TASKS = (double, draw, fail, lock, slow, split, give, every, stop, threads, reveal, mode)
 
 
 class Declared:
@@ -198,6 +215,20 @@ def test_the_value_of_a_task_is_put_on_record_and_reported(ground: Ground) -> No
     assert ground.output("double-2") == 42
     assert ground.messages == [Committed(result=ground.record("double-2"))]
     assert ground.record("double-2").usage.memory > 0
+
+
+def test_a_record_tells_how_much_of_the_time_was_storing(ground: Ground) -> None:
+    assert ground.run("slow", inputs={"broken": False}) == 0
+    used = ground.record("slow").usage
+    assert 0.2 <= used.storing <= used.wall
+    ground.run("fail")
+    assert ground.record("fail").usage.storing == 0.0, "nothing was stored"
+
+
+def test_the_time_of_storing_is_told_although_it_failed(ground: Ground) -> None:
+    ground.run("slow", inputs={"broken": True})
+    assert ground.reason("slow") is Reason.RESULT
+    assert ground.record("slow").usage.storing >= 0.2
 
 
 def test_a_step_draws_the_same_random_numbers_in_every_attempt_and_every_run(ground: Ground) -> None:

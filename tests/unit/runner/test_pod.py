@@ -89,6 +89,7 @@ class Plane:
         self.heard: list[Any] = []
         self._more = asyncio.Event()
         self.port = 0
+        self.program = ("-m", "fairway.runner.pod")
 
     async def identify(self, token: str) -> PodIdentity | None:
         return PodIdentity(f"{NAME}-abcde", "uid") if token == "mine" else None
@@ -116,9 +117,7 @@ class Plane:
             "--last-words",
             self.root / "last",
         )
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "fairway.runner.pod", *where, *how
-        )
+        self.process = await asyncio.create_subprocess_exec(sys.executable, *self.program, *where, *how)
 
     def _hear(self, message: Any) -> None:
         self.heard.append(decode_from_host(message.content) if isinstance(message, Passed) else message)
@@ -201,6 +200,17 @@ def test_a_pod_fetches_its_code_and_imports_it_in_its_folder(
         report = await plane.until(HostEnded)
         assert (report.code, report.dismissed, report.drained) == (0, True, False)
         assert await plane.ends() == 0
+
+    play(work)
+
+
+def test_a_pod_connects_at_once_and_not_when_it_looks_around_next(play: Play) -> None:
+    seldom = "import sys; from fairway.runner import pod; pod._LOOK_SECONDS = 600.0; pod.Pod(pod._settings(sys.argv[1:])).run()"
+
+    async def work(plane: Plane) -> None:
+        plane.program = ("-c", seldom)
+        await plane.begin()
+        await plane.until(Described)
 
     play(work)
 

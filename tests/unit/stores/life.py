@@ -18,12 +18,16 @@ from fairway.spec.event import (
     RunResumed,
     RunStarted,
     RunTagged,
+    ScheduleDue,
+    ScheduleRemoved,
+    ScheduleSet,
     StepCalled,
     StepEnded,
     VersionRemoved,
 )
 from fairway.spec.model import Candidate, Lineage
-from fairway.spec.run import Failure, MetricPoint, Phase, Reason, RunSpec, StepResult, StepSpec
+from fairway.spec.run import Failure, MetricPoint, Phase, Reason, RunRequest, RunSpec, StepResult, StepSpec
+from fairway.spec.schedule import Due, Fate, ScheduleSpec
 from fairway.stores import Layout, schema
 
 
@@ -81,6 +85,18 @@ def a_life(store, seed):
             started(f"{seed}-gone"),
             Event(body=RunRemoved(), run=f"{seed}-gone"),
             Event(body=VersionRemoved("m1", 2)),
+        ]
+    )
+    daily = [
+        ScheduleSpec(name=name, cron="0 6 * * *", request=RunRequest(file="p.py"))
+        for name in ("often", "gone")
+    ]
+    store.append([Event(body=ScheduleSet(one)) for one in daily])
+    store.append(
+        [
+            Event(body=ScheduleDue("often", Due(at=60, fate=Fate.STARTED, run=f"{seed}-1"))),
+            Event(body=ScheduleDue("often", Due(at=120, fate=Fate.OVERLAPPED, run=f"{seed}-1", missed=2))),
+            Event(body=ScheduleRemoved("gone")),
         ]
     )
     store.append([Event(body=AliasMoved("m0", "a", 0)), Event(body=EndpointPointed("e1", 2))])

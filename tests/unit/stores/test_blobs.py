@@ -325,6 +325,24 @@ def test_sweeping_knows_many_digests_in_little_memory(root):
     assert not store.exists(gone)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["\0" * 64, "/" * 64, "../../key", "z" * 64, "a" * 63 + "\n", ""],
+    ids=["nulls", "slashes", "path", "letters", "line", "nothing"],
+)
+def test_sweeping_passes_over_texts_that_are_no_digests(root, text):
+    store = FileArtifacts(root)
+    kept, gone = store.put_bytes(b"kept"), store.put_bytes(b"gone")
+    strange = [root / "blobs" / kept[:2] / ("z" * 64), root / "blobs" / "zz" / "file"]
+    for path in strange:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    assert store.sweep([text, kept], older_than=-10, dry=False).blobs == 1
+    assert store.exists(kept)
+    assert not store.exists(gone)
+    assert all(path.exists() for path in strange)
+
+
 def test_a_store_is_used_across_a_fork(root):
     store = FileArtifacts(root)
     store.put_bytes(b"before")

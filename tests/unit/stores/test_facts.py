@@ -22,7 +22,7 @@ from fairway.spec.event import (
     StepEnded,
     VersionRemoved,
 )
-from fairway.spec.history import Facts, RunQuery
+from fairway.spec.history import START, Facts, RunQuery
 from fairway.spec.model import Candidate, Lineage
 from fairway.spec.run import MetricPoint, Phase, RunSpec, StepResult, StepSpec
 from fairway.spec.wire import DRIVER
@@ -130,10 +130,10 @@ def test_runs_are_chosen_by_pipeline_time_tag_and_phase_and_listed_in_parts(stor
     assert names(phase=Phase.SUCCEEDED) == ["r3"]
     assert names(before="r3") == ["r2", "r1"]
     some, at = store.past(RunQuery(), most=3)
-    more, at = store.past(RunQuery(), at, 3)
-    last, end = store.past(RunQuery(), at, 3)
+    more, at = store.past(RunQuery(), (), at, 3)
+    last, end = store.past(RunQuery(), (), at, 3)
     assert [run.name for run in (*some, *more, *last)] == [f"r{n}" for n in range(7, 0, -1)]
-    assert end == 0
+    assert end == START
 
 
 def test_tags_and_a_note_are_shown_with_the_run(store):
@@ -196,4 +196,4 @@ def test_a_store_of_the_version_before_is_read_and_brought_up_to_date(root):
         store.append([Event(body=RunTagged("kept"), run="a")])
         assert store.verify().problems == ()
     with sqlite3.connect(Layout(root).database) as db:
-        assert db.execute("PRAGMA user_version").fetchone() == (3,)
+        assert db.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)

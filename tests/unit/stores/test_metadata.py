@@ -409,6 +409,6 @@ def test_a_damaged_backup_changes_nothing(root, store, tmp_path):
 
 
 def test_who_is_noted(root):
-    with SqliteMetadata(Layout(root), who="ada with fairway run") as store:
+    with SqliteMetadata(Layout(root), who=lambda: "ada with fairway run") as store:
         store.append([started(), Event(body=RunEnded(Phase.SUCCEEDED), run="r1", who="bob")])
         assert [event.who for event in store.events()] == ["ada with fairway run", "bob"]

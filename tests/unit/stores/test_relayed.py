@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,7 @@ class Odd:
         self.asked: list[tuple[str, str]] = []
         self.credentials: list[str] = []
         self.clients: set[tuple[str, int]] = set()
+        self.hosts: list[str] = []
         odd = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -40,6 +42,7 @@ class Odd:
                 odd.asked.append((self.command, self.path))
                 odd.credentials.append(self.headers["x-fairway-run"])
                 odd.clients.add(self.client_address)
+                odd.hosts.append(self.headers["host"])
                 if odd.planned:
                     planned = odd.planned.pop(0)
                     if callable(planned):
@@ -126,6 +129,36 @@ def blobs(tmp_path: Path) -> list[str]:
 def test_a_commit_is_one_request(odd: Odd, upstream: Upstream) -> None:
     assert RelayedResults(upstream).commit(RECORD)
     assert odd.asked == [("PUT", "/api/v1/store/results/r1/s/1")]
+
+
+def test_a_name_is_looked_up_once_for_all_attempts_of_a_host(
+    odd: Odd, credential: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def counted(host: str, *words: Any, **options: Any) -> Any:
+        if not host[0].isdigit():
+            asked.append(host)
+        return real("127.0.0.1", *words, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", counted)
+    upstream = Upstream(odd.url.replace("127.0.0.1", "localhost"), str(credential))
+    for _ in range(3):
+        upstream.prepare()
+        assert upstream.missing([]) == []
+        upstream._idle.clear()  # as in a process that was just forked
+    assert asked == ["localhost"]
+    assert {host.partition(":")[0] for host in odd.hosts} == {"localhost"}
+
+
+def test_a_control_plane_that_has_moved_is_looked_up_again(odd: Odd, credential: Path) -> None:
+    upstream = Upstream(odd.url.replace("127.0.0.1", "localhost"), str(credential), patience=5)
+    upstream.prepare()
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        upstream._address = nobody.getsockname()
+        assert upstream.missing([]) == []
 
 
 def test_a_small_value_is_one_request_and_a_large_one_is_asked_for_first(

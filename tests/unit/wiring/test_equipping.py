@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from fairway.formats.models import package
 from fairway.local import project_settings
 from fairway.local.bundling import collect
 from fairway.local.digests import DigestCache
@@ -41,6 +42,21 @@ def test_a_file_that_cannot_be_parsed_is_left_to_the_import(tmp_path: Path) -> N
 )
 def test_what_fairway_uses_with_a_framework_comes_along(modules: set[str], companions: set[str]) -> None:
     assert _with_companions(modules) == modules | companions
+
+
+MODULES = {
+    "scikit-learn": "sklearn",
+    "LightGBM": "lightgbm",
+    "XGBoost": "xgboost",
+    "PyTorch": "torch",
+    "Keras": "keras",
+}
+
+
+@pytest.mark.parametrize("framework", sorted(package._CONVERTERS))
+def test_what_compiles_a_model_here_comes_along_to_a_cluster(framework: str) -> None:
+    module = MODULES.get(framework, framework)
+    assert set(package._CONVERTERS[framework]) <= _with_companions({module})
 
 
 def test_the_project_may_name_a_requirements_file(tmp_path: Path) -> None:

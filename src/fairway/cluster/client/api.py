@@ -5,8 +5,7 @@ ignored, so that older and newer clusters are read alike.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack, overload
+from typing import Any, TypedDict, TypeVar, Unpack, overload
 
 import msgspec
 
@@ -14,10 +13,12 @@ from fairway.cluster.client import kinds
 from fairway.cluster.client.access import Access
 from fairway.cluster.client.auth import is_token
 from fairway.cluster.client.calls import SECONDS, Call, Response
+from fairway.cluster.client.closing import Closing
 from fairway.cluster.client.errors import Conflict, NotThere, Unauthorized
 from fairway.cluster.client.identity import Identity, Reviewed
 from fairway.cluster.client.kinds import Kind
 from fairway.cluster.client.listing import Listed, Query, list_all
+from fairway.cluster.client.output import printed
 from fairway.cluster.client.transport import Transport
 from fairway.cluster.client.watch import Snapshot, watch
 
@@ -48,7 +49,7 @@ class Sent(TypedDict, total=False):
     timeout: float
 
 
-class Kubernetes:
+class Kubernetes(Closing):
     """The API of one cluster. Use it as `async with Kubernetes(access) as kube`.
 
     Each method raises KubernetesError if the API server refuses, and Unknown if it does not answer.
@@ -60,14 +61,6 @@ class Kubernetes:
     def __init__(self, access: Access) -> None:
         self.access = access
         self.transport = Transport(access)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Close all connections."""
@@ -264,7 +257,7 @@ class Kubernetes:
         tail_bytes: int = 65536,
         namespace: str | None = None,
     ) -> bytes:
-        """Return the end of a container's output.
+        """Return the end of a container's output: nothing, if the node has it no more.
 
         Args:
             container: may be empty for a pod with one container.
@@ -284,7 +277,7 @@ class Kubernetes:
             async for part in response.aiter_bytes():
                 tail += part
                 del tail[:-tail_bytes]
-        return bytes(tail)
+        return printed(bytes(tail))
 
     async def token(
         self, account: str, *, seconds: int = 3600, audience: str = "", namespace: str | None = None

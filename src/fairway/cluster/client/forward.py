@@ -9,8 +9,7 @@ import base64
 import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httpcore2
 import httpx2
@@ -19,6 +18,7 @@ from fairway.cluster.client import kinds
 from fairway.cluster.client.access import Access
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.calls import Call
+from fairway.cluster.client.closing import Closing
 from fairway.cluster.client.errors import NotReached, Unknown
 
 _PROTOCOL = "v4.channel.k8s.io"
@@ -34,7 +34,7 @@ _DATA, _ERROR = 0, 1
 _MORE, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x2, 0x8, 0x9, 0xA
 
 
-class Tunnel:
+class Tunnel(Closing):
     """A stream of bytes to a port of a pod. It ends with the pod, and is then opened anew to its successor.
 
     Args:
@@ -60,14 +60,6 @@ class Tunnel:
         self._writing = asyncio.Lock()
         # The end of the pod is noticed also while nobody reads, and pings are answered.
         self._tasks = [asyncio.create_task(self._read_ahead()), asyncio.create_task(self._keep_alive())]
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     @property
     def ended(self) -> bool:

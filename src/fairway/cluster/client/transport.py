@@ -13,14 +13,13 @@ import tempfile
 from collections.abc import AsyncGenerator
 from email.utils import parsedate_to_datetime
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from types import TracebackType
-from typing import Self
 
 import httpx2
 
 from fairway.cluster.client.access import Access
 from fairway.cluster.client.auth import Authentication, Credential, bearer
 from fairway.cluster.client.calls import Call, Response
+from fairway.cluster.client.closing import Closing
 from fairway.cluster.client.errors import ClusterConfigError, NotReached, Unknown
 from fairway.cluster.client.refusals import (
     is_answer_of_server,
@@ -62,7 +61,7 @@ class Budget:
             await asyncio.sleep(-self._left / self._rate)
 
 
-class Transport:
+class Transport(Closing):
     """The connections to one API server.
 
     Args:
@@ -74,14 +73,6 @@ class Transport:
         self._authentication = Authentication(access)
         self._budget = Budget()
         self._clients: dict[bytes, httpx2.AsyncClient] = {}
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
 
     async def close(self) -> None:
         """Close all connections. Requests under way fail."""

@@ -20,7 +20,7 @@ from fairway.cluster.client.kinds import Kind
 from fairway.cluster.endpoints import naming, objects, observed, reasons
 from fairway.cluster.endpoints.objects import Made
 from fairway.cluster.endpoints.observed import Seen
-from fairway.cluster.endpoints.reasons import Crashes, Reason
+from fairway.cluster.endpoints.patience import Events, Patience
 from fairway.cluster.endpoints.watching import View, Watched
 from fairway.cluster.kinds import HorizontalPodAutoscaler
 from fairway.cluster.podspec import OwnerReference
@@ -32,7 +32,6 @@ APPLIED = "fairway.dev/applied"
 """Annotation with a hash of the objects of a revision, which tells if they are as they should be."""
 
 _LOOK_SECONDS = 1.0
-_EVENTS_SECONDS = 5.0
 _ROUTED_SECONDS = 10.0
 _ROUTED_POLL = 0.2
 _SETTLE_SECONDS = 0.5
@@ -64,9 +63,6 @@ class Api(Watched, Protocol):
         ...
 
 
-Events = Callable[[str], Awaitable[tuple[cluster_observed.Event, ...]]]
-"""A function that returns the events about a pod."""
-
 Runtime = Callable[[str, str], Awaitable[str]]
 """A function that asks a server for its runtime, with the name of its endpoint and its IP address."""
 
@@ -96,6 +92,11 @@ class ClusterDeployer:
         """Watch the endpoints until `close`, and call a function after each change."""
         self._view.changed = changed
         self._view.start()
+
+    @property
+    def pods(self) -> list[cluster_observed.Pod]:
+        """The pods of all endpoints."""
+        return self._view.pods
 
     def close(self) -> None:
         """Watch no more. What serves goes on."""
@@ -194,17 +195,16 @@ class ClusterDeployer:
 
     async def _apply(self, made: Made, applied: str) -> int:
         """Write the objects of a revision, and return the generation of its Deployment."""
-        name, force = made.name, True
         policy, config = objects.network_policy(made), objects.config_map(made)
-        await self._kube.apply(kinds.NETWORK_POLICY, policy.metadata.name, policy, type=Any, force=force)
-        await self._kube.apply(kinds.CONFIG_MAP, name, config, type=Any, force=force)
+        await self._kube.apply(kinds.NETWORK_POLICY, policy.metadata.name, policy, type=Any, force=True)
+        await self._kube.apply(kinds.CONFIG_MAP, made.name, config, type=Any, force=True)
         wanted = objects.deployment(made)
         annotations = {**wanted.metadata.annotations, APPLIED: applied}
         wanted = msgspec.structs.replace(
             wanted, metadata=msgspec.structs.replace(wanted.metadata, annotations=annotations)
         )
         written = await self._kube.apply(
-            kinds.DEPLOYMENT, name, wanted, type=observed.Deployment, force=force
+            kinds.DEPLOYMENT, made.name, wanted, type=observed.Deployment, force=True
         )
         await self._scale(made)
         return int(written.metadata.generation)
@@ -226,7 +226,7 @@ class ClusterDeployer:
         endpoint, number = made.revision.endpoint, made.revision.number
         bounds = made.revision.replicas
         count = min(max(bounds.low, made.least), bounds.high) if objects.is_scaled(bounds) else bounds.low
-        patience = _Patience(self._events)
+        patience = Patience(self._events)
         while True:
             seen = self._view.of(endpoint)
             deployment = seen.deployments.get(number)
@@ -349,43 +349,6 @@ class ClusterDeployer:
             return ""
         reason = reasons.why(seen.of(number), deployment, 0.0)
         return f"revision {number}: {reason.text}"
-
-
-class _Patience:
-    """The judgement how long a revision is waited for."""
-
-    def __init__(self, events: Events) -> None:
-        self._ask = events
-        self._began = time.monotonic()
-        self._running = 0.0
-        self._crashes = Crashes()
-        self._asked = 0.0
-        self._events: tuple[cluster_observed.Event, ...] = ()
-
-    async def judge(
-        self, pods: tuple[cluster_observed.Pod, ...], deployment: observed.Deployment | None
-    ) -> Reason:
-        """Return why the pods are not ready, and whether waiting helps."""
-        now = time.monotonic()
-        waited = now - self._began
-        if any(pod.status.phase == "Running" for pod in pods) and not self._running:
-            self._running = now
-        await self._look(pods, now)
-        self._crashes.note(pods)
-        reason = reasons.why(pods, deployment, waited, self._events)
-        if self._crashes.are_certain:
-            return msgspec.structs.replace(reason, final=True)
-        running = now - self._running if self._running else 0.0
-        if running > reasons.START_SECONDS or waited > reasons.PENDING_SECONDS + running:
-            return reasons.late(reason, waited)
-        return reason
-
-    async def _look(self, pods: tuple[cluster_observed.Pod, ...], now: float) -> None:
-        """Ask for the events about a pod that waits, but not too often."""
-        waiting = next((pod for pod in pods if pod.status.phase == "Pending"), None)
-        if waiting is not None and now - max(self._asked, self._began) > _EVENTS_SECONDS:
-            self._asked = now
-            self._events = await self._ask(waiting.metadata.name)
 
 
 def _hash_of(made: Made) -> str:

@@ -7,6 +7,7 @@ it, with a hash that no other endpoint has.
 import hashlib
 import re
 
+from fairway.cluster.pods import INSTALL_LABEL
 from fairway.spec.install import Install
 
 ENDPOINT_LABEL = "fairway.dev/endpoint"
@@ -65,7 +66,7 @@ def hosts(endpoint: str, install: Install) -> tuple[str, ...]:
 
 def selector(endpoint: str, install: Install) -> dict[str, str]:
     """Return the labels that find the pods of all revisions of an endpoint."""
-    return {"fairway.dev/install": install.short, ENDPOINT_LABEL: service(endpoint)}
+    return {INSTALL_LABEL: install.short, ENDPOINT_LABEL: service(endpoint)}
 
 
 def revision_selector(endpoint: str, number: int, install: Install) -> dict[str, str]:

@@ -9,7 +9,7 @@ import hashlib
 
 import msgspec
 
-from fairway.cluster import pods, trust
+from fairway.cluster import fetching, pods, trust
 from fairway.cluster.endpoints import naming
 from fairway.cluster.kinds import (
     AutoscalerSpec,
@@ -242,7 +242,7 @@ def deployment(made: Made) -> Deployment:
                         CONFIG_HASH: hashlib.sha256(worker_spec(made).encode()).hexdigest()[:16],
                     },
                 ),
-                spec=_pod(made),
+                spec=fetching.with_packages(_pod(made), made.install),
             ),
             revision_history_limit=1,
             progress_deadline_seconds=600,
@@ -360,7 +360,9 @@ def _container(made: Made) -> Container:
         # A large model is fetched and loaded before the port listens. The deployer decides how long that may take.
         startup_probe=_probe("ready", period=1, failures=900),
         readiness_probe=_probe("ready", period=2, failures=3),
-        liveness_probe=_probe("live", period=10, failures=6),
+        # A server with too much to do answers late as well. To restart it would give its requests to the others, which have
+        # too much to do then. So only one that has been silent for minutes is restarted.
+        liveness_probe=_probe("live", period=15, failures=12),
         # Those who route learn of the end of a pod while it sleeps. Only then does the server ask clients to leave.
         lifecycle=Lifecycle(pre_stop=Handler(sleep=Sleep(seconds=_LATE_SECONDS))),
         termination_message_policy="FallbackToLogsOnError",

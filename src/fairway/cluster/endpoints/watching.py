@@ -78,6 +78,11 @@ class View:
             self._items.get(DEPLOYMENT, {}).values(),
         )
 
+    @property
+    def pods(self) -> list[cluster_observed.Pod]:
+        """The pods of all endpoints."""
+        return list(self._items.get(POD, {}).values())
+
     async def wait(self, seconds: float) -> None:
         """Wait until something changes, but not longer than so many seconds."""
         pulse = self._pulse

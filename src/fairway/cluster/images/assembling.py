@@ -4,13 +4,14 @@ Nothing is sent that the registry has. The name of an image contains its digest,
 everywhere and a tag is never moved.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from fairway.cluster.images.bases import Base, read_base, settings_of, variables_of
+from fairway.cluster.images.bases import Base, fetch_layer, read_base, settings_of, variables_of
 from fairway.cluster.images.documents import (
     OCI_CONFIG,
     OCI_INDEX,
@@ -34,8 +35,9 @@ from fairway.cluster.images.names import (
     spoken_as,
 )
 from fairway.cluster.images.packing import PROGRAMS, ROOT, START, WORK, fairway_layers, version
-from fairway.cluster.images.refusals import RegistryDenied, RegistryUnreachable
+from fairway.cluster.images.refusals import RegistryDenied
 from fairway.cluster.images.registry import Registry, open_registry
+from fairway.cluster.images.standard import standard_layers
 from fairway.cluster.images.uploading import Blob, mount_blob, push_blob
 from fairway.cluster.images.workshop import Workshop
 from fairway.spec.errors import UsageError
@@ -130,7 +132,10 @@ async def push_fairway(order: Order, workshop: Workshop) -> Pushed:
         for platform in order.platforms:
             base = await read_base(source, named, order.python, platform, workshop)
             workshop.note(f"base {base.name}, Python {base.target.python}, linux/{base.target.architecture}")
-            layers = await fairway_layers(base.target, workshop)
+            layers = [
+                *await standard_layers(source, base, workshop),
+                *await fairway_layers(base.target, workshop),
+            ]
             images.append(assemble(base, layers, {"org.opencontainers.image.version": version()}))
         repository = below(root, _REPOSITORY)
         async with await open_registry(repository, workshop.environment, workshop.home) as registry:
@@ -218,9 +223,9 @@ class Push:
     def __init__(
         self, registry: Registry, source: Registry, repository: Repository, workshop: Workshop
     ) -> None:
-        self._registry = registry
+        self.registry = registry
+        self.repository = repository
         self._source = source
-        self._repository = repository
         self._workshop = workshop
         self._sent = 0
 
@@ -232,80 +237,103 @@ class Push:
             media_type = OCI_INDEX
             content = encode(Index(schema_version=2, media_type=OCI_INDEX, manifests=listed))
         digest = digest_of(content)
-        name = ImageName(self._repository, f"{tag.replace('+', '_')}-{digest[7:19]}")
+        name = ImageName(self.repository, f"{tag.replace('+', '_')}-{digest[7:19]}")
         if await self.found(name) != digest:
             for image in images:
                 await self.blobs(image)
                 if len(images) > 1:
-                    by_digest = ImageName(self._repository, digest=digest_of(image.manifest))
-                    await self._registry.put_manifest(by_digest, OCI_MANIFEST, image.manifest)
-            await self._registry.put_manifest(name, media_type, content)
-        by_digest = ImageName(self._repository, digest=digest)
+                    by_digest = ImageName(self.repository, digest=digest_of(image.manifest))
+                    await self.registry.put_manifest(by_digest, OCI_MANIFEST, image.manifest)
+            await self.registry.put_manifest(name, media_type, content)
+        by_digest = ImageName(self.repository, digest=digest)
         return Pushed(str(by_digest), str(name), images[0].base.target.python, self._sent)
 
     async def one(self, image: Image, tag: str) -> Pushed:
         """Send an image under exactly this tag. Raises FairwayError."""
-        name = ImageName(self._repository, tag)
+        name = ImageName(self.repository, tag)
         await self.blobs(image)
-        await self._registry.put_manifest(name, OCI_MANIFEST, image.manifest)
-        by_digest = ImageName(self._repository, digest=digest_of(image.manifest))
+        await self.registry.put_manifest(name, OCI_MANIFEST, image.manifest)
+        by_digest = ImageName(self.repository, digest=digest_of(image.manifest))
         return Pushed(str(by_digest), str(name), image.base.target.python, self._sent)
 
     async def found(self, name: ImageName) -> str:
         """Return the digest of an image in the registry; empty if it is not there or nobody may know. Raises FairwayError."""
         try:
-            return await self._registry.find(name)
+            return await self.registry.find(name)
         except RegistryDenied:
             # Some registries deny what does not exist. The push tells whether it is a right that is missing.
             return ""
 
+    async def known(self, tag: str, base: Base) -> Pushed | None:
+        """Return the image on a base that the registry has under a tag; None without one. Raises FairwayError."""
+        name = ImageName(self.repository, tag)
+        digest = await self.found(name)
+        if not digest:
+            return None
+        return Pushed(str(ImageName(self.repository, digest=digest)), str(name), base.target.python, 0)
+
     async def blobs(self, image: Image) -> None:
         """Make everything that an image consists of present. Raises FairwayError."""
         # A repository that has the base has all of its layers.
-        for layer in image.base.layers if image.base.name.repository != self._repository else ():
+        for layer in image.base.layers if image.base.name.repository != self.repository else ():
             await self._send_base_layer(layer, image.base)
         for layer in image.layers:
             await self.layer(layer)
         config = Blob(digest_of(image.config), len(image.config), image.config)
-        self._sent += await push_blob(self._registry, self._repository, config)
+        self._sent += await push_blob(self.registry, self.repository, config)
 
     async def layer(self, layer: Layer) -> None:
         """Make a layer present. Raises FairwayError."""
         if not layer.file:
             return
         blob = Blob(layer.digest, layer.size, Path(layer.file))
-        sent = await push_blob(self._registry, self._repository, blob, progress=self._workshop.count)
+        sent = await push_blob(self.registry, self.repository, blob, progress=self._workshop.count)
         self._note(layer.comment, sent, layer.size)
 
     async def _send_base_layer(self, layer: Descriptor, base: Base) -> None:
         """Make a layer of the base present: by a mount, or by its bytes if the base is in another registry."""
         repository = base.name.repository
         named = f"layer {layer.digest[7:19]} of the base"
-        if repository.place == self._repository.place:
-            if await mount_blob(self._registry, self._repository, layer.digest, repository):
+        if repository.place == self.repository.place:
+            if await mount_blob(self.registry, self.repository, layer.digest, repository):
                 self._note(named, 0, layer.size)
                 return
-        elif await self._registry.has_blob(self._repository, layer.digest):
+        elif await self.registry.has_blob(self.repository, layer.digest):
             self._note(named, 0, layer.size)
             return
-        file = self._workshop.blob(layer.digest)
-        if not file.is_file() or file.stat().st_size != layer.size:
-            self._workshop.note(f"fetching {named}, {format_memory(layer.size)}")
-            file = await self._fetched(repository, layer.digest)
+        file = await fetch_layer(self._source, repository, layer, self._workshop)
         blob = Blob(layer.digest, layer.size, file)
-        sent = await push_blob(self._registry, self._repository, blob, progress=self._workshop.count)
+        sent = await push_blob(self.registry, self.repository, blob, progress=self._workshop.count)
         self._note(named, sent, layer.size)
-
-    async def _fetched(self, repository: Repository, digest: str) -> Path:
-        for left in (2, 1, 0):
-            try:
-                return await self._workshop.keep_blob(digest, self._source.read_blob(repository, digest))
-            except RegistryUnreachable:
-                if not left:
-                    raise
-        raise AssertionError("the last try returns or raises")
 
     def _note(self, what: str, sent: int, size: int) -> None:
         self._sent += sent
         how = f"sent, {format_memory(sent)}" if sent else f"there already, {format_memory(size)}"
         self._workshop.note(f"{what}: {how}")
+
+
+@asynccontextmanager
+async def building(
+    base: str, registry: str, name: str, platform: str, workshop: Workshop
+) -> AsyncGenerator[tuple[Base, Push]]:
+    """Read the base of an image, and open the push of it.
+
+    Args:
+        base: the image to build on.
+        registry: the registry that gets the image, such as `ghcr.io/acme`.
+        name: the last part of the repository's name there.
+        platform: the platform of the nodes, such as `linux/amd64`.
+        workshop: the tools.
+
+    Raises:
+        FairwayError: a name has no meaning, a registry refuses, or there is no such base.
+    """
+    root = parse_registry(registry)
+    named = spoken_as(parse_image(base), root)
+    repository = below(root, name)
+    async with (
+        await open_registry(named.repository, workshop.environment, workshop.home) as source,
+        await open_registry(repository, workshop.environment, workshop.home) as target,
+    ):
+        found = await read_base(source, named, "", platform, workshop)
+        yield found, Push(target, source, repository, workshop)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -16,11 +17,12 @@ from fairway.cluster.images.documents import (
     oci_layer,
 )
 from fairway.cluster.images.names import ImageName, Repository
-from fairway.cluster.images.refusals import RegistryError, no_image
+from fairway.cluster.images.refusals import RegistryError, RegistryUnreachable, no_image
 from fairway.cluster.images.registry import Document, Registry
 from fairway.cluster.images.wheels import Target, make_target
 from fairway.cluster.images.workshop import Workshop, write_whole
 from fairway.spec.errors import UsageError
+from fairway.spec.quantities import format_memory
 
 _T = TypeVar("_T")
 _CONFIG_MOST = 4 * 2**20
@@ -100,6 +102,23 @@ async def read_base(
         )
     pinned = ImageName(name.repository, name.tag, document.digest)
     return Base(pinned, layers, config, make_target(_python(config, python, pinned), platform))
+
+
+async def fetch_layer(
+    registry: Registry, repository: Repository, layer: Descriptor, workshop: Workshop
+) -> Path:
+    """Return the file of a layer of a base, which is fetched if it is not here. Raises FairwayError."""
+    file = workshop.blob(layer.digest)
+    if file.is_file() and file.stat().st_size == layer.size:
+        return file
+    workshop.note(f"fetching layer {layer.digest[7:19]} of the base, {format_memory(layer.size)}")
+    for left in (2, 1, 0):
+        try:
+            return await workshop.keep_blob(layer.digest, registry.read_blob(repository, layer.digest))
+        except RegistryUnreachable:
+            if not left:
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def settings_of(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
-from fairway.cluster.images.assembling import Push, Pushed, assemble
-from fairway.cluster.images.bases import Base, read_base
+from fairway.cluster.images.assembling import Push, Pushed, assemble, building
+from fairway.cluster.images.bases import Base
 from fairway.cluster.images.bytecode import compiled
 from fairway.cluster.images.documents import (
     OCI_CONFIG,
@@ -26,11 +26,10 @@ from fairway.cluster.images.documents import (
 )
 from fairway.cluster.images.layers import Entry, Layer, entries_below, write_layer
 from fairway.cluster.images.locking import Lock
-from fairway.cluster.images.names import ImageName, Repository, below, parse_image, parse_registry, spoken_as
+from fairway.cluster.images.names import ImageName
 from fairway.cluster.images.packing import ROOT, SHARED
 from fairway.cluster.images.programs import find_python
 from fairway.cluster.images.refusals import NoSuchImage, RegistryDenied
-from fairway.cluster.images.registry import Registry, open_registry
 from fairway.cluster.images.uploading import Blob, push_blob
 from fairway.cluster.images.wheels import Target, files_of, lay_out
 from fairway.cluster.images.workshop import Workshop, key_of
@@ -112,41 +111,25 @@ async def environment_image(
     Raises:
         FairwayError: a registry refuses, or a package has no wheel for the platform.
     """
-    root = parse_registry(registry)
-    named = spoken_as(parse_image(base), root)
-    repository = below(root, REPOSITORY)
-    async with (
-        await open_registry(named.repository, workshop.environment, workshop.home) as source,
-        await open_registry(repository, workshop.environment, workshop.home) as target,
-    ):
-        found = await read_base(source, named, "", platform, workshop)
-        shelf = _Shelf(target, source, repository, workshop)
-        return await shelf.image(found, lock)
+    async with building(base, registry, REPOSITORY, platform, workshop) as (found, push):
+        return await _Shelf(push, workshop).image(found, lock)
 
 
 class _Shelf:
     """The environments in one repository of a registry."""
 
-    def __init__(
-        self, registry: Registry, source: Registry, repository: Repository, workshop: Workshop
-    ) -> None:
-        self._registry = registry
-        self._repository = repository
+    def __init__(self, push: Push, workshop: Workshop) -> None:
+        self._push = push
+        self._registry = push.registry
+        self._repository = push.repository
         self._workshop = workshop
-        self._push = Push(registry, source, repository, workshop)
 
     async def image(self, base: Base, lock: Lock) -> Pushed:
         """Return the image of an environment on a base, found or pushed. Raises FairwayError."""
         key = environment_key(lock, base.target)
         tag = f"{key_of(key, base.name.digest)[:20]}-{base.target.architecture}"
-        digest = await self._push.found(ImageName(self._repository, tag))
-        if digest:
-            return Pushed(
-                str(ImageName(self._repository, digest=digest)),
-                str(ImageName(self._repository, tag)),
-                base.target.python,
-                0,
-            )
+        if known := await self._push.known(tag, base):
+            return known
         shelved = ImageName(self._repository, f"layers-{key}-{base.target.architecture}")
         layers = await self._shelved(shelved)
         if layers is None:

@@ -11,7 +11,7 @@ import os
 import stat
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
@@ -108,14 +108,16 @@ def _walk(
             )
 
 
-def write_layer(entries: Iterable[Entry], comment: str, folder: Path, *, shared: str = "") -> Layer:
+def write_layer(
+    entries: Iterable[Entry], comment: str, folder: Path, *, shared: Collection[str] = ()
+) -> Layer:
     """Write a layer into a folder, under the digest of its uncompressed archive.
 
     Args:
         entries: the content, in any order. Missing folders above an entry are added.
         comment: the content in words.
         folder: the folder for the file.
-        shared: a folder of the image that other layers and the base have too, so that this layer does not set its mode.
+        shared: folders that other layers or the base have too, so that this layer does not set the modes of them.
 
     Raises:
         FairwayError: two entries have one name, or a name leads out of the image.
@@ -149,7 +151,7 @@ def write_layer(entries: Iterable[Entry], comment: str, folder: Path, *, shared:
     )
 
 
-def _ordered(entries: Iterable[Entry], shared: str) -> list[Entry]:
+def _ordered(entries: Iterable[Entry], shared: Collection[str]) -> list[Entry]:
     """Return the entries sorted by name, with the folders above them. Raises FairwayError."""
     named: dict[str, Entry] = {}
     for entry in entries:
@@ -159,7 +161,9 @@ def _ordered(entries: Iterable[Entry], shared: str) -> list[Entry]:
         before = named.setdefault(entry.name, entry)
         if before is not entry and not (_is_folder(before) and _is_folder(entry)):
             raise FairwayError(f"two files are to be {entry.name} in the image")
-    above = set(PurePosixPath(shared).parents) | {PurePosixPath(shared)} if shared else {PurePosixPath(".")}
+    above = {PurePosixPath(".")}
+    for folder in map(PurePosixPath, shared):
+        above |= {folder, *folder.parents}
     for name in list(named):
         for parent in PurePosixPath(name).parents:
             if parent not in above and not _is_folder(named.setdefault(str(parent), Entry(str(parent)))):

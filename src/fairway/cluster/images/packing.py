@@ -18,7 +18,7 @@ from fairway.spec.errors import FairwayError
 ROOT = "opt/fairway"
 """The folder of everything that Fairway puts into an image."""
 
-SHARED = "opt"
+SHARED = ("opt",)
 START = f"{ROOT}/start"
 PROGRAMS = f"{ROOT}/bin"
 WORK = "fairway"

@@ -10,12 +10,11 @@ import os
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import httpx2
 import msgspec
 
+from fairway.cluster.client.closing import Closing
 from fairway.cluster.images.authorizing import Authorizer
 from fairway.cluster.images.credentials import Login, find_login
 from fairway.cluster.images.documents import ACCEPTED, digest_of
@@ -66,7 +65,7 @@ class Body(msgspec.Struct, frozen=True):
     headers: Mapping[str, str]
 
 
-class Registry:
+class Registry(Closing):
     """A connection to a registry, with the login of the user.
 
     Args:
@@ -88,12 +87,8 @@ class Registry:
         )
         self._authorizer = Authorizer(self._client, place, login)
 
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def close(self) -> None:
+        """Close all connections."""
         await self._client.aclose()
 
     async def ping(self) -> None:

@@ -10,13 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from fairway.cluster.images.assembling import Push, Pushed, assemble
-from fairway.cluster.images.bases import read_base
+from fairway.cluster.images.assembling import Pushed, assemble, building
 from fairway.cluster.images.environments import REPOSITORY
 from fairway.cluster.images.layers import Entry, Layer, write_layer
-from fairway.cluster.images.names import ImageName, below, parse_image, parse_registry, spoken_as
 from fairway.cluster.images.packing import ROOT, SHARED
-from fairway.cluster.images.registry import open_registry
 from fairway.cluster.images.workshop import Workshop, key_of
 from fairway.spec.artifact import FileEntry
 
@@ -68,21 +65,11 @@ async def served_image(base: str, wanted: Wanted, registry: str, platform: str, 
     Raises:
         FairwayError: a registry refuses, or the content cannot be fetched.
     """
-    root = parse_registry(registry)
-    named = spoken_as(parse_image(base), root)
-    repository = below(root, REPOSITORY)
-    async with (
-        await open_registry(named.repository, workshop.environment, workshop.home) as source,
-        await open_registry(repository, workshop.environment, workshop.home) as target,
-    ):
-        found = await read_base(source, named, "", platform, workshop)
-        push = Push(target, source, repository, workshop)
+    async with building(base, registry, REPOSITORY, platform, workshop) as (found, push):
         key = key_of("served", found.name.digest, *sorted(wanted.digests))[:20]
         tag = f"served-{key}-{found.target.architecture}"
-        digest = await push.found(ImageName(repository, tag))
-        if digest:
-            by_digest = ImageName(repository, digest=digest)
-            return Pushed(str(by_digest), str(ImageName(repository, tag)), found.target.python, 0)
+        if known := await push.known(tag, found):
+            return known
         layer = await served_layer(wanted, workshop)
         return await push.one(assemble(found, [layer], {"dev.fairway.served": key}), tag)
 

@@ -76,6 +76,8 @@ def finish(model: Any, names: list[str], outputs: list[str] | None = None) -> by
         _free_batch(proto)
     del graph.output[:]
     graph.output.extend(protos)
+    # A converter draws a name at random, and the same model would have another digest each time.
+    graph.name = "model"
     return model.SerializeToString(deterministic=True)
 
 

@@ -228,6 +228,12 @@ def _examine_as(adapter: Adapter, model: Any, read: Sample, arrays: Arrays) -> _
         outputs = tidy(adapter.predict(model, data))
     except FairwayError:
         raise
+    except ModuleNotFoundError as error:
+        name = error.name or ""
+        raise UsageError(
+            f"the model cannot predict its sample, because {name or error} is not installed",
+            hint=f"{install_hint(name)}, or name it in the requirements of the project" if name else "",
+        ) from error
     except Exception as error:
         raise UsageError(
             f"the model cannot predict its sample: {reason_of(error)}",

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from scripted import Answer, Asked, ScriptedServer, refusal
 
+from fairway.cluster import server_logs
 from fairway.cluster.client.access import Access
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import (
@@ -200,6 +201,21 @@ def test_the_end_of_a_log_is_returned(serve: Serve, access_to: AccessTo) -> None
     server = serve(lambda asked: Answer(b"0123456789" * 100))
     assert ask(access_to(server), lambda kube: kube.log("p", "c", tail_bytes=12)) == b"890123456789"
     assert server.asked[0].query == {"container": "c", "tailLines": "100"}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "unable to retrieve container logs for containerd://6a8ad27d",
+        'failed to try resolving symlinks in path "/var/log/pods/a_p_1/c/1.log": lstat /var/log/pods/a_p_1/c/1.log: no such file',
+    ],
+)
+def test_what_a_node_says_in_the_place_of_a_log_is_no_log(
+    serve: Serve, access_to: AccessTo, said: str
+) -> None:
+    server = serve(lambda asked: Answer(said.encode()))
+    assert ask(access_to(server), lambda kube: kube.log("p", previous=True)) == b""
+    assert ask(access_to(server), lambda kube: server_logs.read(kube, "p", previous=True)) == []
 
 
 REFUSALS = [

@@ -176,6 +176,16 @@ def test_the_memory_of_a_server_follows_from_what_it_serves(size: int) -> None:
     assert int(number) * units[unit] >= max(2**29, 3 * size)
 
 
+def test_a_server_with_too_much_to_do_leaves_the_service_long_before_it_is_restarted() -> None:
+    (container,) = pod()["containers"]
+    patience = {
+        name: container[name]["periodSeconds"] * container[name]["failureThreshold"]
+        for name in ("readinessProbe", "livenessProbe")
+    }
+    assert patience["readinessProbe"] <= 10
+    assert patience["livenessProbe"] >= 180
+
+
 def test_plain_manifests_stand_alone_in_a_namespace_without_fairway() -> None:
     found = [plain(one) for one in objects.render(revision(replicas=Bounds(2, 3)), INSTALL)]
     assert [one["kind"] for one in found] == [
@@ -195,3 +205,15 @@ def test_objects_change_with_what_the_server_is_told() -> None:
 
     assert told(True) != told(False)
     assert naming.ENDPOINT_NAME in plain(objects.service(made()))["metadata"]["annotations"]
+
+
+def test_servers_fetch_packages_that_are_in_no_image_before_they_start() -> None:
+    wanted = pod(image=f"layers:{'b' * 64}:1000")
+    (fetch,), (server,) = wanted["initContainers"], wanted["containers"]
+    assert (fetch["name"], fetch["image"], server["image"]) == ("packages", IMAGE, IMAGE)
+    assert fetch["command"][-4:] == ["--list", "b" * 64, "--to", "/opt/fairway/env"]
+    # The cluster refuses these for a container that runs before the others.
+    assert not {"ports", "lifecycle", "startupProbe", "readinessProbe", "livenessProbe"} & fetch.keys()
+    assert {"ports", "lifecycle", "startupProbe"} <= server.keys()
+    (mount,) = [one for one in server["volumeMounts"] if one["mountPath"] == "/opt/fairway/env"]
+    assert mount["readOnly"]

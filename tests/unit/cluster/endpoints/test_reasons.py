@@ -1,9 +1,10 @@
 """Why a revision is not ready."""
 
+import msgspec
 import pytest
 
 from fairway.cluster.endpoints import reasons
-from fairway.cluster.endpoints.observed import Deployment, DeploymentStatus
+from fairway.cluster.endpoints.observed import Deployment, DeploymentStatus, is_crashing
 from fairway.cluster.endpoints.reasons import Crashes
 from fairway.cluster.observed import (
     Condition,
@@ -117,3 +118,29 @@ def test_the_end_of_the_time_is_told_with_the_reason() -> None:
     late = reasons.late(reasons.Reason(text="its server loads what it serves"), 120.4)
     assert late.final
     assert late.text == "it was not ready after 120 seconds: its server loads what it serves"
+
+
+def test_a_container_that_did_its_work_before_the_server_is_no_crash() -> None:
+    done = ContainerStatus(
+        name="packages", state=ContainerState(terminated=ended(code=0, reason="Completed"))
+    )
+    server = ContainerStatus(name="server", state=ContainerState(running=Running()))
+    seen = pod(server)
+    seen = msgspec.structs.replace(
+        seen, status=msgspec.structs.replace(seen.status, init_container_statuses=(done,))
+    )
+    assert not is_crashing(seen)
+    crashes = Crashes()
+    for _ in range(5):
+        crashes.note([seen])
+    assert not crashes.are_certain
+
+
+def test_packages_that_cannot_be_fetched_are_told_in_their_own_words() -> None:
+    words = "the store does not hold 0123456789ab, which is a part of the packages"
+    failed = ContainerStatus(name="packages", state=ContainerState(terminated=ended(words)), restart_count=1)
+    seen = pod(ContainerStatus(name="server"), phase="Pending")
+    seen = msgspec.structs.replace(
+        seen, status=msgspec.structs.replace(seen.status, init_container_statuses=(failed,))
+    )
+    assert words in reasons.why((seen,), None, 5.0).text

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -122,16 +122,18 @@ async def put_base(
     tag: str = "3.11",
     more: dict[str, Any] | None = None,
     login: Login = Login(),
+    on_top: Sequence[Sequence[Entry]] = (),
 ) -> str:
-    """Makes a small image to build on and returns its digest."""
-    layer = write_layer([Entry("etc/base", repository.path.encode())], "base", folder)
+    """Makes a small image to build on, with more layers on top, and returns its digest."""
+    contents = [[Entry("etc/base", repository.path.encode())], *on_top]
+    layers = [write_layer(content, "base", folder) for content in contents]
     config = encode(
         {
             "architecture": "amd64",
             "os": "linux",
             "config": {"Env": list(variables), "Cmd": ["python3"]},
-            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id]},
-            "history": [{"created_by": "base"}],
+            "rootfs": {"type": "layers", "diff_ids": [layer.diff_id for layer in layers]},
+            "history": [{"created_by": "base"}] * len(layers),
             **(more or {}),
         }
     )
@@ -140,11 +142,12 @@ async def put_base(
             schema_version=2,
             media_type=OCI_MANIFEST,
             config=Descriptor(OCI_CONFIG, digest_of(config), len(config)),
-            layers=[Descriptor(OCI_LAYER, layer.digest, layer.size)],
+            layers=[Descriptor(OCI_LAYER, layer.digest, layer.size) for layer in layers],
         )
     )
     async with Registry(repository.place, login) as client:
-        await push_blob(client, repository, Blob(layer.digest, layer.size, Path(layer.file)))
+        for layer in layers:
+            await push_blob(client, repository, Blob(layer.digest, layer.size, Path(layer.file)))
         await push_blob(client, repository, blob_of(config))
         await client.put_manifest(ImageName(repository, tag), OCI_MANIFEST, manifest)
     return digest_of(manifest)

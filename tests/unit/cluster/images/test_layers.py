@@ -87,7 +87,7 @@ def test_a_layer_has_what_the_tree_has(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_others_have_too_keeps_its_mode(tmp_path: Path) -> None:
-    layer = write_layer([Entry("opt/fairway/a", b"")], "", tmp_path, shared="opt")
+    layer = write_layer([Entry("opt/fairway/a", b"")], "", tmp_path, shared=["opt"])
     assert list(read(layer.file)) == ["opt/fairway", "opt/fairway/a"]
 
 

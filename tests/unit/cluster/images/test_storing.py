@@ -40,7 +40,7 @@ def layer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layer:
     """A layer of several parts."""
     monkeypatch.setattr(storing, "_PART", 100)
     entries = [Entry("opt/fairway/env/one.py", bytes(range(256)) * 4)]
-    return write_layer(entries, "1 package", tmp_path, shared="opt")
+    return write_layer(entries, "1 package", tmp_path, shared=["opt"])
 
 
 def test_a_layer_is_sent_in_parts_and_the_list_comes_last(layer: Layer, workshop: Workshop) -> None:

@@ -287,6 +287,16 @@ def test_a_missing_converter_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert package.note == "skl2onnx is not installed: `pip install skl2onnx`"
 
 
+def test_a_module_that_a_model_needs_and_that_is_missing_is_named() -> None:
+    class Far:
+        def predict(self, rows: np.ndarray[Any, Any]) -> object:
+            raise ModuleNotFoundError("No module named 'onnxruntime'", name="onnxruntime")
+
+    with pytest.raises(UsageError, match="because onnxruntime is not installed") as refused:
+        package_model(Far(), np.eye(3))
+    assert "pip install onnxruntime" in refused.value.hint
+
+
 def test_the_framework_is_described() -> None:
     assert describe_model(LogisticRegression()).startswith("scikit-learn 1.")
     assert describe_model(xgboost.XGBClassifier()).startswith("XGBoost ")

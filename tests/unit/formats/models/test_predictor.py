@@ -186,6 +186,22 @@ def test_a_failing_model_is_an_error_in_words() -> None:
         predictor.predict({"input": np.zeros((1, 7))})
 
 
+@pytest.mark.parametrize(
+    ("difference", "told"),
+    [
+        (0.0, "exact"), (1e-16, "max difference below 1e-12"), (4e-16, "max difference below 1e-12"),
+        (6e-8, "max difference below 1e-05"), (3e-7, "max difference below 1e-05"), (3e-5, "max difference 3e-05"),
+    ],
+)  # fmt: skip
+def test_a_difference_by_rounding_is_told_by_a_bound(difference: float, told: str) -> None:
+    class Near:
+        def predict(self, inputs: Any) -> Any:
+            return {"y": np.full(len(inputs["x"]), 0.25 + difference)}
+
+    outputs = {"y": np.full(4, 0.25)}
+    assert check_parity(Near(), {"x": np.zeros((4, 1))}, outputs).note == told  # type: ignore[arg-type]
+
+
 def test_parity_counts_what_was_reproduced() -> None:
     model = LogisticRegression(max_iter=50).fit(DATA, TARGET)
     package = package_model(model, DATA)

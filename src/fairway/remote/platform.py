@@ -8,16 +8,21 @@ import hashlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 from urllib.parse import quote, urlencode
 
-import httpx2
 import msgspec
 
+from fairway.remote.people import RemotePeople
+from fairway.remote.projects import RemoteProjects
+from fairway.remote.serving import RemoteServing
+from fairway.remote.transport import JSON, Transport
+from fairway.remote.webhooks import RemoteWebhooks
 from fairway.sight import RETRY_SECONDS, Sight
 from fairway.spec.artifact import Artifact
 from fairway.spec.decoding import UNREADABLE
-from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus
+from fairway.spec.deeds import Deed, DeedQuery
+from fairway.spec.endpoint import Deployed, DeployRequest, EndpointStatus, ServerLine
 from fairway.spec.errors import (
     CorruptArtifact,
     FairwayError,
@@ -28,25 +33,22 @@ from fairway.spec.errors import (
     UsageError,
 )
 from fairway.spec.history import Removal, RunQuery, RunRecord
+from fairway.spec.log import LogPage, LogPart, LogQuery, Outputs
 from fairway.spec.model import ModelSummary, ModelVersion
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import RunRequest, RunStatus, RunSummary
-from fairway.spec.update import Cancelled, Foreseen, LogPage, Noted, Outputs, Over, Submitted, Update
-from fairway.spec.upkeep import Cleaned, Cleaning, Snapshot, Tried
+from fairway.spec.schedule import ScheduleSpec, ScheduleStatus
+from fairway.spec.update import Cancelled, Foreseen, Noted, Over, Submitted, Update
+from fairway.spec.upkeep import Cleaned, Cleaning, Health, Snapshot, Tried
 
 T = TypeVar("T")
 
-_CONNECT_SECONDS = 5.0
-_ANSWER_SECONDS = 300.0
 _POLL_SECONDS = 20.0
-_PATIENCE_SECONDS = 60.0
-"""Seconds without any answer after which the following of a run on this machine ends."""
 
 _PAGE = 5000
 """The runs that a platform lists in one answer at most."""
 
 _BASE = "/api/v1"
-_JSON = "application/json"
 _BYTES = "application/octet-stream"
 
 _KINDS: dict[int, type[FairwayError]] = {
@@ -57,80 +59,6 @@ _KINDS: dict[int, type[FairwayError]] = {
     410: CorruptArtifact,
     507: StorageError,
 }
-
-
-class Transport(Protocol):
-    """The way to the API of a platform."""
-
-    @property
-    def place(self) -> str:
-        """Place of the platform, for people."""
-        ...
-
-    @property
-    def patience(self) -> float:
-        """Seconds without any answer after which the following of a run ends."""
-        ...
-
-    @property
-    def repeats(self) -> float:
-        """Seconds in which a request is sent again after a broken connection."""
-        ...
-
-    @property
-    def outdated(self) -> str:
-        """The hint for a platform of another version."""
-        ...
-
-    async def ask(self, method: str, path: str, body: bytes = b"", kind: str = _JSON) -> tuple[int, bytes]:
-        """Send a request to a path of the API. Return status and content of the answer. Raises Unreachable."""
-        ...
-
-    async def close(self) -> None:
-        """Close the connections."""
-        ...
-
-
-class Direct:
-    """The way to a platform that listens on a URL.
-
-    Args:
-        url: such as "http://127.0.0.1:7700".
-        token: the token that its API needs.
-    """
-
-    patience = _PATIENCE_SECONDS
-    repeats = 0.0
-    outdated = "stop it with `fairway down` and start it with `fairway up`"
-
-    def __init__(self, url: str, token: str) -> None:
-        self.place = url
-        self._token = token
-
-    async def ask(self, method: str, path: str, body: bytes = b"", kind: str = _JSON) -> tuple[int, bytes]:
-        """Send a request to a path of the API. Return status and content of the answer. Raises Unreachable."""
-        headers = {"authorization": f"Bearer {self._token}", "content-type": kind}
-        timeout = httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
-        try:
-            async with httpx2.AsyncClient(trust_env=False, timeout=timeout) as client:
-                answer = await client.request(method, f"{self.place}{path}", content=body, headers=headers)
-        except httpx2.ConnectError:
-            raise Unreachable(
-                f"no platform answers at {self.place}", hint="start it with `fairway up`"
-            ) from None
-        except httpx2.TimeoutException:
-            raise Unreachable(
-                f"the platform at {self.place} did not answer in time", hint="look at `.fairway/platform/log`"
-            ) from None
-        except httpx2.HTTPError as error:
-            raise Unreachable(
-                f"the platform at {self.place} broke off: {type(error).__name__}",
-                hint="start it with `fairway up`",
-            ) from None
-        return answer.status_code, answer.content
-
-    async def close(self) -> None:
-        """Do nothing, because no connection is kept between two questions."""
 
 
 class Said(msgspec.Struct):
@@ -146,6 +74,10 @@ class RemotePlatform:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.people = RemotePeople(self._ask)
+        self.serving = RemoteServing(self._ask)
+        self.projects = RemoteProjects(self._ask)
+        self.webhooks = RemoteWebhooks(self._ask)
 
     @property
     def place(self) -> str:
@@ -164,6 +96,10 @@ class RemotePlatform:
         if self._transport.repeats and not request.key:
             request.key = os.urandom(16).hex()
         return (await self._ask("POST", "/runs", Submitted, _encoded(request), again=True)).run
+
+    async def waiting(self, key: str) -> list[str]:
+        """Return the notes about a request for a run that has no answer yet. Raises FairwayError."""
+        return await self._ask("GET", f"/waiting?{urlencode({'key': key})}", list[str])
 
     async def follow(self, run: str, after: str = "") -> AsyncIterator[Update]:
         """Yield the updates of a run after a position until the run is over.
@@ -247,6 +183,10 @@ class RemotePlatform:
         """Return one run with all its steps. Raises FairwayError."""
         return await self._ask("GET", f"/runs/{_part(name)}", RunStatus)
 
+    async def change(self, run: str) -> int:
+        """Return the place in the log of the last event of a run; 0 without one. Raises FairwayError."""
+        return await self._ask("GET", f"/runs/{_part(run)}/change", int)
+
     async def outputs(self, run: str) -> Outputs:
         """Return the attempts of a run that have output. Raises FairwayError."""
         return await self._ask("GET", f"/runs/{_part(run)}/outputs", Outputs)
@@ -256,6 +196,11 @@ class RemotePlatform:
         query = urlencode({"step": step, "attempt": attempt, "offset": offset})
         return await self._ask("GET", f"/runs/{_part(run)}/output?{query}", LogPage)
 
+    async def log(self, run: str, query: LogQuery) -> LogPart:
+        """Return the part of an attempt's output that a query asks for. Raises FairwayError."""
+        path = f"/runs/{_part(run)}/log"
+        return await self._ask("POST", path, LogPart, msgspec.json.encode(query), again=True)
+
     async def read(self, artifact: Artifact) -> bytes:
         """Return the content of an artifact that is one file. Raises FairwayError."""
         return await self._ask("POST", "/content", bytes, msgspec.json.encode(artifact), again=True)
@@ -263,7 +208,7 @@ class RemotePlatform:
     async def piece(self, digest: str, offset: int) -> bytes:
         """Return a piece of the content with a digest, from an offset on; empty behind its end. Raises FairwayError."""
         path = f"/content/{_part(digest)}?{urlencode({'offset': offset})}"
-        return await self._answer("GET", path, b"", _JSON, again=True)
+        return await self._answer("GET", path, b"", JSON, again=True)
 
     async def bring(self, digest: str, target: Path, *, check: bool = True) -> None:
         """Write the content with a digest to a new file. It is always checked. Raises FairwayError, and no file is left then."""
@@ -332,13 +277,37 @@ class RemotePlatform:
         """Return every endpoint as wanted and as observed. Raises FairwayError."""
         return await self._ask("GET", "/endpoints", list[EndpointStatus])
 
+    async def ended_output(self, endpoint: str) -> list[ServerLine]:
+        """Return what servers of an endpoint printed that have ended, as far as the platform keeps it. Raises FairwayError."""
+        return await self._ask("GET", f"/endpoints/{_part(endpoint)}/ended", list[ServerLine])
+
     async def deployed(self) -> list[EndpointStatus]:
         """Return every endpoint on record, also those that were removed. Raises FairwayError."""
         return await self._ask("GET", "/deployed", list[EndpointStatus])
 
+    async def deeds(self, query: DeedQuery) -> list[Deed]:
+        """Return the changes that people asked for, newest first. Raises FairwayError."""
+        return await self._ask("POST", "/deeds", list[Deed], msgspec.json.encode(query), again=True)
+
+    async def schedules(self) -> list[ScheduleStatus]:
+        """Return every schedule with its last due times and the next one. Raises FairwayError."""
+        return await self._ask("GET", "/schedules", list[ScheduleStatus])
+
+    async def schedule(self, spec: ScheduleSpec) -> ScheduleStatus:
+        """Keep a schedule from now on, in place of the one with its name. Raises FairwayError."""
+        return await self._ask("POST", "/schedules", ScheduleStatus, msgspec.json.encode(spec), again=True)
+
+    async def unschedule(self, name: str) -> None:
+        """Remove a schedule. The runs that it started go on. Raises FairwayError."""
+        await self._ask("DELETE", f"/schedules/{_part(name)}", dict[str, object])
+
     async def clean(self, request: Cleaning) -> Cleaned:
         """Remove content that nothing refers to, or count it. Raises FairwayError."""
         return await self._ask("POST", "/gc", Cleaned, msgspec.json.encode(request), again=True)
+
+    async def health(self) -> Health:
+        """Return the state of the platform and of the machine under it. Raises FairwayError."""
+        return await self._ask("GET", "/health", Health)
 
     async def snapshot(self) -> Snapshot:
         """Keep the log as it is now, and list it with all that it refers to. Raises FairwayError."""
@@ -347,7 +316,7 @@ class RemotePlatform:
     async def snapshot_piece(self, name: str, path: str, offset: int) -> bytes:
         """Return a piece of a part of a snapshot; nothing at its end. Raises FairwayError."""
         query = urlencode({"path": path, "offset": offset})
-        return await self._answer("GET", f"/backups/{_part(name)}?{query}", b"", _JSON, again=True)
+        return await self._answer("GET", f"/backups/{_part(name)}?{query}", b"", JSON, again=True)
 
     async def tries(self) -> list[Tried]:
         """Try the object storage of the platform, and return what was found; nothing without any. Raises FairwayError."""
@@ -369,7 +338,7 @@ class RemotePlatform:
 
     async def blob(self, digest: str) -> bytes:
         """Return the content with that digest. Raises FairwayError."""
-        return await self._answer("GET", f"/store/blobs/{digest}", b"", _JSON, again=True)
+        return await self._answer("GET", f"/store/blobs/{digest}", b"", JSON, again=True)
 
     async def close(self) -> None:
         """Close the connections to the platform."""
@@ -387,7 +356,7 @@ class RemotePlatform:
     ) -> T:
         """Return the answer to a question. Questions that change nothing are asked again after a broken connection."""
         repeated = method == "GET" if again is None else again
-        content = await self._answer(method, path, body, _JSON, again=repeated)
+        content = await self._answer(method, path, body, JSON, again=repeated)
         try:
             return msgspec.json.decode(content, type=kind)
         except UNREADABLE:

@@ -1,0 +1,134 @@
+"""Whole runs in pods whose control plane or engine goes away: steps go on, and another engine takes the run up."""
+
+import asyncio
+from pathlib import Path
+
+import pods_here
+import pytest
+from pod_runs import Target, begun, play
+
+from fairway.cluster import sizing
+from fairway.spec.run import Phase
+
+
+def test_a_step_goes_on_while_its_control_plane_is_replaced(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        first = asyncio.get_running_loop().create_task(target.run("slow"))
+        await begun(target.mark)
+        await target.namespace.restart()
+        first.cancel()
+        target.opens_its_store_again()
+        second = target.takes_up("slow")
+        await asyncio.sleep(1.0)
+        (tmp_path / "mark.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\n"
+        steps = {step.spec.name: step for step in target.stores.metadata.run("k7m2").steps}
+        assert len(steps["long"].attempts) == 1
+
+    play(tmp_path, work)
+
+
+def test_steps_that_share_a_pod_go_on_while_their_control_plane_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sizing, "_FIRST_START_SECONDS", 0.2)
+    marks = [tmp_path / f"mark{number}" for number in range(8)]
+
+    async def work(target: Target) -> None:
+        # The first engine stays: a process that died would not end its hosts, as a task does that is cancelled.
+        first = asyncio.get_running_loop().create_task(target.run("beside"))
+        await begun(*marks)
+        made = [name for name in target.namespace.kube.processes if "-w-" in name]
+        assert len(made) <= 2, "several steps are in each pod"
+        await target.namespace.restart()
+        target.opens_its_store_again()
+        second = target.takes_up("beside")
+        async with asyncio.timeout(60):
+            while sum("-d-" in name for name in target.namespace.kube.processes) < 2:
+                await asyncio.sleep(0.05)
+        for mark in marks:
+            Path(f"{mark}.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert {mark.read_text() for mark in marks} == {"began\n"}
+        assert {len(step.attempts) for step in target.stores.metadata.run("k7m2").steps} == {1}
+        async with asyncio.timeout(30):
+            while target.namespace.kube.jobs:
+                await asyncio.sleep(0.05)
+        first.cancel()
+
+    play(tmp_path, work)
+
+
+def test_a_pod_that_went_while_its_control_plane_was_away_is_not_waited_for(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        kube = target.namespace.kube
+        first = asyncio.get_running_loop().create_task(target.run("slow"))
+        await begun(target.mark)
+        await target.namespace.end()
+        first.cancel()
+        (name,) = [name for name in kube.processes if "-d-a" not in name]
+        pods_here.kill(kube.processes[name])
+        await kube.processes[name].wait()
+        await asyncio.sleep(0.1)
+        for pod in [pod for pod in kube.pods if pod.startswith(name)]:
+            del kube.pods[pod]
+        kube.jobs[name]["status"] = {"failed": 1}
+        await target.namespace.begin()
+        target.opens_its_store_again()
+        (tmp_path / "mark.go").touch()
+        async with asyncio.timeout(45):
+            ended = await target.run("slow", target.stores.metadata.run("k7m2"))
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\nbegan\n"
+
+    play(tmp_path, work)
+
+
+def test_a_step_goes_on_when_its_engine_breaks_and_the_same_process_takes_the_run_up(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        first = asyncio.get_running_loop().create_task(target.run("slow"))
+        await begun(target.mark)
+        first.cancel()
+        await asyncio.wait([first])
+        second = target.takes_up("slow")
+        async with asyncio.timeout(60):
+            while sum("-d-" in name for name in target.namespace.kube.processes) < 2:
+                await asyncio.sleep(0.05)
+        (tmp_path / "mark.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\n"
+        steps = {step.spec.name: step for step in target.stores.metadata.run("k7m2").steps}
+        assert len(steps["long"].attempts) == 1
+
+    play(tmp_path, work)
+
+
+def test_a_small_step_goes_on_while_its_control_plane_is_replaced_and_its_pipeline_begins_again(
+    tmp_path: Path,
+) -> None:
+    async def work(target: Target) -> None:
+        # The first engine stays: a process that died would not end its hosts, as a task does that is cancelled.
+        first = asyncio.get_running_loop().create_task(target.run("gentle"))
+        await begun(target.mark)
+        await target.namespace.restart()
+        target.opens_its_store_again()
+        second = target.takes_up("gentle")
+        async with asyncio.timeout(30):
+            while len(target.namespace.kube.processes) < 2 or target.pipelines() < 2:
+                await asyncio.sleep(0.05)
+        (tmp_path / "mark.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\n"
+        (step,) = target.stores.metadata.run("k7m2").steps
+        assert len(step.attempts) == 1
+        async with asyncio.timeout(30):
+            while target.namespace.kube.jobs:
+                await asyncio.sleep(0.05)
+        first.cancel()
+
+    play(tmp_path, work)
