@@ -34,7 +34,7 @@ Hear = Callable[[ClusterHost | Seat, FromHost | Gone | Back], None]
 
 
 class Still(msgspec.Struct, frozen=True, kw_only=True):
-    """An attempt that an earlier engine began and that still runs."""
+    """An attempt that an earlier engine began, and that still runs or whose end that engine may not have heard."""
 
     step: str
     attempt: int
@@ -148,7 +148,7 @@ class ClusterExecutor:
         return host
 
     async def observe(self, run: str, hear: Hear) -> tuple[Still, ...]:
-        """Return the attempts that outlived an earlier engine. End the pipeline of it, because that begins again."""
+        """Return the attempts of an earlier engine that its pods know. End its pipeline, because that begins again."""
         there = await self._jobs.of_run(self._blueprints.run)
         old = [job for name, job in there.items() if name not in self._blueprints.given]
         found = await asyncio.gather(*map(self._adopt, old))
@@ -179,11 +179,11 @@ class ClusterExecutor:
             kind = job.metadata.annotations.get(pods.KIND, "")
             return await self._workers.adopt(name, kind, _room_of(job), _RECONNECT_SECONDS)
         host = self._lives.expect(name, self._blueprints.orders(), lambda: False)
-        running, _ = await host.attempts(_RECONNECT_SECONDS)
+        running, ended = await host.attempts(_RECONNECT_SECONDS)
         for step, attempt in running:
             if step == DRIVER:
                 await host.stop(step, attempt, _STOP_SECONDS)
-        kept = tuple(one for one in running if one[0] != DRIVER)
+        kept = tuple(dict.fromkeys(one for one in (*running, *ended) if one[0] != DRIVER))
         if kept and not host.is_gone:
             return host, kept
         await self._lives.refuse(name)

@@ -94,11 +94,15 @@ class Hosts:
         return host is not None
 
     def dismiss(self, host: Host) -> None:
-        """Let a host quit if it was there for one attempt only."""
+        """Let a host quit that was there for one attempt only, or for the last attempts of an earlier engine."""
         place = self.place_of(host)
-        if place is not None and place.alone:
+        if place is not None and (place.alone or self._is_left_over(host, place)):
             del self._known[host.name]
             host.send(Quit())
+
+    def _is_left_over(self, host: Host, place: Place) -> bool:
+        """Tell whether another host has taken the place of this one, and nothing runs here any more."""
+        return self._shared.get(place.name) is not host and host not in self._running.values()
 
     def to_all_running(self, message: Callable[[str, int], ToHost]) -> None:
         """Send a message about each running attempt to its host."""

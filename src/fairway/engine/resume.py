@@ -12,12 +12,13 @@ from fairway.spec.wire import REGISTER
 def recorded_steps(
     status: RunStatus, results: ResultStore, seen: Iterable[StillRunning] = ()
 ) -> dict[str, Recorded]:
-    """Return by step the number of attempts, the outputs if it is done, and the attempt that still runs.
+    """Return by step the number of attempts, the outputs if it is done, and the attempt whose end is still to come.
 
     An attempt may have left its record after the engine was gone. Such a result counts. A registration counts only once
     it was published. Observe the running attempts before this call: an attempt that ends in between is found by its record.
+    A host may also name attempts that have ended. Their messages come again, unless the log has the end.
     """
-    running = {one.step: one for one in seen}
+    running = {one.step: one for one in sorted(seen, key=lambda one: one.attempt)}
     found: dict[str, Recorded] = {}
     for step in status.steps:
         attempts = max((attempt.number for attempt in step.attempts), default=0)
@@ -28,13 +29,17 @@ def recorded_steps(
             outputs = result.outputs if result is not None else None
         one = running.get(step.spec.name) if outputs is None else None
         # An attempt that left a record is over, even if its process is still there.
-        alive = one is not None and results.read(status.spec.name, one.step, one.attempt) is None
+        alive = (
+            one is not None
+            and not _is_logged(step, one.attempt)
+            and results.read(status.spec.name, one.step, one.attempt) is None
+        )
         found[step.spec.name] = Recorded(
             step.spec,
             attempts,
             outputs,
             settled=step.phase is Phase.SUCCEEDED,
-            result=result if result is not None and not _is_logged(step, result) else None,
+            result=result if result is not None and not _is_logged(step, result.attempt) else None,
             running=one.attempt if one is not None and alive else 0,
             place=one.place.name if one is not None and alive else "",
             given_up=_given_up(step),
@@ -49,11 +54,10 @@ def _given_up(step: StepStatus) -> Failure | None:
     return step.failure if step.failure.reason is Reason.GIVEN_UP else None
 
 
-def _is_logged(step: StepStatus, result: StepResult) -> bool:
+def _is_logged(step: StepStatus, attempt: int) -> bool:
     """Tell whether the log has the end of an attempt. An engine that was lost has left none, even if others came after it."""
     return any(
-        one.number == result.attempt and one.phase.ended and one.failure != INTERRUPTED
-        for one in step.attempts
+        one.number == attempt and one.phase.ended and one.failure != INTERRUPTED for one in step.attempts
     )
 
 

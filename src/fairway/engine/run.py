@@ -133,6 +133,7 @@ class RunEngine:
     def _adopt(self, seen: Sequence[StillRunning]) -> dict[str, int]:
         """Take over the attempts that outlived the run's last engine. Return their numbers by step."""
         running: dict[str, int] = {}
+        unwanted: list[StillRunning] = []
         for one in seen:
             self._hosts.adopt(one.place, one.host)
             known = self._before.get(one.step)
@@ -140,9 +141,12 @@ class RunEngine:
                 self._hosts.assign(one.step, one.attempt, one.host)
                 running[one.step] = one.attempt
             else:
-                # The step is over, or its record is there already, so nobody waits for the attempt.
-                one.host.send(Stop(step=one.step, attempt=one.attempt))
-                self._hosts.dismiss(one.host)
+                unwanted.append(one)
+        # After all of them have their hosts, because a host goes with its last attempt.
+        for one in unwanted:
+            # The step is over, or its record is there already, so nobody waits for the attempt.
+            one.host.send(Stop(step=one.step, attempt=one.attempt))
+            self._hosts.dismiss(one.host)
         return running
 
     async def _work(self, beginning: RunStarted | RunResumed) -> RunEnded:

@@ -26,7 +26,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import StepFailed, StorageError
 from fairway.spec.host import THREAD_VARIABLES, StorePlace
 from fairway.spec.run import Failure, Reason, StepResult, Usage
-from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Start
+from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Start, frame
 
 if TYPE_CHECKING:
     from fairway.ports import ArtifactStore, ResultStore
@@ -43,6 +43,9 @@ class Project(Protocol):
         """Return the function of the pipeline of that name."""
         ...
 
+
+_MOST_KEPT = 16 * 2**10
+"""Bytes up to which a record need not be stored if its message is kept. It holds some small values."""
 
 Caller = Callable[[Callable[[], object]], object]
 """A caller of the function of a pipeline or step, which returns what the function returns."""
@@ -64,6 +67,7 @@ class Workplace(msgspec.Struct, frozen=True):
         call: calls the function. A process with a terminal calls it under a debugger.
         usage: returns the time and memory used since a moment in monotonic seconds.
         trusted: False when the inputs may be anybody's, so that reading them runs no code.
+        keeps: True when the message with a record is kept until the log of the engine has it.
     """
 
     project: Project
@@ -74,6 +78,7 @@ class Workplace(msgspec.Struct, frozen=True):
     call: Caller = _call_plainly
     usage: Callable[[float], Usage] = processes.usage
     trusted: bool = True
+    keeps: bool = False
 
 
 def run(start: Start, channel: Line, place: Workplace) -> int:
@@ -139,15 +144,17 @@ def _step(start: Start, channel: Line, place: Workplace, values: Values) -> int:
         shown=inside.shown,
         metrics=outcome.metrics,
     )
+    message = Committed(result=record)
     try:
-        first = place.results.commit(record)
+        is_kept = place.keeps and len(frame(message)) <= _MOST_KEPT
+        first = is_kept or place.results.commit(record)
     except StorageError as error:
         channel.send(Returned(failure=failures.of_code(error, Reason.RESULT)))
         return 1
     # After the commit, so that the engine acts only on a record that is kept. If this attempt has a record already, that
     # one counts, and the outputs here are not its outputs.
     if first:
-        channel.send(Committed(result=record))
+        channel.send(message)
     return 0 if outcome.failure is None else 1
 
 

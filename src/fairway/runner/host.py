@@ -176,7 +176,12 @@ class Host:
     def _place(self) -> attempt.Workplace:
         store = self.store
         return attempt.Workplace(
-            self.project, store.artifacts, store.results, self.setup.foreign, store.place
+            self.project,
+            store.artifacts,
+            store.results,
+            self.setup.foreign,
+            store.place,
+            keeps=self.setup.keeps,
         )
 
     def _may_fork(self) -> bool:

@@ -218,7 +218,8 @@ class Pod:
             # A relative path in the project's code means the same as in its folder on the laptop.
             os.chdir(self._settings.root / "code" / orders.bundle)
         try:
-            launched = start_host(HostSetup(self._store(orders), code, foreign=orders.foreign))
+            setup = HostSetup(self._store(orders), code, foreign=orders.foreign, keeps=True)
+            launched = start_host(setup)
         except FairwayError as error:
             self._cannot_begin(str(error))
             return

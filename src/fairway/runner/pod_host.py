@@ -20,6 +20,7 @@ from fairway.spec.wire import (
     Exited,
     FrameTooLarge,
     Quit,
+    Said,
     Splitter,
     Start,
     Started,
@@ -28,14 +29,23 @@ from fairway.spec.wire import (
     decode_from_host,
     decode_to_host,
     frame,
+    is_record,
 )
 
 _READ = 1 << 18
 _QUIT_SECONDS = 10.0
 _LAST_SECONDS = 1.0
 _MEASURE_SECONDS = 0.5
-_MOST_KEPT = 64
-"""The most ends of attempts that are kept for a control plane that has missed them. Records tell it of earlier ones."""
+_MOST_KEPT = 512
+"""The most ends of attempts that are kept for a control plane that has missed them.
+
+A control plane stops listening while more than 256 facts are not on disk, and each end is several facts. So earlier ends are in
+its log.
+"""
+_MOST_NAMED = 32 * 2**10
+"""The most bytes of the names of attempts that have ended in a hello, which has a limit."""
+_NUMBER = 16
+"""The most bytes of the number of an attempt, and of what a message needs around it."""
 _KILLED = signal.SIGKILL.name
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -88,14 +98,16 @@ class PodHost:
         self._kill_at = self._measure_at = 0.0
         self._groups: dict[tuple[str, int], int] = {}
         self._told: dict[tuple[str, int], None] = {}
-        self._kept: dict[tuple[str, int], bytes] = {}
+        self._description: list[bytes] = []
+        self._kept: dict[tuple[str, int], list[bytes]] = {}
+        """By attempt, the message with its record and that of its end, as far as there are any."""
         launched.connection.setblocking(False)
         self._watch()
 
     @property
     def kept(self) -> list[bytes]:
-        """The messages that a control plane needs that takes this host over: its description, and the ends of attempts."""
-        return list(self._kept.values())
+        """The messages that a control plane needs that takes this host over: its description, records and ends of attempts."""
+        return [*self._description, *(content for contents in self._kept.values() for content in contents)]
 
     @property
     def running(self) -> tuple[tuple[str, int], ...]:
@@ -105,7 +117,15 @@ class PodHost:
     @property
     def finished(self) -> tuple[tuple[str, int], ...]:
         """The last attempts that have ended."""
-        return tuple(key for key in self._kept if key[0])
+        found: list[tuple[str, int]] = []
+        named = 0
+        for key in reversed(self._kept):
+            named += len(key[0].encode()) + _NUMBER
+            if named > _MOST_NAMED:
+                break
+            if key not in self._told:
+                found.append(key)
+        return tuple(reversed(found))
 
     @property
     def is_idle(self) -> bool:
@@ -240,19 +260,25 @@ class PodHost:
                 pass
             self._printed(b"")
             self._scratch.remember()
-            self._kept["", 0] = content
+            self._description = [content]
         elif isinstance(message, Exited):
             self._groups.pop((message.step, message.attempt), None)
             self._told.pop((message.step, message.attempt), None)
             content = self._with_cause(message)
-            if len(self._kept) > _MOST_KEPT:
-                del self._kept[next(key for key in self._kept if key[0])]
-            self._kept[message.step, message.attempt] = content
+            self._keep(message, content)
             if not self._told:
                 # Before the engine hears that there is room, because it sends the next attempt then.
                 self._scratch.clean()
                 self.peak = 0
+        elif isinstance(message, Said) and is_record(message):
+            self._keep(message, content)
         self._passed(content)
+
+    def _keep(self, message: Said | Exited, content: bytes) -> None:
+        """Keep a message for a control plane that takes this host over."""
+        self._kept.setdefault((message.step, message.attempt), []).append(content)
+        if len(self._kept) > _MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
 
     def _with_cause(self, message: Exited) -> bytes:
         """Name memory as the cause of an end by SIGKILL if the system has killed a process for that since the last end."""

@@ -32,7 +32,9 @@ def main(words: list[str]) -> int:
         redaction.watch_environment()
         project = ImportedProject(load_module(setup.code))
     descent.enter_step()
-    place = attempt.Workplace(project, store.artifacts, store.results, setup.foreign, store.place)
+    place = attempt.Workplace(
+        project, store.artifacts, store.results, setup.foreign, store.place, keeps=setup.keeps
+    )
     return attempt.run(channel.order(), channel, place)
 
 

@@ -52,22 +52,27 @@ class HostSetup:
         store: the store that holds its inputs and takes its results.
         code: the code that it imports.
         foreign: True when it runs under another environment than the project's own.
+        keeps: True when the starter of the host keeps what attempts leave until the log of their engine has it.
     """
 
-    __slots__ = ("code", "foreign", "store")
+    __slots__ = ("code", "foreign", "keeps", "store")
 
-    def __init__(self, store: StorePlace, code: ProjectCode, *, foreign: bool = False) -> None:
+    def __init__(
+        self, store: StorePlace, code: ProjectCode, *, foreign: bool = False, keeps: bool = False
+    ) -> None:
         self.store = store
         self.code = code
         self.foreign = foreign
+        self.keeps = keeps
 
     def words(self, line: int = LINE) -> list[str]:
         """Return the settings as words of a command line, for a process that has its socket at descriptor `line`."""
-        how = ["foreign"] if self.foreign else []
+        how = [word for word, is_so in (("foreign", self.foreign), ("keeps", self.keeps)) if is_so]
         return [str(line), self.store.address, self.code.file, self.code.module, self.code.pickled, *how]
 
     @classmethod
     def from_words(cls, words: list[str]) -> "tuple[int, HostSetup]":
         """Read the words that `words` returns: the descriptor of the socket, and the settings."""
         line, store, file, module, pickled, *how = words
-        return int(line), cls(StorePlace(store), ProjectCode(file, module, pickled), foreign="foreign" in how)
+        code = ProjectCode(file, module, pickled)
+        return int(line), cls(StorePlace(store), code, foreign="foreign" in how, keeps="keeps" in how)

@@ -284,7 +284,11 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
 
 
 class Committed(msgspec.Struct, frozen=True, kw_only=True, tag="committed"):
-    """A message from step to engine: the record is durable, so nobody need wait for the end of the process."""
+    """A message from step to engine: the attempt has ended, and its record is kept.
+
+    The record is durable in the store, or it is small and this message is the record: a pod keeps the message until long after
+    the log of the engine has it.
+    """
 
     result: StepResult
 
@@ -315,14 +319,27 @@ class Said(msgspec.Struct, frozen=True, kw_only=True, tag="said"):
 FromHost = Described | Bound | Identified | Started | Log | Exited | Said
 
 
+class _Kind(msgspec.Struct, frozen=True):
+    """The kind of a message, without the rest of it."""
+
+    type: str
+
+
 _to_host = msgspec.msgpack.Decoder(ToHost)
 _from_host = msgspec.msgpack.Decoder(FromHost)
 _from_child = msgspec.msgpack.Decoder(FromChild)
+_kind = msgspec.msgpack.Decoder(_Kind)
 _encoder = msgspec.msgpack.Encoder()
 
 decode_to_host = _to_host.decode
 decode_from_host = _from_host.decode
 decode_from_child = _from_child.decode
+
+
+def is_record(said: Said) -> bool:
+    """Tell whether a message of a child has the record of its attempt. The rest of the message is not decoded."""
+    return _kind.decode(said.message).type == "committed"
+
 
 _FOR_HOST = b"\xc1"
 """The first byte of a frame for the host alone. No MessagePack message begins with it."""

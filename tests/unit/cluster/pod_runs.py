@@ -47,6 +47,7 @@ def long(mark: str) -> int:
         file.write("began\\n")
     while not os.path.exists(mark + ".go"):
         time.sleep(0.02)
+    open(mark + ".ended", "w").close()
     return 7
 
 @fw.pipeline
@@ -59,11 +60,12 @@ def again(mark: str = "") -> int:
     return fragile(mark)
 
 @fw.task
-def calm(mark: str) -> int:
+def calm(mark: str, first: int = 0) -> int:
     with open(mark, "a") as file:
         file.write("began\\n")
     while not os.path.exists(mark + ".go"):
         time.sleep(0.02)
+    open(mark + ".ended", "w").close()
     return 7
 
 @fw.pipeline
@@ -71,6 +73,24 @@ def gentle(mark: str = "") -> int:
     with open(mark + ".pipeline", "a") as file:
         file.write("began\\n")
     return calm(mark)
+
+@fw.pipeline
+def two(mark: str = "") -> int:
+    return calm(mark + "-2", calm(mark))
+
+@fw.task(retries=1)
+def stubborn(mark: str) -> int:
+    with open(mark, "a") as file:
+        file.write("began\\n")
+    if open(mark).read().count("began") == 1:
+        raise ValueError("not yet")
+    while not os.path.exists(mark + ".go"):
+        time.sleep(0.02)
+    return 7
+
+@fw.pipeline
+def patient(mark: str = "") -> int:
+    return stubborn(mark)
 
 @fw.pipeline
 def wide(mark: str = "") -> list[int]:

@@ -132,3 +132,79 @@ def test_a_small_step_goes_on_while_its_control_plane_is_replaced_and_its_pipeli
         first.cancel()
 
     play(tmp_path, work)
+
+
+@pytest.mark.parametrize(("pipeline", "step"), [("gentle", "calm"), ("slow", "long")])
+def test_a_step_that_ended_while_nobody_listened_does_not_run_again(
+    tmp_path: Path, pipeline: str, step: str
+) -> None:
+    async def work(target: Target) -> None:
+        # The first engine stays: a process that died would not end its hosts, as a task does that is cancelled.
+        first = asyncio.get_running_loop().create_task(target.run(pipeline))
+        await begun(target.mark)
+        await target.namespace.end()
+        (tmp_path / "mark.go").touch()
+        async with asyncio.timeout(60):
+            while not (tmp_path / "mark.ended").exists():
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(1.0)
+        await target.namespace.begin()
+        target.opens_its_store_again()
+        assert target.stores.results.read("k7m2", step, 1) is None, "only the pod has it"
+        ended = await target.takes_up(pipeline)
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\n"
+        for one in target.stores.metadata.run("k7m2").steps:
+            assert [attempt.phase for attempt in one.attempts] == [Phase.SUCCEEDED]
+        first.cancel()
+
+    play(tmp_path, work)
+
+
+def test_the_second_attempt_goes_on_although_the_pod_also_knows_the_end_of_the_first(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        first = asyncio.get_running_loop().create_task(target.run("patient"))
+        async with asyncio.timeout(60):
+            while not target.mark.exists() or target.mark.read_text() != "began\nbegan\n":
+                await asyncio.sleep(0.02)
+        await target.namespace.restart()
+        target.opens_its_store_again()
+        second = target.takes_up("patient")
+        async with asyncio.timeout(60):
+            while sum("-d-" in name for name in target.namespace.kube.processes) < 2:
+                await asyncio.sleep(0.05)
+        (tmp_path / "mark.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert target.mark.read_text() == "began\nbegan\n"
+        (step,) = target.stores.metadata.run("k7m2").steps
+        assert [attempt.phase for attempt in step.attempts] == [Phase.FAILED, Phase.SUCCEEDED]
+        first.cancel()
+
+    play(tmp_path, work)
+
+
+def test_the_driver_of_an_earlier_engine_goes_with_the_last_of_its_steps(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        kube = target.namespace.kube
+        first = asyncio.get_running_loop().create_task(target.run("two"))
+        await begun(target.mark)
+        (old,) = kube.processes
+        await target.namespace.restart()
+        target.opens_its_store_again()
+        second = target.takes_up("two")
+        async with asyncio.timeout(60):
+            while len(kube.processes) < 2:
+                await asyncio.sleep(0.05)
+        (tmp_path / "mark.go").touch()
+        await begun(tmp_path / "mark-2")
+        async with asyncio.timeout(30):
+            while old in kube.jobs:
+                await asyncio.sleep(0.05)
+        (tmp_path / "mark-2.go").touch()
+        ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert (target.mark.read_text(), (tmp_path / "mark-2").read_text()) == ("began\n", "began\n")
+        first.cancel()
+
+    play(tmp_path, work)

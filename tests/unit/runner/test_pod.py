@@ -3,180 +3,26 @@
 import asyncio
 import os
 import signal
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
+from pod_planes import LINES, NAME, Plane, Play
 
-from fairway.cluster.links import HostLink, Links, PodIdentity
 from fairway.runner import pod_code
 from fairway.runner.pod_memory import ControlGroup
 from fairway.runner.values import Values
 from fairway.spec.errors import NotFound
 from fairway.spec.host import StorePlace
 from fairway.spec.link import Dismiss, Draining, HostEnded, Note, Orders, Passed
-from fairway.spec.wire import Cause, Described, Exited, Log, Start, Stop, decode_from_host, frame
-from fairway.stores import FileArtifacts, FileResults, Layout
-
-NAME = "fw-1-d-a1"
-LINES = 120_000
-
-TEXT = """
-import os, subprocess, sys, time
-import fairway as fw
-print("imported from", os.getcwd())
-print("reads postgres://ada:hunter2hunter2@db/shop and", os.environ.get("SHOP_PASSWORD"))
-
-BEATS = '''
-import sys, time
-while True:
-    with open(sys.argv[1], "a") as file:
-        file.write(".")
-    time.sleep(0.02)
-'''
-
-@fw.task
-def sleeps(heart: str) -> int:
-    subprocess.Popen([sys.executable, "-c", BEATS, heart], start_new_session=True)
-    while not os.path.exists(heart):
-        time.sleep(0.01)
-    print("asleep", flush=True)
-    time.sleep(600)
-    return 0
-
-@fw.task
-def litters(scratch: str) -> list[str]:
-    found = sorted(os.listdir(scratch)) + [open("rates.csv").read()] + sorted(os.listdir("."))
-    os.makedirs(scratch + "/deep/deeper")
-    os.symlink("/", scratch + "/deep/root")
-    for path in (scratch + "/left", scratch + "/deep/deeper/left", "left.csv", "rates.csv"):
-        with open(path, "w") as file:
-            file.write("left")
-    os.makedirs("outputs/models")
-    os.remove("notes.txt")
-    return [name for name in found if name != "__pycache__"]
-
-@fw.task
-def prints(count: int, mark: str) -> int:
-    for number in range(count):
-        print(f"{number:06d} " + "x" * 93)
-    open(mark, "w").close()
-    return count
-"""
-
-
-class Plane:
-    """A control plane that expects one pod, and the pod's process."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.root = folder / "pod"
-        self.root.mkdir()
-        (self.root / "token").write_text("mine\n")
-        self.store = folder / "store"
-        Layout(self.store).prepare()
-        self.code = folder / "code"
-        self.code.mkdir()
-        (self.code / "project.py").write_text(TEXT)
-        (self.code / "rates.csv").write_text("2")
-        (self.code / "notes.txt").write_text("a note")
-        self.scratch = folder / "scratch"
-        self.scratch.mkdir()
-        self.heart = folder / "heart"
-        self.links = Links(self.identify)
-        self.heard: list[Any] = []
-        self._more = asyncio.Event()
-        self.port = 0
-        self.program = ("-m", "fairway.runner.pod")
-
-    async def identify(self, token: str) -> PodIdentity | None:
-        return PodIdentity(f"{NAME}-abcde", "uid") if token == "mine" else None
-
-    async def begin(self, bundle: str | None = None) -> HostLink:
-        """Start the pod and expect it."""
-        if bundle is None:
-            bundle, _ = FileArtifacts(self.store).put_folder(self.code)
-        orders = Orders(store=str(self.store), file="project.py", bundle=bundle, credential="c7")
-        self.link = self.links.expect(NAME, orders)
-        self.link.hear = self._hear
-        await self.spawn()
-        return self.link
-
-    async def spawn(self) -> None:
-        self.port = await self.links.listen("127.0.0.1", self.port)
-        where = ("--plane", f"127.0.0.1:{self.port}", "--name", NAME, "--token", self.root / "token")
-        how = (
-            "--root",
-            self.root,
-            "--scratch",
-            self.scratch,
-            "--grace",
-            "5",
-            "--last-words",
-            self.root / "last",
-        )
-        self.process = await asyncio.create_subprocess_exec(sys.executable, *self.program, *where, *how)
-
-    def _hear(self, message: Any) -> None:
-        self.heard.append(decode_from_host(message.content) if isinstance(message, Passed) else message)
-        self._more.set()
-
-    async def until(self, kind: type, seconds: float = 60.0, **fields: Any) -> Any:
-        """Wait for a message of a kind, and return it."""
-        async with asyncio.timeout(seconds):
-            while True:
-                for one in self.heard:
-                    if isinstance(one, kind) and all(getattr(one, key) == fields[key] for key in fields):
-                        return one
-                self._more.clear()
-                await self._more.wait()
-
-    def start(self, task: str, attempt: int = 1, **inputs: Any) -> None:
-        """Tell the host to start a step."""
-        values = Values(FileArtifacts(self.store))
-        nodes = {name: values.save(value) for name, value in inputs.items()}
-        order = Start(run="r", step=task, attempt=attempt, task=task, inputs=nodes)
-        self.link.send(Passed(frame(order)[4:]))
-
-    async def sleeper(self) -> None:
-        """Start a step that sleeps, with a descendant of its own."""
-        await self.until(Described)
-        self.start("sleeps", heart=str(self.heart))
-        await self.until(Log)
-
-    async def ends(self, seconds: float = 30.0) -> int:
-        """Wait for the end of the pod, and return its exit status."""
-        return await asyncio.wait_for(self.process.wait(), seconds)
-
-    async def nobody_is_left(self) -> None:
-        """Wait until what the sleeper started does nothing any more."""
-        before = -1
-        async with asyncio.timeout(30):
-            while before != self.heart.stat().st_size:
-                before = self.heart.stat().st_size
-                await asyncio.sleep(0.3)
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Callable[[Any], None]:
-    """Runs work with a control plane, and ends its pod."""
-
-    async def whole(work: Any) -> None:
-        plane = Plane(tmp_path)
-        try:
-            await work(plane)
-        finally:
-            if plane.process.returncode is None:
-                plane.process.kill()
-                await plane.process.wait()
-            await plane.links.close()
-
-    return lambda work: asyncio.run(asyncio.wait_for(whole(work), 120))
-
-
-Play = Callable[[Any], None]
+from fairway.spec.wire import (
+    Cause,
+    Described,
+    Exited,
+    Log,
+    Stop,
+    frame,
+)
+from fairway.stores import FileArtifacts, Layout
 
 
 def test_a_pod_fetches_its_code_and_imports_it_in_its_folder(
@@ -224,8 +70,7 @@ def test_an_attempt_finds_nothing_that_an_earlier_one_left(play: Play) -> None:
         for attempt in (1, 2):
             plane.start("litters", attempt, scratch=str(plane.scratch))
             await plane.until(Exited, attempt=attempt)
-            record = FileResults(plane.store).read("r", "litters", attempt)
-            assert record is not None
+            record = plane.record_of("litters", attempt)
             assert record.failure is None, record.failure
             assert Values(FileArtifacts(plane.store)).load(record.outputs[0]) == expected
 
