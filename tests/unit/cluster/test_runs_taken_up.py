@@ -167,6 +167,9 @@ def test_the_second_attempt_goes_on_although_the_pod_also_knows_the_end_of_the_f
         async with asyncio.timeout(60):
             while not target.mark.exists() or target.mark.read_text() != "began\nbegan\n":
                 await asyncio.sleep(0.02)
+        await asyncio.sleep(
+            1.0
+        )  # Until the process of the first attempt is gone, and the pod names it after the second.
         await target.namespace.restart()
         target.opens_its_store_again()
         second = target.takes_up("patient")
