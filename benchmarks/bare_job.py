@@ -25,8 +25,8 @@ _SECURITY = {
 _LIMIT = 300.0
 
 
-def manifest(name: str, image: str, program: str = PROGRAM) -> dict[str, Any]:
-    """Return a Job whose pod the level `restricted` lets in."""
+def manifest(name: str, image: str, program: str = PROGRAM, *, token: bool = False) -> dict[str, Any]:
+    """Return a Job whose pod the level `restricted` lets in, with or without the token of its account in a volume."""
     amounts = {"cpu": "500m", "memory": "512Mi"}
     return {
         "apiVersion": "batch/v1",
@@ -37,7 +37,7 @@ def manifest(name: str, image: str, program: str = PROGRAM) -> dict[str, Any]:
             "template": {
                 "spec": {
                     "restartPolicy": "Never",
-                    "automountServiceAccountToken": False,
+                    "automountServiceAccountToken": token,
                     "securityContext": {
                         "runAsNonRoot": True,
                         "runAsUser": 65532,
@@ -58,17 +58,18 @@ def manifest(name: str, image: str, program: str = PROGRAM) -> dict[str, Any]:
     }
 
 
-def parts(namespace: str, name: str, image: str) -> Sample:
+def parts(namespace: str, name: str, image: str, *, token: bool = False) -> Sample:
     """Return the seconds from the request that makes a Job to the first line of its code, and from the last to `Complete`."""
-    return asyncio.run(asyncio.wait_for(_parts(namespace, name, image), _LIMIT))
+    return asyncio.run(asyncio.wait_for(_parts(namespace, manifest(name, image, token=token)), _LIMIT))
 
 
-async def _parts(namespace: str, name: str, image: str) -> Sample:
+async def _parts(namespace: str, job: dict[str, Any]) -> Sample:
+    name = job["metadata"]["name"]
     async with clusters.open_cluster(namespace=namespace) as kube:
         # The connection is there before, as that of a control plane is.
         await kube.version()
         begun = time.time()
-        await kube.create(kinds.JOB, manifest(name, image))
+        await kube.create(kinds.JOB, job)
         known = await _complete(kube, name)
         (pod,) = (await kube.list(kinds.POD, labels=f"job-name={name}")).items
         first, last = map(float, (await kube.log(pod["metadata"]["name"])).split())

@@ -37,14 +37,15 @@ def one(turn: int = 0) -> int:
 
 
 @fw.pipeline
-def parts(turn: int = 0, steps: int = 20, lines: int = 100_000) -> int:
+def parts(turn: int = 0, steps: int = 50, lines: int = 100_000) -> int:
     """Carry out a step in a pod of its own, a chain of small steps, and a step that prints."""
     called = time.time()
     first, last = alone(turn)
     known = time.time()
     print(f"paced code {first - called:.4f}")
     print(f"paced known {known - last:.4f}")
-    begun, number = time.time(), turn
+    number = int(small(turn))
+    begun = time.time()
     for _ in range(steps):
         number = int(small(number))
     print(f"paced small {(time.time() - begun) / steps:.4f}")
