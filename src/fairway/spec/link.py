@@ -278,8 +278,12 @@ class Session:
         return [self._frame(self._first + number, data) for number, data in enumerate(self._kept)]
 
     def renew(self, *again: Message) -> None:
-        """Begin a new session with `again` and the messages that are kept, because the other side has forgotten the old one."""
-        before = [_encode(message) for message in again]
+        """Begin a new session with `again` and the messages that are kept, because the other side has forgotten the old one.
+
+        What is kept has its place: the end of an attempt, for example, comes after the output that is kept as well.
+        """
+        kept = set(self._kept)
+        before = [data for message in again if (data := _encode(message)) not in kept]
         self._kept.extendleft(reversed(before))
         self.size += sum(map(len, before))
         self._first = 1

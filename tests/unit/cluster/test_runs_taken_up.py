@@ -156,6 +156,7 @@ def test_a_step_that_ended_while_nobody_listened_does_not_run_again(
         assert target.mark.read_text() == "began\n"
         for one in target.stores.metadata.run("k7m2").steps:
             assert [attempt.phase for attempt in one.attempts] == [Phase.SUCCEEDED]
+        assert target.printed(step).splitlines()[-1] == "over", "what it printed comes before its end"
         first.cancel()
 
     play(tmp_path, work)

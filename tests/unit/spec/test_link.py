@@ -160,6 +160,17 @@ def test_a_new_session_begins_with_what_nobody_has_acknowledged() -> None:
     assert [other.accept(data) for data in sent if isinstance(data, Data)] == [Note(b"zero"), Note(b"two")]
 
 
+def test_what_is_told_again_keeps_its_place_among_the_messages_that_are_not_acknowledged() -> None:
+    session, other = Session(), Session()
+    for words in (b"one", b"output", b"end"):
+        session.send(Note(words))
+    session.acknowledged(1)
+    session.renew(Note(b"one"), Note(b"end"))
+    sent = [decode(content(framed)) for framed in session.resume(0)]
+    heard = [other.accept(data) for data in sent if isinstance(data, Data)]
+    assert heard == [Note(b"one"), Note(b"output"), Note(b"end")]
+
+
 @pytest.mark.parametrize("odd", [b"", b"\x90", b"\xff", b"\x81\xa4type\xa3bye", b"\x93\xa4data\x01"])
 def test_bytes_that_are_no_frame_break_the_link(odd: bytes) -> None:
     with pytest.raises(BrokenLink):
