@@ -12,6 +12,17 @@ NAME = "by-hand"
 MODEL = "answering"
 _PORT = 8080
 _LIMIT = 300.0
+_CONTAINER: dict[str, Any] = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
+_POD: dict[str, Any] = {
+    "runAsNonRoot": True,
+    "runAsUser": 65532,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+"""What the level `restricted` asks of a container and of a pod."""
 
 
 def objects(image: str, program: str, model: bytes, resources: dict[str, Any]) -> str:
@@ -26,19 +37,11 @@ def objects(image: str, program: str, model: bytes, resources: dict[str, Any]) -
         "readinessProbe": {"tcpSocket": {"port": _PORT}, "periodSeconds": 1},
         "lifecycle": {"preStop": {"sleep": {"seconds": 5}}},
         "volumeMounts": [{"name": "app", "mountPath": "/app"}, {"name": "tmp", "mountPath": "/tmp"}],
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": _CONTAINER,
     }
     pod = {
         "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": 65532,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _POD,
         "containers": [container],
         "volumes": [{"name": "app", "configMap": {"name": NAME}}, {"name": "tmp", "emptyDir": {}}],
     }
@@ -69,6 +72,26 @@ def objects(image: str, program: str, model: bytes, resources: dict[str, Any]) -
         },
     ]
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": made})
+
+
+def pod_of(name: str, image: str, node: str) -> dict[str, Any]:
+    """Return a pod that does nothing, on a node that has the image afterwards."""
+    amounts = {"cpu": "50m", "memory": "64Mi"}
+    container = {
+        "name": "main",
+        "image": image,
+        "command": ["true"],
+        "resources": {"requests": amounts, "limits": amounts},
+        "securityContext": _CONTAINER,
+    }
+    spec = {
+        "nodeName": node,
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "securityContext": _POD,
+        "containers": [container],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
 
 
 class ByHand:

@@ -13,11 +13,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from benchmarks import cluster
-from benchmarks.bare_deployment import MODEL, NAME, ByHand, objects
+from benchmarks.bare_deployment import MODEL, NAME, ByHand, objects, pod_of
 from benchmarks.counting import PROJECTS
 from benchmarks.environments import LOCKS
 from benchmarks.measuring import (
@@ -201,12 +202,16 @@ def _train(there: cluster.There, bench: Bench) -> None:
 def _by_hand(there: cluster.There, ours: Endpoint, bench: Bench) -> ByHand:
     """Return the Deployment by hand, with the model, the resources and the packages of ours. Nothing is made yet."""
     there.fairway("models", "download", f"{MODEL}:1", "-o", "models", "--target", "bench")
-    there.fairway("deploy", f"{MODEL}:1", "--replicas", "1", "--target", "bench")
-    pod = json.loads(ours.ask("get", "pod", ours.pod(), "-o", "json"))
+    images: list[str] = []
+    for version in ("2", "1"):
+        there.fairway("deploy", f"{MODEL}:{version}", "--replicas", "1", "--target", "bench")
+        pod = json.loads(ours.ask("get", "pod", ours.pod(), "-o", "json"))
+        images.append(pod["spec"]["containers"][0]["image"])
     there.fairway("undeploy", MODEL, "--target", "bench")
     target = Target(name="bench", namespace=there.namespace, kubeconfig=os.environ["KUBECONFIG"])
     releases = _RELEASE.findall((LOCKS / "serving-fastapi.txt").read_text("utf-8"))
     image = asyncio.run(Equipment(target, None, lambda line: None).of_packages(releases))
+    _bring_to_nodes(ours, [*images, image])
     program = (HERE / "serving_fastapi.py").read_text("utf-8")
     resources: dict[str, Any] = pod["spec"]["containers"][0]["resources"]
     file = bench.folder / "by-hand.json"
@@ -216,6 +221,25 @@ def _by_hand(there: cluster.There, ours: Endpoint, bench: Bench) -> ByHand:
         2
     ]
     return ByHand(there.kubectl, there.namespace, file)
+
+
+def _bring_to_nodes(ours: Endpoint, images: list[str]) -> None:
+    """Have every node pull the images, so that no figure has the time of a download in it."""
+    nodes = ours.ask("get", "nodes", "-o", "jsonpath={.items[*].metadata.name}").split()
+    pods = [
+        pod_of(f"seen-{place}", image, node) for place, (node, image) in enumerate(product(nodes, images))
+    ]
+    file = ours.there.folder / "seen.json"
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": pods}), "utf-8")
+    ours.ask("apply", "-f", str(file))
+    for pod in pods:
+        ours.ask(
+            "wait",
+            "--for=jsonpath={.status.phase}=Succeeded",
+            f"pod/{pod['metadata']['name']}",
+            "--timeout=120s",
+        )
+    ours.ask("delete", "-f", str(file), "--wait=false")
 
 
 def _first(ours: Endpoint, hand: Endpoint, by_hand: ByHand, body: Path) -> dict[str, Callable[[], Sample]]:
