@@ -75,6 +75,7 @@ class HostLink:
         self._uid = ""
         self._session = Session()
         self._connection: _Connection | None = None
+        self._telling: asyncio.TimerHandle | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -124,9 +125,19 @@ class HostLink:
         if message is not None:
             self.hear(message)
 
-    def acknowledge(self, connection: "_Connection") -> None:
-        """Tell the pod what has been received."""
-        connection.write(link.frame(Ack(self._session.received)))
+    def acknowledge(self) -> None:
+        """Tell the pod what has been received: at once if it is much, and otherwise soon."""
+        if self._session.owes_much:
+            self._acknowledge()
+        elif self._telling is None:
+            self._telling = asyncio.get_running_loop().call_later(link.ACK_SECONDS, self._acknowledge)
+
+    def _acknowledge(self) -> None:
+        if self._telling is not None:
+            self._telling.cancel()
+            self._telling = None
+        if self._connection is not None and self._session.owes:
+            self._connection.write(self._session.acknowledge())
 
     def acknowledged(self, seq: int) -> None:
         """Forget the messages that the pod has. Raises BrokenLink."""
@@ -140,6 +151,7 @@ class HostLink:
 
     def close(self) -> None:
         """Close the connection, after what was written to it."""
+        self._acknowledge()
         if self._connection is not None:
             connection, self._connection = self._connection, None
             connection.close()
@@ -320,7 +332,7 @@ class _Connection(asyncio.Protocol):
             self.drop()
             return
         if any_data and self.link is not None and not self.is_closing:
-            self.link.acknowledge(self)
+            self.link.acknowledge()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note that the connection is over. The session goes on."""

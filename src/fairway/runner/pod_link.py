@@ -77,7 +77,7 @@ class PodLink:
         self._out: deque[bytes] = deque()
         self._pause = _FIRST_PAUSE
         self._next = 0.0
-        self._read_at = self._asked_at = 0.0
+        self._read_at = self._asked_at = self._owed_since = 0.0
         self._dialing = False
         self._dialed: queue.SimpleQueue[socket.socket | None] = queue.SimpleQueue()
         self._wake, wake = socket.socketpair()
@@ -100,9 +100,11 @@ class PodLink:
                 threading.Thread(target=self._dial, daemon=True).start()
         elif now - self._read_at > link.SILENCE_SECONDS:
             self._close()
-        elif self._welcomed and now - max(self._read_at, self._asked_at) > link.PING_SECONDS:
-            self._asked_at = now
-            self._queue(link.frame(Ping()))
+        else:
+            self._acknowledge()
+            if self._welcomed and now - max(self._read_at, self._asked_at) > link.PING_SECONDS:
+                self._asked_at = now
+                self._queue(link.frame(Ping()))
 
     def _dial(self) -> None:
         """Connect in a thread, because the search for an address may take long."""
@@ -156,6 +158,7 @@ class PodLink:
             self._socket.close()
             self._socket = None
             self._welcomed = False
+            self._owed_since = 0.0
             self._out.clear()
             self._wait()
 
@@ -200,14 +203,21 @@ class PodLink:
             self._close()
             return
         self._read_at = time.monotonic()
-        before = self.session.received
         try:
             for content in self._splitter.feed(data):
                 self._handle(link.decode(content))
         except (BrokenLink, FrameTooLarge):
             self._close()
-        if self._welcomed and self.session.received != before:
-            self._queue(link.frame(Ack(self.session.received)))
+        if self._welcomed and self.session.owes and not self._owed_since:
+            self._owed_since = self._read_at
+        self._acknowledge()
+
+    def _acknowledge(self) -> None:
+        """Acknowledge what was received, once it is much or some time has passed."""
+        waited = time.monotonic() - self._owed_since if self._owed_since else 0.0
+        if self._welcomed and (self.session.owes_much or waited > link.ACK_SECONDS):
+            self._owed_since = 0.0
+            self._queue(self.session.acknowledge())
 
     def _handle(self, frame: object) -> None:
         if isinstance(frame, Welcome):

@@ -20,6 +20,11 @@ MAX_HELLO = 64 * 2**10
 """The largest frame before the other side is known."""
 MOST_UNACKED = 8 * 2**20
 """Bytes of unacknowledged messages from which on a session counts as full."""
+ACK_SECONDS = 0.05
+"""Seconds after which a message is acknowledged, together with those that came meanwhile."""
+_MOST_UNTOLD = 16
+_MOST_UNTOLD_BYTES = 64 * 2**10
+"""Messages and bytes that are acknowledged at once."""
 PING_SECONDS = 10.0
 """Seconds of silence after which a side sends a ping."""
 SILENCE_SECONDS = 30.0
@@ -223,11 +228,12 @@ class Session:
         size: the bytes of the messages that are kept.
     """
 
-    __slots__ = ("_first", "_kept", "_most", "received", "size")
+    __slots__ = ("_first", "_kept", "_most", "_told", "_untold", "received", "size")
 
     def __init__(self, most: int = MOST_UNACKED) -> None:
         self.received = 0
         self.size = 0
+        self._told = self._untold = 0  # The last number that was acknowledged, and the bytes received since.
         self._first = 1  # The number of the oldest kept message, or of the next one if none is kept.
         self._kept: deque[bytes] = deque()
         self._most = most
@@ -241,6 +247,21 @@ class Session:
     def settled(self) -> bool:
         """True when the other side has acknowledged everything."""
         return not self._kept
+
+    @property
+    def owes(self) -> bool:
+        """True when messages were received that are not acknowledged yet."""
+        return self.received != self._told
+
+    @property
+    def owes_much(self) -> bool:
+        """True when so much was received that it should be acknowledged at once."""
+        return self.received - self._told >= _MOST_UNTOLD or self._untold >= _MOST_UNTOLD_BYTES
+
+    def acknowledge(self) -> bytes:
+        """Return the frame that acknowledges all that was received."""
+        self._told, self._untold = self.received, 0
+        return frame(Ack(self.received))
 
     def send(self, message: Message) -> bytes:
         """Number and keep a message. Return its frame, for the connection if there is one."""
@@ -260,6 +281,7 @@ class Session:
         except msgspec.MsgspecError as error:
             raise BrokenLink(str(error)) from None
         self.received = data.seq
+        self._untold += memoryview(data.message).nbytes
         return message
 
     def acknowledged(self, seq: int) -> None:
@@ -287,7 +309,7 @@ class Session:
         self._kept.extendleft(reversed(before))
         self.size += sum(map(len, before))
         self._first = 1
-        self.received = 0
+        self.received = self._told = self._untold = 0
 
     def _frame(self, seq: int, data: bytes) -> bytes:
         return frame(Data(seq, msgspec.Raw(data)))

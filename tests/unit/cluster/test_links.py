@@ -179,6 +179,48 @@ def test_a_session_goes_on_without_asking_the_cluster_again() -> None:
     play(work)
 
 
+def test_messages_that_come_together_are_acknowledged_together_and_many_at_once() -> None:
+    async def work(ground: Ground) -> None:
+        ground.links.expect("fw-1-d-a1", ORDERS)
+        await ground.pod.connect()
+        for _ in range(3):
+            ground.pod.writer.write(ground.pod.session.send(Note(b"few")))
+            await ground.pod.writer.drain()
+        assert await ground.pod.next() == Ack(3)
+        ground.pod.writer.write(ground.pod.session.send(Note(bytes(1 << 17))))
+        ground.pod.writer.write(ground.pod.session.send(Note(b"after")))
+        assert await ground.pod.next() in (Ack(4), Ack(5))
+
+    play(work)
+
+
+def test_the_last_message_is_acknowledged_before_the_link_is_closed() -> None:
+    async def work(ground: Ground) -> None:
+        host = ground.links.expect("fw-1-d-a1", ORDERS)
+        host.hear = lambda message: ground.links.forget("fw-1-d-a1")
+        await ground.pod.connect()
+        ground.pod.writer.write(ground.pod.session.send(Note(b"last")))
+        assert await ground.pod.next() == Ack(1)
+        assert await ground.pod.next() is None
+
+    play(work)
+
+
+def test_an_acknowledgement_that_is_due_goes_over_the_next_connection() -> None:
+    async def work(ground: Ground) -> None:
+        ground.links.expect("fw-1-d-a1", ORDERS)
+        welcome = await ground.pod.connect()
+        ground.pod.writer.write(ground.pod.session.send(Note(b"one")))
+        await asyncio.sleep(0.01)
+        again = await ground.pod.connect(session=welcome.session, credential=welcome.credential)
+        assert again.received == 1
+        ground.pod.session.resume(1)
+        ground.pod.writer.write(ground.pod.session.send(Note(b"two")))
+        assert await ground.pod.next() == Ack(2)
+
+    play(work)
+
+
 def test_a_wrong_credential_does_not_continue_a_session() -> None:
     async def work(ground: Ground) -> None:
         ground.links.expect("fw-1-d-a1", ORDERS)
