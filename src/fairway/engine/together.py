@@ -303,10 +303,18 @@ class RunsTogether:
     async def _submit_once(self, request: RunRequest) -> str:
         """Submit a request unless the process before this one did."""
         if self._parts.clock.monotonic() - self._began < _REPEATED_SECONDS:
-            for run in (await asyncio.to_thread(self._metadata.run_names))[:_LOOKED_THROUGH]:
-                if (await asyncio.to_thread(self._metadata.run, run)).spec.key == request.key:
-                    return run
+            before = await asyncio.to_thread(self._submitted, request.key)
+            if before:
+                return before
         return await self._submit(request)
+
+    def _submitted(self, key: str) -> str:
+        """Return the one of the newest runs that was submitted with a key. Only the first event of each is read."""
+        for run in self._metadata.runs(_LOOKED_THROUGH):
+            first = next(self._metadata.events(run=run.name), None)
+            if first is not None and isinstance(first.body, RunStarted) and first.body.spec.key == key:
+                return run.name
+        return ""
 
     def _ended(self, part: _Part, error: BaseException | None) -> None:
         """Note that a run is not worked on any more. Take it up again if that was because of an error."""
