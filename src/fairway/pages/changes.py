@@ -4,6 +4,7 @@ A change takes as long as its servers need to start. So a form begins it and lea
 """
 
 import asyncio
+import copy
 import time
 from collections.abc import Awaitable
 
@@ -52,8 +53,11 @@ class Changes:
         self._work: set[asyncio.Task[None]] = set()
 
     def of(self, endpoint: str) -> Change | None:
-        """Return the last change of an endpoint that was begun on a page; None without one."""
-        return self._by_endpoint.get(endpoint)
+        """Return the last change of an endpoint that was begun on a page, as it is now; None without one.
+
+        Ask this before the endpoint is looked at: an endpoint that was looked at first may not show a change that is over.
+        """
+        return copy.copy(self._by_endpoint.get(endpoint))
 
     def begin(self, endpoint: str, what: str, who: str, work: Awaitable[Deployed | None]) -> None:
         """Carry out a change in the background. Raises UsageError if another one is under way."""

@@ -68,12 +68,12 @@ class Endpoints:
     async def one(self, visit: Visit) -> Response:
         """Show one endpoint."""
         name = visit.request.path_params["name"]
+        change = self._changes.of(name)
         status, deployments, traffic = await asyncio.gather(
             found(visit.platform, name),
             visit.platform.serving.deployments(name),
             _traffic(visit.platform, name),
         )
-        change = self._changes.of(name)
         if status is None and change is None and not deployments:
             raise NotFound(f"there is no endpoint {name[:80]!r}", hint="`fairway endpoints` lists them")
         return visit.page(
@@ -99,8 +99,8 @@ class Endpoints:
         return self._live.stream(f"endpoint {name}", make)
 
     async def _regions(self, platform: Platform, name: str) -> Regions:
-        status = await found(platform, name)
-        values = {"name": name, "endpoint": status, "change": self._changes.of(name)}
+        change = self._changes.of(name)
+        values = {"name": name, "endpoint": await found(platform, name), "change": change}
         return {
             "change": render("endpoint_change.html", values),
             "status": render("endpoint_status.html", values),
