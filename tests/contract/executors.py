@@ -21,7 +21,8 @@ from fairway.spec.link import Orders
 from fairway.spec.places import Attempt, Back, Gone, Place
 from fairway.spec.project import EnvironmentSpec
 from fairway.spec.quantities import Grant, Resources
-from fairway.spec.wire import Exited, FromHost, Log, Start
+from fairway.spec.run import StepResult
+from fairway.spec.wire import Committed, Exited, FromHost, Log, Said, Start, decode_from_child
 from fairway.stores import FileArtifacts, FileResults, Layout
 
 TEXT = '''
@@ -167,6 +168,15 @@ class Ear:
         return b"".join(
             said.data for said in self.heard if isinstance(said, Log) and said.step == step
         ).decode()
+
+    def records(self, step: str) -> list[StepResult]:
+        """The records of a step's attempts that were told."""
+        said = [
+            decode_from_child(bytes(one.message))
+            for one in self.heard
+            if isinstance(one, Said) and one.step == step
+        ]
+        return [message.result for message in said if isinstance(message, Committed)]
 
     async def exited(self, step: str, attempt: int = 1) -> Exited:
         """The end of an attempt."""

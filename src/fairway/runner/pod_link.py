@@ -213,7 +213,7 @@ class PodLink:
         self._acknowledge()
 
     def _acknowledge(self) -> None:
-        """Acknowledge what was received, once it is much or some time has passed."""
+        """Send an acknowledgement, once much was received or some time has passed."""
         waited = time.monotonic() - self._owed_since if self._owed_since else 0.0
         if self._welcomed and (self.session.owes_much or waited > link.ACK_SECONDS):
             self._owed_since = 0.0
