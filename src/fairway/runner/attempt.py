@@ -26,7 +26,7 @@ from fairway.spec.artifact import Artifact
 from fairway.spec.errors import StepFailed, StorageError
 from fairway.spec.host import THREAD_VARIABLES, StorePlace
 from fairway.spec.run import Failure, Reason, StepResult, Usage
-from fairway.spec.wire import DRIVER, LEASE, REGISTER, Committed, Returned, Start, frame
+from fairway.spec.wire import DRIVER, LEASE, MOST_KEPT, REGISTER, Committed, Returned, Start, frame
 
 if TYPE_CHECKING:
     from fairway.ports import ArtifactStore, ResultStore
@@ -43,9 +43,6 @@ class Project(Protocol):
         """Return the function of the pipeline of that name."""
         ...
 
-
-_MOST_KEPT = 16 * 2**10
-"""Bytes up to which a record need not be stored if its message is kept. It holds some small values."""
 
 Caller = Callable[[Callable[[], object]], object]
 """A caller of the function of a pipeline or step, which returns what the function returns."""
@@ -146,7 +143,7 @@ def _step(start: Start, channel: Line, place: Workplace, values: Values) -> int:
     )
     message = Committed(result=record)
     try:
-        is_kept = place.keeps and len(frame(message)) <= _MOST_KEPT
+        is_kept = place.keeps and len(frame(message)[4:]) <= MOST_KEPT
         first = is_kept or place.results.commit(record)
     except StorageError as error:
         channel.send(Returned(failure=failures.of_code(error, Reason.RESULT)))

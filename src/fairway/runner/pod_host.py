@@ -29,7 +29,7 @@ from fairway.spec.wire import (
     decode_from_host,
     decode_to_host,
     frame,
-    is_record,
+    is_kept,
 )
 
 _READ = 1 << 18
@@ -270,7 +270,7 @@ class PodHost:
                 # Before the engine hears that there is room, because it sends the next attempt then.
                 self._scratch.clean()
                 self.peak = 0
-        elif isinstance(message, Said) and is_record(message):
+        elif isinstance(message, Said) and is_kept(message):
             self._keep(message, content)
         self._passed(content)
 

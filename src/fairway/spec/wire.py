@@ -24,6 +24,9 @@ DRIVER = "pipeline"
 REGISTER = "register"
 """The task of the built-in step that packages a model."""
 
+MOST_KEPT = 16 * 2**10
+"""Bytes of a message up to which a pod keeps it if it has the record of an attempt. A larger record is in the store before."""
+
 LEASE = "FAIRWAY_LEASE"
 """The variable that tells a run, which a step started, whose share of the machine it works in."""
 
@@ -336,9 +339,10 @@ decode_from_host = _from_host.decode
 decode_from_child = _from_child.decode
 
 
-def is_record(said: Said) -> bool:
-    """Tell whether a message of a child has the record of its attempt. The rest of the message is not decoded."""
-    return _kind.decode(said.message).type == "committed"
+def is_kept(said: Said) -> bool:
+    """Tell whether a message of a child has the only record of its attempt. The rest of the message is not decoded."""
+    is_small = memoryview(said.message).nbytes <= MOST_KEPT
+    return is_small and _kind.decode(said.message).type == "committed"
 
 
 _FOR_HOST = b"\xc1"

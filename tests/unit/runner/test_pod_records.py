@@ -1,5 +1,7 @@
 """The records of attempts in a pod: small ones are in the messages, which the pod keeps."""
 
+import asyncio
+
 from pod_planes import Plane, Play
 
 from fairway.spec.wire import Described, Exited, Said
@@ -35,6 +37,12 @@ def test_a_large_record_is_stored_before_it_is_told(play: Play) -> None:
         plane.start("shows", count=9)
         await plane.until(Exited)
         assert FileResults(plane.store).read("r", "shows", 1) == plane.record_of("shows")
+        await asyncio.sleep(
+            1.0
+        )  # Until the pod knows that the message has arrived. It would send it again before.
+        await plane.replace()
+        await plane.until(Exited)
+        assert plane.records_of("shows") == [], "the pod keeps no copy of what is in the store"
 
     play(work)
 
