@@ -54,6 +54,29 @@ def test_open_pages_say_that_the_platform_is_gone_and_heal_when_it_is_back(
         other.faults = [fault for fault in other.faults if "ERR_" not in fault]
 
 
+FIRST_NEWS = """() => {
+  for (const element of document.querySelectorAll("main *")) element.kept = true;
+  window.told = [];
+  const stream = new EventSource(document.body.dataset.live);
+  stream.addEventListener("region", (event) => window.told.push(JSON.parse(event.data).id));
+}"""
+REPLACED = """() => window.told.filter((id) =>
+  [...document.getElementById(id).querySelectorAll("*")].some((one) => !one.kept))"""
+
+
+def test_what_is_on_a_page_already_is_not_made_anew_by_the_first_news(
+    small_place: Place, reader: Open
+) -> None:
+    for path, region in (("/", "runs"), ("/endpoints/churn", "status")):
+        person = reader(small_place)
+        person.open(path)
+        person.page.evaluate(FIRST_NEWS)
+        person.until(lambda person=person, region=region: region in person.page.evaluate("() => window.told"))
+        # The stream of the page itself began before this one.
+        person.page.wait_for_timeout(300)
+        assert person.page.evaluate(REPLACED) == [], path
+
+
 def said(person: Reader) -> str:
     """Return what the line at the foot of a page says about the connection."""
     return person.page.locator("#connection").inner_text()

@@ -141,14 +141,18 @@ def test_an_answered_request_leaves_nothing_to_the_collector_of_cycles() -> None
                 writer.write(post(1))
                 await reader.read(4096)
 
+        left = []
         await ask(5)
-        gc.collect()
         gc.disable()
         try:
-            await ask(50)
-            assert gc.collect() < 50
+            # What other tests left running in this process leaves something too, but not each time.
+            for _ in range(5):
+                gc.collect()
+                await ask(50)
+                left.append(gc.collect())
         finally:
             gc.enable()
+        assert min(left) < 50, left
 
     served(talk)
 

@@ -28,14 +28,18 @@ function replace(element, html) {
     return;
   }
   waiting.delete(element.id);
+  // Somebody who has just come is told all regions. What is on the page already stays, and with it what they are about to press.
+  const fresh = document.createElement("template");
+  fresh.innerHTML = html;
+  localTimes(fresh.content);
+  if (fresh.innerHTML.trim() === element.innerHTML.trim()) return;
   const folds = [...element.querySelectorAll("details[id]")].map((one) => [one.id, one.open]);
   const scrolled = [...element.querySelectorAll("[id]")]
     .filter((one) => one.scrollTop || one.scrollLeft)
     .map((one) => [one.id, one.scrollTop, one.scrollLeft]);
   const active = document.activeElement;
   const focused = active !== element && element.contains(active) ? mark(active) : "";
-  element.innerHTML = html;
-  localTimes(element);
+  element.replaceChildren(fresh.content);
   for (const [id, open] of folds) {
     const fold = document.getElementById(id);
     if (fold) fold.open = open;
@@ -45,7 +49,6 @@ function replace(element, html) {
     const same = [...element.querySelectorAll("a, button, summary, [tabindex]")].find((one) => mark(one) === focused);
     same?.focus({ preventScroll: true });
   }
-  element.dispatchEvent(new CustomEvent("renewed", { bubbles: true }));
 }
 
 document.addEventListener("selectionchange", () => {
