@@ -111,7 +111,7 @@ async def plane_here(
 
 async def _answers(port: int, running: "asyncio.Task[None]") -> None:
     """Wait until the control plane answers."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while True:
             if running.done():
                 await running

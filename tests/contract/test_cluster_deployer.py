@@ -179,7 +179,7 @@ def test_what_serves_is_told_to_crash_at_once_and_its_pods_are_left_to_kubernete
         assert (seen.serving, seen.ready, seen.phase) == (0, 0, "Pending")
         assert "no such table" in seen.reason
         with pytest.raises(FairwayError, match="no such table"):
-            await asyncio.wait_for(deployer.roll(revision(1), ADDRESS), 5)
+            await asyncio.wait_for(deployer.roll(revision(1), ADDRESS), 60)
         assert cluster.names(kinds.DEPLOYMENT) == ["fw-churn-r1"]
         cluster.failing.clear()
         while (seen := await deployer.observe("churn")) is None or seen.ready != 1:

@@ -175,7 +175,7 @@ def test_a_worker_that_others_route_to_accepts_and_is_ready_while_it_drains(rout
     answer = kept.getresponse()
     assert (answer.status, json.loads(answer.read()), answer.getheader("connection")) == (200, 9.0, "close")
     slow = http.client.HTTPConnection("127.0.0.1", routed.port, timeout=30)
-    while time.monotonic() - began < 4.0:
+    while time.monotonic() - began < 2.5:
         assert routed.ask("GET", "/readyz") == (200, {"ready": True, "draining": True})
     slow.request("POST", "/", b'{"x": 4, "wait": 3}', {"content-type": "application/json"})
     assert json.loads(slow.getresponse().read()) == 12.0

@@ -88,7 +88,7 @@ def test_the_line_of_a_group_comes_when_its_steps_have_ended(
         tell(told, "long", AttemptStarted(1))
         assert "×20" not in out.getvalue()
         clock.now += 2.0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "×20" not in out.getvalue():
                 await asyncio.sleep(0.01)
         clock.now += 2.0

@@ -152,4 +152,4 @@ def play(work: Callable[[Run], Awaitable[None]], **how: Any) -> None:
         run.workers.leave()
         await settle()
 
-    asyncio.run(asyncio.wait_for(whole(), 20))
+    asyncio.run(asyncio.wait_for(whole(), 60))

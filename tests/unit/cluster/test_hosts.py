@@ -47,7 +47,7 @@ def play(work: Any) -> None:
     async def whole() -> None:
         await work(Played())
 
-    asyncio.run(asyncio.wait_for(whole(), 20))
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 def test_messages_pass_in_both_directions() -> None:

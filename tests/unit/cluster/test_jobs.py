@@ -52,7 +52,7 @@ def test_a_server_in_trouble_is_asked_again(verb: str, monkeypatch: pytest.Monke
     api = Failing(*TROUBLE)
     jobs = Jobs(api, pods_here.INSTALL)  # type: ignore[arg-type]
     work = jobs.create(pods.job(WANTED, pods_here.INSTALL)) if verb == "create" else jobs.delete(WANTED.name)
-    asyncio.run(asyncio.wait_for(work, 20))
+    asyncio.run(asyncio.wait_for(work, 60))
     assert api.done == [verb]
 
 

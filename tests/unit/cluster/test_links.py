@@ -51,7 +51,7 @@ class Pod:
     async def next(self) -> Any:
         """Return the next frame, None at the end."""
         while not self.frames:
-            data = await asyncio.wait_for(self._reader.read(1 << 16), 10)
+            data = await asyncio.wait_for(self._reader.read(1 << 16), 60)
             if not data:
                 return None
             self.frames += [link.decode(content) for content in self._splitter.feed(data)]
@@ -76,7 +76,7 @@ def play(work: Any, hold: float = 0.05) -> None:
         finally:
             await links.close()
 
-    asyncio.run(asyncio.wait_for(whole(), 30))
+    asyncio.run(asyncio.wait_for(whole(), 60))
 
 
 Work = Coroutine[Any, Any, None]
@@ -261,7 +261,7 @@ def test_what_is_no_hello_closes_the_connection(sent: bytes) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", ground.port)
         writer.write(sent)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(reader.readexactly(1), 5)
+            await asyncio.wait_for(reader.readexactly(1), 60)
 
     play(work)
 
@@ -270,7 +270,7 @@ def test_a_ping_is_answered_before_the_welcome() -> None:
     async def work(ground: Ground) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", ground.port)
         writer.write(link.frame(Ping()))
-        assert link.decode((await asyncio.wait_for(reader.read(64), 5))[4:]) == link.Pong()
+        assert link.decode((await asyncio.wait_for(reader.read(64), 60))[4:]) == link.Pong()
 
     play(work)
 
@@ -283,7 +283,10 @@ def test_strangers_cannot_take_all_connections(monkeypatch: pytest.MonkeyPatch) 
         assert isinstance(await ground.pod.connect(), Welcome)
         silent = [await asyncio.open_connection("127.0.0.1", ground.port) for _ in range(5)]
         ended = [asyncio.ensure_future(reader.read(1)) for reader, _ in silent]
-        done, _ = await asyncio.wait(ended, timeout=1.0)
+        async with asyncio.timeout(60):
+            while sum(one.done() for one in ended) < 2:
+                await asyncio.sleep(0.01)
+        done, _ = await asyncio.wait(ended, timeout=0.2)
         assert len(done) == 2
         for one in ended:
             one.cancel()

@@ -28,7 +28,7 @@ def test_small_steps_run_on_the_driver_and_a_big_one_in_a_pod_of_its_own(tmp_pat
         assert (target.printed(DRIVER), target.printed("big")) == ("imported", "imported\nbig 2")
         made = sorted(name.split("-", 2)[2][0] for name in target.namespace.kube.processes)
         assert made == ["d", "w"]
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while target.namespace.kube.jobs:
                 await asyncio.sleep(0.05)
 
@@ -58,7 +58,7 @@ def test_a_wide_run_uses_few_pods_again_and_again(tmp_path: Path, monkeypatch: p
         assert len(made) <= 8
         steps = target.stores.metadata.run("k7m2").steps
         assert {len(step.attempts) for step in steps} == {1}
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while target.namespace.kube.jobs:
                 await asyncio.sleep(0.05)
 

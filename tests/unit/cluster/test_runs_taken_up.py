@@ -54,7 +54,7 @@ def test_steps_that_share_a_pod_go_on_while_their_control_plane_is_replaced(
         assert ended.phase is Phase.SUCCEEDED, ended.failure
         assert {mark.read_text() for mark in marks} == {"began\n"}
         assert {len(step.attempts) for step in target.stores.metadata.run("k7m2").steps} == {1}
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while target.namespace.kube.jobs:
                 await asyncio.sleep(0.05)
         first.cancel()
@@ -79,7 +79,7 @@ def test_a_pod_that_went_while_its_control_plane_was_away_is_not_waited_for(tmp_
         await target.namespace.begin()
         target.opens_its_store_again()
         (tmp_path / "mark.go").touch()
-        async with asyncio.timeout(45):
+        async with asyncio.timeout(60):
             ended = await target.run("slow", target.stores.metadata.run("k7m2"))
         assert ended.phase is Phase.SUCCEEDED, ended.failure
         assert target.mark.read_text() == "began\nbegan\n"
@@ -117,7 +117,7 @@ def test_a_small_step_goes_on_while_its_control_plane_is_replaced_and_its_pipeli
         await target.namespace.restart()
         target.opens_its_store_again()
         second = target.takes_up("gentle")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while len(target.namespace.kube.processes) < 2 or target.pipelines() < 2:
                 await asyncio.sleep(0.05)
         (tmp_path / "mark.go").touch()
@@ -126,7 +126,7 @@ def test_a_small_step_goes_on_while_its_control_plane_is_replaced_and_its_pipeli
         assert target.mark.read_text() == "began\n"
         (step,) = target.stores.metadata.run("k7m2").steps
         assert len(step.attempts) == 1
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while target.namespace.kube.jobs:
                 await asyncio.sleep(0.05)
         first.cancel()
@@ -202,7 +202,7 @@ def test_the_driver_of_an_earlier_engine_goes_with_the_last_of_its_steps(tmp_pat
                 await asyncio.sleep(0.05)
         (tmp_path / "mark.go").touch()
         await begun(tmp_path / "mark-2")
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while old in kube.jobs:
                 await asyncio.sleep(0.05)
         (tmp_path / "mark-2.go").touch()

@@ -52,7 +52,7 @@ def test_a_pod_without_an_attempt_is_ended_after_a_while() -> None:
         (seat,) = await run.runs("one")
         seat.send(Quit())
         run.pods[0].exited("one")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while not run.pods[0].is_dismissed:
                 await asyncio.sleep(0.01)
 
@@ -314,7 +314,7 @@ def test_a_short_step_waits_for_the_driver_and_gets_a_pod_if_nothing_ends_there(
 
     async def work(run: Run) -> None:
         assert run.book("a", SMALL, beside=1) is None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while run.book("a", SMALL, beside=1) is None:
                 await asyncio.sleep(0.01)
 

@@ -189,7 +189,7 @@ class Rig:
     async def end(self) -> RunEnded:
         """The end of the run."""
         assert self.ended is not None
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.ended
 
     def hear(self, host: PlayedHost, message: FromHost | Gone | Back) -> None:

@@ -29,7 +29,7 @@ AWAY = Place(name="away", pool="here", outlives=True)
 
 
 def play(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 20))
+    asyncio.run(asyncio.wait_for(work, 60))
 
 
 def test_what_outlives_the_engine_is_on_record_before_it_begins() -> None:

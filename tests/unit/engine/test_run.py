@@ -19,7 +19,7 @@ AWAY = Place(name="away", pool="here", outlives=True)
 
 
 def play(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 20))
+    asyncio.run(asyncio.wait_for(work, 60))
 
 
 @pytest.mark.parametrize(

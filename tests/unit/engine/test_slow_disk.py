@@ -17,7 +17,7 @@ STARTED = RunStarted(RunSpec(name="r1", pipeline="p", project="flow.py"))
 
 
 def play(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 30))
+    asyncio.run(asyncio.wait_for(work, 60))
 
 
 def test_nobody_waits_for_the_disk_when_a_run_ends() -> None:

@@ -17,7 +17,7 @@ from fairway.spec.run import Phase, RunRequest, RunSpec
 
 
 def play(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(asyncio.wait_for(work, 30))
+    asyncio.run(asyncio.wait_for(work, 60))
 
 
 def test_each_description_has_a_host_of_its_own() -> None:

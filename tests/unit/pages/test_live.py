@@ -25,7 +25,7 @@ def heard(monkeypatch: pytest.MonkeyPatch, *looks: Look | Exception) -> list[byt
         response = Live(asyncio.Event()).stream("run k7m2", make)
         return [bytes(event) async for event in response.body_iterator]  # type: ignore[attr-defined]
 
-    return asyncio.run(asyncio.wait_for(work(), 20))
+    return asyncio.run(asyncio.wait_for(work(), 60))
 
 
 def test_an_error_that_may_pass_leaves_the_page_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_who_comes_while_an_old_look_is_under_way_hears_only_of_a_later_one(
         go_on.set()
         return await first, await second
 
-    first, second = asyncio.run(asyncio.wait_for(work(), 20))
+    first, second = asyncio.run(asyncio.wait_for(work(), 60))
     assert [event for event in first if b"cancelled" in event]
     assert first[-1].startswith(b"event: over")
     assert not [event for event in second if b"cancelled" in event]
@@ -108,7 +108,7 @@ def test_who_comes_to_what_does_not_change_hears_how_it_is(monkeypatch: pytest.M
             told = [bytes(await anext(stream)) for _ in range(2)]
             assert b"running" in told[1]
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 60))
 
 
 def test_the_events_of_a_change_are_made_once_for_all_readers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,7 +162,7 @@ def test_all_streams_end_when_the_process_stops(monkeypatch: pytest.MonkeyPatch)
         closing.set()
         assert all(b"running" in told[1] for told in await asyncio.gather(*reading))
 
-    asyncio.run(asyncio.wait_for(work(), 5))
+    asyncio.run(asyncio.wait_for(work(), 60))
 
 
 def test_a_silent_stream_says_that_it_is_still_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,4 +178,4 @@ def test_a_silent_stream_says_that_it_is_still_there(monkeypatch: pytest.MonkeyP
         assert told[1:] == [b": still here\n\n"] * 2
         await stream.aclose()  # type: ignore[attr-defined]
 
-    asyncio.run(asyncio.wait_for(work(), 20))
+    asyncio.run(asyncio.wait_for(work(), 60))

@@ -190,7 +190,7 @@ class Plane:
     async def nobody_is_left(self) -> None:
         """Wait until what the sleeper started does nothing any more."""
         before = -1
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while before != self.heart.stat().st_size:
                 before = self.heart.stat().st_size
                 await asyncio.sleep(0.3)

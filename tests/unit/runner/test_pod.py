@@ -103,7 +103,7 @@ def test_code_that_is_not_there_ends_the_pod_with_a_report(play: Play) -> None:
 def test_a_pod_that_is_told_to_end_before_it_began_says_143(play: Play) -> None:
     async def work(plane: Plane) -> None:
         await plane.spawn()
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while not plane.links._connections:
                 await asyncio.sleep(0.02)
         plane.process.send_signal(signal.SIGTERM)

@@ -66,7 +66,7 @@ def pods(talk: Talk) -> Callable[[Asked], Awaitable[None]]:
 
 def through(access: Access, question: Callable[[Kubernetes, Tunnel], Awaitable[None]]) -> None:
     async def main() -> None:
-        async with Kubernetes(access) as kube, asyncio.timeout(30), await forwarded(kube, "p", 80) as tunnel:
+        async with Kubernetes(access) as kube, asyncio.timeout(60), await forwarded(kube, "p", 80) as tunnel:
             await question(kube, tunnel)
 
     asyncio.run(main())
@@ -171,7 +171,7 @@ def test_each_new_connection_asks_which_pod_it_goes_to(serve: Serve, access_to: 
         async def find() -> str:
             return next(names)
 
-        async with Kubernetes(access_to(server)) as kube, asyncio.timeout(30):
+        async with Kubernetes(access_to(server)) as kube, asyncio.timeout(60):
             transport = ForwardedTransport(kube, find, 80)
             async with httpx2.AsyncClient(transport=transport, base_url="http://fairway") as client:
                 found = []
