@@ -21,7 +21,6 @@ from fairway.server.listening import started
 from fairway.spec.access import Actor, Role
 
 _CLOSE_SECONDS = 5
-_KEEP_ALIVE = 5
 
 
 async def serve(platform: RemotePlatform, said: Callable[[str], None]) -> None:
@@ -45,7 +44,7 @@ async def serve(platform: RemotePlatform, said: Callable[[str], None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, closing.set)
-    server = await started(gate, listening, keep_alive=_KEEP_ALIVE, close_seconds=_CLOSE_SECONDS)
+    server = await started(gate, listening, close_seconds=_CLOSE_SECONDS)
     said(address(f"http://{HOST}:{port}", known.codes.make(OWNER)))
     try:
         await closing.wait()

@@ -52,9 +52,6 @@ _VOLUME = "/var/lib/fairway"
 _LOCK_SECONDS = 60.0
 _CLOSE_SECONDS = 5
 _TIDY_SECONDS = 10.0
-_KEEP_ALIVE = 75
-"""Seconds for which a connection stays open without a request, longer than the pauses between two commits of a pod."""
-
 _LAST_PORT = 65_535
 
 
@@ -240,7 +237,7 @@ class Answering:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         api, gate = self._make()
-        server = await started(gate, self._listening, keep_alive=_KEEP_ALIVE, close_seconds=_CLOSE_SECONDS)
+        server = await started(gate, self._listening, close_seconds=_CLOSE_SECONDS)
         api.ready = True
         self.started.set_result(None)
         await self._stopping.wait()

@@ -36,7 +36,6 @@ from fairway.wiring import endpoint_records, hooks, machine, settings, target
 
 _PORTS = 100
 _CLOSE_SECONDS = 5
-_KEEP_ALIVE = 5
 
 
 class PlatformProcess:
@@ -68,7 +67,7 @@ class PlatformProcess:
             hooks.postman(self._stores).keep(hooks.alone(self._stores), print)
         )
         self._on_signals()
-        server = await started(gate, listening, keep_alive=_KEEP_ALIVE, close_seconds=_CLOSE_SECONDS)
+        server = await started(gate, listening, close_seconds=_CLOSE_SECONDS)
         api.ready = True
         record = lock.announce(port, time.time())
         self._said(record.url)

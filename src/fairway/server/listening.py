@@ -8,16 +8,19 @@ import uvicorn
 
 from fairway.server.protocol import BoundedProtocol
 
+KEEP_ALIVE = 75
+"""Seconds for which a connection stays open without a request.
 
-async def started(
-    application: object, listening: socket.socket, *, keep_alive: int, close_seconds: int
-) -> uvicorn.Server:
+Clients close theirs sooner. If the server were the first, it could lose a request that is just being sent.
+"""
+
+
+async def started(application: object, listening: socket.socket, *, close_seconds: int) -> uvicorn.Server:
     """Accept connections for an application from here on.
 
     Args:
         application: the ASGI callable.
         listening: the socket; the server closes it when it is shut down.
-        keep_alive: seconds for which a connection without a request stays open.
         close_seconds: seconds that requests under way get when the server is shut down.
     """
     config = uvicorn.Config(
@@ -31,7 +34,7 @@ async def started(
         server_header=False,
         date_header=False,
         proxy_headers=False,  # whoever asks may write these headers, so they prove nothing
-        timeout_keep_alive=keep_alive,
+        timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=close_seconds,
     )
     config.load()

@@ -37,7 +37,6 @@ from fairway.spec.text import legible, shortened
 from fairway.stores.served import open_artifacts
 
 _IDLE_CHECK = 0.05
-_KEEP_ALIVE = 75
 _SPREAD_CHECK = 1.0
 _OLD_SECONDS = 60.0
 """Age of a connection at which a worker that others route to ends it, so that a worker that came later gets its share."""
@@ -160,9 +159,7 @@ class Worker:
     async def _serve(self) -> None:
         self._accepting = self._listening.dup()
         close_seconds = int(self._spec.revision.limits.request_seconds) + 1
-        server = self._server = await started(
-            self._app, self._accepting, keep_alive=_KEEP_ALIVE, close_seconds=close_seconds
-        )
+        server = self._server = await started(self._app, self._accepting, close_seconds=close_seconds)
         self.phase = "ready"
         self._started_in = time.monotonic() - self._began
         spreading = asyncio.create_task(self._spread(server)) if self._spec.routed else None

@@ -41,7 +41,7 @@ class Study:
         _check("pruner", pruner, PRUNERS, optuna.pruners.BasePruner)
         self._distributions = {name: _distribution(optuna, one) for name, one in space.items()}
         self._trials: dict[int, Any] = {}
-        self._known: dict[str, Any] = {}
+        self._tpe = _sampler_of_one_space(optuna.samplers.TPESampler)
         self._points = points(space) if sampler == "grid" else []
         with _quiet(optuna):
             self._study = optuna.create_study(
@@ -104,14 +104,15 @@ class Study:
             return self._sampler
         if self._sampler in ("random", "grid"):
             return samplers.RandomSampler(seed=seed)
-        return _sampler_of_one_space(samplers.TPESampler, self._known)(seed=seed, constant_liar=True)
+        return self._tpe(seed=seed, constant_liar=True)
 
 
-def _sampler_of_one_space(kind: Any, known: dict[str, Any]) -> Any:
-    """Return a sampler class that takes the space of earlier trials from `known`, and asks Optuna only while that is empty.
+def _sampler_of_one_space(kind: Any) -> Any:
+    """Return a sampler class that asks Optuna for the space of earlier trials once, and keeps it.
 
     Optuna would compare the spaces of all earlier trials for each new one. Here every trial has the same space.
     """
+    known: dict[str, Any] = {}
 
     class Sampler(kind):
         def infer_relative_search_space(self, study: Any, trial: Any) -> dict[str, Any]:

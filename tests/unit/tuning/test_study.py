@@ -45,7 +45,7 @@ def test_a_search_that_is_taken_up_goes_on_as_if_it_had_never_stopped(recorded: 
 
 def test_the_proposals_are_those_of_the_sampler_of_optuna(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = proposals(random.Random(5))
-    monkeypatch.setattr(study_module, "_sampler_of_one_space", lambda kind, known: kind)
+    monkeypatch.setattr(study_module, "_sampler_of_one_space", lambda kind: kind)
     assert proposals(random.Random(5)) == ours
     assert len({tuple(one.values()) for one in ours}) == 24
 
