@@ -153,14 +153,19 @@ def test_all_streams_end_when_the_process_stops(monkeypatch: pytest.MonkeyPatch)
         async def make() -> Look:
             return Look({"state": "running"})
 
-        async def read(name: str) -> list[bytes]:
-            stream = topics.stream(name, make)
-            return [bytes(event) async for event in stream.body_iterator]  # type: ignore[attr-defined]
+        async def read(name: str, told: list[bytes]) -> None:
+            async for event in topics.stream(name, make).body_iterator:  # type: ignore[attr-defined]
+                told.append(bytes(event))
 
-        reading = [asyncio.ensure_future(read(f"run {number % 3}")) for number in range(9)]
-        await asyncio.sleep(0.1)
+        heard: list[list[bytes]] = [[] for _ in range(9)]
+        reading = [
+            asyncio.ensure_future(read(f"run {number % 3}", told)) for number, told in enumerate(heard)
+        ]
+        while any(len(told) < 2 for told in heard):
+            await asyncio.sleep(0.01)
         closing.set()
-        assert all(b"running" in told[1] for told in await asyncio.gather(*reading))
+        await asyncio.gather(*reading)
+        assert all(b"running" in told[1] for told in heard)
 
     asyncio.run(asyncio.wait_for(work(), 60))
 
