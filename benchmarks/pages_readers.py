@@ -178,7 +178,7 @@ def _reading(place: _Place, run: str, readers: int) -> Generator[None]:
 def tell(figures: Figures) -> Told:
     """A row for each of what might notice the readers, and both sides."""
     chains, answers = figures["chain"], figures["answers"]
-    load = "Other work took the cores of the machine meanwhile; see the load average."
+    load = "The 200 readers are on the same two cores as run, endpoint and client."
     shares = [
         (of(samples, _WATCHED, "core").middle, of(samples, _ALONE, "core").middle)
         for samples in (chains, answers)
