@@ -17,6 +17,9 @@ TALK = "import time\nprint(time.time(), flush=True)\nfor _ in range({lines}): pr
 LINES = 100_000
 """Lines of 100 bytes that the Job prints, as the step beside it does."""
 
+WAITS = "import time; [time.sleep({seconds}) for _ in range({items})]"
+"""Items that wait, one after the other."""
+
 _SECURITY = {
     "allowPrivilegeEscalation": False,
     "readOnlyRootFilesystem": True,
@@ -93,8 +96,32 @@ async def _complete(kube: Kubernetes, name: str) -> float:
 
 def whole(kubectl: str, namespace: str, name: str, image: str, folder: Path) -> Sample:
     """Return what it costs to make a Job with kubectl and wait until it is complete."""
+    return _whole(kubectl, namespace, manifest(name, image), folder)
+
+
+def indexed(
+    kubectl: str,
+    namespace: str,
+    name: str,
+    image: str,
+    folder: Path,
+    *,
+    pods: int,
+    items: int,
+    seconds: float,
+) -> Sample:
+    """Return what it costs to wait for an Indexed Job whose pods have the same number of items that wait."""
+    job = manifest(name, image, WAITS.format(seconds=seconds, items=-(-items // pods)))
+    job["spec"] |= {"completionMode": "Indexed", "completions": pods, "parallelism": pods}
+    amounts = {"cpu": "250m", "memory": "256Mi"}
+    job["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": amounts, "limits": amounts}
+    return _whole(kubectl, namespace, job, folder)
+
+
+def _whole(kubectl: str, namespace: str, job: dict[str, Any], folder: Path) -> Sample:
+    name = job["metadata"]["name"]
     file = folder / f"{name}.json"
-    file.write_text(json.dumps(manifest(name, image)), "utf-8")
+    file.write_text(json.dumps(job), "utf-8")
     there = f"{kubectl} --namespace {namespace}"
     words = f"{there} apply -f {file} && {there} wait --for=condition=complete job/{name} --timeout=300s"
     return command(["sh", "-c", words], folder)

@@ -55,11 +55,19 @@ class There:
         told = _PACED.findall((self.folder / "command.log").read_text("utf-8", "replace"))
         return {**sample, **{name: float(figure) for name, figure in told}}
 
-    def run(self, pipeline: str) -> Sample:
+    def prepare(self) -> None:
+        """Install Fairway in the namespace, and write the project."""
+        self.fairway("install", "--namespace", self.namespace, "--image", self.image, "--ephemeral")
+        self.fairway("target", "add", "bench", "--namespace", self.namespace)
+        (self.folder / "project").mkdir()
+        shutil.copy(PROJECTS / "paced.py", self.folder / "project")
+
+    def run(self, pipeline: str, *words: str) -> Sample:
         """Measure a run, which no result of an earlier one answers."""
         begun, turn = time.time(), str(next(self.turns))
-        words = ("run", f"project/paced.py:{pipeline}", "--turn", turn, "--target", "bench")
-        sample = self.fairway(*words)
+        sample = self.fairway(
+            "run", f"project/paced.py:{pipeline}", "--turn", turn, *words, "--target", "bench"
+        )
         return {**sample, "running": sample.get("began", begun) - begun}
 
     def edited(self) -> Sample:
@@ -76,6 +84,34 @@ class There:
 
 def measure(bench: Bench) -> Figures:
     """A namespace of its own, with turns of Jobs and runs."""
+    with namespace_for(bench) as there:
+        bench.say("installing")
+        figures: Figures = {"installing": alternate(_installing(there), bench.size(3, 1))}
+        there.prepare()
+        bench.say("parts of a run")
+        parts = {
+            "bare Job": lambda: bare_job.parts(there.namespace, there.job(), there.image),
+            "with a token": lambda: bare_job.parts(there.namespace, there.job(), there.image, token=True),
+            "Fairway": lambda: there.run("parts"),
+        }
+        figures["parts"] = alternate(parts, bench.size(5, 1))
+        by_hand = (there.kubectl, there.namespace)
+        bench.say("whole runs")
+        whole = {
+            "bare Job": lambda: bare_job.whole(*by_hand, there.job(), there.image, there.folder),
+            "Fairway": lambda: there.run("one"),
+            "edited": there.edited,
+        }
+        figures["whole"] = alternate(whole, bench.size(5, 1))
+        bench.say("output")
+        talking = {"bare Job": lambda: bare_job.talking(*by_hand, there.job(), there.image, there.folder)}
+        figures["talking"] = alternate(talking, bench.size(5, 1))
+    return figures
+
+
+@contextmanager
+def namespace_for(bench: Bench) -> Iterator[There]:
+    """Give a namespace of its own, and the image of this version. Raises RuntimeError without a cluster."""
     registry, kubectl = os.environ.get("FAIRWAY_LAB_REGISTRY", ""), shutil.which("kubectl")
     if not (registry and kubectl and os.environ.get("KUBECONFIG")):
         raise RuntimeError(
@@ -83,32 +119,8 @@ def measure(bench: Bench) -> Figures:
         )
     image = push_image(registry)
     with own_namespace(kubectl) as namespace:
-        there = There(kubectl, namespace, image, bench.folder, itertools.count(int(time.time())))
         bench.versions["Kubernetes"] = version_of(kubectl)
-        bench.say("installing")
-        figures: Figures = {"installing": alternate(_installing(there), bench.size(3, 1))}
-        there.fairway("install", "--namespace", namespace, "--image", image, "--ephemeral")
-        there.fairway("target", "add", "bench", "--namespace", namespace)
-        (bench.folder / "project").mkdir()
-        shutil.copy(PROJECTS / "paced.py", bench.folder / "project")
-        bench.say("parts of a run")
-        parts = {
-            "bare Job": lambda: bare_job.parts(namespace, there.job(), image),
-            "with a token": lambda: bare_job.parts(namespace, there.job(), image, token=True),
-            "Fairway": lambda: there.run("parts"),
-        }
-        figures["parts"] = alternate(parts, bench.size(5, 1))
-        bench.say("whole runs")
-        whole = {
-            "bare Job": lambda: bare_job.whole(kubectl, namespace, there.job(), image, bench.folder),
-            "Fairway": lambda: there.run("one"),
-            "edited": there.edited,
-        }
-        figures["whole"] = alternate(whole, bench.size(5, 1))
-        bench.say("output")
-        talking = {"bare Job": lambda: bare_job.talking(kubectl, namespace, there.job(), image, bench.folder)}
-        figures["talking"] = alternate(talking, bench.size(5, 1))
-    return figures
+        yield There(kubectl, namespace, image, bench.folder, itertools.count(int(time.time())))
 
 
 def push_image(registry: str) -> str:

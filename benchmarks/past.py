@@ -14,17 +14,17 @@ _CONDITIONS = {"all runs": ("", ""), "half of them": ("accuracy > 0.8", "metrics
 
 
 def measure(bench: Bench) -> Figures:
-    """Both stores get the same runs; then fresh processes ask for them, in turns."""
-    runs, own = bench.size(100_000, 1000), counting.fresh(bench.folder)
-    bench.say(f"recording {runs:,} runs")
+    """Both stores get the same runs; then fresh processes ask for them, in turns. Large stores are made once and kept."""
+    runs = bench.size(100_000, 1000)
+    own = bench.environments.folder / f"past-{runs}" if runs > 10_000 else counting.fresh(bench.folder)
+    own.mkdir(parents=True, exist_ok=True)
     filling = counting.PROJECTS / "remembering.py"
-    command([sys.executable, filling, "fill", own / "store", str(runs)], own)
+    _fill(bench, _OURS, [sys.executable, filling, "fill"], own / "store", runs)
     asking: dict[str, list[str | Path]] = {_OURS: [sys.executable, filling, "ask", own / "store"]}
     python = bench.peer("MLflow")
     if python:
-        bench.say(f"recording {runs:,} runs with MLflow")
         beside = counting.PROJECTS / "remembering_mlflow.py"
-        command([python, beside, "fill", own / "mlflow.db", str(runs)], own)
+        _fill(bench, _THEIRS, [python, beside, "fill"], own / "mlflow.db", runs)
         asking[_THEIRS] = [python, beside, "ask", own / "mlflow.db"]
     figures: Figures = {"runs": runs}
     for place, (title, conditions) in enumerate(_CONDITIONS.items()):
@@ -33,6 +33,14 @@ def measure(bench: Bench) -> Figures:
         }
         figures[title] = alternate(sides, bench.size(5 - 2 * place, 1), warm=1 - place)
     return figures
+
+
+def _fill(bench: Bench, name: str, words: list[str | Path], store: Path, runs: int) -> None:
+    done = store.with_name(f"{store.name}.filled")
+    if not done.exists():
+        bench.say(f"recording {runs:,} runs with {name}")
+        command([*words, store, str(runs)], store.parent)
+        done.touch()
 
 
 def _ask(own: Path, words: list[str | Path], condition: str) -> Sample:

@@ -28,6 +28,7 @@ NAMES = (
     "serving",
     "served",
     "cluster",
+    "mapping",
     "endpoints",
     "steps",
     "stages",

@@ -1,5 +1,6 @@
 """Pipelines that print when each thing happened, in seconds since 1970 and in lines of their own."""
 
+import itertools
 import time
 
 import fairway as fw
@@ -27,6 +28,26 @@ def talk(turn: int, lines: int) -> int:
     for _ in range(lines):
         print(LINE)
     return lines
+
+
+@fw.task(cpu=0.25, memory="256Mi")
+def item(place: int, seconds: float, turn: int) -> list[float]:
+    """Wait, and return when that began and when it ended."""
+    begun = time.time()
+    time.sleep(seconds)
+    return [begun, time.time()]
+
+
+@fw.pipeline
+def mapped(turn: int = 0, items: int = 1000, seconds: float = 0.2) -> None:
+    """Carry out a map, and print how long it took, what its items took together, and how many were at work at once at most."""
+    called = time.time()
+    spans = [fw.value(span) for span in item.map(range(items), seconds=seconds, turn=turn)]
+    wall = time.time() - called
+    changes = sorted([(begun, 1) for begun, _ in spans] + [(ended, -1) for _, ended in spans])
+    print(f"paced mapped {wall:.4f}")
+    print(f"paced together {sum(ended - begun for begun, ended in spans):.4f}")
+    print(f"paced most {max(itertools.accumulate(change for _, change in changes))}")
 
 
 @fw.pipeline

@@ -47,6 +47,7 @@ GOALS = {
     "a small step of a run on a cluster": "≤ 20 ms",
     "a run of one step on a cluster, whole command": "≤ a bare Job + 2 s",
     "an edited file, until its pipeline runs on a cluster": "≤ 2 s",
+    "a map of 1,000 items on a cluster": "≤ 1.5 × its ideal",
     "an endpoint on a cluster, from the command to its first answer": "≤ by hand + 1 s",
     "an update of an endpoint on a cluster": "≤ 1.2 × `kubectl rollout`",
     "requests a second for a core of an endpoint's pod": "≥ FastAPI",

@@ -228,6 +228,7 @@ class Push:
         self._source = source
         self._workshop = workshop
         self._sent = 0
+        self._present: set[str] = set()
 
     async def all(self, images: Sequence[Image], tag: str) -> Pushed:
         """Send images of several platforms under one tag, which gets the beginning of the digest. Raises FairwayError."""
@@ -284,27 +285,25 @@ class Push:
 
     async def layer(self, layer: Layer) -> None:
         """Make a layer present. Raises FairwayError."""
-        if not layer.file:
+        if not layer.file or layer.digest in self._present:
             return
         blob = Blob(layer.digest, layer.size, Path(layer.file))
         sent = await push_blob(self.registry, self.repository, blob, progress=self._workshop.count)
+        self._present.add(layer.digest)
         self._note(layer.comment, sent, layer.size)
 
     async def _send_base_layer(self, layer: Descriptor, base: Base) -> None:
         """Make a layer of the base present: by a mount, or by its bytes if the base is in another registry."""
         repository = base.name.repository
-        named = f"layer {layer.digest[7:19]} of the base"
         if repository.place == self.repository.place:
             if await mount_blob(self.registry, self.repository, layer.digest, repository):
-                self._note(named, 0, layer.size)
                 return
         elif await self.registry.has_blob(self.repository, layer.digest):
-            self._note(named, 0, layer.size)
             return
         file = await fetch_layer(self._source, repository, layer, self._workshop)
         blob = Blob(layer.digest, layer.size, file)
         sent = await push_blob(self.registry, self.repository, blob, progress=self._workshop.count)
-        self._note(named, sent, layer.size)
+        self._note(f"layer {layer.digest[7:19]} of the base", sent, layer.size)
 
     def _note(self, what: str, sent: int, size: int) -> None:
         self._sent += sent
