@@ -261,7 +261,7 @@ def test_what_is_no_hello_closes_the_connection(sent: bytes) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", ground.port)
         writer.write(sent)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
-            await asyncio.wait_for(reader.readexactly(1), 60)
+            await asyncio.wait_for(reader.readexactly(1), 5)
 
     play(work)
 
