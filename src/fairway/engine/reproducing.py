@@ -45,6 +45,14 @@ class Circumstances(msgspec.Struct, frozen=True):
     machine: str = ""
 
 
+class _Relation(msgspec.Struct, frozen=True):
+    """The relation of the results of two steps: the worst one, the largest distance, and where they differ, in words."""
+
+    same: Sameness
+    distance: float = 0.0
+    where: str = ""
+
+
 class Comparison:
     """The comparison of two runs.
 
@@ -101,11 +109,13 @@ class Comparison:
             )
         if not before.outputs or not after.outputs:
             return _without_result(name, before, after, (bool(before.outputs), bool(after.outputs)))
-        same, far = await self._compared(before.outputs, after.outputs, self._after.platform)
-        if same is Sameness.BITS:
-            return StepSameness(step=name, same=same)
+        found = await self._compared(before.outputs, after.outputs, self._after.platform)
+        if found.same is Sameness.BITS:
+            return StepSameness(step=name, same=found.same)
         cause, why = await self._why(before, after)
-        return StepSameness(step=name, same=same, distance=_shown(far), cause=cause, why=why)
+        return StepSameness(
+            step=name, same=found.same, distance=_shown(found.distance), cause=cause, why=why + found.where
+        )
 
     async def _why(self, before: StepStatus, after: StepStatus) -> tuple[str, str]:
         """Return the kind of reason for which the results of a step differ, and the reason."""
@@ -117,8 +127,8 @@ class Comparison:
         again = await self._once_more(after.spec.name)
         step = next(iter(again.status.steps), None)
         if step is not None and step.outputs:
-            same, _ = await self._compared(after.outputs, step.outputs, again.platform, self._after.platform)
-            if same is not Sameness.BITS:
+            found = await self._compared(after.outputs, step.outputs, again.platform, self._after.platform)
+            if found.same is not Sameness.BITS:
                 return "randomness", "two repetitions of it differ as well: give its random numbers a seed"
         if self._around.environment:
             return "environment", ", ".join(self._around.environment[:3])
@@ -144,9 +154,9 @@ class Comparison:
             return _without_result(name, before, after, (before.result is not None, after.result is not None))
         left = _leaves(addresses.resolved(before, before.result))
         right = _leaves(addresses.resolved(after, after.result))
-        same, far = await self._compared(left, right, self._after.platform)
-        why = "" if same is Sameness.BITS else "it returned something else"
-        return StepSameness(step=name, same=same, distance=_shown(far), why=why)
+        found = await self._compared(left, right, self._after.platform)
+        why = "" if found.same is Sameness.BITS else f"it returned something else{found.where}"
+        return StepSameness(step=name, same=found.same, distance=_shown(found.distance), why=why)
 
     async def _compared(
         self,
@@ -154,23 +164,24 @@ class Comparison:
         after: Sequence[Artifact],
         there: Platform,
         here: Platform | None = None,
-    ) -> tuple[Sameness, float]:
-        """Compare values pair by pair. Return the worst relation, and the largest distance."""
+    ) -> _Relation:
+        """Compare values pair by pair."""
         if len(before) != len(after):
-            return Sameness.DIFFERENT, closeness.FAR
-        worst, bits = 0.0, True
+            return _Relation(Sameness.DIFFERENT, closeness.FAR)
+        worst, bits, where = 0.0, True, ""
         for one, other in zip(before, after, strict=True):
             if _is_equal(one, other):
                 continue
-            left = await _value(here or self._before.platform, one)
-            right = await _value(there, other)
+            left, unread = await _value(here or self._before.platform, one)
+            right, unread_too = await _value(there, other)
             if isinstance(left, ModelVersion) and left == right:
                 continue  # The versions differ in their numbers and times alone.
             bits = False
             worst = max(worst, closeness.distance(left, right) if left is not None else closeness.FAR)
+            where = where or _where(left, right, unread or unread_too)
         if bits:
-            return Sameness.BITS, 0.0
-        return (Sameness.TOLERANCE if worst <= self._tolerance else Sameness.DIFFERENT), worst
+            return _Relation(Sameness.BITS)
+        return _Relation(Sameness.TOLERANCE if worst <= self._tolerance else Sameness.DIFFERENT, worst, where)
 
 
 def _without_result(
@@ -199,17 +210,25 @@ def _leaves(node: Node) -> list[Artifact]:
     return [leaf for leaf in walk(whole) if isinstance(leaf, Artifact)]
 
 
-async def _value(platform: Platform, artifact: Artifact) -> object:
-    """Return a value that can be read without running code. None for any other, and for one that is too large.
+async def _value(platform: Platform, artifact: Artifact) -> tuple[object, str]:
+    """Return a value that can be read without running code, or None and the reason why it is not read.
 
     A registered version counts by its model, so that its number and its time make no difference.
     """
     try:
         content = await bringing.held(platform, artifact, _MOST_BYTES)
         value = read(artifact.format, content, artifact.kind)
-    except FairwayError:
-        return None
-    return _bare(value) if isinstance(value, ModelVersion) else value
+    except FairwayError as error:
+        return None, error.message
+    return (_bare(value) if isinstance(value, ModelVersion) else value), ""
+
+
+def _where(left: object, right: object, unread: str) -> str:
+    """Return where two values differ, as the end of a sentence; empty if there is no word for it."""
+    if unread:
+        return f" (compared by its bytes alone: {unread})"
+    place = closeness.place(left, right)
+    return f" (they differ in {place})" if place else ""
 
 
 def _bare(version: ModelVersion) -> ModelVersion:
@@ -222,7 +241,12 @@ def _bare(version: ModelVersion) -> ModelVersion:
         name=version.name,
         version=0,
         candidate=msgspec.structs.replace(
-            candidate, artifact=artifacts[0], compiled=artifacts[1], samples=artifacts[2]
+            candidate,
+            artifact=artifacts[0],
+            compiled=artifacts[1],
+            # How close a compiled form came is a matter of rounding, which the threads of a runtime change.
+            compile_note="" if candidate.compiled is not None else candidate.compile_note,
+            samples=artifacts[2],
         ),
         lineage=Lineage(run="", step=version.lineage.step, parameters=version.lineage.parameters),
     )

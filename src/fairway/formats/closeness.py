@@ -20,6 +20,25 @@ def distance(one: object, other: object) -> float:
         return FAR
 
 
+def place(one: object, other: object) -> str:
+    """Return where two values differ first, such as "candidate.samples.digest". Empty if a name leads to no place within them."""
+    left, right = _named(one), _named(other)
+    if type(one) is not type(other) or left.keys() != right.keys():
+        return ""
+    for name, value in left.items():
+        if distance(value, right[name]):
+            inner = place(value, right[name])
+            return f"{name}.{inner}" if inner else str(name)
+    return ""
+
+
+def _named(value: object) -> dict[object, object]:
+    """Return the parts of a value that have names."""
+    if isinstance(value, msgspec.Struct):
+        return cast("dict[object, object]", msgspec.structs.asdict(value))
+    return cast("dict[object, object]", value) if isinstance(value, dict) else {}
+
+
 def _distance(one: object, other: object) -> float:
     if isinstance(one, bool) or isinstance(other, bool):
         return 0.0 if one is other else FAR

@@ -1,12 +1,16 @@
 """The comparison of a run with its repetition where one of the two has no result."""
 
 import asyncio
+import hashlib
 from typing import Any
 
+import msgspec
 import pytest
 
 from fairway.engine.reproducing import Circumstances, Comparison, Side
+from fairway.formats import encode
 from fairway.spec.artifact import Artifact, Node
+from fairway.spec.model import Candidate, Lineage, ModelVersion
 from fairway.spec.reproduction import Sameness, StepSameness
 from fairway.spec.run import Failure, Phase, Reason, RunSpec, RunStatus
 
@@ -56,3 +60,44 @@ def test_a_pipeline_with_a_result_only_once_says_which_time(
 ) -> None:
     found = compared(before, after)
     assert (found.same, found.cause, found.why) == (Sameness.MISSING, "failure", why)
+
+
+def stored(value: object) -> Artifact:
+    """Return a value as it stands in the record."""
+    made = encode(value)
+    assert made.data is not None
+    digest = hashlib.sha256(made.data).hexdigest()
+    return Artifact(format=made.format, kind=made.kind, digest=digest, size=len(made.data), inline=made.data)
+
+
+def version(**parts: object) -> ModelVersion:
+    candidate = Candidate(name="churn", artifact=NUMBER, compiled=NUMBER, samples=NUMBER)
+    candidate = msgspec.structs.replace(candidate, **parts)
+    return ModelVersion(
+        name="churn", version=1, candidate=candidate, lineage=Lineage(run="k7m2", step="register")
+    )
+
+
+def test_versions_that_differ_say_in_what() -> None:
+    other = msgspec.structs.replace(NUMBER, digest="b" * 64)
+    found = compared(run(stored(version())), run(stored(version(samples=other))))
+    assert (found.same, found.why) == (
+        Sameness.DIFFERENT,
+        "it returned something else (they differ in candidate.samples.digest)",
+    )
+
+
+def test_how_close_a_compiled_form_came_makes_no_difference() -> None:
+    noted = run(stored(version(compile_note="exact")))
+    assert (
+        compared(noted, run(stored(version(compile_note="max difference below 1e-12")))).same is Sameness.BITS
+    )
+    kept = [run(stored(version(compiled=None, compile_note=note))) for note in ("it is large", "it is odd")]
+    assert "candidate.compile_note" in compared(*kept).why
+
+
+def test_a_value_that_cannot_be_read_says_so() -> None:
+    lost = [run(msgspec.structs.replace(NUMBER, inline=b"{", digest=letter * 64)) for letter in "ab"]
+    found = compared(*lost)
+    assert found.same is Sameness.DIFFERENT
+    assert "(compared by its bytes alone: " in found.why

@@ -2,12 +2,13 @@
 
 import math
 
+import msgspec
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
 
-from fairway.formats.closeness import FAR, distance
+from fairway.formats.closeness import FAR, distance, place
 
 SAME = [
     1,
@@ -74,3 +75,28 @@ def test_a_value_that_contains_itself_ends() -> None:
     other: list[object] = []
     other.append(other)
     assert distance(one, other) == FAR
+
+
+class Inner(msgspec.Struct):
+    digest: str
+    note: str = ""
+
+
+class Outer(msgspec.Struct):
+    inner: object
+    figures: dict[str, float]
+
+
+def test_the_first_place_that_differs_is_named() -> None:
+    one = Outer(Inner("a"), {"loss": 1.0})
+    assert place(one, Outer(Inner("b", "n"), {"loss": 1.0})) == "inner.digest"
+    assert place(one, Outer(Inner("a"), {"loss": 2.0})) == "figures.loss"
+    assert place(one, Outer(None, {"loss": 1.0})) == "inner"
+    assert place(one, Outer(Inner("a"), {"gain": 1.0})) == "figures"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [(1, 2), ([1], [2]), ({"a": 1}, {"b": 1}), (Inner("a"), {"digest": "b"})]
+)
+def test_values_without_a_name_for_the_place_have_none(one: object, other: object) -> None:
+    assert place(one, other) == ""
