@@ -4,6 +4,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -21,9 +22,12 @@ from fairway.spec.model import Candidate, Lineage, ModelVersion
 from fairway.stores import FileArtifacts, Layout
 
 FUNCTION = """
+import sys
 import time
 
 import fairway as fw
+
+print("turns of", sys.getswitchinterval())
 
 
 @fw.endpoint
@@ -138,6 +142,13 @@ def test_it_says_that_it_drains_and_ends_after_what_is_in_flight(alone: Alone) -
         assert time.monotonic() < until
     assert alone.ask("GET", "/readyz", line=kept) == (503, {"ready": False, "draining": True})
     assert alone.process.wait(timeout=20) == 0
+
+
+def test_threads_that_compute_let_the_event_loop_go_on_after_a_short_turn(alone: Alone) -> None:
+    """With turns of 5 ms, a worker whose function computes in all threads reads no request for seconds, and refuses none."""
+    found = re.search(r"turns of (\S+)", alone.log.read_text())
+    assert found is not None
+    assert float(found[1]) <= 0.001
 
 
 @pytest.fixture
