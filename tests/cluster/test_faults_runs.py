@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
-from installation import Installation, install, processes, told_once, wait
+from installation import RUNS, Installation, install, processes, told_once, wait
 
 from fairway.cluster.names import is_driver
 from lab.kubectl import Kubectl
@@ -192,3 +192,33 @@ def running(installation: Installation, *, drivers: bool) -> list[tuple[str, str
     pods = [pod for pod in installation.pods() if pod["status"]["phase"] == "Running"]
     named = [(pod["metadata"]["name"], pod["metadata"]["uid"]) for pod in pods]
     return [one for one in named if is_driver(one[0]) == drivers]
+
+
+@pytest.mark.thorough
+def test_a_job_that_appears_after_its_run_is_over_is_found_and_removed(installation: Installation) -> None:
+    """As one that was asked for, given up and deleted, while the request to make it was held up on its way."""
+    run = installation.submit(installation.send(PROJECT), pipeline="quick")
+    made: list[Any] = []
+
+    def seen() -> bool:
+        made.extend(installation.kubectl.json("get", "jobs", "-l", RUNS)["items"])
+        return bool(made)
+
+    wait("a Job of the run", seen, 60)
+    assert installation.follow(run, 240)[-1]["ended"]["phase"] == "Succeeded"
+    installation.nothing_is_left()
+    late, labels = made[0], dict(made[0]["metadata"]["labels"])
+    of_job = (
+        "controller-uid",
+        "batch.kubernetes.io/controller-uid",
+        "job-name",
+        "batch.kubernetes.io/job-name",
+    )
+    for name in of_job:
+        labels.pop(name, None)
+        late["spec"]["template"]["metadata"]["labels"].pop(name, None)
+    late["spec"].pop("selector", None)
+    late.pop("status", None)
+    late["metadata"] = {"name": late["metadata"]["name"], "labels": labels}
+    installation.kubectl.apply(late)
+    installation.nothing_is_left(150)

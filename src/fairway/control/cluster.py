@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import cast
 
@@ -52,6 +52,10 @@ _VOLUME = "/var/lib/fairway"
 _LOCK_SECONDS = 60.0
 _CLOSE_SECONDS = 5
 _TIDY_SECONDS = 10.0
+_LOOK_SECONDS = 60.0
+"""Seconds between two looks for hosts that no run needs. A Job may appear after it was deleted: a request to make it may have
+been held up on its way, and was then given up.
+"""
 _LAST_PORT = 65_535
 
 
@@ -151,20 +155,22 @@ class ControlPlane:
     async def _take_up(self, runs: RunsTogether) -> None:
         """Resume the runs that a process before this one left."""
         unfinished = runs.unfinished()
-        self._tidying = asyncio.get_running_loop().create_task(self._tidy(runs))
-        await asyncio.wait([self._tidying], timeout=_TIDY_SECONDS)
+        tidied = asyncio.Event()
+        self._tidying = asyncio.get_running_loop().create_task(self._tidy(runs, tidied))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(tidied.wait(), _TIDY_SECONDS)
         log(f"{len(unfinished)} runs are taken up")
         runs.resume(unfinished)
 
-    async def _tidy(self, runs: RunsTogether) -> None:
-        """End the hosts that a process before this one left and that no run needs. Try until the cluster lets it."""
+    async def _tidy(self, runs: RunsTogether, tidied: asyncio.Event) -> None:
+        """End the hosts that no run needs, such as those that a process before this one left. Look again and again."""
         while True:
             try:
                 await self._cluster.keep_only(runs.known)
-                return
+                tidied.set()
             except FairwayError as error:
                 log(f"hosts that nobody needs may be left: {error}")
-            await asyncio.sleep(_TIDY_SECONDS)
+            await asyncio.sleep(_LOOK_SECONDS if tidied.is_set() else _TIDY_SECONDS)
 
     def log(self, text: str) -> None:
         """Write a line to the log."""

@@ -23,6 +23,7 @@ from fairway.engine.runs import Note, Opened, RunParts, RunsHere, same_project
 from fairway.ports import ArtifactStore, Clock
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 from fairway.spec.event import Body, Event, RunCancelling, RunEnded, RunResumed, RunStarted
+from fairway.spec.history import ALL, RunQuery
 from fairway.spec.project import ProjectSpec
 from fairway.spec.run import Failure, Phase, Reason, RunRequest, RunSpec
 from fairway.spec.update import Foreseen, Noted, Update
@@ -160,8 +161,10 @@ class RunsTogether:
             await self._drop(part)
 
     def unfinished(self) -> list[str]:
-        """Return the runs that are not over on record."""
-        return [run.name for run in self._metadata.runs(2**31) if not run.phase.ended]
+        """Return the runs that are not over on record. They are found by an index: there may be a million that are."""
+        going = (phase for phase in Phase if not phase.ended)
+        found = (self._metadata.past(RunQuery(phase=phase), most=ALL)[0] for phase in going)
+        return [run.name for runs in found for run in runs]
 
     def known(self) -> set[str]:
         """Return the runs that are not over, and those that have only a name yet."""

@@ -93,14 +93,17 @@ class Namespace:
     async def keep_only(self, runs: Callable[[], Collection[str]]) -> None:
         """End the pods of every run that is not among these, such as of a project that was only described.
 
-        Raises FairwayError.
+        `runs` is called in a thread, after the pods were listed, and only if there are any. Raises FairwayError.
         """
         selected = f"{pods.INSTALL_LABEL}={self._install.short},{pods.RUN_LABEL}"
         found = (await self._kube.list(JOB, labels=selected, type=observed.Job)).items
+        if not found:
+            return
         # Ask for the runs after the list: a run has its name before its first Job is made.
-        kept = {names.of_run(run, self._install) for run in runs()}
+        kept = {names.of_run(run, self._install) for run in await asyncio.to_thread(runs)}
         for job in found:
             if job.metadata.labels[pods.RUN_LABEL] not in kept:
+                self._links.forget(job.metadata.name)
                 await self._jobs.delete(job.metadata.name)
 
     async def end_hosts(self, run: str) -> None:

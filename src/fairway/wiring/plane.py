@@ -46,7 +46,10 @@ class Cluster(Protocol):
         ...
 
     async def keep_only(self, runs: Callable[[], Collection[str]]) -> None:
-        """End the hosts of every run that is not among these. A process before this one left them. Raises FairwayError."""
+        """End the hosts of every run that is not among these, such as those of a process before this one. Raises FairwayError.
+
+        `runs` may be called on any thread.
+        """
         ...
 
     async def end_hosts(self, run: str) -> None:

@@ -46,9 +46,21 @@ def test_hosts_of_runs_that_are_not_over_stay_and_others_end() -> None:
     namespace._kube = namespace._jobs = jobs  # type: ignore[assignment]
     asyncio.run(namespace.keep_only(lambda: ["a"]))
     assert jobs.deleted == ["driver-of-b", "step-of-b", "described"]
+    assert list(namespace._links._fenced) == jobs.deleted, "a pod of theirs that comes back is refused"
     assert jobs.selected == f"{pods.INSTALL_LABEL}={INSTALL.short},{pods.RUN_LABEL}", (
         "only Jobs of runs are looked at"
     )
+
+
+def test_runs_are_not_read_while_there_is_no_host() -> None:
+    access = Access(server="https://127.0.0.1:1", namespace="team")
+    namespace = Namespace(INSTALL, ("127.0.0.1", 0), lambda run: "", lambda text: None, access)
+    namespace._kube = Jobs()  # type: ignore[assignment]
+
+    def runs() -> list[str]:
+        raise AssertionError("there may be a million")
+
+    asyncio.run(namespace.keep_only(runs))
 
 
 class Away:
