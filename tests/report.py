@@ -1,6 +1,7 @@
 """Makes docs/reliability.md from tests/results: what was tried at full size, what was seen, and the goal beside it."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -39,12 +40,12 @@ def page() -> str:
 
 
 def _is_of_cluster(row: dict[str, object]) -> bool:
-    return str(row["id"]).startswith("C")
+    return str(row["id"]).startswith(("C", "E"))
 
 
 def _order(path: Path) -> tuple[str, int, str]:
-    digits = "".join(character for character in path.stem if character.isdigit())
-    return path.stem[:1], int(digits or 0), path.stem
+    digits = re.search(r"\d+", path.stem)
+    return path.stem[:1], int(digits[0]) if digits is not None else 0, path.stem
 
 
 def _row(told: dict[str, object]) -> str:

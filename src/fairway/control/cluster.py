@@ -53,8 +53,9 @@ _LOCK_SECONDS = 60.0
 _CLOSE_SECONDS = 5
 _TIDY_SECONDS = 10.0
 _LOOK_SECONDS = 60.0
-"""Seconds between two looks for hosts that no run needs. A Job may appear after it was deleted: a request to make it may have
-been held up on its way, and was then given up.
+"""Seconds between two looks for hosts that no run needs.
+
+A Job may appear after it was deleted: a request to make it may have been held up on its way, and was then given up.
 """
 _LAST_PORT = 65_535
 
