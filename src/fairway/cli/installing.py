@@ -53,6 +53,12 @@ _IMAGE = (
     click.option(
         "--python", default="", metavar="VERSION", help="Python of the base, if it does not say it."
     ),
+    click.option(
+        "--platform",
+        type=click.Choice(("linux/amd64", "linux/arm64")),
+        default=None,
+        help="Platform of the nodes; what they say, or linux/amd64, by default.",
+    ),
     click.option("--insecure", is_flag=True, help="Speak HTTP without TLS to the registry."),
 )
 _STORE = (
@@ -107,6 +113,7 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
     registry: str = ""
     base: str = ""
     python: str = ""
+    platform: str | None = None
     insecure: bool = False
     store: str = ""
     store_identity: str = ""
@@ -138,7 +145,13 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
         return Order(
             version=_version(),
             image=self.image,
-            source=Source(registry=self.registry, base=self.base, python=self.python, insecure=self.insecure),
+            source=Source(
+                registry=self.registry,
+                base=self.base,
+                python=self.python,
+                insecure=self.insecure,
+                platform=self.platform or "",
+            ),
             size=_size(self.size),
             storage_class=self.storage_class,
             ephemeral=self.ephemeral,
@@ -341,6 +354,7 @@ async def _push(source: Source) -> str:
         registry=source.registry,
         base=source.base or assembling.DEFAULT_BASE,
         python=source.python,
+        platforms=(source.platform or assembling.DEFAULT_PLATFORM,),
         plain=source.insecure,
     )
     made = await assembling.push_fairway(order, make_workshop(counter.note, counter.count))

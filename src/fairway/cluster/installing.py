@@ -208,18 +208,20 @@ async def _create(kube: Kubernetes, settings: Settings, note: Note) -> Settings:
 
 def _changed(before: Settings, order: Order) -> Settings:
     """Return settings for the version that is wanted. The volume can only grow, and its class cannot change."""
+    named = order.source if order.source.registry else before.source
+    source = msgspec.structs.replace(named, platform=order.source.platform or before.source.platform)
     install = msgspec.structs.replace(
         before.install,
         version=order.version,
         pull_secrets=order.pull_secrets or before.install.pull_secrets,
         registry=order.source.typed or before.install.registry,
         cloud=order.cloud or before.install.cloud,
+        platform=order.source.platform or before.install.platform,
     )
     if order.size and order.size < before.size:
         raise InstallError(
             "the store's volume cannot become smaller", hint="leave `--size` out, or name a larger one"
         )
-    source = order.source if order.source.registry else before.source
     changed = msgspec.structs.replace(
         before,
         install=order.pods.applied(install),

@@ -96,12 +96,14 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         base: the image with Python. Empty for the default.
         python: the version of the base's Python, if the base does not say it.
         insecure: True for HTTP without TLS.
+        platform: the platform of the nodes, such as `linux/arm64`. Empty for the usual one.
     """
 
     registry: str = ""
     base: str = ""
     python: str = ""
     insecure: bool = False
+    platform: str = ""
 
     @property
     def typed(self) -> str:

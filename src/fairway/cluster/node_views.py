@@ -1,7 +1,7 @@
 """The nodes of a cluster as their labels, taints and resources describe them, in words. Pure functions."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -14,6 +14,7 @@ from fairway.spec.quantities import Resources
 
 _KEEPS_AWAY = ("NoSchedule", "NoExecute")
 _CLOUDS = {"eks": "Amazon EKS", "gke": "Google GKE", "aks": "Azure AKS", "plain": "no known cloud"}
+_ARCHITECTURE = "kubernetes.io/arch"
 _OWN = "node.kubernetes.io/"
 """The beginning of the taints that Kubernetes sets itself, while a node is not in order."""
 
@@ -65,13 +66,19 @@ class NodeView(msgspec.Struct, frozen=True):
 
 def in_words(nodes: Sequence[NodeView]) -> str:
     """Return the nodes of a cluster in words: how many of which architecture, how many spot nodes, and whose they are."""
-    architectures = Counter(node.metadata.labels.get("kubernetes.io/arch", "unknown") for node in nodes)
+    architectures = Counter(node.metadata.labels.get(_ARCHITECTURE, "unknown") for node in nodes)
     parts = [f"{count} {name}" for name, count in sorted(architectures.items())]
     spot = sum(placing.is_spot(node.metadata.labels) for node in nodes)
     if spot:
         parts.append(f"{spot} of them spot")
     cloud = placing.cloud_of(node.metadata.labels for node in nodes)
     return f"{', '.join(parts)}; labels of {_CLOUDS.get(cloud, 'nobody')}"
+
+
+def platform_of(nodes: Iterable[Mapping[str, str]]) -> str:
+    """Return the platform of nodes, such as `linux/arm64`, by their labels. It is empty if they have several, or tell none."""
+    found = {labels.get(_ARCHITECTURE, "") for labels in nodes}
+    return f"linux/{found.pop()}" if len(found) == 1 and found <= {"amd64", "arm64"} else ""
 
 
 def gpus_in_words(nodes: Sequence[NodeView]) -> str:

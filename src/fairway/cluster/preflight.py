@@ -1,11 +1,11 @@
 """The questions before anything is written: can this user install in this namespace, and will the cluster accept it all."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from fairway.cluster import applying, manifests, placing, removing, rights
+from fairway.cluster import applying, manifests, node_views, placing, removing, rights
 from fairway.cluster.client import kinds
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.errors import Forbidden, Invalid, NotThere
@@ -24,6 +24,7 @@ UNKNOWN_IMAGE = f"fairway.invalid/fairway@sha256:{'0' * 64}"
 
 _RWOP_SINCE = (1, 29)
 _RELEASE = "meta.helm.sh/release-name"
+_USUAL_PLATFORM = "linux/amd64"
 
 
 class InstallError(FairwayError):
@@ -173,7 +174,8 @@ def check_upgrade(found: str, own: str) -> None:
 
 async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
     """Return the settings of a new installation, and True if it takes over the data of an earlier one."""
-    version = await kube.version()
+    version, nodes = await kube.version(), await _nodes(kube)
+    source = msgspec.structs.replace(order.source, platform=_platform(order.source, nodes))
     install = Install(
         uid=secrets.token_hex(16),
         namespace=kube.access.namespace,
@@ -181,9 +183,10 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         image=UNKNOWN_IMAGE,
         pull_secrets=order.pull_secrets,
         registry=order.source.typed,
-        cloud=order.cloud or await _cloud(kube, version),
+        cloud=order.cloud or _cloud(kube, version, nodes),
         store=order.store,
         restore=order.restore,
+        platform=source.platform,
     )
     settings = Settings(
         install=order.pods.applied(install),
@@ -191,7 +194,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         storage_class=order.storage_class,
         access="ReadWriteOncePod" if numbers(version) >= _RWOP_SINCE else "ReadWriteOnce",
         ephemeral=order.ephemeral,
-        source=order.source,
+        source=source,
         store_identity=order.store_identity,
         store_secret=order.store_secret,
     )
@@ -204,13 +207,24 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
     return with_cache(_taken_over(settings, claim, order)), True
 
 
-async def _cloud(kube: Kubernetes, version: str) -> str:
-    """Return the cloud that the nodes or the API server tell. It is empty if none does and the user may not list nodes."""
+async def _nodes(kube: Kubernetes) -> list[Mapping[str, str]] | None:
+    """Return the labels of each node; None if the user may not list nodes."""
     try:
-        nodes = (await kube.list(kinds.NODE, type=removing.Member)).items
+        found = (await kube.list(kinds.NODE, type=removing.Member)).items
     except Forbidden:
-        return placing.cloud_at(version, kube.access.server)
-    return placing.cloud_of(node.metadata.labels for node in nodes)
+        return None
+    return [node.metadata.labels for node in found]
+
+
+def _cloud(kube: Kubernetes, version: str, nodes: Sequence[Mapping[str, str]] | None) -> str:
+    """Return the cloud that the nodes or the API server tell. It is empty if none does."""
+    return placing.cloud_at(version, kube.access.server) if nodes is None else placing.cloud_of(nodes)
+
+
+def _platform(source: Source, nodes: Sequence[Mapping[str, str]] | None) -> str:
+    """Return the platform that the user names, or that all nodes have; empty for the usual one."""
+    found = source.platform or node_views.platform_of(nodes or ())
+    return "" if found == _USUAL_PLATFORM else found
 
 
 def _taken_over(settings: Settings, claim: _Claim, order: Order) -> Settings:

@@ -77,6 +77,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         cache: the bytes of artifacts in object storage that the volume may hold as well.
         cloud: the cloud whose labels nodes have: "eks", "gke", "aks" or "plain". Empty where it is not known.
         restore: the copy of a log from which an empty volume begins, or `newest`. Empty begins anew.
+        platform: the platform of the nodes, such as `linux/arm64`. Empty for that of `image`.
     """
 
     uid: str
@@ -95,6 +96,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     cache: int = 5 * 2**30
     cloud: str = ""
     restore: str = ""
+    platform: str = ""
 
     @property
     def short(self) -> str:

@@ -15,6 +15,7 @@ import msgspec
 
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.client.kinds import CONFIG_MAP
+from fairway.cluster.images.assembling import DEFAULT_PLATFORM
 from fairway.cluster.images.bases import read_base
 from fairway.cluster.images.environments import environment_image, environment_layers
 from fairway.cluster.images.installed import installed_requirements
@@ -35,7 +36,6 @@ from fairway.wiring.images import make_workshop
 from fairway.wiring.lacking import require_here
 from fairway.wiring.targets import Target, access_to
 
-PLATFORM = "linux/amd64"
 _COMPANIONS = {
     "sklearn": ("onnx", "onnxruntime", "skl2onnx", "skops"),
     "lightgbm": ("onnx", "onnxruntime", "onnxmltools", "skl2onnx"),
@@ -123,7 +123,9 @@ class Equipment:
         try:
             if not self._no_registry:
                 registry = _required(registry_of(install))
-                pushed = await environment_image(install.image, lock, registry, PLATFORM, self._workshop)
+                pushed = await environment_image(
+                    install.image, lock, registry, install.platform, self._workshop
+                )
                 return pushed.image
         except _REFUSALS as error:
             self._without_registry(error)
@@ -171,7 +173,7 @@ class Equipment:
             except _REFUSALS as error:
                 self._without_registry(error)
                 # The pod compares the version with its own before it unpacks anything.
-                self._nodes = make_target(here, PLATFORM)
+                self._nodes = make_target(here, (await self.installed()).platform or DEFAULT_PLATFORM)
             if self._nodes.python != here:
                 raise UsageError(
                     f"this machine has Python {here}, and target {self._target.name} runs {self._nodes.python}",
@@ -184,7 +186,7 @@ class Equipment:
         named = spoken_as(parse_image(install.image), parse_registry(_required(registry_of(install))))
         workshop = self._workshop
         async with await open_registry(named.repository, workshop.environment, workshop.home) as registry:
-            return (await read_base(registry, named, "", PLATFORM, workshop)).target
+            return (await read_base(registry, named, "", install.platform, workshop)).target
 
 
 def registry_of(install: Install) -> str:

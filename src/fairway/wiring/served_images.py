@@ -19,7 +19,7 @@ from fairway.spec.layers import parse_reference
 from fairway.spec.model import ModelVersion
 from fairway.spec.quantities import format_memory
 from fairway.stores import folders
-from fairway.wiring.equipping import PLATFORM, Equipment, registry_of
+from fairway.wiring.equipping import Equipment, registry_of
 from fairway.wiring.images import make_workshop
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class ServedImages:
         install = await self._equipment.installed()
         try:
             made = await served_image(
-                base or install.image, wanted, registry_of(install), PLATFORM, self._workshop
+                base or install.image, wanted, registry_of(install), install.platform, self._workshop
             )
         except (RegistryDenied, RegistryUnreachable) as error:
             self._note(

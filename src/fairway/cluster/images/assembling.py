@@ -321,7 +321,7 @@ async def building(
         base: the image to build on.
         registry: the registry that gets the image, such as `ghcr.io/acme`.
         name: the last part of the repository's name there.
-        platform: the platform of the nodes, such as `linux/amd64`.
+        platform: the platform of the nodes, such as `linux/amd64`. Empty for that of the base.
         workshop: the tools.
 
     Raises:

@@ -26,6 +26,7 @@ from fairway.spec.quantities import format_memory
 
 _T = TypeVar("_T")
 _CONFIG_MOST = 4 * 2**20
+_USUAL = "amd64"
 
 
 class Base(msgspec.Struct, frozen=True):
@@ -75,13 +76,13 @@ async def read_base(
         registry: the registry that has it.
         name: its name.
         python: the version of its Python; empty reads it from the image.
-        platform: the platform, such as `linux/amd64`.
+        platform: the platform, such as `linux/amd64`. Empty for that of the image, and the usual one of several.
         workshop: the tools.
 
     Raises:
         FairwayError: there is no such image, none for the platform, or its Python is not known.
     """
-    architecture = make_target("3.11", platform).architecture
+    architecture = make_target("3.11", platform).architecture if platform else ""
     document = await _document(registry, name, workshop)
     if document.media_type in INDEXES:
         digest = _chosen(document, name, architecture)
@@ -95,13 +96,13 @@ async def read_base(
     known = _decoded(content, _Config, name)
     if len(known.rootfs.diff_ids) != len(layers):
         raise _damaged(name)
-    if known.architecture != architecture:
+    if known.architecture != (architecture or known.architecture):
         raise no_image(
             str(name),
             f"it is for the platform linux/{known.architecture}, and linux/{architecture} is wanted",
         )
     pinned = ImageName(name.repository, name.tag, document.digest)
-    return Base(pinned, layers, config, make_target(_python(config, python, pinned), platform))
+    return Base(pinned, layers, config, make_target(_python(config, python, pinned), known.architecture))
 
 
 async def fetch_layer(
@@ -156,12 +157,13 @@ async def _kept(registry: Registry, repository: Repository, digest: str, worksho
 
 
 def _chosen(document: Document, name: ImageName, architecture: str) -> str:
-    """Return the digest of the manifest for a platform. Raises NoSuchImage."""
+    """Return the digest of the manifest for an architecture, or for the usual one or the only one. Raises NoSuchImage."""
     index = _decoded(document.content, Index, name)
     offered = [one for one in index.manifests if one.platform is not None and one.platform.os == "linux"]
-    for one in offered:
-        if one.platform is not None and one.platform.architecture == architecture:
-            return one.digest
+    by_name = {one.platform.architecture: one.digest for one in reversed(offered) if one.platform is not None}
+    architecture = architecture or (next(iter(by_name)) if len(by_name) == 1 else _USUAL)
+    if architecture in by_name:
+        return by_name[architecture]
     names = sorted({str(one.platform) for one in offered}) or ["none that is known"]
     raise no_image(
         str(name), f"there is nothing for linux/{architecture}; the platforms are {', '.join(names)}"

@@ -105,7 +105,7 @@ async def environment_image(
         base: the image of Fairway by digest.
         lock: the packages.
         registry: the registry that gets it, such as `ghcr.io/acme`.
-        platform: the platform of the nodes, such as `linux/amd64`.
+        platform: the platform of the nodes, such as `linux/amd64`. Empty for that of the base.
         workshop: the tools.
 
     Raises:

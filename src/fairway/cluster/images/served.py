@@ -59,7 +59,7 @@ async def served_image(base: str, wanted: Wanted, registry: str, platform: str, 
         base: the image of the environment, by digest.
         wanted: the content.
         registry: the registry that gets it, such as `ghcr.io/acme`.
-        platform: the platform of the nodes, such as `linux/amd64`.
+        platform: the platform of the nodes, such as `linux/amd64`. Empty for that of the base.
         workshop: the tools.
 
     Raises:
