@@ -169,6 +169,12 @@ FIELDS = (
         words='the cloud whose labels nodes have: "eks", "gke", "aks" or "plain". Empty for the one that the version of the '
         "cluster names.",
     ),
+    Field(
+        path="install.platform",
+        example="linux/chart",
+        value="platform",
+        rules={"enum": ["", "linux/amd64", "linux/arm64"]},
+    ),
     Field(path="install.cache", example=7817 * 2**20, expression='include "fairway.cache" .'),
     Field(
         path="install.uid",
@@ -202,6 +208,7 @@ LEFT_OUT = {
     "source.base": "only `fairway upgrade` pushes images",
     "source.python": "only `fairway upgrade` pushes images",
     "source.insecure": "only `fairway upgrade` pushes images",
+    "source.platform": "only `fairway upgrade` pushes images",
 }
 """Settings that the chart leaves at their default, each with the reason."""
 

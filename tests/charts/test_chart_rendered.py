@@ -102,6 +102,7 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
         {"store": "s3://bucket", "restore": "newest"},
     ),
     "a cloud": ({"cloud": "aks"}, {}, {"cloud": "aks"}),
+    "a platform": ({"platform": "linux/arm64"}, {}, {"platform": "linux/arm64"}),
     "few pods": ({"stepPods": {"most": 8, "kept": 0}}, {}, {"pods": StepPods(most=8, kept=0.0)}),
     "pods kept for a part of a second": (
         {"stepPods": {"most": 64, "kept": 0.5}},

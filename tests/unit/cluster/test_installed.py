@@ -4,7 +4,10 @@ import pytest
 
 from fairway.cluster import preflight
 from fairway.cluster.installed import numbers
-from fairway.cluster.preflight import InstallError
+from fairway.cluster.installing import _changed
+from fairway.cluster.manifests import Settings, Source
+from fairway.cluster.preflight import InstallError, Order
+from fairway.spec.install import Install
 
 
 @pytest.mark.parametrize(
@@ -35,3 +38,34 @@ def test_a_downgrade_is_refused_with_the_version_to_use() -> None:
 @pytest.mark.parametrize(("found", "own"), [("0.2.0", "0.2.0"), ("0.2.0", "0.3.0"), ("0.9.0", "0.10.0")])
 def test_an_upgrade_goes_forward_or_stays(found: str, own: str) -> None:
     preflight.check_upgrade(found, own)
+
+
+@pytest.mark.parametrize(
+    ("named", "architectures", "platform"),
+    [
+        ("", ("arm64", "arm64"), "linux/arm64"),
+        ("", ("amd64",), ""),
+        ("", ("amd64", "arm64"), ""),
+        ("linux/amd64", ("arm64",), ""),
+        ("linux/arm64", None, "linux/arm64"),
+        ("", None, ""),
+    ],
+    ids=str,
+)
+def test_an_installation_is_for_the_platform_that_is_named_or_that_all_nodes_have(
+    named: str, architectures: tuple[str, ...] | None, platform: str
+) -> None:
+    """Empty stands for the usual platform. Without the right to list nodes, nothing is known of them."""
+    nodes = None if architectures is None else [{"kubernetes.io/arch": one} for one in architectures]
+    assert preflight._platform(Source(platform=named), nodes) == platform
+
+
+@pytest.mark.parametrize("registry", ["", "ghcr.io/other"])
+def test_an_upgrade_is_for_the_same_platform_unless_another_one_is_named(registry: str) -> None:
+    install = Install(uid="0" * 32, namespace="team", version="0.1.0", image="none", platform="linux/arm64")
+    before = Settings(install=install, source=Source(registry="ghcr.io/acme", platform="linux/arm64"))
+    kept = _changed(before, Order(version="0.2.0", source=Source(registry=registry)))
+    assert (kept.install.platform, kept.source.platform) == ("linux/arm64", "linux/arm64")
+    assert kept.source.registry == (registry or "ghcr.io/acme")
+    moved = _changed(before, Order(version="0.2.0", source=Source(registry=registry, platform="linux/amd64")))
+    assert (moved.install.platform, moved.source.platform) == ("linux/amd64", "linux/amd64")

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 
 from fairway.cluster import node_views
 from fairway.cluster.node_views import NodeView
@@ -53,3 +54,19 @@ def test_nodes_are_told_by_architecture_and_cloud() -> None:
         "2 amd64, 1 arm64, 1 of them spot; labels of Google GKE"
     )
     assert node_views.in_words([node()]) == "1 amd64; labels of no known cloud"
+
+
+@pytest.mark.parametrize(
+    ("architectures", "platform"),
+    [
+        (("arm64", "arm64"), "linux/arm64"),
+        (("amd64",), "linux/amd64"),
+        (("amd64", "arm64"), ""),
+        (("riscv64",), ""),
+        ((), ""),
+    ],
+    ids=str,
+)
+def test_nodes_of_one_architecture_have_one_platform(architectures: tuple[str, ...], platform: str) -> None:
+    assert node_views.platform_of({"kubernetes.io/arch": one} for one in architectures) == platform
+    assert node_views.platform_of([{}]) == ""

@@ -39,6 +39,7 @@ from fairway.cluster.images.refusals import RegistryDenied
 from fairway.cluster.images.registry import Registry, open_registry
 from fairway.cluster.images.standard import standard_layers
 from fairway.cluster.images.uploading import Blob, mount_blob, push_blob
+from fairway.cluster.images.wheels import make_target
 from fairway.cluster.images.workshop import Workshop
 from fairway.spec.errors import UsageError
 from fairway.spec.quantities import format_memory
@@ -127,6 +128,8 @@ async def push_fairway(order: Order, workshop: Workshop) -> Pushed:
         raise UsageError(
             "an image is for one platform or several different ones", hint="`--platform linux/amd64`"
         )
+    for platform in order.platforms:
+        make_target("3.11", platform)
     async with await open_registry(named.repository, workshop.environment, workshop.home) as source:
         images: list[Image] = []
         for platform in order.platforms:

@@ -17,10 +17,13 @@ import pytest
 from fairway.cluster.images.credentials import Login
 from fairway.cluster.images.documents import (
     OCI_CONFIG,
+    OCI_INDEX,
     OCI_LAYER,
     OCI_MANIFEST,
     Descriptor,
+    Index,
     Manifest,
+    Platform,
     digest_of,
     encode,
 )
@@ -151,3 +154,19 @@ async def put_base(
         await push_blob(client, repository, blob_of(config))
         await client.put_manifest(ImageName(repository, tag), OCI_MANIFEST, manifest)
     return digest_of(manifest)
+
+
+async def put_index(repository: Repository, digests: dict[str, str]) -> None:
+    """Put an index of images, each for an architecture, under the tag `all`."""
+    async with Registry(repository.place, Login()) as client:
+        listed = [
+            Descriptor(
+                "application/vnd.oci.image.manifest.v1+json",
+                digest,
+                len((await client.manifest(ImageName(repository, digest=digest))).content),
+                Platform(architecture, "linux"),
+            )
+            for architecture, digest in digests.items()
+        ]
+        content = encode(Index(schema_version=2, media_type=OCI_INDEX, manifests=listed))
+        await client.put_manifest(ImageName(repository, "all"), OCI_INDEX, content)

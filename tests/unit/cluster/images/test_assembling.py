@@ -17,22 +17,18 @@ from fairway.cluster.images import packing
 from fairway.cluster.images.assembling import Order, Pushed, push_fairway
 from fairway.cluster.images.credentials import Login
 from fairway.cluster.images.documents import (
-    OCI_INDEX,
-    Descriptor,
     Index,
     Manifest,
-    Platform,
     digest_of,
-    encode,
 )
-from fairway.cluster.images.names import ImageName, Repository, parse_image
+from fairway.cluster.images.names import parse_image
 from fairway.cluster.images.refusals import NoSuchImage
 from fairway.cluster.images.registry import Registry
 from fairway.cluster.images.workshop import Workshop
 from fairway.spec.errors import UsageError
 
 from .between import relay
-from .conftest import Served, put_base, soon
+from .conftest import Served, put_base, put_index, soon
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 
@@ -247,21 +243,6 @@ def test_several_platforms_are_one_image(registry: Served, tools: Workshop, tmp_
     soon(put_index(place, {"amd64": digests["amd64"]}))
     with pytest.raises(NoSuchImage, match="nothing for linux/arm64; the platforms are linux/amd64"):
         push(f"{registry.host}/both", f"{place}:all", tools, platforms=("linux/arm64",))
-
-
-async def put_index(repository: Repository, digests: dict[str, str]) -> None:
-    async with Registry(repository.place, Login()) as client:
-        listed = [
-            Descriptor(
-                "application/vnd.oci.image.manifest.v1+json",
-                digest,
-                len((await client.manifest(ImageName(repository, digest=digest))).content),
-                Platform(architecture, "linux"),
-            )
-            for architecture, digest in digests.items()
-        ]
-        content = encode(Index(schema_version=2, media_type=OCI_INDEX, manifests=listed))
-        await client.put_manifest(ImageName(repository, "all"), OCI_INDEX, content)
 
 
 @pytest.mark.parametrize(

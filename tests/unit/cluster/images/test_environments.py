@@ -21,7 +21,7 @@ from fairway.spec.errors import FairwayError
 from fairway.spec.project import EnvironmentSpec
 
 from .between import relay
-from .conftest import Served, put_base, soon
+from .conftest import Served, put_base, put_index, soon
 
 PYTHON = ".".join(map(str, sys.version_info[:2]))
 TARGET = Target(PYTHON)
@@ -401,3 +401,21 @@ def test_a_package_of_the_project_itself_brings_only_what_it_needs(
     assert installed_requirements(["mine"], folder / "project") == ["needed==2.0"]
     with pytest.raises(FairwayError, match="imports mine"):
         installed_requirements(["mine"], tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("several", [False, True], ids=["of one platform", "of several platforms"])
+def test_an_environment_is_for_the_platform_of_its_base(
+    registry: Served, lock: Lock, offline: Workshop, tmp_path: Path, several: bool
+) -> None:
+    place = registry.repository(f"arm-{several}/fairway")
+    variables, digests = (f"PYTHON_VERSION={PYTHON}.1",), dict[str, str]()
+    for architecture in ("arm64", "amd64") if several else ("arm64",):
+        base = tmp_path / architecture
+        more = {"architecture": architecture}
+        digests[architecture] = soon(put_base(place, base, tag=architecture, more=more, variables=variables))
+    soon(put_index(place, digests))
+    for tag in ("all",) if several else ("all", "arm64"):
+        wanted = environment_image(f"{place}:{tag}", lock, f"{registry.host}/arm-{several}", "", offline)
+        assert soon(wanted).tag.endswith("-amd64" if several else "-arm64")
+    wanted = environment_image(f"{place}:all", lock, f"{registry.host}/arm-{several}", "linux/arm64", offline)
+    assert soon(wanted).tag.endswith("-arm64")
