@@ -21,15 +21,18 @@ from fairway.cluster.client import kinds
 from fairway.cluster.client.api import Kubernetes
 from fairway.cluster.images.documents import (
     OCI_CONFIG,
+    OCI_INDEX,
     OCI_LAYER,
     OCI_MANIFEST,
     Descriptor,
+    Index,
     Manifest,
+    Platform,
     digest_of,
     encode,
 )
 from fairway.cluster.images.names import ImageName, below, parse_registry
-from fairway.cluster.images.registry import Registry, open_registry
+from fairway.cluster.images.registry import open_registry
 from fairway.cluster.images.uploading import Blob, push_blob
 from fairway.cluster.kinds import Pod
 from fairway.cluster.podspec import Amounts, Container, Metadata, PodSpec
@@ -37,6 +40,7 @@ from fairway.cluster.readiness import Finding, PodView, judge_pull
 from fairway.spec.errors import FairwayError
 
 _REPOSITORY = "fairway-canary"
+_ARCHITECTURES = ("amd64", "arm64")
 _SECONDS = 60.0
 _POLL = 0.5
 
@@ -77,32 +81,42 @@ async def _push(order: Order) -> str:
     repository = below(parse_registry(order.registry, plain=order.plain), _REPOSITORY)
     archive = _archive()
     layer = gzip.compress(archive, mtime=0)
+    # A node pulls an image for its own platform alone.
+    images = {name: _image(archive, layer, name) for name in _ARCHITECTURES}
+    listed = [
+        Descriptor(OCI_MANIFEST, digest_of(manifest), len(manifest), Platform(name, "linux"))
+        for name, (_, manifest) in images.items()
+    ]
+    index = encode(Index(schema_version=2, media_type=OCI_INDEX, manifests=listed))
+    async with await open_registry(repository, order.environment, order.home) as registry:
+        for content in (layer, *(config for config, _ in images.values())):
+            await push_blob(registry, repository, Blob(digest_of(content), len(content), content))
+        for _, manifest in images.values():
+            await registry.put_manifest(
+                ImageName(repository, digest=digest_of(manifest)), OCI_MANIFEST, manifest
+            )
+        name = ImageName(repository, digest=digest_of(index))
+        await registry.put_manifest(name, OCI_INDEX, index)
+    return str(name)
+
+
+def _image(archive: bytes, layer: bytes, architecture: str) -> tuple[bytes, bytes]:
+    """Return the configuration and the manifest of the canary for an architecture."""
     config = encode(
         {
-            "architecture": "amd64",
+            "architecture": architecture,
             "os": "linux",
             "config": {"Cmd": ["/canary"], "User": "65532"},
             "rootfs": {"type": "layers", "diff_ids": [digest_of(archive)]},
         }
     )
-    manifest = encode(
-        Manifest(
-            schema_version=2,
-            media_type=OCI_MANIFEST,
-            config=Descriptor(OCI_CONFIG, digest_of(config), len(config)),
-            layers=[Descriptor(OCI_LAYER, digest_of(layer), len(layer))],
-        )
+    manifest = Manifest(
+        schema_version=2,
+        media_type=OCI_MANIFEST,
+        config=Descriptor(OCI_CONFIG, digest_of(config), len(config)),
+        layers=[Descriptor(OCI_LAYER, digest_of(layer), len(layer))],
     )
-    async with await open_registry(repository, order.environment, order.home) as registry:
-        for content in (layer, config):
-            await push_blob(registry, repository, Blob(digest_of(content), len(content), content))
-        name = ImageName(repository, digest=digest_of(manifest))
-        await _store(registry, name, manifest)
-    return str(name)
-
-
-async def _store(registry: Registry, name: ImageName, manifest: bytes) -> None:
-    await registry.put_manifest(name, OCI_MANIFEST, manifest)
+    return config, encode(manifest)
 
 
 def _archive() -> bytes:
