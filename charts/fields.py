@@ -7,7 +7,7 @@ import msgspec
 
 from fairway.cluster import placing
 from fairway.cluster.manifests import Settings
-from fairway.spec.install import Install
+from fairway.spec.install import PLATFORMS, Install
 
 _NAME = r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$"
 
@@ -173,7 +173,7 @@ FIELDS = (
         path="install.platform",
         example="linux/chart",
         value="platform",
-        rules={"enum": ["", "linux/amd64", "linux/arm64"]},
+        rules={"enum": ["", *PLATFORMS]},
     ),
     Field(path="install.cache", example=7817 * 2**20, expression='include "fairway.cache" .'),
     Field(

@@ -24,7 +24,7 @@ from fairway.cluster.pod_options import PodOptions
 from fairway.cluster.preflight import UNKNOWN_IMAGE, Order, with_cache
 from fairway.spec import objects
 from fairway.spec.errors import EXIT_DONE, EXIT_FAILED, Interrupted, UsageError
-from fairway.spec.install import Install
+from fairway.spec.install import PLATFORMS, Install
 from fairway.spec.quantities import format_duration, parse_duration, parse_memory
 from fairway.wiring import clusters
 
@@ -55,7 +55,7 @@ _IMAGE = (
     ),
     click.option(
         "--platform",
-        type=click.Choice(("linux/amd64", "linux/arm64")),
+        type=click.Choice(PLATFORMS),
         default=None,
         help="Platform of the nodes; what they say, or linux/amd64, by default.",
     ),

@@ -38,9 +38,9 @@ from fairway.cluster.kinds import Pod
 from fairway.cluster.podspec import Amounts, Container, Metadata, PodSpec
 from fairway.cluster.readiness import Finding, PodView, judge_pull
 from fairway.spec.errors import FairwayError
+from fairway.spec.install import PLATFORMS
 
 _REPOSITORY = "fairway-canary"
-_ARCHITECTURES = ("amd64", "arm64")
 _SECONDS = 60.0
 _POLL = 0.5
 
@@ -82,7 +82,9 @@ async def _push(order: Order) -> str:
     archive = _archive()
     layer = gzip.compress(archive, mtime=0)
     # A node pulls an image for its own platform alone.
-    images = {name: _image(archive, layer, name) for name in _ARCHITECTURES}
+    images = {
+        name: _image(archive, layer, name) for name in (one.removeprefix("linux/") for one in PLATFORMS)
+    }
     listed = [
         Descriptor(OCI_MANIFEST, digest_of(manifest), len(manifest), Platform(name, "linux"))
         for name, (_, manifest) in images.items()

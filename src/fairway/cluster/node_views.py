@@ -9,12 +9,12 @@ from fairway.cluster import gpu_models, placing
 from fairway.cluster.podspec import Toleration
 from fairway.cluster.readiness import Named
 from fairway.cluster.room import amount
+from fairway.spec.install import PLATFORMS
 from fairway.spec.nodes import NodeChoice
 from fairway.spec.quantities import Resources
 
 _KEEPS_AWAY = ("NoSchedule", "NoExecute")
 _CLOUDS = {"eks": "Amazon EKS", "gke": "Google GKE", "aks": "Azure AKS", "plain": "no known cloud"}
-_ARCHITECTURE = "kubernetes.io/arch"
 _OWN = "node.kubernetes.io/"
 """The beginning of the taints that Kubernetes sets itself, while a node is not in order."""
 
@@ -66,7 +66,7 @@ class NodeView(msgspec.Struct, frozen=True):
 
 def in_words(nodes: Sequence[NodeView]) -> str:
     """Return the nodes of a cluster in words: how many of which architecture, how many spot nodes, and whose they are."""
-    architectures = Counter(node.metadata.labels.get(_ARCHITECTURE, "unknown") for node in nodes)
+    architectures = Counter(node.metadata.labels.get(placing.ARCH, "unknown") for node in nodes)
     parts = [f"{count} {name}" for name, count in sorted(architectures.items())]
     spot = sum(placing.is_spot(node.metadata.labels) for node in nodes)
     if spot:
@@ -77,8 +77,8 @@ def in_words(nodes: Sequence[NodeView]) -> str:
 
 def platform_of(nodes: Iterable[Mapping[str, str]]) -> str:
     """Return the platform of nodes, such as `linux/arm64`, by their labels. It is empty if they have several, or tell none."""
-    found = {labels.get(_ARCHITECTURE, "") for labels in nodes}
-    return f"linux/{found.pop()}" if len(found) == 1 and found <= {"amd64", "arm64"} else ""
+    found = {f"linux/{labels.get(placing.ARCH, '')}" for labels in nodes}
+    return found.pop() if len(found) == 1 and found <= set(PLATFORMS) else ""
 
 
 def gpus_in_words(nodes: Sequence[NodeView]) -> str:

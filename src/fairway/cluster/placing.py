@@ -28,7 +28,7 @@ QUEUE_GROUP = "kueue.x-k8s.io"
 ASKED = "fairway.dev/nodes"
 """The annotation with the words of the task, for people and for the explanation why no node fits."""
 
-_ARCH = "kubernetes.io/arch"
+ARCH = "kubernetes.io/arch"
 _GPU_RESOURCE = "nvidia.com/gpu"
 _ANY_GPU = (
     Toleration(key="nvidia.com/gpu"),
@@ -98,7 +98,7 @@ def placing(wanted: Resources, cloud: str = "") -> Placing:
     nodes = wanted.nodes or NOTHING
     selector, affinity = _labels(nodes, cloud)
     if nodes.arch:
-        selector[_ARCH] = nodes.arch
+        selector[ARCH] = nodes.arch
     return Placing(
         node_selector=selector,
         affinity=affinity,
@@ -169,7 +169,7 @@ def _tolerations(gpus: int, nodes: NodeChoice) -> tuple[Toleration, ...]:
         found += _ANY_SPOT
     if nodes.arch and nodes.arch != "amd64":
         # Google keeps pods from nodes with another architecture than the usual one, since most images are for that.
-        found += (Toleration(key=_ARCH, operator="Equal", value=nodes.arch, effect="NoSchedule"),)
+        found += (Toleration(key=ARCH, operator="Equal", value=nodes.arch, effect="NoSchedule"),)
     return found
 
 

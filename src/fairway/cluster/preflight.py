@@ -15,7 +15,7 @@ from fairway.cluster.pod_options import PodOptions
 from fairway.cluster.pods import INSTALL_LABEL, MANAGED_BY
 from fairway.cluster.readiness import Named
 from fairway.spec.errors import FairwayError, NotAllowed, NotFound
-from fairway.spec.install import CONFIG_MAP, Install
+from fairway.spec.install import CONFIG_MAP, PLATFORMS, Install
 from fairway.spec.quantities import parse_memory
 
 OLDEST = (1, 28)
@@ -24,7 +24,6 @@ UNKNOWN_IMAGE = f"fairway.invalid/fairway@sha256:{'0' * 64}"
 
 _RWOP_SINCE = (1, 29)
 _RELEASE = "meta.helm.sh/release-name"
-_USUAL_PLATFORM = "linux/amd64"
 
 
 class InstallError(FairwayError):
@@ -224,7 +223,7 @@ def _cloud(kube: Kubernetes, version: str, nodes: Sequence[Mapping[str, str]] | 
 def _platform(source: Source, nodes: Sequence[Mapping[str, str]] | None) -> str:
     """Return the platform that the user names, or that all nodes have; empty for the usual one."""
     found = source.platform or node_views.platform_of(nodes or ())
-    return "" if found == _USUAL_PLATFORM else found
+    return "" if found == PLATFORMS[0] else found
 
 
 def _taken_over(settings: Settings, claim: _Claim, order: Order) -> Settings:

@@ -56,6 +56,10 @@ class StepPods(msgspec.Struct, frozen=True, kw_only=True):
     kept: float = 60.0
 
 
+PLATFORMS = ("linux/amd64", "linux/arm64")
+"""The platforms of nodes, the usual one first."""
+
+
 class Install(msgspec.Struct, frozen=True, kw_only=True):
     """An installation.
 

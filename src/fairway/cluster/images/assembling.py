@@ -42,10 +42,11 @@ from fairway.cluster.images.uploading import Blob, mount_blob, push_blob
 from fairway.cluster.images.wheels import make_target
 from fairway.cluster.images.workshop import Workshop
 from fairway.spec.errors import UsageError
+from fairway.spec.install import PLATFORMS
 from fairway.spec.quantities import format_memory
 
 DEFAULT_BASE = f"{DOCKER_HUB}/library/python:3.11-slim"
-DEFAULT_PLATFORM = "linux/amd64"
+DEFAULT_PLATFORM = PLATFORMS[0]
 _REPOSITORY = "fairway"
 _USER = "65532"
 """The user of a container, which is not root. A number, because Kubernetes cannot look up a name."""

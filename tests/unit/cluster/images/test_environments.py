@@ -407,7 +407,8 @@ def test_a_package_of_the_project_itself_brings_only_what_it_needs(
 def test_an_environment_is_for_the_platform_of_its_base(
     registry: Served, lock: Lock, offline: Workshop, tmp_path: Path, several: bool
 ) -> None:
-    place = registry.repository(f"arm-{str(several).lower()}/fairway")
+    name = "several" if several else "arm"
+    place = registry.repository(f"{name}/fairway")
     variables, digests = (f"PYTHON_VERSION={PYTHON}.1",), dict[str, str]()
     for architecture in ("arm64", "amd64") if several else ("arm64",):
         base = tmp_path / architecture
@@ -415,11 +416,7 @@ def test_an_environment_is_for_the_platform_of_its_base(
         digests[architecture] = soon(put_base(place, base, tag=architecture, more=more, variables=variables))
     soon(put_index(place, digests))
     for tag in ("all",) if several else ("all", "arm64"):
-        wanted = environment_image(
-            f"{place}:{tag}", lock, f"{registry.host}/arm-{str(several).lower()}", "", offline
-        )
+        wanted = environment_image(f"{place}:{tag}", lock, f"{registry.host}/{name}", "", offline)
         assert soon(wanted).tag.endswith("-amd64" if several else "-arm64")
-    wanted = environment_image(
-        f"{place}:all", lock, f"{registry.host}/arm-{str(several).lower()}", "linux/arm64", offline
-    )
+    wanted = environment_image(f"{place}:all", lock, f"{registry.host}/{name}", "linux/arm64", offline)
     assert soon(wanted).tag.endswith("-arm64")
