@@ -62,7 +62,7 @@ def play(kubectl: Kubectl, registry: str, namespace: str, fault_proxy: FaultProx
 
 
 async def judge(installation: Installation, run: str) -> None:
-    """Check that a run ended right, that nothing of it was repeated, and that nothing of it is left."""
+    """Check that a run ended right and that nothing of it was repeated."""
     news = await asyncio.to_thread(installation.follow, run, 500)
     ended = news[-1]["ended"]
     assert (ended["phase"], (ended["result"] or {}).get("note")) == RIGHT, ended
@@ -71,7 +71,6 @@ async def judge(installation: Installation, run: str) -> None:
     assert {step["spec"]["name"]: len(step["attempts"]) for step in steps} == {
         "small": 1, "own": 1, "own-2": 1, "small-2": 1,
     }  # fmt: skip
-    await asyncio.to_thread(installation.nothing_is_left, 120)
 
 
 def test_a_run_goes_on_while_its_control_plane_is_cut_off_from_the_api_server(
@@ -88,6 +87,7 @@ def test_a_run_goes_on_while_its_control_plane_is_cut_off_from_the_api_server(
         await asyncio.sleep(seconds)
         fault_proxy.mend()
         await judge(installation, run)
+        await asyncio.to_thread(installation.nothing_is_left, 120)
 
     play(work)
     measured(
@@ -111,20 +111,26 @@ BAD: dict[str, Callable[[Faults], None]] = {
 @pytest.mark.parametrize(
     "how", [pytest.param(how, marks=pytest.mark.thorough) for how in ("500", "429", "lost", "nothing")]
 )
-def test_a_run_ends_right_though_a_third_of_the_calls_fails(
+def test_runs_end_right_though_a_third_of_the_calls_fails(
     play: Play, fault_proxy: FaultProxy, how: str, measured: Callable[..., None]
 ) -> None:
-    runs = 1
+    turns, at_once = 4, 3
 
     async def work(installation: Installation) -> None:
         bundle = await asyncio.to_thread(installation.send, PROJECT)
         BAD[how](fault_proxy.faults)
-        run = await asyncio.to_thread(installation.submit, bundle)
-        await judge(installation, run)
+        for _ in range(turns):
+            # What is watched has to be asked for again too, or one answer would do for all runs.
+            fault_proxy.hang_up()
+            runs = [await asyncio.to_thread(installation.submit, bundle) for _ in range(at_once)]
+            for run in runs:
+                await judge(installation, run)
+        await asyncio.to_thread(installation.nothing_is_left, 120)
 
     play(work)
-    failed = sum(bool(call.fault) for call in fault_proxy.faults.calls)
-    assert failed
+    chosen = [call for call in fault_proxy.faults.calls if about_jobs_and_pods(call.method, call.path)]
+    failed = sum(bool(call.fault) for call in chosen)
+    assert failed >= len(chosen) / 10
     measured(
         f"C4-{how}",
         f"An API server that answers 30 % of the control plane's calls with {how}"
@@ -133,8 +139,8 @@ def test_a_run_ends_right_though_a_third_of_the_calls_fails(
         if how == "lost"
         else "An API server that does not answer 30 % of the control plane's calls",
         goal="the run ends right, nothing is repeated, no object is left",
-        runs=runs,
-        calls=len(fault_proxy.faults.calls),
+        runs=turns * at_once,
+        calls=len(chosen),
         failed=failed,
         steps_repeated=0,
     )

@@ -1,5 +1,6 @@
 """Runs on the lab while a node is cut off, or while the registry is away. They end, and say what was the matter."""
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,6 +32,7 @@ def own(number: int) -> int:
 
 @fw.pipeline
 def main(count: int = 3) -> list[int]:
+    time.sleep(10)  # until the nodes are set up for its steps
     return own.map(range(count))
 """
 LARGE = """
@@ -96,17 +98,22 @@ def node_of(installation: Installation, labels: str, choose: Callable[[str], boo
 @pytest.mark.thorough
 @pytest.mark.timeout(900, func_only=True)
 def test_a_run_whose_node_is_cut_off_ends_and_says_that_its_node_was_lost(
-    installation: Installation, three_nodes: Lab, measured: Callable[..., None]
+    installation: Installation, three_nodes: Lab, kubectl: Kubectl, measured: Callable[..., None]
 ) -> None:
-    run = installation.submit(installation.send(MAP))
-    lost = wait("a node with pods of steps alone", lambda: nodes_of_steps_alone(installation, run), 240)
+    lost = node_to_lose(installation)
+    with steps_only_on(kubectl, lost) as let_steps_begin:
+        run = installation.submit(installation.send(MAP))
+        wait("a place for the driver", lambda: node_of(installation, RUNS, is_driver), 60)
+        let_steps_begin()
+        wait("steps at work", lambda: at_work(installation, run), 240)
+        assert set(node_of(installation, RUNS, lambda name: not is_driver(name)).values()) == {lost}
     began = time.monotonic()
-    network.cut(lost[0])
+    network.cut(lost)
     try:
         failures = wait("loss of the node", lambda: node_losses(installation, run), 170)
         seconds = time.monotonic() - began
     finally:
-        network.mend(lost[0])
+        network.mend(lost)
     news = installation.follow(run, 400)
     took = time.monotonic() - began
     assert news[-1]["ended"]["phase"] == "Succeeded"
@@ -124,20 +131,39 @@ def test_a_run_whose_node_is_cut_off_ends_and_says_that_its_node_was_lost(
     )
 
 
-def nodes_of_steps_alone(installation: Installation, run: str) -> list[str]:
-    """Return the nodes on which steps of a run are at work, without those that the test itself cannot do without."""
-    busy = {
-        attempt["number"]: step["spec"]["name"]
+def node_to_lose(installation: Installation) -> str:
+    """Return a node that the control plane is not on, nor what this machine asks of Services, which the first routes."""
+    kept = set(node_of(installation, PLANE, bool).values()) | {"n1"}
+    return next(node for node in ("n2", "n3") if node not in kept)
+
+
+@contextlib.contextmanager
+def steps_only_on(kubectl: Kubectl, lost: str) -> Iterator[Callable[[], None]]:
+    """Keep new pods from one node, and from the moment that the yielded function is called from all others.
+
+    The driver of a run and its steps are placed apart so, though there is room for all of them on one node.
+    """
+    others = [node for node in ("n1", "n2", "n3") if node != lost]
+    kubectl("cordon", lost)
+
+    def let_steps_begin() -> None:
+        kubectl("cordon", *others)
+        kubectl("uncordon", lost)
+
+    try:
+        yield let_steps_begin
+    finally:
+        kubectl("uncordon", lost, *others)
+
+
+def at_work(installation: Installation, run: str) -> list[str]:
+    """Return the steps of a run that have printed something."""
+    return [
+        step["spec"]["name"]
         for step in installation.run(run)["steps"]
         for attempt in step["attempts"]
         if installation.printed(run, step["spec"]["name"], attempt["number"])
-    }
-    kept = set(node_of(installation, PLANE, bool).values()) | set(
-        node_of(installation, RUNS, is_driver).values()
-    )
-    # The first node routes what this machine asks of Services.
-    others = set(node_of(installation, RUNS, lambda name: not is_driver(name)).values()) - kept - {"n1"}
-    return sorted(others) if busy else []
+    ]
 
 
 def node_losses(installation: Installation, run: str) -> list[dict[str, Any]]:
