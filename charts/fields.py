@@ -171,8 +171,9 @@ FIELDS = (
     ),
     Field(
         path="install.platform",
-        example="linux/chart",
+        example="linux/chart-processors",
         value="platform",
+        absent="",
         rules={"enum": ["", *PLATFORMS]},
     ),
     Field(path="install.cache", example=7817 * 2**20, expression='include "fairway.cache" .'),
@@ -208,7 +209,6 @@ LEFT_OUT = {
     "source.base": "only `fairway upgrade` pushes images",
     "source.python": "only `fairway upgrade` pushes images",
     "source.insecure": "only `fairway upgrade` pushes images",
-    "source.platform": "only `fairway upgrade` pushes images",
 }
 """Settings that the chart leaves at their default, each with the reason."""
 

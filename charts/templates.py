@@ -15,7 +15,7 @@ import msgspec
 from extras import insert
 from fields import CLOUD_STORES, FIELDS, changed, example_of, examples
 
-from fairway.cluster import manifests, pods, yaml
+from fairway.cluster import manifests, placing, pods, yaml
 from fairway.cluster.kinds import Deployment, Object, Pod
 from fairway.cluster.manifests import Settings
 from fairway.cluster.podspec import Amounts, Container, Metadata, PodSpec
@@ -55,6 +55,8 @@ def test_pod(settings: Settings) -> Pod:
             enable_service_links=False,
             security_context=pods.pod_security(settings.install.user),
             restart_policy="Never",
+            tolerations=placing.tolerations_of(settings.install.architecture),
+            node_selector=placing.selector_of(settings.install.architecture),
             image_pull_secrets=pods.pull_secrets(settings.install.pull_secrets),
         ),
     )
@@ -152,6 +154,7 @@ def filled(lines: list[str]) -> list[str]:
     }
     uid, size = ("5e4711ed", 7919 * 2**20)
     texts |= {
+        _json(examples().install.architecture): "{{ .Values.platform | base | toRawJson }}",
         _json(uid): '{{ include "fairway.uid" . | trunc 8 | toRawJson }}',
         _json(pods.format_bytes(size)): '{{ include "fairway.quantity" (include "fairway.size" .) | toRawJson }}',
         _json(pods.format_bytes(size + 2 * 2**30)):

@@ -150,13 +150,13 @@ class Flags(msgspec.Struct, frozen=True, kw_only=True):
                 base=self.base,
                 python=self.python,
                 insecure=self.insecure,
-                platform=self.platform or "",
             ),
             size=_size(self.size),
             storage_class=self.storage_class,
             ephemeral=self.ephemeral,
             pull_secrets=self.pull_secrets,
             cloud=self.cloud,
+            platform=self.platform or "",
             seconds=parse_duration(self.wait),
             store=self.store,
             store_identity=self.store_identity,
@@ -343,8 +343,8 @@ def _carried_out(kube: Kubernetes, verb: Callable[[], Coroutine[Any, Any, T]], a
         raise Interrupted("stopped before the end", hint=again) from None
 
 
-async def _push(source: Source) -> str:
-    """Send the image of this version to its registry, and return its name by digest. Raises FairwayError."""
+async def _push(source: Source, platform: str) -> str:
+    """Send the image of this version for a platform to its registry, and return its name by digest. Raises FairwayError."""
     from fairway.cli.images import Counter
     from fairway.cluster.images import assembling
     from fairway.wiring.images import make_workshop
@@ -354,7 +354,7 @@ async def _push(source: Source) -> str:
         registry=source.registry,
         base=source.base or assembling.DEFAULT_BASE,
         python=source.python,
-        platforms=(source.platform or assembling.DEFAULT_PLATFORM,),
+        platforms=(platform or assembling.DEFAULT_PLATFORM,),
         plain=source.insecure,
     )
     made = await assembling.push_fairway(order, make_workshop(counter.note, counter.count))

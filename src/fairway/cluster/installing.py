@@ -20,7 +20,7 @@ from fairway.cluster.preflight import InstallError, Order, with_cache, with_imag
 from fairway.spec.errors import FairwayError, NotFound, UsageError
 
 Note = Callable[[str], None]
-Push = Callable[[Source], Awaitable[str]]
+Push = Callable[[Source, str], Awaitable[str]]
 """A function that pushes the image of this version and returns its name by digest."""
 
 _PRUNED = (
@@ -73,7 +73,7 @@ async def install(
     await preflight.ask(kube, settings, note, force=has_data)
     if dry_run:
         return Outcome(settings=settings, changed=False)
-    settings = with_image(settings, order.image or await push(settings.source))
+    settings = with_image(settings, order.image or await push(settings.source, settings.install.platform))
     try:
         settings = await _create(kube, settings, note)
         await readying.wait(kube, order.seconds, note)
@@ -174,7 +174,7 @@ async def _next_image(before: Settings, wanted: Settings, order: Order, push: Pu
     if order.image:
         return order.image
     if wanted.source.registry:
-        return await push(wanted.source)
+        return await push(wanted.source, wanted.install.platform)
     return before.install.image
 
 
@@ -208,15 +208,14 @@ async def _create(kube: Kubernetes, settings: Settings, note: Note) -> Settings:
 
 def _changed(before: Settings, order: Order) -> Settings:
     """Return settings for the version that is wanted. The volume can only grow, and its class cannot change."""
-    named = order.source if order.source.registry else before.source
-    source = msgspec.structs.replace(named, platform=order.source.platform or before.source.platform)
+    source = order.source if order.source.registry else before.source
     install = msgspec.structs.replace(
         before.install,
         version=order.version,
         pull_secrets=order.pull_secrets or before.install.pull_secrets,
         registry=order.source.typed or before.install.registry,
         cloud=order.cloud or before.install.cloud,
-        platform=order.source.platform or before.install.platform,
+        platform=order.platform or before.install.platform or preflight.usual_platform(order.image, source),
     )
     if order.size and order.size < before.size:
         raise InstallError(

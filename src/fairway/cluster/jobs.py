@@ -6,9 +6,9 @@ may be repeated. One watch sees the pods of all runs.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from fairway.cluster import observed, placing, pods
 from fairway.cluster.client.errors import AlreadyThere, Forbidden, Invalid, KubernetesError, NotThere
@@ -17,6 +17,8 @@ from fairway.spec.errors import FairwayError
 from fairway.spec.install import Install
 from fairway.spec.places import CannotPlace
 from fairway.spec.run import Failure, Reason
+
+T = TypeVar("T")
 
 _AGAIN = 0.3
 _LONGEST = 5.0
@@ -118,7 +120,7 @@ class Jobs:
             CannotPlace: the cluster refuses it, or has no queues although it is for one.
             FairwayError: something else has its name.
         """
-        if job.spec.suspend and not await self._api.serves(placing.QUEUE_GROUP):
+        if job.spec.suspend and not await _persistently(lambda: self._api.serves(placing.QUEUE_GROUP)):
             # Nobody would ever start it.
             raise CannotPlace(placing.no_queue(job.metadata.labels))
         name, pause = job.metadata.name, _AGAIN
@@ -164,16 +166,7 @@ class Jobs:
 
     async def delete(self, name: str, *, grace: int | None = None) -> None:
         """Delete a Job with its pod. Try again for as long as nobody knows whether that was done."""
-        pause = _AGAIN
-        while True:
-            try:
-                await self._api.delete(JOB, name, grace=grace)
-                return
-            except KubernetesError as error:
-                if not error.is_passing:
-                    raise
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST)
+        await _persistently(lambda: self._api.delete(JOB, name, grace=grace))
 
     async def is_gone(self, name: str, seconds: float) -> bool:
         """Wait until a host has no pod. Return False if it still has one after so many seconds."""
@@ -190,9 +183,12 @@ class Jobs:
         return True
 
     async def of_run(self, run: str) -> dict[str, observed.Job]:
-        """Return the Jobs of a run by name, those that are being deleted as well."""
+        """Return the Jobs of a run by name, those that are being deleted as well. Wait for an API server in trouble.
+
+        A run whose Jobs cannot be listed now can neither begin nor be taken up, and it is no fault of the run.
+        """
         labels = f"{self._selected},{pods.RUN_LABEL}={run}"
-        listed = await self._api.list(JOB, labels=labels, type=observed.Job)
+        listed = await _persistently(lambda: self._api.list(JOB, labels=labels, type=observed.Job))
         return {job.metadata.name: job for job in listed.items}
 
     async def events(self, kind: str, name: str) -> tuple[observed.Event, ...]:
@@ -227,3 +223,16 @@ class Jobs:
         for host, ear in list(self._ears.items()):
             if before.get(host) is not self._present.get(host) or host in self._last:
                 ear()
+
+
+async def _persistently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the API server until it is not in trouble, and return its answer. Raises KubernetesError for a refusal."""
+    pause = _AGAIN
+    while True:
+        try:
+            return await ask()
+        except KubernetesError as error:
+            if not error.is_passing:
+                raise
+        await asyncio.sleep(pause)
+        pause = min(pause * 2, _LONGEST)

@@ -84,6 +84,9 @@ class PodLives:
             HostLost: the host ended before it was ready.
             FairwayError: it cannot import the project.
         """
+        unfit = placing.no_image(wanted.resources, self._jobs.install)
+        if unfit is not None:
+            raise CannotPlace(unfit)
         job = pods.job(wanted, self._jobs.install)
         await self._jobs.create(job)
         began, said, pause = time.monotonic(), "", _FIRST_PAUSE

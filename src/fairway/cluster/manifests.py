@@ -9,7 +9,7 @@ import re
 
 import msgspec
 
-from fairway.cluster import control_volumes, identities, pod_options, pods, trust
+from fairway.cluster import control_volumes, identities, placing, pod_options, pods, trust
 from fairway.cluster.kinds import (
     ClaimSpec,
     ConfigMap,
@@ -96,14 +96,12 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
         base: the image with Python. Empty for the default.
         python: the version of the base's Python, if the base does not say it.
         insecure: True for HTTP without TLS.
-        platform: the platform of the nodes, such as `linux/arm64`. Empty for the usual one.
     """
 
     registry: str = ""
     base: str = ""
     python: str = ""
     insecure: bool = False
-    platform: str = ""
 
     @property
     def typed(self) -> str:
@@ -344,7 +342,8 @@ def _control_plane(settings: Settings) -> PodSpec:
         security_context=pods.pod_security(install.user, owns_volume=True),
         termination_grace_period_seconds=_GRACE,
         volumes=(_store(settings), *control_volumes.small(), *trust.volumes(install)),
-        tolerations=pods.tolerations(),
+        tolerations=pods.tolerations() + placing.tolerations_of(install.architecture),
+        node_selector=placing.selector_of(install.architecture),
         image_pull_secrets=pods.pull_secrets(install.pull_secrets),
     )
 

@@ -18,6 +18,7 @@ from fairway.cluster.podspec import (
     Requirement,
     Toleration,
 )
+from fairway.spec.install import Install
 from fairway.spec.nodes import NOTHING, NodeChoice
 from fairway.spec.quantities import Resources
 from fairway.spec.run import Failure, Reason
@@ -93,16 +94,21 @@ class Placing(msgspec.Struct, frozen=True, kw_only=True):
         return True if self.queue else None
 
 
-def placing(wanted: Resources, cloud: str = "") -> Placing:
-    """Return what the words of a task mean on a cloud: "eks", "gke", "aks", "plain", or unknown if it is empty."""
+def placing(wanted: Resources, cloud: str = "", architecture: str = "") -> Placing:
+    """Return what the words of a task mean.
+
+    Args:
+        wanted: the resources of the task, with its words.
+        cloud: "eks", "gke", "aks", "plain", or unknown if it is empty.
+        architecture: the processors of nodes where the task says nothing of them. Empty for any.
+    """
     nodes = wanted.nodes or NOTHING
     selector, affinity = _labels(nodes, cloud)
-    if nodes.arch:
-        selector[ARCH] = nodes.arch
+    architecture = nodes.arch or architecture
     return Placing(
-        node_selector=selector,
+        node_selector=selector | selector_of(architecture),
         affinity=affinity,
-        tolerations=_tolerations(wanted.gpu, nodes),
+        tolerations=_tolerations(wanted.gpu, nodes) + tolerations_of(architecture),
         priority=nodes.priority,
         queue={QUEUE_LABEL: nodes.queue} if nodes.queue else {},
         extended=_extended(wanted.gpu, nodes),
@@ -110,9 +116,36 @@ def placing(wanted: Resources, cloud: str = "") -> Placing:
     )
 
 
+def selector_of(architecture: str) -> dict[str, str]:
+    """Return the label of nodes with the processors that an image is for. Every kubelet sets it. Empty for any."""
+    return {ARCH: architecture} if architecture else {}
+
+
+def tolerations_of(architecture: str) -> tuple[Toleration, ...]:
+    """Return the taint of nodes with these processors.
+
+    Google keeps pods from nodes with another architecture than the usual one, since most images are for that.
+    """
+    if not architecture:
+        return ()
+    return (Toleration(key=ARCH, operator="Equal", value=architecture, effect="NoSchedule"),)
+
+
 def queue_of(wanted: Resources) -> str:
     """Return the queue in which a step waits for its turn. It is empty for none."""
     return wanted.nodes.queue if wanted.nodes is not None else ""
+
+
+def no_image(wanted: Resources, install: Install) -> Failure | None:
+    """Return the failure of a step for nodes that the images of an installation are not for; None if they are."""
+    asked = wanted.nodes.arch if wanted.nodes is not None else ""
+    if not asked or install.architecture in ("", asked):
+        return None
+    return Failure(
+        reason=Reason.RESOURCES,
+        message=f'it asks for arch="{asked}", and the images of this installation are for {install.platform}',
+        hint=f"leave `arch=` out, or move the installation: `fairway upgrade --platform linux/{asked}`",
+    )
 
 
 def no_queue(labels: Mapping[str, str]) -> Failure:
@@ -167,9 +200,6 @@ def _tolerations(gpus: int, nodes: NodeChoice) -> tuple[Toleration, ...]:
     found = _ANY_GPU if gpus else ()
     if nodes.spot:
         found += _ANY_SPOT
-    if nodes.arch and nodes.arch != "amd64":
-        # Google keeps pods from nodes with another architecture than the usual one, since most images are for that.
-        found += (Toleration(key=ARCH, operator="Equal", value=nodes.arch, effect="NoSchedule"),)
     return found
 
 

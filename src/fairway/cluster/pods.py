@@ -98,7 +98,7 @@ class HostPod(msgspec.Struct, frozen=True, kw_only=True):
 
 def job(wanted: HostPod, install: Install) -> Job:
     """Return the Job of a host: one pod that Kubernetes never replaces, because the engine decides about retries."""
-    place = placing.placing(wanted.resources, install.cloud)
+    place = placing.placing(wanted.resources, install.cloud, install.architecture)
     return Job(
         metadata=Metadata(
             name=wanted.name,
@@ -123,7 +123,7 @@ def job(wanted: HostPod, install: Install) -> Job:
 
 def host_pod(wanted: HostPod, install: Install) -> PodTemplate:
     """Return the pod of a host."""
-    place = placing.placing(wanted.resources, install.cloud)
+    place = placing.placing(wanted.resources, install.cloud, install.architecture)
     pod = PodSpec(
         containers=(
             Container(

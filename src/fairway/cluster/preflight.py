@@ -42,6 +42,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
         ephemeral: keep the store in the pod.
         pull_secrets: the names of the Secrets with which nodes pull the image.
         cloud: the cloud whose labels nodes have. Empty asks the cluster.
+        platform: the platform of the images. Empty asks the cluster, or leaves what is there in an upgrade.
         seconds: the most seconds to wait until the control plane is ready.
         store: the place of artifacts in object storage. Empty keeps them on the volume.
         store_identity: what a cloud lets use that place. Empty in an upgrade leaves what is there.
@@ -58,6 +59,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     ephemeral: bool = False
     pull_secrets: tuple[str, ...] = ()
     cloud: str = ""
+    platform: str = ""
     seconds: float = 300.0
     store: str = ""
     store_identity: str = ""
@@ -174,7 +176,6 @@ def check_upgrade(found: str, own: str) -> None:
 async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
     """Return the settings of a new installation, and True if it takes over the data of an earlier one."""
     version, nodes = await kube.version(), await _nodes(kube)
-    source = msgspec.structs.replace(order.source, platform=_platform(order.source, nodes))
     install = Install(
         uid=secrets.token_hex(16),
         namespace=kube.access.namespace,
@@ -185,7 +186,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         cloud=order.cloud or _cloud(kube, version, nodes),
         store=order.store,
         restore=order.restore,
-        platform=source.platform,
+        platform=_platform(order, nodes),
     )
     settings = Settings(
         install=order.pods.applied(install),
@@ -193,7 +194,7 @@ async def plan(kube: Kubernetes, order: Order) -> tuple[Settings, bool]:
         storage_class=order.storage_class,
         access="ReadWriteOncePod" if numbers(version) >= _RWOP_SINCE else "ReadWriteOnce",
         ephemeral=order.ephemeral,
-        source=source,
+        source=order.source,
         store_identity=order.store_identity,
         store_secret=order.store_secret,
     )
@@ -220,10 +221,18 @@ def _cloud(kube: Kubernetes, version: str, nodes: Sequence[Mapping[str, str]] | 
     return placing.cloud_at(version, kube.access.server) if nodes is None else placing.cloud_of(nodes)
 
 
-def _platform(source: Source, nodes: Sequence[Mapping[str, str]] | None) -> str:
-    """Return the platform that the user names, or that all nodes have; empty for the usual one."""
-    found = source.platform or node_views.platform_of(nodes or ())
-    return "" if found == PLATFORMS[0] else found
+def _platform(order: Order, nodes: Sequence[Mapping[str, str]] | None) -> str:
+    """Return the platform of the images: the one that the user names, or that all nodes have.
+
+    Where nodes have several, an image that is made here is for the usual one, and one that is there may be for all of them.
+    """
+    found = order.platform or node_views.platform_of(nodes or ())
+    return found or usual_platform(order.image, order.source)
+
+
+def usual_platform(image: str, source: Source) -> str:
+    """Return the platform of an image that nothing is said of: the usual one if it is made here, and otherwise none."""
+    return PLATFORMS[0] if source.registry and not image else ""
 
 
 def _taken_over(settings: Settings, claim: _Claim, order: Order) -> Settings:

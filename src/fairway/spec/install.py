@@ -81,7 +81,7 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
         cache: the bytes of artifacts in object storage that the volume may hold as well.
         cloud: the cloud whose labels nodes have: "eks", "gke", "aks" or "plain". Empty where it is not known.
         restore: the copy of a log from which an empty volume begins, or `newest`. Empty begins anew.
-        platform: the platform of the nodes, such as `linux/arm64`. Empty for that of `image`.
+        platform: the platform of the images, such as `linux/arm64`, whose nodes pods get. Empty if `image` is for all nodes.
     """
 
     uid: str
@@ -101,6 +101,11 @@ class Install(msgspec.Struct, frozen=True, kw_only=True):
     cloud: str = ""
     restore: str = ""
     platform: str = ""
+
+    @property
+    def architecture(self) -> str:
+        """The processors of the nodes that pods get, such as `arm64`. Empty for all nodes."""
+        return self.platform.removeprefix("linux/")
 
     @property
     def short(self) -> str:

@@ -34,6 +34,14 @@ def big(n: int) -> int:
     fw.log(n=n)
     return 10 * n
 
+@fw.task(arch="arm64")
+def on_arm() -> int:
+    return 1
+
+@fw.pipeline
+def elsewhere(mark: str = "") -> int:
+    return on_arm()
+
 @fw.task(memory="3Gi", retries=1)
 def fragile(mark: str) -> int:
     if not os.path.exists(mark):

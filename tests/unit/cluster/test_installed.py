@@ -1,5 +1,6 @@
 """The versions of Kubernetes and of Fairway."""
 
+import msgspec
 import pytest
 
 from fairway.cluster import preflight
@@ -44,28 +45,50 @@ def test_an_upgrade_goes_forward_or_stays(found: str, own: str) -> None:
     ("named", "architectures", "platform"),
     [
         ("", ("arm64", "arm64"), "linux/arm64"),
-        ("", ("amd64",), ""),
-        ("", ("amd64", "arm64"), ""),
-        ("linux/amd64", ("arm64",), ""),
+        ("", ("amd64",), "linux/amd64"),
+        ("", ("amd64", "arm64"), "linux/amd64"),
+        ("linux/amd64", ("arm64",), "linux/amd64"),
         ("linux/arm64", None, "linux/arm64"),
-        ("", None, ""),
+        ("", None, "linux/amd64"),
     ],
     ids=str,
 )
 def test_an_installation_is_for_the_platform_that_is_named_or_that_all_nodes_have(
     named: str, architectures: tuple[str, ...] | None, platform: str
 ) -> None:
-    """Empty stands for the usual platform. Without the right to list nodes, nothing is known of them."""
+    """Without the right to list nodes, nothing is known of them."""
     nodes = None if architectures is None else [{"kubernetes.io/arch": one} for one in architectures]
-    assert preflight._platform(Source(platform=named), nodes) == platform
+    order = Order(version="0.1.0", platform=named, source=Source(registry="ghcr.io/acme"))
+    assert preflight._platform(order, nodes) == platform
+
+
+def test_an_image_that_is_there_may_be_for_all_nodes() -> None:
+    order = Order(
+        version="0.1.0",
+        image="registry.example/fairway@sha256:" + "a" * 64,
+        source=Source(registry="ghcr.io/acme"),
+    )
+    assert preflight._platform(order, [{"kubernetes.io/arch": one} for one in ("amd64", "arm64")]) == ""
+    assert preflight._platform(order, [{"kubernetes.io/arch": "arm64"}]) == "linux/arm64"
 
 
 @pytest.mark.parametrize("registry", ["", "ghcr.io/other"])
 def test_an_upgrade_is_for_the_same_platform_unless_another_one_is_named(registry: str) -> None:
     install = Install(uid="0" * 32, namespace="team", version="0.1.0", image="none", platform="linux/arm64")
-    before = Settings(install=install, source=Source(registry="ghcr.io/acme", platform="linux/arm64"))
+    before = Settings(install=install, source=Source(registry="ghcr.io/acme"))
     kept = _changed(before, Order(version="0.2.0", source=Source(registry=registry)))
-    assert (kept.install.platform, kept.source.platform) == ("linux/arm64", "linux/arm64")
+    assert kept.install.platform == "linux/arm64"
     assert kept.source.registry == (registry or "ghcr.io/acme")
-    moved = _changed(before, Order(version="0.2.0", source=Source(registry=registry, platform="linux/amd64")))
-    assert (moved.install.platform, moved.source.platform) == ("linux/amd64", "linux/amd64")
+    moved = _changed(before, Order(version="0.2.0", platform="linux/amd64", source=Source(registry=registry)))
+    assert moved.install.platform == "linux/amd64"
+
+
+def test_an_upgrade_of_an_installation_that_said_nothing_is_for_the_usual_platform_if_its_image_is_made_here() -> (
+    None
+):
+    before = Settings(install=Install(uid="0" * 32, namespace="team", version="0.1.0", image="none"))
+    made = msgspec.structs.replace(before, source=Source(registry="ghcr.io/acme"))
+    there = Order(version="0.2.0", image="registry.example/fairway@sha256:" + "a" * 64)
+    assert _changed(made, Order(version="0.2.0")).install.platform == "linux/amd64"
+    assert _changed(made, there).install.platform == ""
+    assert _changed(before, there).install.platform == ""

@@ -1,8 +1,11 @@
 """Jobs are made and removed although the API server is in trouble, and not where it refuses."""
 
 import asyncio
+from collections.abc import Callable, Coroutine
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pods_here
 import pytest
 
@@ -10,6 +13,7 @@ from fairway.cluster import jobs as module
 from fairway.cluster import pods
 from fairway.cluster.client.errors import Forbidden, KubernetesError, Refusal, Unauthorized, Unknown
 from fairway.cluster.jobs import Jobs
+from fairway.spec.nodes import NodeChoice
 from fairway.spec.places import CannotPlace
 from fairway.spec.quantities import Resources
 
@@ -38,6 +42,14 @@ class Failing:
     async def delete(self, kind: Any, name: str, *, grace: int | None = None) -> None:
         await self._ask("delete")
 
+    async def list(self, kind: Any, *, labels: str, type: Any) -> Any:
+        await self._ask("list")
+        return SimpleNamespace(items=[])
+
+    async def serves(self, group: str) -> bool:
+        await self._ask("serves")
+        return True
+
 
 TROUBLE = [refused(status) for status in (429, 500, 502, 503, 504)] + [
     refused(401, Unauthorized),
@@ -45,15 +57,27 @@ TROUBLE = [refused(status) for status in (429, 500, 502, 503, 504)] + [
 ]
 
 
-@pytest.mark.parametrize("verb", ["create", "delete"])
+QUEUED = msgspec.structs.replace(WANTED, resources=Resources(nodes=NodeChoice(queue="team")))
+WORK: dict[str, tuple[Callable[[Jobs], Coroutine[Any, Any, Any]], list[str]]] = {
+    "create": (lambda jobs: jobs.create(pods.job(WANTED, pods_here.INSTALL)), ["create"]),
+    "create in a queue": (
+        lambda jobs: jobs.create(pods.job(QUEUED, pods_here.INSTALL)),
+        ["serves", "create"],
+    ),
+    "delete": (lambda jobs: jobs.delete(WANTED.name), ["delete"]),
+    "list": (lambda jobs: jobs.of_run("1"), ["list"]),
+}
+
+
+@pytest.mark.parametrize("verb", WORK)
 def test_a_server_in_trouble_is_asked_again(verb: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_LONGEST", 0.01)
     monkeypatch.setattr(module, "_AGAIN", 0.01)
     api = Failing(*TROUBLE)
     jobs = Jobs(api, pods_here.INSTALL)  # type: ignore[arg-type]
-    work = jobs.create(pods.job(WANTED, pods_here.INSTALL)) if verb == "create" else jobs.delete(WANTED.name)
-    asyncio.run(asyncio.wait_for(work, 60))
-    assert api.done == [verb]
+    work, done = WORK[verb]
+    asyncio.run(asyncio.wait_for(work(jobs), 60))
+    assert api.done == done
 
 
 def test_what_the_server_refuses_is_not_asked_again() -> None:
@@ -63,3 +87,6 @@ def test_what_the_server_refuses_is_not_asked_again() -> None:
         asyncio.run(jobs.create(pods.job(WANTED, pods_here.INSTALL)))
     with pytest.raises(Forbidden):
         asyncio.run(jobs.delete(WANTED.name))
+    api.errors = [refused(403, Forbidden)]
+    with pytest.raises(Forbidden):
+        asyncio.run(jobs.of_run("1"))

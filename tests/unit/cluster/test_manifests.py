@@ -83,6 +83,15 @@ def test_the_objects_are_those_that_were_reviewed() -> None:
     assert yaml.write(manifests.render(some())) == GOLDEN.read_text("utf-8")
 
 
+def test_the_control_plane_gets_a_node_that_its_image_is_for() -> None:
+    (deployment,) = (
+        one for one in manifests.render(some(platform="linux/arm64")) if isinstance(one, Deployment)
+    )
+    pod = deployment.spec.template.spec
+    assert pod.node_selector == {"kubernetes.io/arch": "arm64"}
+    assert ("kubernetes.io/arch", "arm64") in {(one.key, one.value) for one in pod.tolerations}
+
+
 @bounded(max_examples=30, deadline=None)
 @given(settings)
 def test_yaml_says_what_the_client_sends(wanted: Settings) -> None:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from fairway.cluster import pods
-from fairway.cluster.placing import Placing, cloud_at, cloud_of, placing
+from fairway.cluster.placing import Placing, cloud_at, cloud_of, no_image, placing
 from fairway.cluster.pods import HostPod
 from fairway.spec.install import Install
 from fairway.spec.nodes import NodeChoice
@@ -201,6 +201,42 @@ def test_google_s_arm_nodes_are_accepted_by_those_that_ask_for_them() -> None:
     assert tolerates(arm, "kubernetes.io/arch", "arm64")
     assert not takes(choice("gke", arch="amd64"), GKE_ARM)
     assert not tolerates(choice("gke", arch="amd64"), "kubernetes.io/arch", "arm64")
+
+
+def test_images_for_one_platform_get_nodes_of_that_kind_and_accept_their_taint() -> None:
+    arm = placing(Resources(), "gke", "arm64")
+    assert takes(arm, GKE_ARM)
+    assert tolerates(arm, "kubernetes.io/arch", "arm64")
+    usual = placing(Resources(), "gke", "amd64")
+    assert takes(usual, GKE_A100_80)
+    assert not takes(usual, GKE_ARM)
+    assert takes(placing(Resources(), "gke"), GKE_ARM)
+    # The word of a task is about nodes that it knows to be there.
+    assert takes(placing(Resources(nodes=NodeChoice(arch="arm64")), "gke", "amd64"), GKE_ARM)
+
+
+@pytest.mark.parametrize(
+    ("asked", "platform", "refused"),
+    [
+        ("arm64", "linux/amd64", True),
+        ("amd64", "linux/arm64", True),
+        ("arm64", "linux/arm64", False),
+        ("arm64", "", False),
+        ("", "linux/arm64", False),
+    ],
+)
+def test_a_step_for_nodes_that_no_image_is_for_is_refused_with_what_to_do(
+    asked: str, platform: str, refused: bool
+) -> None:
+    install = Install(uid="0" * 32, namespace="team", version="1", image="none", platform=platform)
+    found = no_image(Resources(nodes=NodeChoice(arch=asked)), install)
+    assert (found is not None) == refused
+    if found is not None:
+        assert (
+            found.message
+            == f'it asks for arch="{asked}", and the images of this installation are for {platform}'
+        )
+        assert f"--platform linux/{asked}" in found.hint
 
 
 @pytest.mark.parametrize("cloud", ["aks", UNKNOWN])

@@ -68,6 +68,19 @@ def test_a_job_is_owned_by_the_installation_and_bears_its_labels() -> None:
     assert metadata["annotations"]["fairway.dev/step"] == "train"
 
 
+def test_every_pod_of_an_installation_gets_nodes_that_its_images_are_for() -> None:
+    arm = msgspec.structs.replace(INSTALL, platform="linux/arm64")
+    spec = plain(pods.job(some(), arm))["spec"]["template"]["spec"]
+    assert spec["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
+    assert {
+        "key": "kubernetes.io/arch",
+        "operator": "Equal",
+        "value": "arm64",
+        "effect": "NoSchedule",
+    } in spec["tolerations"]
+    assert "nodeSelector" not in plain(pods.host_pod(some(), INSTALL))["spec"]
+
+
 def test_names_of_people_stand_in_annotations_only() -> None:
     wanted = some(run_name="Ein Lauf / 7", step="naïve step " * 40)
     metadata = plain(pods.host_pod(wanted, INSTALL))["metadata"]

@@ -3,6 +3,7 @@
 import asyncio
 from pathlib import Path
 
+import msgspec
 import pods_here
 import pytest
 from pod_runs import DIES, TEXT, Target, begun, play
@@ -31,6 +32,23 @@ def test_small_steps_run_on_the_driver_and_a_big_one_in_a_pod_of_its_own(tmp_pat
         async with asyncio.timeout(60):
             while target.namespace.kube.jobs:
                 await asyncio.sleep(0.05)
+
+    play(tmp_path, work)
+
+
+def test_a_step_for_nodes_that_no_image_is_for_fails_before_a_pod_is_made_for_it(tmp_path: Path) -> None:
+    async def work(target: Target) -> None:
+        jobs = target.namespace.jobs
+        jobs.install = msgspec.structs.replace(jobs.install, platform="linux/amd64")
+        ended = await target.run("elsewhere")
+        assert ended.phase is Phase.FAILED
+        assert ended.failure is not None
+        (step,) = target.stores.metadata.run("k7m2").steps
+        (attempt,) = step.attempts
+        assert attempt.failure is not None
+        assert attempt.failure.reason is Reason.RESOURCES
+        assert "the images of this installation are for linux/amd64" in attempt.failure.message
+        assert not [name for name in target.namespace.kube.processes if "-w-" in name]
 
     play(tmp_path, work)
 

@@ -9,7 +9,7 @@ import hashlib
 
 import msgspec
 
-from fairway.cluster import fetching, pods, trust
+from fairway.cluster import fetching, placing, pods, trust
 from fairway.cluster.endpoints import naming
 from fairway.cluster.kinds import (
     AutoscalerSpec,
@@ -334,7 +334,8 @@ def _pod(made: Made) -> PodSpec:
         security_context=pods.pod_security(install.user),
         termination_grace_period_seconds=int(grace) + 1,
         volumes=_volumes(made),
-        tolerations=pods.tolerations(),
+        tolerations=pods.tolerations() + placing.tolerations_of(install.architecture),
+        node_selector=placing.selector_of(install.architecture),
         image_pull_secrets=pods.pull_secrets(install.pull_secrets),
         dns_config=pods.resolver(),
         topology_spread_constraints=(Spread(label_selector=Selector(match_labels=made.selector)),),

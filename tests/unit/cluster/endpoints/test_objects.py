@@ -103,12 +103,18 @@ def test_a_pod_runs_the_image_of_its_revision_or_that_of_the_installation() -> N
     assert pod()["containers"][0]["image"] == IMAGE
 
 
-def test_a_pod_has_the_labels_and_the_certificates_that_the_installation_gives_to_all() -> None:
-    install = msgspec.structs.replace(INSTALL, pod_labels={"team": "blue"}, trust="corporate")
+def test_a_pod_has_the_labels_certificates_and_nodes_that_the_installation_gives_to_all() -> None:
+    install = msgspec.structs.replace(
+        INSTALL, pod_labels={"team": "blue"}, trust="corporate", platform="linux/arm64"
+    )
     found = plain(objects.deployment(Made(revision=revision(), install=install, service=OWNER)))
     template = found["spec"]["template"]
     assert template["metadata"]["labels"]["team"] == "blue"
     assert "corporate" in {one.get("configMap", {}).get("name") for one in template["spec"]["volumes"]}
+    assert template["spec"]["nodeSelector"] == {"kubernetes.io/arch": "arm64"}
+    assert ("kubernetes.io/arch", "arm64") in {
+        (one["key"], one.get("value")) for one in template["spec"]["tolerations"]
+    }
     alone = plain(objects.render(revision(), install)[3])
     assert "corporate" not in str(alone)
 
