@@ -10,10 +10,14 @@ import pytest
 
 import fairway
 from fairway.cli.main import COMMANDS, cli
+from fairway.cluster import manifests
+from fairway.cluster.manifests import Settings
+from fairway.cluster.rules import RULES
 from fairway.control.api import Api
 from fairway.control.ended_routes import EndedRoutes
 from fairway.control.waiting_routes import WaitingRoutes
 from fairway.formats import codecs
+from fairway.spec.install import Install
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -51,6 +55,30 @@ def test_every_command_and_option_is_told_of() -> None:
         for one in command.params:
             if isinstance(one, click.Option):
                 assert all(option in told for option in one.opts), (name, one.opts)
+
+
+def test_the_page_on_security_tells_the_rights_of_the_control_plane() -> None:
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    told = {
+        name: set(verbs.split(", "))
+        for name, verbs in re.findall(r"^\| `([a-z/]+)` \| ([a-z, ]+) \|", text, re.M)
+    }
+    had: dict[str, set[str]] = {}
+    for rule in RULES:
+        for resource in rule.resources:
+            had.setdefault(resource, set()).update(rule.verbs)
+    assert told == had
+
+
+def test_the_page_on_installing_tells_of_every_object() -> None:
+    text = (ROOT / "docs" / "howto" / "install-on-kubernetes.md").read_text("utf-8")
+    install = Install(uid="0" * 32, namespace="team", version="1", image="r.example/f@sha256:" + "a" * 64)
+    objects = manifests.render(Settings(install=install))
+    assert "It writes thirteen objects" in text
+    assert len(objects) == 13
+    rows = [row for row in text.splitlines() if row.startswith("| ")]
+    for one in objects:
+        assert any(one.kind in row and f"`{one.metadata.name}`" in row for row in rows), one.metadata.name
 
 
 def test_every_public_name_is_told_of() -> None:
