@@ -294,13 +294,15 @@ def test_a_quota_that_is_too_small_is_refused_and_one_that_is_full_is_waited_for
             await asyncio.wait_for(ground.own("big", Resources(cpu=1.0, memory=256 * MEBI)), 60)
         assert raised.value.failure.reason is Reason.QUOTA
         assert "allows 500m CPU in all, and the pod needs 1" in raised.value.message
-        first = await ground.own("first")
-        second = asyncio.get_running_loop().create_task(ground.own("second"))
+        # The driver alone fills this one.
+        ground.kubectl.apply(quota | {"spec": {"hard": {"requests.cpu": "250m"}}})
+        await asyncio.sleep(2)
+        waiting = asyncio.get_running_loop().create_task(ground.own("small"))
         async with asyncio.timeout(60):
-            while not any("is used up: CPU 500m of 500m" in note for note in ground.plane.notes):
+            while not any("is used up: CPU 250m of 250m" in note for note in ground.plane.notes):
                 await asyncio.sleep(0.2)
-        await first.close()
-        await asyncio.wait_for(second, 60)
+        ground.kubectl.apply(quota | {"spec": {"hard": {"requests.cpu": "500m"}}})
+        await asyncio.wait_for(waiting, 60)
 
     play(work)
 
