@@ -46,6 +46,7 @@ class PodsHere:
         self.unplaced: Callable[[dict[str, Any]], str] = lambda job: ""
         self._tokens: dict[str, PodIdentity] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
         self._changed = asyncio.Event()
 
     async def identify(self, token: str) -> PodIdentity | None:
@@ -121,6 +122,7 @@ class PodsHere:
 
     async def close(self) -> None:
         """End everything."""
+        self._closed = True
         for process in self.processes.values():
             if process.returncode is None:
                 process.kill()
@@ -141,7 +143,20 @@ class PodsHere:
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why}
             self.pods[pod] = {"metadata": metadata, "status": {"phase": "Pending", "conditions": [condition]}}
             self._notify()
+            self._spawn(self._when_placed(name, job, pod, metadata))
             return
+        await self._run(name, job, pod, metadata)
+
+    async def _when_placed(self, name: str, job: dict[str, Any], pod: str, metadata: dict[str, Any]) -> None:
+        """Run a pod once a node takes it."""
+        while self.unplaced(job):
+            if self._closed or name not in self.jobs or pod not in self.pods:
+                return
+            await asyncio.sleep(0.05)
+        await self._run(name, job, pod, metadata)
+
+    async def _run(self, name: str, job: dict[str, Any], pod: str, metadata: dict[str, Any]) -> None:
+        template, folder = job["spec"]["template"], self._folder / pod
         self.pods[pod] = {"metadata": metadata, "status": {"phase": "Running"}}
         words = template["spec"]["containers"][0]["command"][1:]
         own = ("--token", folder / "token", "--root", folder, "--grace", "3", "--last-words", folder / "last")

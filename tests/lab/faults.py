@@ -271,7 +271,12 @@ def _refusal(status: int) -> Iterator[Any]:
         "message": "a planted fault",
     }
     content = json.dumps(body).encode()
-    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(content)))]
+    # A server that closes a connection without a word would fail the next call too, which no rule has chosen.
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(content))),
+        ("Connection", "close"),
+    ]
     if status in (429, 503):
         headers.append(("Retry-After", "1"))
     return iter(

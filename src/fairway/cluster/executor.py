@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -12,6 +13,7 @@ from fairway.cluster.hosts import ClusterHost, usable
 from fairway.cluster.jobs import Jobs
 from fairway.cluster.links import Links
 from fairway.cluster.lives import PodLives, unwanted
+from fairway.cluster.pending import Pending
 from fairway.cluster.room import amount
 from fairway.cluster.scaling import Bounds
 from fairway.cluster.seats import Seat
@@ -29,6 +31,10 @@ _RECONNECT_SECONDS = 300.0
 """Seconds that a pod has to come back after a restart of the control plane. What the cluster says of it may end that earlier."""
 _STOP_SECONDS = 15.0
 """Seconds that the pipeline of an earlier engine has to end."""
+_YIELD_SECONDS = 5.0
+"""Seconds that a driver waits for room until the driver of an earlier engine makes way for it."""
+_SETTLE_SECONDS = 120.0
+"""Seconds that the steps on the driver of an earlier engine have to end before it makes way. After them they are lost."""
 
 Hear = Callable[[ClusterHost | Seat, FromHost | Gone | Back], None]
 
@@ -40,6 +46,10 @@ class Still(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     place: Place
     host: ClusterHost | Seat
+
+
+_Adopted = Worker | tuple[ClusterHost, tuple[tuple[str, int], ...]] | None
+"""A pod of an earlier engine that came back: with a driver come its attempts. None for one that is of no use."""
 
 
 class ClusterExecutor:
@@ -67,6 +77,8 @@ class ClusterExecutor:
         bounds = Bounds(most=jobs.install.pods.most, kept=jobs.install.pods.kept)
         self._workers = Workers(self._lives, self._blueprints, bounds, self._has_room, self._found_room)
         self._taken: dict[int, Grant] = {}
+        self._yielding: dict[str, asyncio.Future[_Adopted]] = {}
+        self._has_driver = asyncio.Event()
         self._changed: Callable[[str, Resources | None], None] = lambda pool, bound: None
 
     def places(self, environment: EnvironmentSpec | None) -> tuple[Place, ...]:
@@ -150,8 +162,10 @@ class ClusterExecutor:
     async def observe(self, run: str, hear: Hear) -> tuple[Still, ...]:
         """Return the attempts of an earlier engine that its pods know. End its pipeline, because that begins again."""
         there = await self._jobs.of_run(self._blueprints.run)
-        old = [job for name, job in there.items() if name not in self._blueprints.given]
-        found = await asyncio.gather(*map(self._adopt, old))
+        yielding, self._yielding = self._yielding, {}
+        known = {*self._blueprints.given, *yielding}
+        old = [job for name, job in there.items() if name not in known]
+        found = await asyncio.gather(*yielding.values(), *map(self._adopt, old))
         driver, pod, _ = self.places(None)
         still: list[Still] = []
         for one in found:
@@ -166,9 +180,7 @@ class ClusterExecutor:
                 host.listen(hear)
         return tuple(still)
 
-    async def _adopt(
-        self, job: observed.Job
-    ) -> Worker | tuple[ClusterHost, tuple[tuple[str, int], ...]] | None:
+    async def _adopt(self, job: observed.Job) -> _Adopted:
         """Take over the host of a Job if its pod comes back with attempts. End it otherwise."""
         name = job.metadata.name
         if job.metadata.deletion_timestamp or job.status.failed:
@@ -193,12 +205,16 @@ class ClusterExecutor:
     async def _start_driver(self, place: Place) -> tuple[ClusterHost, ProjectSpec]:
         """Start a driver. Raises FairwayError."""
         # The names of an earlier engine's pods are used up, even if they are gone soon.
-        self._blueprints.use_up(await self._jobs.of_run(self._blueprints.run))
+        there = await self._jobs.of_run(self._blueprints.run)
+        self._blueprints.use_up(there)
+        earlier = [job for one, job in there.items() if one not in self._blueprints.given]
         name = self._blueprints.driver()
         wanted = await self._blueprints.pod(name, place, self._jobs.install.driver.resources)
         host = self._lives.expect(name, self._blueprints.orders(place), lambda: False)
         try:
-            project = await self._lives.described(host, wanted, lambda: "the pipeline")
+            doubt = partial(self._make_way, earlier, time.monotonic())
+            project = await self._lives.described(host, wanted, lambda: "the pipeline", doubt)
+            self._has_driver.set()
         except BaseException as error:
             # After a cancel as well: the pod may still wait for a node.
             host.lose(unwanted(str(error) or "nobody waits for it any more"))
@@ -206,6 +222,40 @@ class ClusterExecutor:
                 error.details = host.printed.decode(errors="replace") + error.details
             raise
         return host, project
+
+    def _make_way(self, earlier: list[observed.Job], since: float, found: Pending, waited: float) -> None:
+        """Let the driver of an earlier engine go if its room is what the new one waits for.
+
+        All pods of an earlier engine are taken over only once the new driver is there. In a full namespace each would wait
+        for the other.
+        """
+        if (found.unplaced or found.over_quota) and waited > _YIELD_SECONDS and earlier:
+            cleared = asyncio.ensure_future(self._end_unplaced(tuple(earlier), since))
+            for job in earlier:
+                if names.is_driver(job.metadata.name):
+                    self._yielding[job.metadata.name] = asyncio.ensure_future(self._yield(job, cleared))
+            earlier.clear()
+
+    async def _end_unplaced(self, earlier: tuple[observed.Job, ...], since: float) -> None:
+        """End the pods of an earlier engine that never began, because one of them would take the room that becomes free."""
+        for name in [job.metadata.name for job in earlier if not names.is_driver(job.metadata.name)]:
+            if self._jobs.never_began(name, since):
+                await self._lives.refuse(name)
+
+    async def _yield(self, job: observed.Job, cleared: "asyncio.Future[None]") -> _Adopted:
+        """Take over a driver of an earlier engine, and end it once its steps have ended. The engine hears of their ends later."""
+        await asyncio.wait([cleared])
+        adopted = await self._adopt(job)
+        if isinstance(adopted, tuple):
+            host, attempts = adopted
+            settled = asyncio.ensure_future(host.settle(attempts, _SETTLE_SECONDS))
+            placed = asyncio.ensure_future(self._has_driver.wait())
+            await asyncio.wait([settled, placed], return_when=asyncio.FIRST_COMPLETED)
+            settled.cancel()
+            placed.cancel()
+            if not self._has_driver.is_set():
+                await host.close()
+        return adopted
 
     def _has_room(self, wanted: Resources) -> bool:
         """Tell whether the driver has room for a step now."""

@@ -33,6 +33,9 @@ _UNSEEN_SECONDS = 30.0
 """Seconds without a connection after which nothing new begins on a host."""
 _MOST_PRINTED = 1 << 16
 """Bytes of a host's own output that wait until it is known which attempt they belong to."""
+_MOST_EARLY = 20_000
+"""The messages of a host that wait for an engine until nobody waits for its attempts any more."""
+_SETTLE_POLL = 0.2
 _LEAST_RESERVE = 128 * 2**20
 _RESERVE = 0.1
 
@@ -219,6 +222,14 @@ class ClusterHost:
         self.send(Stop(step=step, attempt=attempt))
         with suppress(TimeoutError):
             await asyncio.wait_for(ended.wait(), seconds)
+
+    async def settle(self, attempts: Attempts, seconds: float) -> None:
+        """Return once these attempts have ended, or after some seconds. What they say waits for an engine."""
+        wanted, end = set(attempts), time.monotonic() + seconds
+        while not self.is_gone and time.monotonic() < end and len(self._early) < _MOST_EARLY:
+            if wanted <= {(one.step, one.attempt) for one in self._early if isinstance(one, Exited)}:
+                return
+            await asyncio.sleep(_SETTLE_POLL)
 
     async def over(self) -> None:
         """Return once the host is certainly gone."""

@@ -113,6 +113,11 @@ class Jobs:
             return False
         return host in self._last or self._listed_at > since
 
+    def never_began(self, host: str, since: float) -> bool:
+        """Tell whether a host has certainly not begun: its pod waits, or a list made after `since` (monotonic) lacks it."""
+        pod = self._present.get(host)
+        return pod.status.phase == "Pending" if pod is not None else self.is_absent(host, since)
+
     async def create(self, job: pods.Job) -> None:
         """Make a Job, unless it is there from an earlier try.
 

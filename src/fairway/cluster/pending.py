@@ -66,12 +66,14 @@ class Pending(msgspec.Struct, frozen=True, kw_only=True):
         text: what it waits for, for people. It is empty if nothing is known.
         failure: why it will never run.
         unplaced: True when no node has room for it now.
+        over_quota: True when the quota of the namespace has no room for it now.
         again: True when the Job should be made anew after a pause, because Kubernetes would wait longer and longer itself.
     """
 
     text: str = ""
     failure: Failure | None = None
     unplaced: bool = False
+    over_quota: bool = False
     again: bool = False
 
     @property
@@ -204,7 +206,7 @@ def _quota(found: re.Match[str]) -> Pending:
         for name in wanted
         if name in used and name in hard
     ]
-    return Pending(text=f"quota {found['name']} is used up: {', '.join(full)}", again=True)
+    return Pending(text=f"quota {found['name']} is used up: {', '.join(full)}", again=True, over_quota=True)
 
 
 def _amounts(text: str) -> dict[str, tuple[float, str]]:

@@ -90,7 +90,7 @@ def test_a_pod_that_the_cluster_refuses_is_explained_by_the_event_of_its_job(
 
 def test_a_full_quota_is_waited_for_with_another_job() -> None:
     found = pending.without_pod(events("quota-full"))
-    assert (found.failure, found.again) == (None, True)
+    assert (found.failure, found.again, found.over_quota) == (None, True, True)
     assert found.text == "quota small is used up: CPU 400m of 500m"
 
 

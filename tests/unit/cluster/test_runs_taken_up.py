@@ -7,7 +7,7 @@ import pods_here
 import pytest
 from pod_runs import Target, begun, play
 
-from fairway.cluster import sizing
+from fairway.cluster import executor, sizing
 from fairway.spec.run import Phase
 
 
@@ -57,6 +57,40 @@ def test_steps_that_share_a_pod_go_on_while_their_control_plane_is_replaced(
         async with asyncio.timeout(60):
             while target.namespace.kube.jobs:
                 await asyncio.sleep(0.05)
+        first.cancel()
+
+    play(tmp_path, work)
+
+
+@pytest.mark.parametrize("pipeline", ["gentle", "slow"])
+def test_the_driver_of_an_earlier_engine_makes_way_for_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pipeline: str
+) -> None:
+    """In a full namespace no node takes the new driver while the old one is there, which is taken over behind it."""
+    monkeypatch.setattr(executor, "_YIELD_SECONDS", 0.5)
+
+    async def work(target: Target) -> None:
+        kube = target.namespace.kube
+        first = asyncio.get_running_loop().create_task(target.run(pipeline))
+        await begun(target.mark)
+        (old,) = [name for name in kube.jobs if "-d-a" in name]
+        kube.unplaced = lambda job: (
+            "0/3 nodes are available: 3 Insufficient cpu."
+            if old in kube.jobs and "-d-a" in job["metadata"]["name"]
+            else ""
+        )
+        await target.namespace.restart()
+        target.opens_its_store_again()
+        second = target.takes_up(pipeline)
+        await asyncio.sleep(2.0)
+        (tmp_path / "mark.go").touch()
+        async with asyncio.timeout(60):
+            ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        assert old not in kube.jobs
+        # The step went on, on the old driver or in a pod of its own, and its end was heard of.
+        assert target.mark.read_text() == "began\n"
+        assert {len(step.attempts) for step in target.stores.metadata.run("k7m2").steps} == {1}
         first.cancel()
 
     play(tmp_path, work)
