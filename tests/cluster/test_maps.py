@@ -1,12 +1,13 @@
 """Maps on a real cluster: few pods carry out many items, and what happens to one of them costs one item an attempt."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -233,9 +234,32 @@ def test_a_cancelled_map_leaves_no_pod(laptop: Laptop, kubectl: Kubectl, install
             time.sleep(0.5)
 
 
+@contextlib.contextmanager
+def full_quota(there: Kubectl) -> Iterator[None]:
+    """Give a namespace a quota for the CPUs that its pods have now, and no more."""
+    there("create", "quota", "full", "--hard=requests.cpu=100")
+    try:
+        until = time.monotonic() + 30
+        while not (used := there.json("get", "quota", "full").get("status", {}).get("used")):
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        hard = {"spec": {"hard": {"requests.cpu": used["requests.cpu"]}}}
+        there("patch", "quota", "full", "--patch", json.dumps(hard))
+        yield
+    finally:
+        there("delete", "quota", "full")
+
+
+FULL: dict[str, Callable[[Kubectl], contextlib.AbstractContextManager[None]]] = {
+    "nodes": contextlib.nullcontext,
+    "quota": full_quota,
+}
+
+
 @pytest.mark.thorough
-def test_a_map_goes_on_while_the_control_plane_is_killed(
-    laptop: Laptop, kubectl: Kubectl, installed: str
+@pytest.mark.parametrize("filled", FULL)
+def test_a_map_goes_on_in_a_full_namespace_while_the_control_plane_is_killed(
+    laptop: Laptop, kubectl: Kubectl, installed: str, filled: str
 ) -> None:
     there = kubectl.inside(installed)
     with Watched(there) as pods:
@@ -246,9 +270,10 @@ def test_a_map_goes_on_while_the_control_plane_is_killed(
         while ended_well(laptop.now(name)) < 16:
             assert time.monotonic() < until
             time.sleep(0.5)
-        chosen = "app.kubernetes.io/name=fairway,app.kubernetes.io/instance=fairway"
-        there("delete", "pod", "-l", chosen, "--grace-period=0", "--force")
-        shown = laptop.shown(name)
+        with FULL[filled](there):
+            chosen = "app.kubernetes.io/name=fairway,app.kubernetes.io/instance=fairway"
+            there("delete", "pod", "-l", chosen, "--grace-period=0", "--force")
+            shown = laptop.shown(name)
     assert shown["phase"] == "Succeeded"
     assert max(attempts(shown)) <= 2
     # What was given up had not begun: its pod did not run yet, or the order did not reach it.

@@ -222,12 +222,13 @@ def _cloud(kube: Kubernetes, version: str, nodes: Sequence[Mapping[str, str]] | 
 
 
 def _platform(order: Order, nodes: Sequence[Mapping[str, str]] | None) -> str:
-    """Return the platform of the images: the one that the user names, or that all nodes have.
+    """Return the platform of the images: the one that the user names, or that all nodes have if it is not the usual one.
 
-    Where nodes have several, an image that is made here is for the usual one, and one that is there may be for all of them.
+    Otherwise an image that is made here is for the usual one, and one that is there may be for nodes of every kind.
     """
-    found = order.platform or node_views.platform_of(nodes or ())
-    return found or usual_platform(order.image, order.source)
+    found = node_views.platform_of(nodes or ())
+    unusual = found if found != PLATFORMS[0] else ""
+    return order.platform or unusual or usual_platform(order.image, order.source)
 
 
 def usual_platform(image: str, source: Source) -> str:

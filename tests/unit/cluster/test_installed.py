@@ -69,6 +69,7 @@ def test_an_image_that_is_there_may_be_for_all_nodes() -> None:
         source=Source(registry="ghcr.io/acme"),
     )
     assert preflight._platform(order, [{"kubernetes.io/arch": one} for one in ("amd64", "arm64")]) == ""
+    assert preflight._platform(order, [{"kubernetes.io/arch": "amd64"}]) == ""
     assert preflight._platform(order, [{"kubernetes.io/arch": "arm64"}]) == "linux/arm64"
 
 
