@@ -207,7 +207,9 @@ class ClusterExecutor:
         # The names of an earlier engine's pods are used up, even if they are gone soon.
         there = await self._jobs.of_run(self._blueprints.run)
         self._blueprints.use_up(there)
-        earlier = [job for one, job in there.items() if one not in self._blueprints.given]
+        # Behind the first driver they are this engine's own.
+        is_first = not self._has_driver.is_set()
+        earlier = [job for one, job in there.items() if is_first and one not in self._blueprints.given]
         name = self._blueprints.driver()
         wanted = await self._blueprints.pod(name, place, self._jobs.install.driver.resources)
         host = self._lives.expect(name, self._blueprints.orders(place), lambda: False)

@@ -96,6 +96,35 @@ def test_the_driver_of_an_earlier_engine_makes_way_for_the_next_one(
     play(tmp_path, work)
 
 
+def test_a_step_that_lasts_is_lost_with_the_driver_that_makes_way_and_spends_no_retry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executor, "_YIELD_SECONDS", 0.5)
+    monkeypatch.setattr(executor, "_SETTLE_SECONDS", 0.5)
+
+    async def work(target: Target) -> None:
+        kube = target.namespace.kube
+        first = asyncio.get_running_loop().create_task(target.run("gentle"))
+        await begun(target.mark)
+        (old,) = [name for name in kube.jobs if "-d-a" in name]
+        kube.unplaced = lambda job: "0/3 nodes are available: 3 Insufficient cpu." if old in kube.jobs else ""
+        await target.namespace.restart()
+        target.opens_its_store_again()
+        second = target.takes_up("gentle")
+        async with asyncio.timeout(60):
+            while target.mark.read_text() != "began\nbegan\n":
+                await asyncio.sleep(0.05)
+            (tmp_path / "mark.go").touch()
+            ended = await second
+        assert ended.phase is Phase.SUCCEEDED, ended.failure
+        (step,) = target.stores.metadata.run("k7m2").steps
+        failures = [one.failure for one in step.attempts]
+        assert [failure is not None and failure.reason.is_loss for failure in failures] == [True, False]
+        first.cancel()
+
+    play(tmp_path, work)
+
+
 def test_a_pod_that_went_while_its_control_plane_was_away_is_not_waited_for(tmp_path: Path) -> None:
     async def work(target: Target) -> None:
         kube = target.namespace.kube
