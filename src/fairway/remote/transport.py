@@ -1,9 +1,10 @@
 """The ways to the API of a platform: the seam, and the way to one that listens on a URL. Must not know what is asked."""
 
+import asyncio
 from typing import Protocol
+from urllib.parse import urlsplit
 
-import httpx2
-
+from fairway.remote.exchange import BROKEN, exchange
 from fairway.spec.errors import Unreachable
 
 JSON = "application/json"
@@ -47,7 +48,7 @@ class Transport(Protocol):
 
 
 class Direct:
-    """The way to a platform that listens on a URL.
+    """The way to a platform of this machine that listens on a URL, without TLS, proxies or redirects.
 
     Args:
         url: such as "http://127.0.0.1:7700".
@@ -65,24 +66,35 @@ class Direct:
     async def ask(self, method: str, path: str, body: bytes = b"", kind: str = JSON) -> tuple[int, bytes]:
         """Send a request to a path of the API. Return status and content of the answer. Raises Unreachable."""
         headers = {"authorization": f"Bearer {self._token}", "content-type": kind}
-        timeout = httpx2.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
+        to = urlsplit(self.place)
         try:
-            async with httpx2.AsyncClient(trust_env=False, timeout=timeout) as client:
-                answer = await client.request(method, f"{self.place}{path}", content=body, headers=headers)
-        except httpx2.ConnectError:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                reader, writer = await asyncio.open_connection(to.hostname, to.port)
+        except TimeoutError:
+            raise self._too_late() from None
+        except OSError:
             raise Unreachable(
                 f"no platform answers at {self.place}", hint="start it with `fairway up`"
             ) from None
-        except httpx2.TimeoutException:
-            raise Unreachable(
-                f"the platform at {self.place} did not answer in time", hint="look at `.fairway/platform/log`"
-            ) from None
-        except httpx2.HTTPError as error:
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                return await exchange(reader, writer, method, path, {"host": to.netloc, **headers}, body)
+        except TimeoutError:
+            raise self._too_late() from None
+        except BROKEN as error:
             raise Unreachable(
                 f"the platform at {self.place} broke off: {type(error).__name__}",
                 hint="start it with `fairway up`",
             ) from None
-        return answer.status_code, answer.content
+        finally:
+            # Not closed in turn: what could not be sent yet is of no use to anybody.
+            writer.transport.abort()
+
+    def _too_late(self) -> Unreachable:
+        """Return the error for a platform that did not answer in time."""
+        return Unreachable(
+            f"the platform at {self.place} did not answer in time", hint="look at `.fairway/platform/log`"
+        )
 
     async def close(self) -> None:
         """Do nothing, because no connection is kept between two questions."""
