@@ -13,7 +13,7 @@ TEST_OPTIONS ?=
 
 NODES ?= 1
 
-.PHONY: demo test test-cluster cluster cluster-up cluster-down lint types contracts check chart screenshots lock lock-peers bench faults sbom clean setup torch
+.PHONY: demo test test-quick test-cluster cluster cluster-up cluster-down lint types contracts check chart screenshots lock lock-peers bench faults sbom clean setup torch
 
 .venv/made:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3.11"; exit 1; }
@@ -46,6 +46,10 @@ demo: .venv/demo-ready
 
 test: setup cluster
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TEST_OPTIONS)
+
+# What needs neither a cluster, a browser nor the whole command line: for the time between two edits.
+test-quick: setup
+	$(BIN)/python -m pytest tests/unit tests/contract tests/model tests/house -n 2 --dist loadfile $(TEST_OPTIONS)
 
 # A real Kubernetes on this machine, for root on Debian or Ubuntu with Go. Where it cannot be built, one line says why.
 cluster: .venv/made

@@ -55,6 +55,11 @@ class Program:
         return f"{self.name}-{self.version}-{hashlib.sha256(told.encode()).hexdigest()[:10]}"
 
 
+def _libraries(*names: str) -> tuple[str, ...]:
+    """Return modules of the lab's Kubernetes. What it was built with is not compiled again for the program beside them."""
+    return tuple(f"k8s.io/{name} {_LIBRARIES}" for name in names)
+
+
 _CONTAINERD = "github.com/containerd/containerd/v2"
 _STATIC = "urfave_cli_no_docs osusergo netgo static_build"
 _CONTAINERD_FLAGS = f"-X {_CONTAINERD}/version.Version=v2.4.2"
@@ -75,9 +80,7 @@ PROGRAMS = (
         module="sigs.k8s.io/kube-network-policies",
         version="0.8.0",
         own="policies",
-        beside=tuple(
-            f"k8s.io/{name} {_LIBRARIES}" for name in ("client-go", "component-base", "component-helpers")
-        ),
+        beside=_libraries("client-go", "component-base", "component-helpers"),
     ),
     Program(
         name="containerd",
@@ -116,7 +119,13 @@ PROGRAMS = (
         Program(name=path.rsplit("/", 1)[1], module=_PLUGINS, version="1.9.1", package=f"./plugins/{path}")
         for path in ("main/bridge", "main/loopback", "ipam/host-local", "meta/portmap")
     ),
-    Program(name="coredns", module="github.com/coredns/coredns", version="1.15.0"),
+    Program(
+        name="coredns",
+        module="github.com/coredns/coredns",
+        version="1.15.0",
+        own="coredns",
+        beside=_libraries("client-go"),
+    ),
     Program(
         name="metrics-server",
         module="sigs.k8s.io/metrics-server",
