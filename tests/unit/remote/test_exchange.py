@@ -12,8 +12,8 @@ Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 MEGABYTE = 1 << 20
 
 
-async def ask(answer: Answer, body: bytes = b"") -> tuple[int, bytes]:
-    """Ask a server that answers as it is told."""
+async def ask(answer: Answer, body: bytes = b"", heard: asyncio.Event | None = None) -> tuple[int, bytes]:
+    """Ask a server that answers as it is told. `heard` is set when there is an answer, or none."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer one connection."""
@@ -22,7 +22,11 @@ async def ask(answer: Answer, body: bytes = b"") -> tuple[int, bytes]:
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        return await Direct(f"http://127.0.0.1:{port}", "secret").ask("POST", "/api/v1/x?y=1", body)
+        try:
+            return await Direct(f"http://127.0.0.1:{port}", "secret").ask("POST", "/api/v1/x?y=1", body)
+        finally:
+            if heard is not None:
+                heard.set()
 
 
 def saying(text: bytes) -> Answer:
@@ -70,9 +74,19 @@ def test_every_form_of_an_answer_is_understood(said: bytes, understood: tuple[in
 
 
 def test_an_answer_before_the_end_of_the_request_is_heard() -> None:
-    refusal = b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\n{}"
+    async def refused() -> tuple[int, bytes]:
+        """Ask a server that reads nothing of a body, and closes only when its answer was heard."""
+        heard = asyncio.Event()
 
-    assert asyncio.run(ask(saying(refusal), b"x" * 64 * MEGABYTE)) == (413, b"{}")
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            """Refuse."""
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\n\r\n{}")
+            await heard.wait()
+
+        return await asyncio.wait_for(ask(answer, b"x" * 64 * MEGABYTE, heard), 60)
+
+    assert asyncio.run(refused()) == (413, b"{}")
 
 
 @pytest.mark.parametrize(
