@@ -146,7 +146,9 @@ def test_the_templates_are_reproduced_to_the_bit(project: Project, template: str
     file = next(project.folder.glob("*.py")).name
     project.fairway("run", file, "--quiet")
     found = reproduced(project, expect=None)
-    assert found["same"] == "equal", found
+    # The steps, with cause and part, because a difference here may not come a second time.
+    assert [one for one in found["steps"] if one["same"] != "equal"] == []  # type: ignore[union-attr,index]
+    assert found["same"] == "equal", found["differences"]
     assert "register" in by_step(found)
     listed = json.loads(project.fairway("models", "--json").stdout)
     assert [model["versions"] for model in listed] == [1]
