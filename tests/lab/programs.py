@@ -56,7 +56,7 @@ class Program:
 
 
 def _libraries(*names: str) -> tuple[str, ...]:
-    """Return modules of the lab's Kubernetes. What it was built with is not compiled again for the program beside them."""
+    """Return modules of the lab's Kubernetes. Less of what it was built with is compiled again for the program beside them."""
     return tuple(f"k8s.io/{name} {_LIBRARIES}" for name in names)
 
 
