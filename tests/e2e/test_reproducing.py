@@ -96,6 +96,16 @@ def test_data_beside_the_source_is_found_from_the_source(project: Project) -> No
     assert reproduced(project, expect=0)["same"] == "equal"
 
 
+def test_a_set_of_texts_has_the_same_order_in_every_run(project: Project) -> None:
+    project.environment.pop("PYTHONHASHSEED", None)
+    project.write(
+        "@fw.task\ndef words() -> list[str]:\n    return list({str(number) for number in range(100)})\n"
+        "@fw.pipeline\ndef main() -> list[str]:\n    return words()\n"
+    )
+    project.fairway("run", "project.py")
+    assert reproduced(project, expect=0)["same"] == "equal"
+
+
 def test_numbers_within_the_tolerance_count_as_the_same(project: Project) -> None:
     reading = "    return [number + float(open('noise.txt').read()) for number in range(count)]"
     project.write(STORY.replace("    return [number + noise for number in range(count)]", reading))

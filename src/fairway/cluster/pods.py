@@ -39,6 +39,7 @@ from fairway.cluster.podspec import (
     Variable,
     Volume,
 )
+from fairway.spec.host import HASH_SEED
 from fairway.spec.install import CONFIG_MAP, STEP_ACCOUNT, Install
 from fairway.spec.quantities import Resources
 
@@ -132,7 +133,7 @@ def host_pod(wanted: HostPod, install: Install) -> PodTemplate:
                 command=wanted.command,
                 resources=amounts(wanted.resources, install.driver.resources.memory),
                 security_context=container_security(),
-                env=environment({**trust.variables(install), **wanted.environment}),
+                env=environment(dict([HASH_SEED]) | trust.variables(install) | wanted.environment),
                 volume_mounts=(
                     Mount(name="tmp", mount_path="/tmp"),
                     Mount(name="work", mount_path="/fairway"),

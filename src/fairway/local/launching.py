@@ -10,7 +10,7 @@ import sys
 
 from fairway.local import descent
 from fairway.spec.errors import NotFound
-from fairway.spec.host import LINE, THREAD_VARIABLES, HostSetup
+from fairway.spec.host import HASH_SEED, LINE, THREAD_VARIABLES, HostSetup
 
 TOKEN = "FAIRWAY_TOKEN"
 """The variable with the platform's token. Hosts, steps and installers do not get it: their code could use the platform."""
@@ -76,6 +76,7 @@ def checked(setup: HostSetup) -> str:
 def variables(mark: str) -> dict[str, str]:
     """Return the environment of a host."""
     given = {**os.environ, **dict.fromkeys(THREAD_VARIABLES, "1"), "PYTHONUNBUFFERED": "1"}
+    given.setdefault(*HASH_SEED)
     given[descent.MARK] = mark
     given.pop(TOKEN, None)
     return given

@@ -7,6 +7,9 @@ A host gets them as plain words on its command line, so that nothing must be loa
 LINE = 3
 """Number of the descriptor of the socket that connects a process of this machine with the process that started it."""
 
+HASH_SEED = ("PYTHONHASHSEED", "0")
+"""The variable that gives sets of texts the same order in all hosts, with its value: a step shall repeat what it did before."""
+
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Variables that tell numerical libraries how many threads to start."""
 

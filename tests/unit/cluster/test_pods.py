@@ -159,12 +159,13 @@ def test_only_pods_with_gpus_go_to_nodes_that_are_kept_for_them() -> None:
     assert keys(some(resources=Resources(gpu=1))) == away | {"nvidia.com/gpu", "amd.com/gpu", "sku"}
 
 
-def test_a_user_without_a_password_entry_has_a_home_and_a_name() -> None:
+def test_a_user_without_a_password_entry_has_a_home_and_a_name_and_texts_have_one_hash() -> None:
     variables = {one["name"]: one["value"] for one in container(some(environment={"A": "1"}))["env"]}
     assert variables == {
         "A": "1",
         "HOME": "/tmp/home",
         "LOGNAME": "fairway",
+        "PYTHONHASHSEED": "0",
         "TMPDIR": "/tmp",
         "USER": "fairway",
     }

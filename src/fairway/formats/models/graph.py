@@ -78,6 +78,10 @@ def finish(model: Any, names: list[str], outputs: list[str] | None = None) -> by
     graph.output.extend(protos)
     # A converter draws a name at random, and the same model would have another digest each time.
     graph.name = "model"
+    # And it gives the operator sets in the order of a Python set, which every process has in another one.
+    sets = sorted(model.opset_import, key=lambda opset: (opset.domain, opset.version))
+    del model.opset_import[:]
+    model.opset_import.extend(sets)
     return model.SerializeToString(deterministic=True)
 
 
