@@ -207,7 +207,7 @@ def tell(figures: Figures) -> Told:
         Seen(
             milliseconds(small.middle), "", "", small.middle <= 0.020,
             "Each step of a chain of 50 is put on record by the control plane before the next one begins. The first step of a "
-            "driver takes longer.",
+            "driver takes longer. While a pod begins or ends on the same cores, a step takes about 5 ms more.",
         ),
         Seen(
             milliseconds(of(whole, "Fairway").middle), _bare(whole, "wall"), _more(over), over.middle <= 2.0,
