@@ -8,7 +8,7 @@ import gc
 import os
 import sys
 
-gc.set_threshold(10_000)  # what is imported stays: looking through it every 700 objects finds nothing to free
+gc.set_threshold(50_000)  # what is imported stays: looking through it every 700 objects finds nothing to free
 
 from fairway.wiring import headstart  # noqa: E402 - nothing may be imported before
 

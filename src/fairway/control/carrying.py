@@ -5,6 +5,11 @@ then on it belongs to nobody: the run goes on when the platform stops (decision 
 out.
 """
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # what the imports below make stays, and looking through it finds nothing to free
+
 import asyncio
 import os
 import sys
@@ -73,4 +78,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
     leave(main(sys.argv[1:]))

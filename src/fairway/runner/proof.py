@@ -4,6 +4,11 @@ That process is `python -m fairway.runner.proof FOLDER PARENT`. Like a server, i
 the model in the way a server does.
 """
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # what the imports below and the loading of the model make stays
+
 import os
 import signal
 import sys

@@ -4,6 +4,11 @@ The metrics library reads the folder of the shared metrics when it is imported. 
 imports the worker.
 """
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # what the imports below make stays, and looking through it finds nothing to free
+
 import contextlib
 import json
 import os
@@ -25,6 +30,8 @@ if TYPE_CHECKING:
 
 _USAGE = "usage: python -m fairway.server SPEC.json [--fd N] [--sockets FOLDER]"
 _OPTIONS = {"--fd", "--sockets"}
+_SELDOM = 1_000_000
+"""The number of new objects after which they are looked through while the worker loads: nearly all of them stay."""
 
 
 def run(arguments: list[str]) -> int:
@@ -52,7 +59,21 @@ def run(arguments: list[str]) -> int:
 def _service(
     spec: "WorkerSpec", store: "ArtifactStore", metrics: "Metrics", under_way: Callable[[], int]
 ) -> "Service":
-    """Load what the worker serves. A server of a model does without all that a function needs, and the reverse."""
+    """Load what the worker serves, with a garbage collector that leaves the time to it."""
+    usual = gc.get_threshold()
+    gc.set_threshold(_SELDOM)
+    gc.enable()
+    try:
+        return _load(spec, store, metrics, under_way)
+    finally:
+        if gc.get_threshold()[0] == _SELDOM:  # a project may have set its own
+            gc.set_threshold(*usual)
+
+
+def _load(
+    spec: "WorkerSpec", store: "ArtifactStore", metrics: "Metrics", under_way: Callable[[], int]
+) -> "Service":
+    """Load a model or a function. The server of the one does without all that the other needs."""
     if spec.revision.model is not None:
         from fairway.server.models import ModelService
 
