@@ -4,10 +4,8 @@ Code of the user runs only in such a child. If the code ends its process, nothin
 """
 
 import contextlib
-import hashlib
 import inspect
 import os
-import random
 import sys
 import time
 from collections import OrderedDict
@@ -18,7 +16,7 @@ import msgspec
 
 from fairway.author import redaction, session
 from fairway.author.task import Task
-from fairway.runner import failures, processes, registering
+from fairway.runner import failures, processes, registering, seeding
 from fairway.runner.channel import Line
 from fairway.runner.sessions import DriverSession, StepSession, repeat_step
 from fairway.runner.values import Values
@@ -80,7 +78,7 @@ class Workplace(msgspec.Struct, frozen=True):
 
 def run(start: Start, channel: Line, place: Workplace) -> int:
     """Run one attempt and return the exit status of its process."""
-    _reseed(start)
+    seeding.seed(start.step)
     # Before any code of the project runs: the host takes a secret out of the output only if it knows the secret.
     redaction.report_new(channel.reveal)
     values = Values(place.artifacts, start.verified, foreign=place.foreign, trusted=place.trusted)
@@ -218,18 +216,6 @@ def _described(result: object) -> str:
     if isinstance(result, tuple | list):
         return str(len(cast("list[object]", result)))
     return f"a {type(result).__name__}"
-
-
-def _reseed(start: Start) -> None:
-    """Give every step random numbers of its own, which every attempt and every run repeats.
-
-    Without it, all children of one host would draw the same numbers.
-    """
-    seed = int.from_bytes(hashlib.sha256(start.step.encode()).digest()[:4], "big")
-    random.seed(seed)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(seed)
 
 
 def _know_share(start: Start) -> None:
