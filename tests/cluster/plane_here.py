@@ -57,7 +57,12 @@ class PlaneHere:
         """Import a project in the driver of a run."""
         bundle, _ = self.stores.artifacts.put_folder(project.parent)
         request = RunRequest(file=project.name, module=project.stem, bundle=bundle)
-        return await self.namespace.open(run, request, self.notes.append)
+        try:
+            return await self.namespace.open(run, request, self.notes.append)
+        except asyncio.CancelledError as error:
+            # The time of the test is over, and the pods are gone before anybody can look.
+            seen = self.kubectl("get", "pods,events", "-o", "wide", "--sort-by=.metadata.creationTimestamp")
+            raise AssertionError(f"the driver did not begin in time: {self.notes}\n{seen}") from error
 
     def pods(self) -> list[Any]:
         """Return the pods of runs."""

@@ -146,7 +146,7 @@ def image(registry: str) -> str:
 def play(kubectl: Kubectl, namespace: str, image: str, tmp_path: Path) -> Play:
     """Runs work on a ground of its own. `driver` is False for work that needs no driver that lives."""
 
-    def run(work: Callable[[Ground], Coroutine[Any, Any, None]], seconds: float = 240.0) -> None:
+    def run(work: Callable[[Ground], Coroutine[Any, Any, None]], seconds: float = 480.0) -> None:
         async def whole() -> None:
             project = tmp_path / "code" / "project.py"
             project.parent.mkdir(exist_ok=True)

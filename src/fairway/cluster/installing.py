@@ -7,6 +7,7 @@ back, and an upgrade that does not is reversed.
 import re
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -67,10 +68,14 @@ async def install(
         return await _completed(kube, existing, order, note, dry_run=dry_run)
     if not (order.image or order.source.registry or dry_run):
         raise _no_image("install")
-    await preflight.check_names(kube)
-    settings, has_data = await preflight.plan(kube, order)
-    # The volume of an earlier installation may be Helm's, or have been applied with kubectl.
-    await preflight.ask(kube, settings, note, force=has_data)
+    try:
+        await preflight.check_names(kube)
+        settings, has_data = await preflight.plan(kube, order)
+        # The volume of an earlier installation may be Helm's, or have been applied with kubectl.
+        await preflight.ask(kube, settings, note, force=has_data)
+    except FairwayError as error:
+        # What is in the way may be the objects of an install that has begun since the first look.
+        raise (_at_once(kube) if await _has_begun(kube) else error) from None
     if dry_run:
         return Outcome(settings=settings, changed=False)
     settings = with_image(settings, order.image or await push(settings.source, settings.install.platform))
@@ -78,10 +83,7 @@ async def install(
         settings = await _create(kube, settings, note)
         await readying.wait(kube, order.seconds, note)
     except AlreadyThere:
-        raise InstallError(
-            f"somebody else installs Fairway in namespace {kube.access.namespace!r} at this moment",
-            hint="wait, and run the command again",
-        ) from None
+        raise _at_once(kube) from None
     except FairwayError as error:
         note("takes back what it made")
         raise await _taken_back(kube, error, note, keep_data=has_data) from None
@@ -160,6 +162,20 @@ async def uninstall(
             hint="wait for them, or stop them: `fairway uninstall --yes`",
         )
     return await removing.remove(kube, keep_data=keep_data, keep_endpoints=keep_endpoints, note=note)
+
+
+async def _has_begun(kube: Kubernetes) -> bool:
+    """Tell whether there is an installation by now. An API server that does not say so does not count."""
+    with suppress(FairwayError):
+        return await installed.find(kube) is not None
+    return False
+
+
+def _at_once(kube: Kubernetes) -> FairwayError:
+    return InstallError(
+        f"somebody else installs Fairway in namespace {kube.access.namespace!r} at this moment",
+        hint="wait, and run the command again",
+    )
 
 
 def _no_image(verb: str) -> FairwayError:

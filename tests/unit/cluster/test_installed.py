@@ -1,9 +1,15 @@
-"""The versions of Kubernetes and of Fairway."""
+"""The versions of Kubernetes and of Fairway, and an install beside another one."""
+
+import asyncio
+from typing import Any, cast
 
 import msgspec
 import pytest
 
-from fairway.cluster import preflight
+from fairway.cluster import installed, installing, preflight
+from fairway.cluster.client.access import Access
+from fairway.cluster.client.api import Kubernetes
+from fairway.cluster.client.errors import Conflict
 from fairway.cluster.installed import numbers
 from fairway.cluster.installing import _changed
 from fairway.cluster.manifests import Settings, Source
@@ -93,3 +99,37 @@ def test_an_upgrade_of_an_installation_that_said_nothing_is_for_the_usual_platfo
     assert _changed(made, Order(version="0.2.0")).install.platform == "linux/amd64"
     assert _changed(made, there).install.platform == ""
     assert _changed(before, there).install.platform == ""
+
+
+@pytest.mark.parametrize("step", ["check_names", "plan", "ask"])
+@pytest.mark.parametrize("begun", [True, False])
+def test_an_install_that_meets_objects_of_another_one_says_so(
+    monkeypatch: pytest.MonkeyPatch, step: str, begun: bool
+) -> None:
+    """The other one begins between two looks: at what is there, and at what would be made."""
+    looks = iter([None, object() if begun else None])
+
+    async def find(*given: object) -> Any:
+        return next(looks)
+
+    async def passes(*given: object, **more: object) -> Any:
+        return None, False
+
+    async def meets(*given: object, **more: object) -> Any:
+        raise Conflict("configmaps 'fairway-install' was not changed")
+
+    monkeypatch.setattr(installed, "find", find)
+    for name in ("check_place", "check_keeper", "check_names", "plan", "ask"):
+        monkeypatch.setattr(preflight, name, meets if name == step else passes)
+
+    class Cluster:
+        access = Access(server="https://127.0.0.1", namespace="team")
+
+    async def push(*given: object) -> str:
+        raise AssertionError("nothing is pushed")
+
+    install = installing.install(cast("Kubernetes", Cluster()), Order(version="1", image="i"), push, print)
+    with pytest.raises(InstallError if begun else Conflict) as refused:
+        asyncio.run(install)
+    said = "somebody else installs Fairway in namespace 'team' at this moment"
+    assert (refused.value.message == said) is begun
