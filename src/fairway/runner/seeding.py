@@ -7,9 +7,11 @@ import hashlib
 import random
 import sys
 from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 _NUMPYS = "numpy.random"
 
@@ -35,8 +37,8 @@ class _Later:
         self._number = number
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
+        self, name: str, path: Sequence[str] | None, target: "ModuleType | None" = None
+    ) -> "ModuleSpec | None":
         """Return how the generator is loaded and seeded. Leave all other modules to other finders."""
         if name != _NUMPYS:
             return None

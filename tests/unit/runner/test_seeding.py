@@ -18,7 +18,7 @@ from fairway.runner import seeding
 seeding.seed({step!r})
 {after}
 import random, numpy as np
-print(random.random(), np.random.random(), np.random.default_rng is not None)
+print(random.random(), np.random.random())
 """
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
@@ -37,11 +37,16 @@ def test_the_last_seed_counts() -> None:
     assert drawn("train", IN_THE_STEP, again) == "1\n" + drawn("train-2", AT_THE_TOP)
 
 
-def test_numpys_generator_is_not_loaded_for_a_step_that_does_not_draw() -> None:
-    program = (
-        "from fairway.runner import seeding; seeding.seed('train'); import sys; print('numpy' in sys.modules)"
-    )
+def test_seeding_loads_nothing_of_numpy_that_the_project_has_not_loaded() -> None:
+    program = """
+import sys
+import numpy
+from fairway.runner import seeding
+before = set(sys.modules)
+seeding.seed("train")
+print(sorted(set(sys.modules) - before))
+"""
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     )
-    assert done.stdout == "False\n"
+    assert done.stdout == "[]\n"
